@@ -1,0 +1,65 @@
+/**
+ * One shape for everything that can go wrong: what, on whose side, and whether it is worth trying again.
+ * Each protocol turns a code into wire text in one exhaustive switch (`replies.ts`); docs/errors.md explains each to operators.
+ */
+
+/** Whose doing it is: the mail client's, the back end's (or the directory's), or mailmux's own. */
+export type Side = 'client' | 'backend' | 'directory' | 'self'
+
+/** Every code, its side, and whether a later attempt may succeed without anybody changing anything. */
+export const ERRORS = {
+  'client-closed': { side: 'client', retryable: false },
+  'client-reset': { side: 'client', retryable: false },
+  'client-line-too-long': { side: 'client', retryable: false },
+  'client-literal-too-large': { side: 'client', retryable: false },
+  'client-too-many-bad-commands': { side: 'client', retryable: false },
+  'client-login-timeout': { side: 'client', retryable: false },
+  'client-tls-failed': { side: 'client', retryable: false },
+  'client-bytes-before-tls': { side: 'client', retryable: false },
+  'backend-refused': { side: 'backend', retryable: true },
+  'backend-unreachable': { side: 'backend', retryable: true },
+  'backend-timeout': { side: 'backend', retryable: true },
+  'backend-closed': { side: 'backend', retryable: true },
+  'backend-garbage': { side: 'backend', retryable: true },
+  'backend-bye': { side: 'backend', retryable: true },
+  'backend-unavailable': { side: 'backend', retryable: true },
+  'backend-tls-failed': { side: 'backend', retryable: true },
+  'backend-certificate': { side: 'backend', retryable: false },
+  'backend-no-starttls': { side: 'backend', retryable: false },
+  'backend-bytes-before-tls': { side: 'backend', retryable: false },
+  'backend-no-mechanism': { side: 'backend', retryable: false },
+  'backend-no-port': { side: 'self', retryable: false },
+  'directory-unavailable': { side: 'directory', retryable: true },
+  'route-invalid': { side: 'directory', retryable: false },
+  'shutting-down': { side: 'self', retryable: true },
+  internal: { side: 'self', retryable: false },
+} as const satisfies Record<string, { side: Side; retryable: boolean }>
+
+export type ErrorCode = keyof typeof ERRORS
+
+/** An expected failure. `message` is for the log and never reaches a mail client. */
+export class MuxError extends Error {
+  readonly code: ErrorCode
+  readonly side: Side
+  readonly retryable: boolean
+
+  constructor(code: ErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.name = 'MuxError'
+    this.code = code
+    this.side = ERRORS[code].side
+    this.retryable = ERRORS[code].retryable
+  }
+}
+
+/** Anything thrown, as a MuxError: what is not one already is a defect of ours and becomes `internal`. */
+export function asMuxError(error: unknown): MuxError {
+  if (error instanceof MuxError) return error
+  return new MuxError('internal', error instanceof Error ? error.message : String(error), error)
+}
+
+/** The system's error code (`ECONNREFUSED`, `EADDRINUSE` ...) of something thrown, or its message where it has none. */
+export function systemCode(error: unknown): string {
+  if (error instanceof Error) return 'code' in error && typeof error.code === 'string' ? error.code : error.message
+  return String(error)
+}
