@@ -1,0 +1,151 @@
+/**
+ * A socket that is read by the line, by whoever needs the next one. It buffers what has come and not been asked for,
+ * stops reading when that is too much, and gives up the socket with its unread bytes when the dialogue is over.
+ * It knows no protocol and sets no timer: a deadline ends a wait through `fail()`.
+ */
+import type { Socket } from 'node:net'
+import { MuxError, systemCode, type ErrorCode } from '../errors.ts'
+
+/** Unread bytes past which the socket is paused: two lines of the longest kind fit, and a flood from a hostile side does not. */
+const MAX_UNREAD_BYTES = 64 * 1024
+
+const LF = 10
+const CR = 13
+
+type Waiter = { take: () => string | undefined; resolve: (text: string) => void; reject: (error: Error) => void }
+
+export class LineSocket {
+  readonly socket: Socket
+  readonly #side: 'client' | 'backend'
+  #unread: Buffer | undefined
+  /** how far #unread has been searched for a line end, so that a line that drips in is searched once */
+  #searched = 0
+  #waiter: Waiter | undefined
+  #failure: Error | undefined
+  #paused = false
+
+  /** Takes over the reading of `socket` until `detach()`; the caller still owns it and closes it. */
+  constructor(socket: Socket, side: 'client' | 'backend') {
+    this.socket = socket
+    this.#side = side
+    socket.on('data', this.#onData)
+    socket.on('end', this.#onEnd)
+    socket.on('close', this.#onEnd)
+    socket.on('error', this.#onError)
+  }
+
+  /** How many bytes have come that nobody has asked for yet. */
+  get unreadBytes(): number {
+    return (this.#unread?.length ?? 0) + this.socket.readableLength
+  }
+
+  /**
+   * The next line without its CRLF (a bare LF is taken for a line end too), as latin1 so that every octet survives.
+   * @throws MuxError `*-line-too-long` when no line end comes within `maxBytes`, `*-closed` or `*-reset`, or what `fail()` was given
+   */
+  readLine(maxBytes: number): Promise<string> {
+    return this.#read(() => this.#takeLine(maxBytes))
+  }
+
+  /** Exactly `count` octets as latin1. The caller bounds `count`. @throws MuxError as readLine */
+  readBytes(count: number): Promise<string> {
+    return this.#read(() => {
+      if (count === 0) return ''
+      if (this.#unread === undefined || this.#unread.length < count) return undefined
+      return this.#consume(count).toString('latin1')
+    })
+  }
+
+  /** Writes latin1 text in one go. What is written to a socket that has gone is dropped: the next read says why. */
+  write(text: string): void {
+    if (this.socket.writable) this.socket.write(text, 'latin1')
+  }
+
+  /** Makes the wait under way, and each later one, end with `error`. The first failure stays. */
+  fail(error: Error): void {
+    this.#failure ??= error
+    const waiter = this.#waiter
+    this.#waiter = undefined
+    waiter?.reject(this.#failure)
+  }
+
+  /** Stops reading and returns what was not asked for; the socket is left paused, for its next owner. */
+  detach(): Buffer | undefined {
+    this.socket.pause()
+    this.socket.off('data', this.#onData)
+    this.socket.off('end', this.#onEnd)
+    this.socket.off('close', this.#onEnd)
+    this.socket.off('error', this.#onError)
+    const unread = this.#unread
+    this.#unread = undefined
+    return unread
+  }
+
+  // async, so that what `take` throws is a rejection like every other
+  async #read(take: () => string | undefined): Promise<string> {
+    if (this.#waiter) throw new Error('two reads at once on one socket')
+    // What came before the end of the stream is still to be had after it.
+    const taken = take()
+    if (taken !== undefined) return taken
+    if (this.#failure) throw this.#failure
+    return new Promise((resolve, reject) => (this.#waiter = { take, resolve, reject }))
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    this.#unread = this.#unread === undefined ? chunk : Buffer.concat([this.#unread, chunk])
+    this.#serveWaiter()
+    if (this.unreadBytes > MAX_UNREAD_BYTES && !this.#paused) {
+      this.#paused = true
+      this.socket.pause()
+    }
+  }
+
+  #serveWaiter(): void {
+    const waiter = this.#waiter
+    try {
+      const taken = waiter?.take()
+      if (taken === undefined) return
+      this.#waiter = undefined
+      waiter?.resolve(taken)
+    } catch (error) {
+      this.#waiter = undefined
+      waiter?.reject(error as Error)
+    }
+  }
+
+  readonly #onEnd = (): void => this.fail(new MuxError(this.#code('closed'), `the ${this.#side} closed the connection`))
+
+  readonly #onError = (error: Error): void =>
+    this.fail(new MuxError(this.#code('reset'), `connection to the ${this.#side} lost: ${systemCode(error)}`, error))
+
+  #code(what: 'closed' | 'reset' | 'line-too-long'): ErrorCode {
+    if (this.#side === 'client') return `client-${what}`
+    return what === 'line-too-long' ? 'backend-garbage' : 'backend-closed'
+  }
+
+  #takeLine(maxBytes: number): string | undefined {
+    const unread = this.#unread
+    if (unread === undefined) return undefined
+    const end = unread.indexOf(LF, this.#searched)
+    if (end > maxBytes || (end === -1 && unread.length > maxBytes)) {
+      throw new MuxError(this.#code('line-too-long'), `a line of more than ${maxBytes} bytes from the ${this.#side}`)
+    }
+    if (end === -1) {
+      this.#searched = unread.length
+      return undefined
+    }
+    const line = this.#consume(end + 1)
+    return line.toString('latin1', 0, end > 0 && line[end - 1] === CR ? end - 1 : end)
+  }
+
+  #consume(count: number): Buffer {
+    const unread = this.#unread ?? Buffer.alloc(0)
+    this.#searched = 0
+    this.#unread = unread.length === count ? undefined : unread.subarray(count)
+    if (this.#paused && this.unreadBytes <= MAX_UNREAD_BYTES) {
+      this.#paused = false
+      this.socket.resume()
+    }
+    return unread.subarray(0, count)
+  }
+}
