@@ -1,0 +1,186 @@
+/**
+ * IMAP before login, facing the client (RFC 9051 6.1, 6.2; RFC 3501 where a client still speaks it): answers what needs no
+ * back end, and hands out logins to try. Refuses everything that belongs to a session.
+ */
+import { MuxError } from '../../errors.ts'
+import { Secret } from '../../secret.ts'
+import type { Acceptance, ClientDialogue, DialogueFacts, LoginAttempt, Wire } from '../protocol.ts'
+import { decodeBase64, decodePlain, hasControlCharacter } from '../sasl.ts'
+import { canStartTls, clientCapability, mayAuthenticate } from './capability.ts'
+import { parseAStrings, parseCommandStart, parseLiteralMarker, type Piece } from './parse.ts'
+import { goodbyeReply, refusalReply } from './replies.ts'
+
+/** A literal before login is a user name, a password or an ID value (RFC 2971: 1024 octets); nothing honest is near this. */
+const MAX_LITERAL_BYTES = 4096
+/** A whole command: RFC 2971 3.3 allows an ID of 30 pairs of at most 30 and 1024 octets, which fits; more is a flood. */
+const MAX_COMMAND_BYTES = 64 * 1024
+
+/** A command whose literals have all arrived; `tag` is undefined where it was no tag. */
+type Command = { tag: string | undefined; name: string; args: Piece[] }
+
+export function openDialogue(client: Wire, facts: DialogueFacts): ClientDialogue {
+  let tag = ''
+  let badCommands = 0
+  // A client that asks for CAPABILITY once it is private does not read response codes (see accept).
+  let askedForCapability = false
+
+  const reply = (text: string): void => client.write(`${tag} ${text}\r\n`)
+  const bad = (text: string): void => {
+    badCommands++
+    client.write(`${tag} BAD ${text}\r\n`)
+    if (badCommands >= facts.maxBadCommands) {
+      throw new MuxError('client-too-many-bad-commands', `${badCommands} invalid commands before login`)
+    }
+  }
+
+  /** Reads one command with its literals. Undefined: it was refused here. */
+  async function readCommand(): Promise<Command | undefined> {
+    const first = await client.readLine(facts.maxLineBytes)
+    const start = parseCommandStart(first)
+    // RFC 9051 2.2.1; echoing what is no tag would let a page in a browser speak through us to another protocol.
+    tag = start.tag ?? '*'
+    const takesLiterals = start.tag !== undefined && (start.name === 'LOGIN' || start.name === 'ID')
+
+    const args: Piece[] = []
+    let line = start.rest
+    let bytes = first.length
+    for (let marker = parseLiteralMarker(first); marker; marker = parseLiteralMarker(line)) {
+      bytes += marker.bytes
+      // RFC 7888 4: the octets of a non-synchronising literal follow whatever is answered. Taking them for commands would be smuggling.
+      const fits = marker.bytes <= MAX_LITERAL_BYTES && bytes <= MAX_COMMAND_BYTES
+      if (marker.synchronising && (!takesLiterals || !fits)) {
+        bad(takesLiterals ? 'Literal too large' : 'Not a command before login')
+        return undefined
+      }
+      if (!fits) throw new MuxError('client-literal-too-large', `a literal of ${marker.bytes} bytes before login`)
+      if (marker.synchronising) client.write('+ OK\r\n')
+      args.push({ text: line.slice(0, line.lastIndexOf('{')) }, { literal: await client.readBytes(marker.bytes) })
+      line = await client.readLine(facts.maxLineBytes)
+      bytes += line.length
+    }
+    args.push({ text: line })
+    return { tag: start.tag, name: start.name, args }
+  }
+
+  function login(args: readonly Piece[]): LoginAttempt | undefined {
+    const values = parseAStrings(args)
+    const [user, password] = values ?? []
+    if (user === undefined || password === undefined || values?.length !== 2)
+      bad('LOGIN takes a user name and a password')
+    else if (!mayAuthenticate(facts, client.secure)) refusePlaintext()
+    else if (user === '' || hasControlCharacter(user) || hasControlCharacter(password))
+      bad('Invalid characters in credentials')
+    else return { user, mechanism: 'LOGIN', authcid: user, password: new Secret(password) }
+    return undefined
+  }
+
+  /** RFC 9051 6.2.2, RFC 4616; the initial response by RFC 4959. */
+  async function authenticate(args: readonly Piece[]): Promise<LoginAttempt | undefined> {
+    const [only, ...literals] = args
+    const [mechanism = '', initial, ...more] =
+      only && 'text' in only && literals.length === 0 ? only.text.split(' ') : []
+    if (mechanism === '' || more.length > 0) {
+      bad('AUTHENTICATE takes a mechanism and at most an initial response')
+      return undefined
+    }
+    if (!mayAuthenticate(facts, client.secure)) {
+      refusePlaintext()
+      return undefined
+    }
+    if (mechanism.toUpperCase() !== 'PLAIN') {
+      reply('NO [CANNOT] Unsupported authentication mechanism.')
+      return undefined
+    }
+    if (initial === undefined) client.write('+ \r\n')
+    const response = initial ?? (await client.readLine(facts.maxLineBytes))
+    if (response === '*') {
+      reply('BAD Authentication cancelled.')
+      return undefined
+    }
+    const octets = response === '=' ? '' : decodeBase64(response)
+    const plain = octets === undefined ? undefined : decodePlain(octets)
+    if (plain === undefined) bad('Invalid SASL response')
+    return plain && { ...plain, mechanism: 'PLAIN' }
+  }
+
+  /** RFC 5530 PRIVACYREQUIRED. The password may be on the wire already, and its owner should hear of it. */
+  function refusePlaintext(): void {
+    client.write('* BAD [ALERT] Your client sent a password without encryption; it may have been read on the way.\r\n')
+    reply(refusalReply({ reason: 'privacy-required' }))
+  }
+
+  async function startTls(): Promise<void> {
+    if (!canStartTls(facts, client.secure)) {
+      bad(client.secure ? 'TLS is already active' : 'STARTTLS is not available')
+      return
+    }
+    reply('OK Begin TLS negotiation now.')
+    await client.startTls()
+    // RFC 9051 6.2.1: what either side knew of the other from before TLS is void.
+    askedForCapability = false
+  }
+
+  async function awaitLogin(): Promise<LoginAttempt | 'logout'> {
+    for (;;) {
+      const command = await readCommand()
+      if (command === undefined) continue
+      if (command.tag === undefined) {
+        bad('Invalid tag')
+        continue
+      }
+      switch (command.name) {
+        case 'CAPABILITY':
+          askedForCapability = client.secure || !facts.startTlsOffered
+          client.write(`* CAPABILITY ${clientCapability(facts, client.secure)}\r\n${tag} OK CAPABILITY completed.\r\n`)
+          break
+        case 'NOOP':
+          reply('OK NOOP completed.')
+          break
+        case 'ID':
+          client.write(`* ID ("name" "${facts.product}")\r\n${tag} OK ID completed.\r\n`)
+          break
+        case 'ENABLE': // RFC 5161 3.1 wants authentication first; clients that are early are told so and go on
+          client.write(`* ENABLED\r\n${tag} OK Nothing is enabled before login.\r\n`)
+          break
+        case 'LOGOUT':
+          client.write(`* BYE Logging out\r\n${tag} OK LOGOUT completed.\r\n`)
+          return 'logout'
+        case 'STARTTLS':
+          await startTls()
+          break
+        case 'LOGIN': {
+          const attempt = login(command.args)
+          if (attempt) return attempt
+          break
+        }
+        case 'AUTHENTICATE': {
+          const attempt = await authenticate(command.args)
+          if (attempt) return attempt
+          break
+        }
+        default:
+          bad(
+            tag.toUpperCase() === 'LOGIN'
+              ? 'A command begins with a tag: try "a LOGIN user password"'
+              : 'Not a command before login',
+          )
+      }
+    }
+  }
+
+  return {
+    greet: () => client.write(`* OK [CAPABILITY ${clientCapability(facts, client.secure)}] ${facts.banner}\r\n`),
+    awaitLogin,
+    /** The client learns what the back end can do, in the place where it looks: in the answer, or beside it if it has shown that it asks. */
+    accept({ untagged, capability, code, text }: Acceptance) {
+      const lines = untagged.map((line) => `${line}\r\n`).join('')
+      const words = capability && `CAPABILITY ${capability.words}`
+      const inAnswer = capability && (capability.where === 'answer' || !askedForCapability)
+      const beside = words && !inAnswer ? `* ${words}\r\n` : ''
+      const shown = inAnswer ? words : code
+      client.write(`${lines}${beside}${tag} OK ${shown ? `[${shown}] ` : ''}${text}\r\n`)
+    },
+    refuse: (refusal) => reply(refusalReply(refusal)),
+    goodbye: (why) => client.write(`${goodbyeReply(why)}\r\n`),
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * IMAP's grammar before login (RFC 9051 9): commands with their literals, strings, and server responses. Pure: text in, values out.
+ */
+
+/** Text as it stood on the wire, or the octets of a literal. A command is texts with literals between them. */
+export type Piece = { text: string } | { literal: string }
+
+export type LiteralMarker = { bytes: number; synchronising: boolean; before: string }
+
+/** The literal that a line announces at its end (`{n}`, RFC 7888 `{n+}`); undefined where it announces none. */
+export function parseLiteralMarker(line: string): LiteralMarker | undefined {
+  if (!line.endsWith('}')) return undefined
+  const match = /\{(\d{1,10})(\+?)\}$/.exec(line)
+  if (!match) return undefined
+  return { bytes: Number(match[1]), synchronising: match[2] === '', before: line.slice(0, match.index) }
+}
+
+/** Tag and command name of a line, the name in upper case. An invalid tag is undefined and must never be echoed. */
+export function parseCommandStart(line: string): { tag: string | undefined; name: string; rest: string } {
+  const match = /^([^ ]+)(?: ([^ ]*)(?: (.*))?)?$/s.exec(line)
+  if (!match) return { tag: undefined, name: '', rest: '' }
+  const [, tag = '', name = '', rest = ''] = match
+  return { tag: isTag(tag) ? tag : undefined, name: name.toUpperCase(), rest }
+}
+
+/** RFC 9051 9: tag = 1*<any ASTRING-CHAR except "+">. Longer than 64 no client needs, and it is echoed. */
+function isTag(tag: string): boolean {
+  return tag.length <= 64 && /^[\x21\x23\x24\x26\x27\x2c-\x5b\x5d-\x7a\x7c\x7e]+$/.test(tag)
+}
+
+/**
+ * Arguments that are all astrings (RFC 9051 9: atom, quoted string or literal), parted by one space.
+ * @returns their octets, or undefined where the grammar is not met
+ */
+export function parseAStrings(pieces: readonly Piece[]): string[] | undefined {
+  const values: string[] = []
+  // After a value only a space or the end may come, after a space only a value.
+  let wantsValue = true
+  for (const [index, piece] of pieces.entries()) {
+    if ('literal' in piece) {
+      if (!wantsValue) return undefined
+      values.push(piece.literal)
+      wantsValue = false
+      continue
+    }
+    let rest = piece.text
+    while (rest !== '') {
+      if (!wantsValue) {
+        if (!rest.startsWith(' ')) return undefined
+        rest = rest.slice(1)
+        wantsValue = true
+        continue
+      }
+      const match = /^(?:"((?:[^"\\\r\n\0]|\\["\\])*)"|([^\x00-\x20\x7f(){%*"\\]+))/.exec(rest)
+      if (!match) return undefined
+      values.push(match[2] ?? (match[1] ?? '').replace(/\\(["\\])/g, '$1'))
+      rest = rest.slice(match[0].length)
+      wantsValue = false
+    }
+    if (index === pieces.length - 1 && wantsValue) return undefined
+  }
+  return values
+}
+
+/** An astring for the wire: quoted where that can carry it, else undefined and a literal is needed (RFC 9051 9: QUOTED-CHAR). */
+export function formatQuoted(octets: string): string | undefined {
+  if (!/^[\x20-\x7e]*$/.test(octets)) return undefined
+  return `"${octets.replace(/["\\]/g, '\\$&')}"`
+}
+
+/** A status response: `* OK [CODE args] text` or `tag NO text`. */
+export type Status = { tag: string; type: string; code: string | undefined; codeArguments: string; text: string }
+
+/** @returns undefined where the line is not OK, NO, BAD, BYE or PREAUTH */
+export function parseStatus(line: string): Status | undefined {
+  const match = /^([^ ]+) (OK|NO|BAD|BYE|PREAUTH)(?: \[([^\] ]+)(?: ([^\]]*))?\])?(?: (.*)|$)/i.exec(line)
+  if (!match) return undefined
+  const [, tag = '', type = '', code, codeArguments = '', text = ''] = match
+  return { tag, type: type.toUpperCase(), code: code?.toUpperCase(), codeArguments, text }
+}
+
+/** The words of an untagged `* CAPABILITY ...`; undefined where the line is another. */
+export function parseCapabilityLine(line: string): string | undefined {
+  return /^\* CAPABILITY (.*)$/i.exec(line)?.[1]
+}

@@ -1,0 +1,40 @@
+/** What IMAP clients read when something is refused or ended: response codes by RFC 5530, words of our own. */
+import type { Goodbye, Refusal } from '../protocol.ts'
+
+/**
+ * The answer to a refused login, without its tag. One text for a wrong password and for a user whom nobody knows.
+ * An outage is never AUTHENTICATIONFAILED: clients drop the password on that (RFC 5530 3).
+ */
+export function refusalReply(refusal: Refusal): string {
+  switch (refusal.reason) {
+    case 'authentication-failed':
+      return 'NO [AUTHENTICATIONFAILED] Authentication failed.'
+    case 'authorization-failed':
+      return 'NO [AUTHORIZATIONFAILED] Not allowed to log in as that user.'
+    case 'disabled':
+      return 'NO [CONTACTADMIN] This account is disabled.'
+    case 'unavailable':
+      return 'NO [UNAVAILABLE] Account is temporarily unavailable.'
+    case 'misconfigured':
+      return 'NO [SERVERBUG] Account is temporarily unavailable.'
+    case 'privacy-required':
+      return 'NO [PRIVACYREQUIRED] Passwords are accepted over TLS only.'
+    case 'passed-on':
+      return `NO [${refusal.code}] ${refusal.text}`
+  }
+}
+
+export function goodbyeReply(why: Goodbye): string {
+  switch (why) {
+    case 'login-timeout':
+      return '* BYE Too long without a login.'
+    case 'line-too-long':
+      return '* BYE Line or literal too long.'
+    case 'too-many-bad-commands':
+      return '* BYE Too many invalid commands.'
+    case 'shutting-down':
+      return '* BYE [UNAVAILABLE] Shutting down, please connect again.'
+    case 'internal':
+      return '* BYE [SERVERBUG] Internal error.'
+  }
+}

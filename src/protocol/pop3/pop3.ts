@@ -1,0 +1,12 @@
+import type { Protocol } from '../protocol.ts'
+import { openDialogue } from './login.ts'
+import { replayLogin } from './replay.ts'
+
+export const pop3: Protocol = {
+  name: 'pop3',
+  bannerName: 'POP3',
+  openDialogue,
+  replayLogin,
+  // RFC 1939 has no line that a server may send unasked.
+  unaskedGoodbye: '',
+}

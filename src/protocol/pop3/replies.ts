@@ -1,0 +1,40 @@
+/** What POP3 clients read when something is refused or ended: response codes by RFC 3206 and RFC 2449, words of our own. */
+import type { Goodbye, Refusal } from '../protocol.ts'
+
+/**
+ * The answer to a refused login. One text for a wrong password and for a user whom nobody knows.
+ * An outage is [SYS/TEMP], never [AUTH]: clients ask for a new password on that (RFC 3206 5).
+ */
+export function refusalReply(refusal: Refusal): string {
+  switch (refusal.reason) {
+    case 'authentication-failed':
+      return '-ERR [AUTH] Authentication failed.'
+    case 'authorization-failed':
+      return '-ERR [AUTH] Not allowed to log in as that user.'
+    case 'disabled':
+      return '-ERR [AUTH] This account is disabled.'
+    case 'unavailable':
+      return '-ERR [SYS/TEMP] Account is temporarily unavailable.'
+    case 'misconfigured':
+      return '-ERR [SYS/PERM] Account is unavailable.'
+    case 'privacy-required':
+      return '-ERR [AUTH] Passwords are accepted over TLS only.'
+    case 'passed-on':
+      return `-ERR [${refusal.code}] ${refusal.text}`
+  }
+}
+
+export function goodbyeReply(why: Goodbye): string {
+  switch (why) {
+    case 'login-timeout':
+      return '-ERR Too long without a login.'
+    case 'line-too-long':
+      return '-ERR Line too long.'
+    case 'too-many-bad-commands':
+      return '-ERR Too many invalid commands.'
+    case 'shutting-down':
+      return '-ERR [SYS/TEMP] Shutting down, please connect again.'
+    case 'internal':
+      return '-ERR [SYS/TEMP] Internal error.'
+  }
+}
