@@ -1,0 +1,32 @@
+/** Puts TLS on a socket that is already connected, for either leg. Hands out a socket whose handshake is done, or throws; sets no timer. */
+import type { Socket } from 'node:net'
+import { connect, TLSSocket, type ConnectionOptions, type TLSSocketOptions } from 'node:tls'
+
+/** The server's side of a handshake. On failure the socket is destroyed. */
+export function acceptTls(socket: Socket, options: TLSSocketOptions): Promise<TLSSocket> {
+  return handshake(new TLSSocket(socket, { ...options, isServer: true }), 'secure')
+}
+
+/** The client's side; `options` say whom to trust and which name to expect. On failure the socket is destroyed. */
+export function connectTls(socket: Socket, options: ConnectionOptions): Promise<TLSSocket> {
+  return handshake(connect({ ...options, socket }), 'secureConnect')
+}
+
+function handshake(socket: TLSSocket, done: 'secure' | 'secureConnect'): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const settle = (error?: Error): void => {
+      socket.off(done, onDone)
+      socket.off('error', settle)
+      socket.off('close', onClose)
+      if (!error) return resolve(socket)
+      socket.on('error', () => undefined) // what still fails on a socket that is being destroyed is of no interest
+      socket.destroy()
+      reject(error)
+    }
+    const onDone = (): void => settle()
+    const onClose = (): void => settle(new Error('connection closed during the handshake'))
+    socket.on(done, onDone)
+    socket.on('error', settle)
+    socket.on('close', onClose)
+  })
+}
