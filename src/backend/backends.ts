@@ -1,0 +1,30 @@
+/** The back ends of one configuration: their TLS trust, built once, and what is known of each from the last attempt. */
+import { isIP } from 'node:net'
+import { createSecureContext, type ConnectionOptions } from 'node:tls'
+import type { BackendSettings } from '../config/settings.ts'
+
+export type Backend = {
+  settings: BackendSettings
+  /** for the client's side of a handshake; undefined where the leg is in clear */
+  tlsOptions: ConnectionOptions | undefined
+}
+
+export type Backends = ReadonlyMap<string, Backend>
+
+export function buildBackends(settings: ReadonlyMap<string, BackendSettings>): Backends {
+  return new Map(
+    [...settings].map(([name, backend]) => [name, { settings: backend, tlsOptions: buildTlsOptions(backend) }]),
+  )
+}
+
+/** The certificate must be for the configured name, never for the address that it resolved to (RFC 6125, RFC 7817). */
+function buildTlsOptions(backend: BackendSettings): ConnectionOptions | undefined {
+  if (backend.tls === 'none') return undefined
+  const name = backend.tlsName ?? backend.host
+  return {
+    host: name, // what Node checks the certificate against where no server name can be sent
+    ...(isIP(name) === 0 && { servername: name }), // RFC 6066 3: no address in SNI
+    rejectUnauthorized: backend.verify === 'name',
+    secureContext: createSecureContext(backend.ca === undefined ? {} : { ca: backend.ca }),
+  }
+}

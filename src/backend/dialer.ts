@@ -1,0 +1,76 @@
+/** Reaches a back end: one TCP connection, with TLS on it where the leg has that from its first byte. Its deadline is the caller's. */
+import { connect, type Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import type { ProtocolName } from '../config/settings.ts'
+import { MuxError, systemCode, type ErrorCode } from '../errors.ts'
+import { connectTls } from '../tls/upgrade.ts'
+import type { Backend } from './backends.ts'
+
+/** Middleboxes forget a silent flow after five minutes or so; dead peers should not outlive it. */
+export const KEEPALIVE_MS = 120_000
+
+/**
+ * @param signal ends the attempt, with its reason as the error
+ * @throws MuxError `backend-no-port`, `backend-refused`, `backend-unreachable`, `backend-tls-failed`, `backend-certificate`, or the signal's reason
+ */
+export async function dial(backend: Backend, protocol: ProtocolName, signal: AbortSignal): Promise<Socket> {
+  const { name, host, ports, tls } = backend.settings
+  const port = ports[protocol]
+  if (port === undefined) throw new MuxError('backend-no-port', `back end ${name} has no ${protocol} port`)
+  const socket = await connectTcp(host, port, signal)
+  return tls === 'implicit' ? secureBackend(socket, backend, signal) : socket
+}
+
+/** The handshake with a back end, at once or after STARTTLS. @throws MuxError `backend-tls-failed`, `backend-certificate`, or the signal's reason */
+export async function secureBackend(socket: Socket, backend: Backend, signal: AbortSignal): Promise<TLSSocket> {
+  const abort = (): void => void socket.destroy()
+  signal.addEventListener('abort', abort)
+  try {
+    return await connectTls(socket, backend.tlsOptions ?? {})
+  } catch (error) {
+    if (signal.aborted) throw signal.reason
+    const cause = systemCode(error)
+    const code: ErrorCode = isCertificateError(cause) ? 'backend-certificate' : 'backend-tls-failed'
+    throw new MuxError(code, `TLS with back end ${backend.settings.name} failed: ${cause}`, error)
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+function connectTcp(host: string, port: number, signal: AbortSignal): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({
+      host,
+      port,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEPALIVE_MS,
+      allowHalfOpen: true,
+    })
+    const settle = (error?: Error): void => {
+      socket.off('connect', onConnect)
+      socket.off('error', onError)
+      signal.removeEventListener('abort', onAbort)
+      if (!error) return resolve(socket)
+      socket.on('error', () => undefined) // what still fails on a socket that is being destroyed is of no interest
+      socket.destroy()
+      reject(error)
+    }
+    const onConnect = (): void => settle()
+    const onAbort = (): void => settle(signal.reason as Error)
+    const onError = (error: Error): void => {
+      const cause = systemCode(error)
+      const code: ErrorCode = cause === 'ECONNREFUSED' ? 'backend-refused' : 'backend-unreachable'
+      settle(new MuxError(code, `cannot connect to ${host}:${port}: ${cause}`, error))
+    }
+    socket.on('connect', onConnect)
+    socket.on('error', onError)
+    if (signal.aborted) onAbort()
+    else signal.addEventListener('abort', onAbort)
+  })
+}
+
+/** Node's codes for a certificate that is not to be trusted: OpenSSL's verify results by name, and its own for a wrong name. */
+function isCertificateError(cause: string): boolean {
+  return cause.startsWith('ERR_TLS_CERT') || /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)|ISSUER/.test(cause)
+}
