@@ -1,0 +1,68 @@
+/** The back end's side of a login: dialled, spoken to, then handed to the relay or closed. */
+import type { Socket } from 'node:net'
+import type { Backend } from '../backend/backends.ts'
+import { dial, secureBackend } from '../backend/dialer.ts'
+import type { ProtocolName } from '../config/settings.ts'
+import { MuxError } from '../errors.ts'
+import { LineSocket } from '../net/line-socket.ts'
+import type { Wire } from '../protocol/protocol.ts'
+
+export class BackendConnection implements Wire {
+  secure: boolean
+  readonly #backend: Backend
+  readonly #signal: AbortSignal
+  #socket: Socket
+  #lines: LineSocket
+
+  private constructor(backend: Backend, socket: Socket, signal: AbortSignal) {
+    this.#backend = backend
+    this.#signal = signal
+    this.#socket = socket
+    this.#lines = new LineSocket(socket, 'backend')
+    this.secure = backend.settings.tls === 'implicit'
+    signal.addEventListener('abort', this.#onAbort)
+  }
+
+  /** @param signal ends the dial, and each wait until `detach()`, with its reason. @throws MuxError as `dial` */
+  static async open(backend: Backend, protocol: ProtocolName, signal: AbortSignal): Promise<BackendConnection> {
+    return new BackendConnection(backend, await dial(backend, protocol, signal), signal)
+  }
+
+  readLine(maxBytes: number): Promise<string> {
+    return this.#lines.readLine(maxBytes)
+  }
+
+  readBytes(count: number): Promise<string> {
+    return this.#lines.readBytes(count)
+  }
+
+  write(text: string): void {
+    this.#lines.write(text)
+  }
+
+  /** @throws MuxError `backend-bytes-before-tls`: what follows the go-ahead in clear was put there by somebody in between */
+  async startTls(): Promise<void> {
+    const injected = this.#lines.unreadBytes > 0
+    this.#lines.detach()
+    if (injected) {
+      throw new MuxError('backend-bytes-before-tls', 'bytes in clear between the back end’s go-ahead and the handshake')
+    }
+    this.#socket = await secureBackend(this.#socket, this.#backend, this.#signal)
+    this.#lines = new LineSocket(this.#socket, 'backend')
+    this.secure = true
+  }
+
+  /** Gives the socket to the relay, out of the deadline's reach. */
+  detach(): { socket: Socket; unread: Buffer | undefined } {
+    this.#signal.removeEventListener('abort', this.#onAbort)
+    return { socket: this.#socket, unread: this.#lines.detach() }
+  }
+
+  close(): void {
+    this.detach()
+    this.#socket.on('error', () => undefined) // the connection is over; how it breaks no longer matters
+    this.#socket.destroy()
+  }
+
+  readonly #onAbort = (): void => this.#lines.fail(this.#signal.reason as Error)
+}

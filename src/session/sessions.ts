@@ -1,0 +1,107 @@
+/** All connections of this process: runs each one's life, answers the errors that end it, closes both sides, and writes its line. */
+import { randomBytes } from 'node:crypto'
+import type { Socket } from 'node:net'
+import type { ListenerSettings } from '../config/settings.ts'
+import { asMuxError, MuxError } from '../errors.ts'
+import type { Goodbye } from '../protocol/protocol.ts'
+import type { World } from '../world.ts'
+import { ClientConnection } from './connection.ts'
+import { serve, type Ending, type Services } from './serve.ts'
+
+export type Sessions = {
+  /** Takes over a socket that a listener has accepted. */
+  accept(socket: Socket, listener: ListenerSettings): void
+  count(): number
+  /** Says goodbye wherever nothing is under way, waits for the rest, and ends after `graceMs` what is left. */
+  drain(graceMs: number): Promise<void>
+}
+
+/** @param world gives the configuration in force, asked once for each connection */
+export function createSessions(world: () => World, services: Services): Sessions {
+  const { relays, metrics, log } = services
+  const running = new Set<ClientConnection>()
+  // Unique across instances and restarts, and short enough to be read out over the telephone.
+  const prefix = randomBytes(4).toString('hex')
+  let counter = 0
+  let onEmpty: (() => void) | undefined
+
+  async function run(conn: ClientConnection, born: World, started: number): Promise<void> {
+    let ending: Ending
+    let detail: string | undefined
+    try {
+      ending = await serve(conn, born, services)
+    } catch (thrown) {
+      const error = asMuxError(thrown)
+      const goodbye = goodbyeFor(error)
+      if (goodbye) conn.dialogue?.goodbye(goodbye)
+      ending = { cause: error.code, bytesFromClient: 0, bytesFromBackend: 0 }
+      detail = error.message
+      metrics.connectionRejected(error.code)
+      if (error.code === 'internal') log.error({ session: conn.id, err: error.cause ?? error }, 'defect')
+    }
+    conn.close()
+    running.delete(conn)
+    log.info(
+      {
+        session: conn.id,
+        client: conn.address,
+        listener: conn.listener.name,
+        user: conn.user,
+        backend: conn.backend,
+        tls: conn.tlsVersion,
+        phase: conn.phase,
+        ...ending,
+        detail,
+        ms: Math.round(performance.now() - started),
+      },
+      'session ended',
+    )
+    if (running.size === 0) onEmpty?.()
+  }
+
+  return {
+    accept(socket, listener) {
+      metrics.connectionOpened(listener.protocol, listener.name)
+      const id = `${prefix}-${(counter++).toString(36)}`
+      const born = world() // and kept for life, whatever is reloaded meanwhile
+      const tls = born.certificates && { ...born.certificates, handshakeEnded: metrics.handshakeEnded }
+      const conn = new ClientConnection(id, socket, listener, tls)
+      running.add(conn)
+      void run(conn, born, performance.now())
+    },
+    count: () => running.size,
+    async drain(graceMs) {
+      if (running.size === 0) return
+      const empty = new Promise<void>((resolve) => (onEmpty = resolve))
+      // A login that is under way gets its answer first: its next read is the one that fails.
+      for (const conn of running)
+        if (conn.phase !== 'relaying') conn.fail(new MuxError('shutting-down', 'shutting down'))
+      relays.drain()
+      const grace = setTimeout(() => {
+        relays.endAll()
+        for (const conn of running) if (conn.phase !== 'relaying') conn.socket.destroy()
+      }, graceMs)
+      await empty
+      clearTimeout(grace)
+    },
+  }
+}
+
+/** What the client is told when its connection ends on an error, where it can still be told. */
+function goodbyeFor({ code }: MuxError): Goodbye | undefined {
+  switch (code) {
+    case 'client-login-timeout':
+      return 'login-timeout'
+    case 'client-line-too-long':
+    case 'client-literal-too-large':
+      return 'line-too-long'
+    case 'client-too-many-bad-commands':
+      return 'too-many-bad-commands'
+    case 'shutting-down':
+      return 'shutting-down'
+    case 'internal':
+      return 'internal'
+    default: // the client has gone, or what it did leaves nothing to be said in clear
+      return undefined
+  }
+}
