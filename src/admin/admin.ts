@@ -1,0 +1,30 @@
+/** The operators' HTTP: is it alive, is it ready, what are its figures. Knows the program only through what it is handed. */
+import { serve } from '@hono/node-server'
+import { Hono } from 'hono'
+import { systemCode } from '../errors.ts'
+
+export type AdminParts = {
+  /** undefined: ready; else why not */
+  notReady: () => string | undefined
+  metrics: { render: () => Promise<string>; contentType: string }
+}
+
+/** @returns the routes, without a socket */
+export function buildAdmin({ notReady, metrics }: AdminParts): Hono {
+  const app = new Hono()
+  app.get('/livez', (c) => c.text('ok\n'))
+  app.get('/readyz', (c) => {
+    const why = notReady()
+    return why === undefined ? c.text('ok\n') : c.text(`${why}\n`, 503)
+  })
+  app.get('/metrics', async (c) => c.body(await metrics.render(), 200, { 'content-type': metrics.contentType }))
+  return app
+}
+
+/** @throws Error with a message for the operator. @returns how to close it */
+export function openAdmin(app: Hono, { host, port }: { host: string; port: number }): Promise<() => void> {
+  return new Promise((resolve, reject) => {
+    const server = serve({ fetch: app.fetch, hostname: host, port }, () => resolve(() => server.close()))
+    server.once('error', (error) => reject(new Error(`admin: cannot listen on ${host}:${port}: ${systemCode(error)}`)))
+  })
+}

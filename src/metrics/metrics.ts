@@ -1,0 +1,179 @@
+/**
+ * Every series, declared once, and a verb to record each. Labels come from closed sets (what the configuration names), never from
+ * a client. docs/metrics.md explains them to operators; a test holds it to this list.
+ */
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { ProtocolName, Settings } from '../config/settings.ts'
+
+export type LoginOutcome = 'accepted' | 'refused' | 'unavailable' | 'misconfigured' | 'disabled'
+export type LookupSource = 'static' | 'directory' | 'domain' | 'unknown' | 'error'
+
+/** Adds what has been carried since the last call. */
+export type RelayAccount = (bytesFromClient: number, bytesFromBackend: number) => void
+
+export type Metrics = ReturnType<typeof createMetrics>
+
+export function createMetrics(version: string) {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+
+  const buildInfo = new Gauge({
+    name: 'mailmux_build_info',
+    help: 'Always 1; the version is the label.',
+    labelNames: ['version'],
+    registers,
+  })
+  const connections = new Counter({
+    name: 'mailmux_connections_total',
+    help: 'Client connections accepted.',
+    labelNames: ['protocol', 'listener'],
+    registers,
+  })
+  const rejected = new Counter({
+    name: 'mailmux_connections_rejected_total',
+    help: 'Client connections ended by mailmux before a login.',
+    labelNames: ['reason'],
+    registers,
+  })
+  const sessions = new Gauge({
+    name: 'mailmux_sessions',
+    help: 'Sessions that are relaying now.',
+    labelNames: ['protocol', 'backend'],
+    registers,
+  })
+  const logins = new Counter({
+    name: 'mailmux_logins_total',
+    help: 'Login attempts by their outcome.',
+    labelNames: ['protocol', 'mechanism', 'outcome'],
+    registers,
+  })
+  const loginSeconds = new Histogram({
+    name: 'mailmux_login_duration_seconds',
+    help: 'From the login command to the answer, for logins that reached a back end.',
+    labelNames: ['protocol', 'backend'],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    registers,
+  })
+  const sessionSeconds = new Histogram({
+    name: 'mailmux_session_duration_seconds',
+    help: 'How long sessions relayed.',
+    labelNames: ['protocol', 'backend'],
+    buckets: [0.1, 1, 10, 60, 300, 1800, 3600, 4 * 3600, 24 * 3600],
+    registers,
+  })
+  const relayedBytes = new Counter({
+    name: 'mailmux_relayed_bytes_total',
+    help: 'Bytes carried after login.',
+    labelNames: ['protocol', 'backend', 'direction'],
+    registers,
+  })
+  const lookups = new Counter({
+    name: 'mailmux_route_lookups_total',
+    help: 'Route decisions by where the route came from.',
+    labelNames: ['source'],
+    registers,
+  })
+  const lookupSeconds = new Histogram({
+    name: 'mailmux_route_lookup_duration_seconds',
+    help: 'Time to decide on a route.',
+    buckets: [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1],
+    registers,
+  })
+  const directoryUp = new Gauge({
+    name: 'mailmux_directory_up',
+    help: '1 while the directory can be asked.',
+    registers,
+  })
+  const backendUp = new Gauge({
+    name: 'mailmux_backend_up',
+    help: '1 unless the last attempt to reach the back end failed.',
+    labelNames: ['backend'],
+    registers,
+  })
+  const backendState = new Gauge({
+    name: 'mailmux_backend_state',
+    help: '1 for the state that the operator wants the back end in.',
+    labelNames: ['backend', 'state'],
+    registers,
+  })
+  const handshakes = new Counter({
+    name: 'mailmux_tls_handshakes_total',
+    help: 'TLS handshakes with clients.',
+    labelNames: ['version', 'resumed', 'outcome'],
+    registers,
+  })
+  const certificateExpiry = new Gauge({
+    name: 'mailmux_certificate_expiry_timestamp_seconds',
+    help: 'When each certificate ends.',
+    labelNames: ['certificate'],
+    registers,
+  })
+  const reloads = new Counter({
+    name: 'mailmux_config_reloads_total',
+    help: 'Times that the configuration was read.',
+    labelNames: ['outcome'],
+    registers,
+  })
+  const lastReload = new Gauge({
+    name: 'mailmux_config_last_reload_success_timestamp_seconds',
+    help: 'When the configuration in force was read.',
+    registers,
+  })
+
+  buildInfo.set({ version }, 1)
+  const accounts = new Map<string, RelayAccount>()
+
+  return {
+    connectionOpened: (protocol: ProtocolName, listener: string) => connections.inc({ protocol, listener }),
+    /** @param reason an error code */
+    connectionRejected: (reason: string) => rejected.inc({ reason }),
+    loginEnded: (protocol: ProtocolName, mechanism: string, outcome: LoginOutcome) =>
+      logins.inc({ protocol, mechanism, outcome }),
+    loginTook: (protocol: ProtocolName, backend: string, ms: number) =>
+      loginSeconds.observe({ protocol, backend }, ms / 1000),
+    sessionStarted: (protocol: ProtocolName, backend: string) => sessions.inc({ protocol, backend }),
+    sessionEnded(protocol: ProtocolName, backend: string, ms: number) {
+      sessions.dec({ protocol, backend })
+      sessionSeconds.observe({ protocol, backend }, ms / 1000)
+    },
+    routeDecided(source: LookupSource, ms: number) {
+      lookups.inc({ source })
+      lookupSeconds.observe(ms / 1000)
+    },
+    directoryIsUp: (up: boolean) => directoryUp.set(up ? 1 : 0),
+    backendIsUp: (backend: string, up: boolean) => backendUp.set({ backend }, up ? 1 : 0),
+    handshakeEnded: (version: string, resumed: boolean, outcome: 'ok' | 'failed') =>
+      handshakes.inc({ version, resumed: String(resumed), outcome }),
+    /** Sets what follows from the configuration alone, so that each series is there before its first event. */
+    configurationLoaded(settings: Settings, expiries: readonly { file: string; notAfterMs: number }[], now: Date) {
+      reloads.inc({ outcome: 'success' })
+      reloads.inc({ outcome: 'failure' }, 0)
+      lastReload.set(now.getTime() / 1000)
+      for (const { file, notAfterMs } of expiries) certificateExpiry.set({ certificate: file }, notAfterMs / 1000)
+      for (const backend of settings.routing.backends.keys()) {
+        backendUp.set({ backend }, 1)
+        backendState.set({ backend, state: 'up' }, 1)
+      }
+      directoryUp.set(settings.directory.kind === 'static' ? 1 : 0)
+    },
+    /** One function for each protocol and back end, so that a relay holds no labels. */
+    relayAccount(protocol: ProtocolName, backend: string): RelayAccount {
+      const key = `${protocol} ${backend}`
+      let account = accounts.get(key)
+      if (!account) {
+        const fromClient = relayedBytes.labels({ protocol, backend, direction: 'from-client' })
+        const fromBackend = relayedBytes.labels({ protocol, backend, direction: 'from-backend' })
+        account = (bytesFromClient, bytesFromBackend) => {
+          if (bytesFromClient > 0) fromClient.inc(bytesFromClient)
+          if (bytesFromBackend > 0) fromBackend.inc(bytesFromBackend)
+        }
+        accounts.set(key, account)
+      }
+      return account
+    },
+    /** In Prometheus's text format. */
+    render: () => registry.metrics(),
+    contentType: registry.contentType,
+  }
+}
