@@ -1,0 +1,134 @@
+/** What the keys of mailmux.yaml say to each other. Each check passes by what is already found wrong, so that one mistake is told once. */
+import os from 'node:os'
+import { createReporter, type Draft, type Path, type Reporter } from './read.ts'
+import type { Problems } from './problems.ts'
+import type { mainSchema } from './schema.ts'
+import type { ListenAddress, ProtocolName } from './settings.ts'
+import { isWritten } from './source.ts'
+import { checkBanner } from './check-banner.ts'
+import { overlaps } from './addresses.ts'
+
+export type MainDraft = Draft<typeof mainSchema>
+type Main = NonNullable<MainDraft['value']>
+type Listener = NonNullable<NonNullable<Main['listeners']>[number]>
+
+/** The ports that IANA registered, where clients look: RFC 9051 2.1, RFC 1939 3, RFC 8314 7. */
+const PORTS = {
+  imap: { plain: 143, implicit: 993 },
+  pop3: { plain: 110, implicit: 995 },
+} as const satisfies Record<ProtocolName, { plain: number; implicit: number }>
+
+/** The addresses of a listener: as written, or its protocol's registered port on every address. Undefined where they cannot be known. */
+export function listenAddresses(listener: Listener): ListenAddress[] | undefined {
+  const { listen, protocol, tls } = listener
+  if (listen !== undefined) return listen.flatMap((one) => one ?? [])
+  if (protocol === undefined || tls === undefined) return undefined
+  const port = PORTS[protocol][tls === 'implicit' ? 'implicit' : 'plain']
+  return ['0.0.0.0', '::'].map((host) => ({ host, port, optional: true }))
+}
+
+export function checkMain(draft: MainDraft, problems: Problems): void {
+  const { value: main } = draft
+  if (main === undefined) return
+  const report = createReporter(draft, problems)
+  const names = new Map<string, number>()
+  main.listeners?.forEach((listener, index) => {
+    if (listener === undefined) return
+    const path = ['listeners', index] as const
+    checkListener(listener, main.hostname ?? os.hostname(), path, report)
+    if (listener.name === undefined) return
+    const first = names.get(listener.name)
+    if (first !== undefined) report.error([...path, 'name'], `listener ${first + 1} has this name already`)
+    else names.set(listener.name, index)
+  })
+  checkOverlaps(main, report)
+  checkTls(draft, main, report)
+  checkDirectory(main, report)
+  checkLimits(main, report)
+}
+
+function checkListener(listener: Listener, hostname: string, path: Path, report: Reporter): void {
+  const { protocol, tls, banner } = listener
+  if (banner !== undefined) {
+    for (const wrong of checkBanner(banner, protocol, hostname)) report.error([...path, 'banner'], wrong)
+  }
+  if (listener.allow_plaintext_auth === true) {
+    const at = [...path, 'allow_plaintext_auth']
+    if (tls === 'implicit') report.error(at, 'does nothing here: with implicit TLS nothing is ever in plain text')
+    else report.warn(at, 'passwords may cross the wire unencrypted')
+  } else if (tls === 'none' && listener.allow_plaintext_auth === false) {
+    report.warn([...path, 'tls'], 'without TLS and without allow_plaintext_auth nobody can log in here')
+  }
+  if (listener.trusted_proxies !== undefined && listener.trusted_proxies.length > 0) {
+    report.error([...path, 'trusted_proxies'], 'does nothing while proxy_protocol is off', 'key')
+  }
+}
+
+type Claim = { address: ListenAddress; owner: string; path: Path }
+
+/** Every address that mailmux will bind, with its place. */
+function claims(main: Main): Claim[] {
+  return (main.listeners ?? []).flatMap((listener, index) => {
+    if (listener === undefined) return []
+    const owner = `listener "${listener.name ?? String(index + 1)}"`
+    const path: Path = ['listeners', index, 'listen']
+    const { listen } = listener
+    // Written as a list, each address has a place of its own; a single one or a default stands for the whole key.
+    if (!Array.isArray(listen?.[0])) {
+      return (listenAddresses(listener) ?? []).map((address) => ({ address, owner, path }))
+    }
+    return listen.flatMap((one, item) =>
+      [one ?? []].flat().map((address) => ({ address, owner, path: [...path, item] })),
+    )
+  })
+}
+
+function checkOverlaps(main: Main, report: Reporter): void {
+  // By port, so that the work stays linear; within a port there is a handful of addresses.
+  const byPort = new Map<number, Claim[]>()
+  const all = claims(main)
+  if (main.admin?.listen !== undefined) {
+    all.push({ address: main.admin.listen, owner: 'admin', path: ['admin', 'listen'] })
+  }
+  for (const claim of all) {
+    const { host, port } = claim.address
+    const others = byPort.get(port) ?? []
+    const other = others.find(({ address }) => overlaps(address.host, host))
+    if (other !== undefined) report.error(claim.path, `port ${port} of this address is taken by ${other.owner} already`)
+    byPort.set(port, [...others, claim])
+  }
+}
+
+function checkTls(draft: MainDraft, main: Main, report: Reporter): void {
+  const listeners = main.listeners
+  const certificates = main.tls?.certificates
+  if (listeners === undefined || certificates === undefined) return
+  if (certificates.length === 0) {
+    listeners.forEach((listener, index) => {
+      if (listener?.tls === undefined || listener.tls === 'none') return
+      report.error(['listeners', index, 'tls'], `tls: ${listener.tls} needs a certificate in tls.certificates`)
+    })
+  }
+  const mayUseTls = listeners.some((listener) => listener?.tls !== 'none')
+  if (!mayUseTls && isWritten(draft.source, ['tls'])) {
+    report.error(['tls'], 'does nothing: every listener has tls: none', 'key')
+  }
+}
+
+function checkDirectory(main: Main, report: Reporter): void {
+  const { directory } = main
+  if (directory?.redis !== undefined && directory.static !== undefined) {
+    report.error(['directory', 'static'], 'there can be one directory: either static or redis', 'key')
+  }
+}
+
+/** What the RFCs ask of an idle limit. Less is a choice that an operator may make, knowing it. */
+function checkLimits(main: Main, report: Reporter): void {
+  const { idle_imap: imap, idle_pop3: pop3 } = main.limits ?? {}
+  if (imap !== undefined && imap < 30 * 60_000) {
+    report.warn(['limits', 'idle_imap'], 'RFC 9051 5.4 demands at least 30m; clients in IDLE will be cut off')
+  }
+  if (pop3 !== undefined && pop3 < 10 * 60_000) {
+    report.warn(['limits', 'idle_pop3'], 'RFC 1939 3 demands at least 10m')
+  }
+}

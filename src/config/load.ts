@@ -1,0 +1,73 @@
+/**
+ * The two YAML files to `Settings`: read, held against the schema, cross-checked, built. All mistakes of both files are told at once.
+ * It changes nothing and keeps nothing, so a reload is another call; it never throws for what stands in a file.
+ */
+import path from 'node:path'
+import { buildSettings } from './build.ts'
+import { checkMainFiles } from './check-files.ts'
+import { checkMain } from './check-main.ts'
+import { checkRouting } from './check-routing.ts'
+import { readText } from './pem.ts'
+import { createProblems, type Problem } from './problems.ts'
+import { readDraft } from './read.ts'
+import { mainSchema, routingSchema } from './schema.ts'
+import type { Settings } from './settings.ts'
+import { locate, readSource, type Source } from './source.ts'
+import type { Environment } from './variables.ts'
+
+export type LoadResult = {
+  /** undefined where there is an error */
+  settings: Settings | undefined
+  /** errors and warnings, by place; with `settings` there are warnings only */
+  problems: Problem[]
+  /** absolute paths of all that was read, or would have been: what a watcher must watch */
+  files: string[]
+}
+
+/**
+ * @param mainFile path of mailmux.yaml; problems name files the way that this does
+ * @param env the variables that `${NAME}` may name; `main.ts` alone reads `process.env`
+ * @param now what certificates are held against
+ */
+export function loadConfig(mainFile: string, env: Environment, now: Date = new Date()): LoadResult {
+  const problems = createProblems()
+  const files = new Set<string>([path.resolve(mainFile)])
+  const finish = (settings?: Settings): LoadResult => ({ settings, problems: problems.list(), files: [...files] })
+
+  const mainText = readText(mainFile)
+  if ('wrong' in mainText) {
+    problems.error(mainFile, undefined, `this file ${mainText.wrong}`)
+    return finish()
+  }
+  const mainSource = readSource(mainFile, mainText.value, env, problems)
+  const main = readDraft(mainSchema, mainSource, problems)
+
+  // Even where the main file is not understood the routing file most likely has its usual name, and its errors are told too.
+  const routingName = main.value === undefined ? 'routing.yaml' : main.value.routing
+  const directory = path.dirname(mainFile)
+  const routingFile = routingName === undefined ? undefined : resolveShown(directory, routingName)
+  let routingSource: Source | undefined
+  if (routingFile !== undefined) {
+    files.add(path.resolve(routingFile))
+    const text = readText(routingFile)
+    if ('value' in text) routingSource = readSource(routingFile, text.value, env, problems)
+    else if (main.value !== undefined) {
+      problems.error(mainFile, locate(mainSource, ['routing']), `the routing file ${routingFile} ${text.wrong}`)
+    }
+  }
+  const routing = routingSource && readDraft(routingSchema, routingSource, problems)
+
+  checkMain(main, problems)
+  const mainFiles = checkMainFiles(main, directory, files, now, problems)
+  if (routing === undefined || routingFile === undefined) return finish()
+  const cas = checkRouting(routing, main, path.dirname(routingFile), files, problems)
+  const [mainRoot, routingRoot] = [mainSource.root, routing.source.root]
+  if (problems.hasErrors() || mainRoot === undefined || routingRoot === undefined) return finish()
+  const paths = { main: path.resolve(mainFile), routing: path.resolve(routingFile) }
+  return finish(buildSettings({ main: mainRoot, routing: routingRoot, paths, mainFiles, cas }))
+}
+
+/** Relative where the main file was named relatively, so that an editor opens what a message names. */
+function resolveShown(directory: string, name: string): string {
+  return path.isAbsolute(name) ? name : path.join(directory, name)
+}

@@ -1,0 +1,91 @@
+/** The files that the configuration refers to: certificates, keys, CAs, tokens. Read once, at load time, and proven to be what they should be. */
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import tls from 'node:tls'
+import { systemCode } from '../errors.ts'
+import { Secret } from '../secret.ts'
+import type { Parsed } from './values.ts'
+
+/** A whole file as text; what is wrong reads well after the file's name. */
+export function readText(file: string): Parsed<string> {
+  try {
+    return { value: new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file)) }
+  } catch (error) {
+    const code = systemCode(error)
+    return { wrong: FILE_ERRORS[code] ?? `cannot be read (${code})` }
+  }
+}
+
+const FILE_ERRORS: Partial<Record<string, string>> = {
+  ENOENT: 'does not exist',
+  EACCES: 'may not be read by this user',
+  EISDIR: 'is a directory',
+  ENOTDIR: 'does not exist',
+  ERR_ENCODING_INVALID_ENCODED_DATA: 'is not UTF-8 text',
+}
+
+/** A password or a token, alone in its file; the newline that every editor adds is not part of it. */
+export function readSecret(file: string): Parsed<Secret> {
+  const read = readText(file)
+  if ('wrong' in read) return read
+  const secret = read.value.trim()
+  if (secret === '') return { wrong: 'is empty' }
+  // It is sent in a header or a URL: a second line would never match what anyone sends.
+  if (/\s|\p{Cc}/u.test(secret)) return { wrong: 'must hold one word and nothing else' }
+  return { value: new Secret(secret) }
+}
+
+const CERTIFICATE =
+  /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[\s\S]+?-----END (?:TRUSTED |X509 )?CERTIFICATE-----/gu
+
+/** Every certificate of a PEM file, in its order; the text is handed on as it stands. */
+export function readCertificates(
+  file: string,
+): Parsed<{ pem: string; chain: [X509Certificate, ...X509Certificate[]] }> {
+  const read = readText(file)
+  if ('wrong' in read) return read
+  try {
+    const [first, ...rest] = (read.value.match(CERTIFICATE) ?? []).map((pem) => new X509Certificate(pem))
+    if (first === undefined) return { wrong: 'holds no certificate in PEM form' }
+    return { value: { pem: read.value, chain: [first, ...rest] } }
+  } catch {
+    return { wrong: 'holds a certificate that cannot be read' }
+  }
+}
+
+/** A private key in PEM form. OpenSSL's own words are kept out: they say nothing to an operator. */
+export function readPrivateKey(file: string): Parsed<Secret> {
+  const read = readText(file)
+  if ('wrong' in read) return read
+  // A passphrase would have to stand in a file beside the key, and protect nothing.
+  if (/^-----BEGIN ENCRYPTED|^Proc-Type:.*ENCRYPTED/mu.test(read.value)) {
+    return { wrong: 'is encrypted; keys are taken without a passphrase' }
+  }
+  try {
+    createPrivateKey(read.value)
+    return { value: new Secret(read.value) }
+  } catch {
+    return { wrong: 'holds no private key in PEM form' }
+  }
+}
+
+/** What is wrong between a chain and a key that are each sound; undefined where they belong together. */
+export function mismatch(
+  chain: readonly [X509Certificate, ...X509Certificate[]],
+  pem: string,
+  key: Secret,
+): string | undefined {
+  const privateKey = createPrivateKey(key.reveal())
+  if (!chain[0].checkPrivateKey(privateKey)) {
+    const later = chain.some((certificate) => certificate.checkPrivateKey(privateKey))
+    if (later) return "does not match the first certificate but a later one; the server's own must come first"
+    return 'does not match the certificate'
+  }
+  try {
+    // OpenSSL's security level has the last word: it refuses short keys and old signatures only here.
+    tls.createSecureContext({ cert: pem, key: key.reveal() })
+    return undefined
+  } catch (error) {
+    return `is refused by OpenSSL together with its certificate: ${error instanceof Error ? error.message : String(error)}`
+  }
+}

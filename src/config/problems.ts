@@ -1,0 +1,119 @@
+/**
+ * What is wrong with a configuration, and where: a file, a line, a column, and the line itself with a caret under it.
+ * Knows nothing of YAML or of what the settings mean.
+ */
+
+/** Where something stands in a file. Line and column count from 1, as editors do. */
+export type Spot = { line: number; column: number; length: number; text: string }
+
+/** `spot` is undefined where the trouble is the file itself: absent, unreadable, not text. */
+export type Problem = { severity: 'error' | 'warning'; file: string; spot: Spot | undefined; message: string }
+
+export type Problems = {
+  error: (file: string, spot: Spot | undefined, message: string) => void
+  warn: (file: string, spot: Spot | undefined, message: string) => void
+  hasErrors: () => boolean
+  /** every problem once, by place, the files in the order in which they were first named */
+  list: () => Problem[]
+}
+
+export function createProblems(): Problems {
+  // A key of an anchored map is met once for each alias of it; it is one mistake, and is told once.
+  const seen = new Map<string, Problem>()
+
+  function add(problem: Problem): void {
+    const place = problem.spot === undefined ? '' : `${problem.spot.line}:${problem.spot.column}`
+    const id = JSON.stringify([problem.file, place, problem.severity, problem.message])
+    if (!seen.has(id)) seen.set(id, problem)
+  }
+
+  return {
+    error: (file, spot, message) => add({ severity: 'error', file, spot, message }),
+    warn: (file, spot, message) => add({ severity: 'warning', file, spot, message }),
+    hasErrors: () => [...seen.values()].some((problem) => problem.severity === 'error'),
+    list: () => {
+      const problems = [...seen.values()]
+      const files = new Map<string, number>()
+      for (const { file } of problems) if (!files.has(file)) files.set(file, files.size)
+      return problems.sort(
+        (a, b) =>
+          (files.get(a.file) ?? 0) - (files.get(b.file) ?? 0) ||
+          (a.spot?.line ?? 0) - (b.spot?.line ?? 0) ||
+          (a.spot?.column ?? 0) - (b.spot?.column ?? 0),
+      )
+    },
+  }
+}
+
+/** Longer lines are shown as a window about the caret: a whole file may stand on one line. */
+const SHOWN_COLUMNS = 160
+
+/**
+ * A problem as lines for a terminal: `file:line:column: error: message`, then the line of the file, then the caret.
+ * No password that stands in a URL is shown: the file's text has no types, so here a pattern must do.
+ */
+export function formatProblem(problem: Problem): string[] {
+  const { file, spot, severity } = problem
+  const message = hidePasswords(problem.message)
+  if (spot === undefined) return [`${file}: ${severity}: ${message}`]
+
+  const caret = spot.column - 1
+  const from = caret < SHOWN_COLUMNS - 20 ? 0 : caret - SHOWN_COLUMNS / 2
+  const shown = printable(hidePasswords(spot.text)).slice(from, from + SHOWN_COLUMNS)
+  // Tabs are kept before the caret, so that it stands right whatever their width.
+  const indent = shown.slice(0, caret - from).replace(/[^\t]/gu, ' ')
+  const length = Math.max(1, Math.min(spot.length, shown.length - (caret - from)))
+  return [
+    `${file}:${spot.line}:${spot.column}: ${severity}: ${message}`,
+    shown,
+    `${indent.padEnd(caret - from)}^${'~'.repeat(length - 1)}`,
+  ]
+}
+
+/**
+ * Everything between `//` and the last `@` of a word, character for character, so that columns stay true.
+ * The name of a variable is no secret, and is what a message is likely to be about.
+ */
+function hidePasswords(text: string): string {
+  return text.replace(/(?<=:\/\/)\S+(?=@)/gu, (found) =>
+    found.replace(/\$\{\w+\}|[^:]/gu, (part) => (part.length > 2 ? part : '*'.repeat(part.length))),
+  )
+}
+
+/** Control characters in a file must not reach the operator's terminal, where they are commands. */
+function printable(text: string): string {
+  return text.replace(/[^\P{Cc}\t]/gu, '?')
+}
+
+/** ` (did you mean "x"?)` for the nearest known name, or nothing where none is near. */
+export function didYouMean(name: string, known: Iterable<string>): string {
+  let best: string | undefined
+  // One slip in three letters: more would suggest names that have nothing in common.
+  let bestDistance = Math.max(1, Math.floor(name.length / 3)) + 1
+  for (const candidate of known) {
+    if (Math.abs(candidate.length - name.length) >= bestDistance) continue
+    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase())
+    if (distance < bestDistance) [best, bestDistance] = [candidate, distance]
+  }
+  return best === undefined ? '' : ` (did you mean "${best}"?)`
+}
+
+/** Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`. */
+function editDistance(a: string, b: string): number {
+  let before: number[] = []
+  let previous = Array.from({ length: b.length + 1 }, (_, column) => column)
+  for (let row = 1; row <= a.length; row++) {
+    const current = [row]
+    for (let column = 1; column <= b.length; column++) {
+      const replace = (previous[column - 1] ?? 0) + (a[row - 1] === b[column - 1] ? 0 : 1)
+      let least = Math.min(replace, (previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1)
+      if (row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1]) {
+        least = Math.min(least, (before[column - 2] ?? 0) + 1)
+      }
+      current.push(least)
+    }
+    before = previous
+    previous = current
+  }
+  return previous[b.length] ?? 0
+}

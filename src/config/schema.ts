@@ -1,0 +1,299 @@
+/**
+ * The reference manual of config/mailmux.yaml, as a schema: every key, its default, and why that default.
+ * What one value alone can tell is checked here; what two keys say to each other, in the check-*.ts files.
+ */
+import { z } from 'zod'
+import {
+  address,
+  boundedInt,
+  choice,
+  domain,
+  duration,
+  hostText,
+  name,
+  oneAddress,
+  port,
+  redisUrl,
+  size,
+  text,
+} from './fields.ts'
+import type { ProtocolName } from './settings.ts'
+
+export const PROTOCOLS = ['imap', 'pop3'] as const satisfies readonly ProtocolName[]
+
+const listener = z
+  .strictObject({
+    name: name(
+      'Its name in logs and metrics. Must be unique. Required, so that a reordered list does not rename a series.',
+    ),
+    protocol: choice(PROTOCOLS, [], 'What is spoken here: imap or pop3. Required.'),
+    listen: z
+      .union([address, z.array(address).min(1)])
+      .optional()
+      .meta({
+        description:
+          'Where to accept connections: one address or a list. "0.0.0.0:143", "[::]:143", or 143 alone for every address of both families. Default: the protocol\'s registered port on every address (imap 143, with implicit TLS 993; pop3 110, with implicit TLS 995), as that is where clients look.',
+      }),
+    tls: choice(
+      ['none', 'starttls', 'implicit'],
+      ['passthrough'],
+      'none: never encrypted. starttls: the client turns TLS on (STARTTLS, STLS). implicit: TLS from the first byte. Default starttls: with allow_plaintext_auth off it never lets a password pass in the clear, and it needs no port of its own.',
+      'starttls',
+    ),
+    banner: text(
+      'The text of the greeting. %h host name, %p protocol (IMAP4, POP3), %P product, %v short and %V full version, %d date and time of the connection, %% a percent sign. Printable ASCII, at most 400 octets. Default "%h %p service (%P) ready on %d": it names the product and not the version, which would tell an attacker which holes to try.',
+      '%h %p service (%P) ready on %d',
+    ),
+    proxy_protocol: choice(
+      ['off'],
+      ['required'],
+      'Whether a PROXY header comes before the protocol. Default off; nothing else is built so far.',
+      'off',
+    ),
+    trusted_proxies: z.array(z.string()).default([]).meta({
+      description:
+        'CIDRs that may send a PROXY header. Default: none. Does nothing while proxy_protocol is off, and is then refused.',
+    }),
+    allow_plaintext_auth: z.boolean().default(false).meta({
+      description:
+        'true lets a password cross the wire unencrypted, for anyone on the way to read. Default false (RFC 8314 3). Warned of at start.',
+    }),
+    default_domain: domain(
+      'Appended to user names without a domain. Default: none; such names are looked up as they are.',
+    ).optional(),
+  })
+  .meta({ description: 'One listener: a protocol, with its addresses and its TLS.' })
+
+const tls = z
+  .strictObject({
+    certificates: z
+      .array(
+        z.strictObject({
+          cert: text(
+            "File with the certificate in PEM, the server's own first, then its chain. Relative to this file. Required.",
+          ),
+          key: text('File with its private key in PEM, without a passphrase. Relative to this file. Required.'),
+        }),
+      )
+      .default([])
+      .meta({
+        description:
+          'Certificates for clients. The first is the default; the others are chosen by server name. Default: none, which only listeners with `tls: none` can do with.',
+      }),
+    min_version: choice(
+      ['TLSv1.2', 'TLSv1.3'],
+      [],
+      'The oldest TLS that a client may speak. Default TLSv1.2: older ones are forbidden (RFC 8996), and mail clients that know nothing newer are still in use.',
+      'TLSv1.2',
+    ),
+  })
+  .prefault({})
+  .meta({ description: 'TLS facing the clients. Back ends have settings of their own in the routing file.' })
+
+const redis = z
+  .strictObject({
+    url: redisUrl(
+      'redis://host:port or rediss:// (TLS), with an optional user, password and /database: "redis://user:${REDIS_PASSWORD}@127.0.0.1:6379/0". Required. A variable between "//" and "@" is percent-encoded for you.',
+    ),
+    password_file: text(
+      'File that holds the password, in place of one in the url. Relative to this file. Default: none.',
+    ).optional(),
+    prefix: text(
+      'Before the name of every key in Redis. Default "mailmux:", so that a Redis may be shared.',
+      'mailmux:',
+      /^[!-~]{1,100}$/u,
+    ),
+    timeout: duration(
+      'How long one answer of Redis may take before it counts as away. Default 500ms: a hundred times what it needs, and a client still waits gladly.',
+      '500ms',
+      ['10ms', '30s'],
+    ),
+  })
+  .optional()
+  .meta({ description: 'The directory of users in Redis.' })
+
+const directory = z
+  .strictObject({
+    redis,
+    static: z.strictObject({}).optional().meta({
+      description:
+        'The users and domains of the routing file alone. The default where `redis` is not set; takes no keys.',
+    }),
+  })
+  .prefault({})
+  .meta({
+    description:
+      'Where users without a route in the routing file are looked up: `redis` or `static`. Default static: needs no other service.',
+  })
+
+const limits = z
+  .strictObject({
+    max_line: size(
+      'The longest command line before login, literals apart. Default 8KiB: RFC 2683 3.2.1.5 asks servers for 8000 octets, RFC 7162 4 for 8192; more would only be memory given to strangers.',
+      '8KiB',
+      ['1KiB', '1MiB'],
+    ),
+    login_timeout: duration(
+      'From the greeting, or from the last refused attempt, to the next login. Default 60s: enough to type a password, short enough that idle strangers do not fill the machine.',
+      '60s',
+      ['1s', '30m'],
+    ),
+    max_bad_commands: boundedInt(
+      'Commands that are not understood before the connection is closed. Default 3: a client makes none, a web browser tricked into speaking to us makes many.',
+      3,
+      [1, 100],
+    ),
+    backend_timeout: duration(
+      "From the login command to the back end's answer: dialling, TLS, greeting and login together. Default 20s: clients give up at about 30s, and an answer of ours is better than their guess.",
+      '20s',
+      ['1s', '5m'],
+    ),
+    idle_imap: duration(
+      'An IMAP session without a byte either way ends after this. Default 31m: RFC 9051 5.4 demands at least 30m, and clients renew IDLE every 29m. Less is warned of.',
+      '31m',
+      ['1s', '24h'],
+    ),
+    idle_pop3: duration(
+      'The same for POP3. Default 10m, the least that RFC 1939 3 allows: a POP3 session locks the mailbox. Less is warned of.',
+      '10m',
+      ['1s', '24h'],
+    ),
+    shutdown_grace: duration(
+      'How long a stop waits for sessions that are busy. Default 30s: what service managers and Kubernetes grant before they kill.',
+      '30s',
+      ['0s', '1h'],
+    ),
+  })
+  .prefault({})
+  .meta({
+    description: 'Bounds on what one client or one back end may take. Every one has a default that suits most sites.',
+  })
+
+const admin = z
+  .strictObject({
+    listen: oneAddress(
+      'One address with a port for health, metrics, the status page and the API. Default 127.0.0.1:9143. An address that is not loopback needs token_file.',
+      '127.0.0.1:9143',
+    ),
+    token_file: text(
+      'File that holds the bearer token which the API asks for. Relative to this file. Default: none, which is allowed on loopback only.',
+    ).optional(),
+  })
+  .optional()
+  .meta({ description: 'The admin HTTP service. Default: off; `admin: {}` turns it on with its defaults.' })
+
+const log = z
+  .strictObject({
+    level: choice(
+      ['debug', 'info', 'warn', 'error'],
+      [],
+      'The least that is logged. Default info: one line for each session and each change.',
+      'info',
+    ),
+    format: choice(
+      ['json', 'pretty'],
+      [],
+      'json: one object a line, for machines. pretty: for eyes. Default json: logs are collected more often than watched.',
+      'json',
+    ),
+  })
+  .prefault({})
+  .meta({ description: 'The log, on standard output.' })
+
+/** config/mailmux.yaml */
+export const mainSchema = z
+  .strictObject({
+    hostname: hostText('The name shown in banners (%h). Default: the name of the machine.').optional(),
+    workers: z
+      .literal(1, { error: 'only `workers: 1` is built so far' })
+      .default(1)
+      .meta({ description: 'Processes. Default 1: everything in one process. Only 1 is built so far.' }),
+    listeners: z
+      .array(listener)
+      .min(1, { error: 'at least one listener is needed' })
+      .meta({ description: 'Where clients connect. Required, at least one.' }),
+    tls,
+    directory,
+    routing: text(
+      'The file with back ends, users and domains, relative to this one. Default "routing.yaml". A file of its own, as it changes far more often.',
+      'routing.yaml',
+    ),
+    limits,
+    admin,
+    log,
+  })
+  .meta({
+    title: 'mailmux.yaml',
+    description: 'The configuration of mailmux: what it listens on, and with what limits.',
+  })
+
+const backend = z
+  .strictObject({
+    host: hostText('A host name or an address. Required.'),
+    imap: port('The port of IMAP there. Default: none; users of this back end cannot use IMAP.').optional(),
+    pop3: port(
+      'The port of POP3 there. Default: none; users of this back end cannot use POP3. One of imap and pop3 is needed.',
+    ).optional(),
+    tls: choice(
+      ['none', 'starttls', 'implicit'],
+      [],
+      'How to reach it: none, starttls (STARTTLS or STLS, refused if it is not offered), implicit. Default none: most back ends stand in the same rack, and a wrong guess here would lock everybody out.',
+      'none',
+    ),
+    tls_name: hostText(
+      'The name that its certificate must carry. Default: `host`. Required where `host` is an address.',
+    ).optional(),
+    ca_file: text(
+      "File with the CAs in PEM to trust in place of the system's. Relative to this file. Default: the system's.",
+    ).optional(),
+    verify: choice(
+      ['name', 'none'],
+      [],
+      'name: the certificate must be trusted and carry the name. none: anyone who can divert the connection reads the passwords; warned of at start. Default name.',
+      'name',
+    ),
+    proxy_protocol: choice(
+      ['none'],
+      ['v1', 'v2'],
+      "Whether to send the client's address in a PROXY header. Default none; nothing else is built so far.",
+      'none',
+    ),
+    weight: z
+      .literal(1, { error: 'only `weight: 1` is accepted: placement, which it is for, is not built so far' })
+      .default(1)
+      .meta({
+        description: 'Its share of new users. Default 1. Only 1 is accepted, as placement is not built so far.',
+      }),
+  })
+  .meta({ description: 'One back end: a mail server that holds mailboxes.' })
+
+const backendName = text('The name of a back end of this file. Required.')
+
+const user = z.union([
+  backendName,
+  z.strictObject({
+    backend: backendName,
+    login: text('The name to log in with there. Default: the user.', undefined, /^\P{Cc}+$/u).optional(),
+  }),
+])
+
+/** config/routing.yaml */
+export const routingSchema = z
+  .strictObject({
+    backends: z.record(z.string(), backend).meta({ description: 'The back ends, by name. Required, at least one.' }),
+    users: z.record(z.string(), user).default({}).meta({
+      description:
+        'Static routes: user to back end, or to {backend, login}. They win over the directory. Default: none.',
+    }),
+    domains: z
+      .record(z.string(), z.union([backendName, z.strictObject({ backend: backendName })]))
+      .default({})
+      .meta({ description: 'Every user of a domain without a route of its own: domain to back end. Default: none.' }),
+    placement: choice(
+      ['none'],
+      ['hash'],
+      'What becomes of a user without any route. none: refused. Default none; nothing else is built so far.',
+      'none',
+    ),
+  })
+  .meta({ title: 'routing.yaml', description: 'What operators edit: back ends, and who lives where.' })

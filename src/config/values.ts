@@ -1,0 +1,129 @@
+/** The small languages inside the YAML: durations, sizes, ports, addresses, names. Pure; each gives a value or says what is wrong. */
+import net from 'node:net'
+import type { ListenAddress } from './settings.ts'
+
+export type Parsed<T> = { value: T } | { wrong: string }
+
+const DURATION_UNITS = new Map([
+  ['ms', 1],
+  ['s', 1000],
+  ['m', 60_000],
+  ['h', 3_600_000],
+])
+const SIZE_UNITS = new Map([
+  ['B', 1],
+  ['KiB', 1024],
+  ['MiB', 1024 ** 2],
+])
+
+/** `500ms`, `30s`, `10m`, `24h`, as milliseconds. Whole numbers only: `1500ms`, not `1.5s`. */
+export function parseDuration(text: string): Parsed<number> {
+  return parseQuantity(text, DURATION_UNITS, 'a duration: write it as 500ms, 30s, 10m or 24h')
+}
+
+/** `512B`, `64KiB`, `1MiB`, as bytes. `KB` is refused: half of the world reads it as 1000 and half as 1024. */
+export function parseSize(text: string): Parsed<number> {
+  return parseQuantity(text, SIZE_UNITS, 'a size: write it as 512B, 64KiB or 1MiB')
+}
+
+function parseQuantity(text: string, units: ReadonlyMap<string, number>, what: string): Parsed<number> {
+  // Fifteen digits stay exact in a double; what is larger is out of every bound anyway.
+  const match = /^(?<digits>\d{1,15})(?<unit>[A-Za-z]+)$/u.exec(text)
+  const unit = units.get(match?.groups?.unit ?? '')
+  if (unit === undefined) return { wrong: `not ${what}` }
+  return { value: Number(match?.groups?.digits) * unit }
+}
+
+/** 1 to 65535. Port 0 would mean "any free one" to the system, which no client could find. */
+export function parsePort(value: string | number): Parsed<number> {
+  const text = String(value)
+  const port = Number(text)
+  if (!/^\d{1,9}$/u.test(text) || port < 1 || port > 65535)
+    return { wrong: 'not a port: a whole number from 1 to 65535' }
+  return { value: port }
+}
+
+/**
+ * `0.0.0.0:143`, `[::]:143`, or `143` alone for every address of both families.
+ * The two addresses of a bare port are optional: a machine may lack IPv6, or IPv4.
+ */
+export function parseListen(value: string | number): Parsed<ListenAddress[]> {
+  const text = String(value)
+  if (/^[\d.]*$/u.test(text) && !text.includes('.')) {
+    const port = parsePort(text)
+    if ('wrong' in port) return port
+    return { value: ['0.0.0.0', '::'].map((host) => ({ host, port: port.value, optional: true })) }
+  }
+  const match = /^(?:\[(?<v6>[^[\]]*)\]|(?<v4>[^:[\]]*)):(?<port>[^:]*)$/u.exec(text)
+  if (match?.groups === undefined) {
+    return { wrong: 'not an address with a port: write 0.0.0.0:143, [::]:143, or 143 alone for every address' }
+  }
+  const { v6, v4 = '', port: portText = '' } = match.groups
+  if (v6 === undefined ? !net.isIPv4(v4) : !net.isIPv6(v6)) {
+    return { wrong: `"${v6 ?? v4}" is not an IPv${v6 === undefined ? '4' : '6'} address` }
+  }
+  const port = parsePort(portText)
+  if ('wrong' in port) return port
+  return { value: [{ host: canonicalAddress(v6 ?? v4), port: port.value, optional: false }] }
+}
+
+/** One spelling for each address, so that `::1` and `0:0:0:0:0:0:0:1` are seen to be the same. */
+export function canonicalAddress(address: string): string {
+  // A zone (`fe80::1%eth0`) has no meaning to SocketAddress and would be lost.
+  if (!net.isIPv6(address) || address.includes('%')) return address
+  return new net.SocketAddress({ address, family: 'ipv6' }).address
+}
+
+const LABEL = '[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?'
+const HOST_NAME = new RegExp(`^${LABEL}(?:\\.${LABEL})*\\.?$`, 'u')
+
+/** A host name or an address. Digits and dots that are no address are a mistyped address, never a name. */
+export function parseHost(text: string): Parsed<string> {
+  if (net.isIP(text) !== 0) return { value: canonicalAddress(text) }
+  if (/^\[.*\]$/u.test(text)) return { wrong: 'write the address without brackets; the port is a key of its own' }
+  if (/^[\d.]*$/u.test(text)) return { wrong: 'not an IPv4 address' }
+  if (/:\d+$/u.test(text)) return { wrong: 'write the host alone; the port is a key of its own (imap: 143)' }
+  if (text.length > 253 || !HOST_NAME.test(text)) return { wrong: 'not a host name and not an address' }
+  return { value: text }
+}
+
+/** A mail domain, lower case. Letters beyond ASCII pass: a login may carry a domain in either of its two spellings. */
+export function parseDomain(text: string): Parsed<string> {
+  if (text === '' || text.length > 253 || /[@\s\p{Cc}]/u.test(text) || /^\.|\.\.|\.$/u.test(text)) {
+    return { wrong: 'not a domain: write it as example.org' }
+  }
+  return { value: text.toLowerCase() }
+}
+
+/** The name of a listener or of a back end: it becomes a metric's label and part of a Redis key. */
+export function parseName(text: string): Parsed<string> {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/u.test(text)) return { value: text }
+  return { wrong: 'not a name: letters, digits, ".", "_" and "-", at most 64, beginning with a letter or digit' }
+}
+
+/**
+ * A user as written in the routing file, its domain lower-cased (RFC 5321 2.4: domains ignore case, local parts may not).
+ * The last `@` divides: a local part may hold one in quotes.
+ */
+export function normalizeUser(text: string): Parsed<{ user: string; hasDomain: boolean }> {
+  // Control characters could never arrive in a login: they are refused on the wire.
+  if (text === '' || /\p{Cc}/u.test(text)) return { wrong: 'not a user name' }
+  const at = text.lastIndexOf('@')
+  if (at === -1) return { value: { user: text, hasDomain: false } }
+  const domain = parseDomain(text.slice(at + 1))
+  if (at === 0 || 'wrong' in domain) return { wrong: 'not a user name: write it as alice@example.org' }
+  return { value: { user: `${text.slice(0, at)}@${domain.value}`, hasDomain: true } }
+}
+
+/** `redis://` or `rediss://` with host and port, and optionally a user, a password and a database number. */
+export function parseRedisUrl(text: string): Parsed<string> {
+  const url = URL.parse(text)
+  if (url === null || !/^rediss?:$/u.test(url.protocol) || url.hostname === '') {
+    return { wrong: 'not the URL of a Redis: write it as redis://host:6379 or rediss://host:6379' }
+  }
+  if (!/^(?:\/\d{0,5})?$/u.test(url.pathname))
+    return { wrong: 'after the host there can be a database number only, as in redis://host:6379/1' }
+  // A client would read options from a query, past every check made here.
+  if (url.search !== '' || url.hash !== '') return { wrong: 'a "?" or "#" has no meaning in the URL of a Redis' }
+  return { value: text }
+}

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import path from 'node:path'
+import { test } from 'node:test'
+import { check } from '../../../src/cli/check.ts'
+import { schemaText } from '../../../src/cli/schema.ts'
+import { loadConfig } from '../../../src/config/load.ts'
+import { certificate, describeResult, MAIN, ROUTING, temporaryDirectory } from './fixture.ts'
+import { schemaKeys } from './schema-keys.ts'
+
+const ROOT = new URL('../../../', import.meta.url)
+
+function read(name: string): string {
+  return fs.readFileSync(new URL(name, ROOT), 'utf8')
+}
+
+for (const pair of ['config', 'config/minimal']) {
+  test(`the example in ${pair} loads without a warning`, (t) => {
+    const directory = temporaryDirectory(t)
+    // A copy, as an example has no certificate beside it.
+    for (const name of ['mailmux.yaml', 'routing.yaml'])
+      fs.writeFileSync(path.join(directory, name), read(`${pair}/${name}`))
+    for (const [name, text] of Object.entries(certificate('mail'))) fs.writeFileSync(path.join(directory, name), text)
+    const loaded = describeResult(directory, loadConfig(path.join(directory, 'mailmux.yaml'), {}))
+    assert.equal(loaded.text, '')
+    assert.ok(loaded.settings)
+  })
+}
+
+for (const which of ['mailmux', 'routing'] as const) {
+  test(`every key of ${which}.yaml is described, stands in the commented example and in the documentation with its default`, () => {
+    const manual = read('docs/configuration.md')
+    const section = manual.slice(manual.indexOf(`\n## ${which}.yaml`))
+    const example = read(`config/${which}.yaml`)
+    const keys = schemaKeys(which)
+    assert.ok(keys.length > 10)
+    for (const key of keys) {
+      assert.ok(key.description, `${key.path} has no description`)
+      const name = key.path.split('.').at(-1) ?? ''
+      assert.match(example, new RegExp(`\\b${name}:`, 'u'), `${key.path} is not in the example`)
+      const row = section.split('\n').find((line) => line.startsWith(`| \`${key.path}\` |`))
+      assert.ok(row, `${key.path} is not documented`)
+      if (key.required) assert.match(row, /\| required \|/u)
+      if (key.default === undefined) continue
+      const shown = typeof key.default === 'string' ? key.default : JSON.stringify(key.default)
+      assert.ok(row.includes(`| \`${shown}\` |`), `${key.path}: the default ${shown} is not documented`)
+    }
+  })
+
+  test(`every key documented for ${which}.yaml exists`, () => {
+    const [, section = ''] = read('docs/configuration.md').split(`\n## ${which}.yaml\n`)
+    const rows = section.split('\n## ')[0]?.matchAll(/^\| `([^`]+)` \|/gmu) ?? []
+    const known = new Set(schemaKeys(which).map((key) => key.path))
+    for (const [, key = ''] of rows) assert.ok(known.has(key), key)
+  })
+
+  test(`the JSON Schema of ${which}.yaml refuses unknown keys`, () => {
+    const schema = JSON.parse(schemaText(which)) as Record<string, unknown>
+    assert.equal(schema.additionalProperties, false)
+    assert.match(String(schema.$schema), /2020-12/u)
+  })
+}
+
+async function run(directory: string): Promise<{ code: number; lines: string[] }> {
+  const lines: string[] = []
+  const code = await check(path.join(directory, 'mailmux.yaml'), {}, (line) =>
+    lines.push(line.replaceAll(`${directory}/`, '')),
+  )
+  return { code, lines }
+}
+
+function write(directory: string, main: string): void {
+  const files = { 'mailmux.yaml': main, 'routing.yaml': ROUTING, ...certificate('mail') }
+  for (const [name, text] of Object.entries(files)) fs.writeFileSync(path.join(directory, name), text)
+}
+
+test('check says OK with the numbers of what it found', async (t) => {
+  const directory = temporaryDirectory(t)
+  write(directory, MAIN)
+  assert.deepEqual(await run(directory), { code: 0, lines: ['mailmux.yaml: OK (1 listener, 1 back end, 1 user)'] })
+})
+
+test('check prints warnings and still says OK', async (t) => {
+  const directory = temporaryDirectory(t)
+  write(directory, MAIN.replace('imap}', 'imap, allow_plaintext_auth: true}'))
+  const { code, lines } = await run(directory)
+  assert.equal(code, 0)
+  assert.match(lines[0] ?? '', /^mailmux\.yaml:3:56: warning: /u)
+  assert.equal(lines.at(-1), 'mailmux.yaml: OK (1 listener, 1 back end, 1 user, 1 warning)')
+})
+
+test('check prints each error with its line and a caret, and their number', async (t) => {
+  const directory = temporaryDirectory(t)
+  write(directory, `${MAIN}banners: 1\nworkers: 2\n`)
+  assert.deepEqual(await run(directory), {
+    code: 1,
+    lines: [
+      'mailmux.yaml:6:1: error: unknown key "banners"',
+      'banners: 1',
+      '^~~~~~~',
+      'mailmux.yaml:7:10: error: only `workers: 1` is built so far',
+      'workers: 2',
+      '         ^',
+      '2 errors',
+    ],
+  })
+})
+
+test('check says in one line that the file does not exist', async (t) => {
+  const directory = temporaryDirectory(t)
+  assert.deepEqual(await run(directory), { code: 1, lines: ['mailmux.yaml: error: this file does not exist'] })
+})
