@@ -1,0 +1,79 @@
+#!/usr/bin/env node
+/** The process: arguments to a command, signals, exit code. The only place that reads the environment. */
+import { Command, Option } from 'commander'
+import { startApp } from './app.ts'
+import { check } from './cli/check.ts'
+import { schemaText } from './cli/schema.ts'
+import { loadConfig } from './config/load.ts'
+import { formatProblem } from './config/problems.ts'
+import { version } from './version.ts'
+
+const DEFAULT_CONFIG = '/etc/mailmux/mailmux.yaml'
+
+const print = (line: string): void => void process.stdout.write(`${line}\n`)
+const complain = (line: string): void => void process.stderr.write(`${line}\n`)
+
+/** Serves until SIGTERM or SIGINT, then lets sessions end and exits with 0; a second signal does not wait. */
+async function run(configFile: string): Promise<void> {
+  const { settings, problems } = loadConfig(configFile, process.env)
+  if (!settings) {
+    for (const problem of problems) for (const line of formatProblem(problem)) complain(line)
+    process.exitCode = 1
+    return
+  }
+  const app = await startApp(
+    settings,
+    problems.map((problem) => formatProblem(problem)[0] ?? ''),
+  )
+  let stopping = false
+  const stop = (): void => {
+    if (stopping) process.exit(1)
+    stopping = true
+    app.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        complain(`mailmux: ${String(error)}`)
+        process.exit(1)
+      },
+    )
+  }
+  process.on('SIGTERM', stop)
+  process.on('SIGINT', stop)
+}
+
+const configOption = (): Option =>
+  new Option('-c, --config <file>', 'the main configuration file').default(DEFAULT_CONFIG)
+
+const program = new Command('mailmux')
+  .description('A messaging multiplexor: one IMAP and POP3 front door for many back-end mail servers.')
+  .version(version)
+
+program
+  .command('run')
+  .description('serve the listeners of the configuration')
+  .addOption(configOption())
+  .action(({ config }: { config: string }) => run(config))
+
+program
+  .command('check')
+  .description('check the configuration: each error with its line and a caret; exit code 0 or 1')
+  .addOption(configOption())
+  .action(async ({ config }: { config: string }) => {
+    process.exitCode = await check(config, process.env, print)
+  })
+
+program
+  .command('schema')
+  .description('print the JSON Schema of a configuration file, for editors')
+  .argument('[file]', 'mailmux or routing', 'mailmux')
+  .action((file: string) => {
+    if (file === 'mailmux' || file === 'routing') process.stdout.write(schemaText(file))
+    else program.error(`no schema for ${file}: say mailmux or routing`, { exitCode: 2 })
+  })
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  complain(`mailmux: ${error instanceof Error ? error.message : String(error)}`)
+  process.exit(1)
+}
