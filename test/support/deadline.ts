@@ -1,0 +1,34 @@
+/** Waiting with an end: every wait in the tests goes through here, so that a fault is a message and never a hang. */
+
+/** Long enough for a loaded two-core machine, short enough that a person waits for the answer. */
+export const READ_DEADLINE_MS = 5_000
+/** For a program to start: Dovecot starts in about a second, three of them and mailmux at once in about three. */
+export const START_DEADLINE_MS = 20_000
+
+/** Gives what `promise` gives, or rejects with `complaint()` after `ms`. Does not cancel what it waited for. */
+export async function within<T>(ms: number, promise: Promise<T>, complaint: () => string): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => {
+    reject(new Error(`${complaint()} (waited ${ms} ms)`))
+  }, ms)
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Asks again until `look` gives something: only for states of other programs that announce nothing (a bound port, a file). */
+export async function until<T>(
+  ms: number,
+  look: () => Promise<T | undefined> | T | undefined,
+  complaint: () => string,
+): Promise<T> {
+  const end = performance.now() + ms
+  for (;;) {
+    const found = await look()
+    if (found !== undefined) return found
+    if (performance.now() > end) throw new Error(`${complaint()} (waited ${ms} ms)`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
