@@ -1,0 +1,83 @@
+# What people and CI run. `make help` lists it. Needs make, git, and Node with npm of any age from 20 on:
+# mailmux itself wants Node 24.12 or later, and where the machine's is older, the one in .node-version is brought to .runtime/.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+NODE_VERSION := $(shell cat .node-version)
+NODE_PACKAGE := node-linux-$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x64)
+RUNTIME_NODE := $(CURDIR)/.runtime/node_modules/$(NODE_PACKAGE)/bin/node
+
+# "v24.12.1" -> 24 12; nothing at all where there is no node
+OWN_NODE := $(subst ., ,$(patsubst v%,%,$(shell node --version 2>/dev/null)))
+OWN_NODE_IS_NEW := $(shell [ "$(or $(word 1,$(OWN_NODE)),0)" -gt 24 ] || \
+	{ [ "$(or $(word 1,$(OWN_NODE)),0)" -eq 24 ] && [ "$(word 2,$(OWN_NODE))" -ge 12 ]; } && echo yes)
+
+ifeq ($(OWN_NODE_IS_NEW),yes)
+NODE := node
+RUNTIME :=
+else
+NODE := $(RUNTIME_NODE)
+RUNTIME := $(RUNTIME_NODE)
+export PATH := $(dir $(RUNTIME_NODE)):$(PATH)
+endif
+
+# npm writes this file last, so it stands for a finished installation
+DEPS := node_modules/.package-lock.json
+
+DIRECTORY ?= static
+DEMO_PACKAGES := dovecot-imapd dovecot-pop3d openssl $(if $(filter redis,$(DIRECTORY)),redis-server redis-tools)
+TEST_PACKAGES := dovecot-imapd dovecot-pop3d redis-server redis-tools openssl curl python3
+
+.PHONY: help runtime deps demo run build lint types check test test-packages bench-quick docker
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+runtime: $(RUNTIME) ## Node as in .node-version, into .runtime/, where the machine's own is too old
+
+$(RUNTIME_NODE): .node-version
+	@[ "$$($@ --version 2>/dev/null || true)" = "v$(NODE_VERSION)" ] || \
+	npm install --prefix .runtime --no-save --no-package-lock --no-audit --no-fund --ignore-scripts $(NODE_PACKAGE)@$(NODE_VERSION)
+	@touch $@
+
+deps: $(DEPS) ## npm packages, as in package-lock.json
+
+$(DEPS): package-lock.json | $(RUNTIME)
+	npm ci --no-audit --no-fund
+	@touch $@
+
+demo: $(DEPS) ## three real mail stores and mailmux in front of them; DIRECTORY=redis keeps the routes in a Redis
+	@test/support/packages.sh $(DEMO_PACKAGES)
+	@DIRECTORY=$(DIRECTORY) $(NODE) test/demo/demo.ts
+
+run: $(DEPS) ## mailmux alone, from the sources, with CONFIG=file
+	@if [ -z "$(CONFIG)" ]; then echo 'make run: say which configuration, as in: make run CONFIG=config/mailmux.yaml' >&2; exit 1; fi
+	@$(NODE) src/main.ts run -c "$(CONFIG)"
+
+build: $(DEPS) ## JavaScript into dist/
+	npm run --silent build
+
+lint: $(DEPS) ## ESLint and Prettier
+	npm run --silent lint
+
+types: $(DEPS) ## the TypeScript compiler, without output
+	npm run --silent types
+
+check: lint types test ## all that CI runs: lint, types, test
+
+# Each end-to-end file starts Dovecots, a Redis and a mailmux of its own: two files at a time keep two cores busy.
+test: $(DEPS) test-packages ## every test: unit, dialogue, end to end with real Dovecot, Redis and clients
+	$(NODE) --test 'test/unit/**/*.test.ts' 'test/dialogue/**/*.test.ts'
+	$(NODE) --test --test-concurrency=2 'test/e2e/**/*.test.ts'
+
+test-packages:
+	@test/support/packages.sh $(TEST_PACKAGES)
+
+bench-quick: $(DEPS) ## the measures that fit into a minute
+	$(NODE) test/bench/bench-quick.ts
+
+docker: ## the container image mailmux:latest
+	docker build -f docker/Dockerfile -t mailmux:latest .

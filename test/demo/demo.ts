@@ -1,0 +1,196 @@
+/**
+ * `make demo`: three real mail stores and mailmux in front of them, in the foreground, until Ctrl-C.
+ * Everything that it makes lives in `.demo/` and is used again by the next run.
+ */
+import { X509Certificate } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, relative } from 'node:path'
+import { stringify } from 'yaml'
+import { makeAuthority } from '../support/certificates.ts'
+import { START_DEADLINE_MS, until } from '../support/deadline.ts'
+import { startDovecot } from '../support/dovecot.ts'
+import { launchMailmux } from '../support/mailmux.ts'
+import { isFree } from '../support/ports.ts'
+import { startRedis } from '../support/redis.ts'
+import { openScene } from '../support/scene.ts'
+
+const checkout = join(import.meta.dirname, '../..')
+const demo = join(checkout, '.demo')
+
+const stores = [
+  { name: 'store1', imap: 11143, pop3: 11110, user: 'alice@example.test' },
+  { name: 'store2', imap: 12143, pop3: 12110, user: 'bob@example.test' },
+  { name: 'store3', imap: 13143, pop3: 13110, user: 'carol@example.test' },
+]
+const password = 'secret'
+const ports = { IMAP: 1143, IMAPS: 1993, POP3: 1110, POP3S: 1995, admin: 9143 }
+const redisPort = 16379
+
+const withRedis = process.env['DIRECTORY'] === 'redis'
+const say = (text: string) => process.stdout.write(`${text}\n`)
+
+/** A reason to give up that is told in one line. */
+class Obstacle extends Error {}
+
+async function main(): Promise<void> {
+  mkdirSync(demo, { recursive: true })
+  await checkPorts()
+  const scene = openScene(demo)
+  const stopping = Promise.withResolvers<'stopped'>()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopping.resolve('stopped'))
+  process.stdout.on('error', () => stopping.resolve('stopped')) // nobody reads any more
+  try {
+    say(`Starting three mail stores${withRedis ? ', a Redis' : ''} and mailmux ...`)
+    await makeCertificate()
+    const mail = mailDirectory()
+    scene.closeLater(mail.remove)
+    // Everybody has a mailbox everywhere, so that a changed route shows another mailbox and not an error
+    const users = Object.fromEntries(stores.map(({ user }) => [user, password]))
+    await Promise.all(
+      stores.map(({ name, imap, pop3 }) =>
+        startDovecot(scene, { name, users, imapPort: imap, pop3Port: pop3, mailDirectory: join(mail.path, name) }),
+      ),
+    )
+    if (withRedis) {
+      const redis = await startRedis(scene, { port: redisPort })
+      for (const { name, user } of stores) await redis.command('HSET', `mailmux:user:${user}`, 'backend', name)
+    }
+
+    const mailmux = launchMailmux(scene, writeConfiguration(), say)
+    const ended = mailmux.exited.then(({ code }): never => {
+      throw new Obstacle(`mailmux ended by itself (exit code ${code ?? 'none'})`)
+    })
+    const ready = until(START_DEADLINE_MS, isReady, () => 'mailmux does not become ready')
+    if ((await Promise.race([ready, ended, stopping.promise])) === 'stopped') return
+    say(whatToTry())
+    await Promise.race([ended, stopping.promise])
+    say('Stopping ...')
+  } finally {
+    await scene.close()
+  }
+}
+
+async function checkPorts(): Promise<void> {
+  const wanted: [number, string][] = [
+    ...Object.entries(ports).map(([use, port]): [number, string] => [port, `mailmux, ${use}`]),
+    ...stores.flatMap(({ name, imap, pop3 }): [number, string][] => [
+      [imap, `${name}, IMAP`],
+      [pop3, `${name}, POP3`],
+    ]),
+    ...(withRedis ? [[redisPort, 'Redis'] satisfies [number, string]] : []),
+  ]
+  for (const [port, use] of wanted) {
+    if (await isFree(port)) continue
+    throw new Obstacle(`port ${port} (${use}) is in use on 127.0.0.1, perhaps by another demo: stop that first`)
+  }
+}
+
+/** A CA and a certificate in `.demo/`, made anew when there are none or when they end within a day. */
+async function makeCertificate(): Promise<void> {
+  const file = join(demo, 'mailmux.pem')
+  if (existsSync(file)) {
+    const certificate = new X509Certificate(readFileSync(file))
+    if (certificate.validToDate.getTime() > Date.now() + 24 * 3600 * 1000) return
+  }
+  const authority = await makeAuthority(demo)
+  await authority.issue('mailmux')
+}
+
+/**
+ * Where the stores keep their mail. As root, Dovecot reads mail as `nobody`, who cannot enter a checkout in root's home, for example:
+ * the mail is then kept elsewhere, for this run only.
+ */
+function mailDirectory(): { path: string; remove: () => void } {
+  const closed = process.getuid?.() === 0 && !mayEveryoneEnter(demo)
+  if (!closed) return { path: join(demo, 'mail'), remove: () => {} }
+  const path = mkdtempSync(join(tmpdir(), 'mailmux-demo-'))
+  say(`Other users may not enter ${demo}: the mail is in ${path} for this run.`)
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
+}
+
+function mayEveryoneEnter(directory: string): boolean {
+  const enterable = (statSync(directory).mode & 0o001) !== 0
+  return enterable && (dirname(directory) === directory || mayEveryoneEnter(dirname(directory)))
+}
+
+/** The main file is ours and written anew; the routing file is the one to play with, and stays as it was left. */
+function writeConfiguration(): string {
+  const directory = join(demo, withRedis ? 'redis' : 'static')
+  mkdirSync(directory, { recursive: true })
+  const listener = (name: string, protocol: string, port: number, tls: string) => ({
+    ...{ name, protocol, listen: [`127.0.0.1:${port}`], tls },
+    default_domain: 'example.test',
+  })
+  const main = {
+    hostname: 'mail.example.test',
+    listeners: [
+      listener('imap', 'imap', ports.IMAP, 'starttls'),
+      listener('imaps', 'imap', ports.IMAPS, 'implicit'),
+      listener('pop3', 'pop3', ports.POP3, 'starttls'),
+      listener('pop3s', 'pop3', ports.POP3S, 'implicit'),
+    ],
+    tls: { certificates: [{ cert: join(demo, 'mailmux.pem'), key: join(demo, 'mailmux-key.pem') }] },
+    directory: withRedis ? { redis: { url: `redis://127.0.0.1:${redisPort}`, prefix: 'mailmux:' } } : { static: {} },
+    routing: 'routing.yaml',
+    admin: { listen: `127.0.0.1:${ports.admin}` },
+    log: { level: 'info', format: 'pretty' },
+  }
+  const backends = Object.fromEntries(
+    stores.map(({ name, imap, pop3 }) => [name, { host: '127.0.0.1', imap, pop3, tls: 'none' }]),
+  )
+  const routes = withRedis ? {} : { users: Object.fromEntries(stores.map(({ user, name }) => [user, name])) }
+
+  const configFile = join(directory, 'mailmux.yaml')
+  const routingFile = join(directory, 'routing.yaml')
+  writeFileSync(configFile, `# Written by each \`make demo\`\n${stringify(main)}`)
+  if (!existsSync(routingFile)) {
+    writeFileSync(
+      routingFile,
+      `# Yours to change; remove it to get it back as it was\n${stringify({ backends, ...routes })}`,
+    )
+  }
+  return configFile
+}
+
+async function isReady(): Promise<true | undefined> {
+  try {
+    const answer = await fetch(`http://127.0.0.1:${ports.admin}/readyz`)
+    return answer.ok || undefined
+  } catch {
+    return undefined // not listening yet
+  }
+}
+
+function whatToTry(): string {
+  const ca = relative(process.cwd(), join(demo, 'ca.pem'))
+  const line = (user: string, url: string, more = '') =>
+    `  curl --cacert ${ca}${more} --user ${user}@example.test:${password} '${url}'`
+  const move = withRedis
+    ? `Move alice to another store, then read her mail again:
+  redis-cli -p ${redisPort} HSET mailmux:user:alice@example.test backend store2`
+    : `The routes are in ${relative(process.cwd(), join(demo, 'static', 'routing.yaml'))}; DIRECTORY=redis keeps them in a Redis.`
+  return `
+mailmux is ready on 127.0.0.1: IMAP ${ports.IMAP} (STARTTLS), IMAPS ${ports.IMAPS}, POP3 ${ports.POP3} (STLS), POP3S ${ports.POP3S}.
+Behind it: ${stores.map(({ name, user }) => `${name} (${user})`).join(', ')}; every password is "${password}".
+
+Read the first message of each; it says which store it is on:
+${line('alice', `imaps://localhost:${ports.IMAPS}/INBOX;UID=1`)}
+${line('bob', `imap://localhost:${ports.IMAP}/INBOX;UID=1`, ' --ssl-reqd')}
+${line('carol', `pop3s://localhost:${ports.POP3S}/1`)}
+${line('carol', `pop3://localhost:${ports.POP3}/1`, ' --ssl-reqd')}
+See what it counts:
+  curl http://127.0.0.1:${ports.admin}/metrics
+${move}
+
+Ctrl-C stops everything.
+`
+}
+
+try {
+  await main()
+} catch (error) {
+  if (!(error instanceof Obstacle)) throw error
+  process.stderr.write(`demo: ${error.message}\n`)
+  process.exitCode = 1
+}
