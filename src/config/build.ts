@@ -2,7 +2,9 @@
 import os from 'node:os'
 import type { z } from 'zod'
 import { Secret } from '../secret.ts'
+import type { BackendFiles } from './check-backend.ts'
 import type { MainFiles } from './check-files.ts'
+import { parseLocalName } from './check-listener.ts'
 import { listenAddresses } from './check-main.ts'
 import type { RoutingFiles } from './check-routing.ts'
 import { mainSchema, routingSchema } from './schema.ts'
@@ -12,10 +14,12 @@ import type {
   LimitSettings,
   ListenerSettings,
   RoutingSettings,
+  ServerNameRule,
   Settings,
 } from './settings.ts'
 import { toPlain, type YamlNode } from './source.ts'
-import { normalizeUser } from './values.ts'
+import { normalizeUser, type Parsed } from './values.ts'
+import { parseServerPattern } from './wire-values.ts'
 
 type Main = z.output<typeof mainSchema>
 type Routing = z.output<typeof routingSchema>
@@ -26,28 +30,39 @@ export type Found = {
   routing: YamlNode
   paths: { main: string; routing: string }
   mainFiles: MainFiles
-  cas: RoutingFiles
+  routingFiles: RoutingFiles
 }
 
 /** @throws ZodError where `read.ts` found nothing wrong but the schema does: a defect of ours */
-export function buildSettings({ main: mainNode, routing: routingNode, paths, mainFiles, cas }: Found): Settings {
+export function buildSettings({
+  main: mainNode,
+  routing: routingNode,
+  paths,
+  mainFiles,
+  routingFiles,
+}: Found): Settings {
   // The schema as a whole is asked once more: it is the promise, and it alone gives the full type.
   const main = mainSchema.parse(toPlain(mainNode))
   const routing = routingSchema.parse(toPlain(routingNode))
   return {
     files: paths,
     hostname: main.hostname ?? os.hostname(),
-    listeners: main.listeners.map(buildListener),
-    tls: { certificates: mainFiles.certificates, minVersion: main.tls.min_version },
+    listeners: main.listeners.map((listener, index) => buildListener(listener, mainFiles.clientCas.get(index))),
+    tls: {
+      certificates: mainFiles.certificates,
+      minVersion: main.tls.min_version,
+      ticketSecret: mainFiles.ticketSecret,
+    },
     directory: buildDirectory(main.directory, mainFiles.redisPassword),
-    routing: buildRouting(routing, cas),
+    routing: buildRouting(routing, routingFiles),
     limits: buildLimits(main.limits),
     admin: main.admin && { host: main.admin.listen.host, port: main.admin.listen.port, token: mainFiles.token },
     log: main.log,
   }
 }
 
-function buildListener(listener: Main['listeners'][number]): ListenerSettings {
+function buildListener(listener: Main['listeners'][number], clientCa: string | undefined): ListenerSettings {
+  const localNames = Object.entries(listener.default_domains)
   return {
     name: listener.name,
     protocol: listener.protocol,
@@ -55,8 +70,33 @@ function buildListener(listener: Main['listeners'][number]): ListenerSettings {
     tls: listener.tls,
     banner: listener.banner,
     allowPlaintextAuth: listener.allow_plaintext_auth,
+    mechanisms: listener.mechanisms,
+    capability: listener.capability,
+    minVersion: listener.min_version,
+    ciphers: listener.ciphers,
+    clientCa,
+    clientUser: listener.client_user,
+    passthrough: buildRules(listener.passthrough),
+    proxyProtocol: listener.proxy_protocol,
+    trustedProxies: listener.trusted_proxies,
     defaultDomain: listener.default_domain,
+    defaultDomains: new Map(localNames.map(([name, domain]) => [folded(parseLocalName, name), domain])),
+    delimiters: listener.delimiters,
   }
+}
+
+/** In the order in which they are to be tried: exact names, wildcards, `*`. Two wildcards never fit one name. */
+function buildRules(passthrough: Record<string, string>): ServerNameRule[] {
+  const rank = ({ name }: ServerNameRule): number => (name === '*' ? 2 : name.startsWith('*.') ? 1 : 0)
+  return Object.entries(passthrough)
+    .map(([pattern, backend]) => ({ name: folded(parseServerPattern, pattern), backend }))
+    .sort((a, b) => rank(a) - rank(b))
+}
+
+/** A key in its one spelling; the checks have seen that it has one. */
+function folded(parse: (key: string) => Parsed<string>, key: string): string {
+  const parsed = parse(key)
+  return 'value' in parsed ? parsed.value : key
 }
 
 function buildDirectory({ redis }: Main['directory'], password: Secret | undefined): DirectorySettings {
@@ -67,12 +107,32 @@ function buildDirectory({ redis }: Main['directory'], password: Secret | undefin
   return { kind: 'redis', url: new Secret(url.href), prefix: redis.prefix, timeoutMs: redis.timeout }
 }
 
-function buildRouting(routing: Routing, cas: RoutingFiles): RoutingSettings {
-  const backends = Object.entries(routing.backends).map(([name, backend]): [string, BackendSettings] => {
-    const { host, tls, tls_name: tlsName, verify, imap, pop3 } = backend
-    const ports = { ...(imap !== undefined && { imap }), ...(pop3 !== undefined && { pop3 }) }
-    return [name, { name, host, ports, tls, tlsName, ca: cas.get(name), verify }]
-  })
+function buildBackend(name: string, backend: Routing['backends'][string], files: BackendFiles): BackendSettings {
+  const { host, tls, tls_name: tlsName, verify, imap, pop3, master } = backend
+  const { ca, clientCertificate, masterSecret: secret } = files
+  return {
+    name,
+    host,
+    ports: { ...(imap !== undefined && { imap }), ...(pop3 !== undefined && { pop3 }) },
+    tls,
+    tlsName,
+    ca,
+    verify,
+    pins: backend.pin_sha256,
+    clientCertificate,
+    proxyProtocol: backend.proxy_protocol,
+    forwardIdentity: backend.forward_identity,
+    loginFormat: backend.login_format,
+    master: master && secret && { user: master.user, secret, separator: master.separator },
+  }
+}
+
+const NO_FILES: BackendFiles = { ca: undefined, clientCertificate: undefined, masterSecret: undefined }
+
+function buildRouting(routing: Routing, files: RoutingFiles): RoutingSettings {
+  const backends = Object.entries(routing.backends).map(
+    ([name, backend]) => [name, buildBackend(name, backend, files.get(name) ?? NO_FILES)] as const,
+  )
   const users = Object.entries(routing.users).map(([key, route]) => {
     const parsed = normalizeUser(key)
     const user = 'value' in parsed ? parsed.value.user : key
@@ -84,7 +144,13 @@ function buildRouting(routing: Routing, cas: RoutingFiles): RoutingSettings {
   const domains = Object.entries(routing.domains).map(
     ([domain, route]) => [domain.toLowerCase(), typeof route === 'string' ? { backend: route } : route] as const,
   )
-  return { backends: new Map(backends), users: new Map(users), domains: new Map(domains) }
+  const aliases = Object.entries(routing.aliases).map(([alias, domain]) => [alias.toLowerCase(), domain] as const)
+  return {
+    backends: new Map(backends),
+    users: new Map(users),
+    domains: new Map(domains),
+    aliases: new Map(aliases),
+  }
 }
 
 function buildLimits(limits: Main['limits']): LimitSettings {
@@ -92,6 +158,7 @@ function buildLimits(limits: Main['limits']): LimitSettings {
     maxLineBytes: limits.max_line,
     loginTimeoutMs: limits.login_timeout,
     maxBadCommands: limits.max_bad_commands,
+    failureDelayMs: limits.failure_delay,
     backendTimeoutMs: limits.backend_timeout,
     idleMs: { imap: limits.idle_imap, pop3: limits.idle_pop3 },
     shutdownGraceMs: limits.shutdown_grace,

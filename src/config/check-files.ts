@@ -4,7 +4,7 @@ import type { X509Certificate } from 'node:crypto'
 import type { Secret } from '../secret.ts'
 import { isLoopback } from './addresses.ts'
 import type { MainDraft } from './check-main.ts'
-import { mismatch, readCertificates, readPrivateKey, readSecret } from './pem.ts'
+import { mismatch, readCertificates, readPrivateKey, readSecret, readTicketSecret } from './pem.ts'
 import type { Problems } from './problems.ts'
 import { createReporter, type Path, type Reporter } from './read.ts'
 import type { CertificateSettings } from './settings.ts'
@@ -12,31 +12,34 @@ import type { Parsed } from './values.ts'
 
 export type MainFiles = {
   certificates: CertificateSettings[]
+  ticketSecret: Secret | undefined
+  /** PEM text of the CAs of client certificates, by the place of the listener */
+  clientCas: Map<number, string>
   token: Secret | undefined
   redisPassword: Secret | undefined
 }
 
 /** A reader that resolves against the referring file's directory and notes each name, for whoever watches the files. */
-export type FileReader = <T>(
-  name: string,
-  read: (file: string) => Parsed<T>,
-  at: Path,
-  report: Reporter,
-) => T | undefined
+export type FileReader = {
+  <T>(name: string, read: (file: string) => Parsed<T>, at: Path, report: Reporter): T | undefined
+  resolve: (name: string) => string
+}
 
 /**
  * @param directory of the file that refers to the others
  * @param files grows by the absolute path of each file asked for, whether it could be read or not
  */
 export function createFileReader(directory: string, files: Set<string>): FileReader {
-  return (name, read, at, report) => {
-    const file = path.resolve(directory, name)
+  const resolve = (name: string): string => path.resolve(directory, name)
+  function readFile<T>(name: string, read: (file: string) => Parsed<T>, at: Path, report: Reporter): T | undefined {
+    const file = resolve(name)
     files.add(file)
     const result = read(file)
     if ('value' in result) return result.value
     report.error(at, `${file} ${result.wrong}`)
     return undefined
   }
+  return Object.assign(readFile, { resolve })
 }
 
 export function checkMainFiles(
@@ -50,22 +53,46 @@ export function checkMainFiles(
   const report = createReporter(draft, problems)
   const readFile = createFileReader(directory, files)
   const certificates = (main?.tls?.certificates ?? []).flatMap((pair, index) => {
-    if (pair?.cert === undefined || pair.key === undefined) return []
     const at: Path = ['tls', 'certificates', index]
-    const cert = readFile(pair.cert, readCertificates, [...at, 'cert'], report)
-    const key = readFile(pair.key, readPrivateKey, [...at, 'key'], report)
-    if (cert !== undefined) checkDates(cert.chain, now, (message) => report.warn([...at, 'cert'], message))
-    if (cert === undefined || key === undefined) return []
-    const wrong = mismatch(cert.chain, cert.pem, key)
-    if (wrong !== undefined) report.error([...at, 'key'], `this key ${wrong}`)
-    const [certFile, keyFile] = [path.resolve(directory, pair.cert), path.resolve(directory, pair.key)]
-    return [{ certFile, cert: cert.pem, keyFile, key }]
+    const places = { cert: [...at, 'cert'], key: [...at, 'key'] }
+    return readPair({ cert: pair?.cert, key: pair?.key }, places, { readFile, now, report }) ?? []
   })
+  const clientCas = new Map<number, string>()
+  main?.listeners?.forEach((listener, index) => {
+    if (listener?.client_ca_file === undefined) return
+    const at: Path = ['listeners', index, 'client_ca_file']
+    const ca = readFile(listener.client_ca_file, readCertificates, at, report)
+    if (ca === undefined) return
+    checkDates(ca.chain, now, (message) => report.warn(at, message))
+    clientCas.set(index, ca.pem)
+  })
+  const ticketFile = main?.tls?.ticket_secret_file
   return {
     certificates,
+    ticketSecret:
+      ticketFile === undefined
+        ? undefined
+        : readFile(ticketFile, readTicketSecret, ['tls', 'ticket_secret_file'], report),
+    clientCas,
     token: checkAdmin(main?.admin, readFile, report),
     redisPassword: checkRedis(main?.directory?.redis, readFile, report),
   }
+}
+
+/** A certificate and its key, where both are named: read, and proven to belong together. */
+export function readPair(
+  files: { cert: string | undefined; key: string | undefined },
+  at: { cert: Path; key: Path },
+  { readFile, now, report }: { readFile: FileReader; now: Date; report: Reporter },
+): CertificateSettings | undefined {
+  if (files.cert === undefined || files.key === undefined) return undefined
+  const cert = readFile(files.cert, readCertificates, at.cert, report)
+  const key = readFile(files.key, readPrivateKey, at.key, report)
+  if (cert !== undefined) checkDates(cert.chain, now, (message) => report.warn(at.cert, message))
+  if (cert === undefined || key === undefined) return undefined
+  const wrong = mismatch(cert.chain, cert.pem, key)
+  if (wrong !== undefined) report.error(at.key, `this key ${wrong}`)
+  return { certFile: readFile.resolve(files.cert), cert: cert.pem, keyFile: readFile.resolve(files.key), key }
 }
 
 type Main = NonNullable<MainDraft['value']>

@@ -5,12 +5,12 @@ import type { Problems } from './problems.ts'
 import type { mainSchema } from './schema.ts'
 import type { ListenAddress, ProtocolName } from './settings.ts'
 import { isWritten } from './source.ts'
-import { checkBanner } from './check-banner.ts'
+import { checkListener } from './check-listener.ts'
 import { overlaps } from './addresses.ts'
 
 export type MainDraft = Draft<typeof mainSchema>
 type Main = NonNullable<MainDraft['value']>
-type Listener = NonNullable<NonNullable<Main['listeners']>[number]>
+export type Listener = NonNullable<NonNullable<Main['listeners']>[number]>
 
 /** The ports that IANA registered, where clients look: RFC 9051 2.1, RFC 1939 3, RFC 8314 7. */
 const PORTS = {
@@ -23,7 +23,7 @@ export function listenAddresses(listener: Listener): ListenAddress[] | undefined
   const { listen, protocol, tls } = listener
   if (listen !== undefined) return listen.flatMap((one) => one ?? [])
   if (protocol === undefined || tls === undefined) return undefined
-  const port = PORTS[protocol][tls === 'implicit' ? 'implicit' : 'plain']
+  const port = PORTS[protocol][tls === 'implicit' || tls === 'passthrough' ? 'implicit' : 'plain']
   return ['0.0.0.0', '::'].map((host) => ({ host, port, optional: true }))
 }
 
@@ -31,11 +31,12 @@ export function checkMain(draft: MainDraft, problems: Problems): void {
   const { value: main } = draft
   if (main === undefined) return
   const report = createReporter(draft, problems)
+  const surroundings = { hostname: main.hostname ?? os.hostname(), minVersion: main.tls?.min_version }
   const names = new Map<string, number>()
   main.listeners?.forEach((listener, index) => {
     if (listener === undefined) return
     const path = ['listeners', index] as const
-    checkListener(listener, main.hostname ?? os.hostname(), path, report)
+    checkListener(listener, surroundings, { source: draft.source, path, report })
     if (listener.name === undefined) return
     const first = names.get(listener.name)
     if (first !== undefined) report.error([...path, 'name'], `listener ${first + 1} has this name already`)
@@ -45,23 +46,6 @@ export function checkMain(draft: MainDraft, problems: Problems): void {
   checkTls(draft, main, report)
   checkDirectory(main, report)
   checkLimits(main, report)
-}
-
-function checkListener(listener: Listener, hostname: string, path: Path, report: Reporter): void {
-  const { protocol, tls, banner } = listener
-  if (banner !== undefined) {
-    for (const wrong of checkBanner(banner, protocol, hostname)) report.error([...path, 'banner'], wrong)
-  }
-  if (listener.allow_plaintext_auth === true) {
-    const at = [...path, 'allow_plaintext_auth']
-    if (tls === 'implicit') report.error(at, 'does nothing here: with implicit TLS nothing is ever in plain text')
-    else report.warn(at, 'passwords may cross the wire unencrypted')
-  } else if (tls === 'none' && listener.allow_plaintext_auth === false) {
-    report.warn([...path, 'tls'], 'without TLS and without allow_plaintext_auth nobody can log in here')
-  }
-  if (listener.trusted_proxies !== undefined && listener.trusted_proxies.length > 0) {
-    report.error([...path, 'trusted_proxies'], 'does nothing while proxy_protocol is off', 'key')
-  }
 }
 
 type Claim = { address: ListenAddress; owner: string; path: Path }
@@ -105,14 +89,18 @@ function checkTls(draft: MainDraft, main: Main, report: Reporter): void {
   if (listeners === undefined || certificates === undefined) return
   if (certificates.length === 0) {
     listeners.forEach((listener, index) => {
-      if (listener?.tls === undefined || listener.tls === 'none') return
+      if (!mayTerminate(listener) || listener?.tls === undefined) return
       report.error(['listeners', index, 'tls'], `tls: ${listener.tls} needs a certificate in tls.certificates`)
     })
   }
-  const mayUseTls = listeners.some((listener) => listener?.tls !== 'none')
-  if (!mayUseTls && isWritten(draft.source, ['tls'])) {
-    report.error(['tls'], 'does nothing: every listener has tls: none', 'key')
+  if (!listeners.some(mayTerminate) && isWritten(draft.source, ['tls'])) {
+    report.error(['tls'], 'does nothing: no listener has tls: starttls or implicit', 'key')
   }
+}
+
+/** Whether TLS is decrypted here, as far as is known. */
+function mayTerminate(listener: Listener | undefined): boolean {
+  return listener?.tls !== 'none' && listener?.tls !== 'passthrough'
 }
 
 function checkDirectory(main: Main, report: Reporter): void {

@@ -1,32 +1,31 @@
 /** What the keys of routing.yaml say to each other, and to the listeners of mailmux.yaml. */
-import net from 'node:net'
-import { arrivesAt } from './addresses.ts'
-import { createFileReader, type FileReader } from './check-files.ts'
-import { listenAddresses, type MainDraft } from './check-main.ts'
-import { readCertificates } from './pem.ts'
+import { checkBackend, readBackendFiles, type BackendFiles } from './check-backend.ts'
+import { createFileReader } from './check-files.ts'
+import type { Listener, MainDraft } from './check-main.ts'
+import { checkPassthroughBackends } from './check-passthrough.ts'
 import { didYouMean, type Problems } from './problems.ts'
 import { createReporter, type Draft, type Path, type Reporter } from './read.ts'
-import { PROTOCOLS, type routingSchema } from './schema.ts'
-import { isWritten, type Source } from './source.ts'
+import type { routingSchema } from './schema.ts'
 import { normalizeUser, parseDomain, parseName, type Parsed } from './values.ts'
 
 export type RoutingDraft = Draft<typeof routingSchema>
 type Routing = NonNullable<RoutingDraft['value']>
-type Backend = NonNullable<NonNullable<Routing['backends']>[string]>
+export type Backend = NonNullable<NonNullable<Routing['backends']>[string]>
 
-/** PEM text of the CAs, by back end. */
-export type RoutingFiles = Map<string, string>
+/** What was read for each back end, by its name. */
+export type RoutingFiles = Map<string, BackendFiles>
 
 export function checkRouting(
   draft: RoutingDraft,
   main: MainDraft,
   directory: string,
   files: Set<string>,
+  now: Date,
   problems: Problems,
 ): RoutingFiles {
-  const cas: RoutingFiles = new Map()
+  const read: RoutingFiles = new Map()
   const { value: routing } = draft
-  if (routing === undefined) return cas
+  if (routing === undefined) return read
   const report = createReporter(draft, problems)
   const readFile = createFileReader(directory, files)
   const backends = Object.entries(routing.backends ?? {})
@@ -37,81 +36,78 @@ export function checkRouting(
     const parsed = parseName(name)
     if ('wrong' in parsed) report.error(path, parsed.wrong, 'key')
     if (backend === undefined) continue
-    checkTls(draft.source, backend, path, report)
-    checkLoop(backend, path, main, report)
-    const ca = readCa(backend, path, readFile, report)
-    if (ca !== undefined) cas.set(name, ca)
+    const place = { source: draft.source, path, report }
+    checkBackend(backend, main, place)
+    read.set(name, readBackendFiles(backend, readFile, now, place))
   }
   checkUsers(routing, main, report)
   checkDomains(routing, report)
-  checkServed(routing, main, createReporter(main, problems))
+  checkAliases(routing, report)
+  const inMain = createReporter(main, problems)
+  checkPassthroughBackends(main, draft, inMain)
+  checkServed(routing, main, inMain)
   checkReachable(routing, main, report)
-  return cas
-}
-
-function checkTls(source: Source, backend: Backend, path: Path, report: Reporter): void {
-  const { host, tls, verify } = backend
-  if (!PROTOCOLS.some((protocol) => isWritten(source, [...path, protocol]))) {
-    report.error(path, 'serves nothing: it needs a port, imap or pop3', 'key')
-  }
-  if (tls === 'none') {
-    for (const key of ['tls_name', 'ca_file', 'verify']) {
-      if (isWritten(source, [...path, key])) report.error([...path, key], `${key} does nothing with tls: none`, 'key')
-    }
-  } else if (tls !== undefined && verify === 'none') {
-    report.warn([...path, 'verify'], 'whoever can divert the connection to this back end reads its passwords')
-    if (isWritten(source, [...path, 'ca_file'])) {
-      report.error([...path, 'ca_file'], 'ca_file does nothing with verify: none', 'key')
-    }
-  } else if (tls !== undefined && verify === 'name' && host !== undefined && net.isIP(host) !== 0) {
-    if (isWritten(source, [...path, 'tls_name'])) return
-    report.error(
-      [...path, 'host'],
-      'TLS verifies a name: add tls_name, the name in the certificate (or `verify: none`)',
-    )
-  }
-}
-
-/** A back end that is ourselves would fill the machine with connections to itself at the first login. */
-function checkLoop(backend: Backend, path: Path, main: MainDraft, report: Reporter): void {
-  const { host } = backend
-  if (host === undefined) return
-  for (const listener of main.value?.listeners ?? []) {
-    for (const address of (listener && listenAddresses(listener)) ?? []) {
-      for (const protocol of PROTOCOLS) {
-        if (backend[protocol] !== address.port || !arrivesAt(host, address.host)) continue
-        report.error(
-          [...path, protocol],
-          `routes to itself: listener "${listener?.name ?? ''}" has this address and port`,
-        )
-      }
-    }
-  }
-}
-
-function readCa(backend: Backend, path: Path, readFile: FileReader, report: Reporter): string | undefined {
-  if (backend.ca_file === undefined) return undefined
-  return readFile(backend.ca_file, readCertificates, [...path, 'ca_file'], report)?.pem
+  return read
 }
 
 function checkUsers(routing: Routing, main: MainDraft, report: Reporter): void {
-  const listeners = main.value?.listeners
+  const asking = loginListeners(main)
   // A listener about which something is unclear might be the one that lets bare names in.
-  const bareNamesArrive =
-    listeners === undefined || listeners.some((listener) => listener?.default_domain === undefined)
+  const bareNamesArrive = asking.length === 0 || asking.some((listener) => listener?.default_domain === undefined)
+  const aliases = foldedAliases(routing)
   const parse = (key: string): Parsed<string> => {
     const parsed = normalizeUser(key)
     if ('wrong' in parsed) return parsed
-    if (!parsed.value.hasDomain && !bareNamesArrive) {
+    const { user, hasDomain } = parsed.value
+    if (!hasDomain && !bareNamesArrive) {
       return { wrong: 'never matches: every listener appends its default_domain; write the domain here too' }
     }
-    return { value: parsed.value.user }
+    const domain = user.slice(user.lastIndexOf('@') + 1)
+    const meant = hasDomain ? aliases.get(domain) : undefined
+    if (meant !== undefined) return { wrong: `never matches: ${domain} is an alias of ${meant}; write ${meant} here` }
+    return { value: user }
   }
   checkRoutes(routing, 'users', parse, report)
 }
 
 function checkDomains(routing: Routing, report: Reporter): void {
   checkRoutes(routing, 'domains', parseDomain, report)
+}
+
+/** The aliases by their folded names; the domain that one stands for is unknown where it has a mistake of its own. */
+function foldedAliases(routing: Routing): Map<string, string | undefined> {
+  return new Map(Object.entries(routing.aliases ?? {}).map(([alias, domain]) => [alias.toLowerCase(), domain]))
+}
+
+/** One step, so that nobody has to follow a chain to know where a user lives, and none can be a ring. */
+function checkAliases(routing: Routing, report: Reporter): void {
+  const aliases = foldedAliases(routing)
+  const domains = new Set(Object.keys(routing.domains ?? {}).map((domain) => domain.toLowerCase()))
+  const spellings = new Map<string, string>()
+  for (const [key, domain] of Object.entries(routing.aliases ?? {})) {
+    const path: Path = ['aliases', key]
+    const parsed = parseDomain(key)
+    if ('wrong' in parsed) {
+      report.error(path, parsed.wrong, 'key')
+      continue
+    }
+    const alias = parsed.value
+    const other = spellings.get(alias)
+    if (other !== undefined) report.error(path, `the same as "${other}": domains ignore case`, 'key')
+    spellings.set(alias, key)
+    if (domain === alias) report.error(path, 'stands for itself')
+    else if (domain !== undefined && aliases.has(domain)) {
+      report.error(path, `${domain} is an alias too; name the domain that it stands for`)
+    }
+    if (domains.has(alias)) {
+      report.error(path, 'has a route in `domains`, which would never be used: its users are those of the other', 'key')
+    }
+  }
+}
+
+/** The listeners where users log in, and those about which that is not known. */
+function loginListeners(main: MainDraft): (Listener | undefined)[] {
+  return main.value?.listeners?.filter((listener) => listener?.tls !== 'passthrough') ?? []
 }
 
 function checkRoutes(
@@ -144,13 +140,20 @@ function checkServed(routing: Routing, main: MainDraft, report: Reporter): void 
   if (backends.length === 0 || backends.includes(undefined)) return
   main.value?.listeners?.forEach((listener, index) => {
     const protocol = listener?.protocol
-    if (protocol === undefined || backends.some((backend) => backend?.[protocol] !== undefined)) return
+    // What is passed through names its back ends, and they are held against it already.
+    if (protocol === undefined || listener?.tls === 'passthrough') return
+    if (listener?.client_user !== undefined && !backends.some((one) => one?.[protocol] !== undefined && one.master)) {
+      const why = `no back end for ${protocol} has a master user: nobody can log in with a certificate`
+      report.warn(['listeners', index, 'client_user'], why)
+    }
+    if (backends.some((backend) => backend?.[protocol] !== undefined)) return
     report.warn(['listeners', index, 'protocol'], `no back end has a port for ${protocol}: nobody can log in here`)
   })
 }
 
 function checkReachable(routing: Routing, main: MainDraft, report: Reporter): void {
   const { users, domains } = routing
+  if (loginListeners(main).length === 0) return
   if (main.value?.directory === undefined || main.value.directory.redis !== undefined) return
   if (users === undefined || domains === undefined) return
   if (Object.keys(users).length + Object.keys(domains).length > 0) return

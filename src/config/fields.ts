@@ -114,16 +114,31 @@ export function text(description: string, byDefault?: string, pattern?: RegExp) 
   return byDefault === undefined ? schema.meta({ description }) : schema.default(byDefault).meta({ description })
 }
 
+/** A text in a small language of its own: what its parser gives. */
+export function parsedText(
+  parse: (text: string) => Parsed<string>,
+  description: string,
+): z.ZodPipe<z.ZodString, z.ZodTransform<string, string>>
+export function parsedText(
+  parse: (text: string) => Parsed<string>,
+  description: string,
+  byDefault: string,
+): z.ZodPrefault<z.ZodPipe<z.ZodString, z.ZodTransform<string, string>>>
+export function parsedText(parse: (text: string) => Parsed<string>, description: string, byDefault?: string) {
+  const schema = z.string().transform(by(parse))
+  return byDefault === undefined ? schema.meta({ description }) : schema.prefault(byDefault).meta({ description })
+}
+
 export function name(description: string) {
-  return z.string().transform(by(parseName)).meta({ description })
+  return parsedText(parseName, description)
 }
 
 export function domain(description: string) {
-  return z.string().transform(by(parseDomain)).meta({ description })
+  return parsedText(parseDomain, description)
 }
 
 export function hostText(description: string) {
-  return z.string().transform(by(parseHost)).meta({ description })
+  return parsedText(parseHost, description)
 }
 
 /** One address with its port: a bare port is refused where strangers on every network would come in by it. */

@@ -60,11 +60,11 @@ export function loadConfig(mainFile: string, env: Environment, now: Date = new D
   checkMain(main, problems)
   const mainFiles = checkMainFiles(main, directory, files, now, problems)
   if (routing === undefined || routingFile === undefined) return finish()
-  const cas = checkRouting(routing, main, path.dirname(routingFile), files, problems)
+  const routingFiles = checkRouting(routing, main, path.dirname(routingFile), files, now, problems)
   const [mainRoot, routingRoot] = [mainSource.root, routing.source.root]
   if (problems.hasErrors() || mainRoot === undefined || routingRoot === undefined) return finish()
   const paths = { main: path.resolve(mainFile), routing: path.resolve(routingFile) }
-  return finish(buildSettings({ main: mainRoot, routing: routingRoot, paths, mainFiles, cas }))
+  return finish(buildSettings({ main: mainRoot, routing: routingRoot, paths, mainFiles, routingFiles }))
 }
 
 /** Relative where the main file was named relatively, so that an editor opens what a message names. */

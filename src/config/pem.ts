@@ -35,6 +35,26 @@ export function readSecret(file: string): Parsed<Secret> {
   return { value: new Secret(secret) }
 }
 
+/** RFC 5077 5.5 asks for keys that cannot be guessed: 256 bits of input for the 384 that are derived. */
+const LEAST_TICKET_SECRET = 32
+
+/**
+ * Any octets, text or not, as latin1. The newline at the end of a text is not part of it: the copy on another
+ * instance may lack it, and the two would silently not share their tickets.
+ */
+export function readTicketSecret(file: string): Parsed<Secret> {
+  let content: string
+  try {
+    content = readFileSync(file, 'latin1')
+  } catch (error) {
+    const code = systemCode(error)
+    return { wrong: FILE_ERRORS[code] ?? `cannot be read (${code})` }
+  }
+  const secret = /^[ -~]*\r?\n$/u.test(content) ? content.trimEnd() : content
+  if (secret.length < LEAST_TICKET_SECRET) return { wrong: `holds fewer than ${LEAST_TICKET_SECRET} octets` }
+  return { value: new Secret(secret) }
+}
+
 const CERTIFICATE =
   /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[\s\S]+?-----END (?:TRUSTED |X509 )?CERTIFICATE-----/gu
 

@@ -1,68 +1,11 @@
 /**
- * The reference manual of config/mailmux.yaml, as a schema: every key, its default, and why that default.
- * What one value alone can tell is checked here; what two keys say to each other, in the check-*.ts files.
+ * The reference manual of both files, as schemas: every key, its default, and why that default. Listeners and back ends,
+ * where most keys are, have files of their own. What one value alone can tell is checked here; what two keys say to each other, in the check-*.ts files.
  */
 import { z } from 'zod'
-import {
-  address,
-  boundedInt,
-  choice,
-  domain,
-  duration,
-  hostText,
-  name,
-  oneAddress,
-  port,
-  redisUrl,
-  size,
-  text,
-} from './fields.ts'
-import type { ProtocolName } from './settings.ts'
-
-export const PROTOCOLS = ['imap', 'pop3'] as const satisfies readonly ProtocolName[]
-
-const listener = z
-  .strictObject({
-    name: name(
-      'Its name in logs and metrics. Must be unique. Required, so that a reordered list does not rename a series.',
-    ),
-    protocol: choice(PROTOCOLS, [], 'What is spoken here: imap or pop3. Required.'),
-    listen: z
-      .union([address, z.array(address).min(1)])
-      .optional()
-      .meta({
-        description:
-          'Where to accept connections: one address or a list. "0.0.0.0:143", "[::]:143", or 143 alone for every address of both families. Default: the protocol\'s registered port on every address (imap 143, with implicit TLS 993; pop3 110, with implicit TLS 995), as that is where clients look.',
-      }),
-    tls: choice(
-      ['none', 'starttls', 'implicit'],
-      ['passthrough'],
-      'none: never encrypted. starttls: the client turns TLS on (STARTTLS, STLS). implicit: TLS from the first byte. Default starttls: with allow_plaintext_auth off it never lets a password pass in the clear, and it needs no port of its own.',
-      'starttls',
-    ),
-    banner: text(
-      'The text of the greeting. %h host name, %p protocol (IMAP4, POP3), %P product, %v short and %V full version, %d date and time of the connection, %% a percent sign. Printable ASCII, at most 400 octets. Default "%h %p service (%P) ready on %d": it names the product and not the version, which would tell an attacker which holes to try.',
-      '%h %p service (%P) ready on %d',
-    ),
-    proxy_protocol: choice(
-      ['off'],
-      ['required'],
-      'Whether a PROXY header comes before the protocol. Default off; nothing else is built so far.',
-      'off',
-    ),
-    trusted_proxies: z.array(z.string()).default([]).meta({
-      description:
-        'CIDRs that may send a PROXY header. Default: none. Does nothing while proxy_protocol is off, and is then refused.',
-    }),
-    allow_plaintext_auth: z.boolean().default(false).meta({
-      description:
-        'true lets a password cross the wire unencrypted, for anyone on the way to read. Default false (RFC 8314 3). Warned of at start.',
-    }),
-    default_domain: domain(
-      'Appended to user names without a domain. Default: none; such names are looked up as they are.',
-    ).optional(),
-  })
-  .meta({ description: 'One listener: a protocol, with its addresses and its TLS.' })
+import { boundedInt, choice, domain, duration, hostText, oneAddress, redisUrl, size, text } from './fields.ts'
+import { backend } from './schema-backend.ts'
+import { listener } from './schema-listener.ts'
 
 const tls = z
   .strictObject({
@@ -78,7 +21,7 @@ const tls = z
       .default([])
       .meta({
         description:
-          'Certificates for clients. The first is the default; the others are chosen by server name. Default: none, which only listeners with `tls: none` can do with.',
+          'Certificates for clients. The first is the default; the others are chosen by server name. Default: none, which only listeners with `tls: none` or `tls: passthrough` can do with.',
       }),
     min_version: choice(
       ['TLSv1.2', 'TLSv1.3'],
@@ -86,6 +29,9 @@ const tls = z
       'The oldest TLS that a client may speak. Default TLSv1.2: older ones are forbidden (RFC 8996), and mail clients that know nothing newer are still in use.',
       'TLSv1.2',
     ),
+    ticket_secret_file: text(
+      "File with at least 32 octets from which the keys of session tickets are made: instances that share it resume each other's TLS sessions. `openssl rand -base64 48` makes one. Relative to this file. Default: none; each instance resumes its own.",
+    ).optional(),
   })
   .prefault({})
   .meta({ description: 'TLS facing the clients. Back ends have settings of their own in the routing file.' })
@@ -142,6 +88,11 @@ const limits = z
       'Commands that are not understood before the connection is closed. Default 3: a client makes none, a web browser tricked into speaking to us makes many.',
       3,
       [1, 100],
+    ),
+    failure_delay: duration(
+      'A refused login is answered no sooner than this, whether the password or the user was wrong. Default 1s: it slows guessing and hides which of the two it was, and a person hardly notices.',
+      '1s',
+      ['0s', '10s'],
     ),
     backend_timeout: duration(
       "From the login command to the back end's answer: dialling, TLS, greeting and login together. Default 20s: clients give up at about 30s, and an answer of ours is better than their guess.",
@@ -227,46 +178,6 @@ export const mainSchema = z
     description: 'The configuration of mailmux: what it listens on, and with what limits.',
   })
 
-const backend = z
-  .strictObject({
-    host: hostText('A host name or an address. Required.'),
-    imap: port('The port of IMAP there. Default: none; users of this back end cannot use IMAP.').optional(),
-    pop3: port(
-      'The port of POP3 there. Default: none; users of this back end cannot use POP3. One of imap and pop3 is needed.',
-    ).optional(),
-    tls: choice(
-      ['none', 'starttls', 'implicit'],
-      [],
-      'How to reach it: none, starttls (STARTTLS or STLS, refused if it is not offered), implicit. Default none: most back ends stand in the same rack, and a wrong guess here would lock everybody out.',
-      'none',
-    ),
-    tls_name: hostText(
-      'The name that its certificate must carry. Default: `host`. Required where `host` is an address.',
-    ).optional(),
-    ca_file: text(
-      "File with the CAs in PEM to trust in place of the system's. Relative to this file. Default: the system's.",
-    ).optional(),
-    verify: choice(
-      ['name', 'none'],
-      [],
-      'name: the certificate must be trusted and carry the name. none: anyone who can divert the connection reads the passwords; warned of at start. Default name.',
-      'name',
-    ),
-    proxy_protocol: choice(
-      ['none'],
-      ['v1', 'v2'],
-      "Whether to send the client's address in a PROXY header. Default none; nothing else is built so far.",
-      'none',
-    ),
-    weight: z
-      .literal(1, { error: 'only `weight: 1` is accepted: placement, which it is for, is not built so far' })
-      .default(1)
-      .meta({
-        description: 'Its share of new users. Default 1. Only 1 is accepted, as placement is not built so far.',
-      }),
-  })
-  .meta({ description: 'One back end: a mail server that holds mailboxes.' })
-
 const backendName = text('The name of a back end of this file. Required.')
 
 const user = z.union([
@@ -289,6 +200,10 @@ export const routingSchema = z
       .record(z.string(), z.union([backendName, z.strictObject({ backend: backendName })]))
       .default({})
       .meta({ description: 'Every user of a domain without a route of its own: domain to back end. Default: none.' }),
+    aliases: z.record(z.string(), domain('The domain that it stands for.')).prefault({}).meta({
+      description:
+        'Domains that mean another: the user is looked up, and logs in, under the other. One step only. Default: none.',
+    }),
     placement: choice(
       ['none'],
       ['hash'],

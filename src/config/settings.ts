@@ -9,15 +9,52 @@ export type ProtocolName = 'imap' | 'pop3'
 /** `0.0.0.0` or `::` for every address of a family. `optional` is set where a bare port stood for both families: a machine without that family does not fail. */
 export type ListenAddress = { host: string; port: number; optional: boolean }
 
+/** SASL mechanisms that mailmux knows how to carry to a back end, in the order in which they are offered. */
+export const MECHANISMS = [
+  'PLAIN',
+  'LOGIN',
+  'XOAUTH2',
+  'OAUTHBEARER',
+  'SCRAM-SHA-256',
+  'SCRAM-SHA-1',
+  'EXTERNAL',
+] as const
+
+export type MechanismName = (typeof MECHANISMS)[number]
+
+/** A server name as a client asks for it: exact, `*.example.org` for one label more, or `*` for every other and for none. Lower case. */
+export type ServerNameRule = { name: string; backend: string }
+
 export type ListenerSettings = {
   name: string
   protocol: ProtocolName
   listen: ListenAddress[]
-  tls: 'none' | 'starttls' | 'implicit'
+  tls: 'none' | 'starttls' | 'implicit' | 'passthrough'
   /** the template, with its placeholders still in it */
   banner: string
   allowPlaintextAuth: boolean
+  /** offered at most; which of them are depends on the back ends and on TLS. undefined: all */
+  mechanisms: readonly MechanismName[] | undefined
+  /** announced before login in place of what is computed from the back ends; undefined: computed */
+  capability: string | undefined
+  /** over the one of `tls` for all listeners */
+  minVersion: 'TLSv1.2' | 'TLSv1.3' | undefined
+  /** OpenSSL's cipher list for TLS 1.2; undefined: Node's */
+  ciphers: string | undefined
+  /** PEM text of the CAs whose client certificates are accepted; undefined: none is asked for */
+  clientCa: string | undefined
+  /** the user that a client certificate speaks for: `%{cn}`, `%{email}` and text around them; undefined: no EXTERNAL */
+  clientUser: string | undefined
+  /** names whose TLS is carried to a back end unopened; with `tls: implicit` the other names are terminated here */
+  passthrough: readonly ServerNameRule[]
+  proxyProtocol: 'off' | 'required'
+  /** CIDRs that may connect where a PROXY header is required */
+  trustedProxies: readonly string[]
   defaultDomain: string | undefined
+  /** over `defaultDomain`: by the local address or by the server name (lower case) that the client asked for */
+  defaultDomains: ReadonlyMap<string, string>
+  /** characters that part user from domain in what clients send; `@` always does */
+  delimiters: string
 }
 
 /** One certificate chain and its private key, as PEM text read at load time. */
@@ -34,6 +71,17 @@ export type BackendSettings = {
   /** PEM text of the CAs to trust in place of the system's */
   ca: string | undefined
   verify: 'name' | 'none'
+  /** SHA-256 of certificates (DER), upper-case hex without colons; empty: not pinned. A pinned certificate needs no CA. */
+  pins: readonly string[]
+  /** shown where the back end asks for one */
+  clientCertificate: CertificateSettings | undefined
+  proxyProtocol: 'none' | 'v1' | 'v2'
+  /** tell the back end who the client is: ID for IMAP, XCLIENT for POP3, where it offers them */
+  forwardIdentity: boolean
+  /** the name used at the back end: `%u` user@domain, `%n` user, `%d` domain */
+  loginFormat: string
+  /** who may log in for others there, for users who have shown a certificate; `separator` undefined: by authzid, else user*master */
+  master: { user: string; secret: Secret; separator: string | undefined } | undefined
 }
 
 export type UserRoute = { backend: string; login: string | undefined }
@@ -43,6 +91,8 @@ export type RoutingSettings = {
   users: ReadonlyMap<string, UserRoute>
   /** domain (lower case) to back end */
   domains: ReadonlyMap<string, { backend: string }>
+  /** domain that means another, both lower case */
+  aliases: ReadonlyMap<string, string>
 }
 
 export type DirectorySettings = { kind: 'static' } | { kind: 'redis'; url: Secret; prefix: string; timeoutMs: number }
@@ -53,6 +103,8 @@ export type LimitSettings = {
   /** from the greeting, or from the last refused attempt, to the next login */
   loginTimeoutMs: number
   maxBadCommands: number
+  /** a refused password, right user or not, is answered no sooner than this */
+  failureDelayMs: number
   /** from the login command to the back end's answer: dial, TLS, greeting and replay together */
   backendTimeoutMs: number
   /** without a byte either way once relaying */
@@ -66,7 +118,8 @@ export type Settings = {
   files: { main: string; routing: string | undefined }
   hostname: string
   listeners: ListenerSettings[]
-  tls: { certificates: CertificateSettings[]; minVersion: 'TLSv1.2' | 'TLSv1.3' }
+  /** `ticketSecret`: what instances that share it derive their session ticket keys from; undefined: of this process alone */
+  tls: { certificates: CertificateSettings[]; minVersion: 'TLSv1.2' | 'TLSv1.3'; ticketSecret: Secret | undefined }
   directory: DirectorySettings
   routing: RoutingSettings
   limits: LimitSettings

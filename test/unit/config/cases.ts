@@ -6,13 +6,24 @@ import { load } from './fixture.ts'
 export { MAIN, withListener } from './fixture.ts'
 
 /** Without `error` and `warning` nothing at all may be said. */
-export type Case = { it: string; main?: string; routing?: string; error?: RegExp; warning?: RegExp }
+export type Case = {
+  it: string
+  main?: string
+  routing?: string
+  others?: Record<string, string>
+  error?: RegExp
+  warning?: RegExp
+}
 
 export function testCases(cases: readonly Case[]): void {
-  for (const { it, main, routing, error, warning } of cases) {
+  for (const { it, main, routing, others, error, warning } of cases) {
     const verdict = error !== undefined ? 'refuses' : warning !== undefined ? 'warns of' : 'takes'
     test(`${verdict} ${it}`, (t) => {
-      const { settings, errors, warnings, text } = load(t, { ...(main && { main }), ...(routing && { routing }) })
+      const { settings, errors, warnings, text } = load(t, {
+        ...(main && { main }),
+        ...(routing && { routing }),
+        ...(others && { others }),
+      })
       assert.equal(settings === undefined, error !== undefined, text)
       if (error === undefined) assert.deepEqual(errors, [])
       else

@@ -105,11 +105,6 @@ const CASES: Case[] = [
     main: withListener("listen: '127.0.0.1:143'"),
     routing: withBackend('host: 127.0.0.2, imap: 143'),
   },
-  {
-    it: 'a back end with the PROXY protocol',
-    routing: withBackend('host: h, imap: 1, proxy_protocol: v2'),
-    error: /"v2" is not built so far/u,
-  },
   { it: 'a weight', routing: withBackend('host: h, imap: 1, weight: 2'), error: /only `weight: 1`/u },
   {
     it: 'a weight of 1 and no PROXY protocol',

@@ -61,6 +61,42 @@ for (const which of ['mailmux', 'routing'] as const) {
   })
 }
 
+/** The example with every key that stands in a comment brought to life, and `static`, which excludes one of them, taken out. */
+function uncomment(text: string, keys: readonly string[]): string {
+  const key = new RegExp(`^( *)# ( *(?:- )?(?:'[^']*'|${keys.join('|')}):(?: .*)?)$`, 'gmu')
+  return text.replace(/^ *static: .*\n/mu, '').replace(key, '$1$2')
+}
+
+test('every key that stands commented out in the examples is taken as it stands there', (t) => {
+  const directory = temporaryDirectory(t)
+  const keys = (['mailmux', 'routing'] as const).map((which) =>
+    schemaKeys(which).map((key) => key.path.split('.').at(-1) ?? ''),
+  )
+  const pair = certificate('mail')
+  const files = {
+    'mailmux.yaml': uncomment(read('config/mailmux.yaml'), keys[0] ?? []),
+    'routing.yaml': uncomment(read('config/routing.yaml'), keys[1] ?? []),
+    ...pair,
+    'clients-ca.pem': pair['cert.pem'],
+    'ca.pem': pair['cert.pem'],
+    'client.pem': pair['cert.pem'],
+    'client.key': pair['key.pem'],
+    'tickets.secret': 't'.repeat(32),
+    'master.secret': 'm',
+    'redis.password': 'p',
+    'admin.token': 'a',
+  }
+  for (const [name, text] of Object.entries(files)) fs.writeFileSync(path.join(directory, name), text)
+  const { settings, text } = describeResult(directory, loadConfig(path.join(directory, 'mailmux.yaml'), {}))
+  assert.equal(text, '')
+  assert.deepEqual(
+    [settings?.listeners[0]?.clientUser, settings?.listeners.at(-1)?.tls, settings?.directory.kind],
+    ['%{email}', 'passthrough', 'redis'],
+  )
+  const { store1, store2 } = Object.fromEntries(settings?.routing.backends ?? [])
+  assert.deepEqual([store1?.master?.user, store2?.pins.length], ['mailmux', 1])
+})
+
 async function run(directory: string): Promise<{ code: number; lines: string[] }> {
   const lines: string[] = []
   const code = await check(path.join(directory, 'mailmux.yaml'), {}, (line) =>

@@ -18,7 +18,18 @@ test('fills every default in', (t) => {
       tls: 'starttls',
       banner: '%h %p service (%P) ready on %d',
       allowPlaintextAuth: false,
+      mechanisms: undefined,
+      capability: undefined,
+      minVersion: undefined,
+      ciphers: undefined,
+      clientCa: undefined,
+      clientUser: undefined,
+      passthrough: [],
+      proxyProtocol: 'off',
+      trustedProxies: [],
       defaultDomain: undefined,
+      defaultDomains: new Map(),
+      delimiters: '@',
     },
   ])
   assert.equal(settings.tls.minVersion, 'TLSv1.2')
@@ -29,6 +40,7 @@ test('fills every default in', (t) => {
     maxLineBytes: 8192,
     loginTimeoutMs: 60_000,
     maxBadCommands: 3,
+    failureDelayMs: 1000,
     backendTimeoutMs: 20_000,
     idleMs: { imap: 31 * 60_000, pop3: 10 * 60_000 },
     shutdownGraceMs: 30_000,
@@ -41,7 +53,15 @@ test('fills every default in', (t) => {
     tlsName: undefined,
     ca: undefined,
     verify: 'name',
+    pins: [],
+    clientCertificate: undefined,
+    proxyProtocol: 'none',
+    forwardIdentity: true,
+    loginFormat: '%u',
+    master: undefined,
   })
+  assert.equal(settings.tls.ticketSecret, undefined)
+  assert.deepEqual(settings.routing.aliases, new Map())
 })
 
 test('a listener without addresses takes the registered port of its protocol and TLS', (t) => {
@@ -50,10 +70,15 @@ test('a listener without addresses takes the registered port of its protocol and
     'imap, tls: implicit': 993,
     'pop3, tls: none': 110,
     'pop3, tls: implicit': 995,
+    'imap, tls: passthrough, passthrough: {"*": store1}': 993,
+    'pop3, tls: passthrough, passthrough: {"*": store1}': 995,
   }
   for (const [kind, port] of Object.entries(ports)) {
-    const plain = kind.includes('none') ? '' : 'tls: {certificates: [{cert: cert.pem, key: key.pem}]}'
-    const settings = loadSettings(t, { main: `listeners: [{name: x, protocol: ${kind}}]\n${plain}` })
+    const plain = /none|passthrough/u.test(kind) ? '' : 'tls: {certificates: [{cert: cert.pem, key: key.pem}]}'
+    const settings = loadSettings(t, {
+      main: `listeners: [{name: x, protocol: ${kind}}]\n${plain}`,
+      routing: ROUTING.replace('{', '{tls: implicit, tls_name: s.test, '),
+    })
     assert.deepEqual(new Set(settings.listeners[0]?.listen.map((one) => one.port)), new Set([port]), kind)
   }
 })
@@ -147,7 +172,7 @@ users: {a@b: stor1, c@d: {login: x}}
   assert.deepEqual(errors, [
     'mailmux.yaml:2:10: only `workers: 1` is built so far',
     'mailmux.yaml:6:5: unknown key "banners" (did you mean "banner"?)',
-    'mailmux.yaml:7:10: expected one of none, starttls, implicit (did you mean "implicit"?)',
+    'mailmux.yaml:7:10: expected one of none, starttls, implicit, passthrough (did you mean "implicit"?)',
     'mailmux.yaml:8:12: listener 1 has this name already',
     'mailmux.yaml:8:28: expected one of imap, pop3',
     'mailmux.yaml:8:48: not a port: a whole number from 1 to 65535',

@@ -1,0 +1,82 @@
+/** The reference manual of one back end of routing.yaml, as a schema. What its keys say to each other: check-backend.ts. */
+import { z } from 'zod'
+import { choice, hostText, parsedText, port, text } from './fields.ts'
+import { parseLoginFormat, parsePin, parseSeparator } from './wire-values.ts'
+
+const master = z
+  .strictObject({
+    user: text('Its name. Required.', undefined, /^\P{Cc}+$/u),
+    secret_file: text('File that holds its password. Relative to this file. Required.'),
+    separator: parsedText(
+      parseSeparator,
+      'Log in as user, separator, master user, the way of Dovecot with auth_master_user_separator; one character that no user name has. Default: none; the user is named by the authzid of SASL PLAIN (RFC 4616), which needs no setting there.',
+    ).optional(),
+  })
+  .optional()
+  .meta({
+    description:
+      'A master user, who may log in for others there: used for users who have shown a client certificate (EXTERNAL) and so have no password to pass on. Default: none; they are refused.',
+  })
+
+export const backend = z
+  .strictObject({
+    host: hostText('A host name or an address. Required.'),
+    imap: port('The port of IMAP there. Default: none; users of this back end cannot use IMAP.').optional(),
+    pop3: port(
+      'The port of POP3 there. Default: none; users of this back end cannot use POP3. One of imap and pop3 is needed.',
+    ).optional(),
+    tls: choice(
+      ['none', 'starttls', 'implicit'],
+      [],
+      'How to reach it: none, starttls (STARTTLS or STLS, refused if it is not offered), implicit. Default none: most back ends stand in the same rack, and a wrong guess here would lock everybody out.',
+      'none',
+    ),
+    tls_name: hostText(
+      'The name that its certificate must carry. Default: `host`. Required where `host` is an address.',
+    ).optional(),
+    ca_file: text(
+      "File with the CAs in PEM to trust in place of the system's. Relative to this file. Default: the system's.",
+    ).optional(),
+    verify: choice(
+      ['name', 'none'],
+      [],
+      'name: the certificate must be trusted and carry the name. none: without pin_sha256, anyone who can divert the connection reads the passwords; warned of at start. Default name.',
+      'name',
+    ),
+    pin_sha256: z
+      .array(parsedText(parsePin, 'The SHA-256 of a certificate, in hexadecimal, with colons or without.'))
+      .prefault([])
+      .meta({
+        description:
+          'SHA-256 fingerprints of the certificates that are accepted there, as `openssl x509 -fingerprint -sha256` prints them; several for the time of a change. Default: none.',
+      }),
+    client_cert: text(
+      'File with a certificate in PEM to show where the back end asks for one. Needs client_key. Relative to this file. Default: none.',
+    ).optional(),
+    client_key: text(
+      'File with its private key in PEM, without a passphrase. Relative to this file. Default: none.',
+    ).optional(),
+    proxy_protocol: choice(
+      ['none', 'v1', 'v2'],
+      [],
+      "Whether to send the client's address in a PROXY header. v1: a line of text. v2: binary, with TLS and server name. Default none: a back end that expects none takes the header for a bad command.",
+      'none',
+    ),
+    forward_identity: z.boolean().default(true).meta({
+      description:
+        'Tell the back end who the client is: by ID (IMAP, x-originating-ip and others) or XCLIENT (POP3), where it offers them. Default true: its log and its penalties would otherwise know mailmux alone.',
+    }),
+    login_format: parsedText(
+      parseLoginFormat,
+      'The name to log in with there: %u user@domain, %n the user, %d the domain, %% a percent sign. Default "%u". The `login` of a route wins over it.',
+      '%u',
+    ),
+    master,
+    weight: z
+      .literal(1, { error: 'only `weight: 1` is accepted: placement, which it is for, is not built so far' })
+      .default(1)
+      .meta({
+        description: 'Its share of new users. Default 1. Only 1 is accepted, as placement is not built so far.',
+      }),
+  })
+  .meta({ description: 'One back end: a mail server that holds mailboxes.' })

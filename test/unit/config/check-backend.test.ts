@@ -1,0 +1,150 @@
+import { certificate } from './fixture.ts'
+import { testCases, type Case } from './cases.ts'
+
+function withBackend(keys: string): string {
+  return `backends:\n  s: {host: h, imap: 1, ${keys}}\nusers: {a@b.test: s}\n`
+}
+
+const PIN = 'ab'.repeat(32)
+const PAIR = 'client_cert: cert.pem, client_key: key.pem'
+
+/** Each guard fires here, and the honest neighbour of each bad case passes without a word. */
+const CASES: Case[] = [
+  { it: 'PROXY headers of version 1', routing: withBackend('proxy_protocol: v1') },
+  { it: 'PROXY headers of version 2', routing: withBackend('proxy_protocol: v2') },
+  {
+    it: 'PROXY headers of version 3',
+    routing: withBackend('proxy_protocol: v3'),
+    error: /expected one of none, v1, v2/u,
+  },
+  { it: 'pins', routing: withBackend(`tls: starttls, pin_sha256: [${PIN}, "${'AB:'.repeat(31)}AB"]`) },
+  {
+    it: 'a pin in place of verification',
+    routing: withBackend(`tls: implicit, verify: none, pin_sha256: [${PIN}]`),
+  },
+  {
+    it: 'no pin and no verification',
+    routing: withBackend('tls: implicit, verify: none, pin_sha256: []'),
+    warning: /whoever can divert/u,
+  },
+  {
+    it: 'a pin of another length',
+    routing: withBackend('tls: implicit, pin_sha256: [abcd]'),
+    error: /^routing\.yaml:2:53: not a SHA-256 fingerprint/u,
+  },
+  {
+    it: 'pins without TLS',
+    routing: withBackend(`pin_sha256: [${PIN}]`),
+    error: /^routing\.yaml:2:25: pin_sha256 does nothing with tls: none/u,
+  },
+  { it: 'a client certificate', routing: withBackend(`tls: implicit, ${PAIR}`) },
+  {
+    it: 'a client certificate without TLS',
+    routing: withBackend(PAIR),
+    error: /^routing\.yaml:2:25: client_cert does nothing with tls: none/u,
+  },
+  {
+    it: 'a client certificate without its key',
+    routing: withBackend('tls: implicit, client_cert: cert.pem'),
+    error: /^routing\.yaml:2:40: needs client_key beside it/u,
+  },
+  {
+    it: 'a key without its client certificate',
+    routing: withBackend('tls: implicit, client_key: key.pem'),
+    error: /^routing\.yaml:2:40: needs client_cert beside it/u,
+  },
+  {
+    it: 'a client certificate with the key of another',
+    routing: withBackend('tls: implicit, client_cert: cert.pem, client_key: other.pem'),
+    others: { 'other.pem': certificate('other')['key.pem'] },
+    error: /^routing\.yaml:2:75: this key does not match the certificate/u,
+  },
+  {
+    it: 'a client certificate that does not exist',
+    routing: withBackend('tls: implicit, client_cert: absent, client_key: key.pem'),
+    error: /^routing\.yaml:2:53: absent does not exist/u,
+  },
+  { it: 'a back end that is told nothing of the client', routing: withBackend('forward_identity: false') },
+  {
+    it: 'a word for a truth',
+    routing: withBackend('forward_identity: off'),
+    error: /^routing\.yaml:2:43: expected true or false/u,
+  },
+  { it: 'a format of logins', routing: withBackend("login_format: '%n+%d'") },
+  {
+    it: 'a format of logins without the user',
+    routing: withBackend("login_format: '%d'"),
+    error: /^routing\.yaml:2:39: needs %u or %n/u,
+  },
+  {
+    it: 'a format of logins with an unknown placeholder',
+    routing: withBackend("login_format: '%u%x'"),
+    error: /"%x" is no placeholder/u,
+  },
+  {
+    it: 'a master user',
+    routing: withBackend('master: {user: proxy, secret_file: secret}'),
+    others: { secret: 'x\n' },
+  },
+  {
+    it: 'a master user with a separator',
+    routing: withBackend("master: {user: proxy, secret_file: secret, separator: '*'}"),
+    others: { secret: 'x\n' },
+  },
+  {
+    it: 'a master user without a password',
+    routing: withBackend('master: {user: proxy}'),
+    error: /^routing\.yaml:2:33: missing key "secret_file"/u,
+  },
+  {
+    it: 'a master user with an empty password',
+    routing: withBackend('master: {user: proxy, secret_file: secret}'),
+    others: { secret: '\n' },
+    error: /^routing\.yaml:2:60: secret is empty/u,
+  },
+  {
+    it: 'a separator of two characters',
+    routing: withBackend("master: {user: proxy, secret_file: secret, separator: '**'}"),
+    others: { secret: 'x' },
+    error: /^routing\.yaml:2:79: one character/u,
+  },
+  {
+    it: 'a separator that stands in the name of the master user',
+    routing: withBackend("master: {user: 'pro*xy', secret_file: secret, separator: '*'}"),
+    others: { secret: 'x' },
+    error: /^routing\.yaml:2:82: stands in the name of the master user too/u,
+  },
+]
+
+const ALIASES: Case[] = [
+  { it: 'an alias domain', aliases: '{Example.net: Example.com, example.org: example.com}' },
+  { it: 'an alias that is no domain', aliases: '{"a b": c.test}', error: /^routing\.yaml:3:11: not a domain/u },
+  { it: 'an alias for what is no domain', aliases: '{a.test: c@d}', error: /^routing\.yaml:3:19: not a domain/u },
+  { it: 'an alias of itself', aliases: '{a.test: A.test}', error: /^routing\.yaml:3:19: stands for itself/u },
+  {
+    it: 'an alias of an alias',
+    aliases: '{a.test: b.test, B.test: c.test}',
+    error: /^routing\.yaml:3:19: b\.test is an alias too/u,
+  },
+  {
+    it: 'one alias in two spellings',
+    aliases: '{a.test: b.test, A.test: c.test}',
+    error: /^routing\.yaml:3:27: the same as "a\.test"/u,
+  },
+  {
+    it: 'an alias that has a route',
+    aliases: '{Routed.test: b.test}',
+    error: /^routing\.yaml:3:11: has a route in `domains`/u,
+  },
+  { it: 'an alias of a domain that has a route', aliases: '{a.test: routed.test}' },
+  {
+    it: 'a user in an alias domain',
+    aliases: '{user.test: b.test}',
+    error: /^routing\.yaml:2:9: never matches: user\.test is an alias of b\.test; write b\.test here/u,
+  },
+].map(({ aliases, ...rest }) => ({
+  ...rest,
+  routing: `backends: {s: {host: h, imap: 1}}\nusers: {a@User.test: s}\naliases: ${aliases}\ndomains: {routed.test: s}\n`,
+}))
+
+testCases([...CASES, ...ALIASES])
