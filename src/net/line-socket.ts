@@ -12,7 +12,13 @@ const MAX_UNREAD_BYTES = 64 * 1024
 const LF = 10
 const CR = 13
 
-type Waiter = { take: () => string | undefined; resolve: (text: string) => void; reject: (error: Error) => void }
+/** At most so many bytes, or more where the line begins as `token` says. */
+export type LineLimit = number | { bytes: number; token: { start: RegExp; bytes: number } }
+
+/** How much of a line is enough to see how it begins: a tag, a command and a mechanism. */
+const LINE_START_BYTES = 128
+
+type Waiter = { take: () => unknown; resolve: (taken: unknown) => void; reject: (error: Error) => void }
 
 export class LineSocket {
   readonly socket: Socket
@@ -36,15 +42,35 @@ export class LineSocket {
 
   /** How many bytes have come that nobody has asked for yet. */
   get unreadBytes(): number {
-    return (this.#unread?.length ?? 0) + this.socket.readableLength
+    return this.#keptBytes + this.socket.readableLength
+  }
+
+  /** What is kept here; the stream keeps some itself while it is paused, which must not keep it so. */
+  get #keptBytes(): number {
+    return this.#unread?.length ?? 0
   }
 
   /**
    * The next line without its CRLF (a bare LF is taken for a line end too), as latin1 so that every octet survives.
-   * @throws MuxError `*-line-too-long` when no line end comes within `maxBytes`, `*-closed` or `*-reset`, or what `fail()` was given
+   * @throws MuxError `*-line-too-long` when no line end comes within the limit, `*-closed` or `*-reset`, or what `fail()` was given
    */
-  readLine(maxBytes: number): Promise<string> {
-    return this.#read(() => this.#takeLine(maxBytes))
+  readLine(limit: LineLimit): Promise<string> {
+    return this.#read(() => this.#takeLine(limit))
+  }
+
+  /**
+   * What `parse` makes of the bytes that have come, once there are enough of them. They stay unread; `skip` drops them.
+   * @throws what `parse` throws, or as readLine
+   */
+  peek<T>(parse: (bytes: Buffer) => T | 'more'): Promise<T> {
+    return this.#read(() => {
+      const parsed = this.#unread === undefined ? 'more' : parse(this.#unread)
+      return parsed === 'more' ? undefined : parsed
+    })
+  }
+
+  skip(count: number): void {
+    if (count > 0) this.#consume(count)
   }
 
   /** Exactly `count` octets as latin1. The caller bounds `count`. @throws MuxError as readLine */
@@ -82,19 +108,19 @@ export class LineSocket {
   }
 
   // async, so that what `take` throws is a rejection like every other
-  async #read(take: () => string | undefined): Promise<string> {
+  async #read<T>(take: () => T | undefined): Promise<T> {
     if (this.#waiter) throw new Error('two reads at once on one socket')
     // What came before the end of the stream is still to be had after it.
     const taken = take()
     if (taken !== undefined) return taken
     if (this.#failure) throw this.#failure
-    return new Promise((resolve, reject) => (this.#waiter = { take, resolve, reject }))
+    return new Promise<T>((resolve, reject) => (this.#waiter = { take, resolve: resolve as Waiter['resolve'], reject }))
   }
 
   readonly #onData = (chunk: Buffer): void => {
     this.#unread = this.#unread === undefined ? chunk : Buffer.concat([this.#unread, chunk])
     this.#serveWaiter()
-    if (this.unreadBytes > MAX_UNREAD_BYTES && !this.#paused) {
+    if (this.#keptBytes > MAX_UNREAD_BYTES && !this.#paused) {
       this.#paused = true
       this.socket.pause()
     }
@@ -123,10 +149,11 @@ export class LineSocket {
     return what === 'line-too-long' ? 'backend-garbage' : 'backend-closed'
   }
 
-  #takeLine(maxBytes: number): string | undefined {
+  #takeLine(limit: LineLimit): string | undefined {
     const unread = this.#unread
     if (unread === undefined) return undefined
     const end = unread.indexOf(LF, this.#searched)
+    const maxBytes = maxBytesOf(limit, unread, end)
     if (end > maxBytes || (end === -1 && unread.length > maxBytes)) {
       throw new MuxError(this.#code('line-too-long'), `a line of more than ${maxBytes} bytes from the ${this.#side}`)
     }
@@ -142,10 +169,16 @@ export class LineSocket {
     const unread = this.#unread ?? Buffer.alloc(0)
     this.#searched = 0
     this.#unread = unread.length === count ? undefined : unread.subarray(count)
-    if (this.#paused && this.unreadBytes <= MAX_UNREAD_BYTES) {
+    if (this.#paused && this.#keptBytes <= MAX_UNREAD_BYTES) {
       this.#paused = false
       this.socket.resume()
     }
     return unread.subarray(0, count)
   }
+}
+
+function maxBytesOf(limit: LineLimit, unread: Buffer, end: number): number {
+  if (typeof limit === 'number') return limit
+  if ((end === -1 ? unread.length : end) <= limit.bytes) return limit.bytes
+  return limit.token.start.test(unread.toString('latin1', 0, LINE_START_BYTES)) ? limit.token.bytes : limit.bytes
 }
