@@ -1,0 +1,25 @@
+/** Server names: what may be one, and which of the rules it meets (certificates, pass-through routes, default domains). Pure. */
+import { isIP } from 'node:net'
+
+/** Letters, digits and hyphens (RFC 1123 2.1), and the underscores that names inside companies have. */
+const HOST_NAME = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*$/i
+
+/** The name in lower case; undefined where it is no host name, ends with a dot, or is an address (RFC 6066 3). */
+export function parseServerName(text: string): string | undefined {
+  const isName = text.length <= 253 && HOST_NAME.test(text) && isIP(text) === 0
+  return isName ? text.toLowerCase() : undefined
+}
+
+/**
+ * The exact rule wins, then `*.rest` for exactly one label in front of `rest` (RFC 6125 6.4.3), then `*` for everybody else.
+ * @param rules keyed by lower-case patterns
+ * @param name as the client sent it, in any case; undefined where it sent none, which only `*` meets
+ */
+export function findServerName<T>(rules: ReadonlyMap<string, T>, name: string | undefined): T | undefined {
+  // A client that asks for `*.example.test` by that very name must not be taken for the pattern.
+  if (name === undefined || name.includes('*')) return rules.get('*')
+  const wanted = name.toLowerCase()
+  const dot = wanted.indexOf('.')
+  const wildcard = dot > 0 ? rules.get(`*${wanted.slice(dot)}`) : undefined
+  return rules.get(wanted) ?? wildcard ?? rules.get('*')
+}

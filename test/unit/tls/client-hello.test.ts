@@ -1,0 +1,309 @@
+import assert from 'node:assert/strict'
+import { before, describe, test } from 'node:test'
+import fc from 'fast-check'
+import { ClientHelloError, readClientHello, type ClientHello } from '../../../src/tls/client-hello.ts'
+import {
+  captureNode,
+  captureOpenssl,
+  extension,
+  hello,
+  protocols,
+  serverNames,
+  unwrap,
+  vector,
+  wrap,
+} from './client-hello-capture.ts'
+
+const NAME = 'mail.example.test'
+const MANY_PROTOCOLS = Array.from({ length: 60 }, (_, index) => `protocol-number-${index}`)
+
+type Client = { what: string; capture: () => Promise<Buffer>; expected: ClientHello; isLarge?: true }
+
+const CLIENTS: Client[] = [
+  {
+    what: 'node, TLS 1.2 alone, with a name',
+    capture: () => captureNode({ servername: 'Mail.Example.TEST', maxVersion: 'TLSv1.2' }),
+    expected: { serverName: NAME, alpn: [] },
+  },
+  {
+    what: 'node, TLS 1.3 alone, with a name and protocols',
+    capture: () => captureNode({ servername: NAME, minVersion: 'TLSv1.3', ALPNProtocols: ['imap', 'pop3'] }),
+    expected: { serverName: NAME, alpn: ['imap', 'pop3'] },
+  },
+  {
+    what: 'node, without a name',
+    capture: () => captureNode({}),
+    expected: { serverName: undefined, alpn: [] },
+  },
+  {
+    what: 'node, post-quantum keys',
+    capture: () => captureNode({ servername: NAME, ecdhCurve: 'X25519MLKEM768:X25519:P-256', ALPNProtocols: ['imap'] }),
+    expected: { serverName: NAME, alpn: ['imap'] },
+    isLarge: true,
+  },
+  {
+    what: 'node, many protocols',
+    capture: () => captureNode({ servername: NAME, ALPNProtocols: MANY_PROTOCOLS }),
+    expected: { serverName: NAME, alpn: MANY_PROTOCOLS },
+    isLarge: true,
+  },
+  {
+    what: 'openssl, TLS 1.2 alone, without a name',
+    capture: () => captureOpenssl('-tls1_2', '-noservername'),
+    expected: { serverName: undefined, alpn: [] },
+  },
+  {
+    what: 'openssl, TLS 1.3 alone, with a name and a protocol',
+    capture: () => captureOpenssl('-tls1_3', '-servername', NAME, '-alpn', 'imap'),
+    expected: { serverName: NAME, alpn: ['imap'] },
+  },
+  {
+    what: 'openssl, many extensions',
+    capture: () =>
+      captureOpenssl(
+        '-servername',
+        NAME,
+        '-status',
+
+        '-use_srtp',
+        'SRTP_AES128_CM_SHA1_80',
+        '-legacy_renegotiation',
+      ),
+    expected: { serverName: NAME, alpn: [] },
+  },
+]
+
+function refuses(bytes: Buffer, message?: RegExp): void {
+  assert.throws(
+    () => readClientHello(bytes),
+    (error) => error instanceof ClientHelloError && (message === undefined || message.test(error.message)),
+    bytes.toString('hex').slice(0, 200),
+  )
+}
+
+/** Refused with the last of `bytes`, and not before it. */
+function refusesAtTheEndOf(bytes: Buffer, message?: RegExp): void {
+  for (let length = 0; length < bytes.length; length++) {
+    assert.equal(readClientHello(bytes.subarray(0, length)), 'more', `after ${length} bytes`)
+  }
+  refuses(bytes, message)
+}
+
+/** Whole, after every byte before its end, and with something behind it. */
+function assertReads(bytes: Buffer, expected: ClientHello): void {
+  for (let length = 0; length < bytes.length; length++) {
+    assert.equal(readClientHello(bytes.subarray(0, length)), 'more', `after ${length} of ${bytes.length} bytes`)
+  }
+  assert.deepEqual(readClientHello(bytes), expected)
+  // A client may go on at once: TLS 1.3 early data begins with a record of another type.
+  for (const behind of ['140303000101', '1703030010', '16', 'ff']) {
+    assert.deepEqual(readClientHello(Buffer.concat([bytes, Buffer.from(behind, 'hex')])), expected)
+  }
+}
+
+describe('real clients', () => {
+  const captured = new Map<Client, Buffer>()
+
+  before(async () => {
+    for (const client of CLIENTS) captured.set(client, await client.capture())
+  })
+
+  for (const client of CLIENTS) {
+    const { what, expected, isLarge } = client
+    test(`${what}: read whole, and byte by byte`, () => {
+      const bytes = captured.get(client)!
+      if (isLarge) assert.ok(bytes.length > 1000, `only ${bytes.length} bytes`)
+      assertReads(bytes, expected)
+    })
+
+    test(`${what}: read in records of any size`, () => {
+      const message = unwrap(captured.get(client)!)
+      for (const size of [1, 2, 3, 4, 5, 7, 64, 255, 256, message.length - 1, message.length]) {
+        const bytes = wrap(message, size)
+        assert.deepEqual(readClientHello(bytes), expected, `records of ${size}`)
+        for (let length = 0; length < bytes.length; length += size < 5 ? 97 : 1) {
+          assert.equal(readClientHello(bytes.subarray(0, length)), 'more')
+        }
+        assert.equal(readClientHello(bytes.subarray(0, -1)), 'more')
+      }
+      fc.assert(
+        fc.property(fc.array(fc.integer({ min: 1, max: 400 }), { minLength: 1 }), fc.nat(), (sizes, cut) => {
+          const bytes = wrap(message, ...sizes)
+          assert.deepEqual(readClientHello(bytes), expected)
+          assert.equal(readClientHello(bytes.subarray(0, cut % bytes.length)), 'more')
+        }),
+      )
+    })
+
+    test(`${what}: with changed bytes, is still read, awaited or refused, and nothing else is ever thrown`, () => {
+      const original = captured.get(client)!
+      const change = fc.tuple(fc.nat(), fc.nat({ max: 255 }))
+      const sizes = fc.array(fc.integer({ min: 1, max: 400 }), { minLength: 1, maxLength: 5 })
+      fc.assert(
+        fc.property(fc.array(change, { minLength: 1, maxLength: 6 }), sizes, fc.boolean(), (changes, sizes, inside) => {
+          // In the message, with its records made anew; or in the bytes as they came, record heads and all.
+          const bytes = Buffer.from(inside ? unwrap(original) : original)
+          for (const [at, byte] of changes) bytes.writeUInt8(byte, at % bytes.length)
+          assertBounded(inside ? wrap(bytes, ...sizes) : bytes)
+        }),
+        { numRuns: 500 },
+      )
+    })
+  }
+})
+
+/** Whatever the bytes are: an answer of the right shape or an error of the right class, and at once. */
+function assertBounded(bytes: Buffer): void {
+  try {
+    const answer = readClientHello(bytes)
+    if (answer === 'more') return
+    assert.ok(answer.serverName === undefined || /^[a-z0-9_.-]{1,253}$/.test(answer.serverName))
+    assert.ok(answer.alpn.every((name) => name.length > 0 && name.length < 256))
+  } catch (error) {
+    assert.ok(error instanceof ClientHelloError, String(error))
+  }
+}
+
+describe('a ClientHello made by hand', () => {
+  test('may have no extensions, no session, and other lists that we do not look into', () => {
+    assertReads(wrap(hello({})), { serverName: undefined, alpn: [] })
+    assertReads(wrap(hello({ session: 0, suites: 200, compressions: 255, extensions: [] })), {
+      serverName: undefined,
+      alpn: [],
+    })
+  })
+
+  test('gives the name in lower case, wherever its extension stands', () => {
+    const grease = extension(0x1a1a, Buffer.alloc(0))
+    const padding = extension(21, Buffer.alloc(300))
+    const extensions = [
+      grease,
+      padding,
+      protocols('imap'),
+      serverNames([0, 'MAIL.Example.test']),
+      extension(51, Buffer.alloc(9)),
+    ]
+    assertReads(wrap(hello({ extensions })), { serverName: NAME, alpn: ['imap'] })
+    assertReads(wrap(hello({ extensions: [serverNames([7, '?'], [0, NAME])] })), { serverName: NAME, alpn: [] })
+  })
+
+  test('with an address in place of a name has none', () => {
+    for (const address of ['192.0.2.1', '::1']) {
+      assertReads(wrap(hello({ extensions: [serverNames([0, address])] })), { serverName: undefined, alpn: [] })
+    }
+  })
+
+  test('is refused for a name that is no host name', () => {
+    for (const name of [
+      '',
+      '.',
+      'a.',
+      '*.test',
+      'a\0b',
+      'a b',
+      'a/../b',
+      '\xc3\xa9',
+      'x'.repeat(64),
+      'a.'.repeat(127) + 'a',
+    ]) {
+      refuses(wrap(hello({ extensions: [serverNames([0, name])] })), /host name/)
+    }
+  })
+
+  test('is refused for two names, and for two extensions of one type', () => {
+    refuses(wrap(hello({ extensions: [serverNames([0, 'a.test'], [0, 'b.test'])] })), /two server names/)
+    refuses(wrap(hello({ extensions: [serverNames([0, 'a.test']), serverNames([0, 'b.test'])] })), /twice/)
+    refuses(wrap(hello({ extensions: [protocols('imap'), protocols('pop3')] })), /twice/)
+    refuses(wrap(hello({ extensions: [extension(999, Buffer.of(1)), extension(999, Buffer.of(1))] })), /twice/)
+  })
+
+  test('is refused for lists that are empty, or not as long as they say', () => {
+    refuses(wrap(hello({ extensions: [extension(0, Buffer.alloc(0))] })))
+    refuses(wrap(hello({ extensions: [extension(0, Buffer.of(0, 0))] })), /server names/)
+    refuses(
+      wrap(hello({ extensions: [extension(0, Buffer.concat([vector(2, Buffer.of(0, 0, 1, 97)), Buffer.of(1)]))] })),
+    )
+    refuses(wrap(hello({ extensions: [extension(0, vector(2, Buffer.of(0, 0, 2, 97)))] })), /does not fit/)
+    refuses(wrap(hello({ extensions: [extension(16, Buffer.of(0, 0))] })), /protocols/)
+    refuses(wrap(hello({ extensions: [protocols('')] })), /without a name/)
+    refuses(wrap(hello({ extensions: [extension(16, vector(2, Buffer.of(5, 97)))] })), /does not fit/)
+    refuses(wrap(hello({ session: 33 })), /session/)
+    refuses(wrap(hello({ suites: 0 })), /suites/)
+    refuses(wrap(hello({ suites: 3 })), /suites/)
+    refuses(wrap(hello({ compressions: 0 })), /compression/)
+    refuses(wrap(hello({ rest: Buffer.of(0) })), /does not fit/)
+    refuses(wrap(hello({ extensions: [], rest: Buffer.of(0) })), /behind/)
+    refuses(wrap(hello({ rest: Buffer.from('00050000', 'hex') })), /does not fit/)
+  })
+
+  test('is refused at the first byte that it cannot have', () => {
+    const hex = (text: string): Buffer => Buffer.from(text, 'hex')
+    refusesAtTheEndOf(hex('15')) // an alert
+    refusesAtTheEndOf(hex('80')) // SSL 2
+    refusesAtTheEndOf(Buffer.from('a'), /not a TLS handshake/)
+    refusesAtTheEndOf(hex('1602'), /version/)
+    refusesAtTheEndOf(hex('16030141'), /too long/)
+    refusesAtTheEndOf(hex('1603014001'), /too long/)
+    refusesAtTheEndOf(hex('1603010000'), /empty/)
+    refusesAtTheEndOf(hex('160301001002'), /ClientHello/)
+    refusesAtTheEndOf(hex('16030100100101'), /does not fit/)
+    refusesAtTheEndOf(hex('1603010010010040'), /does not fit/)
+    refusesAtTheEndOf(hex('16030100100100000b'), /more than the ClientHello/)
+    refusesAtTheEndOf(hex('160301400001000100'), /more than the ClientHello/)
+    refusesAtTheEndOf(hex('160301010001000' + '0fc02'), /unknown TLS version/)
+    const head = '160301010001000' + '0fc0303' + 'aa'.repeat(32)
+    refusesAtTheEndOf(hex(`${head}21`), /session/)
+    refusesAtTheEndOf(hex(`${head}0002`), /does not fit/)
+    refusesAtTheEndOf(hex(`${head}000003`), /cipher suites/)
+    // Between two records of the message, one of another type.
+    refusesAtTheEndOf(hex('160301000101' + '14'), /not a TLS handshake/)
+  })
+
+  test('is not waited for beyond 16 KiB, however its records are cut', () => {
+    const endless = (size: number): Buffer => wrap(hello({ extensions: [extension(21, Buffer.alloc(16_000))] }), size)
+    assert.notEqual(readClientHello(endless(16_384)), 'more')
+    const bytes = endless(1)
+    assert.equal(readClientHello(bytes.subarray(0, 16 * 1024 - 1)), 'more')
+    refuses(bytes.subarray(0, 16 * 1024), /no complete ClientHello/)
+    refuses(bytes, /no complete ClientHello/)
+    refuses(wrap(hello({ extensions: [extension(21, Buffer.alloc(17_000))] })), /does not fit/)
+  })
+})
+
+describe('any bytes', () => {
+  test('are read, awaited or refused, and nothing else is ever thrown', () => {
+    const starts = fc.constantFrom('', '16', '160301', '1603010200010001fc0303', '160303004001000038')
+    fc.assert(
+      fc.property(starts, fc.uint8Array({ maxLength: 600 }), (start, rest) => {
+        assertBounded(Buffer.concat([Buffer.from(start, 'hex'), rest]))
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  test('once refused stay refused, and once read stay read, whatever follows', () => {
+    const base = wrap(hello({ session: 0, extensions: [serverNames([0, NAME]), protocols('imap')] }), 30)
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.nat(), fc.nat({ max: 255 })), { maxLength: 3 }),
+        fc.uint8Array(),
+        (changes, rest) => {
+          const bytes = Buffer.concat([base, rest])
+          for (const [at, byte] of changes) bytes.writeUInt8(byte, at % bytes.length)
+          const answers = Array.from({ length: bytes.length + 1 }, (_, length) => {
+            try {
+              return readClientHello(bytes.subarray(0, length))
+            } catch (error) {
+              assert.ok(error instanceof ClientHelloError)
+              return 'refused'
+            }
+          })
+          const decided = answers.findIndex((answer) => answer !== 'more')
+          if (decided === -1) return
+          for (const later of answers.slice(decided)) assert.deepEqual(later, answers[decided])
+        },
+      ),
+      { numRuns: 500 },
+    )
+  })
+})
