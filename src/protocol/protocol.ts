@@ -2,12 +2,18 @@
  * What every mail protocol gives the session, and what it is given: lines to read and write, nothing that is a socket or a timer.
  * A new protocol is a folder with the same files and one entry in `protocols.ts`.
  */
-import type { ProtocolName } from '../config/settings.ts'
+import type { MechanismName, ProtocolName } from '../config/settings.ts'
 import type { Secret } from '../secret.ts'
+
+/**
+ * A line of at most so many bytes. With `token`, a line that begins so may be longer: bearer tokens and their like ride on
+ * command lines, and nothing else is given that much room.
+ */
+export type LineLimit = number | { bytes: number; token: { start: RegExp; bytes: number } }
 
 /** One side of the conversation. Reads end with a MuxError when the side is gone or its time is up. Text is latin1: one character an octet. */
 export type Wire = {
-  readLine(maxBytes: number): Promise<string>
+  readLine(limit: LineLimit): Promise<string>
   readBytes(count: number): Promise<string>
   write(text: string): void
   /** Hands the connection to TLS. Stops reading at once, in the same turn: bytes that came in clear and were not asked for end the connection. */
@@ -16,18 +22,58 @@ export type Wire = {
   readonly secure: boolean
 }
 
-/** What the client asked to be logged in as. Names and secrets are octets (latin1) as they came. */
+export type ClientWire = Wire & {
+  /** the user that the client's certificate speaks for, where it has shown one that is trusted */
+  readonly certifiedUser: string | undefined
+}
+
+/** What proves who the user is. Names and secrets are octets (latin1) as they came. */
+export type Credentials =
+  /** `authcid` is whose password it is; it differs from the user only where one acts for another (RFC 4616 authzid) */
+  { kind: 'password'; authcid: string; password: Secret } | RelayedCredentials | { kind: 'certificate' }
+
+/** A mechanism that is carried line for line, so that what it proves stays between the client and the back end. */
+export type RelayedCredentials = {
+  kind: 'relayed'
+  mechanism: MechanismName
+  /** the client's first message, saying that it is `user`; undefined where its name cannot be changed without breaking the proof */
+  firstMessage: (user: string) => Secret | undefined
+  /** Passes a challenge on (base64, without the plus). @returns the client's line: base64, or `*` where it gives up */
+  converse: (challenge: string) => Promise<string>
+}
+
+/** What the client asked to be logged in as. */
 export type LoginAttempt = {
   /** the name that decides the route: the authzid where one was given */
   user: string
-  mechanism: 'LOGIN' | 'PLAIN' | 'USER'
-  /** whose password it is; differs from `user` only where the client acts for another (RFC 4616 authzid) */
-  authcid: string
-  password: Secret
+  mechanism: MechanismName | 'USER'
+  credentials: Credentials
+  /** what the client said of itself and of proxies before us (IMAP ID), by lower-case key */
+  id: ReadonlyMap<string, string>
+  /** how many more proxies may carry this session, as the proxy before us has put it */
+  ttl: number | undefined
+}
+
+/** Who the client is, for back ends that want to know. */
+export type ClientIdentity = {
+  sessionId: string
+  client: { address: string; port: number }
+  local: { address: string; port: number }
+  serverName: string | undefined
+  tls: boolean
+  /** how many more proxies may carry this session (RFC-less, as Dovecot's `x-proxy-ttl`) */
+  ttl: number
+  id: ReadonlyMap<string, string>
 }
 
 /** The same for the back end: `user` is the mailbox, under the name it has there. */
-export type BackendLogin = { user: string; authcid: string; password: Secret; startTls: boolean }
+export type BackendLogin = {
+  user: string
+  credentials: Exclude<Credentials, { kind: 'certificate' }>
+  startTls: boolean
+  /** undefined where the back end is not to be told */
+  identity: ClientIdentity | undefined
+}
 
 /** Why a login was not accepted, in terms that every protocol has an answer for. */
 export type Refusal =
@@ -39,9 +85,13 @@ export type Refusal =
         | 'unavailable'
         | 'misconfigured'
         | 'privacy-required'
+        | 'cancelled'
     }
   /** the back end's own code and words, which mean something to the user: LIMIT, EXPIRED, IN-USE ... */
   | { reason: 'passed-on'; code: string; text: string }
+
+/** Says of each piece of what the client sends after login whether it may pass. Must be given all of them, in order. */
+export type SessionGuard = (chunk: Uint8Array) => boolean
 
 export type Acceptance = {
   /** lines to hand on before the answer, such as an ALERT */
@@ -51,6 +101,8 @@ export type Acceptance = {
   /** another response code of the answer, with its arguments */
   code: string | undefined
   text: string
+  /** looks at what the client sends from now on; undefined where there is nothing to look for */
+  guard: SessionGuard | undefined
 }
 
 export type LoginAnswer = ({ accepted: true } & Acceptance) | { accepted: false; refusal: Refusal; detail: string }
@@ -61,18 +113,25 @@ export type DialogueFacts = {
   product: string
   startTlsOffered: boolean
   allowPlaintextAuth: boolean
+  /** what may be offered here: the operator's choice, as far as the back ends can take it */
+  mechanisms: readonly MechanismName[]
+  /** what is announced before login beside what mailmux does itself: common to all back ends, or the operator's own list */
+  announced: readonly string[]
   maxLineBytes: number
   maxBadCommands: number
 }
 
 /** Why mailmux ends a connection on its own account. */
-export type Goodbye = 'login-timeout' | 'line-too-long' | 'too-many-bad-commands' | 'shutting-down' | 'internal'
+export type Goodbye =
+  'login-timeout' | 'line-too-long' | 'too-many-bad-commands' | 'shutting-down' | 'idle' | 'internal'
 
 /** The conversation with one client before it is logged in. */
 export type ClientDialogue = {
   greet(): void
   /** Answers everything that can be answered without a back end; resolves with a login to try, or when the client has taken its leave. */
   awaitLogin(): Promise<LoginAttempt | 'logout'>
+  /** Keeps the client patient while a back end is tried again; says nothing where the protocol has no such word. */
+  stillTrying(): void
   /** Tells the client that it is in; from here on the back end speaks. */
   accept(acceptance: Acceptance): void
   /** Tells the client that it is not; it may try again. */
@@ -84,9 +143,15 @@ export type Protocol = {
   name: ProtocolName
   /** as in a banner's `%p` */
   bannerName: string
-  openDialogue(client: Wire, facts: DialogueFacts): ClientDialogue
+  openDialogue(client: ClientWire, facts: DialogueFacts): ClientDialogue
   /** Reads the greeting, starts TLS if asked, logs in. @throws MuxError where the back end is not one to log in at */
   replayLogin(backend: Wire, login: BackendLogin): Promise<LoginAnswer>
+  /** Asks a back end what it can do before login, and takes its leave. @throws MuxError as replayLogin */
+  askCapabilities(backend: Wire, startTls: boolean): Promise<string[]>
+  /** @returns the mechanisms among the words that `askCapabilities` gave */
+  mechanismsIn(words: readonly string[]): MechanismName[]
+  /** @returns those of the words that may be announced before login: the ones that say something about a session */
+  announceable(words: readonly string[]): string[]
   /** What to say on a session that is relaying and quiet, so that its client knows that the end is meant; empty where the protocol has no such word. */
-  unaskedGoodbye: string
+  unaskedGoodbye: { shutdown: string; idle: string }
 }

@@ -1,7 +1,126 @@
-/** SASL messages as octets: decoding, and the checks that every credential passes before it may be replayed anywhere. */
+/**
+ * SASL towards the client, the same for every protocol: each mechanism's messages, and the checks that every credential passes before
+ * it may be replayed anywhere. Octets as latin1, one character each.
+ */
+import type { MechanismName } from '../config/settings.ts'
 import { Secret } from '../secret.ts'
+import type { Credentials } from './protocol.ts'
 
-/** Strict base64 (RFC 4648 4: padding required, no other characters); undefined where it is not. Octets as latin1. */
+/** A token of an OAuth provider is 2 to 4 KiB, with claims for everything 16; beyond 64 KiB nothing is a token. */
+export const MAX_SASL_LINE_BYTES = 64 * 1024
+
+/** What an exchange has come to: a name and its proof, or why not. */
+export type SaslOutcome =
+  | { user: string; credentials: Credentials }
+  | 'cancelled'
+  | 'malformed'
+  /** the certificate does not speak for the user that was asked for */
+  | 'not-authorized'
+
+export type SaslExchange = {
+  /** the client's initial response as it stood on the wire (base64, or `=` for an empty one); undefined: none was sent */
+  initial: string | undefined
+  /** Sends a challenge (base64) and reads the client's line. */
+  ask: (challenge: string) => Promise<string>
+  certifiedUser: string | undefined
+}
+
+/** Runs the part of a mechanism that needs no back end. @throws what `ask` throws */
+export async function runMechanism(mechanism: MechanismName, exchange: SaslExchange): Promise<SaslOutcome> {
+  if (mechanism === 'LOGIN') return runLogin(exchange)
+  const first = readResponse(exchange.initial ?? (await exchange.ask('')))
+  if (typeof first === 'string') return first
+  switch (mechanism) {
+    case 'PLAIN':
+      return decodePlain(first.octets) ?? 'malformed'
+    case 'EXTERNAL':
+      return takeCertificate(first.octets, exchange.certifiedUser)
+    case 'XOAUTH2':
+      return relayed(mechanism, exchange, decodeXoauth2(first.octets))
+    case 'OAUTHBEARER':
+      return relayed(mechanism, exchange, decodeOauthBearer(first.octets))
+    case 'SCRAM-SHA-1':
+    case 'SCRAM-SHA-256':
+      return relayed(mechanism, exchange, decodeScram(first.octets))
+  }
+}
+
+/** The mechanism LOGIN, which no RFC defines: two questions whose words nobody reads. */
+async function runLogin({ initial, ask }: SaslExchange): Promise<SaslOutcome> {
+  const user = readResponse(initial ?? (await ask(encodeBase64('Username:'))))
+  if (typeof user === 'string') return user
+  const password = readResponse(await ask(encodeBase64('Password:')))
+  if (typeof password === 'string') return password
+  if (user.octets === '' || password.octets === '') return 'malformed'
+  if (hasControlCharacter(user.octets) || hasControlCharacter(password.octets)) return 'malformed'
+  return {
+    user: user.octets,
+    credentials: { kind: 'password', authcid: user.octets, password: new Secret(password.octets) },
+  }
+}
+
+/** RFC 4422 appendix A: an empty authzid is whoever the certificate says. */
+function takeCertificate(authzid: string, certifiedUser: string | undefined): SaslOutcome {
+  if (certifiedUser === undefined || (authzid !== '' && authzid !== certifiedUser)) return 'not-authorized'
+  return { user: certifiedUser, credentials: { kind: 'certificate' } }
+}
+
+type FirstMessage = { user: string; rewrite: (user: string) => string | undefined }
+
+function relayed(mechanism: MechanismName, { ask }: SaslExchange, first: FirstMessage | undefined): SaslOutcome {
+  if (first === undefined || first.user === '' || hasControlCharacter(first.user)) return 'malformed'
+  const firstMessage = (user: string): Secret | undefined => {
+    const message = first.rewrite(user)
+    return message === undefined ? undefined : new Secret(message)
+  }
+  return { user: first.user, credentials: { kind: 'relayed', mechanism, firstMessage, converse: ask } }
+}
+
+/** Google's and Microsoft's own: `user=` name, `auth=Bearer` token, parted and ended by ^A. */
+export function decodeXoauth2(octets: string): FirstMessage | undefined {
+  const match = /^user=([^\x01]+)\x01(auth=[^\x01]+\x01\x01)$/i.exec(octets)
+  if (!match) return undefined
+  const [, user = '', rest = ''] = match
+  return { user, rewrite: (name) => `user=${name}\x01${rest}` }
+}
+
+/** RFC 7628 3.1. No channel binding: it would bind to our TLS, not to the back end's. */
+export function decodeOauthBearer(octets: string): FirstMessage | undefined {
+  const match = /^[ny],a=([^,\x01]+),(\x01(?:[^\x01]+\x01)*\x01)$/.exec(octets)
+  const user = decodeSaslName(match?.[1] ?? '')
+  if (!match || user === undefined) return undefined
+  return { user, rewrite: (name) => `n,a=${encodeSaslName(name)},${match[2] ?? ''}` }
+}
+
+/**
+ * RFC 5802 7, client-first-message. The proof that follows covers it, so that it can go to the back end as it is or not at all.
+ * A name there that differs from ours only in its domain's case is the same; every other needs a rewrite and gets none.
+ */
+export function decodeScram(octets: string): FirstMessage | undefined {
+  const match = /^[ny],(?:a=([^,]+))?,n=([^,]+),r=[\x21-\x2b\x2d-\x7e]+(?:,[A-Za-z]=[^,]*)*$/.exec(octets)
+  const user = decodeSaslName(match?.[1] ?? match?.[2] ?? '')
+  if (user === undefined) return undefined
+  return { user, rewrite: (name) => (name.toLowerCase() === user.toLowerCase() ? octets : undefined) }
+}
+
+/** RFC 5802 5.1: `=2C` and `=3D` stand for comma and equals sign, and nothing else follows an equals sign. */
+function decodeSaslName(name: string): string | undefined {
+  if (/=(?!2C|3D)/.test(name)) return undefined
+  return name.replace(/=2C/g, ',').replace(/=3D/g, '=')
+}
+
+function encodeSaslName(name: string): string {
+  return name.replace(/=/g, '=3D').replace(/,/g, '=2C')
+}
+
+/** One line of the client's: `*` cancels (RFC 9051 6.2.2, RFC 5034 4), `=` is an empty initial response. */
+function readResponse(line: string): { octets: string } | 'cancelled' | 'malformed' {
+  if (line === '*') return 'cancelled'
+  const octets = line === '=' ? '' : decodeBase64(line)
+  return octets === undefined ? 'malformed' : { octets }
+}
+
+/** Strict base64 (RFC 4648 4: padding required, no other characters); undefined where it is not. */
 export function decodeBase64(text: string): string | undefined {
   if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) return undefined
   return Buffer.from(text, 'base64').toString('latin1')
@@ -24,16 +143,19 @@ export function hasControlCharacter(octets: string): boolean {
 }
 
 /** A PLAIN message (RFC 4616 2) taken apart; undefined where it is malformed or carries control characters. */
-export function decodePlain(octets: string): { user: string; authcid: string; password: Secret } | undefined {
+export function decodePlain(octets: string): { user: string; credentials: Credentials } | undefined {
   const parts = octets.split('\0')
   if (parts.length !== 3) return undefined
   const [authzid = '', authcid = '', password = ''] = parts
   if (authcid === '' || password === '' || parts.some(hasControlCharacter)) return undefined
-  return { user: authzid === '' ? authcid : authzid, authcid, password: new Secret(password) }
+  return {
+    user: authzid === '' ? authcid : authzid,
+    credentials: { kind: 'password', authcid, password: new Secret(password) },
+  }
 }
 
 /** The PLAIN message for the back end. The authzid goes along only where it says something: some servers refuse any. */
-export function encodePlain(login: { user: string; authcid: string; password: Secret }): string {
-  const authzid = login.user === login.authcid ? '' : login.user
-  return encodeBase64(`${authzid}\0${login.authcid}\0${login.password.reveal()}`)
+export function encodePlain(user: string, { authcid, password }: { authcid: string; password: Secret }): string {
+  const authzid = user === authcid ? '' : user
+  return encodeBase64(`${authzid}\0${authcid}\0${password.reveal()}`)
 }

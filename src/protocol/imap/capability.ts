@@ -1,5 +1,6 @@
 /** What IMAP clients are told mailmux can do, from the same predicates that decide what it does. */
-import type { DialogueFacts } from '../protocol.ts'
+import { MECHANISMS, type MechanismName } from '../../config/settings.ts'
+import type { ClientWire, DialogueFacts } from '../protocol.ts'
 
 /** RFC 9051 6.2.1: STARTTLS is there to be used once. */
 export function canStartTls(facts: DialogueFacts, secure: boolean): boolean {
@@ -11,15 +12,38 @@ export function mayAuthenticate(facts: DialogueFacts, secure: boolean): boolean 
   return secure || facts.allowPlaintextAuth
 }
 
-/**
- * The words before login. Only what is answered before login or what every server of this century has: a client that ignores
- * the back end's own list after login must not find less than it was promised.
- */
-export function clientCapability(facts: DialogueFacts, secure: boolean): string {
-  const words = ['IMAP4rev1', 'SASL-IR', 'LITERAL-', 'ID', 'ENABLE']
-  if (canStartTls(facts, secure)) words.push('STARTTLS')
-  words.push(mayAuthenticate(facts, secure) ? 'AUTH=PLAIN' : 'LOGINDISABLED')
-  return words.join(' ')
+/** What may be offered now: EXTERNAL says nothing to a client that has shown no certificate. */
+export function offeredMechanisms(facts: DialogueFacts, client: ClientWire): MechanismName[] {
+  if (!mayAuthenticate(facts, client.secure)) return []
+  return facts.mechanisms.filter((mechanism) => mechanism !== 'EXTERNAL' || client.certifiedUser !== undefined)
+}
+
+/** RFC 9051 6.2.3: the command LOGIN is a password too, and goes where PLAIN goes. */
+export function mayUseLogin(facts: DialogueFacts, client: ClientWire): boolean {
+  return offeredMechanisms(facts, client).includes('PLAIN')
+}
+
+/** The words before login: what mailmux does itself, and what holds on every back end for clients that never ask again. */
+export function clientCapability(facts: DialogueFacts, client: ClientWire): string {
+  const words = new Set(['IMAP4rev1', 'SASL-IR', 'LITERAL-', 'ID', 'ENABLE', ...facts.announced])
+  if (words.has('LITERAL+')) words.delete('LITERAL-') // RFC 7888 5: one of them
+  if (canStartTls(facts, client.secure)) words.add('STARTTLS')
+  for (const mechanism of offeredMechanisms(facts, client)) words.add(`AUTH=${mechanism}`)
+  if (!mayUseLogin(facts, client)) words.add('LOGINDISABLED')
+  return [...words].join(' ')
+}
+
+/** Words that speak of the time before login, where mailmux speaks for itself. */
+const BEFORE_LOGIN = /^(AUTH=.*|SASL-IR|STARTTLS|LOGINDISABLED|ID|ENABLE|LITERAL-|IMAP4|IMAP4rev1|IMAP4rev2)$/i
+
+/** Of a back end's words before login, those that tell of its sessions. */
+export function announceable(words: readonly string[]): string[] {
+  return words.filter((word) => !BEFORE_LOGIN.test(word) && !WITHHELD.has(word.toUpperCase()))
+}
+
+export function mechanismsIn(words: readonly string[]): MechanismName[] {
+  const has = new Set(words.map((word) => word.toUpperCase()))
+  return MECHANISMS.filter((mechanism) => has.has(`AUTH=${mechanism}`))
 }
 
 /**
@@ -33,25 +57,36 @@ export function relayedCapability(words: string): string {
     .join(' ')
 }
 
+export function offersUnauthenticate(words: string): boolean {
+  return words.toUpperCase().split(' ').includes('UNAUTHENTICATE')
+}
+
 const WITHHELD = new Set(['UNAUTHENTICATE', 'LOGIN-REFERRALS', 'MAILBOX-REFERRALS', 'STARTTLS', 'LOGINDISABLED'])
 
 export type BackendCapability = {
+  /** as announced, in upper case */
+  words: string[]
   canStartTls: boolean
   saslIr: boolean
-  plain: boolean
+  id: boolean
+  mechanisms: readonly MechanismName[]
+  /** the command, not the mechanism of that name */
   login: boolean
-  literal: 'plus' | 'minus' | undefined
+  nonSyncLiterals: boolean
 }
 
 /** @returns undefined where the list lacks IMAP4rev1 and IMAP4rev2: that is no IMAP server to log in at */
 export function parseBackendCapability(words: string): BackendCapability | undefined {
-  const has = new Set(words.toUpperCase().split(' '))
+  const list = words.toUpperCase().split(' ')
+  const has = new Set(list)
   if (!has.has('IMAP4REV1') && !has.has('IMAP4REV2')) return undefined
   return {
+    words: list,
     canStartTls: has.has('STARTTLS'),
     saslIr: has.has('SASL-IR'),
-    plain: has.has('AUTH=PLAIN'),
+    id: has.has('ID'),
+    mechanisms: mechanismsIn(list),
     login: !has.has('LOGINDISABLED'),
-    literal: has.has('LITERAL+') ? 'plus' : has.has('LITERAL-') || has.has('IMAP4REV2') ? 'minus' : undefined,
+    nonSyncLiterals: has.has('LITERAL+') || has.has('LITERAL-') || has.has('IMAP4REV2'),
   }
 }

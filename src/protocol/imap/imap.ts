@@ -1,6 +1,7 @@
 import type { Protocol } from '../protocol.ts'
+import { announceable, mechanismsIn } from './capability.ts'
 import { openDialogue } from './login.ts'
-import { replayLogin } from './replay.ts'
+import { askCapabilities, replayLogin } from './replay.ts'
 import { goodbyeReply } from './replies.ts'
 
 export const imap: Protocol = {
@@ -8,5 +9,8 @@ export const imap: Protocol = {
   bannerName: 'IMAP4',
   openDialogue,
   replayLogin,
-  unaskedGoodbye: `${goodbyeReply('shutting-down')}\r\n`,
+  askCapabilities,
+  mechanismsIn,
+  announceable,
+  unaskedGoodbye: { shutdown: `${goodbyeReply('shutting-down')}\r\n`, idle: `${goodbyeReply('idle')}\r\n` },
 }

@@ -4,10 +4,12 @@
  */
 import { MuxError } from '../../errors.ts'
 import { Secret } from '../../secret.ts'
-import type { Acceptance, ClientDialogue, DialogueFacts, LoginAttempt, Wire } from '../protocol.ts'
-import { decodeBase64, decodePlain, hasControlCharacter } from '../sasl.ts'
-import { canStartTls, clientCapability, mayAuthenticate } from './capability.ts'
-import { parseAStrings, parseCommandStart, parseLiteralMarker, type Piece } from './parse.ts'
+import type { Acceptance, ClientDialogue, ClientWire, Credentials, DialogueFacts, LoginAttempt } from '../protocol.ts'
+import { isHttpRequest } from '../http.ts'
+import { hasControlCharacter, MAX_SASL_LINE_BYTES, runMechanism } from '../sasl.ts'
+import { canStartTls, clientCapability, mayAuthenticate, mayUseLogin, offeredMechanisms } from './capability.ts'
+import { readTtl } from './identity.ts'
+import { parseAStrings, parseCommandStart, parseIdPairs, parseLiteralMarker, type Piece } from './parse.ts'
 import { goodbyeReply, refusalReply } from './replies.ts'
 
 /** A literal before login is a user name, a password or an ID value (RFC 2971: 1024 octets); nothing honest is near this. */
@@ -15,15 +17,20 @@ const MAX_LITERAL_BYTES = 4096
 /** A whole command: RFC 2971 3.3 allows an ID of 30 pairs of at most 30 and 1024 octets, which fits; more is a flood. */
 const MAX_COMMAND_BYTES = 64 * 1024
 
+/** A line that may carry a token as its initial response. */
+const AUTHENTICATE_START = /^[^ ]{1,64} AUTHENTICATE /i
+
 /** A command whose literals have all arrived; `tag` is undefined where it was no tag. */
 type Command = { tag: string | undefined; name: string; args: Piece[] }
 
-export function openDialogue(client: Wire, facts: DialogueFacts): ClientDialogue {
+export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDialogue {
   let tag = ''
   let badCommands = 0
+  let id: ReadonlyMap<string, string> = new Map()
   // A client that asks for CAPABILITY once it is private does not read response codes (see accept).
   let askedForCapability = false
 
+  const commandLimit = { bytes: facts.maxLineBytes, token: { start: AUTHENTICATE_START, bytes: MAX_SASL_LINE_BYTES } }
   const reply = (text: string): void => client.write(`${tag} ${text}\r\n`)
   const bad = (text: string): void => {
     badCommands++
@@ -35,7 +42,8 @@ export function openDialogue(client: Wire, facts: DialogueFacts): ClientDialogue
 
   /** Reads one command with its literals. Undefined: it was refused here. */
   async function readCommand(): Promise<Command | undefined> {
-    const first = await client.readLine(facts.maxLineBytes)
+    const first = await client.readLine(commandLimit)
+    if (isHttpRequest(first)) throw new MuxError('client-http', 'an HTTP request')
     const start = parseCommandStart(first)
     // RFC 9051 2.2.1; echoing what is no tag would let a page in a browser speak through us to another protocol.
     tag = start.tag ?? '*'
@@ -68,18 +76,21 @@ export function openDialogue(client: Wire, facts: DialogueFacts): ClientDialogue
     if (user === undefined || password === undefined || values?.length !== 2)
       bad('LOGIN takes a user name and a password')
     else if (!mayAuthenticate(facts, client.secure)) refusePlaintext()
+    else if (!mayUseLogin(facts, client)) reply('NO [CANNOT] LOGIN is disabled.')
     else if (user === '' || hasControlCharacter(user) || hasControlCharacter(password))
       bad('Invalid characters in credentials')
-    else return { user, mechanism: 'LOGIN', authcid: user, password: new Secret(password) }
+    else {
+      const credentials: Credentials = { kind: 'password', authcid: user, password: new Secret(password) }
+      return { user, mechanism: 'LOGIN', credentials, id, ttl: readTtl(id) }
+    }
     return undefined
   }
 
-  /** RFC 9051 6.2.2, RFC 4616; the initial response by RFC 4959. */
+  /** RFC 9051 6.2.2; the initial response by RFC 4959. */
   async function authenticate(args: readonly Piece[]): Promise<LoginAttempt | undefined> {
     const [only, ...literals] = args
-    const [mechanism = '', initial, ...more] =
-      only && 'text' in only && literals.length === 0 ? only.text.split(' ') : []
-    if (mechanism === '' || more.length > 0) {
+    const [name = '', initial, ...more] = only && 'text' in only && literals.length === 0 ? only.text.split(' ') : []
+    if (name === '' || more.length > 0) {
       bad('AUTHENTICATE takes a mechanism and at most an initial response')
       return undefined
     }
@@ -87,20 +98,29 @@ export function openDialogue(client: Wire, facts: DialogueFacts): ClientDialogue
       refusePlaintext()
       return undefined
     }
-    if (mechanism.toUpperCase() !== 'PLAIN') {
+    const mechanism = offeredMechanisms(facts, client).find((offered) => offered === name.toUpperCase())
+    if (mechanism === undefined) {
       reply('NO [CANNOT] Unsupported authentication mechanism.')
       return undefined
     }
-    if (initial === undefined) client.write('+ \r\n')
-    const response = initial ?? (await client.readLine(facts.maxLineBytes))
-    if (response === '*') {
-      reply('BAD Authentication cancelled.')
-      return undefined
+    const ask = (challenge: string): Promise<string> => {
+      client.write(`+ ${challenge}\r\n`) // RFC 9051 7.6: with its space even where nothing follows
+      return client.readLine(MAX_SASL_LINE_BYTES)
     }
-    const octets = response === '=' ? '' : decodeBase64(response)
-    const plain = octets === undefined ? undefined : decodePlain(octets)
-    if (plain === undefined) bad('Invalid SASL response')
-    return plain && { ...plain, mechanism: 'PLAIN' }
+    const outcome = await runMechanism(mechanism, { initial, ask, certifiedUser: client.certifiedUser })
+    if (outcome === 'cancelled') reply(refusalReply({ reason: 'cancelled' }))
+    else if (outcome === 'not-authorized') reply(refusalReply({ reason: 'authorization-failed' }))
+    else if (outcome === 'malformed') bad('Invalid SASL response')
+    else return { ...outcome, mechanism, id, ttl: readTtl(id) }
+    return undefined
+  }
+
+  /** RFC 2971 3.2: what clients tell of themselves is for the back end; the first word counts. */
+  function takeId(args: readonly Piece[]): void {
+    const pairs = parseIdPairs(args)
+    if (pairs === undefined) return bad('ID takes NIL or a list of pairs')
+    if (id.size === 0) id = pairs
+    client.write(`* ID ("name" "${facts.product}")\r\n${tag} OK ID completed.\r\n`)
   }
 
   /** RFC 5530 PRIVACYREQUIRED. The password may be on the wire already, and its owner should hear of it. */
@@ -131,13 +151,13 @@ export function openDialogue(client: Wire, facts: DialogueFacts): ClientDialogue
       switch (command.name) {
         case 'CAPABILITY':
           askedForCapability = client.secure || !facts.startTlsOffered
-          client.write(`* CAPABILITY ${clientCapability(facts, client.secure)}\r\n${tag} OK CAPABILITY completed.\r\n`)
+          client.write(`* CAPABILITY ${clientCapability(facts, client)}\r\n${tag} OK CAPABILITY completed.\r\n`)
           break
         case 'NOOP':
           reply('OK NOOP completed.')
           break
         case 'ID':
-          client.write(`* ID ("name" "${facts.product}")\r\n${tag} OK ID completed.\r\n`)
+          takeId(command.args)
           break
         case 'ENABLE': // RFC 5161 3.1 wants authentication first; clients that are early are told so and go on
           client.write(`* ENABLED\r\n${tag} OK Nothing is enabled before login.\r\n`)
@@ -169,8 +189,10 @@ export function openDialogue(client: Wire, facts: DialogueFacts): ClientDialogue
   }
 
   return {
-    greet: () => client.write(`* OK [CAPABILITY ${clientCapability(facts, client.secure)}] ${facts.banner}\r\n`),
+    greet: () => client.write(`* OK [CAPABILITY ${clientCapability(facts, client)}] ${facts.banner}\r\n`),
     awaitLogin,
+    // An untagged OK is allowed at any time (RFC 9051 7.1.1).
+    stillTrying: () => client.write('* OK Still connecting to your mail store.\r\n'),
     /** The client learns what the back end can do, in the place where it looks: in the answer, or beside it if it has shown that it asks. */
     accept({ untagged, capability, code, text }: Acceptance) {
       const lines = untagged.map((line) => `${line}\r\n`).join('')

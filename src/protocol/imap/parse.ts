@@ -62,6 +62,44 @@ export function parseAStrings(pieces: readonly Piece[]): string[] | undefined {
   return values
 }
 
+/**
+ * The pairs of an ID command (RFC 2971 3.1), by lower-case key; a NIL value leaves its key out.
+ * @returns undefined where it is neither NIL nor a list of pairs, or goes over the RFC's limits (30 pairs, keys of 30, values of 1024 octets)
+ */
+export function parseIdPairs(pieces: readonly Piece[]): Map<string, string> | undefined {
+  const [first] = pieces
+  if (pieces.length === 1 && first && 'text' in first && first.text.toUpperCase() === 'NIL') return new Map()
+  const values: (string | undefined)[] = []
+  for (const [index, piece] of pieces.entries()) {
+    if ('literal' in piece) {
+      values.push(piece.literal)
+      continue
+    }
+    let rest = piece.text
+    if (index === 0) {
+      if (!rest.startsWith('(')) return undefined
+      rest = rest.slice(1)
+    }
+    if (index === pieces.length - 1) {
+      if (!rest.endsWith(')')) return undefined
+      rest = rest.slice(0, -1)
+    }
+    for (const match of rest.matchAll(/"((?:[^"\\\r\n\0]|\\["\\])*)"|(NIL)| |(.)/gis)) {
+      if (match[3] !== undefined) return undefined
+      if (match[1] !== undefined) values.push(match[1].replace(/\\(["\\])/g, '$1'))
+      else if (match[2] !== undefined) values.push(undefined)
+    }
+  }
+  if (values.length % 2 !== 0 || values.length > 60) return undefined
+  const pairs = new Map<string, string>()
+  for (let i = 0; i < values.length; i += 2) {
+    const [key, value] = [values[i], values[i + 1]]
+    if (key === undefined || key.length > 30 || (value ?? '').length > 1024) return undefined
+    if (value !== undefined) pairs.set(key.toLowerCase(), value)
+  }
+  return pairs
+}
+
 /** An astring for the wire: quoted where that can carry it, else undefined and a literal is needed (RFC 9051 9: QUOTED-CHAR). */
 export function formatQuoted(octets: string): string | undefined {
   if (!/^[\x20-\x7e]*$/.test(octets)) return undefined

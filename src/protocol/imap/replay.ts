@@ -3,9 +3,17 @@
  * every line is bounded, a greeting that is not OK is not a server to log in at, and what was said in clear is void after TLS.
  */
 import { MuxError } from '../../errors.ts'
-import type { BackendLogin, LoginAnswer, Refusal, Wire } from '../protocol.ts'
-import { encodePlain } from '../sasl.ts'
-import { parseBackendCapability, relayedCapability, type BackendCapability } from './capability.ts'
+import type { MechanismName } from '../../config/settings.ts'
+import type { BackendLogin, LoginAnswer, Refusal, RelayedCredentials, Wire } from '../protocol.ts'
+import { encodeBase64, encodePlain } from '../sasl.ts'
+import {
+  offersUnauthenticate,
+  parseBackendCapability,
+  relayedCapability,
+  type BackendCapability,
+} from './capability.ts'
+import { createUnauthenticateGuard } from './guard.ts'
+import { formatIdCommand } from './identity.ts'
 import { formatQuoted, parseCapabilityLine, parseStatus, type Status } from './parse.ts'
 
 /** A capability list of a well-fed server is about 1 KiB; eight times that is somebody's mistake. */
@@ -13,20 +21,19 @@ const MAX_LINE_BYTES = 8192
 /** Untagged lines that are kept for the client while a command is answered (an ALERT or two). */
 const MAX_UNTAGGED = 32
 
+/** The tag of the ID command, whose answer is of no consequence. */
+const ID_TAG = 'I'
+
 /** A tagged answer, and what came before it. */
 type Answer = { status: Status; capability: string | undefined; untagged: string[] }
 
 /** @throws MuxError backend-* where the conversation cannot lead to a login */
 export async function replayLogin(backend: Wire, login: BackendLogin): Promise<LoginAnswer> {
-  let words = await readGreeting(backend)
-  if (login.startTls) {
-    await startTls(backend, words)
-    words = undefined
-  }
-  const capability = parseBackendCapability(words ?? (await askCapability(backend)))
-  if (!capability) throw new MuxError('backend-garbage', 'the back end does not announce IMAP4rev1')
-
-  const answer = await logIn(backend, login, capability)
+  const capability = await meet(backend, login.startTls)
+  // After TLS, never before: it says where the client is (RFC 2971 does not ask for privacy, we do).
+  const identity = capability.id && login.identity ? `${formatIdCommand(ID_TAG, login.identity)}\r\n` : ''
+  const answer = await logIn(backend, login, capability, identity)
+  if (answer === 'cancelled') return { accepted: false, refusal: { reason: 'cancelled' }, detail: 'the client gave up' }
   if (answer.status.type !== 'OK') return { accepted: false, ...refusalOf(answer.status) }
   const { code, codeArguments, text } = answer.status
   const inAnswer = code === 'CAPABILITY' ? codeArguments : undefined
@@ -38,7 +45,27 @@ export async function replayLogin(backend: Wire, login: BackendLogin): Promise<L
     capability: { words: relayedCapability(after), where: inAnswer === undefined ? 'beside' : 'answer' },
     code: code && code + (codeArguments && ` ${codeArguments}`),
     text: text || 'Logged in',
+    guard: offersUnauthenticate(after) ? createUnauthenticateGuard() : undefined,
   }
+}
+
+/** What a back end can do before login, asked on a connection that is for nothing else. @throws MuxError as replayLogin */
+export async function askCapabilities(backend: Wire, startTls: boolean): Promise<string[]> {
+  const { words } = await meet(backend, startTls)
+  backend.write('L LOGOUT\r\n')
+  return words
+}
+
+/** From the greeting to the capabilities that count: those from before TLS are forgotten (RFC 9051 6.2.1). */
+async function meet(backend: Wire, tls: boolean): Promise<BackendCapability> {
+  let words = await readGreeting(backend)
+  if (tls) {
+    await startTls(backend, words)
+    words = undefined
+  }
+  const capability = parseBackendCapability(words ?? (await askCapability(backend)))
+  if (!capability) throw new MuxError('backend-garbage', 'the back end does not announce IMAP4rev1')
+  return capability
 }
 
 /** RFC 9051 7.1.4, 7.1.5: PREAUTH is somebody's session, and not this user's. @returns the capabilities in the greeting, if any */
@@ -72,61 +99,134 @@ async function askCapability(backend: Wire, untagged?: string[]): Promise<string
   return answer.capability
 }
 
-/** PLAIN in one round trip where the back end can (RFC 4959), else PLAIN in two, else LOGIN. */
-async function logIn(backend: Wire, login: BackendLogin, capability: BackendCapability): Promise<Answer> {
-  if (capability.plain) {
-    const message = encodePlain(login)
-    if (capability.saslIr) {
-      backend.write(`A AUTHENTICATE PLAIN ${message}\r\n`)
-      return readAnswer(backend, 'A')
-    }
-    return writeInSteps(backend, ['A AUTHENTICATE PLAIN', message])
+/** An initial response that makes the line longer than this goes on a line of its own: servers cut commands off at 8 KiB. */
+const MAX_INITIAL_RESPONSE = 4096
+
+/** RFC 7888 5: what a server with LITERAL- takes unasked. */
+const MAX_NON_SYNC_LITERAL = 4096
+
+/** What is written when the back end says `+ challenge`. */
+type Respond = (challenge: string) => string | Promise<string>
+
+/** @param before a command whose answer does not matter, sent along so that it costs no round trip */
+async function logIn(
+  backend: Wire,
+  login: BackendLogin,
+  capability: BackendCapability,
+  before: string,
+): Promise<Answer | 'cancelled'> {
+  const { user, credentials } = login
+  if (credentials.kind === 'relayed') return relay(backend, user, credentials, capability, before)
+  if (capability.mechanisms.includes('PLAIN')) {
+    return authenticate(backend, 'PLAIN', encodePlain(user, credentials), capability, before, nothingMore)
   }
   if (!capability.login) throw new MuxError('backend-no-mechanism', 'the back end offers neither AUTH=PLAIN nor LOGIN')
-  if (login.user !== login.authcid) {
+  if (user !== credentials.authcid) {
     throw new MuxError('backend-no-mechanism', 'the back end lacks AUTH=PLAIN, and LOGIN cannot carry an authzid')
   }
-  // Parts that need a literal end a step: without LITERAL+ the back end is asked to go on before each (RFC 9051 4.3).
+  // What needs a literal ends a step: without LITERAL+ the back end is asked to go on before each (RFC 9051 4.3).
   const steps: string[] = []
-  let step = 'A LOGIN'
-  for (const octets of [login.user, login.password.reveal()]) {
+  let step = `${before}A LOGIN`
+  for (const octets of [user, credentials.password.reveal()]) {
     const quoted = formatQuoted(octets)
     if (quoted !== undefined) step += ` ${quoted}`
-    else if (capability.literal) step += ` {${octets.length}+}\r\n${octets}`
+    else if (capability.nonSyncLiterals && octets.length <= MAX_NON_SYNC_LITERAL)
+      step += ` {${octets.length}+}\r\n${octets}`
     else {
       steps.push(`${step} {${octets.length}}`)
       step = octets
     }
   }
-  return writeInSteps(backend, [...steps, step])
+  steps.push(step)
+  const answer = await converse(backend, steps.shift() ?? '', () => steps.shift() ?? nothingMore())
+  if (steps.length > 0 && answer.status.type === 'OK') throw acceptedUnseen()
+  return answer
 }
 
-/** Writes each step as a line when the back end has asked for it; a refusal on the way is the answer. */
-async function writeInSteps(backend: Wire, steps: readonly string[]): Promise<Answer> {
-  for (const [index, step] of steps.entries()) {
-    backend.write(`${step}\r\n`)
-    const last = index === steps.length - 1
-    const answer = await readAnswer(backend, 'A', !last)
-    if (answer !== 'continue') return answer
+/** The client's own conversation with the back end; mailmux hands on lines and learns nothing (RFC 5802, RFC 7628). */
+async function relay(
+  backend: Wire,
+  user: string,
+  { mechanism, firstMessage, converse: askClient }: RelayedCredentials,
+  capability: BackendCapability,
+  before: string,
+): Promise<Answer | 'cancelled'> {
+  if (!capability.mechanisms.includes(mechanism)) {
+    throw new MuxError('backend-no-mechanism', `the back end does not offer AUTH=${mechanism}`)
   }
+  const message = firstMessage(user)
+  if (message === undefined)
+    throw new MuxError('backend-no-mechanism', `${mechanism} cannot carry another name than the client’s own`)
+  const said = { cancel: false }
+  const answer = await authenticate(
+    backend,
+    mechanism,
+    encodeBase64(message.reveal()),
+    capability,
+    before,
+    async (challenge) => {
+      const response = await askClient(challenge)
+      said.cancel = response === '*'
+      return response
+    },
+  )
+  return said.cancel && answer.status.type !== 'OK' ? 'cancelled' : answer
+}
+
+/** RFC 4959: the first message goes along with the command where it may. */
+async function authenticate(
+  backend: Wire,
+  mechanism: MechanismName,
+  first: string,
+  capability: BackendCapability,
+  before: string,
+  respond: Respond,
+): Promise<Answer> {
+  const command = `${before}A AUTHENTICATE ${mechanism}`
+  if (capability.saslIr && first.length <= MAX_INITIAL_RESPONSE)
+    return converse(backend, `${command} ${first}`, respond)
+  const said = { first: false }
+  const answer = await converse(backend, command, (challenge) => {
+    if (said.first) return respond(challenge)
+    said.first = true
+    return first
+  })
+  // Accepted before it has heard who it is: no server to believe.
+  if (!said.first && answer.status.type === 'OK')
+    throw new MuxError('backend-garbage', 'the back end accepts a login unseen')
+  return answer
+}
+
+/** Writes a command and what the back end asks for beyond it; a refusal on the way is the answer. */
+async function converse(backend: Wire, command: string, respond: Respond): Promise<Answer> {
+  for (let line = command; ;) {
+    backend.write(`${line}\r\n`)
+    const answer = await readAnswer(backend, 'A', true)
+    if (!('challenge' in answer)) return answer
+    line = await respond(answer.challenge)
+  }
+}
+
+function nothingMore(): never {
   throw new MuxError('backend-garbage', 'the back end asks for more than it was to be given')
 }
 
 async function readAnswer(backend: Wire, tag: string): Promise<Answer>
-async function readAnswer(backend: Wire, tag: string, mayContinue: boolean): Promise<Answer | 'continue'>
-async function readAnswer(backend: Wire, tag: string, mayContinue = false): Promise<Answer | 'continue'> {
+async function readAnswer(backend: Wire, tag: string, mayContinue: boolean): Promise<Answer | { challenge: string }>
+async function readAnswer(backend: Wire, tag: string, mayContinue = false): Promise<Answer | { challenge: string }> {
   let capability: string | undefined
   const untagged: string[] = []
   for (;;) {
     const line = await backend.readLine(MAX_LINE_BYTES)
     // RFC 9051 7.6 wants a space after the plus; some servers leave it out.
     if (line.startsWith('+')) {
-      if (mayContinue) return 'continue'
+      if (mayContinue) return { challenge: line.slice(line.startsWith('+ ') ? 2 : 1) }
       throw new MuxError('backend-garbage', 'the back end asks for a continuation that it was not offered')
     }
     const status = parseStatus(line)
     if (status?.tag === tag) return { status, capability, untagged }
     if (status?.type === 'BYE') throw new MuxError('backend-bye', `the back end said BYE: ${status.text}`)
+    if (status?.tag === ID_TAG || line.startsWith('* ID ')) continue // of no consequence, whatever it is
     if (!line.startsWith('* '))
       throw new MuxError('backend-garbage', `not an IMAP response: ${JSON.stringify(line.slice(0, 80))}`)
     const words = parseCapabilityLine(line)

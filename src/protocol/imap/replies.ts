@@ -19,6 +19,8 @@ export function refusalReply(refusal: Refusal): string {
       return 'NO [SERVERBUG] Account is temporarily unavailable.'
     case 'privacy-required':
       return 'NO [PRIVACYREQUIRED] Passwords are accepted over TLS only.'
+    case 'cancelled': // RFC 9051 6.2.2
+      return 'BAD Authentication cancelled.'
     case 'passed-on':
       return `NO [${refusal.code}] ${refusal.text}`
   }
@@ -34,6 +36,8 @@ export function goodbyeReply(why: Goodbye): string {
       return '* BYE Too many invalid commands.'
     case 'shutting-down':
       return '* BYE [UNAVAILABLE] Shutting down, please connect again.'
+    case 'idle': // RFC 9051 5.4
+      return '* BYE Idle for too long.'
     case 'internal':
       return '* BYE [SERVERBUG] Internal error.'
   }

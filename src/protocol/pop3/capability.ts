@@ -1,5 +1,6 @@
 /** What POP3 clients are told mailmux can do (RFC 2449 5), from the same predicates that decide what it does. */
-import type { DialogueFacts } from '../protocol.ts'
+import { MECHANISMS, type MechanismName } from '../../config/settings.ts'
+import type { ClientWire, DialogueFacts } from '../protocol.ts'
 
 /** RFC 2595 4: STLS is there to be used once. */
 export function canStartTls(facts: DialogueFacts, secure: boolean): boolean {
@@ -11,24 +12,58 @@ export function mayAuthenticate(facts: DialogueFacts, secure: boolean): boolean 
   return secure || facts.allowPlaintextAuth
 }
 
-/**
- * The lines of CAPA before login. TOP and UIDL, which every server of this century has, are told here since some clients ask
- * only once; the rest is what mailmux itself does.
- */
-export function clientCapability(facts: DialogueFacts, secure: boolean): string[] {
-  const lines = ['TOP', 'UIDL', 'RESP-CODES', 'AUTH-RESP-CODE', 'PIPELINING']
-  if (canStartTls(facts, secure)) lines.push('STLS')
-  if (mayAuthenticate(facts, secure)) lines.push('USER', 'SASL PLAIN')
-  return lines
+/** What may be offered now: EXTERNAL says nothing to a client that has shown no certificate. */
+export function offeredMechanisms(facts: DialogueFacts, client: ClientWire): MechanismName[] {
+  if (!mayAuthenticate(facts, client.secure)) return []
+  return facts.mechanisms.filter((mechanism) => mechanism !== 'EXTERNAL' || client.certifiedUser !== undefined)
 }
 
-export type BackendCapability = { canStartTls: boolean; plain: boolean }
+/** USER and PASS are a password too, and go where PLAIN goes. */
+export function mayUseLogin(facts: DialogueFacts, client: ClientWire): boolean {
+  return offeredMechanisms(facts, client).includes('PLAIN')
+}
+
+/** The lines of CAPA before login: what mailmux does itself, and what holds on every back end. */
+export function clientCapability(facts: DialogueFacts, client: ClientWire): string[] {
+  const lines = new Set(['RESP-CODES', 'AUTH-RESP-CODE', 'PIPELINING', ...facts.announced])
+  if (canStartTls(facts, client.secure)) lines.add('STLS')
+  const mechanisms = offeredMechanisms(facts, client)
+  if (mayUseLogin(facts, client)) lines.add('USER')
+  if (mechanisms.length > 0) lines.add(`SASL ${mechanisms.join(' ')}`)
+  return [...lines]
+}
+
+/** Lines of which mailmux has its own, or that speak of the time before login. */
+const BEFORE_LOGIN =
+  /^(SASL|STLS|USER|APOP|RESP-CODES|AUTH-RESP-CODE|PIPELINING|IMPLEMENTATION|LOGIN-DELAY|LANG|XCLIENT)\b/i
+
+/** Of a back end's lines before login, those that tell of its sessions (TOP, UIDL, UTF8 ...). */
+export function announceable(lines: readonly string[]): string[] {
+  return lines.filter((line) => !BEFORE_LOGIN.test(line))
+}
+
+export function mechanismsIn(lines: readonly string[]): MechanismName[] {
+  const has = new Set(
+    lines
+      .map((line) => line.toUpperCase().split(' '))
+      .filter(([name]) => name === 'SASL')
+      .flat(),
+  )
+  return MECHANISMS.filter((mechanism) => has.has(mechanism))
+}
+
+export type BackendCapability = {
+  /** as announced */
+  lines: readonly string[]
+  canStartTls: boolean
+  mechanisms: readonly MechanismName[]
+}
 
 /** A server without CAPA has USER and PASS and nothing else (RFC 1939). */
 export function parseBackendCapability(lines: readonly string[]): BackendCapability {
-  const words = lines.map((line) => line.toUpperCase().split(' '))
   return {
-    canStartTls: words.some(([name]) => name === 'STLS'),
-    plain: words.some(([name, ...mechanisms]) => name === 'SASL' && mechanisms.includes('PLAIN')),
+    lines,
+    canStartTls: lines.some((line) => line.toUpperCase() === 'STLS'),
+    mechanisms: mechanismsIn(lines),
   }
 }

@@ -4,13 +4,18 @@
  */
 import { MuxError } from '../../errors.ts'
 import { Secret } from '../../secret.ts'
-import type { ClientDialogue, DialogueFacts, LoginAttempt, Wire } from '../protocol.ts'
-import { decodeBase64, decodePlain, hasControlCharacter } from '../sasl.ts'
-import { canStartTls, clientCapability, mayAuthenticate } from './capability.ts'
+import type { ClientDialogue, ClientWire, Credentials, DialogueFacts, LoginAttempt } from '../protocol.ts'
+import { isHttpRequest } from '../http.ts'
+import { hasControlCharacter, MAX_SASL_LINE_BYTES, runMechanism } from '../sasl.ts'
+import { canStartTls, clientCapability, mayAuthenticate, mayUseLogin, offeredMechanisms } from './capability.ts'
 import { parseCommand } from './parse.ts'
 import { goodbyeReply, refusalReply } from './replies.ts'
 
-export function openDialogue(client: Wire, facts: DialogueFacts): ClientDialogue {
+/** POP3 has no ID: clients say nothing of themselves. */
+const NO_ID: ReadonlyMap<string, string> = new Map()
+
+export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDialogue {
+  const commandLimit = { bytes: facts.maxLineBytes, token: { start: /^AUTH /i, bytes: MAX_SASL_LINE_BYTES } }
   let user: string | undefined
   let badCommands = 0
 
@@ -27,6 +32,7 @@ export function openDialogue(client: Wire, facts: DialogueFacts): ClientDialogue
   /** RFC 1939 7: USER says nothing of whether the user exists. */
   function takeUser(name: string): void {
     if (!mayAuthenticate(facts, client.secure)) return refusePlaintext()
+    if (!mayUseLogin(facts, client)) return bad('USER is disabled')
     if (name === '' || hasControlCharacter(name)) return bad('USER takes a user name')
     user = name
     reply('+OK Send PASS.')
@@ -37,7 +43,8 @@ export function openDialogue(client: Wire, facts: DialogueFacts): ClientDialogue
     else if (user === undefined) bad('USER comes before PASS')
     else if (password === '' || hasControlCharacter(password)) bad('PASS takes a password')
     else {
-      const attempt: LoginAttempt = { user, mechanism: 'USER', authcid: user, password: new Secret(password) }
+      const credentials: Credentials = { kind: 'password', authcid: user, password: new Secret(password) }
+      const attempt: LoginAttempt = { user, mechanism: 'USER', credentials, id: NO_ID, ttl: undefined }
       user = undefined
       return attempt
     }
@@ -50,25 +57,27 @@ export function openDialogue(client: Wire, facts: DialogueFacts): ClientDialogue
       refusePlaintext()
       return undefined
     }
+    const offered = offeredMechanisms(facts, client)
     if (argument === '') {
-      reply('+OK\r\nPLAIN\r\n.')
+      reply(['+OK', ...offered, '.'].join('\r\n'))
       return undefined
     }
-    const [mechanism = '', initial, ...more] = argument.split(' ')
-    if (mechanism.toUpperCase() !== 'PLAIN' || more.length > 0) {
+    const [name = '', initial, ...more] = argument.split(' ')
+    const mechanism = offered.find((mechanism) => mechanism === name.toUpperCase())
+    if (mechanism === undefined || more.length > 0) {
       bad('Unsupported authentication mechanism')
       return undefined
     }
-    if (initial === undefined) reply('+ ')
-    const response = initial ?? (await client.readLine(facts.maxLineBytes))
-    if (response === '*') {
-      reply('-ERR Authentication cancelled.')
-      return undefined
+    const ask = (challenge: string): Promise<string> => {
+      reply(`+ ${challenge}`)
+      return client.readLine(MAX_SASL_LINE_BYTES)
     }
-    const octets = response === '=' ? '' : decodeBase64(response)
-    const plain = octets === undefined ? undefined : decodePlain(octets)
-    if (plain === undefined) bad('Invalid SASL response')
-    return plain && { ...plain, mechanism: 'PLAIN' }
+    const outcome = await runMechanism(mechanism, { initial, ask, certifiedUser: client.certifiedUser })
+    if (outcome === 'cancelled') reply(refusalReply({ reason: 'cancelled' }))
+    else if (outcome === 'not-authorized') reply(refusalReply({ reason: 'authorization-failed' }))
+    else if (outcome === 'malformed') bad('Invalid SASL response')
+    else return { ...outcome, mechanism, id: NO_ID, ttl: undefined }
+    return undefined
   }
 
   async function startTls(): Promise<void> {
@@ -83,10 +92,12 @@ export function openDialogue(client: Wire, facts: DialogueFacts): ClientDialogue
 
   async function awaitLogin(): Promise<LoginAttempt | 'logout'> {
     for (;;) {
-      const { name, argument } = parseCommand(await client.readLine(facts.maxLineBytes))
+      const line = await client.readLine(commandLimit)
+      if (isHttpRequest(line)) throw new MuxError('client-http', 'an HTTP request')
+      const { name, argument } = parseCommand(line)
       switch (name) {
         case 'CAPA':
-          reply(['+OK Capability list follows', ...clientCapability(facts, client.secure), '.'].join('\r\n'))
+          reply(['+OK Capability list follows', ...clientCapability(facts, client), '.'].join('\r\n'))
           break
         case 'NOOP': // not in RFC 1939's AUTHORIZATION state; keepalives of some clients send it all the same
           reply('+OK')
@@ -119,6 +130,7 @@ export function openDialogue(client: Wire, facts: DialogueFacts): ClientDialogue
   return {
     greet: () => reply(`+OK ${facts.banner}`),
     awaitLogin,
+    stillTrying: () => undefined, // RFC 1939 3: one response to a command, and nothing before it
     accept: ({ text }) => reply(`+OK ${text}`),
     refuse: (refusal) => reply(refusalReply(refusal)),
     goodbye: (why) => reply(goodbyeReply(why)),

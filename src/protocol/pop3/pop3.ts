@@ -1,12 +1,16 @@
 import type { Protocol } from '../protocol.ts'
+import { announceable, mechanismsIn } from './capability.ts'
 import { openDialogue } from './login.ts'
-import { replayLogin } from './replay.ts'
+import { askCapabilities, replayLogin } from './replay.ts'
 
 export const pop3: Protocol = {
   name: 'pop3',
   bannerName: 'POP3',
   openDialogue,
   replayLogin,
+  askCapabilities,
+  mechanismsIn,
+  announceable,
   // RFC 1939 has no line that a server may send unasked.
-  unaskedGoodbye: '',
+  unaskedGoodbye: { shutdown: '', idle: '' },
 }

@@ -3,9 +3,11 @@
  * every line is bounded, and what was said in clear is void after TLS.
  */
 import { MuxError } from '../../errors.ts'
-import type { BackendLogin, LoginAnswer, Refusal, Wire } from '../protocol.ts'
-import { encodePlain } from '../sasl.ts'
+import type { MechanismName } from '../../config/settings.ts'
+import type { BackendLogin, ClientIdentity, LoginAnswer, Refusal, RelayedCredentials, Wire } from '../protocol.ts'
+import { encodeBase64, encodePlain, MAX_SASL_LINE_BYTES } from '../sasl.ts'
 import { parseBackendCapability, type BackendCapability } from './capability.ts'
+import { formatXclient } from './identity.ts'
 import { parseResponse, type Response } from './parse.ts'
 
 /** RFC 2449 4: a response line is at most 512 octets; servers with talkative banners get four times that. */
@@ -16,11 +18,34 @@ const MAX_AUTH_LINE_BYTES = 255
 
 /** @throws MuxError backend-* where the conversation cannot lead to a login */
 export async function replayLogin(backend: Wire, login: BackendLogin): Promise<LoginAnswer> {
+  const { capability, takesXclient } = await meet(backend, login.startTls)
+  if (takesXclient && login.identity) await tellIdentity(backend, login.identity)
+  const answer = await logIn(backend, login, capability)
+  if (answer === 'cancelled') return { accepted: false, refusal: { reason: 'cancelled' }, detail: 'the client gave up' }
+  if (!answer.ok) return { accepted: false, ...refusalOf(answer) }
+  return {
+    accepted: true,
+    untagged: [],
+    capability: undefined,
+    code: answer.code,
+    text: answer.text || 'Logged in.',
+    guard: undefined, // no command of POP3 leads back before login
+  }
+}
+
+/** What a back end can do before login, asked on a connection that is for nothing else. @throws MuxError as replayLogin */
+export async function askCapabilities(backend: Wire, startTls: boolean): Promise<string[]> {
+  const { capability } = await meet(backend, startTls)
+  backend.write('QUIT\r\n')
+  return [...capability.lines]
+}
+
+/** From the greeting to the capabilities that count: those from before TLS are forgotten (RFC 2595 4). */
+async function meet(backend: Wire, tls: boolean): Promise<{ capability: BackendCapability; takesXclient: boolean }> {
   const greeting = await readResponse(backend)
   if (!greeting.ok) throw new MuxError('backend-bye', `the back end greeted with -ERR ${greeting.text}`)
-
   let capability = await askCapability(backend)
-  if (login.startTls) {
+  if (tls) {
     if (!capability.canStartTls) throw new MuxError('backend-no-starttls', 'the back end does not offer STLS')
     backend.write('STLS\r\n')
     const answer = await readResponse(backend)
@@ -28,10 +53,15 @@ export async function replayLogin(backend: Wire, login: BackendLogin): Promise<L
     await backend.startTls()
     capability = await askCapability(backend)
   }
+  // A back end that trusts us says so in its greeting, as Dovecot does.
+  return { capability, takesXclient: greeting.code === 'XCLIENT' }
+}
 
-  const answer = await logIn(backend, login, capability)
-  if (!answer.ok) return { accepted: false, ...refusalOf(answer) }
-  return { accepted: true, untagged: [], capability: undefined, code: answer.code, text: answer.text || 'Logged in.' }
+async function tellIdentity(backend: Wire, identity: ClientIdentity): Promise<void> {
+  backend.write(`${formatXclient(identity)}\r\n`)
+  const answer = await readResponse(backend)
+  if (!answer.ok)
+    throw new MuxError('backend-no-mechanism', `the back end offered XCLIENT and refused it: ${answer.text}`)
 }
 
 async function readResponse(backend: Wire): Promise<Response> {
@@ -57,37 +87,72 @@ async function askCapability(backend: Wire): Promise<BackendCapability> {
   return parseBackendCapability(lines)
 }
 
-async function logIn(backend: Wire, login: BackendLogin, capability: BackendCapability): Promise<Response> {
-  if (capability.plain) {
-    const message = encodePlain(login)
-    const command = `AUTH PLAIN ${message}\r\n`
-    if (command.length <= MAX_AUTH_LINE_BYTES) {
-      backend.write(command)
-      return readResponse(backend)
-    }
-    return writeThenContinue(backend, 'AUTH PLAIN\r\n', `${message}\r\n`)
+async function logIn(
+  backend: Wire,
+  login: BackendLogin,
+  capability: BackendCapability,
+): Promise<Response | 'cancelled'> {
+  const { user, credentials } = login
+  if (credentials.kind === 'relayed') return relay(backend, user, credentials, capability)
+  if (capability.mechanisms.includes('PLAIN')) {
+    return authenticate(backend, 'PLAIN', encodePlain(user, credentials), () => {
+      throw new MuxError('backend-garbage', 'the back end asks for more than it was to be given')
+    })
   }
-  if (login.user !== login.authcid) {
+  if (user !== credentials.authcid) {
     throw new MuxError('backend-no-mechanism', 'the back end lacks SASL PLAIN, and USER cannot carry an authzid')
   }
-  backend.write(`USER ${login.user}\r\n`)
+  backend.write(`USER ${user}\r\n`)
   const answer = await readResponse(backend)
   if (!answer.ok) return answer
-  backend.write(`PASS ${login.password.reveal()}\r\n`)
+  backend.write(`PASS ${credentials.password.reveal()}\r\n`)
   return readResponse(backend)
 }
 
-async function writeThenContinue(backend: Wire, command: string, message: string): Promise<Response> {
-  backend.write(command)
-  const line = await backend.readLine(MAX_LINE_BYTES)
-  // RFC 5034 4: "+ " alone asks for the response; some servers leave the space out.
-  if (!/^\+( |$)/.test(line)) {
-    const refusal = parseResponse(line)
-    if (refusal && !refusal.ok) return refusal
-    throw new MuxError('backend-garbage', `not an answer to AUTH: ${JSON.stringify(line.slice(0, 80))}`)
+/** The client's own conversation with the back end; mailmux hands on lines and learns nothing (RFC 5802, RFC 7628). */
+async function relay(
+  backend: Wire,
+  user: string,
+  { mechanism, firstMessage, converse }: RelayedCredentials,
+  capability: BackendCapability,
+): Promise<Response | 'cancelled'> {
+  if (!capability.mechanisms.includes(mechanism)) {
+    throw new MuxError('backend-no-mechanism', `the back end does not offer SASL ${mechanism}`)
   }
-  backend.write(message)
-  return readResponse(backend)
+  const message = firstMessage(user)
+  if (message === undefined)
+    throw new MuxError('backend-no-mechanism', `${mechanism} cannot carry another name than the client’s own`)
+  const said = { cancel: false }
+  const answer = await authenticate(backend, mechanism, encodeBase64(message.reveal()), async (challenge) => {
+    const response = await converse(challenge)
+    said.cancel = response === '*'
+    return response
+  })
+  return said.cancel && !answer.ok ? 'cancelled' : answer
+}
+
+/** RFC 5034 4: the first message goes along with the command where both fit into a line; challenges are answered until there is a response. */
+async function authenticate(
+  backend: Wire,
+  mechanism: MechanismName,
+  first: string,
+  respond: (challenge: string) => string | Promise<string>,
+): Promise<Response> {
+  const inOne = `AUTH ${mechanism} ${first}`
+  let sent = inOne.length + 2 <= MAX_AUTH_LINE_BYTES
+  backend.write(`${sent ? inOne : `AUTH ${mechanism}`}\r\n`)
+  for (;;) {
+    const line = await backend.readLine(MAX_SASL_LINE_BYTES)
+    // "+ " and a challenge, which may be empty; some servers then leave the space out. "+OK" is no challenge.
+    if (!/^\+( |$)/.test(line)) {
+      const response = parseResponse(line)
+      // Accepted before it has heard who it is: no server to believe.
+      if (response && (sent || !response.ok)) return response
+      throw new MuxError('backend-garbage', `not an answer to AUTH: ${JSON.stringify(line.slice(0, 80))}`)
+    }
+    backend.write(`${sent ? await respond(line.slice(2)) : first}\r\n`)
+    sent = true
+  }
 }
 
 /** Codes that tell a user something (RFC 2449 8.1); what else a server says stays in the log, lest it reveal who exists. */

@@ -19,6 +19,8 @@ export function refusalReply(refusal: Refusal): string {
       return '-ERR [SYS/PERM] Account is unavailable.'
     case 'privacy-required':
       return '-ERR [AUTH] Passwords are accepted over TLS only.'
+    case 'cancelled':
+      return '-ERR Authentication cancelled.'
     case 'passed-on':
       return `-ERR [${refusal.code}] ${refusal.text}`
   }
@@ -34,6 +36,8 @@ export function goodbyeReply(why: Goodbye): string {
       return '-ERR Too many invalid commands.'
     case 'shutting-down':
       return '-ERR [SYS/TEMP] Shutting down, please connect again.'
+    case 'idle': // RFC 1939 3: the session ends without a word; this is for the time before login
+      return '-ERR Idle for too long.'
     case 'internal':
       return '-ERR [SYS/TEMP] Internal error.'
   }

@@ -1,0 +1,6 @@
+/** A browser on a mail port: some page wants it to speak for it (cross-protocol request forgery), or somebody has mistyped. */
+
+/** RFC 9112 3. Such a connection is hung up on at once: whatever is answered could be made to look like an answer to HTTP. */
+export function isHttpRequest(line: string): boolean {
+  return /^[A-Z]{3,16} \S+ HTTP\/\d/.test(line)
+}
