@@ -1,40 +1,64 @@
 /** Everything that a connection needs to know, frozen at the moment when it was accepted. A reload builds a new one and swaps one pointer. */
+import type { TLSSocketOptions } from 'node:tls'
 import { buildBackends, type Backends } from './backend/backends.ts'
-import type { Settings } from './config/settings.ts'
+import type { ListenerSettings, Settings } from './config/settings.ts'
+import { createIpSet, type IpSet } from './net/ip-set.ts'
 import { buildBanner } from './protocol/banner.ts'
+import { protocols } from './protocol/protocols.ts'
 import type { Directory } from './routing/directory.ts'
 import { createRouter, type Router } from './routing/router.ts'
 import { buildCertificates, type Certificates } from './tls/certificates.ts'
-import { protocols } from './protocol/protocols.ts'
+
+/** A listener as its connections see it. */
+export type Entrance = {
+  settings: ListenerSettings
+  /** the greeting's text */
+  banner: (now: Date) => string
+  /** undefined where TLS is not terminated */
+  tls: TLSSocketOptions | undefined
+  trustedProxies: IpSet
+  /** server-name pattern to back end */
+  passthrough: ReadonlyMap<string, string>
+}
 
 export type World = {
   settings: Settings
-  certificates: Certificates | undefined
+  certificates: Certificates
   backends: Backends
   router: Router
-  /** the greeting's text of each listener, by its name */
-  banners: ReadonlyMap<string, (now: Date) => string>
+  entrances: ReadonlyMap<string, Entrance>
 }
 
 export const PRODUCT = 'mailmux'
 
-/** @param directory undefined where the routing file is all there is; outlives this world */
-export function buildWorld(settings: Settings, directory: Directory | undefined, version: string): World {
+export type WorldParts = {
+  settings: Settings
+  /** undefined where the routing file is all there is; outlives this world */
+  directory: Directory | undefined
+  version: string
+  /** for session tickets, where the settings have none */
+  ticketSecret: string
+  nowMs: number
+}
+
+export function buildWorld({ settings, directory, version, ticketSecret, nowMs }: WorldParts): World {
+  const secret = settings.tls.ticketSecret?.reveal() ?? ticketSecret
+  const certificates = buildCertificates(settings.tls, settings.listeners, secret, nowMs)
+  const entrances = settings.listeners.map((listener): Entrance => {
+    const protocol = protocols[listener.protocol].bannerName
+    return {
+      settings: listener,
+      banner: buildBanner(listener.banner, { hostname: settings.hostname, protocol, product: PRODUCT, version }),
+      tls: certificates.serverOptions.get(listener.name),
+      trustedProxies: createIpSet(listener.trustedProxies),
+      passthrough: new Map(listener.passthrough.map(({ name, backend }) => [name, backend])),
+    }
+  })
   return Object.freeze({
     settings,
-    certificates: buildCertificates(settings.tls),
+    certificates,
     backends: buildBackends(settings.routing.backends),
     router: createRouter(settings.routing, directory),
-    banners: new Map(
-      settings.listeners.map(({ name, protocol, banner }) => [
-        name,
-        buildBanner(banner, {
-          hostname: settings.hostname,
-          protocol: protocols[protocol].bannerName,
-          product: PRODUCT,
-          version,
-        }),
-      ]),
-    ),
+    entrances: new Map(entrances.map((entrance) => [entrance.settings.name, entrance])),
   })
 }

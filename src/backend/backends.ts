@@ -1,4 +1,4 @@
-/** The back ends of one configuration: their TLS trust, built once, and what is known of each from the last attempt. */
+/** The back ends of one configuration, with their TLS trust built once. */
 import { isIP } from 'node:net'
 import { createSecureContext, type ConnectionOptions } from 'node:tls'
 import type { BackendSettings } from '../config/settings.ts'
@@ -21,10 +21,15 @@ export function buildBackends(settings: ReadonlyMap<string, BackendSettings>): B
 function buildTlsOptions(backend: BackendSettings): ConnectionOptions | undefined {
   if (backend.tls === 'none') return undefined
   const name = backend.tlsName ?? backend.host
+  const shown = backend.clientCertificate
   return {
     host: name, // what Node checks the certificate against where no server name can be sent
     ...(isIP(name) === 0 && { servername: name }), // RFC 6066 3: no address in SNI
-    rejectUnauthorized: backend.verify === 'name',
-    secureContext: createSecureContext(backend.ca === undefined ? {} : { ca: backend.ca }),
+    // A pin says more than any CA could, and is checked once the handshake is done.
+    rejectUnauthorized: backend.verify === 'name' && backend.pins.length === 0,
+    secureContext: createSecureContext({
+      ...(backend.ca !== undefined && { ca: backend.ca }),
+      ...(shown && { cert: shown.cert, key: shown.key.reveal() }),
+    }),
   }
 }

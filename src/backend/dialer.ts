@@ -1,24 +1,40 @@
-/** Reaches a back end: one TCP connection, with TLS on it where the leg has that from its first byte. Its deadline is the caller's. */
+/** Reaches a back end: a TCP connection, and TLS on it at once or later. The deadline is the caller's. */
 import { connect, type Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { ProtocolName } from '../config/settings.ts'
 import { MuxError, systemCode, type ErrorCode } from '../errors.ts'
+import { buildProxyHeader, type ProxyHeaderFacts } from '../net/proxy-header.ts'
 import { connectTls } from '../tls/upgrade.ts'
 import type { Backend } from './backends.ts'
 
 /** Middleboxes forget a silent flow after five minutes or so; dead peers should not outlive it. */
 export const KEEPALIVE_MS = 120_000
 
+/** Whom a PROXY header speaks of. */
+export type Origin = Omit<Exclude<ProxyHeaderFacts, { local: true }>, 'version'>
+
 /**
+ * The TCP connection, with the PROXY header on it that the back end wants.
+ * @param origin the client; undefined where mailmux asks on its own behalf
  * @param signal ends the attempt, with its reason as the error
- * @throws MuxError `backend-no-port`, `backend-refused`, `backend-unreachable`, `backend-tls-failed`, `backend-certificate`, or the signal's reason
+ * @throws MuxError `backend-no-port`, `backend-refused`, `backend-unreachable`, or the signal's reason
  */
-export async function dial(backend: Backend, protocol: ProtocolName, signal: AbortSignal): Promise<Socket> {
-  const { name, host, ports, tls } = backend.settings
+export async function dial(
+  backend: Backend,
+  protocol: ProtocolName,
+  origin: Origin | undefined,
+  signal: AbortSignal,
+): Promise<Socket> {
+  const { name, host, ports, proxyProtocol } = backend.settings
   const port = ports[protocol]
   if (port === undefined) throw new MuxError('backend-no-port', `back end ${name} has no ${protocol} port`)
   const socket = await connectTcp(host, port, signal)
-  return tls === 'implicit' ? secureBackend(socket, backend, signal) : socket
+  if (proxyProtocol !== 'none') {
+    const version = proxyProtocol === 'v1' ? 1 : 2
+    // In one write: receivers may want it whole in one read.
+    socket.write(buildProxyHeader(origin ? { version, ...origin } : { version, local: true }))
+  }
+  return socket
 }
 
 /** The handshake with a back end, at once or after STARTTLS. @throws MuxError `backend-tls-failed`, `backend-certificate`, or the signal's reason */
@@ -26,15 +42,29 @@ export async function secureBackend(socket: Socket, backend: Backend, signal: Ab
   const abort = (): void => void socket.destroy()
   signal.addEventListener('abort', abort)
   try {
-    return await connectTls(socket, backend.tlsOptions ?? {})
+    const secured = await connectTls(socket, backend.tlsOptions ?? {})
+    checkPin(secured, backend)
+    return secured
   } catch (error) {
     if (signal.aborted) throw signal.reason
+    if (error instanceof MuxError) throw error
     const cause = systemCode(error)
     const code: ErrorCode = isCertificateError(cause) ? 'backend-certificate' : 'backend-tls-failed'
     throw new MuxError(code, `TLS with back end ${backend.settings.name} failed: ${cause}`, error)
   } finally {
     signal.removeEventListener('abort', abort)
   }
+}
+
+function checkPin(socket: TLSSocket, { settings: { name, pins } }: Backend): void {
+  if (pins.length === 0) return
+  const shown = socket.getPeerX509Certificate()?.fingerprint256.replaceAll(':', '')
+  if (shown !== undefined && pins.includes(shown)) return
+  socket.destroy()
+  throw new MuxError(
+    'backend-certificate',
+    `back end ${name} shows a certificate that is not pinned: SHA-256 ${shown ?? 'none'}`,
+  )
 }
 
 function connectTcp(host: string, port: number, signal: AbortSignal): Promise<Socket> {

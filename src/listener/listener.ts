@@ -14,12 +14,12 @@ export type Listeners = {
 }
 
 /**
- * @param onConnection takes over each accepted socket
+ * @param onConnection takes over each accepted socket, and hears the name of its listener
  * @throws Error with a message for the operator; no port is left open then
  */
 export async function openListeners(
   settings: readonly ListenerSettings[],
-  onConnection: (socket: Socket, listener: ListenerSettings) => void,
+  onConnection: (socket: Socket, listener: string) => void,
 ): Promise<Listeners> {
   const servers: Server[] = []
   const addresses: Listeners['addresses'] = []
@@ -38,7 +38,7 @@ export async function openListeners(
         if (!(await bind(server, listener, address))) continue
         servers.push(server)
         addresses.push({ listener: listener.name, host: address.host, port: address.port })
-        server.on('connection', (socket) => onConnection(socket, listener))
+        server.on('connection', (socket) => onConnection(socket, listener.name))
       }
     }
   } catch (error) {

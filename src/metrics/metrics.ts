@@ -50,7 +50,7 @@ export function createMetrics(version: string) {
   })
   const loginSeconds = new Histogram({
     name: 'mailmux_login_duration_seconds',
-    help: 'From the login command to the answer, for logins that reached a back end.',
+    help: 'From the login command to the answer, for logins that were routed to a back end.',
     labelNames: ['protocol', 'backend'],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
     registers,
@@ -125,7 +125,7 @@ export function createMetrics(version: string) {
   const accounts = new Map<string, RelayAccount>()
 
   return {
-    connectionOpened: (protocol: ProtocolName, listener: string) => connections.inc({ protocol, listener }),
+    connectionAccepted: (protocol: ProtocolName, listener: string) => connections.inc({ protocol, listener }),
     /** @param reason an error code */
     connectionRejected: (reason: string) => rejected.inc({ reason }),
     loginEnded: (protocol: ProtocolName, mechanism: string, outcome: LoginOutcome) =>
@@ -155,8 +155,8 @@ export function createMetrics(version: string) {
         backendUp.set({ backend }, 1)
         backendState.set({ backend, state: 'up' }, 1)
       }
-      directoryUp.set(settings.directory.kind === 'static' ? 1 : 0)
     },
+    configurationRefused: () => reloads.inc({ outcome: 'failure' }),
     /** One function for each protocol and back end, so that a relay holds no labels. */
     relayAccount(protocol: ProtocolName, backend: string): RelayAccount {
       const key = `${protocol} ${backend}`

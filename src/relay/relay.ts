@@ -13,16 +13,19 @@ export type RelayCause =
   | 'half-closed-too-long'
   | 'shutdown'
   | 'shutdown-deadline'
+  | 'client-unauthenticate'
 
 export type RelayEnding = { cause: RelayCause; bytesFromClient: number; bytesFromBackend: number }
 
 export type RelayOptions = {
   idleMs: number
   /** sent to the client when the relay is ended while it is quiet; may be empty */
-  goodbye: string
+  goodbye: { shutdown: string; idle: string }
   /** what the dialogue read from each side and did not use; goes first */
   unreadFromClient: Buffer | undefined
   unreadFromBackend: Buffer | undefined
+  /** says of what the client sends whether it may pass; a no ends the relay before a byte of it has gone on */
+  guard: ((chunk: Buffer) => boolean) | undefined
   /** is told what was carried since it was last told, about once a second and at the end */
   account: (bytesFromClient: number, bytesFromBackend: number) => void
 }
@@ -76,7 +79,8 @@ class Relay {
   readonly #client: Socket
   readonly #backend: Socket
   readonly #idleMs: number
-  readonly #goodbye: string
+  readonly #goodbye: RelayOptions['goodbye']
+  readonly #guard: RelayOptions['guard']
   readonly #account: RelayOptions['account']
   #resolve!: (ending: RelayEnding) => void
   #cause: RelayCause | undefined
@@ -96,6 +100,7 @@ class Relay {
     this.#backend = backend
     this.#idleMs = options.idleMs
     this.#goodbye = options.goodbye
+    this.#guard = options.guard
     this.#account = options.account
     this.ended = new Promise((resolve) => (this.#resolve = resolve))
 
@@ -123,6 +128,7 @@ class Relay {
   }
 
   readonly #onClientData = (chunk: Buffer): void => {
+    if (this.#guard?.(chunk) === false) return this.end('client-unauthenticate')
     this.#bytesFromClient += chunk.length
     this.#answered = false
     if (!this.#backend.write(chunk)) this.#client.pause()
@@ -166,16 +172,21 @@ class Relay {
     if (this.#settleAccount() || this.#activeMs === undefined) this.#activeMs = nowMs
     this.#silentMs = nowMs - this.#activeMs
     if (this.#halfClosed && this.#silentMs >= HALF_CLOSED_MS) this.end('half-closed-too-long')
-    else if (this.#silentMs >= this.#idleMs) this.end('idle')
+    else if (this.#silentMs >= this.#idleMs) this.#takeLeave('idle')
     else if (draining) this.endIfQuiet()
   }
 
   endIfQuiet(): void {
     if (this.#halfClosed || !this.#answered || this.#settleAccount() || this.#silentMs < QUIET_MS) return
-    this.#cause ??= 'shutdown'
+    this.#takeLeave('shutdown')
+  }
+
+  #takeLeave(why: 'shutdown' | 'idle'): void {
+    this.#cause ??= why
     // The back end first: what it might say from now on would follow a BYE.
     this.#backend.destroy()
-    this.#client.end(this.#goodbye)
+    // In the middle of something (a literal, a long answer) the client would take the words for a part of it.
+    if (this.#answered) this.#client.end(this.#goodbye[why])
     this.#client.destroySoon()
   }
 

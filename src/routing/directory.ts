@@ -5,5 +5,7 @@ export type DirectoryEntry = { backend: string; login: string | undefined; statu
 export type Directory = {
   /** @param user a normalised name. @throws MuxError `directory-unavailable`, or `route-invalid` where the entry makes no sense */
   lookup(user: string): Promise<DirectoryEntry | undefined>
+  /** resolves when the directory can be asked for the first time, and not before */
+  readonly connected: Promise<void>
   close(): Promise<void>
 }

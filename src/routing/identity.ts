@@ -6,22 +6,57 @@ const MAX_USER_LENGTH = 320
 const LOCAL_PART = /^[\p{L}\p{N}._+\-=&'~#!$]+$/u
 const DOMAIN = /^[\p{L}\p{N}](?:[\p{L}\p{N}.-]*[\p{L}\p{N}])?$/u
 
+/** How a listener and the routing file want names to be read. */
+export type NameRules = {
+  defaultDomain: string | undefined
+  /** characters that part user from domain; `@` always does */
+  delimiters: string
+  /** domain that means another, in lower case */
+  aliases: ReadonlyMap<string, string>
+}
+
 /**
- * Adds the default domain, folds the domain's case, and refuses every character that some directory, log or back end might read
- * as more than a part of a name. The local part's case is the back end's business.
+ * Adds the default domain, folds the domain's case and puts an alias's own name in its place, and refuses every character that some
+ * directory, log or back end might read as more than a part of a name. The local part's case is the back end's business.
  * @param octets the name as it came, latin1
- * @returns undefined where it cannot be anybody's name
+ * @returns the name with `@`, or undefined where it cannot be anybody's
  */
-export function normaliseUser(octets: string, defaultDomain: string | undefined): string | undefined {
+export function normaliseUser(octets: string, { defaultDomain, delimiters, aliases }: NameRules): string | undefined {
   if (octets.length > MAX_USER_LENGTH) return undefined
   const name = isAscii(octets) ? octets : decodeUtf8(octets)
   if (name === undefined) return undefined
-  const at = name.lastIndexOf('@')
+  const at = findDelimiter(name, delimiters)
   const local = at === -1 ? name : name.slice(0, at)
   const domain = at === -1 ? defaultDomain : name.slice(at + 1)
   if (!LOCAL_PART.test(local)) return undefined
   if (domain === undefined) return local
-  return DOMAIN.test(domain) ? `${local}@${domain.toLowerCase()}` : undefined
+  if (!DOMAIN.test(domain)) return undefined
+  const folded = domain.toLowerCase()
+  return `${local}@${aliases.get(folded) ?? folded}`
+}
+
+/** The last `@` wins: what else parts user from domain may stand inside a local part (`alice+news@example.test`). */
+function findDelimiter(name: string, delimiters: string): number {
+  const at = name.lastIndexOf('@')
+  if (at !== -1) return at
+  return Math.max(...Array.from(delimiters, (delimiter) => name.lastIndexOf(delimiter)))
+}
+
+/** Whether a name that the directory gives may be sent to a back end: the same characters, and no more. */
+export function canBeLogin(name: string): boolean {
+  const rules = { defaultDomain: undefined, delimiters: '@', aliases: new Map<string, string>() }
+  return normaliseUser(Buffer.from(name).toString('latin1'), rules) !== undefined
+}
+
+/** `%u` the whole name, `%n` without its domain, `%d` the domain, `%%` a percent sign. */
+export function formatLogin(template: string, user: string): string {
+  const values: Record<string, string> = {
+    '%u': user,
+    '%n': user.split('@')[0] ?? user,
+    '%d': domainOf(user) ?? '',
+    '%%': '%',
+  }
+  return template === '%u' ? user : template.replace(/%[und%]/g, (placeholder) => values[placeholder] ?? '')
 }
 
 /** The domain of a normalised name. */

@@ -27,6 +27,7 @@ export function openRedisDirectory(
     retryStrategy: (attempt) => Math.min(50 * 2 ** attempt, 2000) + Math.floor(Math.random() * 200),
   })
   let said: string | undefined
+  const connected = new Promise<void>((resolve) => redis.once('ready', resolve))
   redis.on('ready', () => {
     said = undefined
     log.info('directory connected')
@@ -41,6 +42,7 @@ export function openRedisDirectory(
   })
 
   return {
+    connected,
     async lookup(user) {
       let fields: (string | null)[]
       try {

@@ -1,10 +1,10 @@
 /** The back end's side of a login: dialled, spoken to, then handed to the relay or closed. */
 import type { Socket } from 'node:net'
 import type { Backend } from '../backend/backends.ts'
-import { dial, secureBackend } from '../backend/dialer.ts'
+import { dial, secureBackend, type Origin } from '../backend/dialer.ts'
 import type { ProtocolName } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
-import { LineSocket } from '../net/line-socket.ts'
+import { LineSocket, type LineLimit } from '../net/line-socket.ts'
 import type { Wire } from '../protocol/protocol.ts'
 
 export class BackendConnection implements Wire {
@@ -23,13 +23,25 @@ export class BackendConnection implements Wire {
     signal.addEventListener('abort', this.#onAbort)
   }
 
-  /** @param signal ends the dial, and each wait until `detach()`, with its reason. @throws MuxError as `dial` */
-  static async open(backend: Backend, protocol: ProtocolName, signal: AbortSignal): Promise<BackendConnection> {
-    return new BackendConnection(backend, await dial(backend, protocol, signal), signal)
+  /**
+   * Dials, with TLS where the leg has that from its first byte.
+   * @param origin the client, for a back end that wants a PROXY header
+   * @param signal ends the dial, and each wait until `detach()`, with its reason
+   * @throws MuxError as `dial`, `backend-tls-failed`, `backend-certificate`
+   */
+  static async open(
+    backend: Backend,
+    protocol: ProtocolName,
+    origin: Origin | undefined,
+    signal: AbortSignal,
+  ): Promise<BackendConnection> {
+    const socket = await dial(backend, protocol, origin, signal)
+    const implicit = backend.settings.tls === 'implicit'
+    return new BackendConnection(backend, implicit ? await secureBackend(socket, backend, signal) : socket, signal)
   }
 
-  readLine(maxBytes: number): Promise<string> {
-    return this.#lines.readLine(maxBytes)
+  readLine(limit: LineLimit): Promise<string> {
+    return this.#lines.readLine(limit)
   }
 
   readBytes(count: number): Promise<string> {

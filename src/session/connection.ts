@@ -3,24 +3,34 @@ import type { Socket } from 'node:net'
 import type { TLSSocketOptions } from 'node:tls'
 import type { ListenerSettings } from '../config/settings.ts'
 import { MuxError, systemCode } from '../errors.ts'
-import { LineSocket } from '../net/line-socket.ts'
-import type { ClientDialogue, Wire } from '../protocol/protocol.ts'
+import { LineSocket, type LineLimit } from '../net/line-socket.ts'
+import { ProxyHeaderError, readProxyHeader, type Endpoint, type ProxyHeader } from '../net/proxy-header.ts'
+import type { ClientDialogue, ClientWire } from '../protocol/protocol.ts'
+import { isTrusted, userOfCertificate } from '../tls/client-certificate.ts'
+import { ClientHelloError, readClientHello } from '../tls/client-hello.ts'
 import { acceptTls } from '../tls/upgrade.ts'
+import type { Entrance } from '../world.ts'
 
-export type Phase = 'greeting' | 'tls' | 'login' | 'routing' | 'connecting' | 'replaying-login' | 'relaying'
+export type Phase =
+  'proxy-header' | 'client-hello' | 'tls' | 'login' | 'routing' | 'connecting' | 'replaying-login' | 'relaying'
 
-/** What a handshake with a client takes, and who is told how it went. */
-export type ClientTls = {
-  serverOptions: TLSSocketOptions
-  handshakeEnded: (version: string, resumed: boolean, outcome: 'ok' | 'failed') => void
-}
+/** What a client must send whole, and how soon. */
+const PROXY_HEADER_MS = 5000
 
-export class ClientConnection implements Wire {
+/** Who is told how a handshake went. */
+export type HandshakeEnded = (version: string, resumed: boolean, outcome: 'ok' | 'failed') => void
+
+export class ClientConnection implements ClientWire {
   readonly id: string
   readonly listener: ListenerSettings
-  readonly address: string
-  readonly port: number
-  phase: Phase = 'greeting'
+  /** the client's end, and the end that it connected to: the PROXY header's where there is one */
+  client: Endpoint
+  local: Endpoint
+  phase: Phase = 'login'
+  /** a load balancer's probe (PROXY LOCAL): served, but neither logged nor counted */
+  isHealthCheck = false
+  /** the name that the client asked for in TLS */
+  serverName: string | undefined
   /** the normalised name, once a login was routed */
   user: string | undefined
   /** the back end that the last login was routed to */
@@ -29,28 +39,34 @@ export class ClientConnection implements Wire {
   dialogue: ClientDialogue | undefined
   secure = false
   tlsVersion: string | undefined
+  certifiedUser: string | undefined
   #socket: Socket
   #lines: LineSocket | undefined
-  readonly #tls: ClientTls | undefined
+  #failure: MuxError | undefined
+  readonly #entrance: Entrance
+  readonly #handshakeEnded: HandshakeEnded
 
-  /** Takes over `socket`. @param tls undefined where there is no certificate to show */
-  constructor(id: string, socket: Socket, listener: ListenerSettings, tls: ClientTls | undefined) {
+  /** Takes over `socket`. */
+  constructor(id: string, socket: Socket, entrance: Entrance, handshakeEnded: HandshakeEnded) {
+    const { settings } = entrance
     this.id = id
-    this.listener = listener
-    this.address = withoutMapping(socket.remoteAddress ?? 'unknown')
-    this.port = socket.remotePort ?? 0
+    this.listener = settings
+    this.client = { address: withoutMapping(socket.remoteAddress ?? 'unknown'), port: socket.remotePort ?? 0 }
+    this.local = { address: withoutMapping(socket.localAddress ?? 'unknown'), port: socket.localPort ?? 0 }
     this.#socket = socket
-    this.#tls = tls
-    // With TLS from the first byte nothing may be read before the handshake.
-    if (listener.tls !== 'implicit') this.#lines = new LineSocket(socket, 'client')
+    this.#entrance = entrance
+    this.#handshakeEnded = handshakeEnded
+    // With TLS from the first byte nothing is read before the handshake, but for what stands in front of it.
+    const peeks = settings.proxyProtocol === 'required' || settings.passthrough.length > 0
+    if (settings.tls !== 'implicit' || peeks) this.#lines = new LineSocket(socket, 'client')
   }
 
   get socket(): Socket {
     return this.#socket
   }
 
-  readLine(maxBytes: number): Promise<string> {
-    return this.#reader.readLine(maxBytes)
+  readLine(limit: LineLimit): Promise<string> {
+    return this.#reader.readLine(limit)
   }
 
   readBytes(count: number): Promise<string> {
@@ -61,20 +77,84 @@ export class ClientConnection implements Wire {
     this.#lines?.write(text)
   }
 
-  /** @throws MuxError `client-bytes-before-tls` (commands smuggled in ahead of the handshake, CVE-2011-0411), `client-tls-failed` */
-  async startTls(): Promise<void> {
-    const injected = (this.#lines?.unreadBytes ?? 0) > 0
-    this.#lines?.detach()
-    this.#lines = undefined
-    if (injected)
-      throw new MuxError('client-bytes-before-tls', 'the client sent bytes between STARTTLS and the handshake')
+  /** Reads the PROXY header and believes it. @throws MuxError `client-not-trusted`, `client-proxy-header`, `client-closed` */
+  async learnOrigin(): Promise<void> {
+    if (!this.#entrance.trustedProxies.has(this.client.address)) {
+      throw new MuxError('client-not-trusted', 'not one of trusted_proxies, from which alone a PROXY header is taken')
+    }
+    const late = (): void =>
+      this.fail(new MuxError('client-proxy-header', `no whole PROXY header within ${PROXY_HEADER_MS} ms`))
+    const timer = setTimeout(late, PROXY_HEADER_MS)
     try {
-      const socket = await acceptTls(this.#socket, this.#tls?.serverOptions ?? {})
+      const { length, header } = await this.#reader.peek(readProxyHeader)
+      this.#reader.skip(length)
+      this.#believe(header)
+    } catch (error) {
+      throw error instanceof ProxyHeaderError ? new MuxError('client-proxy-header', error.message, error) : error
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  #believe({ command, source, destination, alpn, authority, ssl }: ProxyHeader): void {
+    this.isHealthCheck = command === 'local'
+    if (source) this.client = source
+    if (destination) this.local = destination
+    this.serverName = authority
+    if (alpn !== undefined && alpn !== this.listener.protocol) {
+      throw new MuxError(
+        'client-proxy-header',
+        `the proxy has agreed on ALPN ${JSON.stringify(alpn)}, which is not this protocol`,
+      )
+    }
+    // The client's leg is private up to the proxy, which is as far as mailmux can see or promise.
+    if (ssl?.clientTls) {
+      this.secure = true
+      this.tlsVersion = ssl.version
+    }
+  }
+
+  /** The name that the client asks for in TLS, read without answering. @throws MuxError `client-tls-failed` */
+  async peekServerName(): Promise<string | undefined> {
+    try {
+      const { serverName } = await this.#reader.peek(readClientHello)
+      this.serverName = serverName
+      return serverName
+    } catch (error) {
+      throw error instanceof ClientHelloError ? new MuxError('client-tls-failed', error.message, error) : error
+    }
+  }
+
+  /** After STARTTLS or STLS. @throws MuxError `client-bytes-before-tls` (commands smuggled in ahead of the handshake, CVE-2011-0411), `client-tls-failed` */
+  async startTls(): Promise<void> {
+    const unread = this.detach()
+    if (unread !== undefined || this.#socket.readableLength > 0) {
+      throw new MuxError('client-bytes-before-tls', 'the client sent bytes between STARTTLS and the handshake')
+    }
+    await this.#shakeHands()
+  }
+
+  /** TLS from the first byte, or from the first behind a PROXY header. @throws MuxError `client-tls-failed` */
+  async startImplicitTls(): Promise<void> {
+    const unread = this.detach() // leaves the socket paused, as `unshift` must find it
+    if (unread) this.#socket.unshift(unread)
+    await this.#shakeHands()
+  }
+
+  async #shakeHands(): Promise<void> {
+    try {
+      const socket = await acceptTls(this.#socket, this.#entrance.tls ?? NO_TLS)
       this.#socket = socket
       this.tlsVersion = socket.getProtocol() ?? 'unknown'
-      this.#tls?.handshakeEnded(this.tlsVersion, socket.isSessionReused(), 'ok')
+      if (typeof socket.servername === 'string') this.serverName = socket.servername.toLowerCase()
+      if (this.listener.clientUser !== undefined && isTrusted(socket)) {
+        const certificate = socket.getPeerX509Certificate()
+        this.certifiedUser = certificate && userOfCertificate(this.listener.clientUser, certificate)
+      }
+      this.#handshakeEnded(this.tlsVersion, socket.isSessionReused(), 'ok')
     } catch (error) {
-      this.#tls?.handshakeEnded('none', false, 'failed')
+      this.#handshakeEnded('none', false, 'failed')
+      if (this.#failure) throw this.#failure
       throw new MuxError('client-tls-failed', `TLS handshake failed: ${systemCode(error)}`, error)
     }
     this.#lines = new LineSocket(this.#socket, 'client')
@@ -83,11 +163,12 @@ export class ClientConnection implements Wire {
 
   /** Makes the wait under way end with `error`: the deadline of the login has passed, or the program ends. */
   fail(error: MuxError): void {
+    this.#failure ??= error
     if (this.#lines) this.#lines.fail(error)
-    else this.#socket.destroy(error)
+    else this.#socket.destroy() // in a handshake, where nothing can be said
   }
 
-  /** Gives the socket to the relay. @returns what the client has sent after its login */
+  /** Gives the socket away. @returns what the client has sent and nobody has read */
   detach(): Buffer | undefined {
     const unread = this.#lines?.detach()
     this.#lines = undefined
@@ -107,6 +188,8 @@ export class ClientConnection implements Wire {
     return this.#lines
   }
 }
+
+const NO_TLS: TLSSocketOptions = {}
 
 /** A dual-stack socket shows IPv4 clients as ::ffff:192.0.2.1. */
 function withoutMapping(address: string): string {

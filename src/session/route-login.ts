@@ -1,31 +1,25 @@
 /** Which back end a login goes to, and as whom; or the words in which it is turned away before any back end hears of it. */
 import type { Backend } from '../backend/backends.ts'
 import { MuxError } from '../errors.ts'
-import type { Metrics } from '../metrics/metrics.ts'
-import type { BackendLogin, LoginAttempt, Refusal } from '../protocol/protocol.ts'
+import type { LookupSource, Metrics } from '../metrics/metrics.ts'
+import type { BackendLogin, Credentials, LoginAttempt, Refusal } from '../protocol/protocol.ts'
 import type { Route } from '../routing/router.ts'
 import type { World } from '../world.ts'
 import type { ClientConnection } from './connection.ts'
 
-type Routed = { backend: Backend; login: BackendLogin } | { refusal: Refusal; detail: string }
+type Routed = { backend: Backend; login: Omit<BackendLogin, 'identity'> } | { refusal: Refusal; detail: string }
 
-/** Notes on `conn` who it is and where it goes. @throws MuxError `directory-unavailable`, `route-invalid` */
+/** Notes on `conn` who it is and where it goes. @throws MuxError `directory-unavailable`, `route-invalid`, `no-master` */
 export async function routeLogin(
   conn: ClientConnection,
   login: LoginAttempt,
   world: World,
   metrics: Metrics,
 ): Promise<Routed> {
-  conn.user = conn.backend = undefined
-  const started = performance.now()
-  let route: Route | undefined
-  try {
-    route = await world.router.byUser(login.user, conn.listener.defaultDomain)
-  } finally {
-    const source = route === undefined ? 'error' : route.kind === 'unknown' ? 'unknown' : route.source
-    metrics.routeDecided(source, performance.now() - started)
-  }
-  conn.user = route.user
+  const { delimiters } = conn.listener
+  conn.backend = undefined
+  conn.user = world.router.identify(login.user, { defaultDomain: defaultDomainFor(conn), delimiters })
+  const route = conn.user === undefined ? UNKNOWN : await findRoute(conn.user, world, metrics)
   switch (route.kind) {
     case 'unknown':
       // Word for word what a wrong password gets, or the answer would tell who exists.
@@ -38,9 +32,56 @@ export async function routeLogin(
       const backend = world.backends.get(route.backend.name)
       if (!backend) throw new MuxError('internal', `no back end ${route.backend.name} in this world`)
       conn.backend = route.backend.name
-      const user = Buffer.from(route.login).toString('latin1')
-      const authcid = login.user === login.authcid ? user : login.authcid
-      return { backend, login: { user, authcid, password: login.password, startTls: route.backend.tls === 'starttls' } }
+      const mailbox = Buffer.from(route.login).toString('latin1')
+      return {
+        backend,
+        login: { ...credentialsFor(backend, mailbox, login), startTls: route.backend.tls === 'starttls' },
+      }
     }
   }
+}
+
+/** What cannot be anybody's name is nobody's, and no directory needs to be asked. */
+const UNKNOWN: Route = { kind: 'unknown' }
+
+async function findRoute(user: string, { router }: World, metrics: Metrics): Promise<Route> {
+  const started = performance.now()
+  let source: LookupSource = 'error'
+  try {
+    const route = await router.byUser(user)
+    source = route.kind === 'unknown' ? 'unknown' : route.source
+    return route
+  } finally {
+    metrics.routeDecided(source, performance.now() - started)
+  }
+}
+
+/** By the name that the client asked for, else by the address that it came to, else the listener's. */
+function defaultDomainFor({ listener, serverName, local }: ClientConnection): string | undefined {
+  return (
+    listener.defaultDomains.get(serverName ?? '') ??
+    listener.defaultDomains.get(local.address) ??
+    listener.defaultDomain
+  )
+}
+
+/** The client's own proof, or, for a client that has proved itself to us by certificate, the master user's. */
+function credentialsFor(
+  { settings }: Backend,
+  mailbox: string,
+  { user, credentials }: LoginAttempt,
+): { user: string; credentials: Exclude<Credentials, { kind: 'certificate' }> } {
+  if (credentials.kind === 'relayed') return { user: mailbox, credentials }
+  if (credentials.kind === 'password') {
+    // Who logs in as himself does so at the back end too, under the name that he has there.
+    const authcid = credentials.authcid === user ? mailbox : credentials.authcid
+    return { user: mailbox, credentials: { ...credentials, authcid } }
+  }
+  const { master } = settings
+  if (!master)
+    throw new MuxError('no-master', `back end ${settings.name} has no master user, which a login by certificate takes`)
+  const { user: authcid, secret: password, separator } = master
+  if (separator === undefined) return { user: mailbox, credentials: { kind: 'password', authcid, password } }
+  const combined = `${mailbox}${separator}${authcid}` // Dovecot's auth_master_user_separator
+  return { user: combined, credentials: { kind: 'password', authcid: combined, password } }
 }

@@ -1,16 +1,15 @@
 /** All connections of this process: runs each one's life, answers the errors that end it, closes both sides, and writes its line. */
 import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
-import type { ListenerSettings } from '../config/settings.ts'
 import { asMuxError, MuxError } from '../errors.ts'
 import type { Goodbye } from '../protocol/protocol.ts'
-import type { World } from '../world.ts'
+import type { Entrance, World } from '../world.ts'
 import { ClientConnection } from './connection.ts'
 import { serve, type Ending, type Services } from './serve.ts'
 
 export type Sessions = {
-  /** Takes over a socket that a listener has accepted. */
-  accept(socket: Socket, listener: ListenerSettings): void
+  /** Takes over a socket that the listener of this name has accepted. */
+  accept: (socket: Socket, listener: string) => void
   count(): number
   /** Says goodbye wherever nothing is under way, waits for the rest, and ends after `graceMs` what is left. */
   drain(graceMs: number): Promise<void>
@@ -25,49 +24,54 @@ export function createSessions(world: () => World, services: Services): Sessions
   let counter = 0
   let onEmpty: (() => void) | undefined
 
-  async function run(conn: ClientConnection, born: World, started: number): Promise<void> {
+  async function run(conn: ClientConnection, entrance: Entrance, born: World, started: number): Promise<void> {
     let ending: Ending
     let detail: string | undefined
     try {
-      ending = await serve(conn, born, services)
+      ending = await serve(conn, entrance, born, services)
     } catch (thrown) {
       const error = asMuxError(thrown)
       const goodbye = goodbyeFor(error)
       if (goodbye) conn.dialogue?.goodbye(goodbye)
       ending = { cause: error.code, bytesFromClient: 0, bytesFromBackend: 0 }
       detail = error.message
-      metrics.connectionRejected(error.code)
       if (error.code === 'internal') log.error({ session: conn.id, err: error.cause ?? error }, 'defect')
     }
     conn.close()
     running.delete(conn)
-    log.info(
-      {
-        session: conn.id,
-        client: conn.address,
-        listener: conn.listener.name,
-        user: conn.user,
-        backend: conn.backend,
-        tls: conn.tlsVersion,
-        phase: conn.phase,
-        ...ending,
-        detail,
-        ms: Math.round(performance.now() - started),
-      },
-      'session ended',
-    )
+    // A load balancer's probes are neither logged nor counted, or they would be most of both.
+    if (!conn.isHealthCheck) note(conn, ending, detail, performance.now() - started)
     if (running.size === 0) onEmpty?.()
+  }
+
+  /** The line of a connection's life, which is written once and says all. */
+  function note(conn: ClientConnection, ending: Ending, detail: string | undefined, ms: number): void {
+    const { id: session, listener, client, user, backend, tlsVersion: tls, phase } = conn
+    if (detail !== undefined && ending.cause !== 'client-closed') metrics.connectionRejected(ending.cause)
+    const fields = {
+      session,
+      client: client.address,
+      listener: listener.name,
+      user,
+      backend,
+      tls,
+      phase,
+      ...ending,
+      detail,
+      ms: Math.round(ms),
+    }
+    log.info(fields, 'session ended')
   }
 
   return {
     accept(socket, listener) {
-      metrics.connectionOpened(listener.protocol, listener.name)
       const id = `${prefix}-${(counter++).toString(36)}`
       const born = world() // and kept for life, whatever is reloaded meanwhile
-      const tls = born.certificates && { ...born.certificates, handshakeEnded: metrics.handshakeEnded }
-      const conn = new ClientConnection(id, socket, listener, tls)
+      const entrance = born.entrances.get(listener)
+      if (!entrance) return void socket.destroy() // its listener has just been taken out of the configuration
+      const conn = new ClientConnection(id, socket, entrance, metrics.handshakeEnded)
       running.add(conn)
-      void run(conn, born, performance.now())
+      void run(conn, entrance, born, performance.now())
     },
     count: () => running.size,
     async drain(graceMs) {

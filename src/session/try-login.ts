@@ -1,0 +1,196 @@
+/** One login, from its route to the back end's answer: tried again where that may help, and refused in good time where it does not. */
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Backend } from '../backend/backends.ts'
+import { asMuxError, MuxError } from '../errors.ts'
+import type { Acceptance, BackendLogin, ClientIdentity, LoginAttempt, Refusal } from '../protocol/protocol.ts'
+import { protocols } from '../protocol/protocols.ts'
+import type { World } from '../world.ts'
+import { BackendConnection } from './backend-connection.ts'
+import type { ClientConnection } from './connection.ts'
+import { routeLogin } from './route-login.ts'
+import type { Services } from './serve.ts'
+
+export type Outcome =
+  { accepted: true; acceptance: Acceptance; backend: BackendConnection } | { accepted: false; refusal: Refusal }
+
+/** More than this many tries is a client that waits for nothing; a restart of a back end takes about as long as these do. */
+const MAX_ATTEMPTS = 3
+const BETWEEN_ATTEMPTS_MS = 1000
+/** With less than this left an attempt could only end in its own timeout. */
+const LEAST_FOR_AN_ATTEMPT_MS = 100
+
+/** Proxies that a session may pass, ours included; a loop ends after as many. */
+const MAX_TTL = 6
+
+/** @throws MuxError where the client itself is the cause; what goes wrong beyond it becomes a refusal */
+export async function tryLogin(
+  conn: ClientConnection,
+  login: LoginAttempt,
+  world: World,
+  services: Services,
+): Promise<Outcome> {
+  const { metrics, log, pace } = services
+  const { limits } = world.settings
+  const { name: protocol } = protocols[conn.listener.protocol]
+  const started = performance.now()
+  let answer: Answer
+  try {
+    conn.phase = 'routing'
+    const routed = await routeLogin(conn, login, world, metrics)
+    answer =
+      'refusal' in routed
+        ? { accepted: false, ...routed }
+        : await ask(conn, routed.backend, routed.login, login, world, services)
+  } catch (thrown) {
+    const error = asMuxError(thrown)
+    if (error.side === 'client' || error.code === 'internal') throw error
+    const refusal: Refusal = { reason: error.retryable ? 'unavailable' : 'misconfigured' }
+    answer = { accepted: false, refusal, detail: error.message, code: error.code }
+  }
+  if (conn.backend !== undefined) metrics.loginTook(protocol, conn.backend, performance.now() - started)
+  if (answer.accepted) {
+    metrics.loginEnded(protocol, login.mechanism, 'accepted')
+    return answer
+  }
+
+  const { refusal, detail, code } = answer
+  metrics.loginEnded(protocol, login.mechanism, outcomeOf(refusal))
+  const { id: session, phase, user, backend, client, listener } = conn
+  const fields = {
+    session,
+    client: client.address,
+    listener: listener.name,
+    user,
+    backend,
+    phase,
+    reason: refusal.reason,
+    code,
+    detail,
+  }
+  log.info(fields, 'login refused')
+  if (refusal.reason === 'authentication-failed') {
+    const took = performance.now() - started
+    if (backend !== undefined) pace.observe(took)
+    await wait(Math.max(0, pace.dueMs(limits.failureDelayMs) - took))
+  }
+  return { accepted: false, refusal }
+}
+
+type Answer =
+  | { accepted: true; acceptance: Acceptance; backend: BackendConnection }
+  | { accepted: false; refusal: Refusal; detail: string; code?: string }
+
+/** Asks the back end, and asks again while the failure is one that passes and the client has not been drawn into it. */
+async function ask(
+  conn: ClientConnection,
+  backend: Backend,
+  backendLogin: Omit<BackendLogin, 'identity'>,
+  login: LoginAttempt,
+  world: World,
+  { metrics, log }: Services,
+): Promise<Answer> {
+  const identity = identityOf(conn, login)
+  const { name, forwardIdentity } = backend.settings
+  const deadline = performance.now() + world.settings.limits.backendTimeoutMs
+  const { credentials, hasConversed } = watchConversation(backendLogin.credentials)
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const told = { ...backendLogin, credentials, identity: forwardIdentity ? identity : undefined }
+      const answer = await askOnce(conn, backend, told, identity, deadline - performance.now())
+      metrics.backendIsUp(name, true)
+      return answer
+    } catch (thrown) {
+      const error = asMuxError(thrown)
+      if (error.side === 'backend') metrics.backendIsUp(name, false)
+      const leftMs = deadline - performance.now()
+      const again = attempt < MAX_ATTEMPTS && leftMs > BETWEEN_ATTEMPTS_MS + LEAST_FOR_AN_ATTEMPT_MS
+      if (!error.retryable || hasConversed() || !again || conn.socket.destroyed) throw error
+      log.warn(
+        { session: conn.id, backend: name, attempt, code: error.code, detail: error.message },
+        'back end tried again',
+      )
+      conn.dialogue?.stillTrying()
+      await wait(BETWEEN_ATTEMPTS_MS)
+    }
+  }
+}
+
+async function askOnce(
+  conn: ClientConnection,
+  backend: Backend,
+  login: BackendLogin,
+  identity: ClientIdentity,
+  withinMs: number,
+): Promise<Answer> {
+  const protocol = protocols[conn.listener.protocol]
+  const giveUp = new AbortController()
+  const timer = setTimeout(
+    () => giveUp.abort(new MuxError('backend-timeout', `no answer from the back end while ${conn.phase}`)),
+    withinMs,
+  )
+  let connection: BackendConnection | undefined
+  try {
+    conn.phase = 'connecting'
+    connection = await BackendConnection.open(backend, protocol.name, originOf(identity, conn), giveUp.signal)
+    conn.phase = 'replaying-login'
+    const answer = await protocol.replayLogin(connection, login)
+    if (answer.accepted) return { accepted: true, acceptance: answer, backend: connection }
+    connection.close()
+    return answer
+  } catch (error) {
+    connection?.close()
+    throw withProxyHint(error, backend, conn)
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function outcomeOf({ reason }: Refusal): 'refused' | 'unavailable' | 'misconfigured' | 'disabled' {
+  return reason === 'unavailable' || reason === 'misconfigured' || reason === 'disabled' ? reason : 'refused'
+}
+
+/** @throws MuxError `proxy-loop` */
+function identityOf(conn: ClientConnection, { id, ttl }: LoginAttempt): ClientIdentity {
+  const left = Math.min(MAX_TTL, (ttl ?? MAX_TTL + 1) - 1)
+  if (left <= 0) throw new MuxError('proxy-loop', 'the session has passed too many proxies: a back end leads back here')
+  const { id: sessionId, client, local, serverName, secure: tls } = conn
+  return { sessionId, client, local, serverName, tls, ttl: left, id }
+}
+
+/** The same for a PROXY header. */
+function originOf({ client, local, serverName, tls }: ClientIdentity, { tlsVersion, listener }: ClientConnection) {
+  return {
+    source: client,
+    destination: local,
+    authority: serverName,
+    alpn: tls ? listener.protocol : undefined,
+    ssl: tls
+      ? { clientTls: true, verified: false, ...(tlsVersion !== undefined && { version: tlsVersion }) }
+      : undefined,
+    uniqueId: undefined,
+  }
+}
+
+/** A back end and mailmux that disagree on the PROXY header look like garbage or a hang; the log should say what to look at. */
+function withProxyHint(error: unknown, { settings: { proxyProtocol } }: Backend, { phase }: ClientConnection): unknown {
+  if (!(error instanceof MuxError) || error.side !== 'backend' || phase !== 'replaying-login') return error
+  const silent = error.code === 'backend-timeout' || error.code === 'backend-closed'
+  const sent = proxyProtocol !== 'none'
+  if (!silent && !(sent && (error.code === 'backend-garbage' || error.code === 'backend-tls-failed'))) return error
+  const hint = sent ? 'does the back end expect no PROXY header?' : 'does the back end expect a PROXY header?'
+  return new MuxError(error.code, `${error.message} (${hint})`, error)
+}
+
+/** Once the client has answered a challenge, trying again would ask it to prove itself twice. */
+function watchConversation(credentials: BackendLogin['credentials']): {
+  credentials: BackendLogin['credentials']
+  hasConversed: () => boolean
+} {
+  if (credentials.kind === 'password') return { credentials, hasConversed: () => false }
+  let conversed = false
+  const converse = (challenge: string): Promise<string> => {
+    conversed = true
+    return credentials.converse(challenge)
+  }
+  return { credentials: { ...credentials, converse }, hasConversed: () => conversed }
+}
