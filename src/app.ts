@@ -1,51 +1,81 @@
 /** The composition root of one worker: builds every room from the settings, in the order of a connection's way, and takes them down again. */
+import { randomBytes } from 'node:crypto'
 import { buildAdmin, openAdmin } from './admin/admin.ts'
+import { createCapabilityBook } from './backend/capabilities.ts'
+import { startProber } from './backend/prober.ts'
+import { findRestartNeeds } from './config/changes.ts'
+import type { LoadResult } from './config/load.ts'
+import { formatProblem } from './config/problems.ts'
 import type { Settings } from './config/settings.ts'
+import { watchFiles } from './config/watch.ts'
+import { systemCode } from './errors.ts'
 import { openListeners } from './listener/listener.ts'
-import { createLog } from './log.ts'
-import { createMetrics } from './metrics/metrics.ts'
+import { createLog, type Log } from './log.ts'
+import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import { createRelays } from './relay/relay.ts'
+import type { Directory } from './routing/directory.ts'
 import { openRedisDirectory } from './routing/redis-directory.ts'
+import { askCapabilities } from './session/ask-capabilities.ts'
+import { buildOffer } from './session/offer.ts'
+import { createRefusalPace } from './session/refusal-pace.ts'
 import { createSessions } from './session/sessions.ts'
 import { version } from './version.ts'
-import { buildWorld } from './world.ts'
+import { buildWorld, type World } from './world.ts'
 
 /** How often silent relays are looked for. Idle limits are minutes; a second also makes a shutdown prompt. */
 const SWEEP_MS = 1000
+/** How long the first connections wait for the directory and the back ends to be heard of; mailmux serves without them too. */
+const PATIENCE_MS = 2000
 
 export type App = {
+  /** Reads the files again and takes over what is right; what is wrong changes nothing and is logged. */
+  reload: () => void
   /** Stops accepting, lets sessions come to an end, and closes everything. */
   stop(): Promise<void>
 }
 
-/** @throws Error with a message for the operator; nothing is left open then */
-export async function startApp(settings: Settings, warnings: readonly string[]): Promise<App> {
+/**
+ * @param loaded a configuration without errors
+ * @param load reads it again
+ * @throws Error with a message for the operator; nothing is left open then
+ */
+export async function startApp(settings: Settings, loaded: LoadResult, load: () => LoadResult): Promise<App> {
   const log = createLog(settings.log)
   const metrics = createMetrics(version)
-  for (const warning of warnings) log.warn({ warning }, 'configuration')
-
   const directory =
     settings.directory.kind === 'redis' ? openRedisDirectory(settings.directory, log, metrics.directoryIsUp) : undefined
-  const world = buildWorld(settings, directory, version)
-  metrics.configurationLoaded(settings, world.certificates?.expiries ?? [], new Date())
+  if (!directory) metrics.directoryIsUp(true)
 
+  const worlds = createWorlds(settings, loaded, { load, directory, log, metrics })
+  const book = createCapabilityBook(log)
+  const prober = startProber(() => worlds.current().backends, askCapabilities, book, log)
   const relays = createRelays()
-  const sessions = createSessions(() => world, { relays, metrics, log })
+  const sessions = createSessions(worlds.current, {
+    relays,
+    metrics,
+    log,
+    pace: createRefusalPace(),
+    offer: ({ settings: listener }, world) => buildOffer(listener, world.backends, book),
+  })
   const sweep = setInterval(() => relays.sweep(performance.now()), SWEEP_MS)
 
   let notReady: string | undefined = 'starting'
   let closeAdmin: (() => void) | undefined
   const closeRest = async (): Promise<void> => {
     clearInterval(sweep)
+    prober.stop()
+    worlds.close()
     closeAdmin?.()
     await directory?.close()
   }
   try {
     if (settings.admin) closeAdmin = await openAdmin(buildAdmin({ notReady: () => notReady, metrics }), settings.admin)
-    const listeners = await openListeners(settings.listeners, (socket, listener) => sessions.accept(socket, listener))
+    await withPatience([prober.probeAll(), directory?.connected ?? Promise.resolve()])
+    const listeners = await openListeners(settings.listeners, sessions.accept)
     notReady = undefined
     log.info({ version, listeners: listeners.addresses }, 'ready')
     return {
+      reload: worlds.reload,
       async stop() {
         notReady = 'shutting down'
         log.info({ sessions: sessions.count() }, 'shutting down')
@@ -59,4 +89,61 @@ export async function startApp(settings: Settings, warnings: readonly string[]):
     await closeRest()
     throw error
   }
+}
+
+type WorldSources = { load: () => LoadResult; directory: Directory | undefined; log: Log; metrics: Metrics }
+
+/** The world in force: built anew when a file changes or the ticket keys run out, and swapped whole. Connections keep the one they were born in. */
+function createWorlds(first: Settings, loaded: LoadResult, { load, directory, log, metrics }: WorldSources) {
+  const ticketSecret = randomBytes(32).toString('hex')
+  let files = loaded.files
+  let current: World
+  let rotation: NodeJS.Timeout | undefined
+
+  function enter(settings: Settings): void {
+    current = buildWorld({ settings, directory, version, ticketSecret, nowMs: Date.now() })
+    clearTimeout(rotation)
+    rotation = setTimeout(() => enter(current.settings), current.certificates.validUntilMs - Date.now())
+    rotation.unref()
+  }
+  function welcome(settings: Settings, { problems }: LoadResult): void {
+    for (const problem of problems) log.warn({ warning: formatProblem(problem)[0] }, 'configuration')
+    metrics.configurationLoaded(settings, current.certificates.expiries, new Date())
+  }
+  function reload(): void {
+    const result = load()
+    files = result.files
+    if (!result.settings) {
+      for (const problem of result.problems)
+        log.error({ problem: formatProblem(problem)[0] }, 'configuration not taken over')
+      return metrics.configurationRefused()
+    }
+    const restart = findRestartNeeds(first, result.settings)
+    if (restart.length > 0) log.warn({ restart }, 'these parts of the configuration change at the next restart')
+    enter(result.settings)
+    welcome(result.settings, result)
+    log.info('configuration taken over')
+  }
+
+  enter(first)
+  welcome(first, loaded)
+  const onError = (error: unknown): void =>
+    log.error({ cause: systemCode(error) }, 'configuration files cannot be watched')
+  const watcher = watchFiles(() => files, reload, { onError })
+  return {
+    current: () => current,
+    reload,
+    close() {
+      clearTimeout(rotation)
+      watcher.close()
+    },
+  }
+}
+
+/** Waits for all of it, but no longer than it is worth. */
+async function withPatience(waits: readonly Promise<void>[]): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const enough = new Promise<void>((resolve) => (timer = setTimeout(resolve, PATIENCE_MS)))
+  await Promise.race([Promise.all(waits), enough])
+  clearTimeout(timer)
 }

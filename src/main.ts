@@ -4,7 +4,7 @@ import { Command, Option } from 'commander'
 import { startApp } from './app.ts'
 import { check } from './cli/check.ts'
 import { schemaText } from './cli/schema.ts'
-import { loadConfig } from './config/load.ts'
+import { loadConfig, type LoadResult } from './config/load.ts'
 import { formatProblem } from './config/problems.ts'
 import { version } from './version.ts'
 
@@ -15,16 +15,14 @@ const complain = (line: string): void => void process.stderr.write(`${line}\n`)
 
 /** Serves until SIGTERM or SIGINT, then lets sessions end and exits with 0; a second signal does not wait. */
 async function run(configFile: string): Promise<void> {
-  const { settings, problems } = loadConfig(configFile, process.env)
-  if (!settings) {
-    for (const problem of problems) for (const line of formatProblem(problem)) complain(line)
+  const load = (): LoadResult => loadConfig(configFile, process.env)
+  const loaded = load()
+  if (!loaded.settings) {
+    for (const problem of loaded.problems) for (const line of formatProblem(problem)) complain(line)
     process.exitCode = 1
     return
   }
-  const app = await startApp(
-    settings,
-    problems.map((problem) => formatProblem(problem)[0] ?? ''),
-  )
+  const app = await startApp(loaded.settings, loaded, load)
   let stopping = false
   const stop = (): void => {
     if (stopping) process.exit(1)
@@ -37,6 +35,7 @@ async function run(configFile: string): Promise<void> {
       },
     )
   }
+  process.on('SIGHUP', app.reload)
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
 }
