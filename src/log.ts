@@ -15,7 +15,10 @@ export function createLog({ level, format }: Settings['log']): Log {
     formatters: { level: (label: string) => ({ level: label }) },
   }
   if (format === 'pretty')
-    return pino(options, PinoPretty({ colorize: process.stdout.isTTY, translateTime: 'SYS:HH:MM:ss', singleLine: true }))
+    return pino(
+      options,
+      PinoPretty({ colorize: process.stdout.isTTY, translateTime: 'SYS:HH:MM:ss', singleLine: true }),
+    )
   // Synchronous: a line that says why the process ends must be out before it ends. A write of one line to a pipe is a few µs.
   return pino(options, pino.destination({ sync: true }))
 }

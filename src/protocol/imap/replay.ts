@@ -191,10 +191,13 @@ async function authenticate(
     said.first = true
     return first
   })
-  // Accepted before it has heard who it is: no server to believe.
-  if (!said.first && answer.status.type === 'OK')
-    throw new MuxError('backend-garbage', 'the back end accepts a login unseen')
+  if (!said.first && answer.status.type === 'OK') throw acceptedUnseen()
   return answer
+}
+
+/** OK before it has heard who it is: whoever speaks there, it is not the mail server. */
+function acceptedUnseen(): MuxError {
+  return new MuxError('backend-garbage', 'the back end accepts a login unseen')
 }
 
 /** Writes a command and what the back end asks for beyond it; a refusal on the way is the answer. */
