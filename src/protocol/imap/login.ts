@@ -27,8 +27,9 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
   let tag = ''
   let badCommands = 0
   let id: ReadonlyMap<string, string> = new Map()
-  // A client that asks for CAPABILITY once it is private does not read response codes (see accept).
+  // A client that asks although the greeting has told it does not read response codes (see accept). After STARTTLS every client asks.
   let askedForCapability = false
+  let hasStartedTls = false
 
   const commandLimit = { bytes: facts.maxLineBytes, token: { start: AUTHENTICATE_START, bytes: MAX_SASL_LINE_BYTES } }
   const reply = (text: string): void => client.write(`${tag} ${text}\r\n`)
@@ -75,9 +76,9 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     const [user, password] = values ?? []
     if (user === undefined || password === undefined || values?.length !== 2)
       bad('LOGIN takes a user name and a password')
-    else if (!mayAuthenticate(facts, client.secure)) refusePlaintext()
+    else if (!mayAuthenticate(facts, client.secure)) refusePlaintext(true)
     else if (!mayUseLogin(facts, client)) reply('NO [CANNOT] LOGIN is disabled.')
-    else if (user === '' || hasControlCharacter(user) || hasControlCharacter(password))
+    else if (user === '' || password === '' || hasControlCharacter(user) || hasControlCharacter(password))
       bad('Invalid characters in credentials')
     else {
       const credentials: Credentials = { kind: 'password', authcid: user, password: new Secret(password) }
@@ -95,7 +96,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
       return undefined
     }
     if (!mayAuthenticate(facts, client.secure)) {
-      refusePlaintext()
+      refusePlaintext(initial !== undefined)
       return undefined
     }
     const mechanism = offeredMechanisms(facts, client).find((offered) => offered === name.toUpperCase())
@@ -123,9 +124,13 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     client.write(`* ID ("name" "${facts.product}")\r\n${tag} OK ID completed.\r\n`)
   }
 
-  /** RFC 5530 PRIVACYREQUIRED. The password may be on the wire already, and its owner should hear of it. */
-  function refusePlaintext(): void {
-    client.write('* BAD [ALERT] Your client sent a password without encryption; it may have been read on the way.\r\n')
+  /** RFC 5530 PRIVACYREQUIRED. A password that is on the wire already is its owner's to hear of. */
+  function refusePlaintext(wasSent: boolean): void {
+    if (wasSent) {
+      client.write(
+        '* BAD [ALERT] Your client sent a password without encryption; it may have been read on the way.\r\n',
+      )
+    }
     reply(refusalReply({ reason: 'privacy-required' }))
   }
 
@@ -136,8 +141,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     }
     reply('OK Begin TLS negotiation now.')
     await client.startTls()
-    // RFC 9051 6.2.1: what either side knew of the other from before TLS is void.
-    askedForCapability = false
+    hasStartedTls = true
   }
 
   async function awaitLogin(): Promise<LoginAttempt | 'logout'> {
@@ -150,7 +154,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
       }
       switch (command.name) {
         case 'CAPABILITY':
-          askedForCapability = client.secure || !facts.startTlsOffered
+          askedForCapability ||= !hasStartedTls
           client.write(`* CAPABILITY ${clientCapability(facts, client)}\r\n${tag} OK CAPABILITY completed.\r\n`)
           break
         case 'NOOP':

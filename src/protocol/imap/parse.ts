@@ -10,7 +10,7 @@ export type LiteralMarker = { bytes: number; synchronising: boolean; before: str
 /** The literal that a line announces at its end (`{n}`, RFC 7888 `{n+}`); undefined where it announces none. */
 export function parseLiteralMarker(line: string): LiteralMarker | undefined {
   if (!line.endsWith('}')) return undefined
-  const match = /\{(\d{1,10})(\+?)\}$/.exec(line)
+  const match = /\{(\d+)(\+?)\}$/.exec(line)
   if (!match) return undefined
   return { bytes: Number(match[1]), synchronising: match[2] === '', before: line.slice(0, match.index) }
 }

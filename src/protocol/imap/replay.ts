@@ -43,7 +43,7 @@ export async function replayLogin(backend: Wire, login: BackendLogin): Promise<L
     accepted: true,
     untagged: answer.untagged,
     capability: { words: relayedCapability(after), where: inAnswer === undefined ? 'beside' : 'answer' },
-    code: code && code + (codeArguments && ` ${codeArguments}`),
+    code: code === 'REFERRAL' ? undefined : code && code + (codeArguments && ` ${codeArguments}`), // it names hosts behind mailmux
     text: text || 'Logged in',
     guard: offersUnauthenticate(after) ? createUnauthenticateGuard() : undefined,
   }
@@ -228,6 +228,10 @@ async function readAnswer(backend: Wire, tag: string, mayContinue = false): Prom
     }
     const status = parseStatus(line)
     if (status?.tag === tag) return { status, capability, untagged }
+    if (status?.tag === '*' && status.code === 'CAPABILITY') {
+      capability = status.codeArguments // as good as the untagged response of that name
+      continue
+    }
     if (status?.type === 'BYE') throw new MuxError('backend-bye', `the back end said BYE: ${status.text}`)
     if (status?.tag === ID_TAG || line.startsWith('* ID ')) continue // of no consequence, whatever it is
     if (!line.startsWith('* '))
@@ -240,12 +244,15 @@ async function readAnswer(backend: Wire, tag: string, mayContinue = false): Prom
 }
 
 /** Codes of RFC 5530 and its like that tell a user something; what else a server says stays in the log, lest it reveal who exists. */
+const MISCONFIGURED = new Set(['SERVERBUG', 'PRIVACYREQUIRED', 'REFERRAL'])
 const PASSED_ON = new Set(['EXPIRED', 'CONTACTADMIN', 'LIMIT', 'ALERT', 'OVERQUOTA', 'INUSE'])
 
 function refusalOf({ type, code, text }: Status): { refusal: Refusal; detail: string } {
   const detail = `the back end said ${type}${code === undefined ? '' : ` [${code}]`} ${text}`
   if (code === 'UNAVAILABLE') throw new MuxError('backend-unavailable', detail)
-  if (code === 'SERVERBUG' || code === 'PRIVACYREQUIRED') return { refusal: { reason: 'misconfigured' }, detail }
+  // BAD is about our command, not about the password; a referral would lead past the routing file, and is not followed.
+  if (type === 'BAD' || (code !== undefined && MISCONFIGURED.has(code)))
+    return { refusal: { reason: 'misconfigured' }, detail }
   if (code === 'AUTHORIZATIONFAILED') return { refusal: { reason: 'authorization-failed' }, detail }
   if (code !== undefined && PASSED_ON.has(code)) return { refusal: { reason: 'passed-on', code, text }, detail }
   return { refusal: { reason: 'authentication-failed' }, detail }

@@ -65,7 +65,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     const [name = '', initial, ...more] = argument.split(' ')
     const mechanism = offered.find((mechanism) => mechanism === name.toUpperCase())
     if (mechanism === undefined || more.length > 0) {
-      bad('Unsupported authentication mechanism')
+      reply('-ERR Unsupported authentication mechanism')
       return undefined
     }
     const ask = (challenge: string): Promise<string> => {

@@ -11,7 +11,7 @@ export function parseCommand(line: string): { name: string; argument: string } {
 export type Response = { ok: boolean; code: string | undefined; text: string }
 
 export function parseResponse(line: string): Response | undefined {
-  const match = /^(\+OK|-ERR)(?: (?:\[([A-Za-z0-9/-]+)\] ?)?(.*))?$/i.exec(line)
+  const match = /^(\+OK|-ERR)(?: (?:\[([^\] ]+)\] ?)?(.*))?$/i.exec(line)
   if (!match) return undefined
   const [, indicator = '', code, text = ''] = match
   return { ok: indicator.startsWith('+'), code: code?.toUpperCase(), text }

@@ -161,7 +161,7 @@ const PASSED_ON = new Set(['IN-USE', 'LOGIN-DELAY', 'LIMIT'])
 function refusalOf({ code, text }: Response): { refusal: Refusal; detail: string } {
   const detail = `the back end said -ERR${code === undefined ? '' : ` [${code}]`} ${text}`
   if (code === 'SYS/TEMP') throw new MuxError('backend-unavailable', detail)
-  if (code === 'SYS/PERM') return { refusal: { reason: 'misconfigured' }, detail }
+  if (code === 'SYS/PERM' || code?.startsWith('REFERRAL')) return { refusal: { reason: 'misconfigured' }, detail }
   if (code !== undefined && PASSED_ON.has(code)) return { refusal: { reason: 'passed-on', code, text }, detail }
   return { refusal: { reason: 'authentication-failed' }, detail }
 }

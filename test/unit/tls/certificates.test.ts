@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { once } from 'node:events'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { connect as connectTls, type ConnectionOptions, type TLSSocketOptions } from 'node:tls'
+import type { CertificateSettings, ListenerSettings, Settings } from '../../../src/config/settings.ts'
+import { Secret } from '../../../src/secret.ts'
+import { buildCertificates } from '../../../src/tls/certificates.ts'
+import { acceptTls } from '../../../src/tls/upgrade.ts'
+import { makeAuthority, type Authority, type Leaf } from '../../support/certificates.ts'
+import { listenerSettings } from '../listener/listener-settings.ts'
+
+const LEAVES: Record<string, string[]> = {
+  first: ['DNS:mail.example.test', 'IP:127.0.0.1'],
+  exact: ['DNS:imap.example.org', 'DNS:pop.example.org'],
+  wildcard: ['DNS:*.example.org'],
+  late: ['DNS:imap.example.org', 'DNS:mail.example.test', 'DNS:late.example.test'],
+}
+
+let directory: string
+let authority: Authority
+let leaves: Record<string, CertificateSettings>
+
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'mailmux-tls-'))
+  authority = await makeAuthority(directory)
+  leaves = {}
+  for (const [name, names] of Object.entries(LEAVES)) leaves[name] = toSettings(await authority.issue(name, { names }))
+})
+
+after(() => rm(directory, { recursive: true }))
+
+function toSettings({ certFile, cert, keyFile, key }: Leaf): CertificateSettings {
+  return { certFile, cert, keyFile, key: new Secret(key) }
+}
+
+/** What a listener with these certificates needs for a handshake. */
+function optionsOf(names: string[], listener: Partial<ListenerSettings> = {}): TLSSocketOptions {
+  const settings = listenerSettings({ tls: 'implicit', ...listener })
+  const options = buildCertificates(tlsOf(names), [settings], 'secret', Date.now()).serverOptions.get(settings.name)
+  assert.ok(options)
+  return options
+}
+
+function tlsOf(names: string[]): Settings['tls'] {
+  return { certificates: names.map((name) => leaves[name]!), minVersion: 'TLSv1.2', ticketSecret: undefined }
+}
+
+/** Shakes hands once, as listeners do. @returns the common name of the certificate that a client sees, and the server's error if any */
+async function shakeHands(
+  server: TLSSocketOptions,
+  options: ConnectionOptions,
+): Promise<{ shown: string | undefined; failure: string | undefined }> {
+  const listening = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1')
+  await once(listening, 'listening')
+  const socket = connect((listening.address() as AddressInfo).port, '127.0.0.1')
+  const [accepted] = (await once(listening, 'connection')) as [Socket]
+  let shown: string | undefined
+  const client = connectTls({ socket, rejectUnauthorized: false, ...options })
+  client.on('error', () => undefined)
+  client.on('secureConnect', () => (shown = String(client.getPeerCertificate().subject.CN)))
+  const seen = Promise.race([once(client, 'secureConnect'), once(client, 'close')]).catch(() => undefined)
+  const failure = await acceptTls(accepted, server).then(
+    () => undefined,
+    (error: unknown) => String(error),
+  )
+  await seen
+  client.destroy()
+  accepted.destroy()
+  listening.close()
+  return { shown, failure }
+}
+
+/** Which certificate a client sees, by the name that it asks for; `first` is the default. */
+const SHOWN: Record<string, { asked: string | undefined; shown: string }> = {
+  'the exact one for a name of its own': { asked: 'imap.example.org', shown: 'exact' },
+  'the exact one for another name of its own': { asked: 'pop.example.org', shown: 'exact' },
+  'the exact one in any case of letters': { asked: 'IMAP.Example.ORG', shown: 'exact' },
+  'the wildcard for one label more': { asked: 'smtp.example.org', shown: 'wildcard' },
+  'the first, not the wildcard, for two labels more': { asked: 'a.b.example.org', shown: 'first' },
+  'the first, not the wildcard, for the bare domain': { asked: 'example.org', shown: 'first' },
+  'the first for a name that nobody has': { asked: 'unknown.test', shown: 'first' },
+  'the first for a name without a dot': { asked: 'localhost', shown: 'first' },
+  'the first to a client that asks for no name': { asked: undefined, shown: 'first' },
+  'the first of two that have the name': { asked: 'mail.example.test', shown: 'first' },
+  'a later one for a name that it alone has': { asked: 'late.example.test', shown: 'late' },
+}
+
+for (const [what, { asked, shown }] of Object.entries(SHOWN))
+  test(`shows ${what}`, async () => {
+    const built = optionsOf(['first', 'wildcard', 'exact', 'late'])
+    assert.deepEqual(await shakeHands(built, asked === undefined ? {} : { servername: asked }), {
+      shown,
+      failure: undefined,
+    })
+  })
+
+test('shows a single certificate whatever is asked for', async () => {
+  for (const servername of ['mail.example.test', 'unknown.test'])
+    assert.equal((await shakeHands(optionsOf(['first']), { servername })).shown, 'first')
+})
+
+test('shows certificates that a client who trusts the CA accepts', async () => {
+  const built = optionsOf(['first', 'exact'])
+  const trusting = { ca: authority.ca, rejectUnauthorized: true, servername: 'imap.example.org' }
+  assert.equal((await shakeHands(built, trusting)).shown, 'exact')
+})
+
+test('shakes no hands below the lowest version', async () => {
+  const built = optionsOf(['first'], { minVersion: 'TLSv1.3' })
+  const { shown, failure } = await shakeHands(built, { maxVersion: 'TLSv1.2' })
+  assert.equal(shown, undefined)
+  assert.match(failure ?? '', /unsupported protocol|UNSUPPORTED_PROTOCOL/)
+  assert.equal((await shakeHands(built, { minVersion: 'TLSv1.3' })).shown, 'first')
+})
+
+// RFC 7301 3.2; a browser that is made to speak to a mail server (ALPACA) names its own protocol
+test('shakes no hands with a client of another protocol, and does with one that names ours or none', async () => {
+  const built = optionsOf(['first'])
+  assert.equal((await shakeHands(built, { ALPNProtocols: ['http/1.1'] })).shown, undefined)
+  assert.equal((await shakeHands(built, { ALPNProtocols: ['imap'] })).shown, 'first')
+  assert.equal((await shakeHands(built, {})).shown, 'first')
+})
+
+test('has something to show only for listeners that open TLS', () => {
+  const settings = (['none', 'starttls', 'implicit', 'passthrough'] as const).map((tls) =>
+    listenerSettings({ name: tls, tls }),
+  )
+  const { serverOptions } = buildCertificates(tlsOf(['first']), settings, 'secret', Date.now())
+  assert.deepEqual([...serverOptions.keys()], ['starttls', 'implicit'])
+})
+
+test('tells when each certificate ends', () => {
+  const { expiries } = buildCertificates(tlsOf(['first', 'exact']), [], 'secret', Date.now())
+  assert.deepEqual(
+    expiries.map(({ file }) => file),
+    [leaves['first']!.certFile, leaves['exact']!.certFile],
+  )
+  const days = expiries.map(({ notAfterMs }) => Math.round((notAfterMs - Date.now()) / 86_400_000))
+  assert.deepEqual(days, [30, 30])
+})
