@@ -1,4 +1,5 @@
 /** The small languages inside the YAML: durations, sizes, ports, addresses, names. Pure; each gives a value or says what is wrong. */
+import { isLocalPart } from '../user-name.ts'
 import net from 'node:net'
 import type { ListenAddress } from './settings.ts'
 
@@ -103,16 +104,16 @@ export function parseName(text: string): Parsed<string> {
 
 /**
  * A user as written in the routing file, its domain lower-cased (RFC 5321 2.4: domains ignore case, local parts may not).
- * The last `@` divides: a local part may hold one in quotes.
+ * A name that could never arrive in a login would be a route that does nothing, and is refused.
  */
 export function normalizeUser(text: string): Parsed<{ user: string; hasDomain: boolean }> {
-  // Control characters could never arrive in a login: they are refused on the wire.
-  if (text === '' || /\p{Cc}/u.test(text)) return { wrong: 'not a user name' }
+  const wrong = "not a user name: letters, digits and . _ + - = & ' ~ # ! $, as in alice@example.org"
   const at = text.lastIndexOf('@')
-  if (at === -1) return { value: { user: text, hasDomain: false } }
+  const local = at === -1 ? text : text.slice(0, at)
+  if (!isLocalPart(local)) return { wrong }
+  if (at === -1) return { value: { user: local, hasDomain: false } }
   const domain = parseDomain(text.slice(at + 1))
-  if (at === 0 || 'wrong' in domain) return { wrong: 'not a user name: write it as alice@example.org' }
-  return { value: { user: `${text.slice(0, at)}@${domain.value}`, hasDomain: true } }
+  return 'wrong' in domain ? { wrong } : { value: { user: `${local}@${domain.value}`, hasDomain: true } }
 }
 
 /** `redis://` or `rediss://` with host and port, and optionally a user, a password and a database number. */

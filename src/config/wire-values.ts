@@ -2,6 +2,7 @@
  * The small languages whose rules the wire makes: server names, networks, capabilities, ciphers, templates of names.
  * Like values.ts: pure, and each gives a value or says what is wrong.
  */
+import { isLocalPart } from '../user-name.ts'
 import net from 'node:net'
 import tls from 'node:tls'
 import { canonicalAddress, parseHost, type Parsed } from './values.ts'
@@ -151,6 +152,6 @@ export function parseLoginFormat(text: string): Parsed<string> {
 
 /** Between the user's name and the master's. What may stand in a user's name could be used to pass for another's. */
 export function parseSeparator(text: string): Parsed<string> {
-  if (/^[!-~]$/u.test(text) && !/[\w.+\-=&'~#!$@"\\]/u.test(text)) return { value: text }
+  if (/^[!-~]$/u.test(text) && !isLocalPart(text) && !/[@"\\]/.test(text)) return { value: text }
   return { wrong: 'one character that no user name has, as in Dovecot: * % / : ; |' }
 }

@@ -1,10 +1,8 @@
 /** From what a client calls itself to the one name that routes are kept under. Pure. */
+import { isDomain, isLocalPart } from '../user-name.ts'
 
 /** RFC 5321 4.5.3.1: 64 octets, the @, 255 octets; no mailbox is longer. */
 const MAX_USER_LENGTH = 320
-
-const LOCAL_PART = /^[\p{L}\p{N}._+\-=&'~#!$]+$/u
-const DOMAIN = /^[\p{L}\p{N}](?:[\p{L}\p{N}.-]*[\p{L}\p{N}])?$/u
 
 /** How a listener and the routing file want names to be read. */
 export type NameRules = {
@@ -28,11 +26,12 @@ export function normaliseUser(octets: string, { defaultDomain, delimiters, alias
   const at = findDelimiter(name, delimiters)
   const local = at === -1 ? name : name.slice(0, at)
   const domain = at === -1 ? defaultDomain : name.slice(at + 1)
-  if (!LOCAL_PART.test(local)) return undefined
+  if (!isLocalPart(local)) return undefined
   if (domain === undefined) return local
-  if (!DOMAIN.test(domain)) return undefined
-  const folded = domain.toLowerCase()
-  return `${local}@${aliases.get(folded) ?? folded}`
+  const folded = domain.toLowerCase() // before it is looked at: some letters fold into what no name may have
+  if (!isDomain(folded)) return undefined
+  const user = `${local}@${aliases.get(folded) ?? folded}`
+  return user.length > MAX_USER_LENGTH ? undefined : user
 }
 
 /** The last `@` wins: what else parts user from domain may stand inside a local part (`alice+news@example.test`). */

@@ -1,0 +1,33 @@
+/** A routing file with three back ends, one static user and one domain. */
+import type { BackendSettings, RoutingSettings } from '../../../src/config/settings.ts'
+
+const PLAIN = {
+  pins: [],
+  clientCertificate: undefined,
+  proxyProtocol: 'none',
+  forwardIdentity: true,
+  loginFormat: '%u',
+  master: undefined,
+} as const
+
+export function routing(): RoutingSettings {
+  const backends = ['store1', 'store2', 'store3'].map((name): [string, BackendSettings] => [
+    name,
+    {
+      name,
+      host: `${name}.example.test`,
+      ports: { imap: 143 },
+      tls: 'none',
+      tlsName: undefined,
+      ca: undefined,
+      verify: 'name',
+      ...PLAIN,
+    },
+  ])
+  return {
+    backends: new Map(backends),
+    users: new Map([['fixed@example.test', { backend: 'store3', login: 'inner' }]]),
+    domains: new Map([['example.test', { backend: 'store1' }]]),
+    aliases: new Map([['alias.test', 'example.test']]),
+  }
+}
