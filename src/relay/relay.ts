@@ -182,7 +182,7 @@ class Relay {
   }
 
   #takeLeave(why: 'shutdown' | 'idle'): void {
-    this.#cause ??= why
+    this.#cause = why
     // The back end first: what it might say from now on would follow a BYE.
     this.#backend.destroy()
     // In the middle of something (a literal, a long answer) the client would take the words for a part of it.
@@ -202,7 +202,7 @@ class Relay {
   }
 
   end(cause: RelayCause): void {
-    this.#cause ??= cause
+    this.#cause = cause // it ends for this, whatever happened before
     this.#backend.destroy()
     this.#client.destroy()
   }

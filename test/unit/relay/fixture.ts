@@ -1,0 +1,77 @@
+/** A relay over real sockets of the loopback interface, with a script at either end. */
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import type { TestContext } from 'node:test'
+import { createRelays, type RelayEnding, type RelayOptions, type Relays } from '../../../src/relay/relay.ts'
+import { READ_DEADLINE_MS, within } from '../../support/deadline.ts'
+import { ScriptedPeer } from '../../support/scripted-peer.ts'
+
+export type Relayed = {
+  relays: Relays
+  /** the scripts' ends */
+  client: ScriptedPeer
+  backend: ScriptedPeer
+  /** the relay's ends */
+  near: { client: Socket; backend: Socket }
+  /** what `account` was told, in all */
+  accounted: { fromClient: number; fromBackend: number }
+  /** the ending, or a failure with both conversations where it does not come */
+  ending: () => Promise<RelayEnding>
+}
+
+export type RelayedOptions = Partial<RelayOptions> & {
+  relays?: Relays
+  /** sent by each side before the relay begins, and not read by anybody yet */
+  early?: { client?: string; backend?: string }
+}
+
+export async function startRelay(
+  t: TestContext,
+  { early = {}, relays = createRelays(), ...options }: RelayedOptions = {},
+): Promise<Relayed> {
+  const [client, nearClient] = await connectPair(t, early.client)
+  const [backend, nearBackend] = await connectPair(t, early.backend)
+  const accounted = { fromClient: 0, fromBackend: 0 }
+  const ended = relays.run(nearClient, nearBackend, {
+    idleMs: 60_000,
+    goodbye: { shutdown: '* BYE\r\n', idle: '* BYE idle\r\n' },
+    guard: undefined,
+    unreadFromClient: undefined,
+    unreadFromBackend: undefined,
+    account: (fromClient, fromBackend) => {
+      accounted.fromClient += fromClient
+      accounted.fromBackend += fromBackend
+    },
+    ...options,
+  })
+  const conversations = (): string =>
+    `the relay did not end\n--- the client:\n${client.transcript.join('\n')}\n--- the back end:\n${backend.transcript.join('\n')}`
+  return {
+    relays,
+    client,
+    backend,
+    near: { client: nearClient, backend: nearBackend },
+    accounted,
+    ending: () => within(READ_DEADLINE_MS, ended, conversations),
+  }
+}
+
+/** @returns the script's end, and the relay's */
+async function connectPair(t: TestContext, early: string | undefined): Promise<[ScriptedPeer, Socket]> {
+  const server = createServer({ allowHalfOpen: true })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const far = connect({ host: '127.0.0.1', port: (server.address() as AddressInfo).port, allowHalfOpen: true })
+  const [near] = (await once(server, 'connection')) as [Socket]
+  server.close()
+  t.after(() => {
+    far.destroy()
+    near.destroy()
+  })
+  const peer = new ScriptedPeer(far, false)
+  if (early !== undefined) {
+    peer.sendRaw(early)
+    await once(near, 'readable')
+  }
+  return [peer, near]
+}
