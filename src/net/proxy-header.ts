@@ -62,7 +62,11 @@ export function readProxyHeader(bytes: Buffer): 'more' | Read {
   if (bytes.length === 0) return 'more'
   if (bytes[0] === V1_SIGNATURE[0]) return readV1(bytes)
   if (startsLike(bytes, V2_SIGNATURE)) return readV2(bytes)
-  throw new ProxyHeaderError('no PROXY header: the connection begins with other bytes')
+  throw notAHeader()
+}
+
+function notAHeader(): ProxyHeaderError {
+  return new ProxyHeaderError('no PROXY header: the connection begins with other bytes')
 }
 
 function startsLike(bytes: Buffer, signature: Buffer): boolean {
@@ -71,18 +75,16 @@ function startsLike(bytes: Buffer, signature: Buffer): boolean {
 }
 
 function readV1(bytes: Buffer): 'more' | Read {
-  if (!startsLike(bytes, V1_SIGNATURE))
-    throw new ProxyHeaderError('no PROXY header: the connection begins with other bytes')
+  if (!startsLike(bytes, V1_SIGNATURE)) throw notAHeader()
   const text = bytes.toString('latin1', 0, MAX_V1_BYTES)
   const end = text.search(/[\r\n]/)
   const line = end === -1 ? text : text.slice(0, end)
   if (line.length > MAX_V1_BYTES - 2) throw new ProxyHeaderError(`a PROXY line of more than ${MAX_V1_BYTES} bytes`)
-  // 2.1: neither CR nor LF alone ends the line; they stand nowhere else in it either.
-  if (!'\r\n'.startsWith(text.slice(end === -1 ? text.length : end).slice(0, 2))) {
-    throw new ProxyHeaderError('the PROXY line does not end with CR LF')
-  }
   checkV1Line(line, { isWhole: end !== -1 })
-  if (end === -1 || text.length < end + 2) return 'more'
+  // 2.1: neither CR nor LF alone ends the line; they stand nowhere else in it either.
+  const ending = end === -1 ? '' : text.slice(end, end + 2)
+  if (!'\r\n'.startsWith(ending)) throw new ProxyHeaderError('the PROXY line does not end with CR LF')
+  if (ending.length < 2) return 'more'
 
   const length = end + 2
   // For UNKNOWN everything up to the end of the line is to be ignored (2.1); the codec would refuse it.

@@ -42,7 +42,8 @@ const CLIENT_CERTIFICATE = 0x02 | 0x04
 const HOST_NAME = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*$/i
 
 const MAX_UNIQUE_ID_BYTES = 128
-const MAX_ALPN_BYTES = 255
+/** What an ALPN name can have (RFC 7301 3.1); no name of a TLS version or cipher is half as long. */
+const MAX_NAME_BYTES = 255
 
 /** Types that are an answer to a question: given twice with different answers, each reader would believe another. */
 const ONCE = new Set<number>([
@@ -93,8 +94,7 @@ function* walk(bytes: Buffer, start: number): Generator<{ type: number; value: B
 function checkCrc32c(header: Buffer, at: number, length: number): void {
   if (length !== 4) throw new ProxyHeaderError(`a checksum of ${length} bytes in place of 4`)
   const unsigned = Buffer.from(header).fill(0, at, at + 4)
-  if (crc32c(unsigned) !== header.readUInt32BE(at))
-    throw new ProxyHeaderError('the checksum of the PROXY header is wrong')
+  if (crc32c(unsigned) !== header.readUInt32BE(at)) throw new ProxyHeaderError('the checksum of the header is wrong')
 }
 
 function readSsl(value: Buffer): ProxySsl {
@@ -113,7 +113,7 @@ function readSsl(value: Buffer): ProxySsl {
 
 function readText(value: Buffer, what: string): string {
   const text = value.toString('latin1')
-  if (!/^[\x21-\x7e]+$/.test(text) || text.length > MAX_ALPN_BYTES) {
+  if (!/^[\x20-\x7e]+$/.test(text) || text.length > MAX_NAME_BYTES) {
     throw new ProxyHeaderError(`the ${what} in the PROXY header is no printable name`)
   }
   return text
@@ -140,7 +140,7 @@ function readUniqueId(value: Buffer): Buffer {
   return Buffer.from(value)
 }
 
-/** Undefined for an address: it names no server, but clients on Windows send one when they connect to one, and proxies copy it. */
+/** Undefined for an address: it names no server, but some clients send the one they connect to (.NET before 8 on Linux), and proxies copy it. */
 function readAuthority(value: Buffer): string | undefined {
   const text = value.toString('latin1')
   if (net.isIP(text) !== 0) return undefined
@@ -163,14 +163,7 @@ function parseAuthority(text: string): string | undefined {
 export function buildTlvs(tlvs: TlvFacts): Buffer {
   const authority = parseAuthority(tlvs.authority ?? '')
   return Buffer.concat([
-    ...(tlvs.alpn === undefined
-      ? []
-      : [
-          vector(
-            TYPE.alpn,
-            checked(tlvs.alpn, 'latin1', (v) => readText(v, 'ALPN')),
-          ),
-        ]),
+    ...(tlvs.alpn === undefined ? [] : [nameVector(TYPE.alpn, tlvs.alpn, 'ALPN')]),
     ...(authority === undefined ? [] : [vector(TYPE.authority, Buffer.from(authority, 'latin1'))]),
     ...(tlvs.uniqueId ? [vector(TYPE.uniqueId, readUniqueId(tlvs.uniqueId))] : []),
     ...(tlvs.ssl ? [vector(TYPE.ssl, buildSsl(tlvs.ssl))] : []),
@@ -182,13 +175,19 @@ function buildSsl({ clientTls, verified, version, commonName, cipher }: ProxySsl
   const head = Buffer.alloc(5)
   head.writeUInt8((clientTls ? CLIENT_TLS : 0) | (gaveCertificate ? CLIENT_CERTIFICATE : 0))
   head.writeUInt32BE(verified ? 0 : 1, 1)
-  const text = (value: string, what: string): Buffer => checked(value, 'latin1', (v) => readText(v, what))
   return Buffer.concat([
     head,
-    ...(version === undefined ? [] : [vector(SSL_TYPE.version, text(version, 'TLS version'))]),
+    ...(version === undefined ? [] : [nameVector(SSL_TYPE.version, version, 'TLS version')]),
     ...(commonName === undefined ? [] : [vector(SSL_TYPE.commonName, checked(commonName, 'utf8', readCommonName))]),
-    ...(cipher === undefined ? [] : [vector(SSL_TYPE.cipher, text(cipher, 'cipher'))]),
+    ...(cipher === undefined ? [] : [nameVector(SSL_TYPE.cipher, cipher, 'cipher')]),
   ])
+}
+
+function nameVector(type: number, name: string, what: string): Buffer {
+  return vector(
+    type,
+    checked(name, 'latin1', (value) => readText(value, what)),
+  )
 }
 
 /** The bytes of `text`, once the reader's own check has let them pass. */

@@ -52,6 +52,8 @@ export type LoginAttempt = {
   id: ReadonlyMap<string, string>
   /** how many more proxies may carry this session, as the proxy before us has put it */
   ttl: number | undefined
+  /** the client has switched to UTF-8 before its login, and the back end must do so too (POP3, RFC 6856 2.1) */
+  utf8: boolean
 }
 
 /** Who the client is, for back ends that want to know. */
@@ -71,6 +73,7 @@ export type BackendLogin = {
   user: string
   credentials: Exclude<Credentials, { kind: 'certificate' }>
   startTls: boolean
+  utf8: boolean
   /** undefined where the back end is not to be told */
   identity: ClientIdentity | undefined
 }

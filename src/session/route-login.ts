@@ -35,7 +35,11 @@ export async function routeLogin(
       const mailbox = Buffer.from(route.login).toString('latin1')
       return {
         backend,
-        login: { ...credentialsFor(backend, mailbox, login), startTls: route.backend.tls === 'starttls' },
+        login: {
+          ...credentialsFor(backend, mailbox, login),
+          startTls: route.backend.tls === 'starttls',
+          utf8: login.utf8,
+        },
       }
     }
   }

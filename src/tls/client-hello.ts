@@ -56,8 +56,7 @@ function joinRecords(bytes: Buffer): Buffer {
     if (type !== HANDSHAKE_RECORD) throw new ClientHelloError('not a TLS handshake')
     // The minor number says nothing any more (RFC 8446 5.1), but nobody has sent another major one.
     if (major !== undefined && major !== 3) throw new ClientHelloError('a record of an unknown TLS version')
-    if ((upper ?? 0) * 256 + (lower ?? 0) > MAX_RECORD_BYTES)
-      throw new ClientHelloError('a TLS record that is too long')
+    if ((upper ?? 0) * 256 + (lower ?? 0) > MAX_RECORD_BYTES) throw new ClientHelloError('too long a TLS record')
     if (upper === undefined || lower === undefined) break
     const length = upper * 256 + lower
     if (length === 0) throw new ClientHelloError('an empty TLS record') // RFC 8446 5.1 forbids them, and they would cost us work
@@ -117,7 +116,7 @@ function parseServerNames(extension: Cursor): string | undefined {
 }
 
 function checkServerName(name: string): string | undefined {
-  // Clients on Windows send the address when they were told to connect to one. It is no name, and they want whoever is there.
+  // Some clients send the address that they connect to (.NET before 8 on Linux). It is no name: they want whoever is there.
   if (isIP(name) !== 0) return undefined
   const checked = parseServerName(name)
   if (checked === undefined) throw new ClientHelloError('a server name that is no host name')

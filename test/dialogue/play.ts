@@ -115,7 +115,7 @@ export function openCase(
 /** A conversation with a scripted back end, and what must come of it. */
 export type BackendCase = {
   script: string
-  login?: { user?: string; authcid?: string; password?: string; startTls?: boolean }
+  login?: { user?: string; authcid?: string; password?: string; startTls?: boolean; utf8?: boolean }
   /** the answer; a plain code is a MuxError, one of several where the cut decides */
   answer: Partial<Acceptance> | Refusal | ErrorCode | readonly ErrorCode[]
   unread?: string
@@ -142,9 +142,9 @@ export function replayCase(
   name: keyof typeof protocols,
   { login: as = {} }: Pick<BackendCase, 'login'>,
 ): { wire: MemoryWire; ended: Promise<Acceptance | Refusal | string> } {
-  const { user = 'alice', password = 'secret', startTls = false } = as
+  const { user = 'alice', password = 'secret', startTls = false, utf8 = false } = as
   const credentials = { kind: 'password', authcid: as.authcid ?? user, password: new Secret(password) } as const
-  const login: BackendLogin = { user, credentials, startTls, identity: undefined }
+  const login: BackendLogin = { user, credentials, startTls, utf8, identity: undefined }
   const wire = new MemoryWire('backend', { cut })
   return { wire, ended: finishing(wire, protocols[name].replayLogin(wire, login).then(shortAnswer)) }
 }

@@ -82,7 +82,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
       bad('Invalid characters in credentials')
     else {
       const credentials: Credentials = { kind: 'password', authcid: user, password: new Secret(password) }
-      return { user, mechanism: 'LOGIN', credentials, id, ttl: readTtl(id) }
+      return { user, mechanism: 'LOGIN', credentials, id, ttl: readTtl(id), utf8: false }
     }
     return undefined
   }
@@ -112,7 +112,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     if (outcome === 'cancelled') reply(refusalReply({ reason: 'cancelled' }))
     else if (outcome === 'not-authorized') reply(refusalReply({ reason: 'authorization-failed' }))
     else if (outcome === 'malformed') bad('Invalid SASL response')
-    else return { ...outcome, mechanism, id, ttl: readTtl(id) }
+    else return { ...outcome, mechanism, id, ttl: readTtl(id), utf8: false }
     return undefined
   }
 

@@ -23,6 +23,11 @@ export function mayUseLogin(facts: DialogueFacts, client: ClientWire): boolean {
   return offeredMechanisms(facts, client).includes('PLAIN')
 }
 
+/** RFC 6856 2.1; the line may name languages of the user's name after the word. */
+export function mayUseUtf8(facts: DialogueFacts): boolean {
+  return facts.announced.some((line) => /^UTF8\b/i.test(line))
+}
+
 /** The lines of CAPA before login: what mailmux does itself, and what holds on every back end. */
 export function clientCapability(facts: DialogueFacts, client: ClientWire): string[] {
   const lines = new Set(['RESP-CODES', 'AUTH-RESP-CODE', 'PIPELINING', ...facts.announced])

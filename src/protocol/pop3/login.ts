@@ -7,7 +7,14 @@ import { Secret } from '../../secret.ts'
 import type { ClientDialogue, ClientWire, Credentials, DialogueFacts, LoginAttempt } from '../protocol.ts'
 import { isHttpRequest } from '../http.ts'
 import { hasControlCharacter, MAX_SASL_LINE_BYTES, runMechanism } from '../sasl.ts'
-import { canStartTls, clientCapability, mayAuthenticate, mayUseLogin, offeredMechanisms } from './capability.ts'
+import {
+  canStartTls,
+  clientCapability,
+  mayAuthenticate,
+  mayUseLogin,
+  mayUseUtf8,
+  offeredMechanisms,
+} from './capability.ts'
 import { parseCommand } from './parse.ts'
 import { goodbyeReply, refusalReply } from './replies.ts'
 
@@ -18,6 +25,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
   const commandLimit = { bytes: facts.maxLineBytes, token: { start: /^AUTH /i, bytes: MAX_SASL_LINE_BYTES } }
   let user: string | undefined
   let badCommands = 0
+  let utf8 = false
 
   const reply = (text: string): void => client.write(`${text}\r\n`)
   const bad = (text: string): void => {
@@ -44,7 +52,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     else if (password === '' || hasControlCharacter(password)) bad('PASS takes a password')
     else {
       const credentials: Credentials = { kind: 'password', authcid: user, password: new Secret(password) }
-      const attempt: LoginAttempt = { user, mechanism: 'USER', credentials, id: NO_ID, ttl: undefined }
+      const attempt: LoginAttempt = { user, mechanism: 'USER', credentials, id: NO_ID, ttl: undefined, utf8 }
       user = undefined
       return attempt
     }
@@ -76,8 +84,15 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     if (outcome === 'cancelled') reply(refusalReply({ reason: 'cancelled' }))
     else if (outcome === 'not-authorized') reply(refusalReply({ reason: 'authorization-failed' }))
     else if (outcome === 'malformed') bad('Invalid SASL response')
-    else return { ...outcome, mechanism, id: NO_ID, ttl: undefined }
+    else return { ...outcome, mechanism, id: NO_ID, ttl: undefined, utf8 }
     return undefined
+  }
+
+  /** RFC 6856 2.1: said before the login, and meant for the session; offered only where every back end takes it. */
+  function takeUtf8(): void {
+    if (!mayUseUtf8(facts)) return bad('UTF8 is not available')
+    utf8 = true
+    reply('+OK UTF8 is on for this session.')
   }
 
   async function startTls(): Promise<void> {
@@ -87,7 +102,9 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     }
     reply('+OK Begin TLS negotiation now.')
     await client.startTls()
-    user = undefined // RFC 2595 4: nothing from before TLS is kept
+    // RFC 2595 4: nothing from before TLS is kept
+    user = undefined
+    utf8 = false
   }
 
   async function awaitLogin(): Promise<LoginAttempt | 'logout'> {
@@ -105,6 +122,9 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
         case 'QUIT':
           reply('+OK Logging out.')
           return 'logout'
+        case 'UTF8':
+          takeUtf8()
+          break
         case 'STLS':
           await startTls()
           break

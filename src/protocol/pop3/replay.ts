@@ -20,6 +20,7 @@ const MAX_AUTH_LINE_BYTES = 255
 export async function replayLogin(backend: Wire, login: BackendLogin): Promise<LoginAnswer> {
   const { capability, takesXclient } = await meet(backend, login.startTls)
   if (takesXclient && login.identity) await tellIdentity(backend, login.identity)
+  if (login.utf8) await switchToUtf8(backend)
   const answer = await logIn(backend, login, capability)
   if (answer === 'cancelled') return { accepted: false, refusal: { reason: 'cancelled' }, detail: 'the client gave up' }
   if (!answer.ok) return { accepted: false, ...refusalOf(answer) }
@@ -55,6 +56,13 @@ async function meet(backend: Wire, tls: boolean): Promise<{ capability: BackendC
   }
   // A back end that trusts us says so in its greeting, as Dovecot does.
   return { capability, takesXclient: greeting.code === 'XCLIENT' }
+}
+
+/** @throws MuxError `backend-no-mechanism`: the client was told that every back end can, and reads what follows as UTF-8 */
+async function switchToUtf8(backend: Wire): Promise<void> {
+  backend.write('UTF8\r\n')
+  const answer = await readResponse(backend)
+  if (!answer.ok) throw new MuxError('backend-no-mechanism', `the back end refused UTF8: ${answer.text}`)
 }
 
 async function tellIdentity(backend: Wire, identity: ClientIdentity): Promise<void> {
