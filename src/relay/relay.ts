@@ -144,7 +144,7 @@ class Relay {
   #onEnd(to: Socket, side: 'client' | 'backend'): void {
     this.#cause ??= `${side}-closed`
     this.#halfClosed = true
-    to.end()
+    if (to.writable) to.end()
   }
 
   #onClose(to: Socket, side: 'client' | 'backend'): void {
@@ -157,14 +157,16 @@ class Relay {
         bytesFromClient: this.#bytesFromClient,
         bytesFromBackend: this.#bytesFromBackend,
       })
-    } else if (to === this.#backend) {
-      to.destroy() // nobody is left to read its answer
+      return
+    }
+    this.#halfClosed = true
+    if (to === this.#backend) {
+      to.destroySoon() // nobody is left to read its answer, but what the client sent last (a QUIT) still counts
     } else {
       // What the back end said last is still on its way to the client; what the client still sends is for nobody.
-      this.#halfClosed = true
       to.off('data', this.#onClientData)
       to.resume()
-      to.end()
+      if (to.writable) to.end()
     }
   }
 

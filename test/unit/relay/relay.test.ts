@@ -221,3 +221,17 @@ test('counts every byte once, however often it is swept', async (t) => {
   assert.deepEqual(await relay.ending(), { cause: 'client-closed', bytesFromClient: 20, bytesFromBackend: 30 })
   assert.deepEqual(relay.accounted, { fromClient: 20, fromBackend: 30 })
 })
+
+test('hands on all that it has read from a client that is gone', async (t) => {
+  const relay = await startRelay(t)
+  relay.client.sendRaw(randomBytes(32 * 1024 * 1024))
+  await until(
+    READ_DEADLINE_MS,
+    () => (relay.near.backend.writableLength > 0 ? true : undefined),
+    () => 'the back end took everything at once',
+  )
+  const read = relay.near.client.bytesRead - relay.near.client.readableLength
+  relay.near.client.destroy(new Error('reset'))
+  await relay.backend.readBytes(read)
+  assert.equal((await relay.ending()).cause, 'client-reset')
+})
