@@ -14,7 +14,7 @@ import { createLog, type Log } from './log.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import { createRelays } from './relay/relay.ts'
 import type { Directory } from './routing/directory.ts'
-import { openRedisDirectory } from './routing/redis-directory.ts'
+import { openCachedDirectory } from './routing/cached-directory.ts'
 import { askCapabilities } from './session/ask-capabilities.ts'
 import { buildOffer } from './session/offer.ts'
 import { createRefusalPace } from './session/refusal-pace.ts'
@@ -43,7 +43,9 @@ export async function startApp(settings: Settings, loaded: LoadResult, load: () 
   const log = createLog(settings.log)
   const metrics = createMetrics(version)
   const directory =
-    settings.directory.kind === 'redis' ? openRedisDirectory(settings.directory, log, metrics.directoryIsUp) : undefined
+    settings.directory.kind === 'redis'
+      ? openCachedDirectory(settings.directory, log, metrics.directoryIsUp)
+      : undefined
   if (!directory) metrics.directoryIsUp(true)
 
   const worlds = createWorlds(settings, loaded, { load, directory, log, metrics })

@@ -99,12 +99,28 @@ function folded(parse: (key: string) => Parsed<string>, key: string): string {
   return 'value' in parsed ? parsed.value : key
 }
 
+/** Changes are pushed, so this only bounds what a lost push can cost. */
+const ROUTE_LIFETIME_MS = 3_600_000
+/** A new account is pushed too; a guesser's many names should still be forgotten soon. */
+const UNKNOWN_LIFETIME_MS = 30_000
+
 function buildDirectory({ redis }: Main['directory'], password: Secret | undefined): DirectorySettings {
   if (redis === undefined) return { kind: 'static' }
   const url = new URL(redis.url)
   // The setter leaves "%" alone, which a client would then decode.
   if (password !== undefined) url.password = encodeURIComponent(password.reveal())
-  return { kind: 'redis', url: new Secret(url.href), prefix: redis.prefix, timeoutMs: redis.timeout }
+  return {
+    kind: 'redis',
+    url: new Secret(url.href),
+    prefix: redis.prefix,
+    timeoutMs: redis.timeout,
+    cache: {
+      maxEntries: redis.cache_size,
+      lifetimeMs: ROUTE_LIFETIME_MS,
+      negativeLifetimeMs: UNKNOWN_LIFETIME_MS,
+      maxStaleMs: redis.max_stale,
+    },
+  }
 }
 
 function buildBackend(name: string, backend: Routing['backends'][string], files: BackendFiles): BackendSettings {

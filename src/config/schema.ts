@@ -54,6 +54,16 @@ const redis = z
       '500ms',
       ['10ms', '30s'],
     ),
+    max_stale: duration(
+      'How long a known user keeps the last known route while Redis cannot be asked. Default 24h: an outage of a night costs no known user a login; 0s sends everybody away at once.',
+      '24h',
+      ['0s', '720h'],
+    ),
+    cache_size: boundedInt(
+      'How many users are remembered. Default 100000: about 30 MiB, and an active user is not asked for twice.',
+      100_000,
+      [1, 10_000_000],
+    ),
   })
   .optional()
   .meta({ description: 'The directory of users in Redis.' })

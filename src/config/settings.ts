@@ -95,7 +95,19 @@ export type RoutingSettings = {
   aliases: ReadonlyMap<string, string>
 }
 
-export type DirectorySettings = { kind: 'static' } | { kind: 'redis'; url: Secret; prefix: string; timeoutMs: number }
+/** How long routes from the directory are remembered, and how many. */
+export type RouteCacheSettings = {
+  maxEntries: number
+  /** a known route is asked for again after this, whether or not a change was told */
+  lifetimeMs: number
+  /** the same for a user whom nobody knew */
+  negativeLifetimeMs: number
+  /** how long a known route stands in while the directory cannot be asked */
+  maxStaleMs: number
+}
+
+export type DirectorySettings =
+  { kind: 'static' } | { kind: 'redis'; url: Secret; prefix: string; timeoutMs: number; cache: RouteCacheSettings }
 
 export type LimitSettings = {
   /** a command line before login, without literals */

@@ -6,7 +6,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import type { ProtocolName, Settings } from '../config/settings.ts'
 
 export type LoginOutcome = 'accepted' | 'refused' | 'unavailable' | 'misconfigured' | 'disabled'
-export type LookupSource = 'static' | 'directory' | 'domain' | 'unknown' | 'error'
+export type LookupSource = 'static' | 'cache' | 'directory' | 'stale' | 'domain' | 'unknown' | 'error'
 
 /** Adds what has been carried since the last call. */
 export type RelayAccount = (bytesFromClient: number, bytesFromBackend: number) => void

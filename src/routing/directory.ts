@@ -2,9 +2,16 @@
 
 export type DirectoryEntry = { backend: string; login: string | undefined; status: 'active' | 'hold' | 'disabled' }
 
+/** Where an answer comes from: asked for now, known and current, or known from before an outage. */
+export type AnswerSource = 'directory' | 'cache' | 'stale'
+
+export type DirectoryAnswer = { entry: DirectoryEntry | undefined; source: AnswerSource }
+
 export type Directory = {
   /** @param user a normalised name. @throws MuxError `directory-unavailable`, or `route-invalid` where the entry makes no sense */
-  lookup(user: string): Promise<DirectoryEntry | undefined>
+  lookup(user: string): Promise<DirectoryAnswer>
+  /** A back end has refused the user, so that what is remembered may be wrong: the next lookup asks. */
+  doubt(user: string): void
   /** resolves when the directory can be asked for the first time, and not before */
   readonly connected: Promise<void>
   close(): Promise<void>

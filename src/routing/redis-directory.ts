@@ -1,30 +1,30 @@
 /** Routes in Redis: one hash a user. Fails fast and fails closed; nothing that it reads is trusted (see also the router). */
-import { Redis } from 'ioredis'
-import type { DirectorySettings } from '../config/settings.ts'
 import { MuxError, systemCode } from '../errors.ts'
 import type { Log } from '../log.ts'
-import type { Directory, DirectoryEntry } from './directory.ts'
+import type { DirectoryEntry } from './directory.ts'
+import { connectRedis, type RedisDirectorySettings } from './redis-connection.ts'
+
+/** The store itself, asked each time. */
+export type RouteStore = {
+  /** @throws MuxError `directory-unavailable`, `route-invalid` */
+  read(user: string): Promise<DirectoryEntry | undefined>
+  readonly connected: Promise<void>
+  close(): void
+}
 
 /**
  * Connects in the background: a Redis that is away does not keep mailmux from serving static users.
  * @param onUp called whenever the connection comes or goes
  */
 export function openRedisDirectory(
-  settings: Extract<DirectorySettings, { kind: 'redis' }>,
+  settings: RedisDirectorySettings,
   log: Log,
   onUp: (up: boolean) => void,
-): Directory {
-  const redis = new Redis(settings.url.reveal(), {
-    // A lookup that cannot be answered now is refused now: the client is told to come back, and no queue builds up behind an outage.
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 0,
-    autoResendUnfulfilledCommands: false,
-    commandTimeout: settings.timeoutMs,
-    connectTimeout: 2000,
+): RouteStore {
+  const redis = connectRedis(settings, {
     // commandTimeout leaves a dead socket in use; this one has it replaced.
     socketTimeout: Math.max(1500, 3 * settings.timeoutMs),
     enableAutoPipelining: true,
-    retryStrategy: (attempt) => Math.min(50 * 2 ** attempt, 2000) + Math.floor(Math.random() * 200),
   })
   let said: string | undefined
   const connected = new Promise<void>((resolve) => redis.once('ready', resolve))
@@ -43,7 +43,7 @@ export function openRedisDirectory(
 
   return {
     connected,
-    async lookup(user) {
+    async read(user) {
       let fields: (string | null)[]
       try {
         fields = await redis.hmget(`${settings.prefix}user:${user}`, 'backend', 'login', 'status')
@@ -55,10 +55,7 @@ export function openRedisDirectory(
       }
       return toEntry(fields)
     },
-    close: () => {
-      redis.disconnect()
-      return Promise.resolve()
-    },
+    close: () => redis.disconnect(),
   }
 }
 

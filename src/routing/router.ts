@@ -4,11 +4,11 @@
  */
 import type { BackendSettings, RoutingSettings } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
-import type { Directory, DirectoryEntry } from './directory.ts'
+import type { AnswerSource, Directory, DirectoryEntry } from './directory.ts'
 import { canBeLogin, domainOf, formatLogin, normaliseUser } from './identity.ts'
 import { findStaticUser } from './static-directory.ts'
 
-export type RouteSource = 'static' | 'directory' | 'domain'
+export type RouteSource = 'static' | AnswerSource | 'domain'
 
 export type Route =
   | { kind: 'backend'; backend: BackendSettings; login: string; source: RouteSource }
@@ -27,6 +27,8 @@ export type Router = {
    * @throws MuxError `directory-unavailable`, `route-invalid`
    */
   byUser(user: string): Promise<Route>
+  /** A back end has refused the user's password: perhaps the mailbox has moved, and nobody has said so. */
+  doubt(user: string): void
 }
 
 /** @param directory undefined where the routing file is all there is */
@@ -50,11 +52,12 @@ export function createRouter(routing: RoutingSettings, directory: Directory | un
 
   return {
     identify: (name, rules) => normaliseUser(name, { ...rules, aliases: routing.aliases }),
+    doubt: (user) => directory?.doubt(user),
     async byUser(user) {
       const fixed = findStaticUser(routing, user)
       if (fixed) return toRoute(user, fixed, 'static')
       const found = await directory?.lookup(user)
-      if (found) return toRoute(user, found, 'directory')
+      if (found?.entry) return toRoute(user, found.entry, found.source)
       const domain = routing.domains.get(domainOf(user) ?? '')
       if (domain) return toRoute(user, { backend: domain.backend, login: undefined, status: 'active' }, 'domain')
       return { kind: 'unknown' }

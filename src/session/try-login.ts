@@ -71,6 +71,7 @@ export async function tryLogin(
   if (refusal.reason === 'authentication-failed') {
     const took = performance.now() - started
     if (backend !== undefined) pace.observe(took)
+    if (user !== undefined) world.router.doubt(user)
     await wait(Math.max(0, pace.dueMs(limits.failureDelayMs) - took))
   }
   return { accepted: false, refusal }

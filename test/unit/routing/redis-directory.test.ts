@@ -4,8 +4,7 @@ import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import type { Log } from '../../../src/log.ts'
-import type { Directory } from '../../../src/routing/directory.ts'
-import { openRedisDirectory } from '../../../src/routing/redis-directory.ts'
+import { openRedisDirectory, type RouteStore } from '../../../src/routing/redis-directory.ts'
 import { Secret } from '../../../src/secret.ts'
 import { READ_DEADLINE_MS, within } from '../../support/deadline.ts'
 
@@ -21,7 +20,7 @@ function fields(...values: (string | null)[]): string {
 async function openDirectory(
   t: TestContext,
   answer: string | undefined,
-): Promise<{ directory: Directory; asked: string[] }> {
+): Promise<{ directory: RouteStore; asked: string[] }> {
   const asked: string[] = []
   const sockets: Socket[] = []
   const server = createServer((socket) => {
@@ -46,12 +45,13 @@ async function openDirectory(
     url: new Secret(`redis://127.0.0.1:${port}`),
     prefix: 'mailmux:',
     timeoutMs: 200,
+    cache: { maxEntries: 1, lifetimeMs: 0, negativeLifetimeMs: 0, maxStaleMs: 0 },
   } as const
   const directory = openRedisDirectory(settings, silent, (isUp) => {
     if (isUp) up.resolve(undefined)
   })
-  t.after(async () => {
-    await directory.close()
+  t.after(() => {
+    directory.close()
     for (const socket of sockets) socket.destroy()
     server.close()
   })
@@ -74,7 +74,7 @@ function commandsIn(text: string): string[][] {
 
 test('gives the entry of a user, active by default', async (t) => {
   const { directory, asked } = await openDirectory(t, fields('store1', null, null))
-  assert.deepEqual(await directory.lookup('alice@example.test'), {
+  assert.deepEqual(await directory.read('alice@example.test'), {
     backend: 'store1',
     login: undefined,
     status: 'active',
@@ -85,12 +85,12 @@ test('gives the entry of a user, active by default', async (t) => {
 for (const status of ['active', 'hold', 'disabled'] as const)
   test(`gives an entry whose status is ${status}`, async (t) => {
     const { directory } = await openDirectory(t, fields('store1', 'inner', status))
-    assert.deepEqual(await directory.lookup('alice'), { backend: 'store1', login: 'inner', status })
+    assert.deepEqual(await directory.read('alice'), { backend: 'store1', login: 'inner', status })
   })
 
 test('gives nothing for a user who has no entry', async (t) => {
   const { directory } = await openDirectory(t, fields(null, null, null))
-  assert.equal(await directory.lookup('alice'), undefined)
+  assert.equal(await directory.read('alice'), undefined)
 })
 
 /** What Redis may hold that makes no sense, or answer that is no answer. */
@@ -113,11 +113,11 @@ const ANSWERS: Record<string, { answer: string | undefined; code: string }> = {
 for (const [what, { answer, code }] of Object.entries(ANSWERS))
   test(`fails closed at ${what}`, async (t) => {
     const { directory } = await openDirectory(t, answer)
-    await assert.rejects(directory.lookup('alice'), { code })
+    await assert.rejects(directory.read('alice'), { code })
   })
 
 test('fails at once while there is no connection', async (t) => {
   const { directory } = await openDirectory(t, fields('store1', null, null))
-  await directory.close()
-  await assert.rejects(directory.lookup('alice'), { code: 'directory-unavailable' })
+  directory.close()
+  await assert.rejects(directory.read('alice'), { code: 'directory-unavailable' })
 })

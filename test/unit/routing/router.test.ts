@@ -12,8 +12,15 @@ function directoryOf(entries: Record<string, Partial<DirectoryEntry> | Error>, a
       asked.push(user)
       const entry = entries[user]
       if (entry instanceof Error) return Promise.reject(entry)
-      return Promise.resolve(entry && { backend: 'store1', login: undefined, status: 'active', ...entry })
+      const whole: DirectoryEntry | undefined = entry && {
+        backend: 'store1',
+        login: undefined,
+        status: 'active',
+        ...entry,
+      }
+      return Promise.resolve({ entry: whole, source: 'directory' })
     },
+    doubt: () => undefined,
     connected: Promise.resolve(),
     close: () => Promise.resolve(),
   }

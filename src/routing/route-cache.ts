@@ -1,0 +1,97 @@
+/**
+ * Routes that are known. A hit is current, since every change is pushed; while pushes may be missing, nothing is taken for current
+ * and the store is asked. When the store cannot answer, the last known route stands in for a time: mailboxes move rarely, outages
+ * end, and the wrong answers (a default back end, "wrong password") cost more than an old one. Sees no Redis and no clock of its own.
+ */
+import { LRUCache } from 'lru-cache'
+import type { RouteCacheSettings } from '../config/settings.ts'
+import { MuxError } from '../errors.ts'
+import type { DirectoryAnswer, DirectoryEntry } from './directory.ts'
+
+/** An era before all others. */
+const NEVER = 0
+
+type Known = { entry: DirectoryEntry | undefined; readAtMs: number; era: number }
+
+export type RouteCache = {
+  /** @throws what `read` throws, where no known route can stand in */
+  lookup(user: string): Promise<DirectoryAnswer>
+  /** Every change is told from now on; what was known before is compared before it is trusted. */
+  startTrusting: () => void
+  stopTrusting: () => void
+  /** The store says that this user's route is another now, or, with undefined, that any is. What was known is worth nothing. */
+  change: (user: string | undefined) => void
+  /** A back end has refused the user: the route may be wrong, and is asked for; it still stands in during an outage. */
+  doubt: (user: string) => void
+}
+
+/** @param read asks the store; a MuxError `directory-unavailable` is what lets a known route stand in */
+export function createRouteCache(
+  read: (user: string) => Promise<DirectoryEntry | undefined>,
+  settings: RouteCacheSettings,
+  nowMs: () => number,
+): RouteCache {
+  const known = new LRUCache<string, Known>({ max: settings.maxEntries })
+  /** lookups under way; `changed` where the answer may be older than a push that overtook it */
+  const asking = new Map<string, { answer: Promise<DirectoryEntry | undefined>; changed: boolean }>()
+  // What was read in an earlier era may have changed unseen.
+  let era = NEVER + 1
+  let trusting = false
+
+  function isCurrent({ entry, readAtMs, era: readIn }: Known): boolean {
+    const lifetimeMs = entry === undefined ? settings.negativeLifetimeMs : settings.lifetimeMs
+    return trusting && readIn === era && nowMs() - readAtMs < lifetimeMs
+  }
+
+  /** One question at a time for a user, however many logins wait for its answer. */
+  function ask(user: string): Promise<DirectoryEntry | undefined> {
+    const underWay = asking.get(user)
+    if (underWay && !underWay.changed) return underWay.answer
+    const askedIn = era
+    const question = { changed: false, answer: Promise.resolve<DirectoryEntry | undefined>(undefined) }
+    question.answer = read(user).then(
+      (entry) => {
+        if (!question.changed) known.set(user, { entry, readAtMs: nowMs(), era: askedIn })
+        if (asking.get(user) === question) asking.delete(user)
+        return entry
+      },
+      (error: unknown) => {
+        if (asking.get(user) === question) asking.delete(user)
+        throw error
+      },
+    )
+    asking.set(user, question)
+    return question.answer
+  }
+
+  return {
+    async lookup(user) {
+      const before = known.get(user)
+      if (before && isCurrent(before)) return { entry: before.entry, source: 'cache' }
+      try {
+        return { entry: await ask(user), source: 'directory' }
+      } catch (error) {
+        const away = error instanceof MuxError && error.code === 'directory-unavailable'
+        // Only a route stands in. That nobody knew the user then says nothing about now.
+        if (!away || before?.entry === undefined || nowMs() - before.readAtMs >= settings.maxStaleMs) throw error
+        return { entry: before.entry, source: 'stale' }
+      }
+    },
+    startTrusting() {
+      era++
+      trusting = true
+    },
+    stopTrusting() {
+      trusting = false
+    },
+    change(user) {
+      for (const [name, question] of asking) if (user === undefined || name === user) question.changed = true
+      if (user === undefined) known.clear()
+      else known.delete(user)
+    },
+    doubt(user) {
+      const before = known.get(user)
+      if (before) known.set(user, { ...before, era: NEVER })
+    },
+  }
+}

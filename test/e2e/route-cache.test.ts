@@ -1,0 +1,76 @@
+/** Routes that mailmux remembers: current as long as Redis says what changes, and a stand-in while Redis cannot be asked. */
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { markerSubject } from '../support/dovecot.ts'
+import { directoryConnected, PASSWORD, type Site, startSite, type StoreName, STORES } from '../support/site.ts'
+
+let site: Site
+before(async () => {
+  site = await startSite({ redis: true })
+  await directoryConnected(site.mailmux)
+})
+after(() => site.close())
+
+/** Logs in by IMAP, and tells the store that it ends up on by the marker message there. */
+async function storeOf(user: string): Promise<string> {
+  const client = await site.open('imap', 'starttls')
+  const { accepted, answer } = await client.login(user, PASSWORD)
+  const subjects = accepted ? await client.subjects() : []
+  client.peer.destroy()
+  return STORES.find((store) => subjects.includes(markerSubject(store, user))) ?? answer
+}
+
+/** How many lookups were answered from there so far. */
+async function lookups(source: string): Promise<number> {
+  const metrics = await site.mailmux.metrics()
+  return Number(new RegExp(`^mailmux_route_lookups_total\\{source="${source}"\\} (\\d+)$`, 'm').exec(metrics)?.[1] ?? 0)
+}
+
+const setRoute = (user: string, store: StoreName): Promise<string> =>
+  site.redis!.command('HSET', `mailmux:user:${user}`, 'backend', store)
+
+test('answers a second login from memory', async () => {
+  assert.equal(await storeOf('alice@example.test'), 'store1')
+  const before = { cache: await lookups('cache'), directory: await lookups('directory') }
+  assert.equal(await storeOf('alice@example.test'), 'store1')
+  assert.deepEqual(
+    { cache: await lookups('cache'), directory: await lookups('directory') },
+    { ...before, cache: before.cache + 1 },
+  )
+})
+
+test('uses a route that has changed for the next login', async () => {
+  for (const store of ['store2', 'store3', 'store1'] as const) {
+    await setRoute('alice@example.test', store)
+    assert.equal(await storeOf('alice@example.test'), store)
+  }
+})
+
+test('refuses a user whose route was deleted, at the next login', async () => {
+  assert.equal(await storeOf('carol@example.test'), 'store3')
+  await site.redis!.command('DEL', 'mailmux:user:carol@example.test')
+  assert.match(await storeOf('carol@example.test'), /^NO \[AUTHENTICATIONFAILED\]/)
+  await setRoute('carol@example.test', 'store3')
+  assert.equal(await storeOf('carol@example.test'), 'store3')
+})
+
+test('sends known users home while Redis is gone, and tells the others to come back', async () => {
+  assert.equal(await storeOf('alice@example.test'), 'store1')
+  await site.redis!.stop()
+  assert.equal(await storeOf('alice@example.test'), 'store1')
+  assert.match(await storeOf('bob@example.test'), /^NO \[UNAVAILABLE\]/)
+  assert.ok((await lookups('stale')) >= 1)
+  assert.match(await site.mailmux.metrics(), /^mailmux_directory_up 0$/m)
+})
+
+test('trusts nothing from before an outage until it has asked again', async () => {
+  await site.redis!.restart() // empty: what was in it is gone
+  await setRoute('alice@example.test', 'store2')
+  await directoryConnected(site.mailmux)
+  assert.equal(await storeOf('alice@example.test'), 'store2')
+})
+
+test('forgets every route when Redis is flushed', async () => {
+  await site.redis!.command('FLUSHALL')
+  assert.match(await storeOf('alice@example.test'), /^NO \[AUTHENTICATIONFAILED\]/)
+})
