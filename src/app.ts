@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { buildAdmin, openAdmin } from './admin/admin.ts'
 import { createCapabilityBook } from './backend/capabilities.ts'
 import { startProber } from './backend/prober.ts'
-import { findRestartNeeds } from './config/changes.ts'
+import { findRestartNeeds, withBoundListeners } from './config/changes.ts'
 import type { LoadResult } from './config/load.ts'
 import { formatProblem } from './config/problems.ts'
 import type { Settings } from './config/settings.ts'
@@ -116,14 +116,15 @@ function createWorlds(first: Settings, loaded: LoadResult, { load, directory, lo
     const result = load()
     files = result.files
     if (!result.settings) {
-      for (const problem of result.problems)
-        log.error({ problem: formatProblem(problem)[0] }, 'configuration not taken over')
+      const errors = result.problems.filter(({ severity }) => severity === 'error')
+      for (const problem of errors) log.error({ problem: formatProblem(problem)[0] }, 'configuration not taken over')
       return metrics.configurationRefused()
     }
     const restart = findRestartNeeds(first, result.settings)
     if (restart.length > 0) log.warn({ restart }, 'these parts of the configuration change at the next restart')
-    enter(result.settings)
-    welcome(result.settings, result)
+    const settings = withBoundListeners(first.listeners, result.settings)
+    enter(settings)
+    welcome(settings, result)
     log.info('configuration taken over')
   }
 

@@ -1,5 +1,5 @@
 /** Which changes of the configuration a running mailmux cannot take over. Pure. */
-import type { Settings } from './settings.ts'
+import type { ListenerSettings, Settings } from './settings.ts'
 
 /** @returns what stays as it was until a restart, in the words of the configuration file */
 export function findRestartNeeds(before: Settings, after: Settings): string[] {
@@ -10,8 +10,19 @@ export function findRestartNeeds(before: Settings, after: Settings): string[] {
       directory.kind === 'static' ? directory : { ...directory, url: directory.url.reveal() },
     admin: ({ admin }: Settings) => admin && { ...admin, token: admin.token?.reveal() },
     log: ({ log }: Settings) => log,
+    shutdown_grace: ({ limits }: Settings) => limits.shutdownGraceMs,
   }
   return Object.entries(parts).flatMap(([name, part]) =>
     JSON.stringify(part(before)) === JSON.stringify(part(after)) ? [] : [name],
   )
+}
+
+/**
+ * The new settings with the listeners that are bound: one that was renamed, moved or taken out goes on as it was until the restart,
+ * rather than hang up on its clients; one that is new waits for it.
+ */
+export function withBoundListeners(bound: readonly ListenerSettings[], settings: Settings): Settings {
+  const place = ({ name, protocol, listen }: ListenerSettings): string => JSON.stringify({ name, protocol, listen })
+  const wanted = new Map(settings.listeners.map((listener) => [place(listener), listener]))
+  return { ...settings, listeners: bound.map((listener) => wanted.get(place(listener)) ?? listener) }
 }

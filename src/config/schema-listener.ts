@@ -85,7 +85,7 @@ export const listener = z
       "OpenSSL's cipher list for TLS 1.2; the ciphers of TLS 1.3 are not affected. Default: Node's list, which holds no weak one and is kept up to date.",
     ).optional(),
     client_ca_file: text(
-      'File with the CAs in PEM whose client certificates are accepted. With it every client has to show one. Relative to this file. Default: no client certificate is asked for.',
+      'File with the CAs in PEM whose client certificates are accepted. Without client_user every client has to show one; with it, one that shows none may give a password. Relative to this file. Default: no client certificate is asked for.',
     ).optional(),
     client_user: parsedText(
       parseClientUser,

@@ -122,6 +122,7 @@ export function createMetrics(version: string) {
   })
 
   buildInfo.set({ version }, 1)
+  const known = new Set<string>()
   const accounts = new Map<string, RelayAccount>()
 
   return {
@@ -152,7 +153,8 @@ export function createMetrics(version: string) {
       lastReload.set(now.getTime() / 1000)
       for (const { file, notAfterMs } of expiries) certificateExpiry.set({ certificate: file }, notAfterMs / 1000)
       for (const backend of settings.routing.backends.keys()) {
-        backendUp.set({ backend }, 1)
+        if (!known.has(backend)) backendUp.set({ backend }, 1) // a reload says nothing about the others
+        known.add(backend)
         backendState.set({ backend, state: 'up' }, 1)
       }
     },

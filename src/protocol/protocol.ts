@@ -74,6 +74,8 @@ export type BackendLogin = {
   credentials: Exclude<Credentials, { kind: 'certificate' }>
   startTls: boolean
   utf8: boolean
+  /** how many more proxies may carry this session */
+  ttl: number
   /** undefined where the back end is not to be told */
   identity: ClientIdentity | undefined
 }

@@ -73,7 +73,12 @@ function relayed(mechanism: MechanismName, { ask }: SaslExchange, first: FirstMe
     const message = first.rewrite(user)
     return message === undefined ? undefined : new Secret(message)
   }
-  return { user: first.user, credentials: { kind: 'relayed', mechanism, firstMessage, converse: ask } }
+  // What is no SASL line goes no further; the back end hears that the client has given up.
+  const converse = async (challenge: string): Promise<string> => {
+    const line = await ask(challenge)
+    return decodeBase64(line) === undefined ? '*' : line
+  }
+  return { user: first.user, credentials: { kind: 'relayed', mechanism, firstMessage, converse } }
 }
 
 /** Google's and Microsoft's own: `user=` name, `auth=Bearer` token, parted and ended by ^A. */

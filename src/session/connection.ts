@@ -151,6 +151,9 @@ export class ClientConnection implements ClientWire {
         const certificate = socket.getPeerX509Certificate()
         this.certifiedUser = certificate && userOfCertificate(this.listener.clientUser, certificate)
       }
+      if (this.listener.clientCa !== undefined && this.listener.clientUser === undefined && !isTrusted(socket)) {
+        throw new Error('the client has shown no certificate of client_ca_file')
+      }
       this.#handshakeEnded(this.tlsVersion, socket.isSessionReused(), 'ok')
     } catch (error) {
       this.#handshakeEnded('none', false, 'failed')

@@ -1,5 +1,5 @@
 /** A connection whose TLS is not opened here: the server name in its first message names the back end, which sees every byte. */
-import { MuxError } from '../errors.ts'
+import { asMuxError, MuxError } from '../errors.ts'
 import { protocols } from '../protocol/protocols.ts'
 import { findServerName } from '../tls/server-name.ts'
 import type { Entrance, World } from '../world.ts'
@@ -53,7 +53,7 @@ export async function passThrough(
     conn.phase = 'relaying'
     return await relay(conn, { socket, unread: undefined }, { goodbye: NO_WORDS, guard: undefined }, world, services)
   } catch (error) {
-    services.metrics.backendIsUp(conn.backend, false)
+    if (asMuxError(error).side === 'backend') services.metrics.backendIsUp(conn.backend, false)
     throw error
   } finally {
     clearTimeout(timer)

@@ -7,7 +7,7 @@ import type { Route } from '../routing/router.ts'
 import type { World } from '../world.ts'
 import type { ClientConnection } from './connection.ts'
 
-type Routed = { backend: Backend; login: Omit<BackendLogin, 'identity'> } | { refusal: Refusal; detail: string }
+type Routed = { backend: Backend; login: Omit<BackendLogin, 'identity' | 'ttl'> } | { refusal: Refusal; detail: string }
 
 /** Notes on `conn` who it is and where it goes. @throws MuxError `directory-unavailable`, `route-invalid`, `no-master` */
 export async function routeLogin(

@@ -1,7 +1,7 @@
 /** One login, from its route to the back end's answer: tried again where that may help, and refused in good time where it does not. */
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Backend } from '../backend/backends.ts'
-import { asMuxError, MuxError } from '../errors.ts'
+import { asMuxError, MuxError, type ErrorCode } from '../errors.ts'
 import type { Acceptance, BackendLogin, ClientIdentity, LoginAttempt, Refusal } from '../protocol/protocol.ts'
 import { protocols } from '../protocol/protocols.ts'
 import type { World } from '../world.ts'
@@ -85,7 +85,7 @@ type Answer =
 async function ask(
   conn: ClientConnection,
   backend: Backend,
-  backendLogin: Omit<BackendLogin, 'identity'>,
+  backendLogin: Omit<BackendLogin, 'identity' | 'ttl'>,
   login: LoginAttempt,
   world: World,
   { metrics, log }: Services,
@@ -93,19 +93,27 @@ async function ask(
   const identity = identityOf(conn, login)
   const { name, forwardIdentity } = backend.settings
   const deadline = performance.now() + world.settings.limits.backendTimeoutMs
-  const { credentials, hasConversed } = watchConversation(backendLogin.credentials)
+  const conversation = watchConversation(backendLogin.credentials)
+  const { credentials } = conversation
   for (let attempt = 1; ; attempt++) {
     try {
-      const told = { ...backendLogin, credentials, identity: forwardIdentity ? identity : undefined }
-      const answer = await askOnce(conn, backend, told, identity, deadline - performance.now())
+      const told = { ...backendLogin, credentials, ttl: identity.ttl, identity: forwardIdentity ? identity : undefined }
+      const answer = await askOnce(
+        conn,
+        backend,
+        told,
+        identity,
+        conversation.awaitsClient,
+        deadline - performance.now(),
+      )
       metrics.backendIsUp(name, true)
       return answer
     } catch (thrown) {
       const error = asMuxError(thrown)
-      if (error.side === 'backend') metrics.backendIsUp(name, false)
+      if (error.side === 'backend' && error.code !== 'backend-no-mechanism') metrics.backendIsUp(name, false)
       const leftMs = deadline - performance.now()
       const again = attempt < MAX_ATTEMPTS && leftMs > BETWEEN_ATTEMPTS_MS + LEAST_FOR_AN_ATTEMPT_MS
-      if (!error.retryable || hasConversed() || !again || conn.socket.destroyed) throw error
+      if (!error.retryable || conversation.hasBegun() || !again || conn.socket.destroyed) throw error
       log.warn(
         { session: conn.id, backend: name, attempt, code: error.code, detail: error.message },
         'back end tried again',
@@ -121,14 +129,15 @@ async function askOnce(
   backend: Backend,
   login: BackendLogin,
   identity: ClientIdentity,
+  awaitsClient: () => boolean,
   withinMs: number,
 ): Promise<Answer> {
   const protocol = protocols[conn.listener.protocol]
   const giveUp = new AbortController()
-  const timer = setTimeout(
-    () => giveUp.abort(new MuxError('backend-timeout', `no answer from the back end while ${conn.phase}`)),
-    withinMs,
-  )
+  const timer = setTimeout(() => {
+    if (awaitsClient()) conn.fail(new MuxError('client-login-timeout', 'no answer to a challenge'))
+    giveUp.abort(new MuxError('backend-timeout', `no answer from the back end while ${conn.phase}`))
+  }, withinMs)
   let connection: BackendConnection | undefined
   try {
     conn.phase = 'connecting'
@@ -140,7 +149,7 @@ async function askOnce(
     return answer
   } catch (error) {
     connection?.close()
-    throw withProxyHint(error, backend, conn)
+    throw withProxyHint(error, backend)
   } finally {
     clearTimeout(timer)
   }
@@ -172,26 +181,35 @@ function originOf({ client, local, serverName, tls }: ClientIdentity, { tlsVersi
   }
 }
 
+/** What a back end does that takes a PROXY header for a command, or waits for one that does not come. */
+const PUZZLED = new Set<ErrorCode>(['backend-timeout', 'backend-closed', 'backend-tls-failed'])
+const PUZZLED_BY_HEADER = new Set<ErrorCode>([...PUZZLED, 'backend-garbage', 'backend-bye'])
+
 /** A back end and mailmux that disagree on the PROXY header look like garbage or a hang; the log should say what to look at. */
-function withProxyHint(error: unknown, { settings: { proxyProtocol } }: Backend, { phase }: ClientConnection): unknown {
-  if (!(error instanceof MuxError) || error.side !== 'backend' || phase !== 'replaying-login') return error
-  const silent = error.code === 'backend-timeout' || error.code === 'backend-closed'
+function withProxyHint(error: unknown, { settings: { proxyProtocol } }: Backend): unknown {
   const sent = proxyProtocol !== 'none'
-  if (!silent && !(sent && (error.code === 'backend-garbage' || error.code === 'backend-tls-failed'))) return error
+  if (!(error instanceof MuxError) || !(sent ? PUZZLED_BY_HEADER : PUZZLED).has(error.code)) return error
   const hint = sent ? 'does the back end expect no PROXY header?' : 'does the back end expect a PROXY header?'
   return new MuxError(error.code, `${error.message} (${hint})`, error)
 }
 
-/** Once the client has answered a challenge, trying again would ask it to prove itself twice. */
-function watchConversation(credentials: BackendLogin['credentials']): {
+type Conversation = {
   credentials: BackendLogin['credentials']
-  hasConversed: () => boolean
-} {
-  if (credentials.kind === 'password') return { credentials, hasConversed: () => false }
-  let conversed = false
-  const converse = (challenge: string): Promise<string> => {
-    conversed = true
-    return credentials.converse(challenge)
+  /** once the client has been drawn in, trying again would ask it to prove itself twice */
+  hasBegun: () => boolean
+  /** it is the client's turn, and what comes too late is late by its doing */
+  awaitsClient: () => boolean
+}
+
+function watchConversation(credentials: BackendLogin['credentials']): Conversation {
+  if (credentials.kind === 'password') return { credentials, hasBegun: () => false, awaitsClient: () => false }
+  let begun = false
+  let awaiting = false
+  const converse = async (challenge: string): Promise<string> => {
+    begun = awaiting = true
+    const line = await credentials.converse(challenge)
+    awaiting = false
+    return line
   }
-  return { credentials: { ...credentials, converse }, hasConversed: () => conversed }
+  return { credentials: { ...credentials, converse }, hasBegun: () => begun, awaitsClient: () => awaiting }
 }

@@ -62,7 +62,7 @@ function buildOptions(tls: Settings['tls'], listener: ListenerSettings, ticketKe
     // RFC 7301 3.2: a client that speaks to another protocol (ALPACA) is turned away; one that names none is fine.
     ALPNCallback: ({ protocols }) => (protocols.includes(listener.protocol) ? listener.protocol : undefined),
     requestCert: listener.clientCa !== undefined,
-    rejectUnauthorized: false, // a client without a certificate may still have a password; see `isTrusted`
+    rejectUnauthorized: false, // whether a certificate is needed is the session's to say; see `isTrusted`
   }
 }
 

@@ -25,7 +25,9 @@ export function mayUseLogin(facts: DialogueFacts, client: ClientWire): boolean {
 
 /** The words before login: what mailmux does itself, and what holds on every back end for clients that never ask again. */
 export function clientCapability(facts: DialogueFacts, client: ClientWire): string {
-  const words = new Set(['IMAP4rev1', 'SASL-IR', 'LITERAL-', 'ID', 'ENABLE', ...facts.announced])
+  // What is computed leaves IMAP4rev1 out; the operator's own list has it, and stands as it is.
+  const own = facts.announced.includes('IMAP4rev1') ? [] : ['IMAP4rev1', 'SASL-IR', 'LITERAL-', 'ID', 'ENABLE']
+  const words = new Set([...own, ...facts.announced])
   if (words.has('LITERAL+')) words.delete('LITERAL-') // RFC 7888 5: one of them
   if (canStartTls(facts, client.secure)) words.add('STARTTLS')
   for (const mechanism of offeredMechanisms(facts, client)) words.add(`AUTH=${mechanism}`)
@@ -34,7 +36,7 @@ export function clientCapability(facts: DialogueFacts, client: ClientWire): stri
 }
 
 /** Words that speak of the time before login, where mailmux speaks for itself. */
-const BEFORE_LOGIN = /^(AUTH=.*|SASL-IR|STARTTLS|LOGINDISABLED|ID|ENABLE|LITERAL-|IMAP4|IMAP4rev1|IMAP4rev2)$/i
+const BEFORE_LOGIN = /^(AUTH=.*|SASL-IR|STARTTLS|LOGINDISABLED|ID|ENABLE|LITERAL-|LANGUAGE|IMAP4|IMAP4rev1|IMAP4rev2)$/i
 
 /** Of a back end's words before login, those that tell of its sessions. */
 export function announceable(words: readonly string[]): string[] {
@@ -51,9 +53,10 @@ export function mechanismsIn(words: readonly string[]): MechanismName[] {
  * routing; referrals (RFC 2221, RFC 2193) would send the client to hosts behind mailmux.
  */
 export function relayedCapability(words: string): string {
+  const guarded = offersUnauthenticate(words) // what is compressed could not be looked at
   return words
     .split(' ')
-    .filter((word) => word !== '' && !WITHHELD.has(word.toUpperCase()))
+    .filter((word) => word !== '' && !WITHHELD.has(word.toUpperCase()) && !(guarded && /^COMPRESS=/i.test(word)))
     .join(' ')
 }
 

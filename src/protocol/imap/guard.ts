@@ -1,5 +1,5 @@
 /**
- * Finds UNAUTHENTICATE (RFC 8437) among what a client sends after login. It would bring the session back before login, where the
+ * Finds UNAUTHENTICATE (RFC 8437) among what a client sends after login, and COMPRESS (RFC 4978), behind which it could hide. It would bring the session back before login, where the
  * next user would get in past routing, limits and logs. Only back ends that announce the command get this guard.
  */
 import type { SessionGuard } from '../protocol.ts'
@@ -18,6 +18,8 @@ const MAX_KEPT = 128
 export function createUnauthenticateGuard(): SessionGuard {
   let line = ''
   let literalBytes = 0
+  // While IDLE waits for its DONE (RFC 2177) a server takes no literal, and reads what follows as commands.
+  let idling = false
   return (chunk) => {
     let at = 0
     while (at < chunk.length) {
@@ -34,8 +36,14 @@ export function createUnauthenticateGuard(): SessionGuard {
       if (end === -1) break
       const text = line.replace(/\r$/, '')
       line = ''
-      if (/^[^ ]+ +UNAUTHENTICATE *$/i.test(text)) return false
-      const marker = parseLiteralMarker(text)
+      if (/^[^ ]+ +(UNAUTHENTICATE|COMPRESS +\S+) *$/i.test(text)) return false
+      if (idling) {
+        idling = !/^DONE$/i.test(text)
+        continue
+      }
+      idling = /^[^ ]+ +IDLE *$/i.test(text)
+      // A command has a tag and a name; what else ends like a literal announces none.
+      const marker = /^[^ ]+ +[A-Z]/i.test(text) ? parseLiteralMarker(text) : undefined
       if (marker && !marker.synchronising) literalBytes = marker.bytes
     }
     return true

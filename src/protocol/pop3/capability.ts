@@ -30,7 +30,7 @@ export function mayUseUtf8(facts: DialogueFacts): boolean {
 
 /** The lines of CAPA before login: what mailmux does itself, and what holds on every back end. */
 export function clientCapability(facts: DialogueFacts, client: ClientWire): string[] {
-  const lines = new Set(['RESP-CODES', 'AUTH-RESP-CODE', 'PIPELINING', ...facts.announced])
+  const lines = new Set(['RESP-CODES', 'AUTH-RESP-CODE', 'PIPELINING', 'X-PROXY-TTL', ...facts.announced])
   if (canStartTls(facts, client.secure)) lines.add('STLS')
   const mechanisms = offeredMechanisms(facts, client)
   if (mayUseLogin(facts, client)) lines.add('USER')
@@ -40,7 +40,7 @@ export function clientCapability(facts: DialogueFacts, client: ClientWire): stri
 
 /** Lines of which mailmux has its own, or that speak of the time before login. */
 const BEFORE_LOGIN =
-  /^(SASL|STLS|USER|APOP|RESP-CODES|AUTH-RESP-CODE|PIPELINING|IMPLEMENTATION|LOGIN-DELAY|LANG|XCLIENT)\b/i
+  /^(SASL|STLS|USER|APOP|RESP-CODES|AUTH-RESP-CODE|PIPELINING|IMPLEMENTATION|LOGIN-DELAY|LANG|XCLIENT|X-PROXY-TTL)\b/i
 
 /** Of a back end's lines before login, those that tell of its sessions (TOP, UIDL, UTF8 ...). */
 export function announceable(lines: readonly string[]): string[] {
@@ -61,6 +61,8 @@ export type BackendCapability = {
   /** as announced */
   lines: readonly string[]
   canStartTls: boolean
+  /** another mailmux, that counts how many it is from the client */
+  proxyTtl: boolean
   mechanisms: readonly MechanismName[]
 }
 
@@ -69,6 +71,17 @@ export function parseBackendCapability(lines: readonly string[]): BackendCapabil
   return {
     lines,
     canStartTls: lines.some((line) => line.toUpperCase() === 'STLS'),
+    proxyTtl: lines.some((line) => line.toUpperCase() === 'X-PROXY-TTL'),
     mechanisms: mechanismsIn(lines),
   }
+}
+
+/**
+ * A line with a list of arguments as lines of one each, so that what several back ends have in common can be told.
+ * What stands behind UTF8 (RFC 6856 2.1) is for user names, which mailmux carries as they are.
+ */
+export function splitCapability(line: string): string[] {
+  const [name = '', ...values] = line.split(' ')
+  if (name.toUpperCase() === 'SASL') return values.map((value) => `SASL ${value}`)
+  return name.toUpperCase() === 'UTF8' ? ['UTF8'] : [line]
 }

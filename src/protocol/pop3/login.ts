@@ -26,6 +26,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
   let user: string | undefined
   let badCommands = 0
   let utf8 = false
+  let ttl: number | undefined
 
   const reply = (text: string): void => client.write(`${text}\r\n`)
   const bad = (text: string): void => {
@@ -52,7 +53,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     else if (password === '' || hasControlCharacter(password)) bad('PASS takes a password')
     else {
       const credentials: Credentials = { kind: 'password', authcid: user, password: new Secret(password) }
-      const attempt: LoginAttempt = { user, mechanism: 'USER', credentials, id: NO_ID, ttl: undefined, utf8 }
+      const attempt: LoginAttempt = { user, mechanism: 'USER', credentials, id: NO_ID, ttl, utf8 }
       user = undefined
       return attempt
     }
@@ -84,7 +85,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     if (outcome === 'cancelled') reply(refusalReply({ reason: 'cancelled' }))
     else if (outcome === 'not-authorized') reply(refusalReply({ reason: 'authorization-failed' }))
     else if (outcome === 'malformed') bad('Invalid SASL response')
-    else return { ...outcome, mechanism, id: NO_ID, ttl: undefined, utf8 }
+    else return { ...outcome, mechanism, id: NO_ID, ttl, utf8 }
     return undefined
   }
 
@@ -93,6 +94,13 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     if (!mayUseUtf8(facts)) return bad('UTF8 is not available')
     utf8 = true
     reply('+OK UTF8 is on for this session.')
+  }
+
+  /** Another mailmux says how many more proxies may follow it. Who says so falsely ends only his own session the sooner. */
+  function takeTtl(argument: string): void {
+    if (!/^\d{1,3}$/.test(argument)) return bad('X-PROXY-TTL takes a number')
+    ttl = Number(argument)
+    reply('+OK')
   }
 
   async function startTls(): Promise<void> {
@@ -124,6 +132,9 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
           return 'logout'
         case 'UTF8':
           takeUtf8()
+          break
+        case 'X-PROXY-TTL':
+          takeTtl(argument)
           break
         case 'STLS':
           await startTls()

@@ -4,9 +4,9 @@
  */
 import { MuxError } from '../../errors.ts'
 import type { MechanismName } from '../../config/settings.ts'
-import type { BackendLogin, ClientIdentity, LoginAnswer, Refusal, RelayedCredentials, Wire } from '../protocol.ts'
+import type { BackendLogin, LoginAnswer, Refusal, RelayedCredentials, Wire } from '../protocol.ts'
 import { encodeBase64, encodePlain, MAX_SASL_LINE_BYTES } from '../sasl.ts'
-import { parseBackendCapability, type BackendCapability } from './capability.ts'
+import { parseBackendCapability, splitCapability, type BackendCapability } from './capability.ts'
 import { formatXclient } from './identity.ts'
 import { parseResponse, type Response } from './parse.ts'
 
@@ -19,8 +19,10 @@ const MAX_AUTH_LINE_BYTES = 255
 /** @throws MuxError backend-* where the conversation cannot lead to a login */
 export async function replayLogin(backend: Wire, login: BackendLogin): Promise<LoginAnswer> {
   const { capability, takesXclient } = await meet(backend, login.startTls)
-  if (takesXclient && login.identity) await tellIdentity(backend, login.identity)
-  if (login.utf8) await switchToUtf8(backend)
+  if (takesXclient && login.identity) await expectOk(backend, formatXclient(login.identity))
+  if (login.utf8) await expectOk(backend, 'UTF8') // promised to the client, who reads what follows as UTF-8
+  // XCLIENT needs trust, and a loop needs none: mailmux counts for itself where it meets itself.
+  if (capability.proxyTtl) await expectOk(backend, `X-PROXY-TTL ${login.ttl}`)
   const answer = await logIn(backend, login, capability)
   if (answer === 'cancelled') return { accepted: false, refusal: { reason: 'cancelled' }, detail: 'the client gave up' }
   if (!answer.ok) return { accepted: false, ...refusalOf(answer) }
@@ -38,7 +40,7 @@ export async function replayLogin(backend: Wire, login: BackendLogin): Promise<L
 export async function askCapabilities(backend: Wire, startTls: boolean): Promise<string[]> {
   const { capability } = await meet(backend, startTls)
   backend.write('QUIT\r\n')
-  return [...capability.lines]
+  return capability.lines.flatMap(splitCapability)
 }
 
 /** From the greeting to the capabilities that count: those from before TLS are forgotten (RFC 2595 4). */
@@ -58,18 +60,12 @@ async function meet(backend: Wire, tls: boolean): Promise<{ capability: BackendC
   return { capability, takesXclient: greeting.code === 'XCLIENT' }
 }
 
-/** @throws MuxError `backend-no-mechanism`: the client was told that every back end can, and reads what follows as UTF-8 */
-async function switchToUtf8(backend: Wire): Promise<void> {
-  backend.write('UTF8\r\n')
-  const answer = await readResponse(backend)
-  if (!answer.ok) throw new MuxError('backend-no-mechanism', `the back end refused UTF8: ${answer.text}`)
-}
-
-async function tellIdentity(backend: Wire, identity: ClientIdentity): Promise<void> {
-  backend.write(`${formatXclient(identity)}\r\n`)
+/** @throws MuxError `backend-no-mechanism` where the back end refuses what it has announced */
+async function expectOk(backend: Wire, command: string): Promise<void> {
+  backend.write(`${command}\r\n`)
   const answer = await readResponse(backend)
   if (!answer.ok)
-    throw new MuxError('backend-no-mechanism', `the back end offered XCLIENT and refused it: ${answer.text}`)
+    throw new MuxError('backend-no-mechanism', `the back end refused ${command.split(' ')[0] ?? ''}: ${answer.text}`)
 }
 
 async function readResponse(backend: Wire): Promise<Response> {
