@@ -1,0 +1,345 @@
+/**
+ * The laws of src/README.md that a machine can keep: which room may know which, and what is allowed in one place only.
+ * The source is read as a syntax tree, so that neither a comment nor a text can break a law, and no spelling can evade one.
+ */
+import assert from 'node:assert/strict'
+import { globSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { describe, test } from 'node:test'
+import ts from 'typescript'
+
+/** Room to the rooms that it may import; `type x` is for types alone. A file right under src/ is a room of its own. */
+type Law = Readonly<Record<string, readonly string[]>>
+
+const LAW: Law = {
+  main: ['app', 'cli', 'config', 'version'],
+  app: ['admin', 'backend', 'config', 'listener', 'metrics', 'relay', 'routing', 'session', 'version', 'world'],
+  world: ['backend', 'net', 'protocol', 'routing', 'tls'],
+  session: ['backend', 'config', 'net', 'protocol', 'tls', 'type relay', 'type routing', 'world'],
+  listener: ['net'],
+  tls: [],
+  protocol: ['config'],
+  routing: ['user-name'],
+  backend: ['net', 'tls'],
+  relay: [],
+  net: [],
+  config: ['user-name'],
+  admin: [],
+  cli: ['config'],
+  metrics: [],
+  errors: [],
+  log: [],
+  secret: [],
+  'user-name': [],
+  version: [],
+}
+
+/** What every room may import besides. */
+const FREE = new Set(['errors', 'log', 'secret', 'type config', 'type metrics'])
+
+/** Files that one of the twins has alone, by their place in its folder, and why the other needs none. */
+const WITHOUT_TWIN: Readonly<Record<string, string>> = {
+  'imap/guard.ts': 'looks for UNAUTHENTICATE; POP3 has no command that leads back before login',
+}
+
+type Source = { path: string; text: string }
+type Import = { from: string; to: string; typesOnly: boolean; path: string }
+
+const root = join(import.meta.dirname, '../../..')
+const sources: Source[] = globSync('src/**/*.ts', { cwd: root }).map((path) => ({
+  path,
+  text: readFileSync(join(root, path), 'utf8'),
+}))
+
+function parse({ path, text }: Source): ts.SourceFile {
+  return ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true)
+}
+
+function visit(node: ts.Node, look: (node: ts.Node) => void): void {
+  look(node)
+  ts.forEachChild(node, (child) => visit(child, look))
+}
+
+/** `src/protocol/imap/login.ts` is of the room `protocol`, `src/app.ts` is the room `app`. */
+function roomOf(path: string): string {
+  return (path.split('/')[1] ?? '').replace(/\.ts$/, '')
+}
+
+/** Every module that a file names: by import or export declaration, by `import()`, by `import('...')` as a type. */
+function modulesOf(source: Source): { module: string; typesOnly: boolean }[] {
+  const modules: { module: string; typesOnly: boolean }[] = []
+  const add = (node: ts.Node | undefined, typesOnly: boolean): void => {
+    if (node && ts.isStringLiteralLike(node)) modules.push({ module: node.text, typesOnly })
+  }
+  visit(parse(source), (node) => {
+    if (ts.isImportDeclaration(node)) {
+      const clause = node.importClause
+      const named = clause?.namedBindings
+      const all = named !== undefined && ts.isNamedImports(named) && named.elements.every((one) => one.isTypeOnly)
+      const typesOnly =
+        clause?.phaseModifier === ts.SyntaxKind.TypeKeyword || (clause !== undefined && !clause.name && all)
+      add(node.moduleSpecifier, typesOnly)
+    } else if (ts.isExportDeclaration(node)) add(node.moduleSpecifier, node.isTypeOnly)
+    else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword)
+      add(node.arguments[0], false)
+    else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) add(node.argument.literal, true)
+  })
+  return modules
+}
+
+/** The imports that lead from one room to another. */
+function importsBetweenRooms(files: readonly Source[]): Import[] {
+  return files.flatMap((source) =>
+    modulesOf(source)
+      .filter(({ module }) => module.startsWith('.'))
+      .map(({ module, typesOnly }) => {
+        const to = roomOf(join(dirname(source.path), module))
+        return { from: roomOf(source.path), to, typesOnly, path: source.path }
+      })
+      .filter(({ from, to }) => from !== to),
+  )
+}
+
+/** Everything by which the imports and the law differ, in words; nothing where they agree. */
+function checkImports(files: readonly Source[], law: Law): string[] {
+  const wrong: string[] = []
+  const used = new Set<string>()
+  for (const { from, to, typesOnly, path } of importsBetweenRooms(files)) {
+    if (FREE.has(to) || (typesOnly && FREE.has(`type ${to}`))) continue
+    const allowed = law[from] ?? []
+    const permission = [typesOnly ? `type ${to}` : to, to].find((one) => allowed.includes(one))
+    if (permission === undefined) wrong.push(`${path}: ${from} may not import ${typesOnly ? 'types of ' : ''}${to}`)
+    else if (!typesOnly || permission.startsWith('type ')) used.add(`${from} ${permission}`)
+  }
+  for (const [from, allowed] of Object.entries(law)) {
+    if (!files.some(({ path }) => roomOf(path) === from)) wrong.push(`there is no room ${from}`)
+    for (const to of allowed) {
+      if (!used.has(`${from} ${to}`)) wrong.push(`${from} does not use its permission to import ${to}`)
+    }
+  }
+  for (const room of new Set(files.map(({ path }) => roomOf(path)))) {
+    if (!(room in law)) wrong.push(`the law does not know the room ${room}`)
+  }
+  return [...wrong, ...findCircles(files)]
+}
+
+/** Rooms that reach themselves, as `a -> b -> a`; types count, since a circle of types is one room in two places. */
+function findCircles(files: readonly Source[]): string[] {
+  const next = new Map<string, Set<string>>()
+  for (const { from, to } of importsBetweenRooms(files)) next.set(from, (next.get(from) ?? new Set()).add(to))
+  const done = new Set<string>()
+  const circles: string[] = []
+  const walk = (room: string, way: readonly string[]): void => {
+    if (way.includes(room)) circles.push([...way.slice(way.indexOf(room)), room].join(' -> '))
+    if (way.includes(room) || done.has(room)) return
+    for (const to of next.get(room) ?? []) walk(to, [...way, room])
+    done.add(room)
+  }
+  for (const room of next.keys()) walk(room, [])
+  return circles.map((circle) => `rooms import in a circle: ${circle}`)
+}
+
+/** The words in code marks. */
+function wordsOf(markdown: string): string[] {
+  return [...markdown.matchAll(/`([\w-]+)`/g)].map(([, word = '']) => word)
+}
+
+const MAX_LINES = 300
+const TIMERS = new Set(['setTimeout', 'setInterval', 'setImmediate'])
+const NO_SOCKETS = /^(node:)?(net|tls|dgram|http|https|http2|timers)(\/|$)/
+const OF_MAIN_ALONE = new Set(['env', 'on', 'once', 'addListener', 'exit'])
+
+/** What one file does that no file, or not this one, may do. `new Redis` is counted by the caller. */
+function checkFile(source: Source): string[] {
+  const wrong: string[] = []
+  const tree = parse(source)
+  const room = roomOf(source.path)
+  const report = (node: ts.Node, what: string): void => {
+    wrong.push(`${source.path}:${tree.getLineAndCharacterOfPosition(node.getStart()).line + 1}: ${what}`)
+  }
+  const lines = source.text.trimEnd().split('\n').length
+  if (lines > MAX_LINES) report(tree, `${lines} lines; a file has at most ${MAX_LINES}`)
+  for (const { module } of modulesOf(source)) {
+    if (room === 'protocol' && NO_SOCKETS.test(module)) report(tree, `protocol/ has no sockets or timers: ${module}`)
+    if (room !== 'main' && /^(node:)?process$/.test(module)) report(tree, `only main.ts imports ${module}`)
+  }
+  for (const statement of tree.statements) {
+    if (!ts.isVariableStatement(statement) || statement.declarationList.flags & ts.NodeFlags.Const) continue
+    report(statement, 'no module-level state: neither let nor var')
+  }
+  visit(tree, (node) => {
+    const call = ts.isCallExpression(node) ? node.expression : undefined
+    if (room === 'protocol' && call && ts.isIdentifier(call) && TIMERS.has(call.text)) report(node, 'no timers here')
+    if (!ts.isPropertyAccessExpression(node)) return
+    const [owner, name] = [node.expression.getText(), node.name.text]
+    if (owner === 'console') report(node, 'log through log.ts, print through main.ts')
+    if (owner === 'process' && room !== 'main' && OF_MAIN_ALONE.has(name)) report(node, `only main.ts: process.${name}`)
+    if (name === 'pipe' && room !== 'relay') report(node, 'only relay/ joins two sockets')
+    if (name === 'removeAllListeners' && ts.isCallExpression(node.parent) && node.parent.arguments.length === 0)
+      report(node, 'name the event: other rooms may listen on the same emitter')
+  })
+  return wrong
+}
+
+/** The files that make a client of Redis, once for each. */
+function redisMakers(files: readonly Source[]): string[] {
+  const makers: string[] = []
+  for (const source of files) {
+    visit(parse(source), (node) => {
+      if (ts.isNewExpression(node) && /^(Redis\.)?(Redis|Cluster)$/.test(node.expression.getText()))
+        makers.push(source.path)
+    })
+  }
+  return makers
+}
+
+describe('the program', () => {
+  test('imports as the law says, with no permission left over and no circle', () => {
+    assert.deepEqual(checkImports(sources, LAW), [])
+  })
+
+  test('has its law in src/README.md as it is here', () => {
+    const [, section = ''] = readFileSync(join(root, 'src/README.md'), 'utf8').split('\n## Import law\n')
+    const told: [string, string[]][] = []
+    for (const line of section.split('\n## ')[0]!.split('\n')) {
+      const [, from = '', to = ''] = /^\| (`.*?`|every room) \| (.*) \|$/.exec(line) ?? []
+      const [values = '', types = ''] = to.split('types of')
+      const rooms = [...wordsOf(values), ...wordsOf(types).map((room) => `type ${room}`)].sort()
+      for (const room of from === 'every room' ? ['every room'] : wordsOf(from)) told.push([room, rooms])
+    }
+    const sorted = Object.entries(LAW).map(([room, allowed]) => [room, [...allowed].sort()])
+    assert.deepEqual(Object.fromEntries(told), Object.fromEntries([...sorted, ['every room', [...FREE].sort()]]))
+  })
+
+  test('keeps the invariants in every file', () => {
+    assert.ok(sources.length > 20, 'the sources are not where they were')
+    assert.deepEqual(sources.flatMap(checkFile), [])
+  })
+
+  test('makes a client of Redis in one place', () => {
+    const makers = redisMakers(sources)
+    assert.equal(makers.length, 1, makers.join(' '))
+    assert.match(makers[0] ?? '', /^src\/routing\/redis-/)
+  })
+
+  test('has twin files for twin protocols, but for those that are named here with the reason', () => {
+    const all = sources.map(({ path }) => path.replace('src/protocol/', ''))
+    const filesOf = (protocol: string) =>
+      all
+        .filter((path) => dirname(path) === protocol && !(path in WITHOUT_TWIN))
+        .map((path) => path.split('/').at(-1)?.replace(protocol, '<protocol>'))
+        .sort()
+    assert.deepEqual(filesOf('imap'), filesOf('pop3'))
+    for (const path of Object.keys(WITHOUT_TWIN)) assert.ok(all.includes(path), `${path} needs no exception any more`)
+  })
+})
+
+describe('the check of imports', () => {
+  const law: Law = { app: ['net'], net: [] }
+  const app = { path: 'src/app.ts', text: "import { a } from './net/a.ts'" }
+  const net = { path: 'src/net/a.ts', text: 'export const a = 1' }
+  const check = (net: string, also: Law = {}) =>
+    checkImports([app, { path: 'src/net/a.ts', text: net }], { ...law, ...also })
+
+  test('has nothing to say where the law is kept', () => {
+    assert.deepEqual(checkImports([app, net], law), [])
+    assert.deepEqual(check("import { MuxError } from '../errors.ts'"), [])
+    assert.deepEqual(check("import type { Settings } from '../config/settings.ts'"), [])
+    assert.deepEqual(check("// import { x } from '../relay/relay.ts'\nconst text = \"import '../relay/relay.ts'\""), [])
+  })
+
+  for (const text of [
+    "import { x } from '../relay/relay.ts'",
+    "import '../relay/relay.ts'",
+    "export * from '../relay/relay.ts'",
+    "const x = await import('../relay/relay.ts')",
+    "import x, { type Y } from '../relay/relay.ts'",
+  ]) {
+    test(`finds a forbidden import: ${text}`, () => {
+      assert.deepEqual(check(text), ['src/net/a.ts: net may not import relay'])
+    })
+  }
+
+  test('lets a permission for types be used for types alone', () => {
+    const types = { net: ['type relay'] }
+    for (const text of [
+      "import type { X } from '../relay/relay.ts'",
+      "import { type X, type Y } from '../relay/relay.ts'",
+      "export type { X } from '../relay/relay.ts'",
+      "type X = import('../relay/relay.ts').X",
+    ]) {
+      assert.deepEqual(check(text), ['src/net/a.ts: net may not import types of relay'])
+      assert.deepEqual(check(text, types), [])
+      // The permission for values is one that nobody uses here.
+      assert.deepEqual(check(text, { net: ['relay'] }), ['net does not use its permission to import relay'])
+    }
+    assert.deepEqual(check("import { type X, y } from '../relay/relay.ts'", types), [
+      'src/net/a.ts: net may not import relay',
+      'net does not use its permission to import type relay',
+    ])
+  })
+
+  test('does not take values of config or metrics for types', () => {
+    assert.deepEqual(check("import { loadConfig } from '../config/load.ts'"), [
+      'src/net/a.ts: net may not import config',
+    ])
+  })
+
+  test('finds a permission that no file uses any more', () => {
+    assert.deepEqual(checkImports([{ ...app, text: '' }, net], law), ['app does not use its permission to import net'])
+  })
+
+  test('finds rooms that only the law or only the program has', () => {
+    assert.deepEqual(checkImports([app, net], { ...law, relay: [] }), ['there is no room relay'])
+    assert.deepEqual(checkImports([app, net, { path: 'src/utils/x.ts', text: '' }], law), [
+      'the law does not know the room utils',
+    ])
+  })
+
+  test('finds a circle, even of permitted imports and of types', () => {
+    assert.deepEqual(check("import type { App } from '../app.ts'", { net: ['type app'] }), [
+      'rooms import in a circle: app -> net -> app',
+    ])
+  })
+})
+
+describe('the check of a file', () => {
+  const breaks: [string, string, RegExp][] = [
+    ['is too long', 'src/net/a.ts', /301 lines/],
+    ['let count = 0', 'src/net/a.ts', /module-level/],
+    ['export var count = 0', 'src/net/a.ts', /module-level/],
+    ['const home = process.env.HOME', 'src/app.ts', /process\.env/],
+    ["process.on('SIGHUP', stop)", 'src/app.ts', /process\.on/],
+    ["import { env } from 'node:process'", 'src/app.ts', /node:process/],
+    ["console.log('hello')", 'src/app.ts', /log through/],
+    ['socket.removeAllListeners()', 'src/net/a.ts', /name the event/],
+    ['client.pipe(backend)', 'src/session/serve.ts', /only relay/],
+    ["import type { Socket } from 'node:net'", 'src/protocol/imap/login.ts', /no sockets/],
+    ["import tls from 'tls'", 'src/protocol/imap/login.ts', /no sockets/],
+    ['const f = () => setTimeout(g, 1000)', 'src/protocol/imap/login.ts', /no timers/],
+  ]
+  for (const [text, path, expected] of breaks) {
+    test(`reports: ${text}`, () => {
+      const wrong = checkFile({ path, text: text === 'is too long' ? 'f()\n'.repeat(301) : text })
+      assert.equal(wrong.length, 1)
+      assert.match(wrong[0]!, expected)
+    })
+  }
+
+  test('lets each thing be where it belongs', () => {
+    for (const [path, text] of [
+      ['src/main.ts', "process.on('SIGTERM', stop)\nconst home = process.env.HOME"],
+      ['src/relay/relay.ts', 'client.pipe(backend)'],
+      ['src/net/a.ts', "socket.removeAllListeners('data')\nfunction f() { let n = 0; setTimeout(f, n) }"],
+      ['src/protocol/sasl.ts', '// setTimeout(f); console.log(process.env)\nconst TABLE = new Map()'],
+      ['src/net/b.ts', 'f()\n'.repeat(300)],
+    ] as const) {
+      assert.deepEqual(checkFile({ path, text }), [])
+    }
+  })
+
+  test('counts each client of Redis', () => {
+    const text = 'const a = new Redis(url)\nconst b = new Redis.Cluster([])\nconst c = new Cluster([])'
+    assert.equal(redisMakers([{ path: 'src/routing/a.ts', text }]).length, 3)
+  })
+})
