@@ -29,7 +29,8 @@ DEPS := node_modules/.package-lock.json
 
 DIRECTORY ?= static
 DEMO_PACKAGES := dovecot-imapd dovecot-pop3d openssl $(if $(filter redis,$(DIRECTORY)),redis-server redis-tools)
-TEST_PACKAGES := dovecot-imapd dovecot-pop3d redis-server redis-tools openssl curl python3
+TEST_PACKAGES := dovecot-imapd dovecot-pop3d redis-server redis-tools openssl curl python3 \
+	isync fetchmail getmail6 neomutt gsasl sasl2-bin bsdutils haproxy testssl.sh
 
 .PHONY: help runtime deps demo run build lint types check test test-packages bench-quick docker
 

@@ -5,18 +5,21 @@
  */
 import assert from 'node:assert/strict'
 import { isDeepStrictEqual } from 'node:util'
-import { asMuxError, type ErrorCode } from '../../src/errors.ts'
+import { asMuxError, MuxError, type ErrorCode } from '../../src/errors.ts'
 import { imap } from '../../src/protocol/imap/imap.ts'
 import { pop3 } from '../../src/protocol/pop3/pop3.ts'
 import type {
   Acceptance,
   BackendLogin,
+  ClientIdentity,
   DialogueFacts,
   LoginAnswer,
   LoginAttempt,
   Protocol,
   Refusal,
 } from '../../src/protocol/protocol.ts'
+import { runMechanism } from '../../src/protocol/sasl.ts'
+import type { MechanismName } from '../../src/config/settings.ts'
 import { Secret } from '../../src/secret.ts'
 import { READ_DEADLINE_MS, within } from '../support/deadline.ts'
 import { MemoryWire } from '../support/memory-wire.ts'
@@ -26,17 +29,37 @@ export const protocols = { imap, pop3 }
 
 export type Attempt = { user: string; authcid: string; mechanism: LoginAttempt['mechanism']; password: string }
 
+/** A login whose proof is the client's own: its first message, and what it answers to the challenges of the case. */
+export type RelayedAttempt = {
+  user: string
+  mechanism: LoginAttempt['mechanism']
+  firstMessage: string
+  responses: string[]
+}
+
+/** A login that needs no proof beyond the certificate. */
+export type CertifiedAttempt = { user: string; mechanism: LoginAttempt['mechanism']; certified: true }
+
+/** What a client has told of itself when it logs in. */
+export type Told = { id: Record<string, string>; ttl: number | undefined }
+
 /** A conversation with a scripted client, and what must come of it. */
 export type ClientCase = {
   script: string
   /** begin with the greeting; else the script begins after it */
   greet?: boolean
   secure?: boolean
+  /** the user that the client's certificate speaks for */
+  certifiedUser?: string
   facts?: Partial<DialogueFacts>
+  /** what a back end asks of a login whose proof is the client's own */
+  challenges?: readonly string[]
   /** what the back end makes of each attempt; refused as a wrong password where there is none */
   answers?: readonly (Acceptance | Refusal)[]
   /** the logins that must be handed out */
-  attempts?: readonly Attempt[]
+  attempts?: readonly (Attempt | RelayedAttempt | CertifiedAttempt)[]
+  /** what each of them must tell of the client; not looked at where it is left out */
+  told?: readonly Told[]
   /** how it must end; by default the client goes when its script is over */
   ending?: 'logout' | 'accepted' | ErrorCode | readonly ErrorCode[]
   /** what the client sent and nobody may have read */
@@ -59,6 +82,47 @@ export function base64(octets: string): string {
   return Buffer.from(octets, 'latin1').toString('base64')
 }
 
+/** What the two protocols say to the same effect, as `%NAME` in scripts that are for both. */
+const WORDS = {
+  imap: {
+    AUTH: 'a AUTHENTICATE',
+    WRONG: 'a NO [AUTHENTICATIONFAILED] Authentication failed.',
+    MALFORMED: 'a BAD Invalid SASL response',
+    CANCELLED: 'a BAD Authentication cancelled.',
+    UNSUPPORTED: 'a NO [CANNOT] Unsupported authentication mechanism.',
+    FORBIDDEN: 'a NO [AUTHORIZATIONFAILED] Not allowed to log in as that user.',
+    PRIVATE: 'a NO [PRIVACYREQUIRED] Passwords are accepted over TLS only.',
+    NOOP: 'a NOOP',
+    DONE: 'a OK NOOP completed.',
+  },
+  pop3: {
+    AUTH: 'AUTH',
+    WRONG: '-ERR [AUTH] Authentication failed.',
+    MALFORMED: '-ERR Invalid SASL response',
+    CANCELLED: '-ERR Authentication cancelled.',
+    UNSUPPORTED: '-ERR Unsupported authentication mechanism',
+    FORBIDDEN: '-ERR [AUTH] Not allowed to log in as that user.',
+    PRIVATE: '-ERR [AUTH] Passwords are accepted over TLS only.',
+    NOOP: 'NOOP',
+    DONE: '+OK',
+  },
+} as const
+
+/** A script for both protocols, in the words of one. */
+export function inWordsOf(name: keyof typeof WORDS, script: string): string {
+  return script.replace(/%([A-Z]+)/g, (_, word: string) => {
+    const said = (WORDS[name] as Record<string, string>)[word]
+    if (said === undefined) throw new Error(`not a word of ${name}: ${word}`)
+    return said
+  })
+}
+
+/** The same promise of both protocols. */
+export function testBothClients(name: string, wanted: ClientCase): void {
+  for (const protocol of [imap, pop3])
+    testClient(`${protocol.name} ${name}`, protocol, { ...wanted, script: inWordsOf(protocol.name, wanted.script) })
+}
+
 /** Tests that the conversation goes as written however its bytes are cut. */
 export function testClient(name: string, protocol: Protocol, wanted: ClientCase): void {
   testEveryCut(name, (cut) => playClient(cut, protocol, wanted))
@@ -66,13 +130,14 @@ export function testClient(name: string, protocol: Protocol, wanted: ClientCase)
 
 export async function playClient(cut: Cut, protocol: Protocol, wanted: ClientCase): Promise<void> {
   const { script, attempts = [], ending = 'client-closed', unread } = wanted
-  const { wire, ended, tried } = openCase(cut, protocol.name, wanted)
+  const { wire, ended, tried, told } = openCase(cut, protocol.name, wanted)
   await followScript(wire, 'C', script)
   if (wanted.ending === undefined) await wire.end()
   const how = await within(READ_DEADLINE_MS, ended, () => wire.complaint('it did not end').message)
   expectEqual(wire, 'written beyond the script', wire.unexpected, '')
   if (typeof ending === 'string' || !ending.includes(how as ErrorCode)) expectEqual(wire, 'the ending', how, ending)
   expectEqual(wire, 'the logins to try', tried, attempts)
+  if (wanted.told !== undefined) expectEqual(wire, 'what the logins tell of the client', told, wanted.told)
   if (unread !== undefined) expectEqual(wire, 'what nobody has read', wire.detach(), unread)
 }
 
@@ -80,9 +145,10 @@ export async function playClient(cut: Cut, protocol: Protocol, wanted: ClientCas
 export function openCase(
   cut: Cut,
   name: keyof typeof protocols,
-  { greet = false, secure = true, facts, answers = [] }: Omit<ClientCase, 'script'>,
-): { wire: MemoryWire; ended: Promise<string>; tried: Attempt[] } {
+  { greet = false, secure = true, certifiedUser, facts, challenges = [], answers = [] }: Omit<ClientCase, 'script'>,
+): { wire: MemoryWire; ended: Promise<string>; tried: (Attempt | RelayedAttempt | CertifiedAttempt)[]; told: Told[] } {
   const wire = new MemoryWire('client', { cut, secure })
+  wire.certifiedUser = certifiedUser
   const dialogue = protocols[name].openDialogue(wire, {
     banner: 'the banner',
     product: 'mailmux',
@@ -94,14 +160,16 @@ export function openCase(
     maxBadCommands: 3,
     ...facts,
   })
-  const tried: Attempt[] = []
+  const tried: (Attempt | RelayedAttempt | CertifiedAttempt)[] = []
+  const told: Told[] = []
   const serve = async (): Promise<string> => {
     if (greet) dialogue.greet()
     for (;;) {
       const login = await dialogue.awaitLogin()
       if (login === 'logout') return 'logout'
       const answer = answers[tried.length] ?? WRONG_PASSWORD
-      tried.push(toAttempt(login))
+      told.push({ id: Object.fromEntries(login.id), ttl: login.ttl })
+      tried.push(await toAttempt(login, challenges))
       if (!('reason' in answer)) {
         dialogue.accept(answer)
         return 'accepted'
@@ -109,16 +177,42 @@ export function openCase(
       dialogue.refuse(answer)
     }
   }
-  return { wire, ended: finishing(wire, serve()), tried }
+  return { wire, ended: finishing(wire, serve()), tried, told }
 }
 
 /** A conversation with a scripted back end, and what must come of it. */
 export type BackendCase = {
   script: string
-  login?: { user?: string; authcid?: string; password?: string; startTls?: boolean; utf8?: boolean }
+  login?: {
+    user?: string
+    authcid?: string
+    password?: string
+    startTls?: boolean
+    utf8?: boolean
+    ttl?: number
+    /** in place of a password: what the client began with (octets), and how it answers challenges */
+    relayed?: { mechanism: MechanismName; first: string; responses?: readonly string[] }
+    /** what differs from IDENTITY; without it the back end is not to be told */
+    identity?: Partial<ClientIdentity>
+  }
+  /** what must have been handed to the client */
+  challenges?: readonly string[]
+  /** whether what the client says after login must be looked at; not looked at where it is left out */
+  guarded?: boolean
   /** the answer; a plain code is a MuxError, one of several where the cut decides */
   answer: Partial<Acceptance> | Refusal | ErrorCode | readonly ErrorCode[]
   unread?: string
+}
+
+/** Whom back ends are told of. */
+export const IDENTITY: ClientIdentity = {
+  sessionId: '1a2b-3',
+  client: { address: '192.0.2.7', port: 4711 },
+  local: { address: '198.51.100.1', port: 993 },
+  serverName: undefined,
+  tls: true,
+  ttl: 6,
+  id: new Map(),
 }
 
 /** Tests that the back end is logged in at as written however its bytes are cut. */
@@ -127,12 +221,15 @@ export function testBackend(name: string, protocol: Protocol, wanted: BackendCas
 }
 
 export async function playBackend(cut: Cut, protocol: Protocol, wanted: BackendCase): Promise<void> {
-  const { wire, ended } = replayCase(cut, protocol.name, wanted)
+  const { wire, ended, challenges } = replayCase(cut, protocol.name, wanted)
   await followScript(wire, 'S', wanted.script)
   const answer = await within(READ_DEADLINE_MS, ended, () => wire.complaint('there was no answer').message)
   expectEqual(wire, 'written beyond the script', wire.unexpected, '')
   const several = Array.isArray(wanted.answer) && wanted.answer.includes(answer)
   if (!several) expectEqual(wire, 'the answer', onlyKeysOf(wanted.answer, answer), wanted.answer)
+  if (wanted.challenges !== undefined) expectEqual(wire, 'challenges', challenges, wanted.challenges)
+  if (wanted.guarded !== undefined)
+    expectEqual(wire, 'guarded', typeof answer === 'object' && 'guard' in answer && !!answer.guard, wanted.guarded)
   if (wanted.unread !== undefined) expectEqual(wire, 'what nobody has read', wire.detach(), wanted.unread)
 }
 
@@ -141,12 +238,32 @@ export function replayCase(
   cut: Cut,
   name: keyof typeof protocols,
   { login: as = {} }: Pick<BackendCase, 'login'>,
-): { wire: MemoryWire; ended: Promise<Acceptance | Refusal | string> } {
-  const { user = 'alice', password = 'secret', startTls = false, utf8 = false } = as
-  const credentials = { kind: 'password', authcid: as.authcid ?? user, password: new Secret(password) } as const
-  const login: BackendLogin = { user, credentials, startTls, utf8, identity: undefined }
+): { wire: MemoryWire; ended: Promise<Acceptance | Refusal | string>; challenges: string[] } {
+  const { user = 'alice', password = 'secret', startTls = false, utf8 = false, ttl = 6 } = as
+  const identity = as.identity && { ...IDENTITY, ...as.identity }
   const wire = new MemoryWire('backend', { cut })
-  return { wire, ended: finishing(wire, protocols[name].replayLogin(wire, login).then(shortAnswer)) }
+  const challenges: string[] = []
+  const replay = async (): Promise<Acceptance | Refusal> => {
+    const credentials: BackendLogin['credentials'] = as.relayed
+      ? await startRelayed(as.relayed, challenges)
+      : { kind: 'password', authcid: as.authcid ?? user, password: new Secret(password) }
+    return shortAnswer(await protocols[name].replayLogin(wire, { user, credentials, startTls, utf8, ttl, identity }))
+  }
+  return { wire, ended: finishing(wire, replay()), challenges }
+}
+
+/** The client's part as mailmux takes it over: with its own code, so that a rewritten message is one that it rewrites. */
+async function startRelayed(
+  { mechanism, first, responses = [] }: NonNullable<NonNullable<BackendCase['login']>['relayed']>,
+  challenges: string[],
+): Promise<BackendLogin['credentials']> {
+  const ask = (challenge: string): Promise<string> => {
+    const response = responses[challenges.push(challenge) - 1]
+    return response === undefined ? Promise.reject(new MuxError('client-closed', 'gone')) : Promise.resolve(response)
+  }
+  const outcome = await runMechanism(mechanism, { initial: base64(first), ask, certifiedUser: undefined })
+  if (typeof outcome === 'string' || outcome.credentials.kind === 'certificate') throw new Error(`no ${mechanism}`)
+  return outcome.credentials
 }
 
 /** Of an acceptance only what the test speaks of. */
@@ -169,10 +286,23 @@ async function finishing<T>(wire: MemoryWire, promise: Promise<T>): Promise<T | 
   }
 }
 
-/** With the password to be seen, which a Secret would hide from the comparison. */
-function toAttempt({ user, mechanism, credentials }: LoginAttempt): Attempt {
-  if (credentials.kind !== 'password') throw new Error(`no password but ${credentials.kind}`)
-  return { user, mechanism, authcid: credentials.authcid, password: credentials.password.reveal() }
+/** With what is secret to be seen, which a Secret would hide from the comparison. */
+async function toAttempt(
+  { user, mechanism, credentials }: LoginAttempt,
+  challenges: readonly string[],
+): Promise<Attempt | RelayedAttempt | CertifiedAttempt> {
+  switch (credentials.kind) {
+    case 'password':
+      return { user, mechanism, authcid: credentials.authcid, password: credentials.password.reveal() }
+    case 'certificate':
+      return { user, mechanism, certified: true }
+    case 'relayed': {
+      const firstMessage = credentials.firstMessage(user)?.reveal() ?? '(cannot be said)'
+      const responses: string[] = []
+      for (const challenge of challenges) responses.push(await credentials.converse(challenge))
+      return { user, mechanism, firstMessage, responses }
+    }
+  }
 }
 
 function shortAnswer(answer: LoginAnswer): Acceptance | Refusal {

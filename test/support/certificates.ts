@@ -17,7 +17,7 @@ export type Authority = {
   /** the CA's certificate: what a client must trust */
   caFile: string
   ca: string
-  /** Makes a key and a certificate. The files are `NAME.pem` and `NAME-key.pem`. */
+  /** Makes a key and a certificate with NAME as its common name. The files are `NAME.pem` and `NAME-key.pem`. */
   issue: (name: string, options?: LeafOptions) => Promise<Leaf>
 }
 
@@ -26,6 +26,8 @@ export type LeafOptions = {
   names?: string[]
   /** from now; negative makes a certificate that has already expired */
   days?: number
+  /** whose side it may stand for; default: a server's */
+  usage?: 'serverAuth' | 'clientAuth'
 }
 
 /** The names that every client of the tests and the demo uses. */
@@ -45,14 +47,14 @@ export async function makeAuthority(directory: string): Promise<Authority> {
   return {
     caFile,
     ca: await readFile(caFile, 'utf8'),
-    issue: async (name, { names = USUAL_NAMES, days = 30 } = {}) => {
+    issue: async (name, { names = USUAL_NAMES, days = 30, usage = 'serverAuth' } = {}) => {
       const certFile = join(directory, `${name}.pem`)
       const keyFile = join(directory, `${name}-key.pem`)
       const requestFile = join(directory, `${name}.csr`)
       const extensionFile = join(directory, `${name}.ext`)
       await writeFile(
         extensionFile,
-        `subjectAltName=${names.join(',')}\nbasicConstraints=critical,CA:FALSE\nextendedKeyUsage=serverAuth\n`,
+        `subjectAltName=${names.join(',')}\nbasicConstraints=critical,CA:FALSE\nextendedKeyUsage=${usage}\n`,
       )
       await run('openssl', ['req', '-new', ...NEW_KEY, '-keyout', keyFile, '-out', requestFile, '-subj', `/CN=${name}`])
       await run('openssl', [

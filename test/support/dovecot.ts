@@ -26,6 +26,10 @@ export type DovecotOptions = {
   certificate?: Leaf
   /** where the mail is kept; default: in the scene's directory. A user that has a Maildir here already gets no new markers. */
   mailDirectory?: string
+  /** SASL mechanisms, as Dovecot writes them; default: plain */
+  mechanisms?: string
+  /** further configuration, after all the rest: what stands twice counts as it stands here */
+  extra?: string
 }
 
 export type Dovecot = {
@@ -122,7 +126,8 @@ async function makeMaildir(mailDirectory: string, user: string): Promise<string>
   return maildir
 }
 
-function markerMessage(store: string, user: string): string {
+/** The message that carries the marker. */
+export function markerMessage(store: string, user: string): string {
   return [
     'From: Post Office <post@example.test>',
     `To: ${user}`,
@@ -164,7 +169,7 @@ function configuration(
   directory: string,
   mailDirectory: string,
   ports: Dovecot['ports'],
-  { name, certificate }: DovecotOptions,
+  { name, certificate, mechanisms = 'plain', extra = '' }: DovecotOptions,
 ): string {
   const me = userInfo()
   const tls =
@@ -198,6 +203,7 @@ listen = 127.0.0.1
 login_greeting = ${name} ready.
 ${tls}
 disable_plaintext_auth = no
+auth_mechanisms = ${mechanisms}
 mail_location = maildir:~/Maildir
 # where inotify has no more instances to give, IDLE looks by itself this often
 mailbox_idle_check_interval = 2 secs
@@ -241,7 +247,9 @@ userdb {
   driver = static
   args = uid=${mailOwner.uid} gid=${mailOwner.gid} home=${mailDirectory}/%u
 }
-${unprivileged}`
+${unprivileged}
+${extra}
+`
 }
 
 function inetListeners(protocol: string, port: number, securePort: number | undefined): string {

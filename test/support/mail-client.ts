@@ -1,6 +1,6 @@
 /** A scripted mail client that speaks IMAP or POP3 behind one face, so that one table of tests proves a promise for both. */
 import type { Scene } from './scene.ts'
-import { connectPeer, type PeerTls, type ScriptedPeer } from './scripted-peer.ts'
+import { connectPeer, type PeerAddress, type PeerTls, type ScriptedPeer } from './scripted-peer.ts'
 
 export type MailProtocol = 'imap' | 'pop3'
 /** How the password is kept from the wire's listeners; `clear` is not. */
@@ -24,15 +24,16 @@ export type MailClient = {
   quit: () => Promise<void>
 }
 
-/** Connects, reads the greeting, and goes into TLS where `security` says so. */
+/** Connects (to a port of 127.0.0.1, or as the address says), reads the greeting, and goes into TLS where `security` says so. */
 export async function openMailClient(
   scene: Scene,
   protocol: MailProtocol,
-  port: number,
+  address: number | PeerAddress,
   security: Security,
   tls: PeerTls,
 ): Promise<MailClient> {
-  const peer = await connectPeer(scene, { port }, security === 'implicit' ? tls : undefined)
+  const where = typeof address === 'number' ? { port: address } : address
+  const peer = await connectPeer(scene, where, security === 'implicit' ? tls : undefined)
   const greeting = await peer.expect(protocol === 'imap' ? /^\* OK / : /^\+OK /)
   if (security === 'starttls') {
     await (protocol === 'imap' ? peer.ask('tls STARTTLS', /^tls OK/) : peer.ask('STLS', /^\+OK/))

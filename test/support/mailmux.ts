@@ -19,6 +19,7 @@ export type MailmuxOptions = {
   backends: Record<string, YamlMap>
   users?: YamlMap
   domains?: YamlMap
+  aliases?: YamlMap
   /** the `directory` of the main file; default: the routing file alone */
   directory?: YamlMap
   limits?: YamlMap
@@ -166,6 +167,7 @@ export async function writeConfiguration(
     backends: options.backends,
     ...(options.users === undefined ? {} : { users: options.users }),
     ...(options.domains === undefined ? {} : { domains: options.domains }),
+    ...(options.aliases === undefined ? {} : { aliases: options.aliases }),
   }
   await writeFile(configFile, stringify(main))
   await writeFile(routingFile, stringify(routing))

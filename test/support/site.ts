@@ -1,7 +1,7 @@
 /** A whole site for the end-to-end tests: a CA, three real stores, with `redis` a directory, and mailmux in front of them. */
 import { type Authority, type LeafOptions, makeAuthority } from './certificates.ts'
 import { START_DEADLINE_MS, until } from './deadline.ts'
-import { type Dovecot, startDovecot } from './dovecot.ts'
+import { type Dovecot, type DovecotOptions, startDovecot } from './dovecot.ts'
 import { type MailClient, type MailProtocol, openMailClient, type Security } from './mail-client.ts'
 import { type Mailmux, type MailmuxOptions, type MailmuxPorts, startMailmux, toBackend } from './mailmux.ts'
 import { type Redis, startRedis } from './redis.ts'
@@ -42,6 +42,8 @@ export type SiteOptions = {
   backendTls?: 'starttls' | 'implicit'
   /** the certificate that the stores show, other than a good one */
   storeCertificate?: LeafOptions
+  /** over the usual options of a store */
+  store?: (name: StoreName, scene: Scene) => Promise<Partial<DovecotOptions>> | Partial<DovecotOptions>
   /** over the usual options of mailmux */
   mailmux?: Partial<MailmuxOptions>
 }
@@ -62,7 +64,8 @@ async function startIn(scene: Scene, options: SiteOptions): Promise<Site> {
   const certificate = await authority.issue('mailmux')
   const storeCertificate = await authority.issue('store', options.storeCertificate)
   const users = Object.fromEntries(USERS.map((user) => [user, PASSWORD]))
-  const startStore = (name: StoreName) => startDovecot(scene, { name, users, certificate: storeCertificate })
+  const startStore = async (name: StoreName) =>
+    startDovecot(scene, { name, users, certificate: storeCertificate, ...(await options.store?.(name, scene)) })
   const [store1, store2, store3] = await Promise.all([startStore('store1'), startStore('store2'), startStore('store3')])
   const stores = { store1, store2, store3 }
   scene.closeLater(async () => {

@@ -143,7 +143,7 @@ test('what a reader would refuse is not built', () => {
     { ssl: { ...ssl, commonName: '\ud800' } },
     { ssl: { ...ssl, commonName: 'x'.repeat(5000) } },
     { ssl: { ...ssl, commonName: 'x'.repeat(70_000) } },
-    { ssl: { ...ssl, cipher: 'a b' } },
+    { ssl: { ...ssl, cipher: 'a\tb' } },
     { ssl: { ...ssl, version: '' } },
   ]) {
     assert.throws(() => buildProxyHeader({ ...facts, ...wrong }), ProxyHeaderError, JSON.stringify(wrong).slice(0, 80))

@@ -286,7 +286,7 @@ describe('the vectors of version 2', () => {
   })
 
   test('give names as text, and refuse what is none', () => {
-    for (const wrong of ['', 'a b', 'a\0', 'a\n', '\xff', 'a'.repeat(256)]) {
+    for (const wrong of ['', 'a\0', 'a\n', '\x7f', '\xff', 'a'.repeat(256)]) {
       refuses(withTlvs(tlv(0x01, wrong)), /ALPN/)
       refuses(withTlvs(ssl(1, 0, tlv(0x21, wrong))), /TLS version/)
       refuses(withTlvs(ssl(1, 0, tlv(0x23, wrong))), /cipher/)

@@ -242,8 +242,8 @@ describe('a ClientHello made by hand', () => {
     refusesAtTheEndOf(hex('80')) // SSL 2
     refusesAtTheEndOf(Buffer.from('a'), /not a TLS handshake/)
     refusesAtTheEndOf(hex('1602'), /version/)
-    refusesAtTheEndOf(hex('16030141'), /too long/)
-    refusesAtTheEndOf(hex('1603014001'), /too long/)
+    refusesAtTheEndOf(hex('16030141'), /too long a TLS record/)
+    refusesAtTheEndOf(hex('1603014001'), /too long a TLS record/)
     refusesAtTheEndOf(hex('1603010000'), /empty/)
     refusesAtTheEndOf(hex('160301001002'), /ClientHello/)
     refusesAtTheEndOf(hex('16030100100101'), /does not fit/)
