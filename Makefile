@@ -72,6 +72,7 @@ check: lint types test ## all that CI runs: lint, types, test
 # Each end-to-end file starts Dovecots, a Redis and a mailmux of its own: two files at a time keep two cores busy.
 test: $(DEPS) test-packages ## every test: unit, dialogue, end to end with real Dovecot, Redis and clients
 	$(NODE) --test 'test/unit/**/*.test.ts' 'test/dialogue/**/*.test.ts'
+	FUZZ_SECONDS=20 $(NODE) --test 'test/fuzz/*.test.ts'
 	$(NODE) --test --test-concurrency=2 'test/e2e/**/*.test.ts'
 
 test-packages:
