@@ -28,12 +28,12 @@ export async function dial(
   const { name, host, ports, proxyProtocol } = backend.settings
   const port = ports[protocol]
   if (port === undefined) throw new MuxError('backend-no-port', `back end ${name} has no ${protocol} port`)
+  const version = proxyProtocol === 'v1' ? 1 : 2
+  // Built before there is a socket to lose, and written in one piece: receivers may want it whole in one read.
+  const header =
+    proxyProtocol === 'none' ? undefined : buildProxyHeader(origin ? { version, ...origin } : { version, local: true })
   const socket = await connectTcp(host, port, signal)
-  if (proxyProtocol !== 'none') {
-    const version = proxyProtocol === 'v1' ? 1 : 2
-    // In one write: receivers may want it whole in one read.
-    socket.write(buildProxyHeader(origin ? { version, ...origin } : { version, local: true }))
-  }
+  if (header) socket.write(header)
   return socket
 }
 

@@ -103,8 +103,11 @@ export function decodeOauthBearer(octets: string): FirstMessage | undefined {
  */
 export function decodeScram(octets: string): FirstMessage | undefined {
   const match = /^[ny],(?:a=([^,]+))?,n=([^,]+),r=[\x21-\x2b\x2d-\x7e]+(?:,[A-Za-z]=[^,]*)*$/.exec(octets)
-  const user = decodeSaslName(match?.[1] ?? match?.[2] ?? '')
-  if (user === undefined) return undefined
+  if (!match) return undefined
+  const [, authzid, authcid = ''] = match
+  const name = decodeSaslName(authcid)
+  const user = authzid === undefined ? name : decodeSaslName(authzid)
+  if (name === undefined || user === undefined || hasControlCharacter(name)) return undefined
   return { user, rewrite: (name) => (name.toLowerCase() === user.toLowerCase() ? octets : undefined) }
 }
 

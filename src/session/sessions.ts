@@ -68,7 +68,8 @@ export function createSessions(world: () => World, services: Services): Sessions
       const id = `${prefix}-${(counter++).toString(36)}`
       const born = world() // and kept for life, whatever is reloaded meanwhile
       const entrance = born.entrances.get(listener)
-      if (!entrance) return void socket.destroy() // its listener has just been taken out of the configuration
+      // A client that has gone again already has no address, and nothing to be told.
+      if (!entrance || socket.remoteAddress === undefined) return void socket.destroy()
       const conn = new ClientConnection(id, socket, entrance, metrics.handshakeEnded)
       running.add(conn)
       void run(conn, entrance, born, performance.now())

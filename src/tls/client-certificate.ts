@@ -16,8 +16,10 @@ export function isTrusted(socket: TLSSocket): boolean {
  * @returns undefined where the certificate lacks what the template asks for, or has several (CVE-2019-3814: no name, and anybody gets in)
  */
 export function userOfCertificate(template: string, certificate: X509Certificate): string | undefined {
+  // Node gives no subject where it is empty (RFC 5280 4.1.2.6), whatever its types say.
+  const subject = certificate.subject as string | undefined
   const names: Record<string, string | undefined> = {
-    cn: single(linesWith(certificate.subject.split('\n'), 'CN=')),
+    cn: single(linesWith((subject ?? '').split('\n'), 'CN=')),
     email: single(linesWith((certificate.subjectAltName ?? '').split(', '), 'email:')),
   }
   const asked = [...template.matchAll(/%\{(cn|email)\}/g)].map(([, name = '']) => names[name])

@@ -142,6 +142,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     reply('OK Begin TLS negotiation now.')
     await client.startTls()
     hasStartedTls = true
+    id = new Map() // RFC 9051 11.2: nothing from before TLS is kept
   }
 
   async function awaitLogin(): Promise<LoginAttempt | 'logout'> {

@@ -202,9 +202,10 @@ function acceptedUnseen(): MuxError {
 
 /** Writes a command and what the back end asks for beyond it; a refusal on the way is the answer. */
 async function converse(backend: Wire, command: string, respond: Respond): Promise<Answer> {
+  const untagged: string[] = []
   for (let line = command; ;) {
     backend.write(`${line}\r\n`)
-    const answer = await readAnswer(backend, 'A', true)
+    const answer = await readAnswer(backend, 'A', { mayContinue: true, untagged })
     if (!('challenge' in answer)) return answer
     line = await respond(answer.challenge)
   }
@@ -214,11 +215,20 @@ function nothingMore(): never {
   throw new MuxError('backend-garbage', 'the back end asks for more than it was to be given')
 }
 
+type ReadOptions = {
+  mayContinue: boolean
+  /** where untagged lines for the client go; shared by the steps of one command */
+  untagged: string[]
+}
+
 async function readAnswer(backend: Wire, tag: string): Promise<Answer>
-async function readAnswer(backend: Wire, tag: string, mayContinue: boolean): Promise<Answer | { challenge: string }>
-async function readAnswer(backend: Wire, tag: string, mayContinue = false): Promise<Answer | { challenge: string }> {
+async function readAnswer(backend: Wire, tag: string, options: ReadOptions): Promise<Answer | { challenge: string }>
+async function readAnswer(
+  backend: Wire,
+  tag: string,
+  { mayContinue, untagged }: ReadOptions = { mayContinue: false, untagged: [] },
+): Promise<Answer | { challenge: string }> {
   let capability: string | undefined
-  const untagged: string[] = []
   for (;;) {
     const line = await backend.readLine(MAX_LINE_BYTES)
     // RFC 9051 7.6 wants a space after the plus; some servers leave it out.

@@ -113,6 +113,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     // RFC 2595 4: nothing from before TLS is kept
     user = undefined
     utf8 = false
+    ttl = undefined
   }
 
   async function awaitLogin(): Promise<LoginAttempt | 'logout'> {

@@ -1,0 +1,163 @@
+/** The user that a client certificate speaks for: real certificates, and a real handshake to show them in. */
+import assert from 'node:assert/strict'
+import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test, type TestContext } from 'node:test'
+import { connect as connectTls } from 'node:tls'
+import type { ListenerSettings } from '../../../src/config/settings.ts'
+import { createIpSet } from '../../../src/net/ip-set.ts'
+import { Secret } from '../../../src/secret.ts'
+import { ClientConnection } from '../../../src/session/connection.ts'
+import { buildCertificates } from '../../../src/tls/certificates.ts'
+import { userOfCertificate } from '../../../src/tls/client-certificate.ts'
+import { makeAuthority, type Authority, type Leaf } from '../../support/certificates.ts'
+import { READ_DEADLINE_MS, within } from '../../support/deadline.ts'
+import { listenerSettings } from '../listener/listener-settings.ts'
+
+const MAIL = 'email:alice@example.org'
+
+let directory: string
+let authority: Authority
+let stranger: Authority
+let server: Leaf
+
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'mailmux-certified-'))
+  // Names with a slash become several names in a subject, and a path of that shape.
+  for (const below of ['alice', 'stranger']) await mkdir(join(directory, below))
+  authority = await makeAuthority(directory)
+  stranger = await makeAuthority(join(directory, 'stranger'))
+  server = await authority.issue('mail')
+})
+
+after(() => rm(directory, { recursive: true }))
+
+async function certificate(name: string, names: string[] = ['DNS:unused.test']): Promise<X509Certificate> {
+  return new X509Certificate((await authority.issue(name, { names, usage: 'clientAuth' })).cert)
+}
+
+test('fills the common name in', async () => {
+  const shown = await certificate('alice')
+  assert.equal(userOfCertificate('%{cn}', shown), 'alice')
+  assert.equal(userOfCertificate('%{cn}@example.org', shown), 'alice@example.org')
+  assert.equal(userOfCertificate('x-%{cn}-%{cn}', shown), 'x-alice-alice')
+})
+
+test('fills the e-mail address in', async () => {
+  const shown = await certificate('a1', ['DNS:unused.test', MAIL])
+  assert.equal(userOfCertificate('%{email}', shown), 'alice@example.org')
+  assert.equal(userOfCertificate('%{cn}/%{email}', shown), 'a1/alice@example.org')
+})
+
+test('has no user in a certificate without an e-mail address', async () => {
+  const shown = await certificate('alice@example.org')
+  assert.equal(userOfCertificate('%{email}', shown), undefined)
+  assert.equal(userOfCertificate('%{cn}%{email}', shown), undefined)
+})
+
+// CVE-2019-3814: a name that is not there is nobody's, and not everybody's
+test('has no user in a certificate without a common name', async () => {
+  const shown = await certificate('', [MAIL])
+  assert.equal(userOfCertificate('%{cn}', shown), undefined)
+  assert.equal(userOfCertificate('%{cn}@example.org', shown), undefined)
+  assert.equal(userOfCertificate('%{email}', shown), 'alice@example.org')
+})
+
+test('has no user in a certificate with several common names', async () => {
+  const shown = await certificate('alice/CN=bob', [MAIL])
+  assert.match(shown.subject, /CN=alice\nCN=bob/)
+  assert.equal(userOfCertificate('%{cn}', shown), undefined)
+  assert.equal(userOfCertificate('%{email}', shown), 'alice@example.org')
+})
+
+test('has no user in a certificate with several e-mail addresses', async () => {
+  const shown = await certificate('a2', [MAIL, 'email:bob@example.org'])
+  assert.equal(userOfCertificate('%{email}', shown), undefined)
+  assert.equal(userOfCertificate('%{cn}', shown), 'a2')
+})
+
+test('takes neither a DNS name nor text in another field for an e-mail address or a common name', async () => {
+  const shown = await certificate('alice/O=CN=bob', ['DNS:alice.example.org', 'URI:email:bob@example.org'])
+  assert.equal(userOfCertificate('%{email}', shown), undefined)
+  assert.equal(userOfCertificate('%{cn}', shown), 'alice')
+})
+
+for (const name of ['ali"ce', 'ali,ce', 'ali\\\\ce'])
+  test(`has no user in a common name that could be read in two ways: ${name}`, async () => {
+    assert.equal(userOfCertificate('%{cn}', await certificate(name)), undefined)
+  })
+
+test('puts no text of the certificate’s in place of what the template says', async () => {
+  const shown = await certificate('%{email}$&', [MAIL])
+  assert.equal(userOfCertificate('%{cn}', shown), '%{email}$&')
+})
+
+/** A handshake with a listener that asks for certificates of `authority`. @returns whom the session takes the client for */
+async function certifiedUser(
+  t: TestContext,
+  listener: Partial<ListenerSettings>,
+  shown?: Leaf,
+): Promise<string | undefined> {
+  const settings = listenerSettings({ tls: 'implicit', clientCa: authority.ca, clientUser: '%{cn}', ...listener })
+  const certificates = [{ ...server, key: new Secret(server.key) }]
+  const tls = { certificates, minVersion: 'TLSv1.2', ticketSecret: undefined } as const
+  const entrance = {
+    settings,
+    banner: () => '',
+    tls: buildCertificates({ ...tls, certificates }, [settings], 'secret', Date.now()).serverOptions.get(settings.name),
+    trustedProxies: createIpSet([]),
+    passthrough: new Map<string, string>(),
+  }
+  const listening = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1')
+  await once(listening, 'listening')
+  const client = connectTls({
+    socket: connect((listening.address() as AddressInfo).port, '127.0.0.1'),
+    ca: authority.ca,
+    servername: 'mail.example.test',
+    ...(shown && { cert: shown.cert, key: shown.key }),
+  })
+  client.on('error', () => undefined)
+  const [accepted] = (await once(listening, 'connection')) as [Socket]
+  listening.close()
+  const conn = new ClientConnection('test-0', accepted, entrance, () => undefined)
+  t.after(() => {
+    client.destroy()
+    accepted.destroy()
+  })
+  await within(READ_DEADLINE_MS, conn.startImplicitTls(), () => 'no handshake')
+  return conn.certifiedUser
+}
+
+test('takes a client for whom its certificate names', async (t) => {
+  assert.equal(await certifiedUser(t, {}, await authority.issue('alice', { usage: 'clientAuth' })), 'alice')
+})
+
+test('takes a client without a certificate for nobody, and lets it in to the dialogue', async (t) => {
+  assert.equal(await certifiedUser(t, {}), undefined)
+})
+
+test('takes a client with a certificate of another CA for nobody', async (t) => {
+  assert.equal(await certifiedUser(t, {}, await stranger.issue('alice', { usage: 'clientAuth' })), undefined)
+})
+
+test('takes a client with a certificate that has ended for nobody', async (t) => {
+  assert.equal(await certifiedUser(t, {}, await authority.issue('late', { usage: 'clientAuth', days: -1 })), undefined)
+})
+
+test('takes a client that shows a server’s certificate for nobody', async (t) => {
+  assert.equal(await certifiedUser(t, {}, server), undefined)
+})
+
+test('takes nobody’s word on a listener without a rule for names', async (t) => {
+  const shown = await authority.issue('alice', { usage: 'clientAuth' })
+  assert.equal(await certifiedUser(t, { clientUser: undefined }, shown), undefined)
+})
+
+test('takes a certificate that lacks what the rule asks for as nobody’s', async (t) => {
+  const shown = await authority.issue('alice', { usage: 'clientAuth' })
+  assert.equal(await certifiedUser(t, { clientUser: '%{email}' }, shown), undefined)
+})

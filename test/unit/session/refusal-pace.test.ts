@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { createRefusalPace } from '../../../src/session/refusal-pace.ts'
+
+test('waits for the configured delay where no back end has been slower', () => {
+  const pace = createRefusalPace()
+  assert.equal(pace.dueMs(2000), 2000)
+  pace.observe(300)
+  assert.equal(pace.dueMs(2000), 2000)
+  assert.equal(pace.dueMs(0), 300)
+})
+
+test('follows the slowest, and not the last', () => {
+  const pace = createRefusalPace()
+  pace.observe(3000)
+  assert.equal(pace.dueMs(2000), 3000)
+  pace.observe(100)
+  assert.ok(pace.dueMs(2000) > 2900)
+  pace.observe(4000)
+  assert.equal(pace.dueMs(2000), 4000)
+})
+
+test('forgets a slow refusal over a hundred others', () => {
+  const pace = createRefusalPace()
+  pace.observe(8000)
+  for (let i = 0; i < 100; i++) pace.observe(10)
+  assert.ok(pace.dueMs(0) < 800 && pace.dueMs(0) > 700, String(pace.dueMs(0)))
+})
+
+test('lets nobody wait for a back end that is in trouble', () => {
+  const pace = createRefusalPace()
+  pace.observe(60_000)
+  assert.equal(pace.dueMs(2000), 10_000)
+})
+
+test('keeps to a configured delay that is longer than any trouble', () => {
+  const pace = createRefusalPace()
+  pace.observe(60_000)
+  assert.equal(pace.dueMs(15_000), 15_000)
+})
+
+test('does not forget while nothing is observed', () => {
+  const pace = createRefusalPace()
+  pace.observe(5000)
+  for (let i = 0; i < 1000; i++) assert.equal(pace.dueMs(0), 5000)
+})
+
+test('is never sooner than the least, nor than the refusal just seen up to the longest, nor later than the longest of both', () => {
+  const times = fc.array(fc.double({ min: 0, max: 30_000, noNaN: true }), { minLength: 1, maxLength: 50 })
+  fc.assert(
+    fc.property(times, fc.integer({ min: 0, max: 20_000 }), (took, leastMs) => {
+      const pace = createRefusalPace()
+      for (const ms of took) {
+        pace.observe(ms)
+        const due = pace.dueMs(leastMs)
+        assert.ok(due >= leastMs && due >= Math.min(ms, 10_000))
+        assert.ok(due <= Math.max(leastMs, 10_000))
+      }
+    }),
+  )
+})

@@ -1,0 +1,206 @@
+/** Where a login goes and as whom: the router, the back ends and the client's side are the few facts of them that it asks for. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { BackendSettings } from '../../../src/config/settings.ts'
+import { MuxError } from '../../../src/errors.ts'
+import type { Metrics } from '../../../src/metrics/metrics.ts'
+import type { Credentials, LoginAttempt } from '../../../src/protocol/protocol.ts'
+import type { Route } from '../../../src/routing/router.ts'
+import { Secret } from '../../../src/secret.ts'
+import type { ClientConnection } from '../../../src/session/connection.ts'
+import { routeLogin } from '../../../src/session/route-login.ts'
+import type { World } from '../../../src/world.ts'
+import { backendSettings, backendsOf } from '../backend/fixture.ts'
+import { listenerSettings } from '../listener/listener-settings.ts'
+
+type Scene = {
+  login?: Partial<LoginAttempt>
+  settings?: Partial<BackendSettings>
+  /** the name at the back end, as text */
+  mailbox?: string
+  route?: Route | Error
+  conn?: { serverName?: string; localAddress?: string; defaultDomains?: ReadonlyMap<string, string> }
+  /** what the router makes of a name */
+  identify?: (name: string) => string | undefined
+}
+
+function password(authcid = 'alice'): Credentials {
+  return { kind: 'password', authcid, password: new Secret('secret') }
+}
+
+async function route({ login, settings, mailbox = 'alice', route: fixed, conn: where = {}, identify }: Scene) {
+  const backends = backendsOf(settings ?? {})
+  const asked: { name: string; domain: string | undefined }[] = []
+  const sources: string[] = []
+  const conn = {
+    listener: listenerSettings({ defaultDomain: 'default.test', defaultDomains: where.defaultDomains ?? new Map() }),
+    serverName: where.serverName,
+    local: { address: where.localAddress ?? '198.51.100.1', port: 993 },
+    user: 'before',
+    backend: 'before',
+  } as unknown as ClientConnection
+  const found: Route | Error = fixed ?? {
+    kind: 'backend',
+    backend: backendSettings(settings),
+    login: mailbox,
+    source: 'static',
+  }
+  const world = {
+    backends,
+    router: {
+      identify: (name: string, { defaultDomain }: { defaultDomain: string | undefined }) => {
+        asked.push({ name, domain: defaultDomain })
+        return identify ? identify(name) : name
+      },
+      byUser: () => (found instanceof Error ? Promise.reject(found) : Promise.resolve(found)),
+    },
+  } as unknown as World
+  const metrics = { routeDecided: (source: string) => void sources.push(source) } as unknown as Metrics
+  const attempt: LoginAttempt = {
+    user: 'alice',
+    mechanism: 'PLAIN',
+    credentials: password(),
+    id: new Map(),
+    ttl: undefined,
+    utf8: false,
+    ...login,
+  }
+  const routed = await routeLogin(conn, attempt, world, metrics).catch((error: unknown) => error)
+  return { routed, conn, asked, sources }
+}
+
+/** The login that the back end is asked for, with its password to be seen. */
+async function loginOf(scene: Scene): Promise<unknown> {
+  const { routed } = await route(scene)
+  if (routed instanceof Error) throw routed
+  const { user, credentials } = (routed as { login: { user: string; credentials: Credentials } }).login
+  if (credentials.kind !== 'password') return { user, kind: credentials.kind }
+  return { user, authcid: credentials.authcid, password: credentials.password.reveal() }
+}
+
+const master = { user: 'admin', secret: new Secret('master secret'), separator: undefined }
+const CERTIFIED: Partial<LoginAttempt> = { mechanism: 'EXTERNAL', credentials: { kind: 'certificate' } }
+
+test('logs a user in as himself, under the name that he has at the back end', async () => {
+  assert.deepEqual(await loginOf({}), { user: 'alice', authcid: 'alice', password: 'secret' })
+  assert.deepEqual(await loginOf({ mailbox: 'alice@example.org' }), {
+    user: 'alice@example.org',
+    authcid: 'alice@example.org',
+    password: 'secret',
+  })
+})
+
+test('leaves the name alone whose password it is, where one acts for another', async () => {
+  assert.deepEqual(await loginOf({ login: { credentials: password('admin') }, mailbox: 'alice@example.org' }), {
+    user: 'alice@example.org',
+    authcid: 'admin',
+    password: 'secret',
+  })
+})
+
+test('logs a certified user in by the master user’s authzid', async () => {
+  assert.deepEqual(await loginOf({ login: CERTIFIED, settings: { master }, mailbox: 'alice@example.org' }), {
+    user: 'alice@example.org',
+    authcid: 'admin',
+    password: 'master secret',
+  })
+})
+
+// Dovecot's auth_master_user_separator
+test('logs a certified user in as user*master where the back end has a separator', async () => {
+  const settings = { master: { ...master, separator: '*' } }
+  assert.deepEqual(await loginOf({ login: CERTIFIED, settings, mailbox: 'alice@example.org' }), {
+    user: 'alice@example.org*admin',
+    authcid: 'alice@example.org*admin',
+    password: 'master secret',
+  })
+})
+
+test('has no use for the master user where there is a password', async () => {
+  assert.deepEqual(await loginOf({ settings: { master } }), { user: 'alice', authcid: 'alice', password: 'secret' })
+})
+
+test('has nobody to log a certified user in where the back end has no master user', async () => {
+  const { routed } = await route({ login: CERTIFIED })
+  assert.ok(routed instanceof MuxError)
+  assert.equal(routed.code, 'no-master')
+})
+
+test('hands a proof of the client’s own on as it is', async () => {
+  const credentials: Credentials = {
+    kind: 'relayed',
+    mechanism: 'XOAUTH2',
+    firstMessage: (user) => new Secret(user),
+    converse: () => Promise.resolve('*'),
+  }
+  const { routed } = await route({
+    login: { credentials, mechanism: 'XOAUTH2' },
+    mailbox: 'a@example.org',
+    settings: { master },
+  })
+  assert.deepEqual(routed, {
+    backend: { settings: backendSettings({ master }), tlsOptions: undefined },
+    login: { user: 'a@example.org', credentials, startTls: false, utf8: false },
+  })
+})
+
+test('writes the name at the back end in octets', async () => {
+  assert.deepEqual(await loginOf({ mailbox: 'b\u00fccher@example.org' }), {
+    user: 'b\xc3\xbccher@example.org',
+    authcid: 'b\xc3\xbccher@example.org',
+    password: 'secret',
+  })
+})
+
+test('asks for TLS where the route’s back end wants STARTTLS', async () => {
+  for (const [tls, wanted] of [
+    ['none', false],
+    ['implicit', false],
+    ['starttls', true],
+  ] as const) {
+    const { routed } = await route({ settings: { tls } })
+    assert.equal((routed as { login: { startTls: boolean } }).login.startTls, wanted)
+  }
+})
+
+test('notes who it is and where it goes', async () => {
+  const { conn, sources } = await route({ identify: () => 'alice@default.test' })
+  assert.deepEqual([conn.user, conn.backend, sources], ['alice@default.test', 'store-1', ['static']])
+})
+
+test('refuses who is nobody as a wrong password, without a question to the directory', async () => {
+  const { routed, conn, sources } = await route({ identify: () => undefined })
+  assert.deepEqual(routed, { refusal: { reason: 'authentication-failed' }, detail: 'no route for this user' })
+  assert.deepEqual([conn.user, conn.backend, sources], [undefined, undefined, []])
+})
+
+for (const [kind, reason] of [
+  ['unknown', 'authentication-failed'],
+  ['disabled', 'disabled'],
+  ['hold', 'unavailable'],
+] as const)
+  test(`turns a user away whose route is ${kind}`, async () => {
+    const { routed, conn } = await route({ route: kind === 'unknown' ? { kind } : { kind, source: 'directory' } })
+    assert.deepEqual((routed as { refusal: unknown }).refusal, { reason })
+    assert.equal(conn.backend, undefined)
+  })
+
+test('counts a directory that cannot be asked, and lets its error through', async () => {
+  const { routed, sources } = await route({ route: new MuxError('directory-unavailable', 'gone') })
+  assert.ok(routed instanceof MuxError)
+  assert.equal(routed.code, 'directory-unavailable')
+  assert.deepEqual(sources, ['error'])
+})
+
+test('gives a bare name the domain of the server name, else of the local address, else of the listener', async () => {
+  const defaultDomains = new Map([
+    ['imap.one.test', 'one.test'],
+    ['198.51.100.2', 'two.test'],
+  ])
+  const domainOf = async (where: { serverName?: string; localAddress?: string }) =>
+    (await route({ conn: { ...where, defaultDomains } })).asked[0]?.domain
+  assert.equal(await domainOf({ serverName: 'imap.one.test', localAddress: '198.51.100.2' }), 'one.test')
+  assert.equal(await domainOf({ serverName: 'imap.other.test', localAddress: '198.51.100.2' }), 'two.test')
+  assert.equal(await domainOf({ localAddress: '198.51.100.2' }), 'two.test')
+  assert.equal(await domainOf({}), 'default.test')
+})
