@@ -82,7 +82,7 @@ export const listener = z
     ).optional(),
     ciphers: parsedText(
       parseCiphers,
-      "OpenSSL's cipher list for TLS 1.2; the ciphers of TLS 1.3 are not affected. Default: Node's list, which holds no weak one and is kept up to date.",
+      "OpenSSL's cipher list for TLS 1.2; the ciphers of TLS 1.3 are not affected. Default: those with AEAD and forward secrecy (RFC 9325 4.2); mail clients of before 2014 may know CBC ciphers only, and would have to be named here.",
     ).optional(),
     client_ca_file: text(
       'File with the CAs in PEM whose client certificates are accepted. Without client_user every client has to show one; with it, one that shows none may give a password. Relative to this file. Default: no client certificate is asked for.',

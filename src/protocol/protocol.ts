@@ -74,6 +74,8 @@ export type BackendLogin = {
   credentials: Exclude<Credentials, { kind: 'certificate' }>
   startTls: boolean
   utf8: boolean
+  /** a PROXY header went ahead, which a back end that expects none takes for commands */
+  proxyHeader: boolean
   /** how many more proxies may carry this session */
   ttl: number
   /** undefined where the back end is not to be told */

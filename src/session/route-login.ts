@@ -39,6 +39,7 @@ export async function routeLogin(
           ...credentialsFor(backend, mailbox, login),
           startTls: route.backend.tls === 'starttls',
           utf8: login.utf8,
+          proxyHeader: route.backend.proxyProtocol !== 'none',
         },
       }
     }

@@ -2,11 +2,14 @@
  * What listeners show and ask for in TLS: one certificate for each server name and the first for everybody else, the protocol's ALPN
  * name, and session tickets that every instance with the same secret can read.
  */
-import { X509Certificate } from 'node:crypto'
+import { constants, X509Certificate } from 'node:crypto'
 import { createSecureContext, type SecureContext, type TLSSocketOptions } from 'node:tls'
 import type { ListenerSettings, Settings } from '../config/settings.ts'
 import { findServerName } from './server-name.ts'
 import { deriveTicketKeys } from './ticket-keys.ts'
+
+/** TLS 1.2 with AEAD and forward secrecy alone (RFC 9325 4.2): its CBC ciphers leak by their timing (Lucky 13). TLS 1.3 has only such. */
+const AEAD_CIPHERS = 'ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20'
 
 export type Certificates = {
   /** what a handshake takes, by listener; only listeners that terminate TLS are in it */
@@ -45,7 +48,9 @@ function buildOptions(tls: Settings['tls'], listener: ListenerSettings, ticketKe
       minVersion: listener.minVersion ?? tls.minVersion,
       ticketKeys,
       sessionIdContext: 'mailmux', // OpenSSL resumes no session with a client certificate without one
-      ...(listener.ciphers !== undefined && { ciphers: listener.ciphers }),
+      ciphers: listener.ciphers ?? AEAD_CIPHERS,
+      // RFC 9325 3.5: a client that renegotiates again and again costs a server much and itself little.
+      secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
       ...(listener.clientCa !== undefined && { ca: listener.clientCa }),
     })
     // `*` is the first: everybody whose name no certificate carries.

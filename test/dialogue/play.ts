@@ -189,6 +189,7 @@ export type BackendCase = {
     password?: string
     startTls?: boolean
     utf8?: boolean
+    proxyHeader?: boolean
     ttl?: number
     /** in place of a password: what the client began with (octets), and how it answers challenges */
     relayed?: { mechanism: MechanismName; first: string; responses?: readonly string[] }
@@ -247,7 +248,17 @@ export function replayCase(
     const credentials: BackendLogin['credentials'] = as.relayed
       ? await startRelayed(as.relayed, challenges)
       : { kind: 'password', authcid: as.authcid ?? user, password: new Secret(password) }
-    return shortAnswer(await protocols[name].replayLogin(wire, { user, credentials, startTls, utf8, ttl, identity }))
+    return shortAnswer(
+      await protocols[name].replayLogin(wire, {
+        user,
+        credentials,
+        startTls,
+        utf8,
+        proxyHeader: as.proxyHeader ?? false,
+        ttl,
+        identity,
+      }),
+    )
   }
   return { wire, ended: finishing(wire, replay()), challenges }
 }

@@ -124,3 +124,13 @@ testBackend('believes no pop3 back end that says +OK before it has the response'
     S: +OK`,
   answer: 'backend-garbage',
 })
+
+// Every -ERR may be the answer to a line of the header: taken for a refused password it would cost the client its password.
+testBackend('takes no pop3 back end that a PROXY header has puzzled for one that refuses a password', pop3, {
+  login: { proxyHeader: true },
+  script: `
+    S: +OK ready
+    C: CAPA
+    S: -ERR Unknown command.`,
+  answer: 'backend-garbage',
+})

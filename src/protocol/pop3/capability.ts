@@ -58,6 +58,8 @@ export function mechanismsIn(lines: readonly string[]): MechanismName[] {
 }
 
 export type BackendCapability = {
+  /** CAPA was answered, with whatever lines */
+  told: boolean
   /** as announced */
   lines: readonly string[]
   canStartTls: boolean
@@ -67,8 +69,9 @@ export type BackendCapability = {
 }
 
 /** A server without CAPA has USER and PASS and nothing else (RFC 1939). */
-export function parseBackendCapability(lines: readonly string[]): BackendCapability {
+export function parseBackendCapability(lines: readonly string[], told: boolean): BackendCapability {
   return {
+    told,
     lines,
     canStartTls: lines.some((line) => line.toUpperCase() === 'STLS'),
     proxyTtl: lines.some((line) => line.toUpperCase() === 'X-PROXY-TTL'),

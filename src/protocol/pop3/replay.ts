@@ -19,6 +19,8 @@ const MAX_AUTH_LINE_BYTES = 255
 /** @throws MuxError backend-* where the conversation cannot lead to a login */
 export async function replayLogin(backend: Wire, login: BackendLogin): Promise<LoginAnswer> {
   const { capability, takesXclient } = await meet(backend, login.startTls)
+  // Every -ERR could then be the answer to a line of the header, and would be taken for a refused password.
+  if (login.proxyHeader && !capability.told) throw new MuxError('backend-garbage', 'the back end refuses CAPA')
   if (takesXclient && login.identity) await expectOk(backend, formatXclient(login.identity))
   if (login.utf8) await expectOk(backend, 'UTF8') // promised to the client, who reads what follows as UTF-8
   // XCLIENT needs trust, and a loop needs none: mailmux counts for itself where it meets itself.
@@ -78,7 +80,8 @@ async function readResponse(backend: Wire): Promise<Response> {
 async function askCapability(backend: Wire): Promise<BackendCapability> {
   backend.write('CAPA\r\n')
   const lines: string[] = []
-  if ((await readResponse(backend)).ok) {
+  const told = (await readResponse(backend)).ok
+  if (told) {
     for (
       let line = await backend.readLine(MAX_LINE_BYTES);
       line !== '.';
@@ -88,7 +91,7 @@ async function askCapability(backend: Wire): Promise<BackendCapability> {
         throw new MuxError('backend-garbage', 'the capability list does not end')
     }
   }
-  return parseBackendCapability(lines)
+  return parseBackendCapability(lines, told)
 }
 
 async function logIn(

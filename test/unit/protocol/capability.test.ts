@@ -194,13 +194,20 @@ test('imap reads a back end’s capabilities', () => {
 })
 
 test('pop3 reads a back end’s capabilities, and that there are none', () => {
-  assert.deepEqual(pop3.parseBackendCapability(['stls', 'SASL PLAIN']), {
+  assert.deepEqual(pop3.parseBackendCapability(['stls', 'SASL PLAIN'], true), {
+    told: true,
     lines: ['stls', 'SASL PLAIN'],
     canStartTls: true,
     proxyTtl: false,
     mechanisms: ['PLAIN'],
   })
-  assert.deepEqual(pop3.parseBackendCapability([]), { lines: [], canStartTls: false, proxyTtl: false, mechanisms: [] })
+  assert.deepEqual(pop3.parseBackendCapability([], false), {
+    told: false,
+    lines: [],
+    canStartTls: false,
+    proxyTtl: false,
+    mechanisms: [],
+  })
 })
 
 test('imap withholds compression from a session that must be looked at, and from no other', () => {

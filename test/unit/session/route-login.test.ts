@@ -140,7 +140,7 @@ test('hands a proof of the client’s own on as it is', async () => {
   })
   assert.deepEqual(routed, {
     backend: { settings: backendSettings({ master }), tlsOptions: undefined },
-    login: { user: 'a@example.org', credentials, startTls: false, utf8: false },
+    login: { user: 'a@example.org', credentials, startTls: false, utf8: false, proxyHeader: false },
   })
 })
 
