@@ -77,6 +77,7 @@ test: $(DEPS) test-packages ## every test: unit, dialogue, end to end with real 
 
 test-packages:
 	@test/support/packages.sh $(TEST_PACKAGES)
+	@test/support/cyrus.sh .runtime/cyrus
 
 bench-quick: $(DEPS) ## the measures that fit into a minute
 	$(NODE) test/bench/bench-quick.ts

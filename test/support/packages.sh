@@ -39,6 +39,6 @@ apt() {
 
 echo "mailmux: installing ${missing[*]}"
 # The package lists are fetched only when they are missing or too old to install from
-apt install -y --no-install-recommends "${missing[@]}" >/dev/null 2>&1 ||
-  { apt update >/dev/null && apt install -y --no-install-recommends "${missing[@]}" >/dev/null; } ||
+apt install -y --no-remove --no-install-recommends "${missing[@]}" >/dev/null 2>&1 ||
+  { apt update >/dev/null && apt install -y --no-remove --no-install-recommends "${missing[@]}" >/dev/null; } ||
   give_up 'apt-get failed'

@@ -1,0 +1,212 @@
+/** EXTERNAL: a client's certificate says who it is, and a master user opens the mailbox at the store. */
+import assert from 'node:assert/strict'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { type Authority, type Leaf, makeAuthority } from '../support/certificates.ts'
+import { type Dovecot, markerSubject, startDovecot } from '../support/dovecot.ts'
+import { type MailClient, type MailProtocol, openMailClient } from '../support/mail-client.ts'
+import { type Mailmux, startMailmux, toBackend, type YamlMap } from '../support/mailmux.ts'
+import { freePort } from '../support/ports.ts'
+import { authenticate, findInLog, type SaslAnswer } from '../support/sasl-client.ts'
+import { openScene, type Scene } from '../support/scene.ts'
+import type { PeerTls } from '../support/scripted-peer.ts'
+
+const PROTOCOLS: MailProtocol[] = ['imap', 'pop3']
+const PASSWORD = 'secret'
+const MASTER = 'mailmux-master'
+const MASTER_SECRET = 'the-secret-of-the-master'
+
+/** who lives where: `authzid` is told the user by SASL PLAIN's authzid, `separator` as user*master, `ordinary` has no master */
+const ALICE = 'alice@example.test'
+const BOB = 'bob@example.test'
+const CAROL = 'carol@example.test'
+const HOMES = { [ALICE]: 'authzid', [BOB]: 'separator', [CAROL]: 'ordinary' }
+
+const REFUSED = { imap: /^NO \[AUTHORIZATIONFAILED\] /, pop3: /^-ERR \[AUTH\] / }
+const NOT_OFFERED = { imap: /^NO \[CANNOT\] /, pop3: /^-ERR [^[]/ }
+const MISCONFIGURED = { imap: /^NO \[SERVERBUG\] /, pop3: /^-ERR \[SYS\/PERM\] / }
+
+let scene: Scene
+let ca: string
+let stores: Dovecot[]
+let mailmux: Mailmux
+/** ports of the listeners that ask for certificates, by protocol and by what they take the user from */
+const doors: Record<string, number> = {}
+/** a certificate of a client, by what it says */
+let byName: Leaf
+let byEmail: Leaf
+let bobByName: Leaf
+let carolByName: Leaf
+let ofAnotherCa: Leaf
+let nobodys: Leaf
+let ofTwo: Leaf
+
+before(async () => {
+  scene = openScene()
+  const [authority, clients, others] = await Promise.all(['servers', 'clients', 'others'].map(newAuthority))
+  ca = authority!.ca
+  const client = (issuer: Authority, name: string, ...names: string[]) =>
+    issuer.issue(name, { usage: 'clientAuth', names: names.length > 0 ? names : ['DNS:client.example.test'] })
+  byName = await client(clients!, ALICE)
+  byEmail = await client(clients!, 'Alice Liddell', `email:${ALICE}`)
+  bobByName = await client(clients!, BOB)
+  carolByName = await client(clients!, CAROL)
+  nobodys = await client(clients!, 'stranger@example.test')
+  ofTwo = await client(clients!, 'Two People', `email:${ALICE}`, `email:${BOB}`)
+  ofAnotherCa = await client(others!, ALICE, `email:${ALICE}`)
+
+  const masters = join(scene.directory, 'masters')
+  await writeFile(masters, `${MASTER}:{PLAIN}${MASTER_SECRET}\n`)
+  const secretFile = join(scene.directory, 'master.secret')
+  await writeFile(secretFile, `${MASTER_SECRET}\n`)
+  const users = Object.fromEntries(Object.keys(HOMES).map((user) => [user, PASSWORD]))
+  const passdb = `passdb {
+  driver = passwd-file
+  master = yes
+  args = ${masters}
+}
+`
+  stores = await Promise.all([
+    startDovecot(scene, { name: 'authzid', users, extra: passdb }),
+    startDovecot(scene, { name: 'separator', users, extra: `${passdb}auth_master_user_separator = *\n` }),
+    startDovecot(scene, { name: 'ordinary', users }),
+  ])
+  const [authzid, separator, ordinary] = stores
+  const listeners: YamlMap[] = []
+  for (const protocol of PROTOCOLS) {
+    for (const [kind, template] of [
+      ['cn', '%{cn}'],
+      ['email', '%{email}'],
+    ] as const) {
+      const port = await freePort()
+      doors[`${protocol} ${kind}`] = port
+      listeners.push({
+        name: `${protocol}-${kind}`,
+        protocol,
+        listen: `127.0.0.1:${port}`,
+        tls: kind === 'cn' ? 'implicit' : 'starttls',
+        client_ca_file: 'clients/ca.pem',
+        client_user: template,
+      })
+    }
+  }
+  const master = { user: MASTER, secret_file: secretFile }
+  mailmux = await startMailmux(scene, {
+    certificate: await authority!.issue('mailmux'),
+    listeners,
+    backends: {
+      authzid: { ...toBackend(authzid!), master },
+      separator: { ...toBackend(separator!), master: { ...master, separator: '*' } },
+      ordinary: toBackend(ordinary!),
+    },
+    users: HOMES,
+  })
+})
+after(() => scene.close())
+
+async function newAuthority(name: string): Promise<Authority> {
+  const directory = join(scene.directory, name)
+  await mkdir(directory)
+  return makeAuthority(directory)
+}
+
+function open(protocol: MailProtocol, kind: 'cn' | 'email', shown?: Leaf): Promise<MailClient> {
+  const own: PeerTls = shown === undefined ? {} : { cert: shown.cert, key: shown.key }
+  const security = kind === 'cn' ? 'implicit' : 'starttls'
+  const tls = { ca, servername: 'mail.example.test', ...own }
+  return openMailClient(scene, protocol, doors[`${protocol} ${kind}`]!, security, tls)
+}
+
+async function offersExternal({ protocol, peer }: MailClient): Promise<boolean> {
+  peer.send(protocol === 'imap' ? 'w CAPABILITY' : 'CAPA')
+  const lines = await peer.expectUntil(protocol === 'imap' ? /^w OK/ : '.')
+  return lines.some((line) => /\bEXTERNAL\b/.test(line))
+}
+
+async function arrives(client: MailClient, { accepted, answer }: SaslAnswer, user: keyof typeof HOMES): Promise<void> {
+  assert.ok(accepted, answer)
+  assert.deepEqual(await client.subjects(), [markerSubject(HOMES[user], user)])
+  await client.quit()
+}
+
+for (const protocol of PROTOCOLS) {
+  describe(`EXTERNAL by ${protocol}`, () => {
+    test('takes the user from the common name, or from the e-mail address', async () => {
+      for (const [kind, leaf] of [
+        ['cn', byName],
+        ['email', byEmail],
+      ] as const) {
+        const client = await open(protocol, kind, leaf)
+        assert.equal(await offersExternal(client), true)
+        await arrives(client, await authenticate(client, 'EXTERNAL', ''), ALICE)
+      }
+    })
+
+    test('may come without an initial response, and name the user that it is', async () => {
+      const asked = await open(protocol, 'cn', byName)
+      await arrives(asked, await authenticate(asked, 'EXTERNAL', undefined, () => ''), ALICE)
+      const named = await open(protocol, 'cn', byName)
+      await arrives(named, await authenticate(named, 'EXTERNAL', ALICE), ALICE)
+    })
+
+    test('opens the mailbox as user*master where the store wants that', async () => {
+      const client = await open(protocol, 'cn', bobByName)
+      await arrives(client, await authenticate(client, 'EXTERNAL', ''), BOB)
+    })
+
+    test('is refused for another user than the certificate’s, who may then log in', async () => {
+      const client = await open(protocol, 'cn', byName)
+      const { answer } = await authenticate(client, 'EXTERNAL', BOB)
+      assert.match(answer, REFUSED[protocol])
+      await arrives(client, await authenticate(client, 'EXTERNAL', ''), ALICE)
+    })
+
+    test('is refused in no password’s words where the store has no master user', async () => {
+      const client = await open(protocol, 'cn', carolByName)
+      assert.match((await authenticate(client, 'EXTERNAL', '')).answer, MISCONFIGURED[protocol])
+      await mailmux.waitForLog((line) => line['code'] === 'no-master' && line['user'] === CAROL, 'no master')
+      const { accepted } = await client.login(CAROL, PASSWORD)
+      assert.ok(accepted)
+      await client.quit()
+    })
+
+    test('lets nobody in whom no route knows', async () => {
+      const client = await open(protocol, 'cn', nobodys)
+      assert.equal((await authenticate(client, 'EXTERNAL', '')).accepted, false)
+      client.peer.destroy()
+    })
+
+    const nobodies: [string, 'cn' | 'email', () => Leaf | undefined][] = [
+      ['no certificate', 'cn', () => undefined],
+      ['a certificate of another CA', 'cn', () => ofAnotherCa],
+      ['a certificate of another CA, with an address,', 'email', () => ofAnotherCa],
+      ['a certificate without an address, where that is asked for,', 'email', () => byName],
+      ['a certificate with two addresses', 'email', () => ofTwo],
+    ]
+    for (const [what, kind, leaf] of nobodies) {
+      test(`is not offered to a client with ${what} and not taken from it; a password is`, async () => {
+        const client = await open(protocol, kind, leaf())
+        assert.equal(await offersExternal(client), false)
+        assert.match((await authenticate(client, 'EXTERNAL', '')).answer, NOT_OFFERED[protocol])
+        assert.match((await authenticate(client, 'EXTERNAL', ALICE)).answer, NOT_OFFERED[protocol])
+        const { accepted, answer } = await client.login(ALICE, PASSWORD)
+        assert.ok(accepted, answer)
+        await client.quit()
+      })
+    }
+
+    test('is not offered where certificates are not asked for', async () => {
+      const tls = { ca, servername: 'mail.example.test', cert: byName.cert, key: byName.key }
+      const client = await openMailClient(scene, protocol, mailmux.ports[`${protocol}s`], 'implicit', tls)
+      assert.equal(await offersExternal(client), false)
+      assert.match((await authenticate(client, 'EXTERNAL', '')).answer, NOT_OFFERED[protocol])
+      await client.quit()
+    })
+  })
+}
+
+test('The master’s secret stands in no log', () => {
+  assert.equal(findInLog(mailmux, MASTER_SECRET, PASSWORD), undefined)
+  for (const store of stores) assert.ok(!store.log().includes(MASTER_SECRET))
+})
