@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
-import { chown, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { chown, cp, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -16,7 +16,8 @@ import type { Scene } from './scene.ts'
 import { connectPeer } from './scripted-peer.ts'
 
 const RUNTIME = join(import.meta.dirname, '../../.runtime/cyrus')
-const UNPACKED = join(RUNTIME, 'usr/lib')
+/** Where `directory` has a copy of what was unpacked: its user may not be allowed into the checkout. */
+const programsIn = (directory: string): string => join(directory, 'programs/usr/lib')
 const run = promisify(execFile)
 
 const root = process.getuid?.() === 0
@@ -45,6 +46,7 @@ export async function startCyrus(scene: Scene, { name, users, admin }: CyrusOpti
     remove()
   })
 
+  await cp(RUNTIME, join(directory, 'programs'), { recursive: true, verbatimSymlinks: true })
   for (const part of ['lib/db', 'lib/proc', 'lib/socket', 'lib/log', 'lib/msg', 'mail', 'sieve']) {
     await mkdir(join(directory, part), { recursive: true })
   }
@@ -62,7 +64,7 @@ export async function startCyrus(scene: Scene, { name, users, admin }: CyrusOpti
 
   const program = startProgram(scene, {
     name,
-    command: join(UNPACKED, 'cyrus/bin/master'),
+    command: join(programsIn(directory), 'cyrus/bin/master'),
     args: [
       '-D',
       '-C',
@@ -73,7 +75,7 @@ export async function startCyrus(scene: Scene, { name, users, admin }: CyrusOpti
       join(directory, 'pid'),
     ],
     cwd: directory,
-    env: { ...process.env, LD_LIBRARY_PATH: await libraries() },
+    env: { ...process.env, LD_LIBRARY_PATH: await libraries(programsIn(directory)) },
   })
   const cyrus = { name, ports }
   for (const user of Object.keys(users)) {
@@ -111,9 +113,9 @@ async function addUser(database: string, user: string, password: string): Promis
 }
 
 /** Debian keeps them in a directory named after the machine's kind. */
-async function libraries(): Promise<string> {
-  const entries = await readdir(UNPACKED)
-  return join(UNPACKED, entries.find((entry) => entry.endsWith('-linux-gnu')) ?? '')
+async function libraries(programs: string): Promise<string> {
+  const entries = await readdir(programs)
+  return join(programs, entries.find((entry) => entry.endsWith('-linux-gnu')) ?? '')
 }
 
 function settings(directory: string, name: string, admin = 'nobody-at-all'): string {
@@ -141,7 +143,7 @@ sasl_mech_list: PLAIN LOGIN
 
 function services(directory: string, ports: Cyrus['ports']): string {
   const command = (program: string, ...args: string[]): string =>
-    `cmd="${[join(UNPACKED, 'cyrus/bin', program), '-C', join(directory, 'imapd.conf'), ...args].join(' ')}"`
+    `cmd="${[join(programsIn(directory), 'cyrus/bin', program), '-C', join(directory, 'imapd.conf'), ...args].join(' ')}"`
   return `# made by test/support/cyrus.ts
 START {
   recover ${command('ctl_cyrusdb', '-r')}
