@@ -1,27 +1,7 @@
 /** What IMAP clients are told mailmux can do, from the same predicates that decide what it does. */
 import { MECHANISMS, type MechanismName } from '../../config/settings.ts'
+import { canStartTls, mayUseLogin, offeredMechanisms } from '../predicates.ts'
 import type { ClientWire, DialogueFacts } from '../protocol.ts'
-
-/** RFC 9051 6.2.1: STARTTLS is there to be used once. */
-export function canStartTls(facts: DialogueFacts, secure: boolean): boolean {
-  return facts.startTlsOffered && !secure
-}
-
-/** Passwords cross the wire in clear only where the operator has said so (RFC 9051 11.1). */
-export function mayAuthenticate(facts: DialogueFacts, secure: boolean): boolean {
-  return secure || facts.allowPlaintextAuth
-}
-
-/** What may be offered now: EXTERNAL says nothing to a client that has shown no certificate. */
-export function offeredMechanisms(facts: DialogueFacts, client: ClientWire): MechanismName[] {
-  if (!mayAuthenticate(facts, client.secure)) return []
-  return facts.mechanisms.filter((mechanism) => mechanism !== 'EXTERNAL' || client.certifiedUser !== undefined)
-}
-
-/** RFC 9051 6.2.3: the command LOGIN is a password too, and goes where PLAIN goes. */
-export function mayUseLogin(facts: DialogueFacts, client: ClientWire): boolean {
-  return offeredMechanisms(facts, client).includes('PLAIN')
-}
 
 /** The words before login: what mailmux does itself, and what holds on every back end for clients that never ask again. */
 export function clientCapability(facts: DialogueFacts, client: ClientWire): string {

@@ -4,10 +4,11 @@
  */
 import { MuxError } from '../../errors.ts'
 import { Secret } from '../../secret.ts'
+import { canStartTls, mayAuthenticate, mayUseLogin, offeredMechanisms } from '../predicates.ts'
 import type { Acceptance, ClientDialogue, ClientWire, Credentials, DialogueFacts, LoginAttempt } from '../protocol.ts'
 import { isHttpRequest } from '../http.ts'
 import { hasControlCharacter, MAX_SASL_LINE_BYTES, runMechanism } from '../sasl.ts'
-import { canStartTls, clientCapability, mayAuthenticate, mayUseLogin, offeredMechanisms } from './capability.ts'
+import { clientCapability } from './capability.ts'
 import { readTtl } from './identity.ts'
 import { parseAStrings, parseCommandStart, parseIdPairs, parseLiteralMarker, type Piece } from './parse.ts'
 import { goodbyeReply, refusalReply } from './replies.ts'

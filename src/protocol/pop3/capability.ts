@@ -1,27 +1,7 @@
 /** What POP3 clients are told mailmux can do (RFC 2449 5), from the same predicates that decide what it does. */
 import { MECHANISMS, type MechanismName } from '../../config/settings.ts'
+import { canStartTls, mayUseLogin, offeredMechanisms } from '../predicates.ts'
 import type { ClientWire, DialogueFacts } from '../protocol.ts'
-
-/** RFC 2595 4: STLS is there to be used once. */
-export function canStartTls(facts: DialogueFacts, secure: boolean): boolean {
-  return facts.startTlsOffered && !secure
-}
-
-/** Passwords cross the wire in clear only where the operator has said so. */
-export function mayAuthenticate(facts: DialogueFacts, secure: boolean): boolean {
-  return secure || facts.allowPlaintextAuth
-}
-
-/** What may be offered now: EXTERNAL says nothing to a client that has shown no certificate. */
-export function offeredMechanisms(facts: DialogueFacts, client: ClientWire): MechanismName[] {
-  if (!mayAuthenticate(facts, client.secure)) return []
-  return facts.mechanisms.filter((mechanism) => mechanism !== 'EXTERNAL' || client.certifiedUser !== undefined)
-}
-
-/** USER and PASS are a password too, and go where PLAIN goes. */
-export function mayUseLogin(facts: DialogueFacts, client: ClientWire): boolean {
-  return offeredMechanisms(facts, client).includes('PLAIN')
-}
 
 /** RFC 6856 2.1; the line may name languages of the user's name after the word. */
 export function mayUseUtf8(facts: DialogueFacts): boolean {

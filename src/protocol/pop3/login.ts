@@ -4,17 +4,11 @@
  */
 import { MuxError } from '../../errors.ts'
 import { Secret } from '../../secret.ts'
+import { canStartTls, mayAuthenticate, mayUseLogin, offeredMechanisms } from '../predicates.ts'
 import type { ClientDialogue, ClientWire, Credentials, DialogueFacts, LoginAttempt } from '../protocol.ts'
 import { isHttpRequest } from '../http.ts'
 import { hasControlCharacter, MAX_SASL_LINE_BYTES, runMechanism } from '../sasl.ts'
-import {
-  canStartTls,
-  clientCapability,
-  mayAuthenticate,
-  mayUseLogin,
-  mayUseUtf8,
-  offeredMechanisms,
-} from './capability.ts'
+import { clientCapability, mayUseUtf8 } from './capability.ts'
 import { parseCommand } from './parse.ts'
 import { goodbyeReply, refusalReply } from './replies.ts'
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MECHANISMS } from '../../../src/config/settings.ts'
+import { canStartTls, mayAuthenticate, mayUseLogin, offeredMechanisms } from '../../../src/protocol/predicates.ts'
 import * as imap from '../../../src/protocol/imap/capability.ts'
 import * as pop3 from '../../../src/protocol/pop3/capability.ts'
 import type { DialogueFacts } from '../../../src/protocol/protocol.ts'
@@ -27,39 +28,34 @@ function client({ secure = true, certifiedUser }: { secure?: boolean; certifiedU
   return wire
 }
 
-for (const [name, { offeredMechanisms, mayUseLogin, canStartTls, mayAuthenticate }] of [
-  ['imap', imap],
-  ['pop3', pop3],
-] as const) {
-  test(`${name} offers EXTERNAL to a client with a certificate alone`, () => {
-    assert.deepEqual(offeredMechanisms(facts(), client()), MECHANISMS.slice(0, -1))
-    assert.deepEqual(offeredMechanisms(facts(), client({ certifiedUser: 'alice' })), MECHANISMS)
-  })
+test('offers EXTERNAL to a client with a certificate alone', () => {
+  assert.deepEqual(offeredMechanisms(facts(), client()), MECHANISMS.slice(0, -1))
+  assert.deepEqual(offeredMechanisms(facts(), client({ certifiedUser: 'alice' })), MECHANISMS)
+})
 
-  test(`${name} offers nothing in clear, but where the operator has said so`, () => {
-    const clear = client({ secure: false, certifiedUser: 'alice' })
-    assert.deepEqual(offeredMechanisms(facts(), clear), [])
-    assert.equal(mayAuthenticate(facts(), false), false)
-    assert.deepEqual(offeredMechanisms(facts({ allowPlaintextAuth: true }), clear), MECHANISMS)
-  })
+test('offers nothing in clear, but where the operator has said so', () => {
+  const clear = client({ secure: false, certifiedUser: 'alice' })
+  assert.deepEqual(offeredMechanisms(facts(), clear), [])
+  assert.equal(mayAuthenticate(facts(), false), false)
+  assert.deepEqual(offeredMechanisms(facts({ allowPlaintextAuth: true }), clear), MECHANISMS)
+})
 
-  test(`${name} takes a password in a command where it takes PLAIN`, () => {
-    assert.equal(mayUseLogin(facts(), client()), true)
-    assert.equal(mayUseLogin(facts(), client({ secure: false })), false)
-    assert.equal(mayUseLogin(facts({ mechanisms: ['LOGIN', 'EXTERNAL'] }), client({ certifiedUser: 'alice' })), false)
-  })
+test('takes a password in a command where it takes PLAIN', () => {
+  assert.equal(mayUseLogin(facts(), client()), true)
+  assert.equal(mayUseLogin(facts(), client({ secure: false })), false)
+  assert.equal(mayUseLogin(facts({ mechanisms: ['LOGIN', 'EXTERNAL'] }), client({ certifiedUser: 'alice' })), false)
+})
 
-  test(`${name} starts TLS once, where it is offered`, () => {
-    assert.equal(canStartTls(facts(), false), true)
-    assert.equal(canStartTls(facts(), true), false)
-    assert.equal(canStartTls(facts({ startTlsOffered: false }), false), false)
-  })
+test('starts TLS once, where it is offered', () => {
+  assert.equal(canStartTls(facts(), false), true)
+  assert.equal(canStartTls(facts(), true), false)
+  assert.equal(canStartTls(facts({ startTlsOffered: false }), false), false)
+})
 
-  test(`${name} offers mechanisms in the order of the listener`, () => {
-    const mechanisms = ['SCRAM-SHA-1', 'PLAIN'] as const
-    assert.deepEqual(offeredMechanisms(facts({ mechanisms }), client()), mechanisms)
-  })
-}
+test('offers mechanisms in the order of the listener', () => {
+  const mechanisms = ['SCRAM-SHA-1', 'PLAIN'] as const
+  assert.deepEqual(offeredMechanisms(facts({ mechanisms }), client()), mechanisms)
+})
 
 test('imap announces LITERAL+ in place of LITERAL-', () => {
   const words = imap.clientCapability(facts({ announced: ['LITERAL+', 'IDLE'] }), client()).split(' ')
