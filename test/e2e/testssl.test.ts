@@ -27,6 +27,12 @@ const EXPECTED = new Map([
   ['RC4', 'the openssl command on this machine is too new to try it; so is the one in Node'],
 ])
 
+/**
+ * Not a finding, but its own race: it has `openssl s_client` close at the end of the handshake, and cannot look further where TLS 1.3's
+ * ticket has not come by then. That sessions are resumed is proved in tls.test.ts.
+ */
+const COULD_NOT_LOOK = 'WARN sessionresumption_ticket: check failed because of connect problem'
+
 /** A loaded machine takes two minutes; more, and it hangs. */
 const RUN_MS = 400_000
 
@@ -88,8 +94,9 @@ describe('testssl.sh finds nothing worse than informational', { concurrency: tru
         text,
       )
       const worse = findings.filter(({ id, severity }) => !INNOCENT.has(severity) && !EXPECTED.has(id))
+      const told = worse.map(({ id, severity, finding }) => `${severity} ${id}: ${finding}`)
       assert.deepEqual(
-        worse.map(({ id, severity, finding }) => `${severity} ${id}: ${finding}`),
+        told.filter((text) => text !== COULD_NOT_LOOK),
         [],
       )
     })
