@@ -72,9 +72,10 @@ export function createRouteCache(
         return { entry: await ask(user), source: 'directory' }
       } catch (error) {
         const away = error instanceof MuxError && error.code === 'directory-unavailable'
-        // Only a route stands in. That nobody knew the user then says nothing about now.
-        if (!away || before?.entry === undefined || nowMs() - before.readAtMs >= settings.maxStaleMs) throw error
-        return { entry: before.entry, source: 'stale' }
+        // Looked up again: a change may have been told meanwhile. And only a route stands in: that nobody knew the user says nothing about now.
+        const last = known.get(user)
+        if (!away || last?.entry === undefined || nowMs() - last.readAtMs >= settings.maxStaleMs) throw error
+        return { entry: last.entry, source: 'stale' }
       }
     },
     startTrusting() {

@@ -116,6 +116,16 @@ test('lets no route stand in that is known to have changed', async () => {
   await assert.rejects(lookup('alice', AWAY), AWAY)
 })
 
+test('lets no route stand in that changes while the store fails to answer', async () => {
+  const { cache, waiting, lookup } = openCache()
+  await lookup('alice', at('store1'))
+  cache.doubt('alice')
+  const found = cache.lookup('alice')
+  cache.change('alice')
+  waiting.shift()?.fail(AWAY)
+  await assert.rejects(found, AWAY)
+})
+
 test('lets no route stand in for one that makes no sense', async () => {
   const { cache, lookup } = openCache()
   await lookup('alice', at('store1'))
