@@ -8,7 +8,7 @@ import { connectTls } from '../tls/upgrade.ts'
 import type { Backend } from './backends.ts'
 
 /** Middleboxes forget a silent flow after five minutes or so; dead peers should not outlive it. */
-export const KEEPALIVE_MS = 120_000
+const KEEPALIVE_MS = 120_000
 
 /** Whom a PROXY header speaks of. */
 export type Origin = Omit<Exclude<ProxyHeaderFacts, { local: true }>, 'version'>

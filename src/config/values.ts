@@ -1,6 +1,6 @@
 /** The small languages inside the YAML: durations, sizes, ports, addresses, names. Pure; each gives a value or says what is wrong. */
-import { isLocalPart } from '../user-name.ts'
 import net from 'node:net'
+import { isLocalPart } from '../user-name.ts'
 import type { ListenAddress } from './settings.ts'
 
 export type Parsed<T> = { value: T } | { wrong: string }

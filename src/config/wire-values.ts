@@ -2,9 +2,9 @@
  * The small languages whose rules the wire makes: server names, networks, capabilities, ciphers, templates of names.
  * Like values.ts: pure, and each gives a value or says what is wrong.
  */
-import { isLocalPart } from '../user-name.ts'
 import net from 'node:net'
 import tls from 'node:tls'
+import { isLocalPart } from '../user-name.ts'
 import { canonicalAddress, parseHost, type Parsed } from './values.ts'
 
 /** A server name as TLS carries it, lower case. RFC 6066 3: DNS names only, no address and no dot at the end. */

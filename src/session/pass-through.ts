@@ -1,11 +1,12 @@
 /** A connection whose TLS is not opened here: the server name in its first message names the back end, which sees every byte. */
+import type { Socket } from 'node:net'
+import type { Backend } from '../backend/backends.ts'
+import { dial } from '../backend/dialer.ts'
 import { asMuxError, MuxError } from '../errors.ts'
 import { protocols } from '../protocol/protocols.ts'
 import { findServerName } from '../tls/server-name.ts'
 import type { Entrance, World } from '../world.ts'
-import type { Backend } from '../backend/backends.ts'
 import type { ClientConnection } from './connection.ts'
-import { dial } from '../backend/dialer.ts'
 import { relay, type Ending, type Services } from './serve.ts'
 
 /** mailmux cannot speak inside TLS that it has not opened. */
@@ -47,15 +48,16 @@ export async function passThrough(
     ssl: undefined,
     uniqueId: undefined,
   }
+  let socket: Socket
   try {
-    const socket = await dial(backend, protocol.name, origin, giveUp.signal)
+    socket = await dial(backend, protocol.name, origin, giveUp.signal)
     services.metrics.backendIsUp(conn.backend, true)
-    conn.phase = 'relaying'
-    return await relay(conn, { socket, unread: undefined }, { goodbye: NO_WORDS, guard: undefined }, world, services)
   } catch (error) {
     if (asMuxError(error).side === 'backend') services.metrics.backendIsUp(conn.backend, false)
     throw error
   } finally {
     clearTimeout(timer)
   }
+  conn.phase = 'relaying'
+  return relay(conn, { socket, unread: undefined }, { goodbye: NO_WORDS, guard: undefined }, world, services)
 }
