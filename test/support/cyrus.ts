@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
-import { chown, cp, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { lchown, cp, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -56,9 +56,10 @@ export async function startCyrus(scene: Scene, { name, users, admin }: CyrusOpti
   await writeFile(join(directory, 'imapd.conf'), settings(directory, name, admin?.user))
   await writeFile(join(directory, 'cyrus.conf'), services(directory, ports))
   if (root) {
-    await chown(directory, owner.uid, owner.gid)
+    // The links among the unpacked files lead out of them, to what an installation would have made.
+    await lchown(directory, owner.uid, owner.gid)
     for (const part of await readdir(directory, { recursive: true })) {
-      await chown(join(directory, part), owner.uid, owner.gid)
+      await lchown(join(directory, part), owner.uid, owner.gid)
     }
   }
 
