@@ -14,7 +14,7 @@ export function openCachedDirectory(
 ): Directory {
   const store = openRedisDirectory(settings, log, onUp)
   const cache = createRouteCache(
-    (user) => store.read(user),
+    (user, trace) => store.read(user, trace),
     settings.cache,
     () => performance.now(),
   )
@@ -29,7 +29,7 @@ export function openCachedDirectory(
   })
   return {
     connected: Promise.all([store.connected, tracking.promise]).then(() => undefined),
-    lookup: (user) => cache.lookup(user),
+    lookup: (user, trace) => cache.lookup(user, trace),
     doubt: (user) => cache.doubt(user),
     close() {
       closeInvalidation()

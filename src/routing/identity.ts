@@ -13,25 +13,53 @@ export type NameRules = {
   aliases: ReadonlyMap<string, string>
 }
 
+/** One thing that was found in a name, for whoever asks how it was read. */
+export type NameNote =
+  | { what: 'delimiter'; delimiter: string }
+  | { what: 'default-domain'; domain: string }
+  | { what: 'alias'; from: string; to: string }
+  /** why it cannot be anybody's */
+  | { what: 'wrong'; why: string }
+
+export type NoteName = (note: NameNote) => void
+
 /**
  * Adds the default domain, folds the domain's case and puts an alias's own name in its place, and refuses every character that some
  * directory, log or back end might read as more than a part of a name. The local part's case is the back end's business.
  * @param octets the name as it came, latin1
+ * @param note hears how it is read
  * @returns the name with `@`, or undefined where it cannot be anybody's
  */
-export function normaliseUser(octets: string, { defaultDomain, delimiters, aliases }: NameRules): string | undefined {
-  if (octets.length > MAX_USER_LENGTH) return undefined
+export function normaliseUser(
+  octets: string,
+  { defaultDomain, delimiters, aliases }: NameRules,
+  note?: NoteName,
+): string | undefined {
+  if (octets.length > MAX_USER_LENGTH) return refuse(TOO_LONG, note)
   const name = isAscii(octets) ? octets : decodeUtf8(octets)
-  if (name === undefined) return undefined
+  if (name === undefined) return refuse('it is not UTF-8', note)
   const at = findDelimiter(name, delimiters)
+  if (at !== -1) note?.({ what: 'delimiter', delimiter: name.charAt(at) })
   const local = at === -1 ? name : name.slice(0, at)
   const domain = at === -1 ? defaultDomain : name.slice(at + 1)
-  if (!isLocalPart(local)) return undefined
+  if (!isLocalPart(local))
+    return refuse('it is empty before the domain, or has a character that no name may have', note)
   if (domain === undefined) return local
+  if (at === -1) note?.({ what: 'default-domain', domain })
   const folded = domain.toLowerCase() // before it is looked at: some letters fold into what no name may have
-  if (!isDomain(folded)) return undefined
-  const user = `${local}@${aliases.get(folded) ?? folded}`
-  return user.length > MAX_USER_LENGTH ? undefined : user
+  if (!isDomain(folded)) return refuse('its domain is empty, or has a character that no domain may have', note)
+  const alias = aliases.get(folded)
+  if (alias !== undefined) note?.({ what: 'alias', from: folded, to: alias })
+  const user = `${local}@${alias ?? folded}`
+  return user.length > MAX_USER_LENGTH ? refuse(TOO_LONG, note) : user
+}
+
+const TOO_LONG = `it is longer than ${MAX_USER_LENGTH} octets`
+
+/** In one expression: notes it, and is the name that nobody has. */
+function refuse(why: string, note: NoteName | undefined): string | undefined {
+  note?.({ what: 'wrong', why })
+  return undefined
 }
 
 /** The last `@` wins: what else parts user from domain may stand inside a local part (`alice+news@example.test`). */

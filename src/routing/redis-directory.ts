@@ -3,11 +3,12 @@ import { MuxError, systemCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { DirectoryEntry } from './directory.ts'
 import { connectRedis, type RedisDirectorySettings } from './redis-connection.ts'
+import { noteAnswer, type Trace } from './trace.ts'
 
 /** The store itself, asked each time. */
 export type RouteStore = {
   /** @throws MuxError `directory-unavailable`, `route-invalid` */
-  read(user: string): Promise<DirectoryEntry | undefined>
+  read(user: string, trace?: Trace): Promise<DirectoryEntry | undefined>
   readonly connected: Promise<void>
   close(): void
 }
@@ -41,19 +42,24 @@ export function openRedisDirectory(
     said = cause
   })
 
+  async function readKey(key: string): Promise<DirectoryEntry | undefined> {
+    let fields: (string | null)[]
+    try {
+      fields = await redis.hmget(key, 'backend', 'login', 'status')
+    } catch (error) {
+      if (error instanceof Error && error.message.startsWith('WRONGTYPE')) {
+        throw new MuxError('route-invalid', 'the route in the directory is not a hash', error)
+      }
+      throw new MuxError('directory-unavailable', `directory lookup failed: ${systemCode(error)}`, error)
+    }
+    return toEntry(fields)
+  }
+
   return {
     connected,
-    async read(user) {
-      let fields: (string | null)[]
-      try {
-        fields = await redis.hmget(`${settings.prefix}user:${user}`, 'backend', 'login', 'status')
-      } catch (error) {
-        if (error instanceof Error && error.message.startsWith('WRONGTYPE')) {
-          throw new MuxError('route-invalid', 'the route in the directory is not a hash', error)
-        }
-        throw new MuxError('directory-unavailable', `directory lookup failed: ${systemCode(error)}`, error)
-      }
-      return toEntry(fields)
+    read(user, trace) {
+      const key = `${settings.prefix}user:${user}`
+      return trace ? noteAnswer(trace, key, readKey(key)) : readKey(key)
     },
     close: () => redis.disconnect(),
   }

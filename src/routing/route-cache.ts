@@ -7,6 +7,7 @@ import { LRUCache } from 'lru-cache'
 import type { RouteCacheSettings } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
 import type { DirectoryAnswer, DirectoryEntry } from './directory.ts'
+import { describeEntry, type RouteStep, type Trace } from './trace.ts'
 
 /** An era before all others. */
 const NEVER = 0
@@ -14,8 +15,11 @@ const NEVER = 0
 type Known = { entry: DirectoryEntry | undefined; readAtMs: number; era: number }
 
 export type RouteCache = {
-  /** @throws what `read` throws, where no known route can stand in */
-  lookup(user: string): Promise<DirectoryAnswer>
+  /**
+   * @param trace hears of each step; nothing is remembered of such a lookup, and no login waits for its answer
+   * @throws what `read` throws, where no known route can stand in
+   */
+  lookup(user: string, trace?: Trace): Promise<DirectoryAnswer>
   /** Every change is told from now on; what was known before is compared before it is trusted. */
   startTrusting: () => void
   stopTrusting: () => void
@@ -27,7 +31,7 @@ export type RouteCache = {
 
 /** @param read asks the store; a MuxError `directory-unavailable` is what lets a known route stand in */
 export function createRouteCache(
-  read: (user: string) => Promise<DirectoryEntry | undefined>,
+  read: (user: string, trace?: Trace) => Promise<DirectoryEntry | undefined>,
   settings: RouteCacheSettings,
   nowMs: () => number,
 ): RouteCache {
@@ -38,9 +42,21 @@ export function createRouteCache(
   let era = NEVER + 1
   let trusting = false
 
-  function isCurrent({ entry, readAtMs, era: readIn }: Known): boolean {
-    const lifetimeMs = entry === undefined ? settings.negativeLifetimeMs : settings.lifetimeMs
-    return trusting && readIn === era && nowMs() - readAtMs < lifetimeMs
+  const lifetimeMs = ({ entry }: Known): number =>
+    entry === undefined ? settings.negativeLifetimeMs : settings.lifetimeMs
+
+  function isCurrent(one: Known): boolean {
+    return trusting && one.era === era && nowMs() - one.readAtMs < lifetimeMs(one)
+  }
+
+  function describeKnown(key: string, one: Known | undefined): RouteStep {
+    const asked = 'memory'
+    if (!one) return { asked, key, outcome: 'nothing' }
+    const ageMs = nowMs() - one.readAtMs
+    const what = one.entry ? describeEntry(one.entry) : 'nobody of this name'
+    if (isCurrent(one)) return { asked, key, outcome: 'found', detail: what, ageMs, leftMs: lifetimeMs(one) - ageMs }
+    const why = !trusting ? 'changes are not told' : one.era === era ? 'too old' : 'to be compared'
+    return { asked, key, outcome: 'outdated', detail: `${what} (${why})`, ageMs }
   }
 
   /** One question at a time for a user, however many logins wait for its answer. */
@@ -64,17 +80,24 @@ export function createRouteCache(
     return question.answer
   }
 
+  function describeStandIn(key: string, entry: DirectoryEntry, ageMs: number): RouteStep {
+    const detail = `${describeEntry(entry)} (stands in)`
+    return { asked: 'memory', key, outcome: 'found', detail, ageMs, leftMs: settings.maxStaleMs - ageMs }
+  }
+
   return {
-    async lookup(user) {
-      const before = known.get(user)
+    async lookup(user, trace) {
+      const before = trace ? known.peek(user) : known.get(user)
+      trace?.(describeKnown(user, before))
       if (before && isCurrent(before)) return { entry: before.entry, source: 'cache' }
       try {
-        return { entry: await ask(user), source: 'directory' }
+        return { entry: await (trace ? read(user, trace) : ask(user)), source: 'directory' }
       } catch (error) {
         const away = error instanceof MuxError && error.code === 'directory-unavailable'
         // Looked up again: a change may have been told meanwhile. And only a route stands in: that nobody knew the user says nothing about now.
-        const last = known.get(user)
+        const last = trace ? known.peek(user) : known.get(user)
         if (!away || last?.entry === undefined || nowMs() - last.readAtMs >= settings.maxStaleMs) throw error
+        trace?.(describeStandIn(user, last.entry, nowMs() - last.readAtMs))
         return { entry: last.entry, source: 'stale' }
       }
     },

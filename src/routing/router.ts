@@ -5,8 +5,9 @@
 import type { BackendSettings, RoutingSettings } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
 import type { AnswerSource, Directory, DirectoryEntry } from './directory.ts'
-import { canBeLogin, domainOf, formatLogin, normaliseUser } from './identity.ts'
+import { canBeLogin, domainOf, formatLogin, normaliseUser, type NoteName } from './identity.ts'
 import { findStaticUser } from './static-directory.ts'
+import { describeEntry, type RouteStep, type Trace } from './trace.ts'
 
 export type RouteSource = 'static' | AnswerSource | 'domain'
 
@@ -19,14 +20,20 @@ export type Route =
 export type Router = {
   /**
    * @param name as the client gave it, latin1
+   * @param note hears how it is read
    * @returns the one name that routes are kept under; undefined where it cannot be anybody's
    */
-  identify(name: string, rules: { defaultDomain: string | undefined; delimiters: string }): string | undefined
+  identify(
+    name: string,
+    rules: { defaultDomain: string | undefined; delimiters: string },
+    note?: NoteName,
+  ): string | undefined
   /**
    * @param user as `identify` gave it
+   * @param trace hears of each step, to explain a route; with it nothing is changed: no route is remembered or placed
    * @throws MuxError `directory-unavailable`, `route-invalid`
    */
-  byUser(user: string): Promise<Route>
+  byUser(user: string, trace?: Trace): Promise<Route>
   /** A back end has refused the user's password: perhaps the mailbox has moved, and nobody has said so. */
   doubt(user: string): void
 }
@@ -51,16 +58,23 @@ export function createRouter(routing: RoutingSettings, directory: Directory | un
   }
 
   return {
-    identify: (name, rules) => normaliseUser(name, { ...rules, aliases: routing.aliases }),
+    identify: (name, rules, note) => normaliseUser(name, { ...rules, aliases: routing.aliases }, note),
     doubt: (user) => directory?.doubt(user),
-    async byUser(user) {
+    async byUser(user, trace) {
       const fixed = findStaticUser(routing, user)
+      trace?.({ asked: 'users', key: user, ...outcomeOf(fixed && describeEntry(fixed)) })
       if (fixed) return toRoute(user, fixed, 'static')
-      const found = await directory?.lookup(user)
+      const found = await directory?.lookup(user, trace)
       if (found?.entry) return toRoute(user, found.entry, found.source)
-      const domain = routing.domains.get(domainOf(user) ?? '')
+      const name = domainOf(user)
+      const domain = routing.domains.get(name ?? '')
+      if (name !== undefined) trace?.({ asked: 'domains', key: name, ...outcomeOf(domain?.backend) })
       if (domain) return toRoute(user, { backend: domain.backend, login: undefined, status: 'active' }, 'domain')
       return { kind: 'unknown' }
     },
   }
+}
+
+function outcomeOf(detail: string | undefined): Pick<RouteStep, 'outcome' | 'detail'> {
+  return detail === undefined ? { outcome: 'nothing' } : { outcome: 'found', detail }
 }
