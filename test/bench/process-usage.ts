@@ -1,5 +1,6 @@
 /** CPU time and memory of a program: one process, its threads, and all its descendants, as Linux accounts for them under /proc. */
 import { readdirSync, readFileSync } from 'node:fs'
+import { listProcesses, readStat } from '../support/process-tree.ts'
 
 /** USER_HZ, the unit of /proc/PID/stat, is 100 on every architecture that Linux supports today. */
 const TICK_MS = 10
@@ -13,29 +14,6 @@ export type CpuReading = {
 }
 
 export type CpuSpent = { ms: number; systemShare: number; source: 'schedstat' | 'stat' }
-
-/** The fields of /proc/PID/stat from the third on: the second, a name in brackets, may hold blanks. */
-function readStat(pid: string): string[] | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    return text.slice(text.lastIndexOf(')') + 2).split(' ')
-  } catch {
-    return undefined // it ended meanwhile
-  }
-}
-
-/** The process and all that descend from it. */
-export function listProcesses(rootPid: number): string[] {
-  const children = new Map<string, string[]>()
-  for (const pid of readdirSync('/proc')) {
-    if (!/^\d+$/.test(pid)) continue
-    const parent = readStat(pid)?.[1]
-    if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), pid])
-  }
-  const found = [String(rootPid)]
-  for (const pid of found) found.push(...(children.get(pid) ?? [])) // the list grows while it is walked
-  return found
-}
 
 export function readCpu(rootPid: number): CpuReading {
   const reading: CpuReading = { threads: new Map(), userMs: 0, systemMs: 0 }

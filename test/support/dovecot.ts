@@ -10,8 +10,9 @@ import { connect } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import type { Leaf } from './certificates.ts'
-import { START_DEADLINE_MS, until } from './deadline.ts'
+import { START_DEADLINE_MS, until, within } from './deadline.ts'
 import { freePort } from './ports.ts'
+import { freezeTree, hangTree, nameOf, signalAll, slowTree } from './process-tree.ts'
 import { type Program, startProgram } from './processes.ts'
 import type { Scene } from './scene.ts'
 
@@ -30,6 +31,8 @@ export type DovecotOptions = {
   mechanisms?: string
   /** further configuration, after all the rest: what stands twice counts as it stands here */
   extra?: string
+  /** where its log goes as well, line by line and across restarts */
+  show?: (line: string) => void
 }
 
 export type Dovecot = {
@@ -39,7 +42,13 @@ export type Dovecot = {
   deliver: (user: string, message: string | Buffer) => Promise<void>
   /** what it has logged so far: logins with their users and addresses, errors */
   log: () => string
+  /** All its processes hold their connections and do nothing, like a machine that hangs; those that it starts meanwhile too. Gives how to let them go on. */
+  hang: () => () => void
+  /** All its processes run a tenth of the time, as on a machine with too much to do. Gives how to end that. */
+  slow: () => () => void
   stop: () => Promise<void>
+  /** All its processes die at once, as when a machine loses its power; what they have logged is read first. */
+  kill: () => Promise<void>
   restart: () => Promise<void>
 }
 
@@ -90,6 +99,7 @@ export async function startDovecot(scene: Scene, options: DovecotOptions): Promi
       name: options.name,
       command: 'dovecot',
       args: ['-F', '-c', join(directory, 'dovecot.conf')],
+      ...(options.show === undefined ? {} : { show: options.show }),
     })
     await greeting(started, ports.imap)
     await greeting(started, ports.pop3)
@@ -102,8 +112,21 @@ export async function startDovecot(scene: Scene, options: DovecotOptions): Promi
     ports,
     deliver,
     log: () => program.stderr(),
+    hang: () => hangTree(program.pid),
+    slow: () => slowTree(program.pid),
     stop: async () => {
       await program.stop()
+    },
+    kill: async () => {
+      const all = freezeTree(program.pid)
+      // Its log process reads what the others have said, and ends when none of them holds the other end of its pipes.
+      const logger = all.filter((pid) => nameOf(pid) === 'log')
+      signalAll(
+        all.filter((pid) => !logger.includes(pid)),
+        'SIGKILL',
+      )
+      signalAll(logger, 'SIGCONT')
+      await within(5_000, program.exited, () => `${options.name} does not die`)
     },
     restart: async () => {
       program = await start()

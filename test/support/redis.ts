@@ -1,8 +1,11 @@
-/** A real Redis of the test's own: nothing on disk, its own port, and ways to make it fail. */
+/** A real Redis of the test's own: nothing on disk unless asked for, its own port, and ways to make it fail. */
 import { execFile } from 'node:child_process'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { START_DEADLINE_MS } from './deadline.ts'
 import { freePort } from './ports.ts'
+import { slowTree } from './process-tree.ts'
 import { type Program, startProgram } from './processes.ts'
 import type { Scene } from './scene.ts'
 
@@ -16,14 +19,26 @@ export type Redis = {
   /** It holds its connections and answers nothing, like a machine that hangs. */
   pause: () => void
   resume: () => void
+  /** It runs a tenth of the time. Gives how to end that. */
+  slow: () => () => void
   stop: () => Promise<void>
-  /** Starts it again on the same port, empty. */
+  /** It dies at once. */
+  kill: () => Promise<void>
+  /** Starts it again on the same port: empty, unless it is durable. */
   restart: () => Promise<void>
 }
 
+export type RedisOptions = {
+  port?: number
+  /** what was written before a stop or a kill is there after the restart */
+  durable?: boolean
+}
+
 /** Starts redis-server on `port` or a free one, and waits until it accepts connections. */
-export async function startRedis(scene: Scene, options: { port?: number } = {}): Promise<Redis> {
+export async function startRedis(scene: Scene, options: RedisOptions = {}): Promise<Redis> {
   const port = options.port ?? (await freePort())
+  const directory = join(scene.directory, `redis-${port}`)
+  await mkdir(directory, { recursive: true })
   const start = async (): Promise<Program> => {
     const program = startProgram(scene, {
       name: 'redis',
@@ -36,9 +51,12 @@ export async function startRedis(scene: Scene, options: { port?: number } = {}):
         '--save',
         '',
         '--appendonly',
-        'no',
+        options.durable === true ? 'yes' : 'no',
+        // An answered write is on the disk: nobody is placed twice because of a crash.
+        '--appendfsync',
+        'always',
         '--dir',
-        scene.directory,
+        directory,
       ],
     })
     await program.waitForLine(
@@ -62,6 +80,11 @@ export async function startRedis(scene: Scene, options: { port?: number } = {}):
     stop: async () => {
       program.signal('SIGCONT') // a stopped process hears no SIGTERM
       await program.stop()
+    },
+    slow: () => slowTree(program.pid),
+    kill: async () => {
+      program.signal('SIGKILL')
+      await program.exited
     },
     restart: async () => {
       program = await start()

@@ -1,5 +1,6 @@
 /** The ways in which the network may cut what one side sends. A parser must read the same out of all of them. */
 import { test } from 'node:test'
+import { createRandom } from './random.ts'
 
 /** `name` says in a failure how to cut that way again. */
 export type Cut = { name: string; split: (octets: string) => string[] }
@@ -13,7 +14,7 @@ export function atRandom(seed: number): Cut {
   return {
     name: `at random, seed ${seed}`,
     split(octets) {
-      const next = generator(seed)
+      const next = createRandom(seed)
       const pieces: string[] = []
       for (let at = 0; at < octets.length; at += pieces.at(-1)?.length ?? 1) {
         pieces.push(octets.slice(at, at + 1 + Math.floor(next() * 12)))
@@ -37,15 +38,4 @@ export function testEveryCut(name: string, run: (cut: Cut) => Promise<void> | vo
       }
     }
   })
-}
-
-/** Mulberry32: small, and the same on every machine. */
-function generator(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
-  }
 }

@@ -1,0 +1,108 @@
+/** The eyes of the chaos test: they see what is wrong in a made-up record, and nothing in an honest one. */
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { createVisitRecord, findOverlaps, findUnseen, findWanderers, type Visit } from '../../support/chaos-record.ts'
+
+const visit = (user: string, store: string, fromMs: number, toMs?: number): Visit => ({ user, store, fromMs, toMs })
+
+const began = (who: string) => `Nov 24 12:00:00 ${who}: Debug: Effective uid=65534, gid=65534, home=/mail`
+const finished = (who: string) => `Nov 24 12:00:01 ${who}: Debug: User session is finished`
+
+describe('what the stores saw', () => {
+  function hearAll(...told: [atMs: number, store: string, line: string][]): readonly Visit[] {
+    let now = 0
+    const record = createVisitRecord(() => now)
+    for (const [atMs, store, line] of told) {
+      now = atMs
+      record.hear(store, line)
+    }
+    return record.visits()
+  }
+
+  test('is read from the lines of the session processes of both protocols', () => {
+    const imap = 'imap(ann@example.test)<101><abc/def+1>'
+    const pop3 = 'pop3(bob@example.test)<102><xyz>'
+    assert.deepEqual(
+      hearAll(
+        [10, 'store1', began(imap)],
+        [20, 'store2', began(pop3)],
+        [30, 'store1', finished(imap)],
+        [40, 'store1', 'Nov 24 12:00:02 imap-login: Info: Login: user=<ann@example.test>, method=PLAIN, mpid=101'],
+      ),
+      [visit('ann@example.test', 'store1', 10, 30), visit('bob@example.test', 'store2', 20)],
+    )
+  })
+
+  test('tells two sessions of one user apart, and the same process on two stores', () => {
+    const first = 'imap(ann@example.test)<101><abc>'
+    const second = 'imap(ann@example.test)<102><def>'
+    assert.deepEqual(
+      hearAll(
+        [1, 'store1', began(first)],
+        [2, 'store1', began(second)],
+        [3, 'store2', began(first)],
+        [4, 'store1', finished(second)],
+      ),
+      [
+        visit('ann@example.test', 'store1', 1),
+        visit('ann@example.test', 'store1', 2, 4),
+        visit('ann@example.test', 'store2', 3),
+      ],
+    )
+  })
+
+  test('ends with the store', () => {
+    let now = 5
+    const record = createVisitRecord(() => now)
+    record.hear('store1', began('imap(ann@example.test)<101><abc>'))
+    record.hear('store2', began('imap(bob@example.test)<101><abc>'))
+    now = 9
+    record.died('store1')
+    assert.deepEqual(record.visits(), [
+      visit('ann@example.test', 'store1', 5, 9),
+      visit('bob@example.test', 'store2', 5),
+    ])
+  })
+})
+
+describe('two stores at once', () => {
+  test('is found, however the visits lie', () => {
+    for (const visits of [
+      [visit('ann', 'store1', 0, 10), visit('ann', 'store2', 9, 20)],
+      [visit('ann', 'store1', 0, 10), visit('ann', 'store2', 3, 4)],
+      [visit('ann', 'store2', 5), visit('ann', 'store1', 0)],
+      [visit('ann', 'store1', 0, 10), visit('ann', 'store1', 2, 3), visit('ann', 'store3', 8, 9)],
+    ]) {
+      const found = findOverlaps(visits)
+      assert.equal(found.length, 1, JSON.stringify(visits))
+      assert.match(found[0]!, /^ann was connected to two stores at once: store. from .* and store./)
+    }
+  })
+
+  test('is not found where there is none', () => {
+    assert.deepEqual(
+      findOverlaps([
+        visit('ann', 'store1', 0, 10),
+        visit('ann', 'store1', 5, 15),
+        visit('ann', 'store2', 15, 20), // has moved
+        visit('bob', 'store2', 0, 20),
+      ]),
+      [],
+    )
+  })
+})
+
+test('a user who was seen on two stores is found, even one after the other', () => {
+  const visits = [visit('ann', 'store1', 0, 10), visit('ann', 'store2', 15, 20), visit('bob', 'store2', 0)]
+  assert.deepEqual(findWanderers(visits), ['ann was seen on 2 stores: store1 from 0 to 10 ms, store2 from 15 to 20 ms'])
+  assert.deepEqual(findWanderers(visits.slice(1)), [])
+})
+
+test('a login that no store saw is found', () => {
+  const visits = [visit('ann', 'store1', 0, 10), visit('bob', 'store2', 0), visit('bob', 'store2', 1)]
+  assert.deepEqual(findUnseen(visits, new Map(Object.entries({ ann: 2, bob: 1, eve: 1 }))), [
+    'ann was told OK 2 times, and the stores saw 1',
+    'eve was told OK 1 times, and the stores saw 0',
+  ])
+  assert.deepEqual(findUnseen(visits, new Map(Object.entries({ ann: 1, bob: 2 }))), [])
+})
