@@ -2,19 +2,26 @@
 import { isIP } from 'node:net'
 import { createSecureContext, type ConnectionOptions } from 'node:tls'
 import type { BackendSettings } from '../config/settings.ts'
+import type { SpareMemory } from '../net/lean-socket.ts'
 
 export type Backend = {
   settings: BackendSettings
   /** for the client's side of a handshake; undefined where the leg is in clear */
   tlsOptions: ConnectionOptions | undefined
+  /** what its connections read into when they are busy; shared with all others */
+  spareMemory: SpareMemory
 }
 
 export type Backends = ReadonlyMap<string, Backend>
 
 export function buildBackends(settings: ReadonlyMap<string, BackendSettings>): Backends {
-  return new Map(
-    [...settings].map(([name, backend]) => [name, { settings: backend, tlsOptions: buildTlsOptions(backend) }]),
-  )
+  const spareMemory: SpareMemory = []
+  const build = (backend: BackendSettings): Backend => ({
+    settings: backend,
+    tlsOptions: buildTlsOptions(backend),
+    spareMemory,
+  })
+  return new Map([...settings].map(([name, backend]) => [name, build(backend)]))
 }
 
 /** The certificate must be for the configured name, never for the address that it resolved to (RFC 6125, RFC 7817). */

@@ -1,8 +1,9 @@
 /** Reaches a back end: a TCP connection, and TLS on it at once or later. The deadline is the caller's. */
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { ProtocolName } from '../config/settings.ts'
 import { MuxError, systemCode, type ErrorCode } from '../errors.ts'
+import { LeanSocket, type SpareMemory } from '../net/lean-socket.ts'
 import { buildProxyHeader, type ProxyHeaderFacts } from '../net/proxy-header.ts'
 import { connectTls } from '../tls/upgrade.ts'
 import type { Backend } from './backends.ts'
@@ -32,7 +33,7 @@ export async function dial(
   // Built before there is a socket to lose, and written in one piece: receivers may want it whole in one read.
   const header =
     proxyProtocol === 'none' ? undefined : buildProxyHeader(origin ? { version, ...origin } : { version, local: true })
-  const socket = await connectTcp(host, port, signal)
+  const socket = await connectTcp({ host, port }, backend.spareMemory, signal)
   if (header) socket.write(header)
   return socket
 }
@@ -67,16 +68,14 @@ function checkPin(socket: TLSSocket, { settings: { name, pins } }: Backend): voi
   )
 }
 
-function connectTcp(host: string, port: number, signal: AbortSignal): Promise<Socket> {
+function connectTcp(
+  { host, port }: { host: string; port: number },
+  spare: SpareMemory,
+  signal: AbortSignal,
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({
-      host,
-      port,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEPALIVE_MS,
-      allowHalfOpen: true,
-    })
+    const options = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS }
+    const socket = new LeanSocket(options, spare).connect({ host, port })
     const settle = (error?: Error): void => {
       socket.off('connect', onConnect)
       socket.off('error', onError)

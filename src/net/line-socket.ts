@@ -118,7 +118,8 @@ export class LineSocket {
   }
 
   readonly #onData = (chunk: Buffer): void => {
-    this.#unread = this.#unread === undefined ? chunk : Buffer.concat([this.#unread, chunk])
+    // A copy: what the chunk lies in may be read into again (lean-socket.ts).
+    this.#unread = this.#unread === undefined ? Buffer.from(chunk) : Buffer.concat([this.#unread, chunk])
     this.#serveWaiter()
     if (this.#keptBytes > MAX_UNREAD_BYTES && !this.#paused) {
       this.#paused = true

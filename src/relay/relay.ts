@@ -3,6 +3,8 @@
  * two sockets; it parses nothing and allocates nothing per chunk. Time comes from outside: one sweep looks after all relays.
  */
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import { keepChunk } from '../net/lean-socket.ts'
 
 export type RelayCause =
   | 'client-closed'
@@ -137,7 +139,11 @@ class Relay {
   readonly #onBackendData = (chunk: Buffer): void => {
     this.#bytesFromBackend += chunk.length
     this.#answered = chunk[chunk.length - 1] === LF
-    if (!this.#client.write(chunk)) this.#backend.pause()
+    const client = this.#client
+    const waited = client.writableLength > 0
+    if (!client.write(chunk)) this.#backend.pause()
+    // What could not be written at once lies in the chunk until it is; TLS has made something else of it by now.
+    if (waited || (client.writableLength > 0 && !(client instanceof TLSSocket))) keepChunk(this.#backend)
   }
 
   /** RFC 9293 3.6: one side has said all that it will; the other may still be answering. */

@@ -23,7 +23,7 @@ export function backendSettings(changes: Partial<BackendSettings> = {}): Backend
 }
 
 export function backend(changes: Partial<BackendSettings> = {}): Backend {
-  return { settings: backendSettings(changes), tlsOptions: undefined }
+  return { settings: backendSettings(changes), tlsOptions: undefined, spareMemory: [] }
 }
 
 export function backendsOf(...all: Partial<BackendSettings>[]): Backends {

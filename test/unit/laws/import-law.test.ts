@@ -21,7 +21,7 @@ const LAW: Law = {
   protocol: ['config'],
   routing: ['user-name'],
   backend: ['net', 'tls'],
-  relay: [],
+  relay: ['net'],
   net: [],
   config: ['user-name'],
   admin: [],

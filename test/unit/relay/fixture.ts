@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
+import { LeanSocket } from '../../../src/net/lean-socket.ts'
 import { createRelays, type RelayEnding, type RelayOptions, type Relays } from '../../../src/relay/relay.ts'
 import { READ_DEADLINE_MS, within } from '../../support/deadline.ts'
 import { ScriptedPeer } from '../../support/scripted-peer.ts'
@@ -29,8 +30,8 @@ export async function startRelay(
   t: TestContext,
   { early = {}, relays = createRelays(), ...options }: RelayedOptions = {},
 ): Promise<Relayed> {
-  const [client, nearClient] = await connectPair(t, early.client)
-  const [backend, nearBackend] = await connectPair(t, early.backend)
+  const [client, nearClient] = await connectPair(t, 'accepts', early.client)
+  const [backend, nearBackend] = await connectPair(t, 'connects', early.backend)
   const accounted = { fromClient: 0, fromBackend: 0 }
   const ended = relays.run(nearClient, nearBackend, {
     idleMs: 60_000,
@@ -56,18 +57,24 @@ export async function startRelay(
   }
 }
 
-/** @returns the script's end, and the relay's */
-async function connectPair(t: TestContext, early: string | undefined): Promise<[ScriptedPeer, Socket]> {
+/** The relay's end accepts, as from a client, or connects as the dialer does. @returns the script's end, and the relay's */
+async function connectPair(
+  t: TestContext,
+  relayEnd: 'accepts' | 'connects',
+  early: string | undefined,
+): Promise<[ScriptedPeer, Socket]> {
   const server = createServer({ allowHalfOpen: true })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const far = connect({ host: '127.0.0.1', port: (server.address() as AddressInfo).port, allowHalfOpen: true })
-  const [near] = (await once(server, 'connection')) as [Socket]
+  const options = { host: '127.0.0.1', port: (server.address() as AddressInfo).port, allowHalfOpen: true }
+  const connecting = relayEnd === 'accepts' ? connect(options) : new LeanSocket(options, []).connect(options)
+  const [accepted] = (await once(server, 'connection')) as [Socket]
   server.close()
   t.after(() => {
-    far.destroy()
-    near.destroy()
+    connecting.destroy()
+    accepted.destroy()
   })
+  const [far, near] = relayEnd === 'accepts' ? [connecting, accepted] : [accepted, connecting]
   const peer = new ScriptedPeer(far, false)
   if (early !== undefined) {
     peer.sendRaw(early)

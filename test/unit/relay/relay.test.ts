@@ -38,6 +38,30 @@ test('changes no octet', async (t) => {
   assert.deepEqual(relay.accounted, { fromClient: bytes.length, fromBackend: bytes.length })
 })
 
+test('changes nothing that waits to be written while more comes from the back end', async (t) => {
+  const relay = await startRelay(t)
+  // As much as the kernel takes, and a little more: what follows waits in mailmux, though not so much that it stops reading.
+  const piece = Buffer.alloc(32 * 1024)
+  let ahead = 0
+  while (relay.near.client.writableLength === 0) {
+    relay.near.client.write(piece)
+    ahead += piece.length
+  }
+  for (const text of ['* first\r\n', '* second\r\n', '* third\r\n']) {
+    const read = relay.near.backend.bytesRead + text.length
+    relay.backend.sendRaw(text)
+    await until(
+      READ_DEADLINE_MS,
+      () => (relay.near.backend.bytesRead === read ? true : undefined),
+      () => `${text} was not read`,
+    )
+  }
+  await relay.client.readBytes(ahead)
+  for (const line of ['* first', '* second', '* third']) await relay.client.expect(line)
+  await closeBoth(relay)
+  await relay.ending()
+})
+
 for (const [reader, writer] of [
   ['client', 'backend'],
   ['backend', 'client'],
