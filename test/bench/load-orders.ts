@@ -1,5 +1,8 @@
 /** What the measure and its load generator, a child process, say to each other. */
 
+/** user0@example.test and so on, who log in one after the other. */
+export const USERS = 1000
+
 export type Operation = 'login' | 'noop' | 'fetch'
 
 export type Order =

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import { createHistogram, performance } from 'node:perf_hooks'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import { openSession, type Session, type Target } from './imap-client.ts'
-import type { LoadAnswer, Operation, Order } from './load-orders.ts'
+import { type LoadAnswer, type Operation, type Order, USERS } from './load-orders.ts'
 
 /** Logins under way at once while sessions are being opened: many enough that nginx's waits (workloads.ts) do not add up. */
 const OPENING_AT_ONCE = 64
@@ -23,7 +23,7 @@ function buildSecureContext(certificateFile: string): SecureContext {
 
 async function logIn(target: Target): Promise<Session> {
   const session = await openSession(target)
-  await session.command(`LOGIN user${++users % 1000}@example.test secret`)
+  await session.command(`LOGIN user${++users % USERS}@example.test secret`)
   return session
 }
 

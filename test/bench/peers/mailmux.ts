@@ -1,9 +1,15 @@
-/** mailmux from this checkout, run as `make run` runs it: on the node of this process, one worker, routes of the static directory. */
+/**
+ * mailmux from this checkout, run as `make run` runs it: on the node of this process, one worker. Three peers, by where a user's route is:
+ * the domain's, one of his own in the routing file, or one of his own in Redis. The Redis is none of the measured processes.
+ */
 import { execFile } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { freePort } from '../../support/ports.ts'
+import { startRedis } from '../../support/redis.ts'
+import type { Scene } from '../../support/scene.ts'
+import { USERS } from '../load-orders.ts'
 import { type Peer, startProxy, type Surroundings } from './peer.ts'
 
 const run = promisify(execFile)
@@ -12,7 +18,10 @@ const CHECKOUT = join(import.meta.dirname, '../../..')
 
 type Ports = { clear: number; tls: number; admin: number }
 
-function buildConfiguration({ certificate }: Surroundings, ports: Ports): string {
+/** The value of `directory` in the main file, and the users and domains of the routing file. */
+type Routes = { directory: string; routing: string }
+
+function buildConfiguration({ certificate }: Surroundings, ports: Ports, directory: string): string {
   return `
 hostname: localhost
 listeners:
@@ -21,22 +30,35 @@ listeners:
 tls:
   certificates:
     - {cert: ${certificate.certFile}, key: ${certificate.keyFile}}
-directory:
-  static: {}
+directory: ${directory}
 routing: routing.yaml
 admin: {listen: "127.0.0.1:${ports.admin}"}
 log: {level: info, format: json}
 `
 }
 
-/** The users of the load share one route by domain. */
-function buildRouting({ sinkPort }: Surroundings): string {
+function buildRouting({ sinkPort }: Surroundings, routes: string): string {
   return `
 backends:
   sink: {host: 127.0.0.1, imap: ${sinkPort}, tls: none}
-domains:
-  example.test: {backend: sink}
+${routes}
 `
+}
+
+function byDomain(): Promise<Routes> {
+  return Promise.resolve({ directory: '{static: {}}', routing: 'domains:\n  example.test: {backend: sink}' })
+}
+
+function byUser(): Promise<Routes> {
+  const users = Array.from({ length: USERS }, (_, user) => `  user${user}@example.test: sink`)
+  return Promise.resolve({ directory: '{static: {}}', routing: ['users:', ...users].join('\n') })
+}
+
+async function byRedis(scene: Scene): Promise<Routes> {
+  const redis = await startRedis(scene)
+  const write = `for user = 0, ${USERS - 1} do redis.call('HSET', 'mailmux:user:user' .. user .. '@example.test', 'backend', 'sink') end`
+  await redis.command('EVAL', write, '0')
+  return { directory: `{redis: {url: "${redis.url}", prefix: "mailmux:"}}`, routing: '' }
 }
 
 async function isReady(adminPort: number): Promise<boolean> {
@@ -59,19 +81,26 @@ async function readCommit(): Promise<string> {
   }
 }
 
-export const mailmux: Peer = {
-  name: 'mailmux',
-  packages: [],
-  version: async () => `${await readCommit()} on node ${process.version}`,
-  async start(around) {
-    const ports = { clear: await freePort(), tls: await freePort(), admin: await freePort() }
-    const directory = join(around.scene.directory, `mailmux-${ports.clear}`)
-    await mkdir(directory)
-    const file = join(directory, 'mailmux.yaml')
-    await writeFile(file, buildConfiguration(around, ports))
-    await writeFile(join(directory, 'routing.yaml'), buildRouting(around))
-    const command = [process.execPath, ...around.nodeOptions, join(CHECKOUT, 'src/main.ts'), 'run', '-c', file]
-    const { pid, stop } = await startProxy(around.scene, 'mailmux', command, () => isReady(ports.admin))
-    return { pid, ports, stop }
-  },
+function createPeer(name: string, packages: string[], routes: (scene: Scene) => Promise<Routes>): Peer {
+  return {
+    name,
+    packages,
+    version: async () => `${await readCommit()} on node ${process.version}`,
+    async start(around) {
+      const ports = { clear: await freePort(), tls: await freePort(), admin: await freePort() }
+      const { directory, routing } = await routes(around.scene)
+      const folder = join(around.scene.directory, `${name}-${ports.clear}`)
+      await mkdir(folder)
+      const file = join(folder, 'mailmux.yaml')
+      await writeFile(file, buildConfiguration(around, ports, directory))
+      await writeFile(join(folder, 'routing.yaml'), buildRouting(around, routing))
+      const command = [process.execPath, ...around.nodeOptions, join(CHECKOUT, 'src/main.ts'), 'run', '-c', file]
+      const { pid, stop } = await startProxy(around.scene, name, command, () => isReady(ports.admin))
+      return { pid, ports, stop }
+    },
+  }
 }
+
+export const mailmux = createPeer('mailmux', [], byDomain)
+export const mailmuxStatic = createPeer('mailmux-static', [], byUser)
+export const mailmuxRedis = createPeer('mailmux-redis', ['redis-server', 'redis-tools'], byRedis)
