@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { buildAdmin, openAdmin } from './admin/admin.ts'
 import { createCapabilityBook } from './backend/capabilities.ts'
+import { createLiveBackends, type LiveBackends } from './backend/live-backends.ts'
 import { startProber } from './backend/prober.ts'
 import { findRestartNeeds, withBoundListeners } from './config/changes.ts'
 import type { LoadResult } from './config/load.ts'
@@ -48,14 +49,16 @@ export async function startApp(settings: Settings, loaded: LoadResult, load: () 
       : undefined
   if (!directory) metrics.directoryIsUp(true)
 
-  const worlds = createWorlds(settings, loaded, { load, directory, log, metrics })
+  const backends = createLiveBackends({ log, metrics })
+  const worlds = createWorlds(settings, loaded, { load, directory, backends, log, metrics })
   const book = createCapabilityBook(log)
-  const prober = startProber(() => worlds.current().backends, askCapabilities, book, log)
+  const prober = startProber(() => worlds.current().backends, backends, askCapabilities, book, log)
   const relays = createRelays()
   const sessions = createSessions(worlds.current, {
     relays,
     metrics,
     log,
+    backends,
     pace: createRefusalPace(),
     offer: ({ settings: listener }, world) => buildOffer(listener, world.backends, book),
   })
@@ -93,10 +96,16 @@ export async function startApp(settings: Settings, loaded: LoadResult, load: () 
   }
 }
 
-type WorldSources = { load: () => LoadResult; directory: Directory | undefined; log: Log; metrics: Metrics }
+type WorldSources = {
+  load: () => LoadResult
+  directory: Directory | undefined
+  backends: LiveBackends
+  log: Log
+  metrics: Metrics
+}
 
 /** The world in force: built anew when a file changes or the ticket keys run out, and swapped whole. Connections keep the one they were born in. */
-function createWorlds(first: Settings, loaded: LoadResult, { load, directory, log, metrics }: WorldSources) {
+function createWorlds(first: Settings, loaded: LoadResult, { load, directory, backends, log, metrics }: WorldSources) {
   const ticketSecret = randomBytes(32).toString('hex')
   let files = loaded.files
   let current: World
@@ -104,6 +113,7 @@ function createWorlds(first: Settings, loaded: LoadResult, { load, directory, lo
 
   function enter(settings: Settings): void {
     current = buildWorld({ settings, directory, version, ticketSecret, nowMs: Date.now() })
+    backends.reconcile(current.backends)
     clearTimeout(rotation)
     rotation = setTimeout(() => enter(current.settings), current.certificates.validUntilMs - Date.now())
     rotation.unref()

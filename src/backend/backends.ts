@@ -6,8 +6,8 @@ import type { SpareMemory } from '../net/lean-socket.ts'
 
 export type Backend = {
   settings: BackendSettings
-  /** for the client's side of a handshake; undefined where the leg is in clear */
-  tlsOptions: ConnectionOptions | undefined
+  /** for the client's side of a handshake, by the host that was dialled; undefined where the leg is in clear */
+  tlsOptions: ReadonlyMap<string, ConnectionOptions> | undefined
   /** what its connections read into when they are busy; shared with all others */
   spareMemory: SpareMemory
 }
@@ -25,18 +25,19 @@ export function buildBackends(settings: ReadonlyMap<string, BackendSettings>): B
 }
 
 /** The certificate must be for the configured name, never for the address that it resolved to (RFC 6125, RFC 7817). */
-function buildTlsOptions(backend: BackendSettings): ConnectionOptions | undefined {
+function buildTlsOptions(backend: BackendSettings): ReadonlyMap<string, ConnectionOptions> | undefined {
   if (backend.tls === 'none') return undefined
-  const name = backend.tlsName ?? backend.host
   const shown = backend.clientCertificate
-  return {
+  const secureContext = createSecureContext({
+    ...(backend.ca !== undefined && { ca: backend.ca }),
+    ...(shown && { cert: shown.cert, key: shown.key.reveal() }),
+  })
+  const optionsFor = (name: string): ConnectionOptions => ({
     host: name, // what Node checks the certificate against where no server name can be sent
     ...(isIP(name) === 0 && { servername: name }), // RFC 6066 3: no address in SNI
     // A pin says more than any CA could, and is checked once the handshake is done.
     rejectUnauthorized: backend.verify === 'name' && backend.pins.length === 0,
-    secureContext: createSecureContext({
-      ...(backend.ca !== undefined && { ca: backend.ca }),
-      ...(shown && { cert: shown.cert, key: shown.key.reveal() }),
-    }),
-  }
+    secureContext,
+  })
+  return new Map(backend.hosts.map((host) => [host, optionsFor(backend.tlsName ?? host)]))
 }

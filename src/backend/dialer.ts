@@ -1,11 +1,11 @@
 /** Reaches a back end: a TCP connection, and TLS on it at once or later. The deadline is the caller's. */
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import type { ProtocolName } from '../config/settings.ts'
 import { MuxError, systemCode, type ErrorCode } from '../errors.ts'
 import { LeanSocket, type SpareMemory } from '../net/lean-socket.ts'
 import { buildProxyHeader, type ProxyHeaderFacts } from '../net/proxy-header.ts'
 import { connectTls } from '../tls/upgrade.ts'
+import type { Address } from './addresses.ts'
 import type { Backend } from './backends.ts'
 
 /** Middleboxes forget a silent flow after five minutes or so; dead peers should not outlive it. */
@@ -18,32 +18,34 @@ export type Origin = Omit<Exclude<ProxyHeaderFacts, { local: true }>, 'version'>
  * The TCP connection, with the PROXY header on it that the back end wants.
  * @param origin the client; undefined where mailmux asks on its own behalf
  * @param signal ends the attempt, with its reason as the error
- * @throws MuxError `backend-no-port`, `backend-refused`, `backend-unreachable`, or the signal's reason
+ * @throws MuxError `backend-refused`, `backend-unreachable`, or the signal's reason
  */
 export async function dial(
-  backend: Backend,
-  protocol: ProtocolName,
+  { settings: { proxyProtocol }, spareMemory }: Backend,
+  address: Address,
   origin: Origin | undefined,
   signal: AbortSignal,
 ): Promise<Socket> {
-  const { name, host, ports, proxyProtocol } = backend.settings
-  const port = ports[protocol]
-  if (port === undefined) throw new MuxError('backend-no-port', `back end ${name} has no ${protocol} port`)
   const version = proxyProtocol === 'v1' ? 1 : 2
   // Built before there is a socket to lose, and written in one piece: receivers may want it whole in one read.
   const header =
     proxyProtocol === 'none' ? undefined : buildProxyHeader(origin ? { version, ...origin } : { version, local: true })
-  const socket = await connectTcp({ host, port }, backend.spareMemory, signal)
+  const socket = await connectTcp(address, spareMemory, signal)
   if (header) socket.write(header)
   return socket
 }
 
 /** The handshake with a back end, at once or after STARTTLS. @throws MuxError `backend-tls-failed`, `backend-certificate`, or the signal's reason */
-export async function secureBackend(socket: Socket, backend: Backend, signal: AbortSignal): Promise<TLSSocket> {
+export async function secureBackend(
+  socket: Socket,
+  backend: Backend,
+  { host }: Address,
+  signal: AbortSignal,
+): Promise<TLSSocket> {
   const abort = (): void => void socket.destroy()
   signal.addEventListener('abort', abort)
   try {
-    const secured = await connectTls(socket, backend.tlsOptions ?? {})
+    const secured = await connectTls(socket, backend.tlsOptions?.get(host) ?? {})
     checkPin(secured, backend)
     return secured
   } catch (error) {
@@ -68,14 +70,10 @@ function checkPin(socket: TLSSocket, { settings: { name, pins } }: Backend): voi
   )
 }
 
-function connectTcp(
-  { host, port }: { host: string; port: number },
-  spare: SpareMemory,
-  signal: AbortSignal,
-): Promise<Socket> {
+function connectTcp({ host, ip, port }: Address, spare: SpareMemory, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const options = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS }
-    const socket = new LeanSocket(options, spare).connect({ host, port })
+    const socket = new LeanSocket(options, spare).connect({ host: ip, port })
     const settle = (error?: Error): void => {
       socket.off('connect', onConnect)
       socket.off('error', onError)
@@ -90,7 +88,7 @@ function connectTcp(
     const onError = (error: Error): void => {
       const cause = systemCode(error)
       const code: ErrorCode = cause === 'ECONNREFUSED' ? 'backend-refused' : 'backend-unreachable'
-      settle(new MuxError(code, `cannot connect to ${host}:${port}: ${cause}`, error))
+      settle(new MuxError(code, `cannot connect to ${host === ip ? '' : `${host}, `}${ip}:${port}: ${cause}`, error))
     }
     socket.on('connect', onConnect)
     socket.on('error', onError)

@@ -2,8 +2,10 @@
 import type { ProtocolName } from '../config/settings.ts'
 import { asMuxError } from '../errors.ts'
 import type { Log } from '../log.ts'
+import type { Address } from './addresses.ts'
 import type { Backend, Backends } from './backends.ts'
 import type { CapabilityBook } from './capabilities.ts'
+import type { LiveBackends } from './live-backends.ts'
 
 /** Servers change what they can do when they are upgraded; five minutes late does no harm, and the probe leaves a line in their log. */
 const PROBE_EVERY_MS = 300_000
@@ -18,14 +20,17 @@ export type Prober = {
 
 export function startProber(
   backends: () => Backends,
-  ask: (backend: Backend, protocol: ProtocolName, signal: AbortSignal) => Promise<string[]>,
+  live: Pick<LiveBackends, 'of'>,
+  ask: (backend: Backend, address: Address, protocol: ProtocolName, signal: AbortSignal) => Promise<string[]>,
   book: CapabilityBook,
   log: Log,
 ): Prober {
   async function probe(backend: Backend, protocol: ProtocolName): Promise<void> {
     const { name } = backend.settings
+    const [place] = live.of(backend.settings).addresses(protocol)
+    if (!place) return
     try {
-      book.learn(protocol, name, await ask(backend, protocol, AbortSignal.timeout(PROBE_DEADLINE_MS)))
+      book.learn(protocol, name, await ask(backend, place.address, protocol, AbortSignal.timeout(PROBE_DEADLINE_MS)))
     } catch (error) {
       const { code, message } = asMuxError(error)
       log.warn({ backend: name, protocol, code, detail: message }, 'back end does not tell its capabilities')

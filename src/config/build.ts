@@ -128,7 +128,7 @@ function buildBackend(name: string, backend: Routing['backends'][string], files:
   const { ca, clientCertificate, masterSecret: secret } = files
   return {
     name,
-    host,
+    hosts: [host],
     ports: { ...(imap !== undefined && { imap }), ...(pop3 !== undefined && { pop3 }) },
     tls,
     tlsName,

@@ -62,11 +62,12 @@ export type CertificateSettings = { certFile: string; cert: string; keyFile: str
 
 export type BackendSettings = {
   name: string
-  host: string
+  /** names or addresses, in order of preference */
+  hosts: readonly string[]
   /** the port of each protocol that this back end serves */
   ports: Partial<Record<ProtocolName, number>>
   tls: 'none' | 'starttls' | 'implicit'
-  /** the name that the certificate must carry; undefined: `host` */
+  /** the name that the certificate must carry; undefined: that of `hosts` which is dialled */
   tlsName: string | undefined
   /** PEM text of the CAs to trust in place of the system's */
   ca: string | undefined

@@ -87,7 +87,7 @@ export function createMetrics(version: string) {
   })
   const backendUp = new Gauge({
     name: 'mailmux_backend_up',
-    help: '1 unless the last attempt to reach the back end failed.',
+    help: '1 while the back end can be reached by each protocol that it serves.',
     labelNames: ['backend'],
     registers,
   })
@@ -122,7 +122,6 @@ export function createMetrics(version: string) {
   })
 
   buildInfo.set({ version }, 1)
-  const known = new Set<string>()
   const accounts = new Map<string, RelayAccount>()
 
   return {
@@ -152,11 +151,7 @@ export function createMetrics(version: string) {
       reloads.inc({ outcome: 'failure' }, 0)
       lastReload.set(now.getTime() / 1000)
       for (const { file, notAfterMs } of expiries) certificateExpiry.set({ certificate: file }, notAfterMs / 1000)
-      for (const backend of settings.routing.backends.keys()) {
-        if (!known.has(backend)) backendUp.set({ backend }, 1) // a reload says nothing about the others
-        known.add(backend)
-        backendState.set({ backend, state: 'up' }, 1)
-      }
+      for (const backend of settings.routing.backends.keys()) backendState.set({ backend, state: 'up' }, 1)
     },
     configurationRefused: () => reloads.inc({ outcome: 'failure' }),
     /** One function for each protocol and back end, so that a relay holds no labels. */

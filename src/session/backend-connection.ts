@@ -1,22 +1,34 @@
 /** The back end's side of a login: dialled, spoken to, then handed to the relay or closed. */
 import type { Socket } from 'node:net'
+import type { Address } from '../backend/addresses.ts'
 import type { Backend } from '../backend/backends.ts'
 import { dial, secureBackend, type Origin } from '../backend/dialer.ts'
-import type { ProtocolName } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
 import { LineSocket, type LineLimit } from '../net/line-socket.ts'
 import type { Wire } from '../protocol/protocol.ts'
 
+/** How far an attempt has come: what a failure is to be blamed on. Kept by the caller, as there may never be a connection. */
+export type Progress = {
+  /** the TCP connection stands, and the PROXY header, if any, is on its way */
+  connected: boolean
+  /** the back end has said a line */
+  heard: boolean
+}
+
 export class BackendConnection implements Wire {
   secure: boolean
   readonly #backend: Backend
+  readonly #address: Address
   readonly #signal: AbortSignal
+  readonly #progress: Progress
   #socket: Socket
   #lines: LineSocket
 
-  private constructor(backend: Backend, socket: Socket, signal: AbortSignal) {
+  private constructor(backend: Backend, address: Address, socket: Socket, signal: AbortSignal, progress: Progress) {
     this.#backend = backend
+    this.#address = address
     this.#signal = signal
+    this.#progress = progress
     this.#socket = socket
     this.#lines = new LineSocket(socket, 'backend')
     this.secure = backend.settings.tls === 'implicit'
@@ -27,21 +39,27 @@ export class BackendConnection implements Wire {
    * Dials, with TLS where the leg has that from its first byte.
    * @param origin the client, for a back end that wants a PROXY header
    * @param signal ends the dial, and each wait until `detach()`, with its reason
+   * @param progress is kept up to date
    * @throws MuxError as `dial`, `backend-tls-failed`, `backend-certificate`
    */
   static async open(
     backend: Backend,
-    protocol: ProtocolName,
+    address: Address,
     origin: Origin | undefined,
     signal: AbortSignal,
+    progress: Progress = { connected: false, heard: false },
   ): Promise<BackendConnection> {
-    const socket = await dial(backend, protocol, origin, signal)
+    const socket = await dial(backend, address, origin, signal)
+    progress.connected = true
     const implicit = backend.settings.tls === 'implicit'
-    return new BackendConnection(backend, implicit ? await secureBackend(socket, backend, signal) : socket, signal)
+    const ready = implicit ? await secureBackend(socket, backend, address, signal) : socket
+    return new BackendConnection(backend, address, ready, signal, progress)
   }
 
-  readLine(limit: LineLimit): Promise<string> {
-    return this.#lines.readLine(limit)
+  async readLine(limit: LineLimit): Promise<string> {
+    const line = await this.#lines.readLine(limit)
+    this.#progress.heard = true
+    return line
   }
 
   readBytes(count: number): Promise<string> {
@@ -59,7 +77,7 @@ export class BackendConnection implements Wire {
     if (injected) {
       throw new MuxError('backend-bytes-before-tls', 'bytes in clear between the back end’s go-ahead and the handshake')
     }
-    this.#socket = await secureBackend(this.#socket, this.#backend, this.#signal)
+    this.#socket = await secureBackend(this.#socket, this.#backend, this.#address, this.#signal)
     this.#lines = new LineSocket(this.#socket, 'backend')
     this.secure = true
   }

@@ -1,7 +1,8 @@
 /** A connection whose TLS is not opened here: the server name in its first message names the back end, which sees every byte. */
 import type { Socket } from 'node:net'
 import type { Backend } from '../backend/backends.ts'
-import { dial } from '../backend/dialer.ts'
+import { dial, type Origin } from '../backend/dialer.ts'
+import type { ProtocolName } from '../config/settings.ts'
 import { asMuxError, MuxError } from '../errors.ts'
 import { protocols } from '../protocol/protocols.ts'
 import { findServerName } from '../tls/server-name.ts'
@@ -50,14 +51,43 @@ export async function passThrough(
   }
   let socket: Socket
   try {
-    socket = await dial(backend, protocol.name, origin, giveUp.signal)
-    services.metrics.backendIsUp(conn.backend, true)
-  } catch (error) {
-    if (asMuxError(error).side === 'backend') services.metrics.backendIsUp(conn.backend, false)
-    throw error
+    socket = await dialAny(backend, protocol.name, origin, giveUp.signal, services)
   } finally {
     clearTimeout(timer)
   }
   conn.phase = 'relaying'
   return relay(conn, { socket, unread: undefined }, { goodbye: NO_WORDS, guard: undefined }, world, services)
 }
+
+/** At each address once: whoever waits for a TLS handshake is told nothing meanwhile. */
+async function dialAny(
+  backend: Backend,
+  protocol: ProtocolName,
+  origin: Origin,
+  signal: AbortSignal,
+  { backends }: Services,
+): Promise<Socket> {
+  const live = backends.of(backend.settings)
+  const way = live.enter(protocol)
+  let failure = new MuxError('backend-down', `back end ${live.name} has no address to try`)
+  try {
+    for (let step = way.next(); step && !step.again; step = way.next()) {
+      try {
+        const socket = await dial(backend, step.place.address, origin, signal)
+        live.succeeded(step.place, CONNECTED)
+        return socket
+      } catch (thrown) {
+        failure = asMuxError(thrown)
+        if (failure.side === 'backend')
+          live.failed(step.place, { by: 'login', code: failure.code, witness: undefined }, failure.message)
+        if (signal.aborted) break
+      }
+    }
+    throw failure
+  } finally {
+    way.leave()
+  }
+}
+
+/** All that is seen of a back end whose TLS is not opened here. */
+const CONNECTED = { by: 'login', proof: 'connection' } as const

@@ -1,5 +1,6 @@
 /** The life of one connection, in the order in which it happens. Bytes are parsed elsewhere. */
 import type { Socket } from 'node:net'
+import type { LiveBackends } from '../backend/live-backends.ts'
 import { MuxError, type ErrorCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics/metrics.ts'
@@ -19,6 +20,7 @@ export type Services = {
   metrics: Metrics
   log: Log
   pace: RefusalPace
+  backends: LiveBackends
   /** what an entrance offers now, which follows what the back ends say */
   offer: (entrance: Entrance, world: World) => Offer
 }

@@ -1,11 +1,12 @@
 /** One login, from its route to the back end's answer: tried again where that may help, and refused in good time where it does not. */
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Backend } from '../backend/backends.ts'
+import type { Place } from '../backend/live-backend.ts'
 import { asMuxError, MuxError, type ErrorCode } from '../errors.ts'
 import type { Acceptance, BackendLogin, ClientIdentity, LoginAttempt, Refusal } from '../protocol/protocol.ts'
 import { protocols } from '../protocol/protocols.ts'
 import type { World } from '../world.ts'
-import { BackendConnection } from './backend-connection.ts'
+import { BackendConnection, type Progress } from './backend-connection.ts'
 import type { ClientConnection } from './connection.ts'
 import { routeLogin } from './route-login.ts'
 import type { Services } from './serve.ts'
@@ -88,45 +89,68 @@ async function ask(
   backendLogin: Omit<BackendLogin, 'identity' | 'ttl'>,
   login: LoginAttempt,
   world: World,
-  { metrics, log }: Services,
+  { backends, log }: Services,
 ): Promise<Answer> {
   const identity = identityOf(conn, login)
-  const { name, forwardIdentity } = backend.settings
+  const { name, forwardIdentity, proxyProtocol } = backend.settings
   const deadline = performance.now() + world.settings.limits.backendTimeoutMs
   const conversation = watchConversation(backendLogin.credentials)
   const { credentials } = conversation
-  for (let attempt = 1; ; attempt++) {
-    try {
-      const told = { ...backendLogin, credentials, ttl: identity.ttl, identity: forwardIdentity ? identity : undefined }
-      const answer = await askOnce(
-        conn,
-        backend,
-        told,
-        identity,
-        conversation.awaitsClient,
-        deadline - performance.now(),
-      )
-      metrics.backendIsUp(name, true)
-      return answer
-    } catch (thrown) {
-      const error = asMuxError(thrown)
-      if (error.side === 'backend' && error.code !== 'backend-no-mechanism') metrics.backendIsUp(name, false)
-      const leftMs = deadline - performance.now()
-      const again = attempt < MAX_ATTEMPTS && leftMs > BETWEEN_ATTEMPTS_MS + LEAST_FOR_AN_ATTEMPT_MS
-      if (!error.retryable || conversation.hasBegun() || !again || conn.socket.destroyed) throw error
-      log.warn(
-        { session: conn.id, backend: name, attempt, code: error.code, detail: error.message },
-        'back end tried again',
-      )
-      conn.dialogue?.stillTrying()
-      await wait(BETWEEN_ATTEMPTS_MS)
+  const live = backends.of(backend.settings)
+  const way = live.enter(protocols[conn.listener.protocol].name)
+  try {
+    let step = way.next()
+    for (let attempt = 1; step; attempt++) {
+      const { place } = step
+      const progress: Progress = { connected: false, heard: false }
+      try {
+        const told = {
+          ...backendLogin,
+          credentials,
+          ttl: identity.ttl,
+          identity: forwardIdentity ? identity : undefined,
+        }
+        const answer = await askOnce(
+          conn,
+          { backend, place, progress },
+          told,
+          identity,
+          conversation.awaitsClient,
+          deadline - performance.now(),
+        )
+        live.succeeded(place, ANSWERED)
+        return answer
+      } catch (thrown) {
+        const error = asMuxError(thrown)
+        const { code, message } = error
+        // Once the back end may know who it is for, the failure may be about that client (banned there, a broken mailbox).
+        const told = progress.heard || (progress.connected && proxyProtocol !== 'none')
+        const witness = told ? { client: conn.client.address, user: conn.user ?? '' } : undefined
+        if (error.side === 'backend' && code !== 'backend-no-mechanism')
+          live.failed(place, { by: 'login', code, witness }, message)
+        const mayGoOn = error.retryable && attempt < MAX_ATTEMPTS && !conversation.hasBegun() && !conn.socket.destroyed
+        step = mayGoOn ? way.next() : undefined
+        const pauseMs = step?.again === true ? BETWEEN_ATTEMPTS_MS : 0
+        if (!step || deadline - performance.now() <= pauseMs + LEAST_FOR_AN_ATTEMPT_MS) throw error
+        log.warn({ session: conn.id, backend: name, attempt, code, detail: message }, 'back end tried again')
+        if (pauseMs > 0) {
+          conn.dialogue?.stillTrying()
+          await wait(pauseMs)
+        }
+      }
     }
+  } finally {
+    way.leave()
   }
+  throw new MuxError('backend-down', `back end ${name} has no address to try`)
 }
+
+/** Any answer, a refusal too, is one of a back end that works. */
+const ANSWERED = { by: 'login', proof: 'login' } as const
 
 async function askOnce(
   conn: ClientConnection,
-  backend: Backend,
+  { backend, place, progress }: { backend: Backend; place: Place; progress: Progress },
   login: BackendLogin,
   identity: ClientIdentity,
   awaitsClient: () => boolean,
@@ -141,7 +165,8 @@ async function askOnce(
   let connection: BackendConnection | undefined
   try {
     conn.phase = 'connecting'
-    connection = await BackendConnection.open(backend, protocol.name, originOf(identity, conn), giveUp.signal)
+    const origin = originOf(identity, conn)
+    connection = await BackendConnection.open(backend, place.address, origin, giveUp.signal, progress)
     conn.phase = 'replaying-login'
     const answer = await protocol.replayLogin(connection, login)
     if (answer.accepted) return { accepted: true, acceptance: answer, backend: connection }

@@ -6,7 +6,7 @@ import type { Log } from '../../../src/log.ts'
 export function backendSettings(changes: Partial<BackendSettings> = {}): BackendSettings {
   return {
     name: 'store-1',
-    host: '192.0.2.10',
+    hosts: ['192.0.2.10'],
     ports: { imap: 143, pop3: 110 },
     tls: 'none',
     tlsName: undefined,

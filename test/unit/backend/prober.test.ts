@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
+import type { Address } from '../../../src/backend/addresses.ts'
 import type { Backend, Backends } from '../../../src/backend/backends.ts'
 import { createCapabilityBook, type CapabilityBook } from '../../../src/backend/capabilities.ts'
+import { createLiveBackends } from '../../../src/backend/live-backends.ts'
 import { startProber, type Prober } from '../../../src/backend/prober.ts'
 import type { ProtocolName } from '../../../src/config/settings.ts'
 import { MuxError } from '../../../src/errors.ts'
 import { backendsOf, keepLog, type LogLine } from './fixture.ts'
 
-type Ask = (backend: Backend, protocol: ProtocolName, signal: AbortSignal) => Promise<string[]>
+type Ask = (backend: Backend, address: Address, protocol: ProtocolName, signal: AbortSignal) => Promise<string[]>
 
 function probing(
   t: TestContext,
@@ -16,7 +18,8 @@ function probing(
 ): { prober: Prober; book: CapabilityBook; lines: LogLine[] } {
   const { log, lines } = keepLog()
   const book = createCapabilityBook(log)
-  const prober = startProber(backends, ask, book, log)
+  const live = createLiveBackends({ log, metrics: { backendIsUp: () => undefined } })
+  const prober = startProber(backends, live, ask, book, log)
   t.after(() => prober.stop())
   return { prober, book, lines }
 }
@@ -27,7 +30,7 @@ test('asks each back end for each protocol that it serves, and notes the answers
   const { prober, book, lines } = probing(
     t,
     () => backends,
-    ({ settings }, protocol) => {
+    ({ settings }, _address, protocol) => {
       asked.push(`${settings.name} ${protocol}`)
       return Promise.resolve([`FROM-${settings.name}`, 'BOTH'])
     },
@@ -105,7 +108,7 @@ test('asks with a signal that ends the question', { timeout: 10_000 }, async (t)
   const { prober, book, lines } = probing(
     t,
     () => backends,
-    ({ settings }, _protocol, signal) =>
+    ({ settings }, _address, _protocol, signal) =>
       settings.name === 'quick'
         ? Promise.resolve(['IDLE'])
         : new Promise((_, reject) => {

@@ -47,7 +47,7 @@ test('fills every default in', (t) => {
   })
   assert.deepEqual(settings.routing.backends.get('store1'), {
     name: 'store1',
-    host: '10.0.0.11',
+    hosts: ['10.0.0.11'],
     ports: { imap: 143, pop3: 110 },
     tls: 'none',
     tlsName: undefined,

@@ -15,7 +15,7 @@ export function routing(): RoutingSettings {
     name,
     {
       name,
-      host: `${name}.example.test`,
+      hosts: [`${name}.example.test`],
       ports: { imap: 143 },
       tls: 'none',
       tlsName: undefined,

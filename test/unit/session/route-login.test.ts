@@ -10,7 +10,7 @@ import { Secret } from '../../../src/secret.ts'
 import type { ClientConnection } from '../../../src/session/connection.ts'
 import { routeLogin } from '../../../src/session/route-login.ts'
 import type { World } from '../../../src/world.ts'
-import { backendSettings, backendsOf } from '../backend/fixture.ts'
+import { backend, backendSettings, backendsOf } from '../backend/fixture.ts'
 import { listenerSettings } from '../listener/listener-settings.ts'
 
 type Scene = {
@@ -139,7 +139,7 @@ test('hands a proof of the client’s own on as it is', async () => {
     settings: { master },
   })
   assert.deepEqual(routed, {
-    backend: { settings: backendSettings({ master }), tlsOptions: undefined },
+    backend: backend({ master }),
     login: { user: 'a@example.org', credentials, startTls: false, utf8: false, proxyHeader: false },
   })
 })
