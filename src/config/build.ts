@@ -1,7 +1,7 @@
 /** The last step of loading: files without an error become `Settings`, with defaults filled in and units in the names. */
 import os from 'node:os'
 import type { z } from 'zod'
-import { Secret } from '../secret.ts'
+import { buildRedis } from './build-redis.ts'
 import type { BackendFiles } from './check-backend.ts'
 import type { MainFiles } from './check-files.ts'
 import { parseLocalName } from './check-listener.ts'
@@ -10,7 +10,6 @@ import type { RoutingFiles } from './check-routing.ts'
 import { mainSchema, routingSchema } from './schema.ts'
 import type {
   BackendSettings,
-  DirectorySettings,
   LimitSettings,
   ListenerSettings,
   RoutingSettings,
@@ -53,7 +52,7 @@ export function buildSettings({
       minVersion: main.tls.min_version,
       ticketSecret: mainFiles.ticketSecret,
     },
-    directory: buildDirectory(main.directory, mainFiles.redisPassword),
+    directory: main.directory.redis ? buildRedis(main.directory.redis, mainFiles.redis) : { kind: 'static' },
     routing: buildRouting(routing, routingFiles),
     limits: buildLimits(main.limits),
     admin: main.admin && { host: main.admin.listen.host, port: main.admin.listen.port, token: mainFiles.token },
@@ -97,30 +96,6 @@ function buildRules(passthrough: Record<string, string>): ServerNameRule[] {
 function folded(parse: (key: string) => Parsed<string>, key: string): string {
   const parsed = parse(key)
   return 'value' in parsed ? parsed.value : key
-}
-
-/** Changes are pushed, so this only bounds what a lost push can cost. */
-const ROUTE_LIFETIME_MS = 3_600_000
-/** A new account is pushed too; a guesser's many names should still be forgotten soon. */
-const UNKNOWN_LIFETIME_MS = 30_000
-
-function buildDirectory({ redis }: Main['directory'], password: Secret | undefined): DirectorySettings {
-  if (redis === undefined) return { kind: 'static' }
-  const url = new URL(redis.url)
-  // The setter leaves "%" alone, which a client would then decode.
-  if (password !== undefined) url.password = encodeURIComponent(password.reveal())
-  return {
-    kind: 'redis',
-    url: new Secret(url.href),
-    prefix: redis.prefix,
-    timeoutMs: redis.timeout,
-    cache: {
-      maxEntries: redis.cache_size,
-      lifetimeMs: ROUTE_LIFETIME_MS,
-      negativeLifetimeMs: UNKNOWN_LIFETIME_MS,
-      maxStaleMs: redis.max_stale,
-    },
-  }
 }
 
 function buildBackend(name: string, backend: Routing['backends'][string], files: BackendFiles): BackendSettings {

@@ -1,13 +1,12 @@
 /** Which changes of the configuration a running mailmux cannot take over. Pure. */
-import type { ListenerSettings, Settings } from './settings.ts'
+import type { ListenerSettings, RedisSettings, Settings } from './settings.ts'
 
 /** @returns what stays as it was until a restart, in the words of the configuration file */
 export function findRestartNeeds(before: Settings, after: Settings): string[] {
   const parts = {
     listeners: (settings: Settings) =>
       settings.listeners.map(({ name, protocol, listen }) => ({ name, protocol, listen })),
-    directory: ({ directory }: Settings) =>
-      directory.kind === 'static' ? directory : { ...directory, url: directory.url.reveal() },
+    directory: ({ directory }: Settings) => (directory.kind === 'static' ? directory : revealed(directory)),
     admin: ({ admin }: Settings) => admin && { ...admin, token: admin.token?.reveal() },
     log: ({ log }: Settings) => log,
     shutdown_grace: ({ limits }: Settings) => limits.shutdownGraceMs,
@@ -25,4 +24,15 @@ export function withBoundListeners(bound: readonly ListenerSettings[], settings:
   const place = ({ name, protocol, listen }: ListenerSettings): string => JSON.stringify({ name, protocol, listen })
   const wanted = new Map(settings.listeners.map((listener) => [place(listener), listener]))
   return { ...settings, listeners: bound.map((listener) => wanted.get(place(listener)) ?? listener) }
+}
+
+/** With its secrets as they are, since two that differ would print alike. For comparing only. */
+function revealed({ servers, password, tls, ...rest }: RedisSettings): object {
+  const certificate = tls?.clientCertificate
+  return {
+    ...rest,
+    servers: servers.kind === 'sentinels' ? { ...servers, password: servers.password?.reveal() } : servers,
+    password: password?.reveal(),
+    tls: tls && { ...tls, clientCertificate: certificate && { ...certificate, key: certificate.key.reveal() } },
+  }
 }

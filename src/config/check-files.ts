@@ -4,6 +4,7 @@ import type { X509Certificate } from 'node:crypto'
 import type { Secret } from '../secret.ts'
 import { isLoopback } from './addresses.ts'
 import type { MainDraft } from './check-main.ts'
+import { readRedisFiles, type RedisFiles } from './check-redis.ts'
 import { mismatch, readCertificates, readPrivateKey, readSecret, readTicketSecret } from './pem.ts'
 import type { Problems } from './problems.ts'
 import { createReporter, type Path, type Reporter } from './read.ts'
@@ -16,7 +17,7 @@ export type MainFiles = {
   /** PEM text of the CAs of client certificates, by the place of the listener */
   clientCas: Map<number, string>
   token: Secret | undefined
-  redisPassword: Secret | undefined
+  redis: RedisFiles
 }
 
 /** A reader that resolves against the referring file's directory and notes each name, for whoever watches the files. */
@@ -75,7 +76,7 @@ export function checkMainFiles(
         : readFile(ticketFile, readTicketSecret, ['tls', 'ticket_secret_file'], report),
     clientCas,
     token: checkAdmin(main?.admin, readFile, report),
-    redisPassword: checkRedis(main?.directory?.redis, readFile, report),
+    redis: readRedisFiles(main?.directory?.redis, readFile, now, report),
   }
 }
 
@@ -105,19 +106,6 @@ function checkAdmin(admin: Main['admin'], readFile: FileReader, report: Reporter
     report.error(['admin', 'listen'], 'an address that is not loopback needs admin.token_file')
   }
   return undefined
-}
-
-function checkRedis(
-  redis: NonNullable<Main['directory']>['redis'],
-  readFile: FileReader,
-  report: Reporter,
-): Secret | undefined {
-  if (redis?.password_file === undefined) return undefined
-  const at: Path = ['directory', 'redis', 'password_file']
-  if (redis.url !== undefined && new URL(redis.url).password !== '') {
-    report.error(at, 'does nothing: the url has a password of its own', 'key')
-  }
-  return readFile(redis.password_file, readSecret, at, report)
 }
 
 /** An expired certificate is no error: a reload that refuses it would keep the older one, which has expired too. */

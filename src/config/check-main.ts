@@ -6,6 +6,7 @@ import type { mainSchema } from './schema.ts'
 import type { ListenAddress, ProtocolName } from './settings.ts'
 import { isWritten } from './source.ts'
 import { checkListener } from './check-listener.ts'
+import { checkRedis } from './check-redis.ts'
 import { overlaps } from './addresses.ts'
 
 export type MainDraft = Draft<typeof mainSchema>
@@ -44,7 +45,7 @@ export function checkMain(draft: MainDraft, problems: Problems): void {
   })
   checkOverlaps(main, report)
   checkTls(draft, main, report)
-  checkDirectory(main, report)
+  checkDirectory(draft, main, report)
   checkLimits(main, report)
 }
 
@@ -103,11 +104,12 @@ function mayTerminate(listener: Listener | undefined): boolean {
   return listener?.tls !== 'none' && listener?.tls !== 'passthrough'
 }
 
-function checkDirectory(main: Main, report: Reporter): void {
+function checkDirectory({ source }: MainDraft, main: Main, report: Reporter): void {
   const { directory } = main
   if (directory?.redis !== undefined && directory.static !== undefined) {
     report.error(['directory', 'static'], 'there can be one directory: either static or redis', 'key')
   }
+  checkRedis(directory?.redis, source, report)
 }
 
 /** What the RFCs ask of an idle limit. Less is a choice that an operator may make, knowing it. */

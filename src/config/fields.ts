@@ -5,6 +5,7 @@ import type { ListenAddress } from './settings.ts'
 import {
   parseDomain,
   parseDuration,
+  parseEndpoint,
   parseHost,
   parseListen,
   parseName,
@@ -162,6 +163,14 @@ export function oneAddress(description: string, byDefault: string) {
 /** The URL of a Redis. It may carry a password, so no message repeats any of it. */
 export function redisUrl(description: string) {
   return z.string().transform(by(parseRedisUrl)).meta({ description, pattern: '^(rediss?://|\\$\\{)' })
+}
+
+/** A host with its port. */
+export function endpoint(description: string) {
+  return z
+    .string({ error: 'not a host with a port: write it as redis.example.org:6379' })
+    .transform(by(parseEndpoint))
+    .meta({ description })
 }
 
 /** A port of a back end. A text is taken too: `${IMAP_PORT}` gives nothing else. */

@@ -4,10 +4,11 @@
  */
 import { z } from 'zod'
 import { didYouMean, type Problems } from './problems.ts'
-import type { ListenAddress } from './settings.ts'
+import type { Endpoint, ListenAddress } from './settings.ts'
 import { isUnknown, locate, toPlain, type Range, type Source, type YamlNode } from './source.ts'
+import type { RedisUrl } from './values.ts'
 
-type Whole = string | number | boolean | ListenAddress | ListenAddress[] | undefined
+type Whole = string | number | boolean | ListenAddress | ListenAddress[] | Endpoint | RedisUrl | undefined
 
 /** What a schema gives, with a hole wherever something was wrong; the mistake is told already, so a check passes holes by. */
 export type Tolerant<T> = T extends Whole

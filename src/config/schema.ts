@@ -1,11 +1,12 @@
 /**
- * The reference manual of both files, as schemas: every key, its default, and why that default. Listeners and back ends,
- * where most keys are, have files of their own. What one value alone can tell is checked here; what two keys say to each other, in the check-*.ts files.
+ * The reference manual of both files, as schemas: every key, its default, and why that default. Listeners, back ends
+ * and Redis, where most keys are, have files of their own. What one value alone can tell is checked here; what two keys say to each other, in the check-*.ts files.
  */
 import { z } from 'zod'
-import { boundedInt, choice, domain, duration, hostText, oneAddress, redisUrl, size, text } from './fields.ts'
+import { boundedInt, choice, domain, duration, hostText, oneAddress, size, text } from './fields.ts'
 import { backend } from './schema-backend.ts'
 import { listener } from './schema-listener.ts'
+import { redis } from './schema-redis.ts'
 
 const tls = z
   .strictObject({
@@ -35,38 +36,6 @@ const tls = z
   })
   .prefault({})
   .meta({ description: 'TLS facing the clients. Back ends have settings of their own in the routing file.' })
-
-const redis = z
-  .strictObject({
-    url: redisUrl(
-      'redis://host:port or rediss:// (TLS), with an optional user, password and /database: "redis://user:${REDIS_PASSWORD}@127.0.0.1:6379/0". Required. A variable between "//" and "@" is percent-encoded for you.',
-    ),
-    password_file: text(
-      'File that holds the password, in place of one in the url. Relative to this file. Default: none.',
-    ).optional(),
-    prefix: text(
-      'Before the name of every key in Redis. Default "mailmux:", so that a Redis may be shared.',
-      'mailmux:',
-      /^[!-~]{1,100}$/u,
-    ),
-    timeout: duration(
-      'How long one answer of Redis may take before it counts as away. Default 500ms: a hundred times what it needs, and a client still waits gladly.',
-      '500ms',
-      ['10ms', '30s'],
-    ),
-    max_stale: duration(
-      'How long a known user keeps the last known route while Redis cannot be asked. Default 24h: an outage of a night costs no known user a login; 0s sends everybody away at once.',
-      '24h',
-      ['0s', '720h'],
-    ),
-    cache_size: boundedInt(
-      'How many users are remembered. Default 100000: about 30 MiB, and an active user is not asked for twice.',
-      100_000,
-      [1, 10_000_000],
-    ),
-  })
-  .optional()
-  .meta({ description: 'The directory of users in Redis.' })
 
 const directory = z
   .strictObject({

@@ -9,6 +9,9 @@ export type ProtocolName = 'imap' | 'pop3'
 /** `0.0.0.0` or `::` for every address of a family. `optional` is set where a bare port stood for both families: a machine without that family does not fail. */
 export type ListenAddress = { host: string; port: number; optional: boolean }
 
+/** Where to connect to. */
+export type Endpoint = { host: string; port: number }
+
 /** SASL mechanisms that mailmux knows how to carry to a back end, in the order in which they are offered. */
 export const MECHANISMS = [
   'PLAIN',
@@ -107,8 +110,43 @@ export type RouteCacheSettings = {
   maxStaleMs: number
 }
 
-export type DirectorySettings =
-  { kind: 'static' } | { kind: 'redis'; url: Secret; prefix: string; timeoutMs: number; cache: RouteCacheSettings }
+/** Which Redis to ask: one, the master that Sentinels name, or a Cluster that some of its nodes tell of. */
+export type RedisServers =
+  | { kind: 'single'; server: Endpoint; database: number }
+  | {
+      kind: 'sentinels'
+      /** of the master, as the Sentinels know it */
+      name: string
+      addresses: readonly Endpoint[]
+      /** what the Sentinels themselves ask for */
+      username: string | undefined
+      password: Secret | undefined
+    }
+  | { kind: 'cluster'; nodes: readonly Endpoint[] }
+
+export type RedisTlsSettings = {
+  /** PEM text of the CAs to trust in place of the system's */
+  ca: string | undefined
+  /** shown where Redis asks for one */
+  clientCertificate: CertificateSettings | undefined
+  /** the name that the certificate must carry; undefined: the host that is connected to */
+  serverName: string | undefined
+}
+
+export type RedisSettings = {
+  kind: 'redis'
+  servers: RedisServers
+  username: string | undefined
+  password: Secret | undefined
+  /** undefined: in clear */
+  tls: RedisTlsSettings | undefined
+  /** before the name of every key */
+  prefix: string
+  timeoutMs: number
+  cache: RouteCacheSettings
+}
+
+export type DirectorySettings = { kind: 'static' } | RedisSettings
 
 export type LimitSettings = {
   /** a command line before login, without literals */

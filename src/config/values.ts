@@ -1,7 +1,8 @@
 /** The small languages inside the YAML: durations, sizes, ports, addresses, names. Pure; each gives a value or says what is wrong. */
 import net from 'node:net'
 import { isLocalPart } from '../user-name.ts'
-import type { ListenAddress } from './settings.ts'
+import { Secret } from '../secret.ts'
+import type { Endpoint, ListenAddress } from './settings.ts'
 
 export type Parsed<T> = { value: T } | { wrong: string }
 
@@ -116,15 +117,61 @@ export function normalizeUser(text: string): Parsed<{ user: string; hasDomain: b
   return 'wrong' in domain ? { wrong } : { value: { user: `${local}@${domain.value}`, hasDomain: true } }
 }
 
-/** `redis://` or `rediss://` with host and port, and optionally a user, a password and a database number. */
-export function parseRedisUrl(text: string): Parsed<string> {
+/** `redis.example.org:6379`, `10.0.0.1:6379`, `[::1]:6379`: where to connect to. A host alone is refused, as kinds of server differ in their port. */
+export function parseEndpoint(text: string): Parsed<Endpoint> {
+  const match = /^(?:\[(?<v6>[^[\]]*)\]|(?<name>[^:[\]]*)):(?<port>[^:]*)$/u.exec(text)
+  if (match?.groups === undefined) return { wrong: 'not a host with a port: write it as redis.example.org:6379' }
+  const { v6, name = '', port: portText = '' } = match.groups
+  if (v6 !== undefined && !net.isIPv6(v6)) return { wrong: `"${v6}" is not an IPv6 address` }
+  const host = parseHost(v6 ?? name)
+  if ('wrong' in host) return host
+  const port = parsePort(portText)
+  return 'wrong' in port ? port : { value: { host: host.value, port: port.value } }
+}
+
+/** What a Redis URL says. */
+export type RedisUrl = Endpoint & {
+  database: number
+  tls: boolean
+  username: string | undefined
+  password: Secret | undefined
+}
+
+const REDIS_PORT = 6379
+
+/** `redis://` or `rediss://` with host and port, and optionally a user, a password and a database number. No message repeats any of it. */
+export function parseRedisUrl(text: string): Parsed<RedisUrl> {
   const url = URL.parse(text)
-  if (url === null || !/^rediss?:$/u.test(url.protocol) || url.hostname === '') {
+  const host = parseHost((url?.hostname ?? '').replace(/^\[|\]$/gu, ''))
+  const port = parsePort(url?.port === '' ? REDIS_PORT : (url?.port ?? ''))
+  if (url === null || !/^rediss?:$/u.test(url.protocol) || 'wrong' in host || 'wrong' in port) {
     return { wrong: 'not the URL of a Redis: write it as redis://host:6379 or rediss://host:6379' }
   }
   if (!/^(?:\/\d{0,5})?$/u.test(url.pathname))
     return { wrong: 'after the host there can be a database number only, as in redis://host:6379/1' }
-  // A client would read options from a query, past every check made here.
+  // Other programs read options from a query; here they would silently do nothing.
   if (url.search !== '' || url.hash !== '') return { wrong: 'a "?" or "#" has no meaning in the URL of a Redis' }
-  return { value: text }
+  const [username, password] = [decode(url.username), decode(url.password)]
+  if (username === undefined || password === undefined)
+    return {
+      wrong: 'a "%" in the user or the password of a Redis URL stands for two hexadecimal digits: write it as %25',
+    }
+  return {
+    value: {
+      host: host.value,
+      port: port.value,
+      database: Number(url.pathname.slice(1)),
+      tls: url.protocol === 'rediss:',
+      username: username === '' ? undefined : username,
+      password: password === '' ? undefined : new Secret(password),
+    },
+  }
+}
+
+function decode(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
 }

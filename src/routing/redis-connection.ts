@@ -1,28 +1,123 @@
 /** Connections to Redis: the one place that makes them, with the settings under which a lookup fails fast. */
-import { Redis } from 'ioredis'
-import type { DirectorySettings } from '../config/settings.ts'
-
-export type RedisDirectorySettings = Extract<DirectorySettings, { kind: 'redis' }>
+import { Cluster, Redis, type RedisOptions } from 'ioredis'
+import type { Endpoint, RedisSettings, RedisTlsSettings } from '../config/settings.ts'
 
 /** What tells the connections apart; as in ioredis. */
-type ConnectionOptions = {
-  protocol?: 2
-  socketTimeout?: number
-  enableAutoPipelining?: boolean
-  autoResubscribe?: boolean
+type ConnectionOptions = Pick<RedisOptions, 'protocol' | 'socketTimeout' | 'enableAutoPipelining' | 'autoResubscribe'>
+
+export type Connection<Client> = {
+  /** The caller listens to `error`. */
+  client: Client
+  close: () => void
 }
 
-/** Connects in the background, again and again. The caller listens to `error` and disconnects. */
-export function connectRedis(settings: RedisDirectorySettings, options: ConnectionOptions): Redis {
-  return new Redis(settings.url.reveal(), {
+/** For a hung host, whose kernel may still answer, and for one that is gone. */
+const CONNECT_TIMEOUT_MS = 2000
+/** A client of ioredis that has given up is brought back after this. */
+const REVIVE_MS = 1000
+/** How often a Cluster is asked which node holds what; a node that has lost its slots says so itself to whoever asks it. */
+const TOPOLOGY_EVERY_MS = 2000
+/** While a Cluster elects a new master its keys have nobody; asked again so often, within the lookup's own deadline. */
+const FAILOVER_RETRY_MS = 50
+
+/**
+ * Connects in the background, again and again: to the one Redis, to the master that Sentinels name, or to `node` of a Cluster.
+ * @param node needed for a Cluster, and for nothing else
+ */
+export function connectRedis(settings: RedisSettings, options: ConnectionOptions, node?: Endpoint): Connection<Redis> {
+  const client = new Redis({
+    ...commonOptions(settings),
+    ...placeOf(settings, node),
     // What cannot be answered now is refused now: clients are told to come back, and no queue builds up behind an outage.
     enableOfflineQueue: false,
-    maxRetriesPerRequest: 0,
-    autoResendUnfulfilledCommands: false,
-    commandTimeout: settings.timeoutMs,
-    connectTimeout: 2000,
-    // A herd of instances must not come back to a Redis in one moment.
-    retryStrategy: (attempt) => Math.min(50 * 2 ** attempt, 2000) + Math.floor(Math.random() * 200),
+    retryStrategy: backOff,
     ...options,
   })
+  let closed = false
+  let revival: NodeJS.Timeout | undefined
+  // A failover that is told of while the Sentinels are being asked ends ioredis's client for good, as does being hung up on while it dials.
+  client.on('end', () => {
+    if (!closed) revival = setTimeout(() => void client.connect().catch(() => undefined), REVIVE_MS)
+  })
+  return {
+    client,
+    close() {
+      closed = true
+      clearTimeout(revival)
+      client.disconnect()
+    },
+  }
+}
+
+/** Connects to a Cluster, in the background. It has no deadline of its own over all that it does for one command. */
+export function connectCluster(settings: RedisSettings, socketTimeout: number): Connection<Cluster> {
+  const { servers } = settings
+  if (servers.kind !== 'cluster') throw new Error('not a Cluster')
+  const client = new Cluster([...servers.nodes], {
+    enableOfflineQueue: false,
+    // Not pipelined: there ioredis sends a whole pipeline again where one of its keys has moved, and fails the others.
+    enableAutoPipelining: false,
+    clusterRetryStrategy: backOff,
+    retryDelayOnFailover: FAILOVER_RETRY_MS,
+    retryDelayOnClusterDown: 0, // it stays down for longer than anybody waits
+    slotsRefreshInterval: TOPOLOGY_EVERY_MS,
+    slotsRefreshTimeout: settings.timeoutMs,
+    // Left as they are: looked up when dialled, and TLS has a name to hold the certificate against.
+    dnsLookup: (name, found) => found(null, name),
+    redisOptions: { ...commonOptions(settings), socketTimeout },
+  })
+  return { client, close: () => client.disconnect() }
+}
+
+function commonOptions({ username, password, tls, timeoutMs }: RedisSettings) {
+  return {
+    ...(username !== undefined && { username }),
+    ...(password && { password: password.reveal() }),
+    ...(tls && { tls: tlsOptions(tls) }),
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    commandTimeout: timeoutMs,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    disconnectTimeout: timeoutMs, // what has hung answers no goodbye either
+    // A master that was demoted still reads; writing to it is what tells. Nothing is sent twice, as there is no queue.
+    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+  } satisfies RedisOptions
+}
+
+function tlsOptions({ ca, clientCertificate, serverName }: RedisTlsSettings): NonNullable<RedisOptions['tls']> {
+  return {
+    ...(ca !== undefined && { ca }),
+    ...(clientCertificate && { cert: clientCertificate.cert, key: clientCertificate.key.reveal() }),
+    ...(serverName !== undefined && { servername: serverName }),
+  }
+}
+
+function placeOf(
+  { servers, tls, timeoutMs }: RedisSettings,
+  node: Endpoint | undefined,
+): Omit<RedisOptions, 'replyMapping'> {
+  if (node) return { ...node }
+  switch (servers.kind) {
+    case 'single':
+      return { ...servers.server, db: servers.database }
+    case 'sentinels':
+      return {
+        name: servers.name,
+        sentinels: [...servers.addresses],
+        ...(servers.username !== undefined && { sentinelUsername: servers.username }),
+        ...(servers.password && { sentinelPassword: servers.password.reveal() }),
+        ...(tls && { enableTLSForSentinelMode: true, sentinelTLS: tlsOptions(tls) }),
+        sentinelCommandTimeout: timeoutMs,
+        sentinelRetryStrategy: backOff,
+        // Without it the old master is asked on for as long as it lives.
+        failoverDetector: true,
+      }
+    case 'cluster':
+      throw new Error('a Cluster is asked by its own client, or node by node')
+  }
+}
+
+/** A herd of instances must not come back to a Redis in one moment. */
+function backOff(attempt: number): number {
+  return Math.min(50 * 2 ** attempt, 2000) + Math.floor(Math.random() * 200)
 }

@@ -1,47 +1,17 @@
-/** Routes in Redis: one hash a user. Fails fast and fails closed; nothing that it reads is trusted (see also the router). */
+/** Routes in Redis: one hash a user. Fails closed; nothing that it reads is trusted (see also the router). */
 import { MuxError, systemCode } from '../errors.ts'
-import type { Log } from '../log.ts'
 import type { DirectoryEntry } from './directory.ts'
-import { connectRedis, type RedisDirectorySettings } from './redis-connection.ts'
+import type { RedisClient } from './redis-client.ts'
 import { noteAnswer, type Trace } from './trace.ts'
 
 /** The store itself, asked each time. */
 export type RouteStore = {
   /** @throws MuxError `directory-unavailable`, `route-invalid` */
   read(user: string, trace?: Trace): Promise<DirectoryEntry | undefined>
-  readonly connected: Promise<void>
-  close(): void
 }
 
-/**
- * Connects in the background: a Redis that is away does not keep mailmux from serving static users.
- * @param onUp called whenever the connection comes or goes
- */
-export function openRedisDirectory(
-  settings: RedisDirectorySettings,
-  log: Log,
-  onUp: (up: boolean) => void,
-): RouteStore {
-  const redis = connectRedis(settings, {
-    // commandTimeout leaves a dead socket in use; this one has it replaced.
-    socketTimeout: Math.max(1500, 3 * settings.timeoutMs),
-    enableAutoPipelining: true,
-  })
-  let said: string | undefined
-  const connected = new Promise<void>((resolve) => redis.once('ready', resolve))
-  redis.on('ready', () => {
-    said = undefined
-    log.info('directory connected')
-    onUp(true)
-  })
-  redis.on('close', () => onUp(false))
-  redis.on('error', (error) => {
-    // One line for each new cause: an outage of an hour is one event.
-    const cause = systemCode(error)
-    if (cause !== said) log.error({ cause }, 'directory unavailable')
-    said = cause
-  })
-
+/** @param prefix before the name of every key */
+export function createRedisDirectory(redis: Pick<RedisClient, 'hmget'>, prefix: string): RouteStore {
   async function readKey(key: string): Promise<DirectoryEntry | undefined> {
     let fields: (string | null)[]
     try {
@@ -56,12 +26,10 @@ export function openRedisDirectory(
   }
 
   return {
-    connected,
     read(user, trace) {
-      const key = `${settings.prefix}user:${user}`
+      const key = `${prefix}user:${user}`
       return trace ? noteAnswer(trace, key, readKey(key)) : readKey(key)
     },
-    close: () => redis.disconnect(),
   }
 }
 

@@ -1,17 +1,13 @@
 /**
- * Redis's own word that a route has changed (client-side caching, broadcast by key prefix). ioredis drops the pushes of RESP3, so
- * this is a connection of its own in RESP2 that redirects them to itself as messages.
+ * What Redis says has changed, of one server or of every master of a Cluster. Nothing is trusted but while each of them is heard, and
+ * is the very one that answers lookups: a connection to yesterday's master hears nothing, and looks just as well.
  */
-import { systemCode } from '../errors.ts'
+import type { Endpoint, RedisSettings } from '../config/settings.ts'
 import type { Log } from '../log.ts'
-import { connectRedis, type RedisDirectorySettings } from './redis-connection.ts'
-
-const CHANNEL = '__redis__:invalidate'
-/** How often the connection is asked whether it lives: pushes that do not come look just like routes that do not change. */
-const PING_EVERY_MS = 2000
-
-/** Redis says no to tracking for a reason that takes somebody to mend: an ACL, an old version. */
-const TRY_AGAIN_MS = 5000
+import type { Answerer, RedisClient, ServerIdentity } from './redis-client.ts'
+import { connectRedis } from './redis-connection.ts'
+import { startTracking, type Tracking } from './redis-tracking.ts'
+import { createTrust } from './redis-trust.ts'
 
 export type InvalidationListener = {
   /** Every change from now on will be told. */
@@ -24,49 +20,71 @@ export type InvalidationListener = {
 
 /** @returns how to close it */
 export function openRedisInvalidation(
-  settings: RedisDirectorySettings,
+  settings: RedisSettings,
+  { answerer }: RedisClient,
   log: Log,
   listener: InvalidationListener,
 ): () => void {
-  const redis = connectRedis(settings, { protocol: 2, autoResubscribe: false })
+  const trust = createTrust(listener.onTracking, listener.onLost)
+  const trackings = new Map<string, Tracking>()
   const keyPrefix = `${settings.prefix}user:`
 
-  let said: string | undefined
-  let retry: NodeJS.Timeout | undefined
-  // In this order: a connection that has subscribed takes no other command. What is told in between is of no use to anybody.
-  async function startTracking(): Promise<void> {
-    const id = await redis.client('ID')
-    await redis.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', String(id), 'BCAST', 'PREFIX', keyPrefix)
-    await redis.subscribe(CHANNEL)
-    said = undefined
-    listener.onTracking()
+  function follow(name: string, node: Endpoint | undefined, isAnswerer: IsAnswerer): Tracking {
+    trust.add(name)
+    const tracking = startTracking(
+      connectRedis(settings, { protocol: 2, autoResubscribe: false }, node),
+      keyPrefix,
+      {
+        onTracked: () => trust.tracked(name),
+        onLost: () => trust.lost(name),
+        onChanged: listener.onChanged,
+        isAnswerer,
+      },
+      log,
+    )
+    trackings.set(name, tracking)
+    return tracking
   }
-  redis.on('ready', () => {
-    startTracking().catch((error: unknown) => {
-      // Without it every login asks Redis, which is slower and no less right; one line for each new cause.
-      const cause = systemCode(error)
-      if (cause !== said) log.error({ cause }, 'directory does not tell of changes')
-      said = cause
-      retry = setTimeout(() => redis.disconnect(true), TRY_AGAIN_MS)
-    })
-  })
-  redis.on('close', () => listener.onLost())
-  redis.on('error', () => undefined) // the directory's own connection says it
-  // The string event joins keys with commas, and names may hold one.
-  redis.on('messageBuffer', (_channel: Buffer, keys: unknown) => {
-    if (!Array.isArray(keys)) return listener.onChanged(undefined) // FLUSHALL
-    for (const key of keys) {
-      const name = Buffer.isBuffer(key) ? key.toString() : ''
-      listener.onChanged(name.startsWith(keyPrefix) ? name.slice(keyPrefix.length) : undefined)
-    }
-  })
-  const timer = setInterval(() => {
-    if (redis.status === 'ready') redis.ping().catch(() => redis.disconnect(true))
-  }, PING_EVERY_MS)
 
+  if (answerer.kind === 'one') followOne(answerer, settings, (isAnswerer) => follow('', undefined, isAnswerer))
+  else
+    answerer.onMasters((masters, whole) => {
+      const wanted = new Map(masters.map((node) => [`${node.host}:${node.port}`, node]))
+      for (const [name, node] of wanted) if (!trackings.has(name)) follow(name, node, isMaster)
+      if (!whole) return
+      for (const [name, tracking] of trackings) {
+        if (wanted.has(name)) continue
+        tracking.close()
+        trackings.delete(name)
+        trust.remove(name)
+      }
+    })
   return () => {
-    clearInterval(timer)
-    clearTimeout(retry)
-    redis.disconnect()
+    for (const tracking of trackings.values()) tracking.close()
   }
+}
+
+type IsAnswerer = (server: ServerIdentity) => Promise<boolean>
+
+/** Which node of a Cluster is asked for what, its topology says; that each is a master still, it says itself. */
+const isMaster: IsAnswerer = ({ role }) => Promise.resolve(role === 'master')
+
+function followOne(
+  answerer: Extract<Answerer, { kind: 'one' }>,
+  { servers }: RedisSettings,
+  follow: (isAnswerer: IsAnswerer) => Tracking,
+): void {
+  const tracking = follow(async (server) => {
+    const answering = await answerer.identify()
+    // One that a Sentinel has demoted, and that answers all the same. A single Redis may be a replica by somebody's choice.
+    if (servers.kind === 'sentinels' && answering.role !== 'master') {
+      answerer.reconnect()
+      return false
+    }
+    return answering.runId === server.runId
+  })
+  answerer.onChange((connected) => {
+    tracking.doubt()
+    if (connected) tracking.check()
+  })
 }

@@ -117,16 +117,6 @@ const CASES: Case[] = [
     main: `${MAIN}directory: {redis: {url: 'http://h'}}`,
     error: /not the URL of a Redis/u,
   },
-  {
-    it: 'a Redis whose password is in a variable that is not set',
-    main: `${MAIN}directory: {redis: {url: 'redis://:\${PW}@h'}}`,
-    error: /:36: the environment variable PW is not set/u,
-  },
-  {
-    it: 'a Redis with two passwords',
-    main: `${MAIN}directory: {redis: {url: 'redis://:x@h', password_file: key.pem}}`,
-    error: /does nothing: the url has a password/u,
-  },
 ]
 
 testCases(CASES)

@@ -10,6 +10,7 @@ import {
   parseListen,
   parseName,
   parsePort,
+  parseEndpoint,
   parseRedisUrl,
   parseSize,
   type Parsed,
@@ -159,8 +160,50 @@ test('takes the URL of a Redis and nothing that would be ignored in it', () => {
     'redis://h/x',
     'redis://h?db=1',
     'redis://h/1#x',
+    'redis://h:0',
+    'redis://h:99999',
+    'redis://-h',
+    'redis://:%@h',
+    'redis://:%ff@h',
   ]) {
     assert.ok('wrong' in parseRedisUrl(text), text)
+  }
+})
+
+test('reads the URL of a Redis, its user and password decoded', () => {
+  const { password, ...rest } = valueOf(parseRedisUrl('rediss://al%40x:p%2F%25@[0:0::1]/3')) ?? {}
+  assert.deepEqual(rest, { host: '::1', port: 6379, database: 3, tls: true, username: 'al@x' })
+  assert.equal(password?.reveal(), 'p/%')
+  assert.deepEqual(valueOf(parseRedisUrl('redis://h:1')), {
+    host: 'h',
+    port: 1,
+    database: 0,
+    tls: false,
+    username: undefined,
+    password: undefined,
+  })
+})
+
+test('reads a host with its port, and takes neither alone', () => {
+  assert.deepEqual(valueOf(parseEndpoint('redis.example.org:6379')), { host: 'redis.example.org', port: 6379 })
+  assert.deepEqual(valueOf(parseEndpoint('10.0.0.1:1')), { host: '10.0.0.1', port: 1 })
+  assert.deepEqual(valueOf(parseEndpoint('[0:0::1]:6379')), { host: '::1', port: 6379 })
+  for (const text of [
+    '',
+    'h',
+    ':1',
+    '6379',
+    'h:',
+    'h:0',
+    'h:65536',
+    '::1:1',
+    '[h]:1',
+    '10.0.0:1',
+    'h:1:2',
+    'h /:1',
+    'redis://h:1',
+  ]) {
+    assert.ok('wrong' in parseEndpoint(text), text)
   }
 })
 

@@ -181,13 +181,13 @@ function checkFile(source: Source): string[] {
   return wrong
 }
 
-/** The files that make a client of Redis, once for each. */
+/** The files that make a client of Redis, once for each, with its class. */
 function redisMakers(files: readonly Source[]): string[] {
   const makers: string[] = []
   for (const source of files) {
     visit(parse(source), (node) => {
-      if (ts.isNewExpression(node) && /^(Redis\.)?(Redis|Cluster)$/.test(node.expression.getText()))
-        makers.push(source.path)
+      const made = ts.isNewExpression(node) ? node.expression.getText() : ''
+      if (/^(Redis\.)?(Redis|Cluster)$/.test(made)) makers.push(`${source.path} ${made}`)
     })
   }
   return makers
@@ -217,9 +217,8 @@ describe('the program', () => {
   })
 
   test('makes a client of Redis in one place', () => {
-    const makers = redisMakers(sources)
-    assert.equal(makers.length, 1, makers.join(' '))
-    assert.match(makers[0] ?? '', /^src\/routing\/redis-/)
+    const place = 'src/routing/redis-connection.ts'
+    assert.deepEqual(redisMakers(sources), [`${place} Redis`, `${place} Cluster`])
   })
 
   test('has twin files for twin protocols, but for those that are named here with the reason', () => {

@@ -4,8 +4,8 @@ import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import type { Log } from '../../../src/log.ts'
-import { openRedisDirectory, type RouteStore } from '../../../src/routing/redis-directory.ts'
-import { Secret } from '../../../src/secret.ts'
+import { openRedisClient, type RedisClient } from '../../../src/routing/redis-client.ts'
+import { createRedisDirectory, type RouteStore } from '../../../src/routing/redis-directory.ts'
 import { READ_DEADLINE_MS, within } from '../../support/deadline.ts'
 
 const silent: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
@@ -20,7 +20,7 @@ function fields(...values: (string | null)[]): string {
 async function openDirectory(
   t: TestContext,
   answer: string | undefined,
-): Promise<{ directory: RouteStore; asked: string[] }> {
+): Promise<{ directory: RouteStore; redis: RedisClient; asked: string[] }> {
   const asked: string[] = []
   const sockets: Socket[] = []
   const server = createServer((socket) => {
@@ -42,21 +42,24 @@ async function openDirectory(
   const up = Promise.withResolvers<undefined>()
   const settings = {
     kind: 'redis',
-    url: new Secret(`redis://127.0.0.1:${port}`),
+    servers: { kind: 'single', server: { host: '127.0.0.1', port }, database: 0 },
+    username: undefined,
+    password: undefined,
+    tls: undefined,
     prefix: 'mailmux:',
     timeoutMs: 200,
     cache: { maxEntries: 1, lifetimeMs: 0, negativeLifetimeMs: 0, maxStaleMs: 0 },
   } as const
-  const directory = openRedisDirectory(settings, silent, (isUp) => {
+  const redis = openRedisClient(settings, silent, (isUp) => {
     if (isUp) up.resolve(undefined)
   })
   t.after(() => {
-    directory.close()
+    redis.close()
     for (const socket of sockets) socket.destroy()
     server.close()
   })
   await within(READ_DEADLINE_MS, up.promise, () => 'the directory did not connect')
-  return { directory, asked }
+  return { directory: createRedisDirectory(redis, settings.prefix), redis, asked }
 }
 
 /** Commands as arrays of words, the first in lower case; each arrives in one piece over loopback. */
@@ -117,7 +120,7 @@ for (const [what, { answer, code }] of Object.entries(ANSWERS))
   })
 
 test('fails at once while there is no connection', async (t) => {
-  const { directory } = await openDirectory(t, fields('store1', null, null))
-  directory.close()
+  const { directory, redis } = await openDirectory(t, fields('store1', null, null))
+  redis.close()
   await assert.rejects(directory.read('alice'), { code: 'directory-unavailable' })
 })

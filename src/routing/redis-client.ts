@@ -1,0 +1,143 @@
+/**
+ * What asks Redis, and is the same for one Redis, for the master that Sentinels name and for a Cluster: a command, an answer in time or
+ * an error. Tells as well whom it asks, for whoever has to follow it (redis-invalidation.ts).
+ */
+import type { Cluster, Redis } from 'ioredis'
+import type { Endpoint, RedisSettings } from '../config/settings.ts'
+import { systemCode } from '../errors.ts'
+import type { Log } from '../log.ts'
+import { connectCluster, connectRedis } from './redis-connection.ts'
+
+/** Which process answers; a new one is another, be it at the same address. */
+export type ServerIdentity = { runId: string; role: string }
+
+/** Who answers, as it changes. */
+export type Answerer =
+  | {
+      kind: 'one'
+      identify: () => Promise<ServerIdentity>
+      /** Hangs up, and asks anew where to connect to. */
+      reconnect: () => void
+      /** @param listener is told at once when the connection is lost, and when it is there again */
+      onChange: (listener: (connected: boolean) => void) => void
+    }
+  | {
+      kind: 'cluster'
+      /**
+       * @param listener gets the masters that hold slots: all of them where `whole`, else one that has just come up. Called before
+       *   anything is asked of a new one, and again every 2 seconds as long as the Cluster answers.
+       */
+      onMasters: (listener: (masters: readonly Endpoint[], whole: boolean) => void) => void
+    }
+
+export type RedisClient = {
+  /** resolves with the first connection */
+  readonly connected: Promise<void>
+  /** @throws Error after `timeoutMs` at the latest, and at once while there is no connection */
+  hmget(key: string, ...fields: string[]): Promise<(string | null)[]>
+  /**
+   * A script about one key, since in a Cluster the key says whom to ask. It may take effect after the error, as a command that was
+   * sent cannot be taken back.
+   * @throws Error like `hmget`
+   */
+  eval(script: string, key: string, ...values: string[]): Promise<unknown>
+  readonly answerer: Answerer
+  close(): void
+}
+
+/**
+ * Connects in the background: a Redis that is away does not keep mailmux from serving static users.
+ * @param onUp called whenever the connection comes or goes
+ */
+export function openRedisClient(settings: RedisSettings, log: Log, onUp: (up: boolean) => void): RedisClient {
+  // commandTimeout leaves a dead socket in use; this one has it replaced.
+  const socketTimeout = Math.max(1500, 3 * settings.timeoutMs)
+  if (settings.servers.kind === 'cluster') {
+    const { client, close } = connectCluster(settings, socketTimeout)
+    const connected = announce(client, log, onUp)
+    const { timeoutMs } = settings
+    return {
+      connected,
+      hmget: (key, ...fields) => inCluster(client, timeoutMs, () => client.hmget(key, ...fields)),
+      eval: (script, key, ...values) => inCluster(client, timeoutMs, () => client.eval(script, 1, key, ...values)),
+      answerer: clusterAnswerer(client),
+      close,
+    }
+  }
+  const { client, close } = connectRedis(settings, { socketTimeout, enableAutoPipelining: true })
+  const connected = announce(client, log, onUp)
+  return {
+    connected,
+    hmget: (key, ...fields) => client.hmget(key, ...fields),
+    eval: (script, key, ...values) => client.eval(script, 1, key, ...values),
+    answerer: {
+      kind: 'one',
+      identify: () => identify(client),
+      reconnect: () => hangUp(client),
+      onChange(listener) {
+        client.on('ready', () => listener(true))
+        client.on('close', () => listener(false))
+      },
+    },
+    close,
+  }
+}
+
+/** @throws Error where Redis does not say who it is */
+export async function identify(client: Redis): Promise<ServerIdentity> {
+  const info = await client.info()
+  const field = (name: string): string | undefined => new RegExp(`^${name}:(\\w+)\r?$`, 'mu').exec(info)?.[1]
+  const [runId, role] = [field('run_id'), field('role')]
+  if (runId === undefined || role === undefined) throw new Error('INFO without run_id and role')
+  return { runId, role }
+}
+
+/** Has the connection made anew. While it is being made that would end it for good. */
+export function hangUp(client: Redis): void {
+  if (client.status === 'ready') client.disconnect(true)
+}
+
+/** Log and metric of a connection that comes and goes. @returns when it comes for the first time */
+function announce(client: Redis | Cluster, log: Log, onUp: (up: boolean) => void): Promise<void> {
+  let said: string | undefined
+  client.on('ready', () => {
+    said = undefined
+    log.info('directory connected')
+    onUp(true)
+  })
+  client.on('close', () => onUp(false))
+  client.on('error', (error) => {
+    // One line for each new cause: an outage of an hour is one event.
+    const cause = systemCode(error)
+    if (cause !== said) log.error({ cause }, 'directory unavailable')
+    said = cause
+  })
+  return new Promise((resolve) => client.once('ready', resolve))
+}
+
+/** ioredis tries a command on other nodes, waits for a topology, and counts its deadline anew each time: here is the one that counts. */
+async function inCluster<T>(client: Cluster, timeoutMs: number, ask: () => Promise<T>): Promise<T> {
+  if (client.status !== 'ready') throw new Error('the Cluster is not connected')
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(new Error(`no answer from the Cluster in ${timeoutMs} ms`)), timeoutMs)
+  try {
+    return await Promise.race([ask(), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function clusterAnswerer(client: Cluster): Answerer {
+  const placeOf = ({ options: { host, port } }: Redis): Endpoint[] =>
+    host === undefined || port === undefined ? [] : [{ host, port }]
+  return {
+    kind: 'cluster',
+    onMasters(listener) {
+      client.on('refresh', () => listener(client.nodes('master').flatMap(placeOf), true))
+      // Until the topology is known these are the nodes of the configuration, masters or not.
+      client.on('+node', (node: Redis) => {
+        if (client.status === 'ready' && node.options.readOnly !== true) listener(placeOf(node), false)
+      })
+    },
+  }
+}

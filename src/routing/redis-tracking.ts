@@ -1,0 +1,125 @@
+/**
+ * One Redis's own word that a route has changed (client-side caching, broadcast by key prefix). ioredis drops the pushes of RESP3, so
+ * this is a connection of its own in RESP2 that redirects them to itself as messages.
+ */
+import { systemCode } from '../errors.ts'
+import type { Log } from '../log.ts'
+import { hangUp, identify, type ServerIdentity } from './redis-client.ts'
+import type { Connection } from './redis-connection.ts'
+import type { Redis } from 'ioredis'
+
+const CHANNEL = '__redis__:invalidate'
+/** How often the connection is asked whether it lives: pushes that do not come look just like routes that do not change. */
+const CHECK_EVERY_MS = 2000
+/** Redis says no to tracking for a reason that takes somebody to mend: an ACL, an old version. */
+const TRY_AGAIN_MS = 5000
+/** It is not the server that answers lookups, and will be another in a moment. */
+const ASK_AGAIN_MS = 500
+
+export type TrackingListener = {
+  /** Every change from now on will be told. */
+  onTracked: () => void
+  /** Changes may be missed from now on. Told at once, and more than once. */
+  onLost: () => void
+  /** @param user whose route has changed; undefined: any may have */
+  onChanged: (user: string | undefined) => void
+  /** Whether this is the server that answers lookups. An error is a no, for now. */
+  isAnswerer: (server: ServerIdentity) => Promise<boolean>
+}
+
+export type Tracking = {
+  /** Asks now whether all is well, as something has changed. */
+  check: () => void
+  /** What answers lookups is gone, or may be another. */
+  doubt: () => void
+  close: () => void
+}
+
+/** @param keyPrefix before the user's name in each key */
+export function startTracking(
+  { client, close }: Connection<Redis>,
+  keyPrefix: string,
+  listener: TrackingListener,
+  log: Log,
+): Tracking {
+  let said: string | undefined
+  let timer: NodeJS.Timeout | undefined
+  let closed = false
+  /** who is at the other end, once it tells; asked before, as a connection that has subscribed takes no other command */
+  let server: ServerIdentity | undefined
+  /** counts what has happened to the trust, so that a check which was overtaken has no say */
+  let turn = 0
+
+  function lose(): void {
+    turn++
+    listener.onLost()
+  }
+  function later(what: () => void, ms: number): void {
+    clearTimeout(timer)
+    if (!closed) timer = setTimeout(what, ms)
+  }
+
+  // In this order: what is told before the answer to the last is of no use to anybody.
+  async function begin(): Promise<void> {
+    const identity = await identify(client)
+    const id = await client.client('ID')
+    await client.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', String(id), 'BCAST', 'PREFIX', keyPrefix)
+    await client.subscribe(CHANNEL)
+    said = undefined
+    server = identity
+    await check()
+  }
+
+  async function check(): Promise<void> {
+    const [asked, at] = [turn, server]
+    if (at === undefined) return
+    try {
+      await client.ping()
+    } catch {
+      if (at !== server) return
+      lose() // now, not when the dead socket is given up
+      hangUp(client)
+      return
+    }
+    const known = await listener.isAnswerer(at).catch(() => undefined)
+    if (turn !== asked || at !== server) return
+    if (known === true) listener.onTracked()
+    else lose()
+    if (known === false) later(() => hangUp(client), ASK_AGAIN_MS)
+    else later(() => void check(), CHECK_EVERY_MS)
+  }
+
+  client.on('ready', () => {
+    begin().catch((error: unknown) => {
+      // Without it every login asks Redis, which is slower and no less right; one line for each new cause.
+      const cause = systemCode(error)
+      if (cause !== said) log.error({ cause }, 'directory does not tell of changes')
+      said = cause
+      later(() => hangUp(client), TRY_AGAIN_MS)
+    })
+  })
+  client.on('close', () => {
+    server = undefined
+    clearTimeout(timer)
+    lose()
+  })
+  client.on('error', () => undefined) // who asks Redis says it
+  // The string event joins keys with commas, and names may hold one.
+  client.on('messageBuffer', (_channel: Buffer, keys: unknown) => {
+    if (!Array.isArray(keys)) return listener.onChanged(undefined) // FLUSHALL
+    for (const key of keys) {
+      const name = Buffer.isBuffer(key) ? key.toString() : ''
+      listener.onChanged(name.startsWith(keyPrefix) ? name.slice(keyPrefix.length) : undefined)
+    }
+  })
+
+  return {
+    check: () => void check(),
+    doubt: lose,
+    close() {
+      closed = true
+      clearTimeout(timer)
+      close()
+    },
+  }
+}
