@@ -15,7 +15,7 @@ import { createLog, type Log } from './log.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import { createRelays } from './relay/relay.ts'
 import type { Directory } from './routing/directory.ts'
-import { openCachedDirectory } from './routing/cached-directory.ts'
+import { openDirectory } from './routing/open-directory.ts'
 import { askCapabilities } from './session/ask-capabilities.ts'
 import { buildOffer } from './session/offer.ts'
 import { createRefusalPace } from './session/refusal-pace.ts'
@@ -43,10 +43,7 @@ export type App = {
 export async function startApp(settings: Settings, loaded: LoadResult, load: () => LoadResult): Promise<App> {
   const log = createLog(settings.log)
   const metrics = createMetrics(version)
-  const directory =
-    settings.directory.kind === 'redis'
-      ? openCachedDirectory(settings.directory, log, metrics.directoryIsUp)
-      : undefined
+  const directory = openDirectory(settings.directory, log, metrics.directoryIsUp)
   if (!directory) metrics.directoryIsUp(true)
 
   const backends = createLiveBackends({ log, metrics })

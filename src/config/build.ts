@@ -10,8 +10,10 @@ import type { RoutingFiles } from './check-routing.ts'
 import { mainSchema, routingSchema } from './schema.ts'
 import type {
   BackendSettings,
+  DirectorySettings,
   LimitSettings,
   ListenerSettings,
+  MechanismName,
   RoutingSettings,
   ServerNameRule,
   Settings,
@@ -46,13 +48,16 @@ export function buildSettings({
   return {
     files: paths,
     hostname: main.hostname ?? os.hostname(),
-    listeners: main.listeners.map((listener, index) => buildListener(listener, mainFiles.clientCas.get(index))),
+    listeners: main.listeners.map((listener, index) => ({
+      ...buildListener(listener, mainFiles.clientCas.get(index)),
+      mechanisms: listener.mechanisms ?? (main.directory.auth_http?.send_password ? WITH_PROOF : undefined),
+    })),
     tls: {
       certificates: mainFiles.certificates,
       minVersion: main.tls.min_version,
       ticketSecret: mainFiles.ticketSecret,
     },
-    directory: main.directory.redis ? buildRedis(main.directory.redis, mainFiles.redis) : { kind: 'static' },
+    directory: buildDirectory(main.directory, mainFiles),
     routing: buildRouting(routing, routingFiles),
     limits: buildLimits(main.limits),
     admin: main.admin && { host: main.admin.listen.host, port: main.admin.listen.port, token: mainFiles.token },
@@ -60,7 +65,13 @@ export function buildSettings({
   }
 }
 
-function buildListener(listener: Main['listeners'][number], clientCa: string | undefined): ListenerSettings {
+/** What a directory that checks passwords can judge: by others it has nothing to check, and who is offered one takes it. */
+const WITH_PROOF: readonly MechanismName[] = ['PLAIN', 'LOGIN', 'EXTERNAL']
+
+function buildListener(
+  listener: Main['listeners'][number],
+  clientCa: string | undefined,
+): Omit<ListenerSettings, 'mechanisms'> {
   const localNames = Object.entries(listener.default_domains)
   return {
     name: listener.name,
@@ -69,7 +80,6 @@ function buildListener(listener: Main['listeners'][number], clientCa: string | u
     tls: listener.tls,
     banner: listener.banner,
     allowPlaintextAuth: listener.allow_plaintext_auth,
-    mechanisms: listener.mechanisms,
     capability: listener.capability,
     minVersion: listener.min_version,
     ciphers: listener.ciphers,
@@ -96,6 +106,19 @@ function buildRules(passthrough: Record<string, string>): ServerNameRule[] {
 function folded(parse: (key: string) => Parsed<string>, key: string): string {
   const parsed = parse(key)
   return 'value' in parsed ? parsed.value : key
+}
+
+function buildDirectory({ redis, auth_http: authHttp }: Main['directory'], files: MainFiles): DirectorySettings {
+  if (redis !== undefined) return buildRedis(redis, files.redis)
+  if (authHttp === undefined) return { kind: 'static' }
+  return {
+    kind: 'auth_http',
+    url: new URL(authHttp.url),
+    timeoutMs: authHttp.timeout,
+    sendPassword: authHttp.send_password,
+    sendClientCertificate: authHttp.send_client_certificate,
+    ...files.authHttp,
+  }
 }
 
 function buildBackend(name: string, backend: Routing['backends'][string], files: BackendFiles): BackendSettings {

@@ -1,12 +1,12 @@
 /** Which changes of the configuration a running mailmux cannot take over. Pure. */
-import type { ListenerSettings, RedisSettings, Settings } from './settings.ts'
+import type { DirectorySettings, ListenerSettings, RedisSettings, Settings } from './settings.ts'
 
 /** @returns what stays as it was until a restart, in the words of the configuration file */
 export function findRestartNeeds(before: Settings, after: Settings): string[] {
   const parts = {
     listeners: (settings: Settings) =>
       settings.listeners.map(({ name, protocol, listen }) => ({ name, protocol, listen })),
-    directory: ({ directory }: Settings) => (directory.kind === 'static' ? directory : revealed(directory)),
+    directory: ({ directory }: Settings) => revealed(directory),
     admin: ({ admin }: Settings) => admin && { ...admin, token: admin.token?.reveal() },
     log: ({ log }: Settings) => log,
     shutdown_grace: ({ limits }: Settings) => limits.shutdownGraceMs,
@@ -14,6 +14,18 @@ export function findRestartNeeds(before: Settings, after: Settings): string[] {
   return Object.entries(parts).flatMap(([name, part]) =>
     JSON.stringify(part(before)) === JSON.stringify(part(after)) ? [] : [name],
   )
+}
+
+/** With its secrets as they are, since two that differ would print alike. For comparing only. */
+function revealed(directory: DirectorySettings): object {
+  switch (directory.kind) {
+    case 'static':
+      return directory
+    case 'redis':
+      return revealedRedis(directory)
+    case 'auth_http':
+      return { ...directory, headers: [...directory.headers].map(([name, value]) => [name, value.reveal()]) }
+  }
 }
 
 /**
@@ -26,8 +38,7 @@ export function withBoundListeners(bound: readonly ListenerSettings[], settings:
   return { ...settings, listeners: bound.map((listener) => wanted.get(place(listener)) ?? listener) }
 }
 
-/** With its secrets as they are, since two that differ would print alike. For comparing only. */
-function revealed({ servers, password, tls, ...rest }: RedisSettings): object {
+function revealedRedis({ servers, password, tls, ...rest }: RedisSettings): object {
   const certificate = tls?.clientCertificate
   return {
     ...rest,

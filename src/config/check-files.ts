@@ -3,6 +3,7 @@ import path from 'node:path'
 import type { X509Certificate } from 'node:crypto'
 import type { Secret } from '../secret.ts'
 import { isLoopback } from './addresses.ts'
+import { readAuthHttpFiles, type AuthHttpFiles } from './check-auth-http.ts'
 import type { MainDraft } from './check-main.ts'
 import { readRedisFiles, type RedisFiles } from './check-redis.ts'
 import { mismatch, readCertificates, readPrivateKey, readSecret, readTicketSecret } from './pem.ts'
@@ -18,6 +19,7 @@ export type MainFiles = {
   clientCas: Map<number, string>
   token: Secret | undefined
   redis: RedisFiles
+  authHttp: AuthHttpFiles
 }
 
 /** A reader that resolves against the referring file's directory and notes each name, for whoever watches the files. */
@@ -77,6 +79,7 @@ export function checkMainFiles(
     clientCas,
     token: checkAdmin(main?.admin, readFile, report),
     redis: readRedisFiles(main?.directory?.redis, readFile, now, report),
+    authHttp: readAuthHttpFiles(main?.directory?.auth_http, readFile, report),
   }
 }
 

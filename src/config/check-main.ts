@@ -5,6 +5,7 @@ import type { Problems } from './problems.ts'
 import type { mainSchema } from './schema.ts'
 import type { ListenAddress, ProtocolName } from './settings.ts'
 import { isWritten } from './source.ts'
+import { checkAuthHttp } from './check-auth-http.ts'
 import { checkListener } from './check-listener.ts'
 import { checkRedis } from './check-redis.ts'
 import { overlaps } from './addresses.ts'
@@ -106,10 +107,11 @@ function mayTerminate(listener: Listener | undefined): boolean {
 
 function checkDirectory({ source }: MainDraft, main: Main, report: Reporter): void {
   const { directory } = main
-  if (directory?.redis !== undefined && directory.static !== undefined) {
-    report.error(['directory', 'static'], 'there can be one directory: either static or redis', 'key')
-  }
+  const [, second] = (['redis', 'auth_http', 'static'] as const).filter((kind) => directory?.[kind] !== undefined)
+  if (second !== undefined)
+    report.error(['directory', second], 'there can be one directory: redis, auth_http or static', 'key')
   checkRedis(directory?.redis, source, report)
+  checkAuthHttp(directory?.auth_http, report)
 }
 
 /** What the RFCs ask of an idle limit. Less is a choice that an operator may make, knowing it. */

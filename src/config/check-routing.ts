@@ -41,7 +41,7 @@ export function checkRouting(
     read.set(name, readBackendFiles(backend, readFile, now, place))
   }
   checkUsers(routing, main, report)
-  checkDomains(routing, report)
+  checkDomains(routing, main, report)
   checkAliases(routing, report)
   const inMain = createReporter(main, problems)
   checkPassthroughBackends(main, draft, inMain)
@@ -70,8 +70,11 @@ function checkUsers(routing: Routing, main: MainDraft, report: Reporter): void {
   checkRoutes(routing, 'users', parse, report)
 }
 
-function checkDomains(routing: Routing, report: Reporter): void {
+function checkDomains(routing: Routing, main: MainDraft, report: Reporter): void {
   checkRoutes(routing, 'domains', parseDomain, report)
+  if (main.value?.directory?.auth_http !== undefined && Object.keys(routing.domains ?? {}).length > 0) {
+    report.error(['domains'], 'does nothing: directory.auth_http is asked first, and its no is final', 'key')
+  }
 }
 
 /** The aliases by their folded names; the domain that one stands for is unknown where it has a mistake of its own. */
@@ -154,7 +157,8 @@ function checkServed(routing: Routing, main: MainDraft, report: Reporter): void 
 function checkReachable(routing: Routing, main: MainDraft, report: Reporter): void {
   const { users, domains } = routing
   if (loginListeners(main).length === 0) return
-  if (main.value?.directory === undefined || main.value.directory.redis !== undefined) return
+  const directory = main.value?.directory
+  if (directory === undefined || directory.redis !== undefined || directory.auth_http !== undefined) return
   if (users === undefined || domains === undefined) return
   if (Object.keys(users).length + Object.keys(domains).length > 0) return
   report.warn(['backends'], 'no users, no domains, and no directory but this file: every login is refused', 'key')

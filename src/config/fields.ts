@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { didYouMean } from './problems.ts'
 import type { ListenAddress } from './settings.ts'
 import {
+  parseAuthUrl,
   parseDomain,
   parseDuration,
   parseEndpoint,
@@ -171,6 +172,11 @@ export function endpoint(description: string) {
     .string({ error: 'not a host with a port: write it as redis.example.org:6379' })
     .transform(by(parseEndpoint))
     .meta({ description })
+}
+
+/** The URL of an auth server. No message repeats any of it. */
+export function authUrl(description: string) {
+  return z.string().transform(by(parseAuthUrl)).meta({ description, pattern: '^(https?://|\\$\\{)' })
 }
 
 /** A port of a back end. A text is taken too: `${IMAP_PORT}` gives nothing else. */

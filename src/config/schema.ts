@@ -1,9 +1,10 @@
 /**
  * The reference manual of both files, as schemas: every key, its default, and why that default. Listeners, back ends
- * and Redis, where most keys are, have files of their own. What one value alone can tell is checked here; what two keys say to each other, in the check-*.ts files.
+ * and directories, where most keys are, have files of their own. What one value alone can tell is checked here; what two keys say to each other, in the check-*.ts files.
  */
 import { z } from 'zod'
 import { boundedInt, choice, domain, duration, hostText, oneAddress, size, text } from './fields.ts'
+import { authHttp } from './schema-auth-http.ts'
 import { backend } from './schema-backend.ts'
 import { listener } from './schema-listener.ts'
 import { redis } from './schema-redis.ts'
@@ -40,15 +41,16 @@ const tls = z
 const directory = z
   .strictObject({
     redis,
+    auth_http: authHttp,
     static: z.strictObject({}).optional().meta({
       description:
-        'The users and domains of the routing file alone. The default where `redis` is not set; takes no keys.',
+        'The users and domains of the routing file alone. The default where neither of the others is set; takes no keys.',
     }),
   })
   .prefault({})
   .meta({
     description:
-      'Where users without a route in the routing file are looked up: `redis` or `static`. Default static: needs no other service.',
+      'Where users without a route in the routing file are looked up: `redis`, `auth_http` or `static`. Default static: needs no other service.',
   })
 
 const limits = z

@@ -146,7 +146,20 @@ export type RedisSettings = {
   cache: RouteCacheSettings
 }
 
-export type DirectorySettings = { kind: 'static' } | RedisSettings
+/** An HTTP server that speaks nginx's auth_http. */
+export type AuthHttpSettings = {
+  kind: 'auth_http'
+  url: URL
+  timeoutMs: number
+  /** sent with each question, over and above the contract's own */
+  headers: ReadonlyMap<string, Secret>
+  /** PEM text of the CAs to trust in place of the system's */
+  ca: string | undefined
+  sendPassword: boolean
+  sendClientCertificate: boolean
+}
+
+export type DirectorySettings = { kind: 'static' } | RedisSettings | AuthHttpSettings
 
 export type LimitSettings = {
   /** a command line before login, without literals */

@@ -117,6 +117,18 @@ export function normalizeUser(text: string): Parsed<{ user: string; hasDomain: b
   return 'wrong' in domain ? { wrong } : { value: { user: `${local}@${domain.value}`, hasDomain: true } }
 }
 
+/** `http://` or `https://`, as a whole: credentials belong into `headers`, and a fragment is never sent. */
+export function parseAuthUrl(text: string): Parsed<string> {
+  const url = URL.parse(text)
+  if (url === null || !/^https?:$/u.test(url.protocol) || !/^https?:\/\//iu.test(text)) {
+    return {
+      wrong: 'not the URL of an auth server: write it as http://127.0.0.1:9000/auth or https://auth.example.org/auth',
+    }
+  }
+  if (url.username !== '' || url.password !== '') return { wrong: 'credentials belong into `headers`, from a file' }
+  return url.hash === '' ? { value: url.href } : { wrong: 'a "#" is never sent to a server' }
+}
+
 /** `redis.example.org:6379`, `10.0.0.1:6379`, `[::1]:6379`: where to connect to. A host alone is refused, as kinds of server differ in their port. */
 export function parseEndpoint(text: string): Parsed<Endpoint> {
   const match = /^(?:\[(?<v6>[^[\]]*)\]|(?<name>[^:[\]]*)):(?<port>[^:]*)$/u.exec(text)

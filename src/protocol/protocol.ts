@@ -130,7 +130,7 @@ export type DialogueFacts = {
 
 /** Why mailmux ends a connection on its own account. */
 export type Goodbye =
-  'login-timeout' | 'line-too-long' | 'too-many-bad-commands' | 'shutting-down' | 'idle' | 'internal'
+  'login-timeout' | 'line-too-long' | 'too-many-bad-commands' | 'refused' | 'shutting-down' | 'idle' | 'internal'
 
 /** The conversation with one client before it is logged in. */
 export type ClientDialogue = {

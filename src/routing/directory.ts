@@ -1,21 +1,74 @@
 /** What the router asks: which back end holds this mailbox? A directory answers from its own store and decides nothing. */
-
+import type { X509Certificate } from 'node:crypto'
+import type { MechanismName, ProtocolName, RoutingSettings } from '../config/settings.ts'
+import type { Secret } from '../secret.ts'
 import type { Trace } from './trace.ts'
 
-export type DirectoryEntry = { backend: string; login: string | undefined; status: 'active' | 'hold' | 'disabled' }
+export type DirectoryEntry = {
+  backend: string
+  login: string | undefined
+  status: 'active' | 'hold' | 'disabled'
+  /** what logs the user in there in place of his own password, from a directory that has checked that one */
+  password?: Secret
+}
 
 /** Where an answer comes from: asked for now, known and current, or known from before an outage. */
 export type AnswerSource = 'directory' | 'cache' | 'stale'
 
-export type DirectoryAnswer = { entry: DirectoryEntry | undefined; source: AnswerSource }
+/** No, from a directory that checks passwords: nobody else is asked. */
+export type DirectoryRefusal = {
+  reason: 'authentication-failed' | 'authorization-failed'
+  /** for the log alone: the words may tell who exists */
+  detail: string
+  /** the client hears of it no sooner than after this */
+  waitMs: number
+  /** the client may not try again on this connection */
+  last: boolean
+}
+
+export type DirectoryAnswer = { entry: DirectoryEntry | undefined; source: AnswerSource; refusal?: DirectoryRefusal }
+
+type Endpoint = { address: string; port: number }
+
+/** What a client has shown when it was asked for a certificate, and what OpenSSL has against it; undefined: nothing. */
+export type ClientCertificate = { shown: X509Certificate | undefined; problem: string | undefined }
+
+/** A login as a directory may want to know it that decides by more than the user, or checks passwords. */
+export type LoginFacts = {
+  protocol: ProtocolName
+  /**
+   * How the user shows who he is: by a password (undefined where it is that of another, who acts for him), by a certificate
+   * that mailmux has checked, or by a mechanism that only the back end can follow.
+   */
+  proof:
+    | { kind: 'password'; password: Secret | undefined }
+    | { kind: 'certificate' }
+    | { kind: 'relayed'; mechanism: MechanismName }
+  /** how many logins this connection has tried, this one included */
+  attempt: number
+  client: Endpoint
+  /** where the client came to, as a PROXY header has it; undefined where there was none */
+  proxied: Endpoint | undefined
+  /** `certificate` is undefined where clients are not asked for one; `version` and `cipher` where a proxy in front has kept them to itself */
+  tls:
+    { version: string | undefined; cipher: string | undefined; certificate: ClientCertificate | undefined } | undefined
+}
+
+export type Question = {
+  /** called only by a directory that wants to know: they cost something to put together */
+  facts: () => LoginFacts
+  /** the back ends that an answer may name */
+  backends: RoutingSettings['backends']
+}
 
 export type Directory = {
   /**
    * @param user a normalised name
    * @param trace hears of each step; with it nothing is remembered of the lookup
+   * @param question what else there is to know; absent where nobody is logging in
    * @throws MuxError `directory-unavailable`, or `route-invalid` where the entry makes no sense
    */
-  lookup(user: string, trace?: Trace): Promise<DirectoryAnswer>
+  lookup(user: string, trace?: Trace, question?: Question): Promise<DirectoryAnswer>
   /** A back end has refused the user, so that what is remembered may be wrong: the next lookup asks. */
   doubt(user: string): void
   /** resolves when the directory can be asked for the first time, and not before */

@@ -4,7 +4,8 @@
  */
 import type { BackendSettings, RoutingSettings } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
-import type { AnswerSource, Directory, DirectoryEntry } from './directory.ts'
+import type { Secret } from '../secret.ts'
+import type { AnswerSource, Directory, DirectoryEntry, DirectoryRefusal, LoginFacts } from './directory.ts'
 import { canBeLogin, domainOf, formatLogin, normaliseUser, type NoteName } from './identity.ts'
 import { findStaticUser } from './static-directory.ts'
 import { describeEntry, type RouteStep, type Trace } from './trace.ts'
@@ -12,8 +13,11 @@ import { describeEntry, type RouteStep, type Trace } from './trace.ts'
 export type RouteSource = 'static' | AnswerSource | 'domain'
 
 export type Route =
-  | { kind: 'backend'; backend: BackendSettings; login: string; source: RouteSource }
+  /** `password`, where there is one, takes the place of the user's own */
+  | { kind: 'backend'; backend: BackendSettings; login: string; password?: Secret; source: RouteSource }
   | { kind: 'hold' | 'disabled'; source: RouteSource }
+  /** the directory has checked the password itself */
+  | ({ kind: 'refused'; source: RouteSource } & DirectoryRefusal)
   /** nobody knows the user */
   | { kind: 'unknown' }
 
@@ -31,9 +35,10 @@ export type Router = {
   /**
    * @param user as `identify` gave it
    * @param trace hears of each step, to explain a route; with it nothing is changed: no route is remembered or placed
+   * @param facts what else there is to know of a login; called only for a directory that asks
    * @throws MuxError `directory-unavailable`, `route-invalid`
    */
-  byUser(user: string, trace?: Trace): Promise<Route>
+  byUser(user: string, trace?: Trace, facts?: () => LoginFacts): Promise<Route>
   /** A back end has refused the user's password: perhaps the mailbox has moved, and nobody has said so. */
   doubt(user: string): void
 }
@@ -54,17 +59,18 @@ export function createRouter(routing: RoutingSettings, directory: Directory | un
     if (entry.login !== undefined && !canBeLogin(entry.login)) {
       throw new MuxError('route-invalid', 'the login name of the route holds characters that no name may have')
     }
-    return { kind: 'backend', backend, login, source }
+    return { kind: 'backend', backend, login, source, ...(entry.password && { password: entry.password }) }
   }
 
   return {
     identify: (name, rules, note) => normaliseUser(name, { ...rules, aliases: routing.aliases }, note),
     doubt: (user) => directory?.doubt(user),
-    async byUser(user, trace) {
+    async byUser(user, trace, facts) {
       const fixed = findStaticUser(routing, user)
       trace?.({ asked: 'users', key: user, ...outcomeOf(fixed && describeEntry(fixed)) })
       if (fixed) return toRoute(user, fixed, 'static')
-      const found = await directory?.lookup(user, trace)
+      const found = await directory?.lookup(user, trace, facts && { facts, backends: routing.backends })
+      if (found?.refusal) return { kind: 'refused', source: found.source, ...found.refusal }
       if (found?.entry) return toRoute(user, found.entry, found.source)
       const name = domainOf(user)
       const domain = routing.domains.get(name ?? '')

@@ -27,6 +27,10 @@ export class ClientConnection implements ClientWire {
   client: Endpoint
   local: Endpoint
   phase: Phase = 'login'
+  /** a PROXY header has said where the client is and where it came to */
+  hasProxyHeader = false
+  /** logins that the client has tried here */
+  loginAttempts = 0
   /** a load balancer's probe (PROXY LOCAL): served, but neither logged nor counted */
   isHealthCheck = false
   /** the name that the client asked for in TLS */
@@ -98,6 +102,7 @@ export class ClientConnection implements ClientWire {
 
   #believe({ command, source, destination, alpn, authority, ssl }: ProxyHeader): void {
     this.isHealthCheck = command === 'local'
+    this.hasProxyHeader = source !== undefined
     if (source) this.client = source
     if (destination) this.local = destination
     this.serverName = authority

@@ -3,11 +3,19 @@ import type { Backend } from '../backend/backends.ts'
 import { MuxError } from '../errors.ts'
 import type { LookupSource, Metrics } from '../metrics/metrics.ts'
 import type { BackendLogin, Credentials, LoginAttempt, Refusal } from '../protocol/protocol.ts'
+import type { DirectoryRefusal, LoginFacts } from '../routing/directory.ts'
 import type { Route } from '../routing/router.ts'
+import type { Secret } from '../secret.ts'
 import type { World } from '../world.ts'
 import type { ClientConnection } from './connection.ts'
+import { describeLogin } from './login-facts.ts'
 
-type Routed = { backend: Backend; login: Omit<BackendLogin, 'identity' | 'ttl'> } | { refusal: Refusal; detail: string }
+/** The directory has checked the password and says no: when the client is to hear of it, and whether it may try again. */
+export type Verdict = Pick<DirectoryRefusal, 'waitMs' | 'last'>
+
+type Routed =
+  | { backend: Backend; login: Omit<BackendLogin, 'identity' | 'ttl'> }
+  | { refusal: Refusal; detail: string; verdict?: Verdict }
 
 /** Notes on `conn` who it is and where it goes. @throws MuxError `directory-unavailable`, `route-invalid`, `no-master` */
 export async function routeLogin(
@@ -18,8 +26,10 @@ export async function routeLogin(
 ): Promise<Routed> {
   const { delimiters } = conn.listener
   conn.backend = undefined
+  conn.loginAttempts++
   conn.user = world.router.identify(login.user, { defaultDomain: defaultDomainFor(conn), delimiters })
-  const route = conn.user === undefined ? UNKNOWN : await findRoute(conn.user, world, metrics)
+  const route =
+    conn.user === undefined ? UNKNOWN : await findRoute(conn.user, () => describeLogin(conn, login), world, metrics)
   switch (route.kind) {
     case 'unknown':
       // Word for word what a wrong password gets, or the answer would tell who exists.
@@ -28,6 +38,10 @@ export async function routeLogin(
       return { refusal: { reason: 'disabled' }, detail: 'the directory says disabled' }
     case 'hold':
       return { refusal: { reason: 'unavailable' }, detail: 'the directory says hold' }
+    case 'refused': {
+      const { reason, detail, waitMs, last } = route
+      return { refusal: { reason }, detail, verdict: { waitMs, last } }
+    }
     case 'backend': {
       const backend = world.backends.get(route.backend.name)
       if (!backend) throw new MuxError('internal', `no back end ${route.backend.name} in this world`)
@@ -36,7 +50,7 @@ export async function routeLogin(
       return {
         backend,
         login: {
-          ...credentialsFor(backend, mailbox, login),
+          ...credentialsFor(backend, mailbox, login, route.password),
           startTls: route.backend.tls === 'starttls',
           utf8: login.utf8,
           proxyHeader: route.backend.proxyProtocol !== 'none',
@@ -49,11 +63,11 @@ export async function routeLogin(
 /** What cannot be anybody's name is nobody's, and no directory needs to be asked. */
 const UNKNOWN: Route = { kind: 'unknown' }
 
-async function findRoute(user: string, { router }: World, metrics: Metrics): Promise<Route> {
+async function findRoute(user: string, facts: () => LoginFacts, { router }: World, metrics: Metrics): Promise<Route> {
   const started = performance.now()
   let source: LookupSource = 'error'
   try {
-    const route = await router.byUser(user)
+    const route = await router.byUser(user, undefined, facts)
     source = route.kind === 'unknown' ? 'unknown' : route.source
     return route
   } finally {
@@ -70,12 +84,14 @@ function defaultDomainFor({ listener, serverName, local }: ClientConnection): st
   )
 }
 
-/** The client's own proof, or, for a client that has proved itself to us by certificate, the master user's. */
+/** The client's own proof; the password that the directory gives in its place; or, for a client that has proved itself to us by certificate, the master user's. */
 function credentialsFor(
   { settings }: Backend,
   mailbox: string,
   { user, credentials }: LoginAttempt,
+  given: Secret | undefined,
 ): { user: string; credentials: Exclude<Credentials, { kind: 'certificate' }> } {
+  if (given) return { user: mailbox, credentials: { kind: 'password', authcid: mailbox, password: given } }
   if (credentials.kind === 'relayed') return { user: mailbox, credentials }
   if (credentials.kind === 'password') {
     // Who logs in as himself does so at the back end too, under the name that he has there.

@@ -92,6 +92,8 @@ export async function serve(
       }
       // A refused password leaves the client connected, and the next login is routed anew: it may be another user's.
       conn.dialogue.refuse(outcome.refusal)
+      if (outcome.last)
+        throw new MuxError('client-refused', 'the directory has refused the login, and wants it to be the last')
       deadline = setTimeout(expire, limits.loginTimeoutMs)
     }
   } finally {

@@ -102,6 +102,8 @@ function goodbyeFor({ code }: MuxError): Goodbye | undefined {
       return 'line-too-long'
     case 'client-too-many-bad-commands':
       return 'too-many-bad-commands'
+    case 'client-refused':
+      return 'refused'
     case 'shutting-down':
       return 'shutting-down'
     case 'internal':

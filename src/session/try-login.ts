@@ -8,11 +8,13 @@ import { protocols } from '../protocol/protocols.ts'
 import type { World } from '../world.ts'
 import { BackendConnection, type Progress } from './backend-connection.ts'
 import type { ClientConnection } from './connection.ts'
-import { routeLogin } from './route-login.ts'
+import { routeLogin, type Verdict } from './route-login.ts'
 import type { Services } from './serve.ts'
 
 export type Outcome =
-  { accepted: true; acceptance: Acceptance; backend: BackendConnection } | { accepted: false; refusal: Refusal }
+  | { accepted: true; acceptance: Acceptance; backend: BackendConnection }
+  /** `last`: the client may not try again on this connection */
+  | { accepted: false; refusal: Refusal; last: boolean }
 
 /** More than this many tries is a client that waits for nothing; a restart of a back end takes about as long as these do. */
 const MAX_ATTEMPTS = 3
@@ -54,7 +56,7 @@ export async function tryLogin(
     return answer
   }
 
-  const { refusal, detail, code } = answer
+  const { refusal, detail, code, verdict } = answer
   metrics.loginEnded(protocol, login.mechanism, outcomeOf(refusal))
   const { id: session, phase, user, backend, client, listener } = conn
   const fields = {
@@ -71,16 +73,16 @@ export async function tryLogin(
   log.info(fields, 'login refused')
   if (refusal.reason === 'authentication-failed') {
     const took = performance.now() - started
-    if (backend !== undefined) pace.observe(took)
+    if (backend !== undefined || verdict) pace.observe(took)
     if (user !== undefined) world.router.doubt(user)
-    await wait(Math.max(0, pace.dueMs(limits.failureDelayMs) - took))
+    await wait(Math.max(0, pace.dueMs(limits.failureDelayMs) - took, verdict?.waitMs ?? 0))
   }
-  return { accepted: false, refusal }
+  return { accepted: false, refusal, last: verdict?.last ?? false }
 }
 
 type Answer =
   | { accepted: true; acceptance: Acceptance; backend: BackendConnection }
-  | { accepted: false; refusal: Refusal; detail: string; code?: string }
+  | { accepted: false; refusal: Refusal; detail: string; code?: string; verdict?: Verdict }
 
 /** Asks the back end, and asks again while the failure is one that passes and the client has not been drawn into it. */
 async function ask(

@@ -2,13 +2,19 @@
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 
+/** Whether the certificate that a client has shown was issued by a CA that the listener trusts. */
+export function isTrusted(socket: TLSSocket): boolean {
+  return whyNotTrusted(socket) === undefined
+}
+
 /**
- * Whether the certificate that a client has shown was issued by a CA that the listener trusts.
+ * What OpenSSL has against the certificate that a client has shown, or has not shown.
  * Node works this out for its own tls.Server only; the handle is asked in the way in which that asks, and no answer is a no.
  */
-export function isTrusted(socket: TLSSocket): boolean {
+export function whyNotTrusted(socket: TLSSocket): string | undefined {
   const handle = (socket as unknown as { _handle?: { verifyError?: () => Error | null } })._handle
-  return handle?.verifyError !== undefined && handle.verifyError() === null
+  if (handle?.verifyError === undefined) return 'not verified'
+  return handle.verifyError()?.message
 }
 
 /**

@@ -34,6 +34,8 @@ export function goodbyeReply(why: Goodbye): string {
       return '* BYE Line or literal too long.'
     case 'too-many-bad-commands':
       return '* BYE Too many invalid commands.'
+    case 'refused':
+      return '* BYE No more login attempts on this connection.'
     case 'shutting-down':
       return '* BYE [UNAVAILABLE] Shutting down, please connect again.'
     case 'idle': // RFC 9051 5.4

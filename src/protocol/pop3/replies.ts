@@ -34,6 +34,8 @@ export function goodbyeReply(why: Goodbye): string {
       return '-ERR Line too long.'
     case 'too-many-bad-commands':
       return '-ERR Too many invalid commands.'
+    case 'refused':
+      return '-ERR No more login attempts on this connection.'
     case 'shutting-down':
       return '-ERR [SYS/TEMP] Shutting down, please connect again.'
     case 'idle': // RFC 1939 3: the session ends without a word; this is for the time before login

@@ -67,6 +67,11 @@ function uncomment(text: string, keys: readonly string[]): string {
   return text.replace(/^ *static: .*\n/mu, '').replace(key, '$1$2')
 }
 
+/** The text without this key and all that stands under it. */
+function without(text: string, key: string): string {
+  return text.replace(new RegExp(`^( *)${key}:\\n(?:\\1[ #].*\\n)*`, 'mu'), '')
+}
+
 test('every key that stands commented out in the examples is taken as it stands there', (t) => {
   const directory = temporaryDirectory(t)
   const keys = (['mailmux', 'routing'] as const).map((which) =>
@@ -74,7 +79,7 @@ test('every key that stands commented out in the examples is taken as it stands 
   )
   const pair = certificate('mail')
   const files = {
-    'mailmux.yaml': uncomment(read('config/mailmux.yaml'), keys[0] ?? []),
+    'mailmux.yaml': without(uncomment(read('config/mailmux.yaml'), keys[0] ?? []), 'auth_http'),
     'routing.yaml': uncomment(read('config/routing.yaml'), keys[1] ?? []),
     ...pair,
     'clients-ca.pem': pair['cert.pem'],
@@ -95,6 +100,18 @@ test('every key that stands commented out in the examples is taken as it stands 
   )
   const { store1, store2 } = Object.fromEntries(settings?.routing.backends ?? [])
   assert.deepEqual([store1?.master?.user, store2?.pins.length], ['mailmux', 1])
+})
+
+test('the auth server of the example is taken as it stands there, in the place of the directory', (t) => {
+  const directory = temporaryDirectory(t)
+  const keys = schemaKeys('mailmux').map((key) => key.path.split('.').at(-1) ?? '')
+  const [, asked = ''] =
+    /^( {2}auth_http:\n(?: {2}[ #].*\n)*)/mu.exec(uncomment(read('config/mailmux.yaml'), keys)) ?? []
+  assert.notEqual(asked, '')
+  write(directory, `${MAIN}directory:\n${asked}`)
+  const { settings, text } = describeResult(directory, loadConfig(path.join(directory, 'mailmux.yaml'), {}))
+  assert.equal(text, '')
+  assert.equal(settings?.directory.kind, 'auth_http')
 })
 
 async function run(directory: string): Promise<{ code: number; lines: string[] }> {

@@ -77,6 +77,7 @@ describe('docs/errors.md', () => {
       'login-timeout': true,
       'line-too-long': true,
       'too-many-bad-commands': true,
+      refused: true,
       'shutting-down': true,
       idle: true,
       internal: true,

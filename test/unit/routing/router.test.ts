@@ -30,11 +30,13 @@ function brief(route: Route): object {
   return route.kind === 'backend' ? { ...route, backend: route.backend.name } : route
 }
 
+const NO_FACTS = (): never => assert.fail('nobody asks for more than the user')
+
 /** What becomes of a name, as a session asks it: who is it, and where does that go? */
 async function route(directory: Directory | undefined, name: string, domain?: string): Promise<unknown> {
   const router = createRouter(routing(), directory)
   const user = router.identify(name, { defaultDomain: domain, delimiters: '@' })
-  return user === undefined ? 'nobody' : { user, ...brief(await router.byUser(user)) }
+  return user === undefined ? 'nobody' : { user, ...brief(await router.byUser(user, undefined, NO_FACTS)) }
 }
 
 const AWAY = new MuxError('directory-unavailable', 'away')

@@ -1,0 +1,56 @@
+/** What the keys of `directory.auth_http` say to each other and to the rest, and what stands in the files that they name. */
+import { Secret } from '../secret.ts'
+import { isLoopback } from './addresses.ts'
+import type { FileReader } from './check-files.ts'
+import type { MainDraft } from './check-main.ts'
+import { readCertificates, readSecret } from './pem.ts'
+import type { Path, Reporter } from './read.ts'
+
+export type AuthHttpFiles = { ca: string | undefined; headers: Map<string, Secret> }
+
+type AuthHttp = NonNullable<NonNullable<MainDraft['value']>['directory']>['auth_http']
+
+const AT: Path = ['directory', 'auth_http']
+
+/** What mailmux says itself, or HTTP does: a second of these would contradict it. */
+const OWN_HEADER =
+  /^(?:auth-|client-|proxy-|host$|connection$|content-|transfer-|keep-alive$|te$|trailer$|upgrade$|expect$)/iu
+
+/** @param directory undefined where it is not understood */
+export function checkAuthHttp(authHttp: AuthHttp, report: Reporter): void {
+  if (authHttp === undefined) return
+  for (const name of Object.keys(authHttp.headers ?? {})) {
+    const at = [...AT, 'headers', name]
+    // RFC 9110 5.6.2: `token`
+    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/u.test(name)) report.error(at, 'not the name of a header', 'key')
+    else if (OWN_HEADER.test(name)) report.error(at, 'is sent by mailmux itself, or not at all', 'key')
+  }
+  if (authHttp.url === undefined) return
+  const { protocol, hostname } = new URL(authHttp.url)
+  const isPrivate = protocol === 'https:' || isLoopback(hostname.replace(/^\[|\]$/gu, ''))
+  const allowed = [...AT, 'allow_plaintext']
+  if (isPrivate && authHttp.allow_plaintext === true) {
+    report.error(allowed, 'does nothing here: the url is https://, or of this machine', 'key')
+  } else if (authHttp.allow_plaintext === true) {
+    report.warn(allowed, 'passwords and answers cross the wire unencrypted; whoever is on the way can let anybody in')
+  } else if (!isPrivate && authHttp.allow_plaintext === false) {
+    report.error([...AT, 'url'], 'http:// to another machine needs allow_plaintext: true; better use https://')
+  }
+  if (protocol === 'http:' && authHttp.ca_file !== undefined)
+    report.error([...AT, 'ca_file'], 'does nothing: the url is http://', 'key')
+}
+
+export function readAuthHttpFiles(authHttp: AuthHttp, readFile: FileReader, report: Reporter): AuthHttpFiles {
+  const headers = new Map<string, Secret>()
+  for (const [name, value] of Object.entries(authHttp?.headers ?? {})) {
+    if (typeof value === 'string') headers.set(name, new Secret(value))
+    if (typeof value !== 'object' || value.file === undefined) continue
+    const secret = readFile(value.file, readSecret, [...AT, 'headers', name, 'file'], report)
+    if (secret) headers.set(name, secret)
+  }
+  const file = authHttp?.ca_file
+  return {
+    ca: file === undefined ? undefined : readFile(file, readCertificates, [...AT, 'ca_file'], report)?.pem,
+    headers,
+  }
+}

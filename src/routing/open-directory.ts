@@ -1,0 +1,25 @@
+/** The directory that the configuration asks for. */
+import type { DirectorySettings } from '../config/settings.ts'
+import type { Log } from '../log.ts'
+import { openAuthHttpDirectory } from './auth-http-directory.ts'
+import { openCachedDirectory } from './cached-directory.ts'
+import type { Directory } from './directory.ts'
+
+/**
+ * @param onUp called whenever it comes or goes
+ * @returns undefined where the routing file is all there is
+ */
+export function openDirectory(
+  settings: DirectorySettings,
+  log: Log,
+  onUp: (up: boolean) => void,
+): Directory | undefined {
+  switch (settings.kind) {
+    case 'static':
+      return undefined
+    case 'redis':
+      return openCachedDirectory(settings, log, onUp)
+    case 'auth_http':
+      return openAuthHttpDirectory(settings, log, onUp)
+  }
+}
