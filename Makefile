@@ -32,7 +32,7 @@ DEMO_PACKAGES := dovecot-imapd dovecot-pop3d openssl $(if $(filter redis,$(DIREC
 TEST_PACKAGES := dovecot-imapd dovecot-pop3d redis-server redis-tools openssl curl python3 \
 	isync fetchmail getmail6 neomutt gsasl sasl2-bin bsdutils haproxy testssl.sh
 
-.PHONY: help runtime deps demo run build lint types check test test-packages bench-quick docker
+.PHONY: help runtime deps demo run build lint types check test test-packages bench bench-quick docker
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,8 +79,21 @@ test-packages:
 	@test/support/packages.sh $(TEST_PACKAGES)
 	@test/support/cyrus.sh .runtime/cyrus
 
+# The second runtime, for the bench alone; in a folder of its own, since npm would remove Node from beside it
+BUN_VERSION := 1.4.5
+BUN_PACKAGE := @oven/bun-linux-$(if $(filter aarch64 arm64,$(shell uname -m)),aarch64,x64)
+RUNTIME_BUN := $(CURDIR)/.runtime/bun/node_modules/$(BUN_PACKAGE)/bin/bun
+
+$(RUNTIME_BUN): Makefile | $(DEPS)
+	@[ "$$($@ --version 2>/dev/null || true)" = "$(BUN_VERSION)" ] || \
+	npm install --prefix .runtime/bun --no-save --no-package-lock --no-audit --no-fund --ignore-scripts $(BUN_PACKAGE)@$(BUN_VERSION)
+	@touch $@
+
+bench: $(DEPS) $(RUNTIME_BUN) ## mailmux beside its peers, half an hour: every measure and target, into docs/performance.md
+	$(NODE) test/bench/bench.ts --page
+
 bench-quick: $(DEPS) ## the measures that fit into a minute
-	$(NODE) test/bench/bench-quick.ts
+	$(NODE) test/bench/bench.ts --quick
 
 docker: ## the container image mailmux:latest
 	docker build -f docker/Dockerfile -t mailmux:latest .

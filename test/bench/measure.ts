@@ -1,10 +1,10 @@
 /** One figure at a time: a running peer under one workload, and the memory of a fresh one under idle sessions. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Child } from './child.ts'
-import type { LoadAnswer, LoadFigures, Order } from './load-orders.ts'
-import type { RunningPeer } from './peers/peer.ts'
+import type { Entry, LoadAnswer, LoadFigures, Order } from './load-orders.ts'
+import type { Door, RunningPeer } from './peers/peer.ts'
 import { type CpuSpent, cpuBetween, readCpu, readMemoryKiB } from './process-usage.ts'
-import type { IdleWorkload, Workload } from './workloads.ts'
+import type { Workload } from './workloads.ts'
 
 export type Load = Child<Order, LoadAnswer>
 
@@ -13,50 +13,61 @@ const SETTLE_MS = 500
 
 export type LoadMeasure = { figures: LoadFigures; cpu: CpuSpent | undefined; handshake: string | undefined }
 
+/** Undefined where the peer has no such door. */
+export function findEntry(peer: RunningPeer, door: Door): Entry | undefined {
+  const port = peer.ports[door]
+  return port === undefined ? undefined : { port, protocol: door === 'pop3' ? 'pop3' : 'imap', tls: door === 'imaps' }
+}
+
 /**
- * Runs the workload for so long; undefined where the peer has no such port.
+ * Runs the workload for so long; undefined where the peer has no such door.
  * CPU is read with all sessions open and nothing under way, so opening them costs nothing here.
  */
 export async function measureLoad(
   load: Load,
   peer: RunningPeer,
-  { wire, operation, connections }: Workload,
+  { door, operation, connections, ...workload }: Workload,
   seconds: number,
 ): Promise<LoadMeasure | undefined> {
-  const port = peer.ports[wire]
-  if (port === undefined) return undefined
-  const tls = wire === 'tls'
+  const resume = workload.resume === true
+  const entry = findEntry(peer, door)
+  if (entry === undefined) return undefined
   // one session even where each operation opens its own: it tells which handshake the two sides agreed on
-  const sessions = operation === 'login' ? 1 : connections
-  const { handshake } = await load.ask({ do: 'open', port, tls, sessions })
-  const before = peer.pid === undefined ? undefined : readCpu(peer.pid)
-  const { figures } = await load.ask({ do: 'run', operation, port, tls, connections, seconds })
-  const cpu = peer.pid === undefined || before === undefined ? undefined : cpuBetween(before, readCpu(peer.pid))
+  const sessions = operation === 'login' && !resume ? 1 : connections
+  const { handshake } = await load.ask({ do: 'open', ...entry, sessions })
+  const before = readCpu(peer.pids)
+  const { figures } = await load.ask({ do: 'run', ...entry, operation, connections, seconds, resume })
+  const cpu = peer.pids.length === 0 ? undefined : cpuBetween(before, readCpu(peer.pids))
   await load.ask({ do: 'close' })
   if (figures === undefined) throw new Error('the load generator gave no figures')
+  if (!resume && figures.resumed > 0) throw new Error(`${figures.resumed} handshakes were no full ones`)
   return { figures, cpu, handshake }
 }
 
-export type IdleMeasure = { freshKiB: number; kiBPerSession: number; kiBPerFurtherSession: number }
+export type IdleReading = { sessions: number; kiB: number }
 
-/** What sessions that were opened and logged in cost while nothing happens on them. The peer must have been started for this alone. */
+/**
+ * Memory with so many sessions open, logged in, and nothing happening on them; the first reading is that of none.
+ * The peer must have been started for this alone.
+ */
 export async function measureIdle(
   load: Load,
-  pid: number,
-  { wire, sessions }: IdleWorkload,
-  port: number,
-): Promise<IdleMeasure> {
-  const readings = [await readSettledKiB(pid)]
-  for (let batch = 0; batch < 2; batch++) {
-    await load.ask({ do: 'open', port, tls: wire === 'tls', sessions })
-    readings.push(await readSettledKiB(pid))
+  peer: RunningPeer,
+  entry: Entry,
+  counts: number[],
+): Promise<IdleReading[]> {
+  const readings = [{ sessions: 0, kiB: await readSettledKiB(peer.pids) }]
+  let open = 0
+  for (const sessions of counts) {
+    await load.ask({ do: 'open', ...entry, sessions: sessions - open })
+    open = sessions
+    readings.push({ sessions, kiB: await readSettledKiB(peer.pids) })
   }
   await load.ask({ do: 'close' })
-  const [freshKiB = 0, first = 0, second = 0] = readings
-  return { freshKiB, kiBPerSession: (first - freshKiB) / sessions, kiBPerFurtherSession: (second - first) / sessions }
+  return readings
 }
 
-async function readSettledKiB(pid: number): Promise<number> {
+async function readSettledKiB(pids: number[]): Promise<number> {
   await delay(SETTLE_MS)
-  return readMemoryKiB(pid)
+  return readMemoryKiB(pids)
 }

@@ -1,5 +1,6 @@
 /** All that a run found out, as it is written to JSON: every cell of every round, nothing summed up yet. */
 import { cpus, loadavg, release, totalmem } from 'node:os'
+import type { IdleReading } from './measure.ts'
 
 /** One peer under one workload in one round. CPU is undefined where nothing of it is measured (`direct`). */
 export type Cell = {
@@ -10,6 +11,8 @@ export type Cell = {
   seconds: number
   p50Us: number
   p99Us: number
+  /** of the operations, those that resumed a TLS session */
+  resumed: number
   cpuUsPerOperation: number | undefined
   /** of the CPU time, what the kernel took */
   systemShare: number | undefined
@@ -19,32 +22,50 @@ export type Cell = {
 export type IdleCell = {
   workload: string
   peer: string
-  round: number
-  sessions: number
-  freshKiB: number
-  kiBPerSession: number
-  /** of as many sessions again, after those: what growth costs once the heap has found its size */
-  kiBPerFurtherSession: number
+  /** with no session, and with more and more of them */
+  readings: IdleReading[]
+}
+
+/** What was measured in front of one back end. */
+export type Section = {
+  /** the back end: `sink`, or `dovecot` */
+  name: string
+  title: string
+  cells: Cell[]
+  idleCells: IdleCell[]
 }
 
 export type Report = {
   startedAt: string
   measuredSeconds: number
-  machine: { cpu: string; cores: number; memoryMiB: number; kernel: string; loadAverageAtStart: number }
+  machine: {
+    cpu: string
+    cores: number
+    memoryMiB: number
+    kernel: string
+    openFiles: number
+    loadAverageAtStart: number
+  }
+  /** peer to version */
   versions: Record<string, string>
+  /** peer to what its column stands for */
+  remarks: Record<string, string>
+  /** peer to what it agreed on in its handshakes */
   handshakes: Record<string, string>
+  /** what a reader has to know of this run: routes found, sessions that the limit of files did not allow */
+  notes: string[]
   failures: string[]
-  cells: Cell[]
-  idleCells: IdleCell[]
+  sections: Section[]
 }
 
-export function describeMachine(): Report['machine'] {
+export function describeMachine(openFiles: number): Report['machine'] {
   const processors = cpus()
   return {
     cpu: processors[0]?.model ?? 'unknown',
     cores: processors.length,
     memoryMiB: Math.round(totalmem() / 2 ** 20),
     kernel: `Linux ${release()}`,
+    openFiles,
     loadAverageAtStart: loadavg()[0] ?? 0,
   }
 }

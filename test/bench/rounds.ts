@@ -1,70 +1,81 @@
 /**
- * The order of a run: every peer is warmed up, then in each round each workload goes through all peers before the next one comes,
- * so that what else the machine does meanwhile falls on all of them alike. Memory is taken of fresh instances, after that.
+ * The order of a run: every peer is proved and warmed up, then in each round each workload goes through all peers before the next one
+ * comes, so that what else the machine does meanwhile falls on all of them alike. Memory is taken of fresh instances, after that.
  */
-import { type Load, measureIdle, measureLoad } from './measure.ts'
-import type { Peer, RunningPeer, Surroundings } from './peers/peer.ts'
-import type { Cell, IdleCell } from './report.ts'
+import { findEntry, type Load, measureIdle, measureLoad } from './measure.ts'
+import type { Door, Peer, RunningPeer, Surroundings } from './peers/peer.ts'
+import type { Report, Section } from './report.ts'
 import type { IdleWorkload, Workload } from './workloads.ts'
 
 export type Plan = {
+  /** the back end that they stand in front of */
+  name: string
+  title: string
   peers: Peer[]
   workloads: Workload[]
   idleWorkloads: IdleWorkload[]
+  /** how many sessions to have open when memory is read, rising */
+  idleCounts: number[]
   rounds: number
-  /** fewer will do: memory varies little, and each needs a fresh start of every peer */
-  idleRounds: number
   /** of each workload in each round */
   seconds: number
 }
 
-export type Results = {
-  cells: Cell[]
-  idleCells: IdleCell[]
-  /** what each peer agreed on in its handshakes */
-  handshakes: Record<string, string>
-  failures: string[]
-}
+/** What all sections of a report share. */
+export type Findings = Pick<Report, 'handshakes' | 'notes' | 'failures'>
 
 /** Warming up goes on in steps of this length, */
 const WARM_UP_STEP_S = 0.5
 /** and ends here even when a slow machine has not done all that was asked. */
 const MAX_WARM_UP_STEPS = 10
 
-/** Carries out the plan. What fails becomes a line in `failures`, and the rest goes on. */
-export async function runRounds(plan: Plan, around: Surroundings, startLoad: () => Promise<Load>): Promise<Results> {
-  const results: Results = { cells: [], idleCells: [], handshakes: {}, failures: [] }
+type Running = { peer: Peer; instance: RunningPeer }
+
+/** Carries out the plan. What fails becomes a line in `failures`, and the rest goes on. `tell` hears how far it has come. */
+export async function runRounds(
+  plan: Plan,
+  around: Surroundings,
+  startLoad: () => Promise<Load>,
+  findings: Findings,
+  tell: (progress: string) => void,
+): Promise<Section> {
+  const section: Section = { name: plan.name, title: plan.title, cells: [], idleCells: [] }
   let load = await startLoad()
   const attempt = async (what: string, act: () => Promise<void>): Promise<void> => {
     try {
       await act()
     } catch (error) {
-      results.failures.push(`${what}: ${error instanceof Error ? error.message : String(error)}`)
+      findings.failures.push(`${what}: ${error instanceof Error ? error.message : String(error)}`)
       await load.stop() // it may have sessions and operations of the failed measure left
       load = await startLoad()
     }
   }
 
-  const running: { peer: Peer; instance: RunningPeer }[] = []
+  const running: Running[] = []
   for (const peer of plan.workloads.length > 0 ? plan.peers : []) {
     await attempt(peer.name, async () => {
-      running.push({ peer, instance: await peer.start(around) })
+      tell(`${plan.name}: starting ${peer.name}`)
+      const instance = await peer.start(around)
+      await prove(load, instance)
+      running.push({ peer, instance })
     })
   }
   for (const workload of plan.workloads) {
     for (const { peer, instance } of running) {
+      tell(`${plan.name}: warming up ${peer.name}, ${workload.title}`)
       await attempt(`${peer.name}, ${workload.title}, warming up`, () => warmUp(load, instance, workload))
     }
   }
   for (let round = 1; round <= plan.rounds; round++) {
     for (const workload of plan.workloads) {
       for (const { peer, instance } of running) {
+        tell(`${plan.name}: round ${round} of ${plan.rounds}, ${workload.title}, ${peer.name}`)
         await attempt(`${peer.name}, ${workload.title}, round ${round}`, async () => {
           const measured = await measureLoad(load, instance, workload, plan.seconds)
           if (measured === undefined) return
           const { figures, cpu, handshake } = measured
-          if (handshake !== undefined) results.handshakes[peer.name] = handshake
-          results.cells.push({
+          if (handshake !== undefined) findings.handshakes[peer.name] = handshake
+          section.cells.push({
             ...{ workload: workload.name, peer: peer.name, round, ...figures },
             cpuUsPerOperation: cpu && (cpu.ms * 1000) / figures.operations,
             systemShare: cpu?.systemShare,
@@ -74,27 +85,40 @@ export async function runRounds(plan: Plan, around: Surroundings, startLoad: () 
       }
     }
   }
-  for (const { instance } of running) await instance.stop()
+  for (const { peer, instance } of running) {
+    await attempt(`${peer.name}, its end`, async () => {
+      const account = await instance.account?.()
+      if (account !== undefined) findings.notes.push(`${peer.name} in front of ${plan.title}: ${account}`)
+      await instance.stop()
+    })
+  }
 
-  for (let round = 1; round <= plan.idleRounds; round++) {
-    for (const workload of plan.idleWorkloads) {
-      for (const peer of plan.peers) {
-        await attempt(`${peer.name}, ${workload.title}, round ${round}`, async () => {
-          const instance = await peer.start(around)
-          try {
-            const port = instance.ports[workload.wire]
-            if (port === undefined || instance.pid === undefined) return
-            const { name, sessions } = workload
-            const memory = await measureIdle(load, instance.pid, workload, port)
-            results.idleCells.push({ workload: name, peer: peer.name, round, sessions, ...memory })
-          } finally {
-            await instance.stop()
-          }
-        })
-      }
+  for (const workload of plan.idleWorkloads) {
+    for (const peer of plan.peers) {
+      tell(`${plan.name}: ${workload.title}, ${peer.name}`)
+      await attempt(`${peer.name}, ${workload.title}`, async () => {
+        const instance = await peer.start(around)
+        try {
+          const entry = findEntry(instance, workload.door)
+          if (entry === undefined || instance.pids.length === 0) return
+          const readings = await measureIdle(load, instance, entry, plan.idleCounts)
+          section.idleCells.push({ workload: workload.name, peer: peer.name, readings })
+        } finally {
+          await instance.stop()
+        }
+      })
     }
   }
-  return results
+  await load.stop()
+  return section
+}
+
+/** One real login through every door, and one that must be refused: what is measured is known to work. */
+async function prove(load: Load, instance: RunningPeer): Promise<void> {
+  for (const door of Object.keys(instance.ports) as Door[]) {
+    const entry = findEntry(instance, door)
+    if (entry !== undefined) await load.ask({ do: 'prove', ...entry })
+  }
 }
 
 async function warmUp(load: Load, peer: RunningPeer, workload: Workload): Promise<void> {

@@ -1,18 +1,21 @@
 /** What is measured, a row each. A new workload is a line here, and an operation in load.ts where it needs one. */
 import type { Operation } from './load-orders.ts'
+import type { Door } from './peers/peer.ts'
 
 export type Workload = {
   name: string
   title: string
   operation: Operation
-  wire: 'clear' | 'tls'
+  door: Door
+  /** every login resumes a TLS session; a peer that cannot is marked */
+  resume?: true
   /** operations under way at once */
   connections: number
   /** operations before the first that counts: a login of mailmux costs a fifth less after its 5,000th, when V8 has compiled all of it */
   warmUp: number
 }
 
-export type IdleWorkload = { name: string; title: string; wire: 'clear' | 'tls'; sessions: number }
+export type IdleWorkload = { name: string; title: string; door: Door }
 
 /** So many at a time keep one worker busy while the load generator and the sink share the other core. */
 const BUSY = 16
@@ -25,22 +28,49 @@ const BUSY_DESPITE_NAGLE = 64
 const FEW = 8
 
 export const workloads: Workload[] = [
-  { name: 'login', title: 'login + logout, clear', operation: 'login', wire: 'clear', connections: BUSY, warmUp: 5000 },
   {
-    name: 'login-tls',
-    title: 'login + logout, TLS full',
-    operation: 'login',
-    wire: 'tls',
-    connections: BUSY_DESPITE_NAGLE,
-    warmUp: 1000,
+    ...{ name: 'login', title: 'login + logout, clear' },
+    ...{ operation: 'login', door: 'imap', connections: BUSY, warmUp: 5000 },
   },
-  { name: 'noop', title: 'NOOP, clear', operation: 'noop', wire: 'clear', connections: FEW, warmUp: 10000 },
-  { name: 'noop-tls', title: 'NOOP, TLS', operation: 'noop', wire: 'tls', connections: FEW, warmUp: 10000 },
-  { name: 'fetch', title: 'FETCH 1 MiB, clear', operation: 'fetch', wire: 'clear', connections: BUSY, warmUp: 300 },
-  { name: 'fetch-tls', title: 'FETCH 1 MiB, TLS', operation: 'fetch', wire: 'tls', connections: BUSY, warmUp: 300 },
+  {
+    ...{ name: 'login-tls', title: 'login + logout, TLS full' },
+    ...{ operation: 'login', door: 'imaps', connections: BUSY_DESPITE_NAGLE, warmUp: 1000 },
+  },
+  {
+    ...{ name: 'login-tls-resumed', title: 'login + logout, TLS resumed' },
+    ...{ operation: 'login', door: 'imaps', resume: true, connections: BUSY_DESPITE_NAGLE, warmUp: 1000 },
+  },
+  {
+    ...{ name: 'login-pop3', title: 'POP3 login + quit, clear' },
+    ...{ operation: 'login', door: 'pop3', connections: BUSY, warmUp: 5000 },
+  },
+  {
+    ...{ name: 'noop', title: 'NOOP, clear' },
+    ...{ operation: 'noop', door: 'imap', connections: FEW, warmUp: 10000 },
+  },
+  {
+    ...{ name: 'noop-tls', title: 'NOOP, TLS' },
+    ...{ operation: 'noop', door: 'imaps', connections: FEW, warmUp: 10000 },
+  },
+  {
+    ...{ name: 'fetch', title: 'FETCH 1 MiB, clear' },
+    ...{ operation: 'fetch', door: 'imap', connections: BUSY, warmUp: 300 },
+  },
+  {
+    ...{ name: 'fetch-tls', title: 'FETCH 1 MiB, TLS' },
+    ...{ operation: 'fetch', door: 'imaps', connections: BUSY, warmUp: 300 },
+  },
+  {
+    ...{ name: 'append', title: 'APPEND 1 MiB, clear' },
+    ...{ operation: 'append', door: 'imap', connections: BUSY, warmUp: 300 },
+  },
+  {
+    ...{ name: 'append-tls', title: 'APPEND 1 MiB, TLS' },
+    ...{ operation: 'append', door: 'imaps', connections: BUSY, warmUp: 300 },
+  },
 ]
 
 export const idleWorkloads: IdleWorkload[] = [
-  { name: 'idle', title: 'idle session, clear', wire: 'clear', sessions: 1000 },
-  { name: 'idle-tls', title: 'idle session, TLS', wire: 'tls', sessions: 1000 },
+  { name: 'idle', title: 'idle session, clear', door: 'imap' },
+  { name: 'idle-tls', title: 'idle session, TLS', door: 'imaps' },
 ]

@@ -1,10 +1,11 @@
-/** No proxy at all: what the load generator and the sink can do by themselves, the ceiling of every throughput in the table. */
+/** No proxy at all: what the load generator and the back end can do by themselves, the ceiling of every throughput in the table. */
 import type { Peer } from './peer.ts'
 
 export const direct: Peer = {
   name: 'direct',
   packages: [],
-  version: () => Promise.resolve('the sink alone'),
-  start: ({ sinkPort }) =>
-    Promise.resolve({ pid: undefined, ports: { clear: sinkPort, tls: undefined }, stop: () => Promise.resolve() }),
+  remark: 'no proxy: the ceiling of the wall-clock figures',
+  version: () => Promise.resolve('the back end alone'),
+  start: ({ backend }) =>
+    Promise.resolve({ pids: [], ports: { imap: backend.imap, pop3: backend.pop3 }, stop: () => Promise.resolve() }),
 }

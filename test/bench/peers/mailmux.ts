@@ -1,5 +1,5 @@
 /**
- * mailmux from this checkout, run as `make run` runs it: on the node of this process, one worker. Three peers, by where a user's route is:
+ * mailmux from this checkout, one worker: on Node as `make run` runs it, and on Bun. On Node three peers, by where a user's route is:
  * the domain's, one of his own in the routing file, or one of his own in Redis. The Redis is none of the measured processes.
  */
 import { execFile } from 'node:child_process'
@@ -9,24 +9,28 @@ import { promisify } from 'node:util'
 import { freePort } from '../../support/ports.ts'
 import { startRedis } from '../../support/redis.ts'
 import type { Scene } from '../../support/scene.ts'
-import { USERS } from '../load-orders.ts'
-import { type Peer, startProxy, type Surroundings } from './peer.ts'
+import { DOMAIN, userName, USERS } from '../message.ts'
+import { type Door, type Peer, startProxy, type Surroundings } from './peer.ts'
 
 const run = promisify(execFile)
 
 const CHECKOUT = join(import.meta.dirname, '../../..')
+/** `make bench` puts it there. */
+const BUN_PACKAGE = `@oven/bun-linux-${process.arch === 'arm64' ? 'aarch64' : 'x64'}`
+const BUN = join(CHECKOUT, '.runtime/bun/node_modules', BUN_PACKAGE, 'bin/bun')
 
-type Ports = { clear: number; tls: number; admin: number }
+type Ports = Record<Door | 'admin', number>
 
 /** The value of `directory` in the main file, and the users and domains of the routing file. */
-type Routes = { directory: string; routing: string }
+type Routes = { directory: string; routing: string; stop?: () => Promise<void> }
 
 function buildConfiguration({ certificate }: Surroundings, ports: Ports, directory: string): string {
   return `
 hostname: localhost
 listeners:
-  - {name: imap, protocol: imap, listen: ["127.0.0.1:${ports.clear}"], tls: none, allow_plaintext_auth: true}
-  - {name: imaps, protocol: imap, listen: ["127.0.0.1:${ports.tls}"], tls: implicit}
+  - {name: imap, protocol: imap, listen: ["127.0.0.1:${ports.imap}"], tls: none, allow_plaintext_auth: true}
+  - {name: imaps, protocol: imap, listen: ["127.0.0.1:${ports.imaps}"], tls: implicit}
+  - {name: pop3, protocol: pop3, listen: ["127.0.0.1:${ports.pop3}"], tls: none, allow_plaintext_auth: true}
 tls:
   certificates:
     - {cert: ${certificate.certFile}, key: ${certificate.keyFile}}
@@ -37,28 +41,30 @@ log: {level: info, format: json}
 `
 }
 
-function buildRouting({ sinkPort }: Surroundings, routes: string): string {
+function buildRouting({ backend }: Surroundings, routes: string): string {
   return `
 backends:
-  sink: {host: 127.0.0.1, imap: ${sinkPort}, tls: none}
+  sink: {host: 127.0.0.1, imap: ${backend.imap}, pop3: ${backend.pop3}, tls: none}
 ${routes}
 `
 }
 
+const USER_NAMES = Array.from({ length: USERS }, (_, number) => userName(number))
+
 function byDomain(): Promise<Routes> {
-  return Promise.resolve({ directory: '{static: {}}', routing: 'domains:\n  example.test: {backend: sink}' })
+  return Promise.resolve({ directory: '{static: {}}', routing: `domains:\n  ${DOMAIN}: {backend: sink}` })
 }
 
 function byUser(): Promise<Routes> {
-  const users = Array.from({ length: USERS }, (_, user) => `  user${user}@example.test: sink`)
+  const users = USER_NAMES.map((user) => `  ${user}: sink`)
   return Promise.resolve({ directory: '{static: {}}', routing: ['users:', ...users].join('\n') })
 }
 
 async function byRedis(scene: Scene): Promise<Routes> {
   const redis = await startRedis(scene)
-  const write = `for user = 0, ${USERS - 1} do redis.call('HSET', 'mailmux:user:user' .. user .. '@example.test', 'backend', 'sink') end`
-  await redis.command('EVAL', write, '0')
-  return { directory: `{redis: {url: "${redis.url}", prefix: "mailmux:"}}`, routing: '' }
+  const write = `for user in string.gmatch(ARGV[1], '%S+') do redis.call('HSET', 'mailmux:user:' .. user, 'backend', 'sink') end`
+  await redis.command('EVAL', write, '0', USER_NAMES.join(' '))
+  return { directory: `{redis: {url: "${redis.url}"}}`, routing: '', stop: redis.stop }
 }
 
 async function isReady(adminPort: number): Promise<boolean> {
@@ -71,6 +77,14 @@ async function isReady(adminPort: number): Promise<boolean> {
   }
 }
 
+/** How often a route came from where. */
+async function accountForLookups(adminPort: number): Promise<string> {
+  const text = await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text()
+  const series = text.matchAll(/^mailmux_route_lookups_total\{source="(\w+)"\} (\d+)$/gm)
+  const counts = [...series].filter(([, , count]) => count !== '0').map(([, source, count]) => `${count} ${source}`)
+  return `routes found: ${counts.join(', ')}`
+}
+
 async function readCommit(): Promise<string> {
   try {
     const { stdout: commit } = await run('git', ['rev-parse', '--short=12', 'HEAD'], { cwd: CHECKOUT })
@@ -81,26 +95,76 @@ async function readCommit(): Promise<string> {
   }
 }
 
-function createPeer(name: string, packages: string[], routes: (scene: Scene) => Promise<Routes>): Peer {
+type Variant = {
+  name: string
+  packages?: string[]
+  remark: string
+  version: () => Promise<string>
+  routes: (scene: Scene) => Promise<Routes>
+  /** the program that runs mailmux, with its options */
+  runtime?: string[]
+}
+
+function createPeer({ name, packages = [], remark, version, routes, runtime }: Variant): Peer {
   return {
     name,
     packages,
-    version: async () => `${await readCommit()} on node ${process.version}`,
-    async start(around) {
-      const ports = { clear: await freePort(), tls: await freePort(), admin: await freePort() }
-      const { directory, routing } = await routes(around.scene)
-      const folder = join(around.scene.directory, `${name}-${ports.clear}`)
+    remark,
+    version,
+    start: async (around) => {
+      const [imap, imaps, pop3, admin] = [await freePort(), await freePort(), await freePort(), await freePort()]
+      const { directory, routing, stop: stopDirectory } = await routes(around.scene)
+      const folder = join(around.scene.directory, `${name}-${imap}`)
       await mkdir(folder)
       const file = join(folder, 'mailmux.yaml')
-      await writeFile(file, buildConfiguration(around, ports, directory))
+      await writeFile(file, buildConfiguration(around, { imap, imaps, pop3, admin }, directory))
       await writeFile(join(folder, 'routing.yaml'), buildRouting(around, routing))
-      const command = [process.execPath, ...around.nodeOptions, join(CHECKOUT, 'src/main.ts'), 'run', '-c', file]
-      const { pid, stop } = await startProxy(around.scene, name, command, () => isReady(ports.admin))
-      return { pid, ports, stop }
+      const program = runtime ?? [process.execPath, ...around.nodeOptions]
+      const command = [...program, join(CHECKOUT, 'src/main.ts'), 'run', '-c', file]
+      const { pid, stop } = await startProxy(around.scene, name, command, () => isReady(admin))
+      return {
+        pids: [pid],
+        ports: { imap, imaps, pop3 },
+        account: () => accountForLookups(admin),
+        stop: async () => {
+          await stop()
+          await stopDirectory?.()
+        },
+      }
     },
   }
 }
 
-export const mailmux = createPeer('mailmux', [], byDomain)
-export const mailmuxStatic = createPeer('mailmux-static', [], byUser)
-export const mailmuxRedis = createPeer('mailmux-redis', ['redis-server', 'redis-tools'], byRedis)
+export const mailmux = createPeer({
+  name: 'mailmux',
+  remark: 'one process; one route for the domain, in the routing file',
+  version: async () => `${await readCommit()} on node ${process.version}`,
+  routes: byDomain,
+})
+
+export const mailmuxStatic = createPeer({
+  name: 'mailmux-static',
+  remark: 'one process; a route for each user, in the routing file',
+  version: () => Promise.resolve('as mailmux'),
+  routes: byUser,
+})
+
+export const mailmuxRedis = createPeer({
+  name: 'mailmux-redis',
+  packages: ['redis-server', 'redis-tools'],
+  remark:
+    'one process; a route for each user, in Redis, remembered after his first login; Redis itself is not measured',
+  version: async () => {
+    const { stdout } = await run('redis-server', ['--version'])
+    return `as mailmux, with redis ${/v=(\S+)/.exec(stdout)?.[1] ?? 'unknown'}`
+  },
+  routes: byRedis,
+})
+
+export const mailmuxBun = createPeer({
+  name: 'mailmux-bun',
+  remark: 'one process; routes as mailmux',
+  version: async () => `as mailmux, on bun ${(await run(BUN, ['--version'])).stdout.trim()}`,
+  routes: byDomain,
+  runtime: [BUN],
+})

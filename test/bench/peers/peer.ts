@@ -1,23 +1,30 @@
-/** What the bench asks of a peer: to be started in front of the sink, configured as its users would for one worker. */
+/** What the bench asks of a peer: to be started in front of a back end, configured as its users would for one worker. */
 import type { Leaf } from '../../support/certificates.ts'
 import { START_DEADLINE_MS, until } from '../../support/deadline.ts'
+import { isFree } from '../../support/ports.ts'
 import { startProgram } from '../../support/processes.ts'
 import type { Scene } from '../../support/scene.ts'
 
+/** Where clients come in; the `s` is for TLS from the first byte. */
+export type Door = 'imap' | 'imaps' | 'pop3'
+
 export type Surroundings = {
   scene: Scene
-  sinkPort: number
+  /** the back end's ports, on 127.0.0.1 and in clear */
+  backend: { imap: number; pop3: number }
   /** ECDSA P-256, for `localhost` */
   certificate: Leaf
-  /** for mailmux alone: options of node itself, such as --cpu-prof */
+  /** for mailmux on Node alone: options of node itself, such as --cpu-prof */
   nodeOptions: string[]
 }
 
 export type RunningPeer = {
-  /** the process whose whole tree is measured; undefined: nothing is */
-  pid: number | undefined
-  /** undefined: the peer does not do that */
-  ports: { clear: number | undefined; tls: number | undefined }
+  /** the processes whose whole trees are measured; none: nothing is */
+  pids: number[]
+  /** a door that is missing is one that the peer does not have */
+  ports: Partial<Record<Door, number>>
+  /** what the tables' readers should know of this instance's past: one line */
+  account?: () => Promise<string>
   stop: () => Promise<void>
 }
 
@@ -25,6 +32,8 @@ export type Peer = {
   name: string
   /** Debian packages that it needs, installed when missing */
   packages: string[]
+  /** how many processes do its work, and what does not compare */
+  remark: string
   version: () => Promise<string>
   /** Starts a fresh instance; throws with the program's own words when it fails. */
   start: (around: Surroundings) => Promise<RunningPeer>
@@ -36,7 +45,7 @@ export async function startProxy(
   name: string,
   command: string[],
   isReady: () => Promise<boolean>,
-): Promise<Pick<RunningPeer, 'pid' | 'stop'>> {
+): Promise<{ pid: number; stop: () => Promise<void> }> {
   // the shell becomes the proxy: the pid stays the same, and nobody has to read a pipe during the measure
   const args = ['-c', 'exec "$0" "$@" >/dev/null', ...command]
   const program = startProgram(scene, { name, command: 'sh', args, cwd: scene.directory })
@@ -52,4 +61,9 @@ export async function startProxy(
       await program.stop()
     },
   }
+}
+
+/** Whether somebody listens there. */
+export async function isBound(port: number): Promise<boolean> {
+  return !(await isFree(port))
 }

@@ -1,20 +1,27 @@
 /**
- * The smallest IMAP client that can load a proxy: it logs in, sends one command at a time and counts literals without keeping them.
- * It believes what it reads, except that every command must be answered by its tagged OK.
+ * The smallest IMAP and POP3 client that can load a proxy: it logs in, sends one command at a time and counts literals without keeping
+ * them. It believes what it reads, except that every command must be answered by OK.
  */
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls, type SecureContext, TLSSocket } from 'node:tls'
+import type { Protocol } from './load-orders.ts'
 
-/** Where to connect; with `tls`, from the first byte and without a session to resume, so that every handshake is a full one. */
-export type Target = { port: number; tls: SecureContext | undefined }
+/** Where to connect; with `tls`, from the first byte. With `ticket`, a session that the server may resume. */
+export type Target = { port: number; protocol: Protocol; tls: SecureContext | undefined; ticket?: Buffer | undefined }
 
 export type Session = {
-  /** Resolves at the tagged OK; rejects at NO, BAD, or when the connection ends first. */
-  command(text: string): Promise<void>
+  /** Resolves at the OK; rejects at any other answer, or when the connection ends first. `body`, if any, follows the command at once. */
+  command(text: string, body?: Buffer): Promise<void>
   /** Resolves when both sides have closed. */
   closed: Promise<void>
   /** TLS version, cipher and key exchange; undefined in clear. */
   handshake(): string | undefined
+  /** whether the server has resumed the session of the ticket */
+  resumed(): boolean
+  /** the newest ticket that the server has sent */
+  ticket(): Buffer | undefined
+  /** bytes of literals so far */
+  literalBytes(): number
   destroy(): void
 }
 
@@ -24,17 +31,21 @@ const READ_BYTES = 64 * 1024
 /** One buffer for all connections: nothing that is read outlives the callback. */
 const sharedReadBuffer = Buffer.allocUnsafe(READ_BYTES)
 
-/** Cuts what arrives into lines and drops the contents of literals (RFC 3501 4.3). */
-function createLineCutter(onLine: (line: string) => void): (chunk: Uint8Array, bytes: number) => void {
+type LineCutter = { cut: (bytes: Uint8Array, length: number) => void; literalBytes: () => number }
+
+/** Cuts what arrives into lines and drops the contents of literals (RFC 3501 4.3). POP3's single-line answers end in no brace. */
+function createLineCutter(onLine: (line: string) => void): LineCutter {
   let literalLeft = 0
+  let literalBytes = 0
   let partial = ''
-  return (bytes, length) => {
+  const cut = (bytes: Uint8Array, length: number): void => {
     const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, length)
     let at = 0
     while (at < length) {
       if (literalLeft > 0) {
         const skipped = Math.min(literalLeft, length - at)
         literalLeft -= skipped
+        literalBytes += skipped
         at += skipped
         continue
       }
@@ -50,10 +61,11 @@ function createLineCutter(onLine: (line: string) => void): (chunk: Uint8Array, b
       onLine(line)
     }
   }
+  return { cut, literalBytes: () => literalBytes }
 }
 
 function connect(target: Target, onBytes: (chunk: Uint8Array, bytes: number) => void): Socket {
-  const { port, tls } = target
+  const { port, tls, ticket } = target
   if (tls === undefined) {
     return connectTcp({
       host: '127.0.0.1',
@@ -68,7 +80,8 @@ function connect(target: Target, onBytes: (chunk: Uint8Array, bytes: number) => 
       },
     })
   }
-  const socket = connectTls({ host: '127.0.0.1', port, servername: 'localhost', secureContext: tls })
+  const resumption = ticket === undefined ? {} : { session: ticket }
+  const socket = connectTls({ host: '127.0.0.1', port, servername: 'localhost', secureContext: tls, ...resumption })
   socket.setNoDelay(true)
   socket.on('data', (chunk: Buffer) => onBytes(chunk, chunk.length))
   return socket
@@ -82,43 +95,56 @@ function describeHandshake(socket: TLSSocket): string {
 
 /** Connects and reads the greeting. */
 export async function openSession(target: Target): Promise<Session> {
+  const isImap = target.protocol === 'imap'
+  const good = isImap ? 'OK' : '+OK'
   let waiting: { prefix: string; resolve: () => void; reject: (cause: Error) => void } | undefined
   let tagNumber = 0
+  let ticket: Buffer | undefined
 
-  const socket = connect(
-    target,
-    createLineCutter((line) => {
-      if (waiting === undefined || !line.startsWith(waiting.prefix)) return
-      const { prefix, resolve, reject } = waiting
-      waiting = undefined
-      if (line.startsWith('OK', prefix.length)) resolve()
-      else reject(new Error(`answered ${line.trimEnd()}`))
-    }),
-  )
+  const lines = createLineCutter((line) => {
+    if (waiting === undefined || !line.startsWith(waiting.prefix)) return
+    const { prefix, resolve, reject } = waiting
+    waiting = undefined
+    if (line.startsWith(good, prefix.length)) resolve()
+    else reject(new Error(`answered ${line.trimEnd()}`))
+  })
+  const socket = connect(target, lines.cut)
   const expect = (prefix: string): Promise<void> =>
     new Promise((resolve, reject) => {
       waiting = { prefix, resolve, reject }
     })
 
   let failure: Error | undefined
+  socket.on('session', (newest: Buffer) => (ticket = newest))
   const closed = new Promise<void>((resolve) => {
     socket.on('error', (cause) => (failure = cause))
     socket.on('close', () => {
-      waiting?.reject(failure ?? new Error(`the connection ended before ${waiting.prefix}`))
+      waiting?.reject(failure ?? new Error(`the connection ended before ${waiting.prefix}${good}`))
       resolve()
     })
   })
 
-  await expect('* ')
+  await expect(isImap ? '* ' : '')
   return {
-    command(text) {
-      const tag = `t${++tagNumber} `
+    command(text, body) {
+      const tag = isImap ? `t${++tagNumber} ` : ''
       const answered = expect(tag)
-      socket.write(`${tag}${text}\r\n`)
+      if (body === undefined) {
+        socket.write(`${tag}${text}\r\n`)
+      } else {
+        socket.cork() // three parts, one writev
+        socket.write(`${tag}${text}\r\n`)
+        socket.write(body)
+        socket.write('\r\n')
+        socket.uncork()
+      }
       return answered
     },
     closed,
     handshake: () => (socket instanceof TLSSocket ? describeHandshake(socket) : undefined),
+    resumed: () => socket instanceof TLSSocket && socket.isSessionReused(),
+    ticket: () => ticket,
+    literalBytes: lines.literalBytes,
     destroy: () => socket.destroy(),
   }
 }

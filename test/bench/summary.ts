@@ -1,0 +1,107 @@
+/** A section summed up: rows of figures, a row a workload, each with the values of all rounds of every peer. */
+import type { Cell, IdleCell, Section } from './report.ts'
+
+export type Row = {
+  /** a workload's; of memory with the number of sessions: `idle@3000` */
+  name: string
+  title: string
+  /** peer to the values of its rounds */
+  values: Map<string, number[]>
+  /** peers whose figure is not of what the title says, and why */
+  marks: Map<string, string>
+}
+
+/** In the order in which they are shown. */
+export type Summary = { cpu: Row[]; memory: Row[]; rate: Row[]; p50: Row[]; p99: Row[] }
+
+type Titled = { name: string; title: string; resume?: true }
+
+/** The middle one; of an even number the mean of the two in the middle. Undefined of nothing. */
+export function median(values: number[]): number | undefined {
+  const sorted = values.toSorted((a, b) => a - b)
+  const upper = sorted[Math.floor(sorted.length / 2)]
+  const lower = sorted[Math.floor((sorted.length - 1) / 2)]
+  return upper === undefined || lower === undefined ? undefined : (upper + lower) / 2
+}
+
+/** (largest - smallest) / median: below 0.1 the rounds agree. */
+export function spread(values: number[]): number {
+  const middle = median(values)
+  return middle === undefined || middle === 0 ? 0 : (Math.max(...values) - Math.min(...values)) / middle
+}
+
+/** The median of one peer in one row; undefined where there is none. */
+export function figureOf(row: Row | undefined, peer: string): number | undefined {
+  return median(row?.values.get(peer) ?? [])
+}
+
+/** The peers that have a figure in these rows, in the order of the first row that has them. */
+export function peersOf(rows: Row[]): string[] {
+  return [...new Set(rows.flatMap((row) => [...row.values.keys()]))]
+}
+
+export function summarize(section: Section, workloads: Titled[], idleWorkloads: Titled[]): Summary {
+  const rowsOf = (of: (cell: Cell) => number | undefined): Row[] =>
+    workloads
+      .map((workload) =>
+        buildRow(
+          workload,
+          section.cells.filter((cell) => cell.workload === workload.name),
+          of,
+        ),
+      )
+      .filter((row) => row.values.size > 0)
+  return {
+    cpu: rowsOf((cell) => cell.cpuUsPerOperation),
+    memory: idleWorkloads.flatMap((workload) =>
+      buildMemoryRows(
+        workload,
+        section.idleCells.filter((cell) => cell.workload === workload.name),
+      ),
+    ),
+    rate: rowsOf((cell) => cell.operations / cell.seconds),
+    p50: rowsOf((cell) => cell.p50Us),
+    p99: rowsOf((cell) => cell.p99Us),
+  }
+}
+
+function buildRow({ name, title, resume }: Titled, cells: Cell[], of: (cell: Cell) => number | undefined): Row {
+  const row: Row = { name, title, values: new Map(), marks: new Map() }
+  for (const peer of new Set(cells.map((cell) => cell.peer))) {
+    const own = cells.filter((cell) => cell.peer === peer)
+    const values = own.map(of).filter((value) => value !== undefined)
+    if (values.length > 0) row.values.set(peer, values)
+    const resumed = sum(own.map((cell) => cell.resumed))
+    const operations = sum(own.map((cell) => cell.operations))
+    if (resume === true && resumed < operations) row.marks.set(peer, `resumed ${resumed} of ${operations} sessions`)
+  }
+  return row
+}
+
+/** KiB a session over the fresh instance, at each count; then what each further one costs after the first count, when heaps have found their size. */
+function buildMemoryRows({ name, title }: Titled, cells: IdleCell[]): Row[] {
+  const counts = [...new Set(cells.flatMap((cell) => cell.readings.map(({ sessions }) => sessions)))].filter(Boolean)
+  const [first, last] = [counts[0], counts.at(-1)]
+  const rowOf = (suffix: string, words: string, from: number, to: number): Row => {
+    const values = new Map<string, number[]>()
+    for (const { peer, readings } of cells) {
+      const start = readings.find(({ sessions }) => sessions === from)
+      const end = readings.find(({ sessions }) => sessions === to)
+      if (start !== undefined && end !== undefined) values.set(peer, [(end.kiB - start.kiB) / (to - from)])
+    }
+    return { name: `${name}@${suffix}`, title: `${title}, ${words}`, values, marks: new Map() }
+  }
+  const rows = counts.map((count) => rowOf(String(count), `of ${withThousands(count)}`, 0, count))
+  if (first !== undefined && last !== undefined && last > first)
+    rows.push(rowOf('further', 'each further', first, last))
+  return rows
+}
+
+function sum(values: number[]): number {
+  return values.reduce((total, value) => total + value, 0)
+}
+
+/** 10000 as 10,000. */
+export function withThousands(value: number): string {
+  return value.toLocaleString('en-US')
+}
