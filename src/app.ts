@@ -16,6 +16,7 @@ import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import { createRelays } from './relay/relay.ts'
 import type { Directory } from './routing/directory.ts'
 import { openDirectory } from './routing/open-directory.ts'
+import { createRefusalNotes } from './routing/route-invalid.ts'
 import { askCapabilities } from './session/ask-capabilities.ts'
 import { buildOffer } from './session/offer.ts'
 import { createRefusalPace } from './session/refusal-pace.ts'
@@ -105,11 +106,12 @@ type WorldSources = {
 function createWorlds(first: Settings, loaded: LoadResult, { load, directory, backends, log, metrics }: WorldSources) {
   const ticketSecret = randomBytes(32).toString('hex')
   let files = loaded.files
+  const noteRefusal = createRefusalNotes(log, metrics.routeRefused, () => performance.now())
   let current: World
   let rotation: NodeJS.Timeout | undefined
 
   function enter(settings: Settings): void {
-    current = buildWorld({ settings, directory, version, ticketSecret, nowMs: Date.now() })
+    current = buildWorld({ settings, directory, noteRefusal, version, ticketSecret, nowMs: Date.now() })
     backends.reconcile(current.backends)
     clearTimeout(rotation)
     rotation = setTimeout(() => enter(current.settings), current.certificates.validUntilMs - Date.now())

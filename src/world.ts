@@ -6,6 +6,7 @@ import { createIpSet, type IpSet } from './net/ip-set.ts'
 import { buildBanner } from './protocol/banner.ts'
 import { protocols } from './protocol/protocols.ts'
 import type { Directory } from './routing/directory.ts'
+import type { NoteRefusal } from './routing/route-invalid.ts'
 import { createRouter, type Router } from './routing/router.ts'
 import { buildCertificates, type Certificates } from './tls/certificates.ts'
 
@@ -35,13 +36,15 @@ export type WorldParts = {
   settings: Settings
   /** undefined where the routing file is all there is; outlives this world */
   directory: Directory | undefined
+  /** hears of each login that is refused for its route; outlives this world */
+  noteRefusal: NoteRefusal
   version: string
   /** for session tickets, where the settings have none */
   ticketSecret: string
   nowMs: number
 }
 
-export function buildWorld({ settings, directory, version, ticketSecret, nowMs }: WorldParts): World {
+export function buildWorld({ settings, directory, noteRefusal, version, ticketSecret, nowMs }: WorldParts): World {
   const secret = settings.tls.ticketSecret?.reveal() ?? ticketSecret
   const certificates = buildCertificates(settings.tls, settings.listeners, secret, nowMs)
   const entrances = settings.listeners.map((listener): Entrance => {
@@ -58,7 +61,7 @@ export function buildWorld({ settings, directory, version, ticketSecret, nowMs }
     settings,
     certificates,
     backends: buildBackends(settings.routing.backends),
-    router: createRouter(settings.routing, directory),
+    router: createRouter(settings.routing, directory, noteRefusal),
     entrances: new Map(entrances.map((entrance) => [entrance.settings.name, entrance])),
   })
 }

@@ -8,6 +8,18 @@ import type { ProtocolName, Settings } from '../config/settings.ts'
 export type LoginOutcome = 'accepted' | 'refused' | 'unavailable' | 'misconfigured' | 'disabled'
 export type LookupSource = 'static' | 'cache' | 'directory' | 'stale' | 'domain' | 'unknown' | 'error'
 
+/** What can be wrong with a route of the directory. */
+export const ROUTE_FAULTS = [
+  'unknown-backend',
+  'no-backend',
+  'bad-login',
+  'bad-status',
+  'bad-password',
+  'wrong-type',
+  'oversized',
+] as const
+export type RouteFault = (typeof ROUTE_FAULTS)[number]
+
 /** Adds what has been carried since the last call. */
 export type RelayAccount = (bytesFromClient: number, bytesFromBackend: number) => void
 
@@ -80,6 +92,12 @@ export function createMetrics(version: string) {
     buckets: [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1],
     registers,
   })
+  const routesRefused = new Counter({
+    name: 'mailmux_routes_refused_total',
+    help: 'Routes of the directory that were refused, by what is wrong with them.',
+    labelNames: ['reason'],
+    registers,
+  })
   const directoryUp = new Gauge({
     name: 'mailmux_directory_up',
     help: '1 while the directory can be asked.',
@@ -122,6 +140,7 @@ export function createMetrics(version: string) {
   })
 
   buildInfo.set({ version }, 1)
+  for (const reason of ROUTE_FAULTS) routesRefused.inc({ reason }, 0)
   const accounts = new Map<string, RelayAccount>()
 
   return {
@@ -141,6 +160,7 @@ export function createMetrics(version: string) {
       lookups.inc({ source })
       lookupSeconds.observe(ms / 1000)
     },
+    routeRefused: (reason: RouteFault) => routesRefused.inc({ reason }),
     directoryIsUp: (up: boolean) => directoryUp.set(up ? 1 : 0),
     backendIsUp: (backend: string, up: boolean) => backendUp.set({ backend }, up ? 1 : 0),
     handshakeEnded: (version: string, resumed: boolean, outcome: 'ok' | 'failed') =>

@@ -6,6 +6,7 @@ import net from 'node:net'
 import type { BackendSettings, ProtocolName } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
 import { Secret } from '../secret.ts'
+import { RouteInvalid } from './route-invalid.ts'
 
 /** More than the 10 seconds that `failure_delay` may be would only look like an outage. */
 const LONGEST_WAIT_MS = 10_000
@@ -36,11 +37,12 @@ export function readAnswer(status: number, rawHeaders: readonly string[]): Answe
   const server = headers.get('auth-server') ?? ''
   const port = headers.get('auth-port') ?? ''
   if (server === '' || port === '') throw garbage('Auth-Status OK without Auth-Server and Auth-Port')
-  if (!/^\d{1,5}$/.test(port)) throw new MuxError('route-invalid', `the auth server names no port: ${quote(port)}`)
+  if (!/^\d{1,5}$/.test(port))
+    throw new RouteInvalid('unknown-backend', `the auth server names no port: ${quote(port)}`)
   const password = headers.get('auth-pass')
   if (password !== undefined && !isPassword(password)) {
-    throw new MuxError(
-      'route-invalid',
+    throw new RouteInvalid(
+      'bad-password',
       'the password that the auth server gives is none: empty, or with control characters',
     )
   }
@@ -101,7 +103,7 @@ export function findBackendAt(
   const why = only
     ? `more than one back end of the routing file: ${meant.map(({ name }) => name).join(', ')}`
     : `no back end of the routing file for ${protocol}`
-  throw new MuxError('route-invalid', `the auth server names ${where}, which is ${why}`)
+  throw new RouteInvalid('unknown-backend', `the auth server names ${where}, which is ${why}`)
 }
 
 /** One spelling for each address and each name. */

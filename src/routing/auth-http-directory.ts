@@ -12,6 +12,7 @@ import type { Log } from '../log.ts'
 import { findBackendAt, readAnswer, type Answer } from './auth-http-answer.ts'
 import { buildQuestion } from './auth-http-question.ts'
 import type { Directory, DirectoryAnswer, LoginFacts, Question } from './directory.ts'
+import { RouteInvalid } from './route-invalid.ts'
 
 /** The answer is a handful of headers; what is larger is none. */
 const MAX_HEADER_BYTES = 16 * 1024
@@ -102,8 +103,8 @@ function toRoute(
   // In place of a proof that nobody has checked it would let everybody in.
   const isChecked = proof.kind === 'certificate' || (proof.kind === 'password' && sendPassword)
   if (password && !isChecked) {
-    throw new MuxError(
-      'route-invalid',
+    throw new RouteInvalid(
+      'bad-password',
       'the auth server gives a password to a login whose own it was not sent (send_password)',
     )
   }

@@ -2,6 +2,7 @@
 import { MuxError, systemCode } from '../errors.ts'
 import type { DirectoryEntry } from './directory.ts'
 import type { RedisClient } from './redis-client.ts'
+import { RouteInvalid } from './route-invalid.ts'
 import { noteAnswer, type Trace } from './trace.ts'
 
 /** The store itself, asked each time. */
@@ -18,7 +19,7 @@ export function createRedisDirectory(redis: Pick<RedisClient, 'hmget'>, prefix: 
       fields = await redis.hmget(key, 'backend', 'login', 'status')
     } catch (error) {
       if (error instanceof Error && error.message.startsWith('WRONGTYPE')) {
-        throw new MuxError('route-invalid', 'the route in the directory is not a hash', error)
+        throw new RouteInvalid('wrong-type', 'the route in the directory is not a hash', error)
       }
       throw new MuxError('directory-unavailable', `directory lookup failed: ${systemCode(error)}`, error)
     }
@@ -33,14 +34,21 @@ export function createRedisDirectory(redis: Pick<RedisClient, 'hmget'>, prefix: 
   }
 }
 
-/** @throws MuxError `route-invalid` */
+/** No honest field is longer than the longest mailbox name; one that is would only be carried about, and remembered. */
+const MAX_FIELD_LENGTH = 320
+
+/** @throws RouteInvalid */
 function toEntry([backend = null, login = null, status = null]: readonly (string | null)[]):
   DirectoryEntry | undefined {
   if (backend === null && login === null && status === null) return undefined
+  for (const [name, value] of Object.entries({ backend, login, status })) {
+    if (value === null || value.length <= MAX_FIELD_LENGTH) continue
+    throw new RouteInvalid('oversized', `the ${name} of the route has ${value.length} characters`)
+  }
   const state = status ?? 'active'
   if (state !== 'active' && state !== 'hold' && state !== 'disabled') {
-    throw new MuxError('route-invalid', `the directory holds an unknown status ${JSON.stringify(state.slice(0, 40))}`)
+    throw new RouteInvalid('bad-status', `the directory holds an unknown status ${JSON.stringify(state.slice(0, 40))}`)
   }
-  if (backend === null) throw new MuxError('route-invalid', 'the route in the directory names no back end')
+  if (backend === null) throw new RouteInvalid('no-backend', 'the route in the directory names no back end')
   return { backend, login: login ?? undefined, status: state }
 }

@@ -3,10 +3,10 @@
  * a user sent to the wrong store finds an empty mailbox, and a client that believes it deletes its copy.
  */
 import type { BackendSettings, RoutingSettings } from '../config/settings.ts'
-import { MuxError } from '../errors.ts'
 import type { Secret } from '../secret.ts'
 import type { AnswerSource, Directory, DirectoryEntry, DirectoryRefusal, LoginFacts } from './directory.ts'
 import { canBeLogin, domainOf, formatLogin, normaliseUser, type NoteName } from './identity.ts'
+import { RouteInvalid, type NoteRefusal } from './route-invalid.ts'
 import { findStaticUser } from './static-directory.ts'
 import { describeEntry, type RouteStep, type Trace } from './trace.ts'
 
@@ -43,40 +43,56 @@ export type Router = {
   doubt(user: string): void
 }
 
-/** @param directory undefined where the routing file is all there is */
-export function createRouter(routing: RoutingSettings, directory: Directory | undefined): Router {
+/**
+ * @param directory undefined where the routing file is all there is
+ * @param noteRefusal hears of each login that is refused for its route
+ */
+export function createRouter(
+  routing: RoutingSettings,
+  directory: Directory | undefined,
+  noteRefusal: NoteRefusal,
+): Router {
   function toRoute(user: string, entry: DirectoryEntry, source: RouteSource): Route {
     if (entry.status !== 'active') return { kind: entry.status, source }
     const backend = routing.backends.get(entry.backend)
     // Whoever can write to the directory must not be able to have passwords sent to a host of his own (CVE-2022-27924).
     if (!backend) {
-      throw new MuxError(
-        'route-invalid',
+      throw new RouteInvalid(
+        'unknown-backend',
         `the route names a back end that the routing file does not: ${JSON.stringify(entry.backend.slice(0, 80))}`,
       )
     }
     const login = entry.login ?? formatLogin(backend.loginFormat, user)
     if (entry.login !== undefined && !canBeLogin(entry.login)) {
-      throw new MuxError('route-invalid', 'the login name of the route holds characters that no name may have')
+      throw new RouteInvalid('bad-login', 'the login name of the route holds characters that no name may have')
     }
     return { kind: 'backend', backend, login, source, ...(entry.password && { password: entry.password }) }
+  }
+
+  async function find(user: string, trace?: Trace, facts?: () => LoginFacts): Promise<Route> {
+    const fixed = findStaticUser(routing, user)
+    trace?.({ asked: 'users', key: user, ...outcomeOf(fixed && describeEntry(fixed)) })
+    if (fixed) return toRoute(user, fixed, 'static')
+    const found = await directory?.lookup(user, trace, facts && { facts, backends: routing.backends })
+    if (found?.refusal) return { kind: 'refused', source: found.source, ...found.refusal }
+    if (found?.entry) return toRoute(user, found.entry, found.source)
+    const name = domainOf(user)
+    const domain = routing.domains.get(name ?? '')
+    if (name !== undefined) trace?.({ asked: 'domains', key: name, ...outcomeOf(domain?.backend) })
+    if (domain) return toRoute(user, { backend: domain.backend, login: undefined, status: 'active' }, 'domain')
+    return { kind: 'unknown' }
   }
 
   return {
     identify: (name, rules, note) => normaliseUser(name, { ...rules, aliases: routing.aliases }, note),
     doubt: (user) => directory?.doubt(user),
     async byUser(user, trace, facts) {
-      const fixed = findStaticUser(routing, user)
-      trace?.({ asked: 'users', key: user, ...outcomeOf(fixed && describeEntry(fixed)) })
-      if (fixed) return toRoute(user, fixed, 'static')
-      const found = await directory?.lookup(user, trace, facts && { facts, backends: routing.backends })
-      if (found?.refusal) return { kind: 'refused', source: found.source, ...found.refusal }
-      if (found?.entry) return toRoute(user, found.entry, found.source)
-      const name = domainOf(user)
-      const domain = routing.domains.get(name ?? '')
-      if (name !== undefined) trace?.({ asked: 'domains', key: name, ...outcomeOf(domain?.backend) })
-      if (domain) return toRoute(user, { backend: domain.backend, login: undefined, status: 'active' }, 'domain')
-      return { kind: 'unknown' }
+      try {
+        return await find(user, trace, facts)
+      } catch (error) {
+        if (error instanceof RouteInvalid && !trace) noteRefusal(user, error)
+        throw error
+      }
     },
   }
 }

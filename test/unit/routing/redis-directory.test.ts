@@ -1,78 +1,24 @@
-/** The Redis directory in front of a Redis that is played by a script: a few lines of RESP, and answers of our choice. */
+/** The Redis directory in front of a Redis that is played by a script. */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
-import type { Log } from '../../../src/log.ts'
+import { MuxError } from '../../../src/errors.ts'
+import type { RouteFault } from '../../../src/metrics/metrics.ts'
 import { openRedisClient, type RedisClient } from '../../../src/routing/redis-client.ts'
 import { createRedisDirectory, type RouteStore } from '../../../src/routing/redis-directory.ts'
+import { RouteInvalid } from '../../../src/routing/route-invalid.ts'
 import { READ_DEADLINE_MS, within } from '../../support/deadline.ts'
+import { fields, PASS, silent, startScriptedRedis } from './scripted-redis.ts'
 
-const silent: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
-
-/** Bulk strings in an array, as HMGET answers. */
-function fields(...values: (string | null)[]): string {
-  const bulk = values.map((value) => (value === null ? '$-1\r\n' : `$${Buffer.byteLength(value)}\r\n${value}\r\n`))
-  return `*${values.length}\r\n${bulk.join('')}`
-}
-
-/** A directory that is connected, whose HMGET gets `answer`; undefined: none ever. `asked` holds the keys. */
+/** A directory that is connected, whose HMGET gets `answer`; undefined: none ever. */
 async function openDirectory(
   t: TestContext,
   answer: string | undefined,
-): Promise<{ directory: RouteStore; redis: RedisClient; asked: string[] }> {
-  const asked: string[] = []
-  const sockets: Socket[] = []
-  const server = createServer((socket) => {
-    sockets.push(socket)
-    socket.on('error', () => undefined)
-    socket.on('data', (bytes) => {
-      for (const command of commandsIn(bytes.toString())) {
-        const [name = '', key = ''] = command
-        if (name === 'hmget') {
-          asked.push(key)
-          if (answer !== undefined) socket.write(answer)
-        } else socket.write(name === 'info' ? '$17\r\nredis_version:7.0\r\n' : '+OK\r\n')
-      }
-    })
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  const up = Promise.withResolvers<undefined>()
-  const settings = {
-    kind: 'redis',
-    servers: { kind: 'single', server: { host: '127.0.0.1', port }, database: 0 },
-    username: undefined,
-    password: undefined,
-    tls: undefined,
-    prefix: 'mailmux:',
-    timeoutMs: 200,
-    cache: { maxEntries: 1, lifetimeMs: 0, negativeLifetimeMs: 0, maxStaleMs: 0 },
-  } as const
-  const redis = openRedisClient(settings, silent, (isUp) => {
-    if (isUp) up.resolve(undefined)
-  })
-  t.after(() => {
-    redis.close()
-    for (const socket of sockets) socket.destroy()
-    server.close()
-  })
-  await within(READ_DEADLINE_MS, up.promise, () => 'the directory did not connect')
+): Promise<{ directory: RouteStore; redis: RedisClient; asked: readonly string[] }> {
+  const { settings, asked } = await startScriptedRedis(t, ([name]) => (name === 'hmget' ? answer : PASS))
+  const redis = openRedisClient(settings, silent, () => undefined)
+  t.after(() => redis.close())
+  await within(READ_DEADLINE_MS, redis.connected, () => 'the directory did not connect')
   return { directory: createRedisDirectory(redis, settings.prefix), redis, asked }
-}
-
-/** Commands as arrays of words, the first in lower case; each arrives in one piece over loopback. */
-function commandsIn(text: string): string[][] {
-  const commands: string[][] = []
-  for (const line of text.split('\r\n')) {
-    if (line.startsWith('*')) commands.push([])
-    else if (line !== '' && !line.startsWith('$')) {
-      const command = commands.at(-1)
-      command?.push(command.length === 0 ? line.toLowerCase() : line)
-    }
-  }
-  return commands
 }
 
 test('gives the entry of a user, active by default', async (t) => {
@@ -82,7 +28,7 @@ test('gives the entry of a user, active by default', async (t) => {
     login: undefined,
     status: 'active',
   })
-  assert.deepEqual(asked, ['mailmux:user:alice@example.test'])
+  assert.equal(asked.at(-1), 'lookups: hmget mailmux:user:alice@example.test backend login status')
 })
 
 for (const status of ['active', 'hold', 'disabled'] as const)
@@ -96,27 +42,51 @@ test('gives nothing for a user who has no entry', async (t) => {
   assert.equal(await directory.read('alice'), undefined)
 })
 
-/** What Redis may hold that makes no sense, or answer that is no answer. */
-const ANSWERS: Record<string, { answer: string | undefined; code: string }> = {
-  'a status that there is none of': { answer: fields('store1', null, 'paused'), code: 'route-invalid' },
-  'an empty status': { answer: fields('store1', null, ''), code: 'route-invalid' },
-  'a login without a back end': { answer: fields(null, 'alice', null), code: 'route-invalid' },
-  'a key that is no hash': {
-    answer: '-WRONGTYPE Operation against a key holding the wrong kind of value\r\n',
-    code: 'route-invalid',
-  },
-  'a Redis that is loading': {
-    answer: '-LOADING Redis is loading the dataset in memory\r\n',
-    code: 'directory-unavailable',
-  },
-  'a Redis that wants a password': { answer: '-NOAUTH Authentication required.\r\n', code: 'directory-unavailable' },
-  'a Redis that does not answer': { answer: undefined, code: 'directory-unavailable' },
+const WRONGTYPE = '-WRONGTYPE Operation against a key holding the wrong kind of value\r\n'
+
+/** What Redis may hold that makes no sense. */
+const FAULTS: Record<string, { answer: string; fault: RouteFault }> = {
+  'a status that there is none of': { answer: fields('store1', null, 'paused'), fault: 'bad-status' },
+  'an empty status': { answer: fields('store1', null, ''), fault: 'bad-status' },
+  'a login without a back end': { answer: fields(null, 'alice', null), fault: 'no-backend' },
+  'a key that is no hash': { answer: WRONGTYPE, fault: 'wrong-type' },
+  'a back end of 321 characters': { answer: fields('b'.repeat(321), null, null), fault: 'oversized' },
+  'a login of a megabyte': { answer: fields('store1', 'l'.repeat(1_000_000), null), fault: 'oversized' },
+  'a status of 321 characters': { answer: fields('store1', null, 's'.repeat(321)), fault: 'oversized' },
 }
 
-for (const [what, { answer, code }] of Object.entries(ANSWERS))
-  test(`fails closed at ${what}`, async (t) => {
+for (const [what, { answer, fault }] of Object.entries(FAULTS))
+  test(`refuses ${what}, and repeats little of it`, async (t) => {
     const { directory } = await openDirectory(t, answer)
-    await assert.rejects(directory.read('alice'), { code })
+    await assert.rejects(directory.read('alice'), (error) => {
+      assert.ok(error instanceof RouteInvalid)
+      assert.deepEqual([error.code, error.fault], ['route-invalid', fault])
+      assert.ok(error.message.length < 200)
+      return true
+    })
+  })
+
+test('takes fields as long as the longest mailbox name', async (t) => {
+  const login = 'l'.repeat(320)
+  const { directory } = await openDirectory(t, fields('store1', login, null))
+  assert.deepEqual(await directory.read('alice'), { backend: 'store1', login, status: 'active' })
+})
+
+/** What is no answer. */
+const AWAY: Record<string, string | undefined> = {
+  'is loading': '-LOADING Redis is loading the dataset in memory\r\n',
+  'wants a password': '-NOAUTH Authentication required.\r\n',
+  'does not answer': undefined,
+}
+
+for (const [what, answer] of Object.entries(AWAY))
+  test(`fails closed at a Redis that ${what}`, async (t) => {
+    const { directory } = await openDirectory(t, answer)
+    await assert.rejects(directory.read('alice'), (error) => {
+      assert.ok(error instanceof MuxError)
+      assert.equal(error.code, 'directory-unavailable')
+      return true
+    })
   })
 
 test('fails at once while there is no connection', async (t) => {

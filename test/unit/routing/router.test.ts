@@ -33,8 +33,13 @@ function brief(route: Route): object {
 const NO_FACTS = (): never => assert.fail('nobody asks for more than the user')
 
 /** What becomes of a name, as a session asks it: who is it, and where does that go? */
-async function route(directory: Directory | undefined, name: string, domain?: string): Promise<unknown> {
-  const router = createRouter(routing(), directory)
+async function route(
+  directory: Directory | undefined,
+  name: string,
+  domain?: string,
+  noted: string[] = [],
+): Promise<unknown> {
+  const router = createRouter(routing(), directory, (who, { fault }) => noted.push(`${who} ${fault}`))
   const user = router.identify(name, { defaultDomain: domain, delimiters: '@' })
   return user === undefined ? 'nobody' : { user, ...brief(await router.byUser(user, undefined, NO_FACTS)) }
 }
@@ -122,6 +127,7 @@ const POISONED: Record<string, Partial<DirectoryEntry>> = {
   'a back end that the routing file does not name': { backend: 'evil.example.net' },
   'a back end that is an address': { backend: '192.0.2.1:143' },
   'a back end of the prototype': { backend: '__proto__' },
+  'a back end with control characters': { backend: 'store1\r\n' },
   'no back end': { backend: '' },
   'a CR LF in the login': { login: 'alice\r\nA LOGOUT' },
   'a NUL in the login': { login: 'alice\0' },
@@ -133,12 +139,22 @@ const POISONED: Record<string, Partial<DirectoryEntry>> = {
 }
 
 for (const [what, entry] of Object.entries(POISONED))
-  test(`refuses an entry with ${what}`, async () => {
-    await assert.rejects(route(directoryOf({ 'alice@example.test': entry }), 'alice@example.test'), {
+  test(`refuses an entry with ${what}, and tells of it`, async () => {
+    const noted: string[] = []
+    await assert.rejects(route(directoryOf({ 'alice@example.test': entry }), 'alice@example.test', undefined, noted), {
       code: 'route-invalid',
       retryable: false,
     })
+    assert.deepEqual(noted, [`alice@example.test ${entry.backend === undefined ? 'bad-login' : 'unknown-backend'}`])
   })
+
+test('tells of nothing refused where the directory is away, or the route is good', async () => {
+  const noted: string[] = []
+  const directory = directoryOf({ 'alice@example.test': AWAY, 'bob@example.test': {} })
+  await assert.rejects(route(directory, 'alice@example.test', undefined, noted))
+  await route(directory, 'bob@example.test', undefined, noted)
+  assert.deepEqual(noted, [])
+})
 
 test('takes an entry whose login is any honest name', async () => {
   for (const login of ['a', 'alice@inner.test', 'al.ice+x', 'j\u00fcrgen@b\u00fccher.test']) {
