@@ -60,7 +60,10 @@ function describeCertificate({ shown, problem }: ClientCertificate, whole: boole
 function nameOf(certificate: X509Certificate, which: 'subject' | 'issuer'): string {
   // Node gives nothing where the name is empty (RFC 5280 4.1.2.6), whatever its types say.
   const name = certificate[which] as string | undefined
-  const parts = (name ?? '').split('\n').reverse()
+  const parts = (name ?? '')
+    .split('\n')
+    .reverse()
+    .map((part) => part.split(' + ').reverse().join('+')) // a `+` of the value itself is escaped
   const text = Buffer.from(parts.join(',')).toString('latin1')
   return text.replace(/[^ -~]/g, (octet) => `\\${hexOf(octet)}`)
 }

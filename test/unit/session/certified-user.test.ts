@@ -10,8 +10,10 @@ import { after, before, test, type TestContext } from 'node:test'
 import { connect as connectTls } from 'node:tls'
 import type { ListenerSettings } from '../../../src/config/settings.ts'
 import { createIpSet } from '../../../src/net/ip-set.ts'
+import type { LoginAttempt } from '../../../src/protocol/protocol.ts'
 import { Secret } from '../../../src/secret.ts'
 import { ClientConnection } from '../../../src/session/connection.ts'
+import { describeLogin } from '../../../src/session/login-facts.ts'
 import { buildCertificates } from '../../../src/tls/certificates.ts'
 import { userOfCertificate } from '../../../src/tls/client-certificate.ts'
 import { makeAuthority, type Authority, type Leaf } from '../../support/certificates.ts'
@@ -96,12 +98,12 @@ test('puts no text of the certificate’s in place of what the template says', a
   assert.equal(userOfCertificate('%{cn}', shown), '%{email}$&')
 })
 
-/** A handshake with a listener that asks for certificates of `authority`. @returns whom the session takes the client for */
-async function certifiedUser(
+/** A handshake with a listener that asks for certificates of `authority`. */
+async function shakeHands(
   t: TestContext,
   listener: Partial<ListenerSettings>,
   shown?: Leaf,
-): Promise<string | undefined> {
+): Promise<ClientConnection> {
   const settings = listenerSettings({ tls: 'implicit', clientCa: authority.ca, clientUser: '%{cn}', ...listener })
   const certificates = [{ ...server, key: new Secret(server.key) }]
   const tls = { certificates, minVersion: 'TLSv1.2', ticketSecret: undefined } as const
@@ -129,7 +131,12 @@ async function certifiedUser(
     accepted.destroy()
   })
   await within(READ_DEADLINE_MS, conn.startImplicitTls(), () => 'no handshake')
-  return conn.certifiedUser
+  return conn
+}
+
+/** @returns whom the session takes the client for */
+async function certifiedUser(...handshake: Parameters<typeof shakeHands>): Promise<string | undefined> {
+  return (await shakeHands(...handshake)).certifiedUser
 }
 
 test('takes a client for whom its certificate names', async (t) => {
@@ -160,4 +167,34 @@ test('takes nobody’s word on a listener without a rule for names', async (t) =
 test('takes a certificate that lacks what the rule asks for as nobody’s', async (t) => {
   const shown = await authority.issue('alice', { usage: 'clientAuth' })
   assert.equal(await certifiedUser(t, { clientUser: '%{email}' }, shown), undefined)
+})
+
+/** What a directory that asks is told of TLS with this client. */
+async function factsOfTls(...handshake: Parameters<typeof shakeHands>) {
+  const conn = await shakeHands(...handshake)
+  const login = { user: 'alice', credentials: { kind: 'certificate' } } as LoginAttempt
+  return describeLogin(conn, login).tls
+}
+
+test('tells a directory of TLS, and of the certificate that was shown and trusted', async (t) => {
+  const tls = await factsOfTls(t, {}, await authority.issue('alice', { usage: 'clientAuth' }))
+  assert.equal(tls?.version, 'TLSv1.3')
+  assert.match(tls.cipher ?? '', /^TLS_/)
+  assert.equal(tls.certificate?.shown?.subject, 'CN=alice')
+  assert.equal(tls.certificate.problem, undefined)
+})
+
+test('tells a directory what is wrong with a certificate, and that there is none', async (t) => {
+  const late = await factsOfTls(t, {}, await authority.issue('late', { usage: 'clientAuth', days: -1 }))
+  assert.equal(late?.certificate?.problem, 'certificate has expired')
+  const none = await factsOfTls(t, {})
+  assert.ok(none?.certificate)
+  assert.equal(none.certificate.shown, undefined)
+  assert.notEqual(none.certificate.problem, undefined)
+})
+
+test('tells a directory nothing of certificates where clients are not asked for one', async (t) => {
+  const tls = await factsOfTls(t, { clientCa: undefined, clientUser: undefined })
+  assert.equal(tls?.version, 'TLSv1.3')
+  assert.equal(tls.certificate, undefined)
 })

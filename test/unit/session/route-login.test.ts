@@ -8,6 +8,7 @@ import type { Credentials, LoginAttempt } from '../../../src/protocol/protocol.t
 import type { Route } from '../../../src/routing/router.ts'
 import { Secret } from '../../../src/secret.ts'
 import type { ClientConnection } from '../../../src/session/connection.ts'
+import { describeLogin } from '../../../src/session/login-facts.ts'
 import { routeLogin } from '../../../src/session/route-login.ts'
 import type { World } from '../../../src/world.ts'
 import { backend, backendSettings, backendsOf } from '../backend/fixture.ts'
@@ -184,6 +185,74 @@ for (const [kind, reason] of [
     assert.deepEqual((routed as { refusal: unknown }).refusal, { reason })
     assert.equal(conn.backend, undefined)
   })
+
+test('hands on the word of a directory that has checked the password', async () => {
+  const refusal = { reason: 'authentication-failed', detail: 'no', waitMs: 3000, last: true } as const
+  const { routed, conn, sources } = await route({ route: { kind: 'refused', source: 'directory', ...refusal } })
+  assert.deepEqual(routed, {
+    refusal: { reason: 'authentication-failed' },
+    detail: 'no',
+    verdict: { waitMs: 3000, last: true },
+  })
+  assert.deepEqual([conn.backend, sources], [undefined, ['directory']])
+})
+
+test('logs in with the password that the directory gives, as the user who has the mailbox', async () => {
+  const given: Route = {
+    kind: 'backend',
+    backend: backendSettings({}),
+    login: 'a1',
+    source: 'directory',
+    password: new Secret('other'),
+  }
+  const wanted = { user: 'a1', authcid: 'a1', password: 'other' }
+  assert.deepEqual(await loginOf({ route: given }), wanted)
+  assert.deepEqual(await loginOf({ route: given, login: CERTIFIED }), wanted)
+})
+
+/** What a directory that asks is told of a login. */
+function factsOf(login: Partial<LoginAttempt>, conn: object = {}) {
+  const here = {
+    listener: listenerSettings({ protocol: 'pop3' }),
+    loginAttempts: 2,
+    client: { address: '192.0.2.1', port: 50_000 },
+    local: { address: '198.51.100.1', port: 110 },
+    hasProxyHeader: false,
+    secure: false,
+    ...conn,
+  } as unknown as ClientConnection
+  return describeLogin(here, { user: 'alice', credentials: password(), ...login } as LoginAttempt)
+}
+
+test('tells a directory that asks of the login, and of its password', () => {
+  const facts = factsOf({})
+  assert.ok(facts.proof.kind === 'password')
+  assert.equal(facts.proof.password?.reveal(), 'secret')
+  assert.deepEqual(
+    { ...facts, proof: undefined },
+    {
+      protocol: 'pop3',
+      proof: undefined,
+      attempt: 2,
+      client: { address: '192.0.2.1', port: 50_000 },
+      proxied: undefined,
+      tls: undefined,
+    },
+  )
+  assert.deepEqual(factsOf({}, { hasProxyHeader: true }).proxied, { address: '198.51.100.1', port: 110 })
+})
+
+test('tells a directory of no password that is not the user’s own', () => {
+  assert.deepEqual(factsOf({ credentials: password('admin') }).proof, { kind: 'password', password: undefined })
+  assert.deepEqual(factsOf(CERTIFIED).proof, { kind: 'certificate' })
+  const credentials = { kind: 'relayed', mechanism: 'XOAUTH2' } as Credentials
+  assert.deepEqual(factsOf({ credentials }).proof, { kind: 'relayed', mechanism: 'XOAUTH2' })
+})
+
+test('tells a directory of TLS that ended in front of it what the PROXY header tells', () => {
+  const conn = { secure: true, tlsVersion: 'TLSv1.2', socket: {} }
+  assert.deepEqual(factsOf({}, conn).tls, { version: 'TLSv1.2', cipher: undefined, certificate: undefined })
+})
 
 test('counts a directory that cannot be asked, and lets its error through', async () => {
   const { routed, sources } = await route({ route: new MuxError('directory-unavailable', 'gone') })
