@@ -18,6 +18,8 @@ import type { Directory } from './routing/directory.ts'
 import { openDirectory } from './routing/open-directory.ts'
 import { createRefusalNotes } from './routing/route-invalid.ts'
 import { askCapabilities } from './session/ask-capabilities.ts'
+import { reportBackend } from './session/backend-report.ts'
+import { explain, type Question } from './session/explain.ts'
 import { buildOffer } from './session/offer.ts'
 import { createRefusalPace } from './session/refusal-pace.ts'
 import { createSessions } from './session/sessions.ts'
@@ -72,7 +74,16 @@ export async function startApp(settings: Settings, loaded: LoadResult, load: () 
     await directory?.close()
   }
   try {
-    if (settings.admin) closeAdmin = await openAdmin(buildAdmin({ notReady: () => notReady, metrics }), settings.admin)
+    const api = {
+      token: settings.admin?.token,
+      explain: (question: Question) => explain(question, worlds.current(), { backends }),
+      backends: () => {
+        const { backends: all } = worlds.current()
+        return [...all.values()].map((backend) => reportBackend(backend, backends.of(backend.settings)))
+      },
+    }
+    const admin = buildAdmin({ notReady: () => notReady, metrics, api, log })
+    if (settings.admin) closeAdmin = await openAdmin(admin, settings.admin)
     await withPatience([prober.probeAll(), directory?.connected ?? Promise.resolve()])
     const listeners = await openListeners(settings.listeners, sessions.accept)
     notReady = undefined

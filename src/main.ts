@@ -3,6 +3,7 @@
 import { Command, Option } from 'commander'
 import { startApp } from './app.ts'
 import { check } from './cli/check.ts'
+import { explain, type ExplainOptions } from './cli/explain.ts'
 import { schemaText } from './cli/schema.ts'
 import { loadConfig, type LoadResult } from './config/load.ts'
 import { formatProblem } from './config/problems.ts'
@@ -68,6 +69,25 @@ program
   .action((file: string) => {
     if (file === 'mailmux' || file === 'routing') process.stdout.write(schemaText(file))
     else program.error(`no schema for ${file}: say mailmux or routing`, { exitCode: 2 })
+  })
+
+program
+  .command('explain')
+  .description('ask the running mailmux where a login would go, and why: every decision on the way')
+  .argument('<user>', 'as typed into a mail client')
+  .addOption(configOption())
+  .addOption(new Option('--protocol <protocol>', 'default: that of the first listener').choices(['imap', 'pop3']))
+  .option('--listener <name>', 'the listener that the client comes to; default: the first of the protocol')
+  .option('--sni <name>', 'the server name that the client asks for in TLS')
+  .option('--ip <address>', 'the address of mailmux that the client comes to')
+  .option('--json', 'the same facts for machines, as docs/admin-api.md describes them')
+  .addHelpText(
+    'after',
+    '\nExit codes: 0 a login gets to a back end, 1 it does not, 2 wrong usage or no answer from mailmux.',
+  )
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
+  .action(async (user: string, options: ExplainOptions) => {
+    process.exitCode = await explain(user, options, { env: process.env, out: print, complain })
   })
 
 try {

@@ -1,16 +1,22 @@
-/** The operators' HTTP: is it alive, is it ready, what are its figures. Knows the program only through what it is handed. */
+/** The operators' HTTP: is it alive, is it ready, what are its figures, and the API. Knows the program only through what it is handed. */
 import { serve } from '@hono/node-server'
 import { Hono } from 'hono'
+import { HTTPException } from 'hono/http-exception'
 import { systemCode } from '../errors.ts'
+import type { Log } from '../log.ts'
+import { buildApi, type ApiParts } from './api.ts'
+import { refuse } from './guard.ts'
 
 export type AdminParts = {
   /** undefined: ready; else why not */
   notReady: () => string | undefined
   metrics: { render: () => Promise<string>; contentType: string }
+  api: ApiParts
+  log: Log
 }
 
 /** @returns the routes, without a socket */
-export function buildAdmin({ notReady, metrics }: AdminParts): Hono {
+export function buildAdmin({ notReady, metrics, api, log }: AdminParts): Hono {
   const app = new Hono()
   app.get('/livez', (c) => c.text('ok\n'))
   app.get('/readyz', (c) => {
@@ -18,6 +24,12 @@ export function buildAdmin({ notReady, metrics }: AdminParts): Hono {
     return why === undefined ? c.text('ok\n') : c.text(`${why}\n`, 503)
   })
   app.get('/metrics', async (c) => c.body(await metrics.render(), 200, { 'content-type': metrics.contentType }))
+  app.route('/api/v1', buildApi(api))
+  app.onError((error, c) => {
+    if (error instanceof HTTPException) return error.getResponse() // of a middleware that has refused
+    log.error({ err: error }, 'defect')
+    return refuse(c, 500, 'internal error')
+  })
   return app
 }
 

@@ -6,7 +6,7 @@ import { isLoopback } from './addresses.ts'
 import { readAuthHttpFiles, type AuthHttpFiles } from './check-auth-http.ts'
 import type { MainDraft } from './check-main.ts'
 import { readRedisFiles, type RedisFiles } from './check-redis.ts'
-import { mismatch, readCertificates, readPrivateKey, readSecret, readTicketSecret } from './pem.ts'
+import { mismatch, readBearerToken, readCertificates, readPrivateKey, readTicketSecret } from './pem.ts'
 import type { Problems } from './problems.ts'
 import { createReporter, type Path, type Reporter } from './read.ts'
 import type { CertificateSettings } from './settings.ts'
@@ -103,7 +103,8 @@ type Main = NonNullable<MainDraft['value']>
 
 function checkAdmin(admin: Main['admin'], readFile: FileReader, report: Reporter): Secret | undefined {
   if (admin === undefined) return undefined
-  if (admin.token_file !== undefined) return readFile(admin.token_file, readSecret, ['admin', 'token_file'], report)
+  if (admin.token_file !== undefined)
+    return readFile(admin.token_file, readBearerToken, ['admin', 'token_file'], report)
   // The API ends sessions and moves users: whoever reaches it without a token could do so.
   if (admin.listen !== undefined && !isLoopback(admin.listen.host)) {
     report.error(['admin', 'listen'], 'an address that is not loopback needs admin.token_file')

@@ -35,6 +35,13 @@ export function readSecret(file: string): Parsed<Secret> {
   return { value: new Secret(secret) }
 }
 
+/** A secret that can be sent as a bearer token (RFC 6750 2.1): with any other character it would be refused each time. */
+export function readBearerToken(file: string): Parsed<Secret> {
+  const read = readSecret(file)
+  if ('wrong' in read || /^[A-Za-z0-9._~+/-]+=*$/u.test(read.value.reveal())) return read
+  return { wrong: 'must be of letters, digits and . _ ~ + / - alone, with = at its end at most' }
+}
+
 /** RFC 5077 5.5 asks for keys that cannot be guessed: 256 bits of input for the 384 that are derived. */
 const LEAST_TICKET_SECRET = 32
 

@@ -2,20 +2,17 @@
 import type { Backend } from '../backend/backends.ts'
 import { MuxError } from '../errors.ts'
 import type { LookupSource, Metrics } from '../metrics/metrics.ts'
-import type { BackendLogin, Credentials, LoginAttempt, Refusal } from '../protocol/protocol.ts'
-import type { DirectoryRefusal, LoginFacts } from '../routing/directory.ts'
+import type { BackendLogin, Credentials, LoginAttempt } from '../protocol/protocol.ts'
+import type { LoginFacts } from '../routing/directory.ts'
 import type { Route } from '../routing/router.ts'
 import type { Secret } from '../secret.ts'
 import type { World } from '../world.ts'
 import type { ClientConnection } from './connection.ts'
+import { findDefaultDomain } from './default-domain.ts'
 import { describeLogin } from './login-facts.ts'
+import { refusalOfRoute, type TurnedAway } from './refusals.ts'
 
-/** The directory has checked the password and says no: when the client is to hear of it, and whether it may try again. */
-export type Verdict = Pick<DirectoryRefusal, 'waitMs' | 'last'>
-
-type Routed =
-  | { backend: Backend; login: Omit<BackendLogin, 'identity' | 'ttl'> }
-  | { refusal: Refusal; detail: string; verdict?: Verdict }
+type Routed = { backend: Backend; login: Omit<BackendLogin, 'identity' | 'ttl'> } | TurnedAway
 
 /** Notes on `conn` who it is and where it goes. @throws MuxError `directory-unavailable`, `route-invalid`, `no-master` */
 export async function routeLogin(
@@ -24,39 +21,26 @@ export async function routeLogin(
   world: World,
   metrics: Metrics,
 ): Promise<Routed> {
-  const { delimiters } = conn.listener
+  const { listener, serverName, local } = conn
   conn.backend = undefined
   conn.loginAttempts++
-  conn.user = world.router.identify(login.user, { defaultDomain: defaultDomainFor(conn), delimiters })
+  const defaultDomain = findDefaultDomain(listener, serverName, local.address)?.domain
+  conn.user = world.router.identify(login.user, { defaultDomain, delimiters: listener.delimiters })
   const route =
     conn.user === undefined ? UNKNOWN : await findRoute(conn.user, () => describeLogin(conn, login), world, metrics)
-  switch (route.kind) {
-    case 'unknown':
-      // Word for word what a wrong password gets, or the answer would tell who exists.
-      return { refusal: { reason: 'authentication-failed' }, detail: 'no route for this user' }
-    case 'disabled':
-      return { refusal: { reason: 'disabled' }, detail: 'the directory says disabled' }
-    case 'hold':
-      return { refusal: { reason: 'unavailable' }, detail: 'the directory says hold' }
-    case 'refused': {
-      const { reason, detail, waitMs, last } = route
-      return { refusal: { reason }, detail, verdict: { waitMs, last } }
-    }
-    case 'backend': {
-      const backend = world.backends.get(route.backend.name)
-      if (!backend) throw new MuxError('internal', `no back end ${route.backend.name} in this world`)
-      conn.backend = route.backend.name
-      const mailbox = Buffer.from(route.login).toString('latin1')
-      return {
-        backend,
-        login: {
-          ...credentialsFor(backend, mailbox, login, route.password),
-          startTls: route.backend.tls === 'starttls',
-          utf8: login.utf8,
-          proxyHeader: route.backend.proxyProtocol !== 'none',
-        },
-      }
-    }
+  if (route.kind !== 'backend') return refusalOfRoute(route)
+  const backend = world.backends.get(route.backend.name)
+  if (!backend) throw new MuxError('internal', `no back end ${route.backend.name} in this world`)
+  conn.backend = route.backend.name
+  const mailbox = Buffer.from(route.login).toString('latin1')
+  return {
+    backend,
+    login: {
+      ...credentialsFor(backend, mailbox, login, route.password),
+      startTls: route.backend.tls === 'starttls',
+      utf8: login.utf8,
+      proxyHeader: route.backend.proxyProtocol !== 'none',
+    },
   }
 }
 
@@ -73,15 +57,6 @@ async function findRoute(user: string, facts: () => LoginFacts, { router }: Worl
   } finally {
     metrics.routeDecided(source, performance.now() - started)
   }
-}
-
-/** By the name that the client asked for, else by the address that it came to, else the listener's. */
-function defaultDomainFor({ listener, serverName, local }: ClientConnection): string | undefined {
-  return (
-    listener.defaultDomains.get(serverName ?? '') ??
-    listener.defaultDomains.get(local.address) ??
-    listener.defaultDomain
-  )
 }
 
 /** The client's own proof; the password that the directory gives in its place; or, for a client that has proved itself to us by certificate, the master user's. */

@@ -8,7 +8,8 @@ import { protocols } from '../protocol/protocols.ts'
 import type { World } from '../world.ts'
 import { BackendConnection, type Progress } from './backend-connection.ts'
 import type { ClientConnection } from './connection.ts'
-import { routeLogin, type Verdict } from './route-login.ts'
+import { refusalOfError, type Verdict } from './refusals.ts'
+import { routeLogin } from './route-login.ts'
 import type { Services } from './serve.ts'
 
 export type Outcome =
@@ -47,8 +48,7 @@ export async function tryLogin(
   } catch (thrown) {
     const error = asMuxError(thrown)
     if (error.side === 'client' || error.code === 'internal') throw error
-    const refusal: Refusal = { reason: error.retryable ? 'unavailable' : 'misconfigured' }
-    answer = { accepted: false, refusal, detail: error.message, code: error.code }
+    answer = { accepted: false, refusal: refusalOfError(error), detail: error.message, code: error.code }
   }
   if (conn.backend !== undefined) metrics.loginTook(protocol, conn.backend, performance.now() - started)
   if (answer.accepted) {

@@ -62,4 +62,7 @@ test('a token is one word in its file', (t) => {
   assert.match(load(t, { main, others: { token: ' \n' } }).errors[0] ?? '', /:6:45: token is empty/u)
   assert.match(load(t, { main, others: { token: 'a\nb\n' } }).errors[0] ?? '', /one word/u)
   assert.equal(loadSettings(t, { main, others: { token: 'abc\n' } }).admin?.token?.reveal(), 'abc')
+  // RFC 6750 2.1: no client could send it
+  assert.match(load(t, { main, others: { token: 'a"b' } }).errors[0] ?? '', /:6:45: token must be of letters/u)
+  assert.equal(loadSettings(t, { main, others: { token: 'a-Z_0.~+/==' } }).admin?.token?.reveal(), 'a-Z_0.~+/==')
 })

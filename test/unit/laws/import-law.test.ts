@@ -25,7 +25,7 @@ const LAW: Law = {
   net: [],
   config: ['user-name'],
   admin: [],
-  cli: ['config'],
+  cli: ['admin', 'config'],
   metrics: [],
   errors: [],
   log: [],

@@ -1,0 +1,79 @@
+/**
+ * What the API answers, as schemas: the promise to scripts, kept by the compiler on the side that answers and by zod on the side that
+ * asks. It may grow; what stands here does not change. What does not apply is absent. docs/admin-api.md explains it.
+ */
+import { z } from 'zod'
+
+const protocol = z.enum(['imap', 'pop3'])
+const tls = z.enum(['none', 'starttls', 'implicit', 'passthrough'])
+
+const address = z.object({
+  protocol,
+  host: z.string(),
+  ip: z.string(),
+  port: z.number(),
+  state: z.enum(['up', 'down', 'misconfigured']),
+  sinceMs: z.number(),
+  lastError: z.string().optional(),
+})
+
+const leg = z.object({
+  tls: z.enum(['none', 'starttls', 'implicit']),
+  verifies: z.enum(['name', 'pins', 'nothing']).optional(),
+  certificateName: z.string().optional(),
+  trusts: z.enum(['system', 'ca_file']).optional(),
+  pins: z.array(z.string()).readonly().optional(),
+  showsCertificate: z.literal(true).optional(),
+  proxyHeader: z.enum(['none', 'v1', 'v2']),
+  forwardsIdentity: z.boolean(),
+  master: z.object({ user: z.string(), by: z.enum(['authzid', 'separator']) }).optional(),
+})
+
+export const backendAnswer = z.object({ name: z.string(), up: z.boolean(), addresses: z.array(address), leg })
+
+export const backendsAnswer = z.object({ backends: z.array(backendAnswer) })
+
+const nameNote = z.discriminatedUnion('what', [
+  z.object({ what: z.literal('delimiter'), delimiter: z.string() }),
+  z.object({ what: z.literal('default-domain'), domain: z.string() }),
+  z.object({ what: z.literal('alias'), from: z.string(), to: z.string() }),
+  z.object({ what: z.literal('wrong'), why: z.string() }),
+])
+
+const step = z.object({
+  asked: z.enum(['users', 'memory', 'directory', 'domains', 'placement']),
+  key: z.string(),
+  outcome: z.enum(['found', 'nothing', 'outdated', 'unavailable', 'invalid']),
+  detail: z.string().optional(),
+  ageMs: z.number().optional(),
+  leftMs: z.number().optional(),
+})
+
+export const routeAnswer = z.object({
+  usable: z.boolean(),
+  login: z.object({
+    user: z.string(),
+    protocol,
+    listener: z.string(),
+    tls,
+    serverName: z.string().optional(),
+    address: z.string().optional(),
+  }),
+  name: z
+    .object({
+      user: z.string().optional(),
+      defaultDomain: z.object({ domain: z.string(), by: z.enum(['server-name', 'address', 'listener']) }).optional(),
+      notes: z.array(nameNote),
+    })
+    .optional(),
+  steps: z.array(step),
+  route: z.object({ source: z.string(), backend: z.string(), login: z.string().optional() }).optional(),
+  backend: backendAnswer.optional(),
+  refusal: z.object({ reason: z.string().optional(), code: z.string().optional(), detail: z.string() }).optional(),
+})
+
+/** Every answer that is not 200. */
+export const errorAnswer = z.object({ error: z.string() })
+
+export type BackendAnswer = z.infer<typeof backendAnswer>
+export type RouteAnswer = z.infer<typeof routeAnswer>

@@ -1,0 +1,51 @@
+/**
+ * Who may ask the API. A browser on the same machine reaches a loopback address too, and what it runs is anybody's: no page may read
+ * who lives where. There is no CORS, so that pages of other sites cannot read an answer; what is left is closed here.
+ */
+import { isIP } from 'node:net'
+import type { Context, MiddlewareHandler } from 'hono'
+import { bearerAuth } from 'hono/bearer-auth'
+import type { Secret } from '../secret.ts'
+
+/** Asks for the token where there is one; without one, asks that the request has not come by a name that anybody can point here. */
+export function askForToken(token: Secret | undefined): MiddlewareHandler {
+  if (!token) return refuseForeignNames
+  const headers = { message: { error: 'this needs the token of admin.token_file: Authorization: Bearer TOKEN' } }
+  return bearerAuth({
+    token: token.reveal(),
+    realm: 'mailmux',
+    noAuthenticationHeader: headers,
+    invalidAuthenticationHeader: headers,
+    invalidToken: { message: { error: 'the token is not the one of admin.token_file' } },
+  })
+}
+
+/**
+ * DNS rebinding: a page's own name is made to lead to 127.0.0.1, and the browser takes the answer for the page's. Its requests still
+ * carry that name, which is neither an address nor localhost. With a token there is no need: the page does not have it.
+ */
+const refuseForeignNames: MiddlewareHandler = async (c, next) => {
+  const { hostname } = new URL(c.req.url)
+  if (hostname !== 'localhost' && isIP(hostname.replace(/^\[|\]$/g, '')) === 0) {
+    return refuse(c, 403, 'without admin.token_file this is answered under an address or localhost alone')
+  }
+  return next()
+}
+
+/** What a page of another site has sent off, and could not read, is not looked at either. */
+export const refuseOtherSites: MiddlewareHandler = async (c, next) => {
+  c.header('cache-control', 'no-store')
+  c.header('x-content-type-options', 'nosniff')
+  c.header('cross-origin-resource-policy', 'same-origin')
+  const site = c.req.header('sec-fetch-site')
+  const origin = c.req.header('origin')
+  const isForeign =
+    site === undefined
+      ? origin !== undefined && origin !== new URL(c.req.url).origin // browsers of before 2023
+      : site !== 'same-origin' && site !== 'none'
+  return isForeign ? refuse(c, 403, 'this is not for pages of other sites') : next()
+}
+
+export function refuse(c: Context, status: 400 | 403 | 404 | 413 | 415 | 500, error: string): Response {
+  return c.json({ error }, status)
+}

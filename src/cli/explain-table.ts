@@ -1,0 +1,115 @@
+/** An explanation for people: what is decided, in the order in which it is, and the verdict last, where the eye is. Pure. */
+import type { BackendAnswer, RouteAnswer } from '../admin/answers.ts'
+import { formatMs, formatTable, printable, type Row } from './table.ts'
+
+export function formatExplanation(answer: RouteAnswer, nowMs: number): string[] {
+  const rows = [loginRow, nameRow, stepsRow, routeRow, backendRows].flatMap((rowsOf) => rowsOf(answer, nowMs))
+  return [...formatTable(rows), '', printable(verdict(answer))]
+}
+
+function loginRow({ login }: RouteAnswer): Row[] {
+  const { user, protocol, listener, tls, serverName, address } = login
+  const came = [`${protocol} at listener ${listener} (tls: ${tls})`]
+  if (serverName !== undefined) came.push(`server name ${serverName}`)
+  if (address !== undefined) came.push(`address ${address}`)
+  return [{ label: 'login', lines: [[user, came.join(', ')]] }]
+}
+
+const DOMAIN_BY = {
+  listener: 'default domain of the listener',
+  'server-name': 'default domain of this server name',
+  address: 'default domain of this address',
+} as const
+
+function nameRow({ name }: RouteAnswer): Row[] {
+  if (!name) return []
+  const how = name.notes.map((note) => {
+    switch (note.what) {
+      case 'delimiter':
+        return note.delimiter === '@' ? '' : `"${note.delimiter}" parts user and domain`
+      case 'default-domain':
+        return name.defaultDomain ? DOMAIN_BY[name.defaultDomain.by] : 'default domain'
+      case 'alias':
+        return `${note.from} means ${note.to}`
+      case 'wrong':
+        return note.why
+    }
+  })
+  return [{ label: 'user', lines: [[name.user ?? 'nobody', how.filter((text) => text !== '').join('; ')]] }]
+}
+
+const ASKED = {
+  users: 'routing file',
+  memory: 'memory',
+  directory: 'directory',
+  domains: 'domains',
+  placement: 'placement',
+} as const
+
+function stepsRow({ steps }: RouteAnswer): Row[] {
+  const lines = steps.map(({ asked, key, outcome, detail, ageMs, leftMs }) => {
+    const found = outcome === 'found' ? (detail ?? '') : detail === undefined ? outcome : `${outcome}: ${detail}`
+    const times = [
+      ...(ageMs === undefined ? [] : [`read ${formatMs(ageMs)} ago`]),
+      ...(leftMs === undefined ? [] : [`good for ${formatMs(leftMs)}`]),
+    ]
+    return [ASKED[asked], key, [found, ...times].join(', ')]
+  })
+  return lines.length === 0 ? [] : [{ label: 'asked', lines }]
+}
+
+function routeRow({ route }: RouteAnswer): Row[] {
+  if (!route) return []
+  const { backend, source, login } = route
+  return [
+    { label: 'route', lines: [[backend, `source: ${source}${login === undefined ? '' : `, logs in as ${login}`}`]] },
+  ]
+}
+
+function backendRows({ backend, login }: RouteAnswer, nowMs: number): Row[] {
+  if (!backend) return []
+  const addresses = backend.addresses.map(({ host, ip, port, state, sinceMs, lastError }, index) => {
+    const why = state === 'up' || lastError === undefined ? '' : `: ${lastError}`
+    const where = `${ip} ${port}${host === ip ? '' : ` (${host})`}`
+    return [`${index + 1}.`, where, `${state} for ${formatMs(nowMs - sinceMs)}${why}`]
+  })
+  return [
+    { label: 'back end', lines: [[backend.name, backend.up ? 'up' : 'not up']] },
+    { label: 'addresses', lines: addresses.length === 0 ? [[`none for ${login.protocol}`]] : addresses },
+    { label: 'way there', lines: legLines(backend.leg, login.protocol).map((line) => [line]) },
+  ]
+}
+
+const TOLD_BY = { imap: 'ID', pop3: 'XCLIENT' } as const
+
+/** How mailmux goes to a back end, a line for each thing. */
+function legLines(leg: BackendAnswer['leg'], protocol: 'imap' | 'pop3'): string[] {
+  const lines = [leg.tls === 'none' ? 'in clear' : `TLS (${leg.tls}), ${trustOf(leg)}`]
+  if (leg.showsCertificate) lines.push('shows a certificate of its own')
+  if (leg.proxyHeader !== 'none') lines.push(`PROXY header ${leg.proxyHeader}`)
+  lines.push(
+    leg.forwardsIdentity
+      ? `tells who the client is, by ${TOLD_BY[protocol]} where offered`
+      : 'does not tell who the client is',
+  )
+  if (leg.master) lines.push(`master user ${leg.master.user} for logins by certificate, by ${leg.master.by}`)
+  return lines
+}
+
+function trustOf({ verifies, certificateName, trusts, pins = [] }: BackendAnswer['leg']): string {
+  switch (verifies) {
+    case 'pins':
+      return `certificate: ${pins.length} pinned`
+    case 'name':
+      return `certificate for ${certificateName ?? 'the host'} by ${trusts === 'ca_file' ? 'ca_file' : "the system's CAs"}`
+    case 'nothing':
+    case undefined:
+      return 'certificate NOT VERIFIED'
+  }
+}
+
+function verdict({ usable, route, refusal }: RouteAnswer): string {
+  if (usable) return `OK: a login goes to ${route?.backend ?? ''}`
+  const { reason = 'closed without a word', code, detail = '' } = refusal ?? {}
+  return `NOT USABLE: ${reason}${code === undefined ? '' : `, ${code}`}: ${detail}`
+}

@@ -1,0 +1,44 @@
+/** Text for a terminal: labels and columns in line, and nothing in it that a terminal would obey. Pure. */
+
+/** A label, and under it lines of cells. */
+export type Row = { label: string; lines: readonly (readonly string[])[] }
+
+/** Control characters, and those that turn the direction of text: what the directory holds may be anybody's, and a terminal obeys it. */
+const OBEYED = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
+
+export function printable(text: string): string {
+  return text.replace(OBEYED, '\u{fffd}')
+}
+
+/** Lines without their ends. Columns are as wide as their widest cell, but for the last, which may run on. */
+export function formatTable(rows: readonly Row[]): string[] {
+  const indent = Math.max(...rows.map(({ label }) => label.length)) + 2
+  return rows.flatMap(({ label, lines }) => {
+    const widths: number[] = []
+    for (const cells of lines) {
+      cells.slice(0, -1).forEach((cell, column) => (widths[column] = Math.max(widths[column] ?? 0, cell.length)))
+    }
+    return lines.map((cells, index) => {
+      const text = cells.map((cell, column) => (column === cells.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
+      return printable(`${(index === 0 ? label : '').padEnd(indent)}${text.join('  ')}`.trimEnd())
+    })
+  })
+}
+
+/** `850ms`, `12s`, `3m 5s`, `2h 10m`, `4d 1h`: as much as a person wants to know. */
+export function formatMs(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)}ms`
+  const seconds = Math.floor(ms / 1000)
+  for (const [unit, size, smaller, rest] of UNITS) {
+    if (seconds < size) continue
+    const left = Math.floor((seconds % size) / rest)
+    return `${Math.floor(seconds / size)}${unit}${left === 0 ? '' : ` ${left}${smaller}`}`
+  }
+  return `${seconds}s`
+}
+
+const UNITS = [
+  ['d', 86_400, 'h', 3600],
+  ['h', 3600, 'm', 60],
+  ['m', 60, 's', 1],
+] as const

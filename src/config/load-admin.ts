@@ -1,0 +1,39 @@
+/**
+ * Where a running mailmux answers operators, from the section `admin` of the main file and nothing else: a mistake elsewhere in the
+ * files, or a key that the service alone may read, must keep nobody from asking what is going on.
+ */
+import path from 'node:path'
+import type { Secret } from '../secret.ts'
+import { readBearerToken, readText } from './pem.ts'
+import { createProblems, formatProblem } from './problems.ts'
+import { readDraft } from './read.ts'
+import { mainSchema } from './schema.ts'
+import { isWritten, readSource } from './source.ts'
+import type { Environment } from './variables.ts'
+
+export type AdminPlace = { host: string; port: number; token: Secret | undefined }
+
+/** @returns where to ask, or in words why that cannot be told */
+export function loadAdminPlace(mainFile: string, env: Environment): AdminPlace | { wrong: string } {
+  const text = readText(mainFile)
+  if ('wrong' in text) return { wrong: `${mainFile} ${text.wrong}` }
+  const problems = createProblems()
+  const source = readSource(mainFile, text.value, env, problems)
+  const main = readDraft(mainSchema, source, problems).value
+  const [first] = problems.list()
+  if (main === undefined) return { wrong: first ? (formatProblem(first)[0] ?? '') : `${mainFile} is empty` }
+  if (!isWritten(source, ['admin'])) return { wrong: `admin is off: ${mainFile} has no \`admin: {}\`` }
+  const { listen, token_file: tokenFile } = main.admin ?? {}
+  const isBroken = listen === undefined || (tokenFile === undefined && isWritten(source, ['admin', 'token_file']))
+  if (isBroken) return { wrong: `admin of ${mainFile} has an error: see mailmux check -c ${mainFile}` }
+  if (tokenFile === undefined) return { ...reachable(listen), token: undefined }
+  const token = readBearerToken(path.resolve(path.dirname(mainFile), tokenFile))
+  if ('wrong' in token) return { wrong: `admin.token_file: ${tokenFile} ${token.wrong}` }
+  return { ...reachable(listen), token: token.value }
+}
+
+/** "Every address" is one to listen on, not one to connect to. */
+function reachable({ host, port }: { host: string; port: number }): { host: string; port: number } {
+  if (host === '0.0.0.0') return { host: '127.0.0.1', port }
+  return { host: host === '::' ? '::1' : host, port }
+}

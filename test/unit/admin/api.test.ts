@@ -1,0 +1,159 @@
+/** The API without a socket: who may ask, what may be asked, and that every refusal is JSON with a reason. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { buildAdmin } from '../../../src/admin/admin.ts'
+import { errorAnswer, type RouteAnswer } from '../../../src/admin/answers.ts'
+import type { ApiParts, RouteQuestion } from '../../../src/admin/api.ts'
+import { Secret } from '../../../src/secret.ts'
+import { keepLog } from '../backend/fixture.ts'
+
+const TOKEN = 'open-sesame'
+const ANSWER: RouteAnswer = {
+  usable: true,
+  login: { user: 'alice', protocol: 'imap', listener: 'imap', tls: 'none' },
+  steps: [],
+}
+
+function open(changes: Partial<ApiParts> = {}) {
+  const asked: RouteQuestion[] = []
+  const { log, lines } = keepLog()
+  const api: ApiParts = {
+    token: undefined,
+    explain: (question) => {
+      asked.push(question)
+      return Promise.resolve(ANSWER)
+    },
+    backends: () => [],
+    ...changes,
+  }
+  const metrics = { render: () => Promise.resolve(''), contentType: 'text/plain' }
+  const app = buildAdmin({ notReady: () => undefined, metrics, api, log })
+  const get = async (path: string, headers: Record<string, string> = {}, host = 'http://127.0.0.1:9143') => {
+    const response = await app.request(`${host}${path}`, { headers })
+    assert.equal(response.headers.get('access-control-allow-origin'), null)
+    const json: unknown = await response.json()
+    return { status: response.status, json, headers: response.headers }
+  }
+  /** The words of a refusal. */
+  const refused = async (status: number, ...what: Parameters<typeof get>): Promise<string> => {
+    const answer = await get(...what)
+    assert.equal(answer.status, status, JSON.stringify(answer.json))
+    return errorAnswer.parse(answer.json).error
+  }
+  return { get, refused, asked, lines }
+}
+
+test('answers with what it is handed, and lets nobody keep it', async () => {
+  const { get } = open()
+  const { status, json, headers } = await get('/api/v1/routes/alice')
+  assert.deepEqual([status, json], [200, ANSWER])
+  assert.equal(headers.get('cache-control'), 'no-store')
+  assert.deepEqual((await get('/api/v1/backends')).json, { backends: [] })
+})
+
+test('asks for the user as he was typed, whatever is in his name', async () => {
+  const { get, asked } = open()
+  const names = [
+    'alice@example.test',
+    'a/b',
+    'a%40b',
+    'a b',
+    '?',
+    '#',
+    'jürgen',
+    '\r\n',
+    '\0',
+    'a\\b',
+    '..x',
+    "o'x",
+    '%',
+  ]
+  for (const name of names) assert.equal((await get(`/api/v1/routes/${encodeURIComponent(name)}`)).status, 200, name)
+  assert.deepEqual(
+    asked.map(({ user }) => user),
+    names,
+  )
+})
+
+test('hands on what else is asked, addresses in the spelling of sockets', async () => {
+  const { get, asked } = open()
+  await get('/api/v1/routes/a?protocol=pop3&listener=pops&sni=IMAP.example.test&ip=2001:DB8:0:0::1')
+  await get('/api/v1/routes/a?ip=::ffff:192.0.2.1')
+  assert.deepEqual(asked, [
+    { user: 'a', protocol: 'pop3', listener: 'pops', serverName: 'IMAP.example.test', address: '2001:db8::1' },
+    { user: 'a', protocol: undefined, listener: undefined, serverName: undefined, address: '192.0.2.1' },
+  ])
+})
+
+test('refuses questions that make no sense, with the reason, and asks nobody', async () => {
+  const { refused, asked } = open()
+  for (const [path, reason] of [
+    ['/routes/%ff', /not percent-encoded UTF-8/],
+    ['/routes/%4', /not percent-encoded UTF-8/],
+    [`/routes/${'x'.repeat(1001)}`, /longer than 1000/],
+    ['/routes/a?protocol=smtp', /protocol: imap or pop3/],
+    ['/routes/a?ip=example.test', /ip: an address/],
+    ['/routes/a?ip=fe80::1%25eth0', /ip: an address/],
+    ['/routes/a?sni=a%20b', /sni: a host name/],
+    [`/routes/a?sni=${'x'.repeat(254)}`, /sni: a host name/],
+    [`/routes/a?listener=${'x'.repeat(201)}`, /listener: too long/],
+    ['/routes/a?user=b', /user/],
+  ] as const)
+    assert.match(await refused(400, `/api/v1${path}`), reason)
+  assert.deepEqual(asked, [])
+})
+
+test('says why a question has no answer', async () => {
+  const { refused } = open({ explain: () => Promise.resolve({ wrong: 'there is no listener x' }) })
+  assert.equal(await refused(400, '/api/v1/routes/a?listener=x'), 'there is no listener x')
+})
+
+test('has no other paths', async () => {
+  const { refused } = open()
+  for (const path of ['/api/v1', '/api/v1/routes', '/api/v1/routes/', '/api/v1/routes/a/b', '/api/v1/x'])
+    assert.match(await refused(404, path), /no such path/, path)
+})
+
+test('wants the token where there is one', async () => {
+  const { get, refused, asked } = open({ token: new Secret(TOKEN) })
+  const path = '/api/v1/routes/alice'
+  assert.match(await refused(401, path), /Bearer TOKEN/)
+  for (const token of ['wrong', TOKEN.slice(1), `${TOKEN}x`, TOKEN.toUpperCase()])
+    assert.match(await refused(401, path, { authorization: `Bearer ${token}` }), /not the one/)
+  assert.match(await refused(400, path, { authorization: `Basic ${TOKEN}` }), /Bearer TOKEN/)
+  assert.match(await refused(401, '/api/v1/backends'), /Bearer/)
+  assert.match(await refused(401, '/api/v1/nothing'), /Bearer/, 'not even which paths there are')
+  assert.deepEqual(asked, [])
+  assert.equal((await get(path, { authorization: `Bearer ${TOKEN}` })).status, 200)
+  assert.equal((await get(path, { authorization: `Bearer ${TOKEN}` }, 'https://mail.example.test')).status, 200)
+})
+
+// A page whose own name leads to 127.0.0.1 would be taken for the same origin by its browser.
+test('answers under no name but localhost while there is no token', async () => {
+  const { get, refused, asked } = open()
+  for (const host of ['http://evil.example:9143', 'http://localhost.evil.example:9143', 'http://localhost.:9143'])
+    assert.match(await refused(403, '/api/v1/routes/a', {}, host), /under an address or localhost alone/)
+  assert.deepEqual(asked, [])
+  for (const host of ['http://localhost:9143', 'http://[::1]:9143', 'http://127.0.0.2'])
+    assert.equal((await get('/api/v1/routes/a', {}, host)).status, 200, host)
+})
+
+test('does not look at what pages of other sites send off, token or none', async () => {
+  const authorization = `Bearer ${TOKEN}`
+  for (const { get, refused } of [open(), open({ token: new Secret(TOKEN) })]) {
+    const foreign = [{ 'sec-fetch-site': 'cross-site' }, { 'sec-fetch-site': 'same-site' }, { origin: 'null' }]
+    for (const header of [...foreign, { origin: 'http://evil.example' }, { origin: 'http://127.0.0.1:8000' }])
+      assert.match(await refused(403, '/api/v1/backends', { authorization, ...header }), /other sites/)
+    const own = [{ 'sec-fetch-site': 'none' }, { 'sec-fetch-site': 'same-origin' }, { origin: 'http://127.0.0.1:9143' }]
+    for (const header of own) assert.equal((await get('/api/v1/backends', { authorization, ...header })).status, 200)
+  }
+})
+
+test('tells nothing of a defect but to the log', async () => {
+  const { refused, lines } = open({ explain: () => Promise.reject(new Error('secret detail')) })
+  assert.equal(await refused(500, '/api/v1/routes/a'), 'internal error')
+  assert.deepEqual(
+    lines.map(({ level, message }) => [level, message]),
+    [['error', 'defect']],
+  )
+})

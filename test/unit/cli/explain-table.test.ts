@@ -1,0 +1,119 @@
+/** An explanation as people read it. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { RouteAnswer } from '../../../src/admin/answers.ts'
+import { formatExplanation } from '../../../src/cli/explain-table.ts'
+
+const NOW_MS = 1_000_000
+const LOGIN = { user: 'alice', protocol: 'imap', listener: 'imap', tls: 'starttls' } as const
+
+const print = (answer: RouteAnswer): string => formatExplanation(answer, NOW_MS).join('\n')
+
+test('tells every decision in its order, and the verdict last', () => {
+  const answer: RouteAnswer = {
+    usable: true,
+    login: { ...LOGIN, user: 'alice%alias.test', address: '192.0.2.1', serverName: 'imap.example.test' },
+    name: {
+      user: 'alice@example.test',
+      notes: [
+        { what: 'delimiter', delimiter: '%' },
+        { what: 'alias', from: 'alias.test', to: 'example.test' },
+      ],
+    },
+    steps: [
+      { asked: 'users', key: 'alice@example.test', outcome: 'nothing' },
+      { asked: 'memory', key: 'alice@example.test', outcome: 'outdated', detail: 'store1 (too old)', ageMs: 3_700_000 },
+      { asked: 'directory', key: 'mailmux:user:alice@example.test', outcome: 'found', detail: 'store2, login a1' },
+    ],
+    route: { source: 'directory', backend: 'store2', login: 'a1' },
+    backend: {
+      name: 'store2',
+      up: true,
+      addresses: [
+        { protocol: 'imap', host: 'store2.example.test', ip: '192.0.2.9', port: 993, state: 'up', sinceMs: 0 },
+        {
+          protocol: 'imap',
+          host: '192.0.2.10',
+          ip: '192.0.2.10',
+          port: 993,
+          state: 'down',
+          sinceMs: 995_000,
+          lastError: 'backend-refused',
+        },
+      ],
+      leg: {
+        tls: 'implicit',
+        verifies: 'name',
+        certificateName: 'store2.example.test',
+        trusts: 'ca_file',
+        showsCertificate: true,
+        proxyHeader: 'v2',
+        forwardsIdentity: true,
+        master: { user: 'admin', by: 'separator' },
+      },
+    },
+  }
+  assert.equal(
+    print(answer),
+    `
+login      alice%alias.test  imap at listener imap (tls: starttls), server name imap.example.test, address 192.0.2.1
+user       alice@example.test  "%" parts user and domain; alias.test means example.test
+asked      routing file  alice@example.test               nothing
+           memory        alice@example.test               outdated: store1 (too old), read 1h 1m ago
+           directory     mailmux:user:alice@example.test  store2, login a1
+route      store2  source: directory, logs in as a1
+back end   store2  up
+addresses  1.  192.0.2.9 993 (store2.example.test)  up for 16m 40s
+           2.  192.0.2.10 993                       down for 5s: backend-refused
+way there  TLS (implicit), certificate for store2.example.test by ca_file
+           shows a certificate of its own
+           PROXY header v2
+           tells who the client is, by ID where offered
+           master user admin for logins by certificate, by separator
+
+OK: a login goes to store2`.slice(1),
+  )
+})
+
+test('says in one line why a login does not get through', () => {
+  const why = (refusal: RouteAnswer['refusal']) =>
+    print({ usable: false, login: LOGIN, steps: [], refusal }).split('\n').at(-1)
+  assert.equal(
+    why({ reason: 'unavailable', code: 'backend-down', detail: 'store1 is down' }),
+    'NOT USABLE: unavailable, backend-down: store1 is down',
+  )
+  assert.equal(why({ reason: 'disabled', detail: 'so it is' }), 'NOT USABLE: disabled: so it is')
+  assert.equal(
+    why({ code: 'client-no-such-name', detail: 'no rule' }),
+    'NOT USABLE: closed without a word, client-no-such-name: no rule',
+  )
+})
+
+test('says how long a remembered route is good for, and what is wrong with a name', () => {
+  const text = print({
+    usable: false,
+    login: LOGIN,
+    name: { notes: [{ what: 'wrong', why: 'it is empty' }] },
+    steps: [{ asked: 'memory', key: 'k', outcome: 'found', detail: 'store1', ageMs: 12_000, leftMs: 3_588_000 }],
+  })
+  assert.match(text, /^user +nobody {2}it is empty$/m)
+  assert.match(text, /store1, read 12s ago, good for 59m 48s$/m)
+})
+
+test('warns loudly of a back end whose certificate nobody looks at', () => {
+  const leg = { tls: 'starttls', verifies: 'nothing', proxyHeader: 'none', forwardsIdentity: false } as const
+  const text = print({ usable: true, login: LOGIN, steps: [], backend: { name: 's', up: false, addresses: [], leg } })
+  assert.match(text, /TLS \(starttls\), certificate NOT VERIFIED/)
+  assert.match(text, /does not tell who the client is/)
+  assert.match(text, /none for imap/)
+})
+
+test('lets nothing from the directory reach the terminal as more than text', () => {
+  const text = print({
+    usable: false,
+    login: { ...LOGIN, user: '\u001b[2J' },
+    steps: [{ asked: 'directory', key: '\u009b', outcome: 'invalid', detail: '\r\u202e' }],
+    refusal: { detail: '\u001b]0;x\u0007' },
+  })
+  assert.doesNotMatch(text.replaceAll('\n', ''), /[\p{Cc}\p{Cf}]/u)
+})

@@ -1,0 +1,257 @@
+/** What is told of a login that somebody imagines: each decision, and that none of them is made twice or leaves anything behind. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { routeAnswer } from '../../../src/admin/answers.ts'
+import { createLiveBackends } from '../../../src/backend/live-backends.ts'
+import type { BackendSettings, ListenerSettings } from '../../../src/config/settings.ts'
+import { MuxError, type ErrorCode } from '../../../src/errors.ts'
+import type { Directory, DirectoryAnswer } from '../../../src/routing/directory.ts'
+import { createRouter } from '../../../src/routing/router.ts'
+import { Secret } from '../../../src/secret.ts'
+import { explain, type Explanation, type Question } from '../../../src/session/explain.ts'
+import type { World } from '../../../src/world.ts'
+import { backendsOf, keepLog } from '../backend/fixture.ts'
+import { listenerSettings } from '../listener/listener-settings.ts'
+
+type Scene = {
+  listeners?: Partial<ListenerSettings>[]
+  backends?: Partial<BackendSettings>[]
+  answer?: DirectoryAnswer | Error
+  aliases?: [string, string][]
+}
+
+function open({ listeners = [{}], backends = [{}], answer, aliases = [] }: Scene = {}) {
+  const all = backendsOf(...backends)
+  const directory: Directory = {
+    lookup: (_user, trace) => {
+      assert.ok(trace, 'a lookup without a trace is a login’s')
+      return answer instanceof Error
+        ? Promise.reject(answer)
+        : Promise.resolve(answer ?? { entry: undefined, source: 'directory' })
+    },
+    doubt: () => assert.fail('nothing is changed'),
+    connected: Promise.resolve(),
+    close: () => Promise.resolve(),
+  }
+  const settings = listeners.map((one) => listenerSettings(one))
+  const routing = {
+    backends: new Map([...all].map(([name, one]) => [name, one.settings])),
+    users: new Map([['static@example.test', { backend: 'store-1', login: undefined }]]),
+    domains: new Map([['whole.test', { backend: 'store-1' }]]),
+    aliases: new Map(aliases),
+  }
+  const world = {
+    settings: { listeners: settings },
+    backends: all,
+    router: createRouter(routing, directory, () => assert.fail('nothing is counted')),
+    entrances: new Map(
+      settings.map((one) => [
+        one.name,
+        { settings: one, passthrough: new Map(one.passthrough.map(({ name, backend }) => [name, backend])) },
+      ]),
+    ),
+  } as unknown as World
+  const live = createLiveBackends({ log: keepLog().log, metrics: { backendIsUp: () => undefined }, nowMs: () => 1000 })
+  live.reconcile(all)
+  const ask = (question: Question) => explain(question, world, { backends: live })
+  /** The answer, which must be one that the API may give: all that is in it is declared. */
+  const answerTo = async (question: Question): Promise<Explanation> => {
+    const found = await ask(question)
+    assert.ok(!('wrong' in found), JSON.stringify(found))
+    assert.deepEqual(routeAnswer.parse(found), JSON.parse(JSON.stringify(found)))
+    return found
+  }
+  return { ask, answerTo, live, world }
+}
+
+test('tells all of a static user, from the name to the way there', async () => {
+  const { answerTo } = open({ listeners: [{ defaultDomain: 'example.test', tls: 'starttls' }] })
+  assert.deepEqual(await answerTo({ user: 'static' }), {
+    usable: true,
+    login: { user: 'static', protocol: 'imap', listener: 'imap', tls: 'starttls' },
+    name: {
+      user: 'static@example.test',
+      defaultDomain: { domain: 'example.test', by: 'listener' },
+      notes: [{ what: 'default-domain', domain: 'example.test' }],
+    },
+    steps: [{ asked: 'users', key: 'static@example.test', outcome: 'found', detail: 'store-1' }],
+    route: { source: 'static', backend: 'store-1', login: 'static@example.test' },
+    backend: {
+      name: 'store-1',
+      up: true,
+      addresses: [{ protocol: 'imap', host: '192.0.2.10', ip: '192.0.2.10', port: 143, state: 'up', sinceMs: 1000 }],
+      leg: { tls: 'none', proxyHeader: 'none', forwardsIdentity: true },
+    },
+  })
+})
+
+test('says which default domain it is, and why that one', async () => {
+  const defaultDomains = new Map([
+    ['imap.one.test', 'one.test'],
+    ['198.51.100.2', 'two.test'],
+  ])
+  const { answerTo } = open({ listeners: [{ defaultDomain: 'three.test', defaultDomains }] })
+  const domainOf = async (question: Omit<Question, 'user'>) =>
+    (await answerTo({ user: 'alice', ...question })).name?.defaultDomain
+  const both = { serverName: 'IMAP.one.test', address: '198.51.100.2' }
+  assert.deepEqual(await domainOf(both), { domain: 'one.test', by: 'server-name' })
+  assert.deepEqual(await domainOf({ ...both, serverName: 'x' }), { domain: 'two.test', by: 'address' })
+  assert.deepEqual(await domainOf({}), { domain: 'three.test', by: 'listener' })
+  assert.equal((await answerTo({ user: 'alice@x.test' })).name?.defaultDomain, undefined)
+})
+
+test('knows the address where there is only one to come to', async () => {
+  const at = async (listener: Partial<ListenerSettings>) =>
+    (await open({ listeners: [listener] }).answerTo({ user: 'a' })).login.address
+  const place = (host: string) => ({ host, port: 143, optional: false })
+  assert.equal(await at({ listen: [place('198.51.100.2')] }), '198.51.100.2')
+  assert.equal(await at({ listen: [place('0.0.0.0')] }), undefined)
+  assert.equal(await at({ listen: [place('198.51.100.2'), place('198.51.100.3')] }), undefined)
+  assert.equal(await at({ listen: [place('198.51.100.2')], proxyProtocol: 'required' }), undefined)
+})
+
+test('tells of an alias', async () => {
+  const { answerTo } = open({ aliases: [['other.test', 'whole.test']] })
+  const { name, route } = await answerTo({ user: 'alice@Other.test' })
+  assert.equal(name?.user, 'alice@whole.test')
+  assert.deepEqual(name.notes.at(-1), { what: 'alias', from: 'other.test', to: 'whole.test' })
+  assert.equal(route?.source, 'domain')
+})
+
+for (const [what, user, answer, refusal] of [
+  [
+    'nobody knows',
+    'alice@example.test',
+    undefined,
+    { reason: 'authentication-failed', detail: 'no route for this user' },
+  ],
+  ['cannot be anybody', 'al ice', undefined, { reason: 'authentication-failed', detail: 'no route for this user' }],
+  ['is disabled', 'alice', entry('disabled'), { reason: 'disabled', detail: 'the directory says disabled' }],
+  ['is on hold', 'alice', entry('hold'), { reason: 'unavailable', detail: 'the directory says hold' }],
+  [
+    'cannot be looked up',
+    'alice',
+    new MuxError('directory-unavailable', 'away'),
+    { reason: 'unavailable', code: 'directory-unavailable', detail: 'away' },
+  ],
+  [
+    'has a poisoned route',
+    'alice',
+    { entry: { backend: 'evil', login: undefined, status: 'active' }, source: 'directory' } as const,
+    {
+      reason: 'misconfigured',
+      code: 'route-invalid',
+      detail: 'the route names a back end that the routing file does not: "evil"',
+    },
+  ],
+] as const)
+  test(`tells why a login is refused whom ${what}`, async () => {
+    const { usable, refusal: told, route, backend } = await open(answer && { answer }).answerTo({ user })
+    assert.deepEqual([usable, told, route, backend], [false, refusal, undefined, undefined])
+  })
+
+function entry(status: 'hold' | 'disabled'): DirectoryAnswer {
+  return { entry: { backend: 'store-1', login: undefined, status }, source: 'directory' }
+}
+
+test('tells of a back end that lacks the protocol, is down, or is set up wrongly', async () => {
+  const none = await open({ backends: [{ ports: { pop3: 110 } }] }).answerTo({ user: 'static@example.test' })
+  assert.deepEqual([none.usable, none.refusal?.code, none.backend?.addresses], [false, 'backend-no-port', []])
+
+  const fail = async (code: ErrorCode, times: number) => {
+    const { live, answerTo } = open()
+    const one = live.get('store-1')
+    const [place] = one?.addresses('imap') ?? []
+    assert.ok(place)
+    for (let time = 0; time < times; time++) one?.failed(place, { by: 'check', code, witness: undefined }, 'x')
+    const { usable, refusal, backend } = await answerTo({ user: 'static@example.test' })
+    return [usable, refusal?.reason, refusal?.code, backend?.up, backend?.addresses[0]?.state]
+  }
+  assert.deepEqual(await fail('backend-refused', 1), [true, undefined, undefined, true, 'up'])
+  assert.deepEqual(await fail('backend-refused', 10), [false, 'unavailable', 'backend-down', false, 'down'])
+  assert.deepEqual(await fail('backend-certificate', 1), [false, 'misconfigured', undefined, false, 'misconfigured'])
+})
+
+test('takes the listener that is asked for, else the first that opens TLS', async () => {
+  const listeners: Partial<ListenerSettings>[] = [
+    { name: 'sealed', tls: 'passthrough' },
+    { name: 'imap' },
+    { name: 'pop', protocol: 'pop3' },
+  ]
+  const { answerTo, ask } = open({ listeners })
+  const listenerOf = async (question: Omit<Question, 'user'>) =>
+    (await answerTo({ user: 'a', ...question })).login.listener
+  assert.equal(await listenerOf({}), 'imap')
+  assert.equal(await listenerOf({ protocol: 'pop3' }), 'pop')
+  assert.equal(await listenerOf({ listener: 'pop' }), 'pop')
+  assert.equal(await listenerOf({ listener: 'sealed' }), 'sealed')
+  assert.match(
+    ((await ask({ user: 'a', listener: 'x' })) as { wrong: string }).wrong,
+    /no listener x: sealed, imap, pop/,
+  )
+  assert.match(
+    ((await ask({ user: 'a', listener: 'pop', protocol: 'imap' })) as { wrong: string }).wrong,
+    /not speak imap/,
+  )
+  const { ask: askOther } = open()
+  assert.match(
+    ((await askOther({ user: 'a', protocol: 'pop3' })) as { wrong: string }).wrong,
+    /no listener speaks pop3/,
+  )
+})
+
+test('tells of TLS that is passed through, where nobody looks at the name', async () => {
+  const passthrough = [{ name: 'one.test', backend: 'store-1' }]
+  const { answerTo } = open({ listeners: [{ tls: 'passthrough', passthrough }] })
+  const passed = await answerTo({ user: 'alice', serverName: 'ONE.test' })
+  assert.deepEqual(
+    [passed.usable, passed.route, passed.steps, passed.name],
+    [true, { source: 'pass-through', backend: 'store-1' }, [], undefined],
+  )
+  const closed = await answerTo({ user: 'alice', serverName: 'two.test' })
+  assert.deepEqual(
+    [closed.usable, closed.refusal?.code, closed.refusal?.reason],
+    [false, 'client-no-such-name', undefined],
+  )
+})
+
+test('tells how a back end is trusted, and nothing secret', async () => {
+  const legOf = async (settings: Partial<BackendSettings>) => {
+    const { backend } = await open({ backends: [settings] }).answerTo({ user: 'static@example.test' })
+    assert.doesNotMatch(JSON.stringify(backend), /hunter2/)
+    return backend?.leg
+  }
+  const key = { certFile: '', cert: '', keyFile: '', key: new Secret('hunter2') }
+  const plain = { proxyHeader: 'none', forwardsIdentity: true }
+  const tls = 'implicit'
+  assert.deepEqual(await legOf({ tls, tlsName: 'a.test' }), {
+    tls,
+    verifies: 'name',
+    certificateName: 'a.test',
+    trusts: 'system',
+    ...plain,
+  })
+  assert.deepEqual(await legOf({ tls, ca: 'PEM' }), { tls, verifies: 'name', trusts: 'ca_file', ...plain })
+  assert.deepEqual(await legOf({ tls, verify: 'none' }), { tls, verifies: 'nothing', ...plain })
+  assert.deepEqual(await legOf({ tls, verify: 'none', pins: ['AA'] }), {
+    tls,
+    verifies: 'pins',
+    pins: ['AA'],
+    ...plain,
+  })
+  assert.deepEqual(
+    await legOf({
+      clientCertificate: key,
+      proxyProtocol: 'v2',
+      forwardIdentity: false,
+      master: { user: 'admin', secret: new Secret('hunter2'), separator: '*' },
+    }),
+    {
+      tls: 'none',
+      showsCertificate: true,
+      proxyHeader: 'v2',
+      forwardsIdentity: false,
+      master: { user: 'admin', by: 'separator' },
+    },
+  )
+})
