@@ -50,12 +50,7 @@ export function drawChart(heading: string, rows: Row[], baseline: string, peers:
     STYLE,
     `<rect width="100%" height="100%" class="page"/>`,
     text(LEFT, 24, heading, 'start', 'heading'),
-    text(
-      LEFT,
-      42,
-      `times what ${baseline} costs; shorter to the right is dearer, to the left of the line is cheaper`,
-      'start',
-    ),
+    text(LEFT, 42, `times what ${baseline} costs: to the right of the line dearer, to the left cheaper`, 'start'),
     ...legend,
     ...axis,
     ...parts,
@@ -100,7 +95,7 @@ function buildScale(smallest: number, largest: number): Scale {
 
 function drawBar({ peer, ratio, isMarked }: Bar, y: number, scale: Scale, colour: string): string {
   const [left = 0, right = 0] = [scale.toX(1), scale.toX(ratio)].toSorted((a, b) => a - b)
-  const label = `${ratio.toFixed(2)}${isMarked ? ' †' : ''}`
+  const label = `${ratio.toFixed(ratio < 10 ? 2 : 1)}${isMarked ? ' †' : ''}`
   const isCheaper = ratio < 1
   return [
     `<rect x="${round(left)}" y="${y}" width="${round(Math.max(1, right - left))}" height="${BAR - 1}" fill="${colour}">`,

@@ -26,15 +26,16 @@ export function findEntry(peer: RunningPeer, door: Door): Entry | undefined {
 export async function measureLoad(
   load: Load,
   peer: RunningPeer,
-  { door, operation, connections, ...workload }: Workload,
+  { door, operation, connections, present = 1, ...workload }: Workload,
   seconds: number,
 ): Promise<LoadMeasure | undefined> {
   const resume = workload.resume === true
   const entry = findEntry(peer, door)
   if (entry === undefined) return undefined
   // one session even where each operation opens its own: it tells which handshake the two sides agreed on
-  const sessions = operation === 'login' && !resume ? 1 : connections
+  const sessions = operation === 'login' && !resume ? present : connections
   const { handshake } = await load.ask({ do: 'open', ...entry, sessions })
+  if (present > 1) await delay(SETTLE_MS)
   const before = readCpu(peer.pids)
   const { figures } = await load.ask({ do: 'run', ...entry, operation, connections, seconds, resume })
   const cpu = peer.pids.length === 0 ? undefined : cpuBetween(before, readCpu(peer.pids))

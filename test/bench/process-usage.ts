@@ -6,7 +6,7 @@ import { listProcesses, readStat } from '../support/process-tree.ts'
 const TICK_MS = 10
 
 export type CpuReading = {
-  /** thread id to nanoseconds on a CPU; kernel time on the thread's behalf is included */
+  /** process/thread to nanoseconds on a CPU; kernel time on the thread's behalf is included */
   threads: Map<string, number>
   /** user and system time of the processes in ticks; keeps the time of threads and of children that have ended */
   userMs: number
@@ -16,7 +16,13 @@ export type CpuReading = {
   processes: number
 }
 
-export type CpuSpent = { ms: number; systemShare: number; source: 'schedstat' | 'stat' }
+export type CpuSpent = {
+  ms: number
+  /** of the process that took most, while it lived */
+  busiestMs: number
+  systemShare: number
+  source: 'schedstat' | 'stat'
+}
 
 /** Undefined when the process or thread has ended meanwhile. */
 function readProc(path: string): string | undefined {
@@ -50,7 +56,7 @@ export function readCpu(rootPids: number[]): CpuReading {
     reading.endedMs += endedUser + endedSystem
     for (const thread of listThreads(pid)) {
       const schedstat = readProc(`${pid}/task/${thread}/schedstat`)
-      if (schedstat !== undefined) reading.threads.set(thread, Number(schedstat.split(' ')[0]))
+      if (schedstat !== undefined) reading.threads.set(`${pid}/${thread}`, Number(schedstat.split(' ')[0]))
     }
   }
   return reading
@@ -61,16 +67,21 @@ export function cpuBetween(before: CpuReading, after: CpuReading): CpuSpent {
   const userMs = after.userMs - before.userMs
   const systemMs = after.systemMs - before.systemMs
   const systemShare = systemMs / Math.max(TICK_MS, userMs + systemMs)
-  let ns = 0
-  for (const [thread, spent] of after.threads) ns += spent - (before.threads.get(thread) ?? 0)
-  const ms = ns / 1e6
+  const msByProcess = new Map<string, number>()
+  for (const [thread, spent] of after.threads) {
+    const [pid = ''] = thread.split('/')
+    const ms = (spent - (before.threads.get(thread) ?? 0)) / 1e6
+    msByProcess.set(pid, (msByProcess.get(pid) ?? 0) + ms)
+  }
+  const ms = [...msByProcess.values()].reduce((sum, own) => sum + own, 0)
+  const busiestMs = Math.max(0, ...msByProcess.values())
   const allLived = [...before.threads.keys()].every((thread) => after.threads.has(thread))
   // what began and ended in the interval is in the ticks alone; user and system time are each up to a tick off in every process
   const isWhole = userMs + systemMs - ms <= 2 * TICK_MS * after.processes
   const isCounting = [...after.threads.values()].some((spent) => spent > 0) // zero without CONFIG_SCHED_INFO
   return allLived && after.endedMs === before.endedMs && isWhole && isCounting
-    ? { ms, systemShare, source: 'schedstat' }
-    : { ms: userMs + systemMs, systemShare, source: 'stat' }
+    ? { ms, busiestMs, systemShare, source: 'schedstat' }
+    : { ms: userMs + systemMs, busiestMs, systemShare, source: 'stat' }
 }
 
 /** Proportional set size in KiB: a page shared by n processes counts 1/n in each, so master and worker are not counted twice. */

@@ -14,6 +14,8 @@ export type Cell = {
   /** of the operations, those that resumed a TLS session */
   resumed: number
   cpuUsPerOperation: number | undefined
+  /** the same of the busiest process alone: what bounds the rate of several */
+  busiestUsPerOperation: number | undefined
   /** of the CPU time, what the kernel took */
   systemShare: number | undefined
   cpuSource: 'schedstat' | 'stat' | undefined
@@ -26,11 +28,12 @@ export type IdleCell = {
   readings: IdleReading[]
 }
 
-/** What was measured in front of one back end. */
+/** What was measured in one setting. */
 export type Section = {
-  /** the back end: `sink`, or `dovecot` */
   name: string
   title: string
+  /** all that it was about, those that failed included */
+  peers: string[]
   cells: Cell[]
   idleCells: IdleCell[]
 }

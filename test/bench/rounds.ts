@@ -8,7 +8,6 @@ import type { Report, Section } from './report.ts'
 import type { IdleWorkload, Workload } from './workloads.ts'
 
 export type Plan = {
-  /** the back end that they stand in front of */
   name: string
   title: string
   peers: Peer[]
@@ -39,7 +38,10 @@ export async function runRounds(
   findings: Findings,
   tell: (progress: string) => void,
 ): Promise<Section> {
-  const section: Section = { name: plan.name, title: plan.title, cells: [], idleCells: [] }
+  const section: Section = {
+    ...{ name: plan.name, title: plan.title, peers: plan.peers.map(({ name }) => name) },
+    ...{ cells: [], idleCells: [] },
+  }
   let load = await startLoad()
   const attempt = async (what: string, act: () => Promise<void>): Promise<void> => {
     try {
@@ -78,6 +80,7 @@ export async function runRounds(
           section.cells.push({
             ...{ workload: workload.name, peer: peer.name, round, ...figures },
             cpuUsPerOperation: cpu && (cpu.ms * 1000) / figures.operations,
+            busiestUsPerOperation: cpu && (cpu.busiestMs * 1000) / figures.operations,
             systemShare: cpu?.systemShare,
             cpuSource: cpu?.source,
           })
@@ -88,7 +91,7 @@ export async function runRounds(
   for (const { peer, instance } of running) {
     await attempt(`${peer.name}, its end`, async () => {
       const account = await instance.account?.()
-      if (account !== undefined) findings.notes.push(`${peer.name} in front of ${plan.title}: ${account}`)
+      if (account !== undefined) findings.notes.push(`${peer.name} (${plan.name}): ${account}`)
       await instance.stop()
     })
   }
@@ -122,9 +125,10 @@ async function prove(load: Load, instance: RunningPeer): Promise<void> {
 }
 
 async function warmUp(load: Load, peer: RunningPeer, workload: Workload): Promise<void> {
+  const alone = { ...workload, present: 1 } // opening thousands of sessions for each step would take minutes
   let done = 0
   for (let step = 0; step < MAX_WARM_UP_STEPS && done < workload.warmUp; step++) {
-    const measured = await measureLoad(load, peer, workload, WARM_UP_STEP_S)
+    const measured = await measureLoad(load, peer, alone, WARM_UP_STEP_S)
     if (measured === undefined) return
     done += measured.figures.operations
   }

@@ -1,5 +1,6 @@
 /** A section summed up: rows of figures, a row a workload, each with the values of all rounds of every peer. */
 import type { Cell, IdleCell, Section } from './report.ts'
+import type { Setting } from './settings.ts'
 
 export type Row = {
   /** a workload's; of memory with the number of sessions: `idle@3000` */
@@ -7,12 +8,23 @@ export type Row = {
   title: string
   /** peer to the values of its rounds */
   values: Map<string, number[]>
-  /** peers whose figure is not of what the title says, and why */
-  marks: Map<string, string>
+  /** peers whose figure is not of what the title says: they did not resume every session */
+  marks: Set<string>
 }
 
-/** In the order in which they are shown. */
-export type Summary = { cpu: Row[]; memory: Row[]; rate: Row[]; p50: Row[]; p99: Row[] }
+export type Summary = {
+  cpu: Row[]
+  /** of the busiest process alone */
+  busiest: Row[]
+  memory: Row[]
+  rate: Row[]
+  p50: Row[]
+  p99: Row[]
+  /** how many TLS sessions were resumed, a line a peer, where all should have been */
+  resumption: string[]
+}
+
+export type SummedSection = Section & { summary: Summary }
 
 type Titled = { name: string; title: string; resume?: true }
 
@@ -40,19 +52,15 @@ export function peersOf(rows: Row[]): string[] {
   return [...new Set(rows.flatMap((row) => [...row.values.keys()]))]
 }
 
-export function summarize(section: Section, workloads: Titled[], idleWorkloads: Titled[]): Summary {
+/** `settings` tell how workloads are called, and in which order they are shown. */
+export function summarize(section: Section, settings: Setting[]): Summary {
+  const { workloads, idleWorkloads } = settings.find(({ name }) => name === section.name) ?? NO_WORKLOADS
+  const cellsOf = (workload: Titled): Cell[] => section.cells.filter((cell) => cell.workload === workload.name)
   const rowsOf = (of: (cell: Cell) => number | undefined): Row[] =>
-    workloads
-      .map((workload) =>
-        buildRow(
-          workload,
-          section.cells.filter((cell) => cell.workload === workload.name),
-          of,
-        ),
-      )
-      .filter((row) => row.values.size > 0)
+    workloads.map((workload) => buildRow(workload, cellsOf(workload), of)).filter((row) => row.values.size > 0)
   return {
     cpu: rowsOf((cell) => cell.cpuUsPerOperation),
+    busiest: rowsOf((cell) => cell.busiestUsPerOperation),
     memory: idleWorkloads.flatMap((workload) =>
       buildMemoryRows(
         workload,
@@ -62,20 +70,31 @@ export function summarize(section: Section, workloads: Titled[], idleWorkloads: 
     rate: rowsOf((cell) => cell.operations / cell.seconds),
     p50: rowsOf((cell) => cell.p50Us),
     p99: rowsOf((cell) => cell.p99Us),
+    resumption: workloads
+      .filter(({ resume }) => resume === true)
+      .flatMap((workload) => countResumed(cellsOf(workload))),
   }
 }
 
+const NO_WORKLOADS = { workloads: [], idleWorkloads: [] }
+
 function buildRow({ name, title, resume }: Titled, cells: Cell[], of: (cell: Cell) => number | undefined): Row {
-  const row: Row = { name, title, values: new Map(), marks: new Map() }
-  for (const peer of new Set(cells.map((cell) => cell.peer))) {
-    const own = cells.filter((cell) => cell.peer === peer)
+  const row: Row = { name, title, values: new Map(), marks: new Set() }
+  for (const [peer, own] of Map.groupBy(cells, (cell) => cell.peer)) {
     const values = own.map(of).filter((value) => value !== undefined)
     if (values.length > 0) row.values.set(peer, values)
-    const resumed = sum(own.map((cell) => cell.resumed))
-    const operations = sum(own.map((cell) => cell.operations))
-    if (resume === true && resumed < operations) row.marks.set(peer, `resumed ${resumed} of ${operations} sessions`)
+    if (resume === true && own.some((cell) => cell.resumed < cell.operations)) row.marks.add(peer)
   }
   return row
+}
+
+function countResumed(cells: Cell[]): string[] {
+  return [...Map.groupBy(cells, (cell) => cell.peer)].map(([peer, own]) => {
+    const resumed = sum(own.map((cell) => cell.resumed))
+    const operations = sum(own.map((cell) => cell.operations))
+    const counts = `${withThousands(resumed)} of ${withThousands(operations)} TLS sessions`
+    return resumed < operations ? `† ${peer} resumed only ${counts}` : `${peer} resumed ${counts}`
+  })
 }
 
 /** KiB a session over the fresh instance, at each count; then what each further one costs after the first count, when heaps have found their size. */
@@ -89,7 +108,7 @@ function buildMemoryRows({ name, title }: Titled, cells: IdleCell[]): Row[] {
       const end = readings.find(({ sessions }) => sessions === to)
       if (start !== undefined && end !== undefined) values.set(peer, [(end.kiB - start.kiB) / (to - from)])
     }
-    return { name: `${name}@${suffix}`, title: `${title}, ${words}`, values, marks: new Map() }
+    return { name: `${name}@${suffix}`, title: `${title}, ${words}`, values, marks: new Set() }
   }
   const rows = counts.map((count) => rowOf(String(count), `of ${withThousands(count)}`, 0, count))
   if (first !== undefined && last !== undefined && last > first)
@@ -99,6 +118,11 @@ function buildMemoryRows({ name, title }: Titled, cells: IdleCell[]): Row[] {
 
 function sum(values: number[]): number {
   return values.reduce((total, value) => total + value, 0)
+}
+
+/** `idle@3000` is a row of `idle`. */
+export function idleWorkloadOf(rowName: string): string {
+  return rowName.split('@')[0]!
 }
 
 /** 10000 as 10,000. */

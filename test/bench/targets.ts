@@ -1,81 +1,112 @@
-/** What mailmux is to reach, all features on, one worker: a ratio to a peer in the same run, or an amount. */
-import { figureOf, type Row, type Summary } from './summary.ts'
+/** What mailmux is to reach, all features on: a ratio in the same run, to a peer or to itself under other conditions, or an amount. */
+import { figureOf, idleWorkloadOf, type Row, type Summary, type SummedSection } from './summary.ts'
 
-export type Target = {
-  peer: string
-  figure: 'cpu' | 'p99' | 'memory'
-  /** a workload's name; of memory, that of the idle workload: each of its counts is judged */
-  row: string
+type Place = { peer: string; row: string }
+
+type Target = {
+  setting: string
+  figure: 'cpu' | 'busiest' | 'p99' | 'memory'
+  /** of memory the row is the idle workload: each of its counts is judged */
+  own: Place
+  /** what it is a ratio to; without it, it is an amount in KiB */
+  base?: Place
   atMost: number
-  /** the peer that it is a ratio to; without one it is an amount, in KiB */
-  against?: string
 }
 
 export type Verdict = { text: string; limit: number; unit: string; value: number | undefined; isMet: boolean }
 
-const nodeTargets: Target[] = [
-  { peer: 'mailmux', figure: 'cpu', row: 'login', atMost: 1.3, against: 'nginx' },
-  { peer: 'mailmux-redis', figure: 'cpu', row: 'login', atMost: 1.3, against: 'nginx' },
-  { peer: 'mailmux', figure: 'cpu', row: 'login-tls', atMost: 1, against: 'nginx' },
-  { peer: 'mailmux', figure: 'cpu', row: 'login-tls-resumed', atMost: 1, against: 'nginx' },
-  { peer: 'mailmux', figure: 'cpu', row: 'noop', atMost: 1.2, against: 'nginx' },
-  { peer: 'mailmux', figure: 'cpu', row: 'noop-tls', atMost: 1.2, against: 'nginx' },
-  { peer: 'mailmux', figure: 'p99', row: 'noop', atMost: 1.5, against: 'nginx' },
-  { peer: 'mailmux', figure: 'p99', row: 'noop-tls', atMost: 1.5, against: 'nginx' },
-  { peer: 'mailmux', figure: 'cpu', row: 'fetch', atMost: 0.7, against: 'nginx' },
-  { peer: 'mailmux', figure: 'cpu', row: 'fetch-tls', atMost: 1, against: 'haproxy' },
-  { peer: 'mailmux', figure: 'memory', row: 'idle', atMost: 15 },
-  { peer: 'mailmux', figure: 'memory', row: 'idle-tls', atMost: 30 },
+const FIGURE_NAMES = { cpu: 'CPU', busiest: 'CPU of the busiest process', p99: 'p99 latency', memory: 'memory' }
+
+function toNginx(figure: Target['figure'], row: string, atMost: number, peer = 'mailmux'): Target {
+  return { setting: 'sink', figure, own: { peer, row }, base: { peer: 'nginx', row }, atMost }
+}
+
+const TARGETS: Target[] = [
+  toNginx('cpu', 'login', 1.3),
+  toNginx('cpu', 'login', 1.3, 'mailmux-redis'),
+  toNginx('cpu', 'login-tls', 1),
+  toNginx('cpu', 'login-tls-resumed', 1),
+  toNginx('cpu', 'noop', 1.2),
+  toNginx('cpu', 'noop-tls', 1.2),
+  toNginx('p99', 'noop', 1.5),
+  toNginx('p99', 'noop-tls', 1.5),
+  toNginx('cpu', 'fetch', 0.7),
+  {
+    ...{ setting: 'sink', figure: 'cpu', atMost: 1 },
+    ...{ own: { peer: 'mailmux', row: 'fetch-tls' }, base: { peer: 'haproxy', row: 'fetch-tls' } },
+  },
+  { setting: 'sink', figure: 'memory', own: { peer: 'mailmux', row: 'idle' }, atMost: 15 },
+  { setting: 'sink', figure: 'memory', own: { peer: 'mailmux', row: 'idle-tls' }, atMost: 30 },
+  {
+    ...{ setting: 'crowd', figure: 'cpu', atMost: 1.1 },
+    ...{ own: { peer: 'mailmux', row: 'login-among-many' }, base: { peer: 'mailmux', row: 'login-among-few' } },
+  },
+  {
+    ...{ setting: 'routes', figure: 'cpu', atMost: 1.1 },
+    ...{ own: { peer: 'mailmux-many-routes', row: 'login' }, base: { peer: 'mailmux-few-routes', row: 'login' } },
+  },
+  {
+    // two workers do 1.8 times what one does, when the busiest process spends no more than this on an operation of all
+    ...{ setting: 'workers', figure: 'busiest', atMost: 0.556 },
+    ...{ own: { peer: 'mailmux-2-workers', row: 'login' }, base: { peer: 'mailmux', row: 'login' } },
+  },
 ]
 
-/** On Bun: ahead of nginx everywhere, and of HAProxy wherever TLS or bulk is most of the work. */
-function listBunTargets(summary: Summary): Target[] {
-  const rows = summary.cpu.map(({ name }) => name)
-  const idleRows = new Set(summary.memory.map(({ name }) => idleWorkloadOf(name)))
-  const isAheadOfHaproxy = (name: string) => name.includes('tls') || name.includes('fetch')
-  const inAll = (against: string, wanted: (name: string) => boolean): Target[] => [
-    ...rows.filter(wanted).map((row) => ({ peer: 'mailmux-bun', figure: 'cpu' as const, row, atMost: 1, against })),
-    ...[...idleRows]
-      .filter(wanted)
-      .map((row) => ({ peer: 'mailmux-bun', figure: 'memory' as const, row, atMost: 1, against })),
+/** On Bun: ahead of nginx everywhere, and of HAProxy wherever TLS or a FETCH is most of the work. */
+function listBunTargets({ cpu, memory }: Summary): Target[] {
+  const rows = [
+    ...cpu.map(({ name }) => ({ figure: 'cpu' as const, row: name })),
+    ...[...new Set(memory.map(({ name }) => idleWorkloadOf(name)))].map((row) => ({ figure: 'memory' as const, row })),
   ]
-  return [...inAll('nginx', () => true), ...inAll('haproxy', isAheadOfHaproxy)]
+  const ahead = (peer: string, { figure, row }: (typeof rows)[number]): Target => ({
+    ...{ setting: 'sink', figure, atMost: 1, own: { peer: 'mailmux-bun', row }, base: { peer, row } },
+  })
+  return [
+    ...rows.map((row) => ahead('nginx', row)),
+    ...rows.filter(({ row }) => /tls|fetch/.test(row)).map((row) => ahead('haproxy', row)),
+  ]
 }
 
-/** `idle@3000` is a row of `idle`. What each further session costs is told beside it, and not judged. */
-function idleWorkloadOf(rowName: string): string {
-  return rowName.slice(0, rowName.indexOf('@'))
-}
-
-function isOf({ figure, row }: Target, name: string): boolean {
-  return figure === 'memory' ? name.startsWith(`${row}@`) && !name.endsWith('@further') : name === row
+/** What each further session costs is told beside the others, and not judged. */
+function findRows(summary: Summary, figure: Target['figure'], name: string): Row[] {
+  return summary[figure].filter((row) =>
+    figure === 'memory' ? idleWorkloadOf(row.name) === name && !row.name.endsWith('@further') : row.name === name,
+  )
 }
 
 /** A figure that is not of what its row says is none. */
-function honestFigureOf(row: Row, peer: string): number | undefined {
-  return row.marks.has(peer) ? undefined : figureOf(row, peer)
+function honestFigureOf(row: Row | undefined, peer: string): number | undefined {
+  return row?.marks.has(peer) === true ? undefined : figureOf(row, peer)
 }
 
-function judge(target: Target, row: Row): Verdict {
-  const { peer, figure, atMost, against } = target
-  const own = honestFigureOf(row, peer)
-  const base = against === undefined ? 1 : honestFigureOf(row, against)
-  const value = own === undefined || base === undefined ? undefined : own / base
-  const what = figure === 'p99' ? `${row.title}, p99 latency` : row.title
+function judge({ figure, own, base, atMost }: Target, row: Row, baseRow: Row | undefined): Verdict {
+  const amount = honestFigureOf(row, own.peer)
+  const unit = base === undefined ? 1 : honestFigureOf(baseRow, base.peer)
+  const value = amount === undefined || unit === undefined ? undefined : amount / unit
+  const against = base === undefined ? '' : base.peer === own.peer ? ` / ${baseRow?.title}` : ` / ${base.peer}`
+  const subject =
+    base?.peer === own.peer ? `${own.peer}: ${row.title}${against}` : `${own.peer}${against}: ${row.title}`
   return {
-    text: against === undefined ? `${peer}: ${what}` : `${peer} / ${against}: ${what}`,
+    text: `${subject}, ${FIGURE_NAMES[figure]}`,
     limit: atMost,
-    unit: against === undefined ? 'KiB' : '',
+    unit: base === undefined ? 'KiB' : '',
     value,
     isMet: value !== undefined && value <= atMost,
   }
 }
 
-/** Every target that has to do with the peers and rows of this run; without a figure it is missed. */
-export function judgeTargets(summary: Summary, peers: string[]): Verdict[] {
-  return [...nodeTargets, ...listBunTargets(summary)]
-    .filter(({ peer, against }) => peers.includes(peer) && (against === undefined || peers.includes(against)))
-    .flatMap((target) =>
-      summary[target.figure].filter(({ name }) => isOf(target, name)).map((row) => judge(target, row)),
+/** Every target that has to do with what a section was about; without a figure it is missed. */
+export function judgeTargets(sections: SummedSection[]): Verdict[] {
+  return sections.flatMap(({ name, peers, summary }) => {
+    const targets = [...TARGETS, ...listBunTargets(summary)].filter(
+      ({ setting, own, base }) =>
+        setting === name && peers.includes(own.peer) && (base === undefined || peers.includes(base.peer)),
     )
+    return targets.flatMap((target) => {
+      const { figure, own, base } = target
+      return findRows(summary, figure, own.row).map((row) =>
+        judge(target, row, base?.row === own.row ? row : findRows(summary, figure, base?.row ?? '')[0]),
+      )
+    })
+  })
 }

@@ -9,6 +9,8 @@ export type Workload = {
   door: Door
   /** every login resumes a TLS session; a peer that cannot is marked */
   resume?: true
+  /** sessions that are open meanwhile and do nothing */
+  present?: number
   /** operations under way at once */
   connections: number
   /** operations before the first that counts: a login of mailmux costs a fifth less after its 5,000th, when V8 has compiled all of it */
@@ -74,3 +76,18 @@ export const idleWorkloads: IdleWorkload[] = [
   { name: 'idle', title: 'idle session, clear', door: 'imap' },
   { name: 'idle-tls', title: 'idle session, TLS', door: 'imaps' },
 ]
+
+/** A login among 10 sessions, and among 10,000 or what the limit of open files leaves room for. */
+export function buildCrowdWorkloads(possibleSessions: number): Workload[] {
+  const login = workloads.find(({ name }) => name === 'login')!
+  const many = Math.min(10_000, possibleSessions - 2 * BUSY)
+  return [
+    { ...login, name: 'login-among-few', title: 'login + logout among 10 sessions', present: 10 },
+    {
+      ...login,
+      name: 'login-among-many',
+      title: `login + logout among ${many.toLocaleString('en-US')}`,
+      present: many,
+    },
+  ]
+}

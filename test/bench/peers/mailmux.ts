@@ -6,6 +6,7 @@ import { execFile } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import type { Leaf } from '../../support/certificates.ts'
 import { freePort } from '../../support/ports.ts'
 import { startRedis } from '../../support/redis.ts'
 import type { Scene } from '../../support/scene.ts'
@@ -24,9 +25,10 @@ type Ports = Record<Door | 'admin', number>
 /** The value of `directory` in the main file, and the users and domains of the routing file. */
 type Routes = { directory: string; routing: string; stop?: () => Promise<void> }
 
-function buildConfiguration({ certificate }: Surroundings, ports: Ports, directory: string): string {
+function buildConfiguration(certificate: Leaf, ports: Ports, directory: string, workers: number): string {
   return `
 hostname: localhost
+workers: ${workers}
 listeners:
   - {name: imap, protocol: imap, listen: ["127.0.0.1:${ports.imap}"], tls: none, allow_plaintext_auth: true}
   - {name: imaps, protocol: imap, listen: ["127.0.0.1:${ports.imaps}"], tls: implicit}
@@ -49,21 +51,20 @@ ${routes}
 `
 }
 
-const USER_NAMES = Array.from({ length: USERS }, (_, number) => userName(number))
-
 function byDomain(): Promise<Routes> {
   return Promise.resolve({ directory: '{static: {}}', routing: `domains:\n  ${DOMAIN}: {backend: sink}` })
 }
 
 function byUser(): Promise<Routes> {
-  const users = USER_NAMES.map((user) => `  ${user}: sink`)
+  const users = Array.from({ length: USERS }, (_, number) => `  ${userName(number)}: sink`)
   return Promise.resolve({ directory: '{static: {}}', routing: ['users:', ...users].join('\n') })
 }
 
-async function byRedis(scene: Scene): Promise<Routes> {
+/** So many users of the domain, counted from 0. */
+async function inRedis(scene: Scene, routes: number): Promise<Routes> {
   const redis = await startRedis(scene)
-  const write = `for user in string.gmatch(ARGV[1], '%S+') do redis.call('HSET', 'mailmux:user:' .. user, 'backend', 'sink') end`
-  await redis.command('EVAL', write, '0', USER_NAMES.join(' '))
+  const key = `'mailmux:user:' .. string.gsub('${userName(0)}', '0', string.format('%d', number))`
+  await redis.command('EVAL', `for number = 0, ${routes - 1} do redis.call('HSET', ${key}, 'backend', 'sink') end`, '0')
   return { directory: `{redis: {url: "${redis.url}"}}`, routing: '', stop: redis.stop }
 }
 
@@ -103,9 +104,10 @@ type Variant = {
   routes: (scene: Scene) => Promise<Routes>
   /** the program that runs mailmux, with its options */
   runtime?: string[]
+  workers?: number
 }
 
-function createPeer({ name, packages = [], remark, version, routes, runtime }: Variant): Peer {
+function createPeer({ name, packages = [], remark, version, routes, runtime, workers = 1 }: Variant): Peer {
   return {
     name,
     packages,
@@ -117,7 +119,7 @@ function createPeer({ name, packages = [], remark, version, routes, runtime }: V
       const folder = join(around.scene.directory, `${name}-${imap}`)
       await mkdir(folder)
       const file = join(folder, 'mailmux.yaml')
-      await writeFile(file, buildConfiguration(around, { imap, imaps, pop3, admin }, directory))
+      await writeFile(file, buildConfiguration(around.certificate, { imap, imaps, pop3, admin }, directory, workers))
       await writeFile(join(folder, 'routing.yaml'), buildRouting(around, routing))
       const program = runtime ?? [process.execPath, ...around.nodeOptions]
       const command = [...program, join(CHECKOUT, 'src/main.ts'), 'run', '-c', file]
@@ -135,6 +137,8 @@ function createPeer({ name, packages = [], remark, version, routes, runtime }: V
   }
 }
 
+const REDIS_PACKAGES = ['redis-server', 'redis-tools']
+
 export const mailmux = createPeer({
   name: 'mailmux',
   remark: 'one process; one route for the domain, in the routing file',
@@ -151,14 +155,14 @@ export const mailmuxStatic = createPeer({
 
 export const mailmuxRedis = createPeer({
   name: 'mailmux-redis',
-  packages: ['redis-server', 'redis-tools'],
+  packages: REDIS_PACKAGES,
   remark:
     'one process; a route for each user, in Redis, remembered after his first login; Redis itself is not measured',
   version: async () => {
     const { stdout } = await run('redis-server', ['--version'])
     return `as mailmux, with redis ${/v=(\S+)/.exec(stdout)?.[1] ?? 'unknown'}`
   },
-  routes: byRedis,
+  routes: (scene) => inRedis(scene, USERS),
 })
 
 export const mailmuxBun = createPeer({
@@ -167,4 +171,25 @@ export const mailmuxBun = createPeer({
   version: async () => `as mailmux, on bun ${(await run(BUN, ['--version'])).stdout.trim()}`,
   routes: byDomain,
   runtime: [BUN],
+})
+
+function createPeerWithRoutes(name: string, routes: number): Peer {
+  return createPeer({
+    name,
+    packages: REDIS_PACKAGES,
+    remark: `one process; ${routes.toLocaleString('en-US')} routes in Redis`,
+    version: () => Promise.resolve('as mailmux-redis'),
+    routes: (scene) => inRedis(scene, routes),
+  })
+}
+
+export const mailmuxTenRoutes = createPeerWithRoutes('mailmux-few-routes', 10)
+export const mailmuxMillionRoutes = createPeerWithRoutes('mailmux-many-routes', 1_000_000)
+
+export const mailmuxTwoWorkers = createPeer({
+  name: 'mailmux-2-workers',
+  remark: 'two workers and their supervisor; routes as mailmux',
+  version: () => Promise.resolve('as mailmux'),
+  routes: byDomain,
+  workers: 2,
 })

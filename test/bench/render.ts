@@ -1,6 +1,7 @@
-/** A report as tables for people: medians of the rounds, and ratios to the first peer. Markdown that reads well as plain text. */
+/** A report for people: medians of the rounds and ratios to the first peer, as tables of Markdown that read well as plain text, and as a chart. */
+import { drawChart } from './chart.ts'
 import type { Report } from './report.ts'
-import { figureOf, peersOf, type Row, spread, type Summary } from './summary.ts'
+import { figureOf, idleWorkloadOf, peersOf, type Row, spread, type Summary, type SummedSection } from './summary.ts'
 import type { Verdict } from './targets.ts'
 
 /** Three digits: more would claim a precision that a shared machine does not have. */
@@ -48,7 +49,7 @@ function ratioTable(rows: Row[]): string[] {
 function targetTable(verdicts: Verdict[]): string[] {
   const lines = verdicts.map(({ text, limit, value, unit, isMet }) => [
     text,
-    `≤ ${limit} ${unit}`.trim(),
+    `${limit} ${unit}`.trim(),
     value === undefined ? 'no figure' : `${show(value)} ${unit}`.trim(),
     isMet ? 'met' : '**missed**',
   ])
@@ -69,10 +70,12 @@ function alignTable(rows: string[][]): string[] {
 }
 
 /** The tables of one section. Peers without CPU figures appear in the wall-clock tables alone. */
-function sectionTables({ cpu, memory, rate, p50, p99 }: Summary): string[][] {
+function sectionTables({ cpu, busiest, memory, rate, p50, p99, resumption }: Summary): string[][] {
   const tables: string[][] = []
   if (cpu.length > 0) tables.push(figureTable('CPU, µs an operation', cpu, true))
   if (peersOf(cpu).length > 1) tables.push(ratioTable(cpu))
+  const isSpread = busiest.some((row) => peersOf([row]).some((peer) => isBelow(row, cpu, peer)))
+  if (isSpread) tables.push(figureTable('CPU of the busiest process, µs', busiest, false))
   if (memory.length > 0) tables.push(figureTable('memory, KiB a session', memory, false))
   if (peersOf(memory).length > 1) tables.push(ratioTable(memory))
   if (rate.length > 0) {
@@ -80,35 +83,58 @@ function sectionTables({ cpu, memory, rate, p50, p99 }: Summary): string[][] {
     tables.push(figureTable('p50 latency, µs', p50, false))
     tables.push(figureTable('p99 latency, µs', p99, false))
   }
-  const marks = cpu.flatMap(({ title, marks }) => [...marks].map(([peer, why]) => `† ${title}, ${peer}: ${why}.`))
-  if (marks.length > 0) tables.push(bulletList(marks))
+  if (resumption.length > 0) tables.push(bulletList(resumption))
   return tables
+}
+
+/** Whether the peer's work is shared by processes: the busiest did less than nine tenths of it. */
+function isBelow(row: Row, cpu: Row[], peer: string): boolean {
+  const all = figureOf(
+    cpu.find(({ name }) => name === row.name),
+    peer,
+  )
+  const busiest = figureOf(row, peer)
+  return all !== undefined && busiest !== undefined && busiest < 0.9 * all
 }
 
 function bulletList(lines: string[]): string[] {
   return lines.map((line) => `- ${line}`)
 }
 
+function describePeer({ versions, remarks, handshakes }: Report, peer: string): string {
+  const tls = handshakes[peer]
+  return [`${peer}: ${versions[peer]}`, remarks[peer], tls && `TLS handshake: ${tls}`].filter(Boolean).join('; ')
+}
+
 /** The report as Markdown: targets, tables of each section, and what it was measured on. */
-export function renderReport(report: Report, summaries: Summary[], verdicts: Verdict[]): string {
+export function renderReport(report: Report, sections: SummedSection[], verdicts: Verdict[]): string {
   const { machine } = report
-  const blocks: string[][] = verdicts.length > 0 ? [targetTable(verdicts)] : []
-  for (const [index, { title }] of report.sections.entries()) {
-    blocks.push([`### In front of ${title}`], ...sectionTables(summaries[index]!))
-  }
+  const blocks: string[][] = verdicts.length > 0 ? [['### Targets'], targetTable(verdicts)] : []
+  for (const { title, summary } of sections) blocks.push([`### ${title}`], ...sectionTables(summary))
   blocks.push(['### What was measured'])
   blocks.push(
     bulletList([
       `${report.startedAt}: ${machine.cores} × ${machine.cpu}, ${machine.memoryMiB} MiB, ${machine.kernel}, ` +
-        `${machine.openFiles} files a process, load ${machine.loadAverageAtStart.toFixed(2)} before the run; ` +
-        `${report.measuredSeconds.toFixed(0)} s of measuring.`,
-      ...Object.entries(report.versions).map(
-        ([peer, version]) =>
-          `${peer}: ${version}. ${[report.remarks[peer], report.handshakes[peer]].filter(Boolean).join('. ')}.`,
-      ),
-      ...report.notes.map((note) => `${note}.`),
-      ...report.failures.map((failure) => `**Failed:** ${failure}`),
+        `${machine.openFiles} open files a process, load ${machine.loadAverageAtStart.toFixed(2)} before the run; ` +
+        `${report.measuredSeconds.toFixed(0)} s of measuring`,
+      ...Object.keys(report.versions).map((peer) => describePeer(report, peer)),
+      ...report.notes,
+      ...report.failures.map((failure) => `**Failed:** ${failure.trim().replaceAll(/\s*\n\s*/g, ' / ')}`),
     ]),
   )
   return `${blocks.map((lines) => lines.join('\n')).join('\n\n')}\n`
+}
+
+/** The first section as a chart; of its rows of memory, those of the fewest sessions. */
+export function drawReport({ startedAt, machine }: Report, sections: SummedSection[]): string {
+  const [first] = sections
+  if (first === undefined) return ''
+  const { cpu, memory } = first.summary
+  const fewest = memory.filter(
+    ({ name }, index) => memory.findIndex((row) => idleWorkloadOf(row.name) === idleWorkloadOf(name)) === index,
+  )
+  const rows = [...cpu, ...fewest]
+  const [baseline = '', ...others] = peersOf(rows)
+  const heading = `CPU time an operation and memory an idle session (${startedAt.slice(0, 10)}, ${machine.cores} × ${machine.cpu})`
+  return drawChart(heading, rows, baseline, others)
 }

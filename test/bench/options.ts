@@ -1,0 +1,140 @@
+/** What a run is about: two presets, and the options that change them. */
+import { parseArgs } from 'node:util'
+import type { Peer } from './peers/peer.ts'
+import { peers as allPeers } from './peers/peers.ts'
+import type { Setting } from './settings.ts'
+
+/** What a run does where no option says otherwise. */
+type Preset = {
+  name: string
+  peers: string
+  /** empty: all that the settings have */
+  workloads: string
+  settings: string
+  rounds: string
+  seconds: string
+  sessions: string
+  isJudged: boolean
+}
+
+const FULL: Preset = {
+  name: 'bench',
+  // a route for each user in the file costs what one for the domain does: --peers mailmux,mailmux-static shows it
+  peers: listNames(allPeers.filter(({ name }) => name !== 'mailmux-static')),
+  workloads: '',
+  settings: 'sink,dovecot,crowd,routes,workers',
+  rounds: '5',
+  seconds: '1',
+  sessions: '3000,10000',
+  isJudged: true,
+}
+
+const QUICK: Preset = {
+  name: 'quick',
+  peers: 'nginx,mailmux',
+  workloads: 'login,login-tls,noop,noop-tls,fetch,fetch-tls,idle,idle-tls',
+  settings: 'sink',
+  rounds: '3',
+  seconds: '0.8',
+  sessions: '1000,2000',
+  isJudged: false,
+}
+
+export type Options = {
+  /** of the files that the run writes */
+  name: string
+  peers: Peer[]
+  /** each with those of its workloads that are wanted */
+  settings: Setting[]
+  rounds: number
+  /** of each workload in each round */
+  seconds: number
+  /** how many to have open when memory is read */
+  sessions: number[]
+  nodeOptions: string[]
+  /** whether a target that is missed fails the run */
+  isJudged: boolean
+  wantsPage: boolean
+}
+
+export function describeOptions(settings: Setting[]): string {
+  return `node test/bench/bench.ts [options]
+  --quick            a minute: ${QUICK.peers}; ${QUICK.workloads}; no target fails it
+  --peers A,B        of ${listNames(allPeers)}; the ratios are to the first
+  --workloads A,B    of ${listNames(listWorkloads(settings))}
+  --settings A,B     of ${listNames(settings)}; with --peers or --workloads only the first, unless named
+  --rounds N         ${FULL.rounds}, quick ${QUICK.rounds}
+  --seconds N        of each workload in each round: ${FULL.seconds}, quick ${QUICK.seconds}
+  --sessions N,M     open when memory is read: ${FULL.sessions}, quick ${QUICK.sessions}
+  --node-options S   for mailmux's node, as in --node-options=--cpu-prof
+  --page             also puts tables and chart into docs/performance.md
+`
+}
+
+/** Throws at what it does not know, naming what there is; gives undefined when help was all that was asked for. */
+export function readOptions(args: string[], allSettings: Setting[]): Options | undefined {
+  const { values } = parseArgs({
+    args,
+    options: {
+      quick: { type: 'boolean', default: false },
+      peers: { type: 'string' },
+      workloads: { type: 'string' },
+      settings: { type: 'string' },
+      rounds: { type: 'string' },
+      seconds: { type: 'string' },
+      sessions: { type: 'string' },
+      'node-options': { type: 'string', default: '' },
+      page: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  if (values.help) return undefined
+  const preset = values.quick ? QUICK : FULL
+  const isPart = values.peers !== undefined || values.workloads !== undefined
+  const settings = choose(values.settings ?? (isPart ? QUICK : preset).settings, allSettings)
+  const workloads = values.workloads ?? preset.workloads
+  const wanted = workloads === '' ? undefined : choose(workloads, listWorkloads(allSettings)).map(({ name }) => name)
+  const isWanted = ({ name }: Named): boolean => wanted === undefined || wanted.includes(name)
+  return {
+    name: preset.name,
+    peers: choose(values.peers ?? preset.peers, allPeers),
+    settings: settings.map((setting) => ({
+      ...setting,
+      workloads: setting.workloads.filter(isWanted),
+      idleWorkloads: setting.idleWorkloads.filter(isWanted),
+    })),
+    rounds: readNumber(values.rounds ?? preset.rounds),
+    seconds: readNumber(values.seconds ?? preset.seconds),
+    sessions: (values.sessions ?? preset.sessions).split(',').map(readNumber),
+    nodeOptions: values['node-options'].split(' ').filter(Boolean),
+    isJudged: preset.isJudged,
+    wantsPage: values.page,
+  }
+}
+
+type Named = { name: string }
+
+function listNames(named: Named[]): string {
+  return named.map(({ name }) => name).join(',')
+}
+
+function listWorkloads(settings: Setting[]): Named[] {
+  const all = settings.flatMap(({ workloads, idleWorkloads }) => [...workloads, ...idleWorkloads])
+  return [...new Map(all.map((workload) => [workload.name, workload])).values()]
+}
+
+/** Those that are named in a list separated by commas, in the order of the list. Throws at a name that there is not. */
+function choose<T extends Named>(list: string, known: T[]): T[] {
+  return list.split(',').map((name) => {
+    const found = known.find((one) => one.name === name)
+    if (found === undefined) throw new Error(`there is no ${name}; there are ${listNames(known)}`)
+    return found
+  })
+}
+
+/** Throws unless it is a number above zero. */
+function readNumber(text: string): number {
+  const number = Number(text)
+  if (!(number > 0)) throw new Error(`${text} is not a number above zero`)
+  return number
+}

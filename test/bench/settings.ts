@@ -1,0 +1,76 @@
+/** The parts of a run: which peers stand in front of which back end, and under which workloads. */
+import { startDovecot } from '../support/dovecot.ts'
+import type { Scene } from '../support/scene.ts'
+import { startChild } from './child.ts'
+import { MESSAGE, PASSWORD, userName, USERS } from './message.ts'
+import { mailmux, mailmuxMillionRoutes, mailmuxTenRoutes, mailmuxTwoWorkers } from './peers/mailmux.ts'
+import type { Peer } from './peers/peer.ts'
+import { buildCrowdWorkloads, type IdleWorkload, idleWorkloads, type Workload, workloads } from './workloads.ts'
+
+export type Setting = {
+  name: string
+  title: string
+  packages: string[]
+  /** peers of its own; without them those that the run is about */
+  peers?: Peer[]
+  workloads: Workload[]
+  idleWorkloads: IdleWorkload[]
+  /** Starts the back end; `scene.close()` ends it. `users` is how many different ones log in. */
+  start: (scene: Scene) => Promise<{ ports: { imap: number; pop3: number }; users: number }>
+}
+
+/** Each of the operations under way has a mailbox of its own, and a few are to spare. */
+const MAILBOXES = 32
+/** As few as there are routes where routes are fewest. */
+const FEW_USERS = 10
+
+function startSink(users: number): Setting['start'] {
+  return async (scene) => {
+    const { ready } = await startChild<never, { imap: number; pop3: number }>(scene, 'sink.ts')
+    return { ports: ready, users }
+  }
+}
+
+const startStore: Setting['start'] = async (scene) => {
+  const users = Array.from({ length: MAILBOXES }, (_, number) => userName(number))
+  const passwords = Object.fromEntries(users.map((user) => [user, PASSWORD]))
+  const { ports, deliver } = await startDovecot(scene, { name: 'store', users: passwords })
+  const message = Buffer.concat([Buffer.from('Subject: bench\r\n\r\n'), MESSAGE])
+  for (const user of users) await deliver(user, message)
+  return { ports, users: MAILBOXES }
+}
+
+function pick(...names: string[]): Workload[] {
+  return workloads.filter(({ name }) => names.includes(name))
+}
+
+/** `possibleSessions`: as many as the limit of open files lets a proxy of one process hold. */
+export function listSettings(possibleSessions: number): Setting[] {
+  return [
+    {
+      ...{ name: 'sink', title: 'In front of the sink', packages: [] },
+      ...{ workloads, idleWorkloads, start: startSink(USERS) },
+    },
+    {
+      ...{ name: 'dovecot', title: 'In front of a real Dovecot', packages: ['dovecot-imapd', 'dovecot-pop3d'] },
+      ...{ workloads: pick('login', 'fetch'), idleWorkloads: [], start: startStore },
+    },
+    {
+      ...{ name: 'crowd', title: 'With few and with many sessions present', packages: [], peers: [mailmux] },
+      ...{ workloads: buildCrowdWorkloads(possibleSessions), idleWorkloads: [], start: startSink(USERS) },
+    },
+    {
+      ...{
+        name: 'routes',
+        title: 'With few and with many routes in Redis, of which the same ten are used',
+        packages: [],
+      },
+      peers: [mailmuxTenRoutes, mailmuxMillionRoutes],
+      ...{ workloads: pick('login'), idleWorkloads: [], start: startSink(FEW_USERS) },
+    },
+    {
+      ...{ name: 'workers', title: 'One worker and two', packages: [], peers: [mailmux, mailmuxTwoWorkers] },
+      ...{ workloads: pick('login', 'login-tls'), idleWorkloads: [], start: startSink(USERS) },
+    },
+  ]
+}
