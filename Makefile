@@ -32,7 +32,7 @@ DEMO_PACKAGES := dovecot-imapd dovecot-pop3d openssl $(if $(filter redis,$(DIREC
 TEST_PACKAGES := dovecot-imapd dovecot-pop3d redis-server redis-tools openssl curl python3 \
 	isync fetchmail getmail6 neomutt gsasl sasl2-bin bsdutils haproxy testssl.sh
 
-.PHONY: help runtime deps demo run build lint types check test test-packages bench bench-quick docker
+.PHONY: help runtime deps demo run build lint types check test test-packages bench bench-quick soak docker
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -94,6 +94,11 @@ bench: $(DEPS) $(RUNTIME_BUN) ## mailmux beside its peers, half an hour: every m
 
 bench-quick: $(DEPS) ## the measures that fit into a minute
 	$(NODE) test/bench/bench.ts --quick
+
+# Each may be run alone, and for a shorter time: test/soak/README.md
+soak: $(DEPS) test-packages ## the long runs, an hour: half an hour of chaos, a million routes; their account goes into docs/
+	$(NODE) test/soak/chaos.ts
+	$(NODE) test/soak/scale.ts --page
 
 docker: ## the container image mailmux:latest
 	docker build -f docker/Dockerfile -t mailmux:latest .

@@ -57,7 +57,7 @@ function targetTable(verdicts: Verdict[]): string[] {
 }
 
 /** Markdown that reads well as plain text: columns padded, numbers to the right. */
-function alignTable(rows: string[][]): string[] {
+export function alignTable(rows: string[][]): string[] {
   const widths = rows[0]!.map((_, column) => Math.max(3, ...rows.map((row) => row[column]?.length ?? 0)))
   const lines = rows.map((row) => {
     const fields = row.map((field, column) =>

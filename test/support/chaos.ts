@@ -37,6 +37,8 @@ export type ChaosReport = {
     unavailable: number
     visitsSeen: number
     slowestAnswerMs: number
+    /** what each instance holds in the end */
+    instancesMiB: readonly number[]
   }
 }
 
@@ -84,12 +86,15 @@ async function suffer(
     if (program.exit() !== undefined) problems.push(`mailmux ${index + 1} ended: ${program.stderr()}`)
     for (const line of log()) if (line.msg === 'defect') problems.push(`mailmux ${index + 1}: ${JSON.stringify(line)}`)
   }
+  const instancesMiB = await Promise.all(
+    site.instances.map(async ({ memory }) => Math.round((await memory()) / 2 ** 20)),
+  )
   const visits = record.visits()
   problems.push(...findOverlaps(visits), ...findWanderers(visits), ...findUnseen(visits, guests.accepted))
   return {
     plan,
     problems,
-    figures: { users: guests.users.length, visitsSeen: visits.length, ...guests.count },
+    figures: { users: guests.users.length, visitsSeen: visits.length, ...guests.count, instancesMiB },
   }
 }
 

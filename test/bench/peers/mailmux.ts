@@ -68,7 +68,7 @@ async function inRedis(scene: Scene, routes: number): Promise<Routes> {
   return { directory: `{redis: {url: "${redis.url}"}}`, routing: '', stop: redis.stop }
 }
 
-async function isReady(adminPort: number): Promise<boolean> {
+export async function isReady(adminPort: number): Promise<boolean> {
   try {
     const response = await fetch(`http://127.0.0.1:${adminPort}/readyz`)
     await response.arrayBuffer()

@@ -1,0 +1,65 @@
+/** What the scale run finds out. Each part is measured by a command of its own, and kept until it is measured again. */
+import type { LookupFigures } from './scale-instance.ts'
+
+export type RedisFigures = {
+  routes: number
+  loadSeconds: number
+  /** used_memory for a route: one with the back end alone, and one with all three fields */
+  bytesPerRoute: number
+  bytesPerFullRoute: number
+  /** what the kernel gives Redis for a route */
+  residentBytesPerRoute: number
+}
+
+/** A whole mailmux, after users have been looked up for logins. */
+export type MemoryFigures = {
+  cacheSize: number
+  usersSeen: number
+  freshKiB: number
+  afterKiB: number
+  /** routing alone, after a garbage collection: what one remembered user keeps in the heap */
+  heapBytesPerUser: number
+}
+
+export type LookupRow = { title: string; figures: LookupFigures; redisCpuUs: number }
+
+export type InvalidationFigures = {
+  writes: number
+  writesPerSecond: number
+  takenPerSecond: number
+  cpuUsPerChange: number
+  /** Redis cut the connection because the instance did not keep up */
+  cut: boolean
+  /** meanwhile */
+  lookups: LookupFigures
+}
+
+export type TrackingRow = { instances: number; redisCpuUsPerWrite: number; bytesPerChange: number }
+
+export type LoginRow = {
+  title: string
+  perSecond: number
+  cpuUs: number
+  p50Us: number
+  p99Us: number
+  /** of the time to decide on a route, by mailmux's own metric: upper bounds of the histogram's buckets */
+  lookupP50Ms: number
+  lookupP99Ms: number
+  bySource: Record<string, number>
+}
+
+export type CostFigures = { cpuUsPerTlsLogin: number; kiBPerTlsSession: number; freshKiB: number }
+
+export type ScaleFigures = {
+  redis: RedisFigures
+  memory: MemoryFigures[]
+  lookups: LookupRow[]
+  invalidations: InvalidationFigures
+  tracking: TrackingRow[]
+  logins: LoginRow[]
+  costs: CostFigures
+}
+
+export type Measured = Partial<{
+  [Part in keyof ScaleFigures]: { at: string; machine: string; figures: ScaleFigures[Part] }
+}>
