@@ -109,9 +109,15 @@ export function createRouteCache(
       trusting = false
     },
     change(user) {
-      for (const [name, question] of asking) if (user === undefined || name === user) question.changed = true
-      if (user === undefined) known.clear()
-      else known.delete(user)
+      if (user === undefined) {
+        for (const question of asking.values()) question.changed = true
+        known.clear()
+        return
+      }
+      // Found by name: with thousands of lookups waiting for a slow Redis, to look at each of them for every change would be the slower thing.
+      const underWay = asking.get(user)
+      if (underWay) underWay.changed = true
+      known.delete(user)
     },
     doubt(user) {
       const before = known.get(user)
