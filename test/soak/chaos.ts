@@ -4,7 +4,7 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { alignTable } from '../bench/tables.ts'
+import { alignTable } from '../bench/render.ts'
 import { type ChaosReport, describeReport, runChaos } from '../support/chaos.ts'
 import { describeHere } from './here.ts'
 

@@ -1,5 +1,5 @@
 /** The figures as they stand in docs/scale.md: a table for each part, and the arithmetic that follows from all of them. */
-import { alignTable } from '../bench/tables.ts'
+import { alignTable } from '../bench/render.ts'
 import { ASSUMED, calculate, showNumber } from './scale-arithmetic.ts'
 import type { Measured, ScaleFigures } from './scale-figures.ts'
 
