@@ -122,7 +122,8 @@ function createWorlds(first: Settings, loaded: LoadResult, { load, directory, ba
   let rotation: NodeJS.Timeout | undefined
 
   function enter(settings: Settings): void {
-    current = buildWorld({ settings, directory, noteRefusal, version, ticketSecret, nowMs: Date.now() })
+    const isUp = (name: string): boolean => backends.get(name)?.isUp() === true
+    current = buildWorld({ settings, directory, noteRefusal, isUp, version, ticketSecret, nowMs: Date.now() })
     backends.reconcile(current.backends)
     clearTimeout(rotation)
     rotation = setTimeout(() => enter(current.settings), current.certificates.validUntilMs - Date.now())

@@ -32,19 +32,32 @@ export type World = {
 
 export const PRODUCT = 'mailmux'
 
+/** What the answers of a directory may add to a login: twice the longest `timeout` that there can be. */
+const DIRECTORY_MS = 60_000
+
 export type WorldParts = {
   settings: Settings
   /** undefined where the routing file is all there is; outlives this world */
   directory: Directory | undefined
   /** hears of each login that is refused for its route; outlives this world */
   noteRefusal: NoteRefusal
+  /** whether a back end can take a new user now; outlives this world too */
+  isUp: (backend: string) => boolean
   version: string
   /** for session tickets, where the settings have none */
   ticketSecret: string
   nowMs: number
 }
 
-export function buildWorld({ settings, directory, noteRefusal, version, ticketSecret, nowMs }: WorldParts): World {
+export function buildWorld({
+  settings,
+  directory,
+  noteRefusal,
+  isUp,
+  version,
+  ticketSecret,
+  nowMs,
+}: WorldParts): World {
   const secret = settings.tls.ticketSecret?.reveal() ?? ticketSecret
   const certificates = buildCertificates(settings.tls, settings.listeners, secret, nowMs)
   const entrances = settings.listeners.map((listener): Entrance => {
@@ -61,7 +74,10 @@ export function buildWorld({ settings, directory, noteRefusal, version, ticketSe
     settings,
     certificates,
     backends: buildBackends(settings.routing.backends),
-    router: createRouter(settings.routing, directory, noteRefusal),
+    router: createRouter(settings.routing, directory, noteRefusal, {
+      isUp,
+      loginMs: settings.limits.backendTimeoutMs + DIRECTORY_MS,
+    }),
     entrances: new Map(entrances.map((entrance) => [entrance.settings.name, entrance])),
   })
 }

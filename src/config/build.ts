@@ -7,6 +7,7 @@ import type { MainFiles } from './check-files.ts'
 import { parseLocalName } from './check-listener.ts'
 import { listenAddresses } from './check-main.ts'
 import type { RoutingFiles } from './check-routing.ts'
+import { findPool, servedProtocols } from './placement-pool.ts'
 import { mainSchema, routingSchema } from './schema.ts'
 import type {
   BackendSettings,
@@ -14,6 +15,9 @@ import type {
   LimitSettings,
   ListenerSettings,
   MechanismName,
+  PlacementPool,
+  PlacementSettings,
+  ProtocolName,
   RoutingSettings,
   ServerNameRule,
   Settings,
@@ -58,7 +62,7 @@ export function buildSettings({
       ticketSecret: mainFiles.ticketSecret,
     },
     directory: buildDirectory(main.directory, mainFiles),
-    routing: buildRouting(routing, routingFiles),
+    routing: buildRouting(routing, routingFiles, servedProtocols(main.listeners)),
     limits: buildLimits(main.limits),
     admin: main.admin && { host: main.admin.listen.host, port: main.admin.listen.port, token: mainFiles.token },
     log: main.log,
@@ -137,15 +141,19 @@ function buildBackend(name: string, backend: Routing['backends'][string], files:
     proxyProtocol: backend.proxy_protocol,
     forwardIdentity: backend.forward_identity,
     loginFormat: backend.login_format,
+    weight: backend.weight,
+    tags: backend.tags,
     master: master && secret && { user: master.user, secret, separator: master.separator },
   }
 }
 
 const NO_FILES: BackendFiles = { ca: undefined, clientCertificate: undefined, masterSecret: undefined }
 
-function buildRouting(routing: Routing, files: RoutingFiles): RoutingSettings {
-  const backends = Object.entries(routing.backends).map(
-    ([name, backend]) => [name, buildBackend(name, backend, files.get(name) ?? NO_FILES)] as const,
+function buildRouting(routing: Routing, files: RoutingFiles, protocols: ReadonlySet<ProtocolName>): RoutingSettings {
+  const backends = new Map(
+    Object.entries(routing.backends).map(
+      ([name, backend]) => [name, buildBackend(name, backend, files.get(name) ?? NO_FILES)] as const,
+    ),
   )
   const users = Object.entries(routing.users).map(([key, route]) => {
     const parsed = normalizeUser(key)
@@ -156,14 +164,41 @@ function buildRouting(routing: Routing, files: RoutingFiles): RoutingSettings {
     ] as const
   })
   const domains = Object.entries(routing.domains).map(
-    ([domain, route]) => [domain.toLowerCase(), typeof route === 'string' ? { backend: route } : route] as const,
+    ([domain, entry]) => [domain.toLowerCase(), typeof entry === 'string' ? { backend: entry } : entry] as const,
   )
   const aliases = Object.entries(routing.aliases).map(([alias, domain]) => [alias.toLowerCase(), domain] as const)
   return {
-    backends: new Map(backends),
+    backends,
     users: new Map(users),
-    domains: new Map(domains),
+    domains: new Map(
+      domains.flatMap(([domain, { backend }]) => (backend === undefined ? [] : [[domain, { backend }]])),
+    ),
+    placement: buildPlacement(routing.placement, domains, [...backends.values()], protocols),
     aliases: new Map(aliases),
+  }
+}
+
+type DomainEntry = {
+  backend?: string | undefined
+  placement?: 'none' | 'hash' | undefined
+  tags?: readonly string[]
+}
+
+function buildPlacement(
+  others: 'none' | 'hash',
+  domains: readonly (readonly [domain: string, entry: DomainEntry])[],
+  backends: readonly BackendSettings[],
+  protocols: ReadonlySet<ProtocolName>,
+): PlacementSettings {
+  const pool = (placement: 'none' | 'hash', tags: readonly string[]): PlacementPool | undefined =>
+    placement === 'none' ? undefined : findPool(backends, tags, protocols, ({ ports }) => ports).chosen
+  return {
+    domains: new Map(
+      domains.flatMap(([domain, { placement, tags = [] }]) =>
+        placement === undefined ? [] : [[domain, pool(placement, tags)]],
+      ),
+    ),
+    others: pool(others, []),
   }
 }
 

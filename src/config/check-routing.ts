@@ -3,6 +3,7 @@ import { checkBackend, readBackendFiles, type BackendFiles } from './check-backe
 import { createFileReader } from './check-files.ts'
 import type { Listener, MainDraft } from './check-main.ts'
 import { checkPassthroughBackends } from './check-passthrough.ts'
+import { checkPlacement } from './check-placement.ts'
 import { didYouMean, type Problems } from './problems.ts'
 import { createReporter, type Draft, type Path, type Reporter } from './read.ts'
 import type { routingSchema } from './schema.ts'
@@ -43,6 +44,7 @@ export function checkRouting(
   checkUsers(routing, main, report)
   checkDomains(routing, main, report)
   checkAliases(routing, report)
+  checkPlacement(draft, main, report)
   const inMain = createReporter(main, problems)
   checkPassthroughBackends(main, draft, inMain)
   checkServed(routing, main, inMain)
@@ -121,7 +123,8 @@ function checkRoutes(
 ): void {
   const known = routing.backends
   const spellings = new Map<string, string>()
-  for (const [key, route] of Object.entries(routing[section] ?? {})) {
+  const routes: Record<string, string | { backend?: string | undefined } | undefined> = routing[section] ?? {}
+  for (const [key, route] of Object.entries(routes)) {
     const path: Path = [section, key]
     const parsed = parse(key)
     if ('wrong' in parsed) report.error(path, parsed.wrong, 'key')
@@ -155,8 +158,8 @@ function checkServed(routing: Routing, main: MainDraft, report: Reporter): void 
 }
 
 function checkReachable(routing: Routing, main: MainDraft, report: Reporter): void {
-  const { users, domains } = routing
-  if (loginListeners(main).length === 0) return
+  const { users, domains, placement } = routing
+  if (placement === 'hash' || loginListeners(main).length === 0) return
   const directory = main.value?.directory
   if (directory === undefined || directory.redis !== undefined || directory.auth_http !== undefined) return
   if (users === undefined || domains === undefined) return

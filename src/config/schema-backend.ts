@@ -1,6 +1,6 @@
 /** The reference manual of one back end of routing.yaml, as a schema. What its keys say to each other: check-backend.ts. */
 import { z } from 'zod'
-import { choice, hostText, parsedText, port, text } from './fields.ts'
+import { boundedInt, choice, hostText, name, parsedText, port, text } from './fields.ts'
 import { parseLoginFormat, parsePin, parseSeparator } from './wire-values.ts'
 
 const master = z
@@ -72,11 +72,14 @@ export const backend = z
       '%u',
     ),
     master,
-    weight: z
-      .literal(1, { error: 'only `weight: 1` is accepted: placement, which it is for, is not built so far' })
-      .default(1)
-      .meta({
-        description: 'Its share of new users. Default 1. Only 1 is accepted, as placement is not built so far.',
-      }),
+    weight: boundedInt(
+      "Its share of the users that are placed, against the others' weights; 0 takes no new ones. Default 1: all the same.",
+      1,
+      [0, 1000],
+    ),
+    tags: z.array(name('A tag.')).prefault([]).meta({
+      description:
+        'What tells it from others to the `tags` of a domain. A back end with tags takes new users of no other domain. Default: none.',
+    }),
   })
   .meta({ description: 'One back end: a mail server that holds mailboxes.' })

@@ -3,7 +3,7 @@
  * and directories, where most keys are, have files of their own. What one value alone can tell is checked here; what two keys say to each other, in the check-*.ts files.
  */
 import { z } from 'zod'
-import { boundedInt, choice, domain, duration, hostText, oneAddress, size, text } from './fields.ts'
+import { boundedInt, choice, domain, duration, hostText, name, oneAddress, size, text } from './fields.ts'
 import { authHttp } from './schema-auth-http.ts'
 import { backend } from './schema-backend.ts'
 import { listener } from './schema-listener.ts'
@@ -169,6 +169,19 @@ const user = z.union([
   }),
 ])
 
+const domainEntry = z.strictObject({
+  backend: text('The name of a back end of this file, for every user of the domain. This or `placement`.').optional(),
+  placement: choice(
+    ['none', 'hash'],
+    [],
+    'hash: as the `placement` of this file, for this domain alone. none: not for this one. Default: the one of this file.',
+  ).optional(),
+  tags: z.array(name('A tag of back ends.')).prefault([]).meta({
+    description:
+      'With placement: hash, the tags that a back end must have to be chosen. Default: none, and it has none.',
+  }),
+})
+
 /** config/routing.yaml */
 export const routingSchema = z
   .strictObject({
@@ -178,17 +191,20 @@ export const routingSchema = z
         'Static routes: user to back end, or to {backend, login}. They win over the directory. Default: none.',
     }),
     domains: z
-      .record(z.string(), z.union([backendName, z.strictObject({ backend: backendName })]))
+      .record(z.string(), z.union([backendName, domainEntry]))
       .default({})
-      .meta({ description: 'Every user of a domain without a route of its own: domain to back end. Default: none.' }),
+      .meta({
+        description:
+          'What becomes of a user of a domain who has no route: domain to back end, or to {backend} or {placement}. Default: none.',
+      }),
     aliases: z.record(z.string(), domain('The domain that it stands for.')).prefault({}).meta({
       description:
         'Domains that mean another: the user is looked up, and logs in, under the other. One step only. Default: none.',
     }),
     placement: choice(
-      ['none'],
-      ['hash'],
-      'What becomes of a user without any route. none: refused. Default none; nothing else is built so far.',
+      ['none', 'hash'],
+      [],
+      'What becomes of every other user without a route. none: refused. hash: a back end is chosen by hash and weight, and remembered in Redis once it has let the user in. Default none: a name that nobody has listed is more often a slip than a new user.',
       'none',
     ),
   })

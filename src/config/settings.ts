@@ -84,17 +84,33 @@ export type BackendSettings = {
   forwardIdentity: boolean
   /** the name used at the back end: `%u` user@domain, `%n` user, `%d` domain */
   loginFormat: string
+  /** its share of new users; 0 takes none */
+  weight: number
+  /** which domains' new users it takes */
+  tags: readonly string[]
   /** who may log in for others there, for users who have shown a certificate; `separator` undefined: by authzid, else user*master */
   master: { user: string; secret: Secret; separator: string | undefined } | undefined
 }
 
 export type UserRoute = { backend: string; login: string | undefined }
 
+/** Which back ends the new users of a domain may be placed on, whether or not these are up; never empty. */
+export type PlacementPool = readonly BackendSettings[]
+
+/** Where users without a route are placed; undefined: nowhere, they are refused. */
+export type PlacementSettings = {
+  /** domain (lower case) to its own rule */
+  domains: ReadonlyMap<string, PlacementPool | undefined>
+  /** for whom no domain has a rule */
+  others: PlacementPool | undefined
+}
+
 export type RoutingSettings = {
   backends: ReadonlyMap<string, BackendSettings>
   users: ReadonlyMap<string, UserRoute>
   /** domain (lower case) to back end */
   domains: ReadonlyMap<string, { backend: string }>
+  placement: PlacementSettings
   /** domain that means another, both lower case */
   aliases: ReadonlyMap<string, string>
 }

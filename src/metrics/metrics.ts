@@ -6,7 +6,8 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import type { ProtocolName, Settings } from '../config/settings.ts'
 
 export type LoginOutcome = 'accepted' | 'refused' | 'unavailable' | 'misconfigured' | 'disabled'
-export type LookupSource = 'static' | 'cache' | 'directory' | 'stale' | 'domain' | 'unknown' | 'error'
+export type LookupSource =
+  'static' | 'cache' | 'directory' | 'stale' | 'snapshot' | 'domain' | 'placed' | 'unknown' | 'error'
 
 /** What can be wrong with a route of the directory. */
 export const ROUTE_FAULTS = [

@@ -1,5 +1,6 @@
 /** The Redis directory as the router sees it: the store, what is remembered of it, and Redis's word on what has changed. */
 import type { RedisSettings } from '../config/settings.ts'
+import { MuxError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Directory } from './directory.ts'
 import { openRedisClient } from './redis-client.ts'
@@ -29,6 +30,21 @@ export function openCachedDirectory(settings: RedisSettings, log: Log, onUp: (up
     connected: Promise.all([redis.connected, tracking.promise]).then(() => undefined),
     lookup: (user, trace) => cache.lookup(user, trace),
     doubt: (user) => cache.doubt(user),
+    async place(user, backend, forMs) {
+      const answer = await store.claim(user, backend, forMs)
+      if ('kept' in answer) {
+        const entry = { backend: answer.kept, login: undefined, status: 'active' } as const
+        return { entry, source: 'placed' }
+      }
+      // Somebody was faster. What is known of the user is of before that; the next lookup reads it in its order among the pushes.
+      cache.change(user)
+      return { entry: answer.entry, source: 'directory' }
+    },
+    async settle(user, backend) {
+      const settled = await store.settle(user, backend)
+      cache.change(user)
+      if (!settled) throw new MuxError('directory-unavailable', 'the place of a new user has changed during the login')
+    },
     close() {
       closeInvalidation()
       redis.close()

@@ -12,8 +12,11 @@ export type DirectoryEntry = {
   password?: Secret
 }
 
-/** Where an answer comes from: asked for now, known and current, or known from before an outage. */
-export type AnswerSource = 'directory' | 'cache' | 'stale'
+/**
+ * Where an answer comes from: asked for now; known and current; known from before an outage; known from before a restart in one; or
+ * kept for a new user, and not yet settled.
+ */
+export type AnswerSource = 'directory' | 'cache' | 'stale' | 'snapshot' | 'placed'
 
 /** No, from a directory that checks passwords: nobody else is asked. */
 export type DirectoryRefusal = {
@@ -69,6 +72,20 @@ export type Directory = {
    * @throws MuxError `directory-unavailable`, or `route-invalid` where the entry makes no sense
    */
   lookup(user: string, trace?: Trace, question?: Question): Promise<DirectoryAnswer>
+  /**
+   * Keeps a back end for a user without a route, so that every instance that asks meanwhile goes to the same one: the first word
+   * counts. Forgotten by itself unless it is settled, since most names that nobody knows are guesses.
+   * @param forMs how long a login there may take
+   * @returns the route where there is one by now; else `placed`, with the back end that is kept. Where that is another than
+   *   `backend`, it is kept for somebody else: to go there, ask again with its name.
+   * @throws MuxError as `lookup`; it may have been written all the same, and does no harm
+   */
+  place?(user: string, backend: string, forMs: number): Promise<DirectoryAnswer>
+  /**
+   * The back end that was kept for the user has let the user in, and becomes the route.
+   * @throws MuxError `directory-unavailable` also where it is no longer kept, or the route is another by now: no session may begin
+   */
+  settle?(user: string, backend: string): Promise<void>
   /** A back end has refused the user, so that what is remembered may be wrong: the next lookup asks. */
   doubt(user: string): void
   /** resolves when the directory can be asked for the first time, and not before */

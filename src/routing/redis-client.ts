@@ -36,11 +36,11 @@ export type RedisClient = {
   /** @throws Error after `timeoutMs` at the latest, and at once while there is no connection */
   hmget(key: string, ...fields: string[]): Promise<(string | null)[]>
   /**
-   * A script about one key, since in a Cluster the key says whom to ask. It may take effect after the error, as a command that was
-   * sent cannot be taken back.
+   * A script about keys that a Cluster keeps in one place, since they say whom to ask. It may take effect after the error, as a
+   * command that was sent cannot be taken back.
    * @throws Error like `hmget`
    */
-  eval(script: string, key: string, ...values: string[]): Promise<unknown>
+  eval(script: string, keys: readonly string[], ...values: string[]): Promise<unknown>
   readonly answerer: Answerer
   close(): void
 }
@@ -59,7 +59,8 @@ export function openRedisClient(settings: RedisSettings, log: Log, onUp: (up: bo
     return {
       connected,
       hmget: (key, ...fields) => inCluster(client, timeoutMs, () => client.hmget(key, ...fields)),
-      eval: (script, key, ...values) => inCluster(client, timeoutMs, () => client.eval(script, 1, key, ...values)),
+      eval: (script, keys, ...values) =>
+        inCluster(client, timeoutMs, () => client.eval(script, keys.length, ...keys, ...values)),
       answerer: clusterAnswerer(client),
       close,
     }
@@ -69,7 +70,7 @@ export function openRedisClient(settings: RedisSettings, log: Log, onUp: (up: bo
   return {
     connected,
     hmget: (key, ...fields) => client.hmget(key, ...fields),
-    eval: (script, key, ...values) => client.eval(script, 1, key, ...values),
+    eval: (script, keys, ...values) => client.eval(script, keys.length, ...keys, ...values),
     answerer: {
       kind: 'one',
       identify: () => identify(client),

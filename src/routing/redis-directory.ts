@@ -3,35 +3,59 @@ import { MuxError, systemCode } from '../errors.ts'
 import type { DirectoryEntry } from './directory.ts'
 import type { RedisClient } from './redis-client.ts'
 import { RouteInvalid } from './route-invalid.ts'
+import { CLAIM, claimKey, SETTLE } from './redis-placement.ts'
 import { noteAnswer, type Trace } from './trace.ts'
 
 /** The store itself, asked each time. */
 export type RouteStore = {
   /** @throws MuxError `directory-unavailable`, `route-invalid` */
   read(user: string, trace?: Trace): Promise<DirectoryEntry | undefined>
+  /** See `Directory.place`: the route, or the back end that is kept. @throws as `read` */
+  claim(user: string, backend: string, forMs: number): Promise<{ entry: DirectoryEntry | undefined } | { kept: string }>
+  /** See `Directory.settle`. @returns whether the route of the user is this back end now. @throws as `read` */
+  settle(user: string, backend: string): Promise<boolean>
 }
 
 /** @param prefix before the name of every key */
-export function createRedisDirectory(redis: Pick<RedisClient, 'hmget'>, prefix: string): RouteStore {
-  async function readKey(key: string): Promise<DirectoryEntry | undefined> {
-    let fields: (string | null)[]
+export function createRedisDirectory(redis: Pick<RedisClient, 'hmget' | 'eval'>, prefix: string): RouteStore {
+  const routeKey = (user: string): string => `${prefix}user:${user}`
+  const bothKeys = (user: string): string[] => [routeKey(user), claimKey(prefix, user, routeKey(user))]
+
+  async function ask<T>(command: () => Promise<T>): Promise<T> {
     try {
-      fields = await redis.hmget(key, 'backend', 'login', 'status')
+      return await command()
     } catch (error) {
-      if (error instanceof Error && error.message.startsWith('WRONGTYPE')) {
+      // Redis 6 puts words of its own before the error of a command in a script.
+      if (error instanceof Error && error.message.includes('WRONGTYPE')) {
         throw new RouteInvalid('wrong-type', 'the route in the directory is not a hash', error)
       }
       throw new MuxError('directory-unavailable', `directory lookup failed: ${systemCode(error)}`, error)
     }
-    return toEntry(fields)
+  }
+
+  async function readKey(key: string): Promise<DirectoryEntry | undefined> {
+    return toEntry(await ask(() => redis.hmget(key, 'backend', 'login', 'status')))
   }
 
   return {
     read(user, trace) {
-      const key = `${prefix}user:${user}`
-      return trace ? noteAnswer(trace, key, readKey(key)) : readKey(key)
+      const route = routeKey(user)
+      return trace ? noteAnswer(trace, route, readKey(route)) : readKey(route)
+    },
+    async claim(user, backend, forMs) {
+      return toClaim(await ask(() => redis.eval(CLAIM, bothKeys(user), backend, String(Math.ceil(forMs)))))
+    },
+    async settle(user, backend) {
+      return (await ask(() => redis.eval(SETTLE, bothKeys(user), backend))) === 1
     },
   }
+}
+
+/** @param answer of CLAIM */
+function toClaim(answer: unknown): { entry: DirectoryEntry | undefined } | { kept: string } {
+  const words: unknown[] = Array.isArray(answer) ? answer : []
+  const [kind, ...fields] = words.map((word) => (typeof word === 'string' ? word : null))
+  return kind === 'kept' ? { kept: fields[0] ?? '' } : { entry: toEntry(fields) }
 }
 
 /** No honest field is longer than the longest mailbox name; one that is would only be carried about, and remembered. */

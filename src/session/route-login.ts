@@ -12,7 +12,14 @@ import { findDefaultDomain } from './default-domain.ts'
 import { describeLogin } from './login-facts.ts'
 import { refusalOfRoute, type TurnedAway } from './refusals.ts'
 
-type Routed = { backend: Backend; login: Omit<BackendLogin, 'identity' | 'ttl'> } | TurnedAway
+type Routed =
+  | {
+      backend: Backend
+      login: Omit<BackendLogin, 'identity' | 'ttl'>
+      /** of a new user: to be awaited once the back end has accepted the login, before the session begins */
+      settle?: () => Promise<void>
+    }
+  | TurnedAway
 
 /** Notes on `conn` who it is and where it goes. @throws MuxError `directory-unavailable`, `route-invalid`, `no-master` */
 export async function routeLogin(
@@ -25,9 +32,9 @@ export async function routeLogin(
   conn.backend = undefined
   conn.loginAttempts++
   const defaultDomain = findDefaultDomain(listener, serverName, local.address)?.domain
-  conn.user = world.router.identify(login.user, { defaultDomain, delimiters: listener.delimiters })
-  const route =
-    conn.user === undefined ? UNKNOWN : await findRoute(conn.user, () => describeLogin(conn, login), world, metrics)
+  const user = world.router.identify(login.user, { defaultDomain, delimiters: listener.delimiters })
+  conn.user = user
+  const route = user === undefined ? UNKNOWN : await findRoute(user, () => describeLogin(conn, login), world, metrics)
   if (route.kind !== 'backend') return refusalOfRoute(route)
   const backend = world.backends.get(route.backend.name)
   if (!backend) throw new MuxError('internal', `no back end ${route.backend.name} in this world`)
@@ -41,6 +48,8 @@ export async function routeLogin(
       utf8: login.utf8,
       proxyHeader: route.backend.proxyProtocol !== 'none',
     },
+    ...(user !== undefined &&
+      route.source === 'placed' && { settle: () => world.router.settle(user, route.backend.name) }),
   }
 }
 

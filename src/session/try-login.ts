@@ -45,6 +45,7 @@ export async function tryLogin(
       'refusal' in routed
         ? { accepted: false, ...routed }
         : await ask(conn, routed.backend, routed.login, login, world, services)
+    if (answer.accepted && 'settle' in routed) await settle(answer.backend, routed.settle)
   } catch (thrown) {
     const error = asMuxError(thrown)
     if (error.side === 'client' || error.code === 'internal') throw error
@@ -78,6 +79,16 @@ export async function tryLogin(
     await wait(Math.max(0, pace.dueMs(limits.failureDelayMs) - took, verdict?.waitMs ?? 0))
   }
   return { accepted: false, refusal, last: verdict?.last ?? false }
+}
+
+/** Makes the back end that has let a new user in the user's own, before a byte is carried. @throws what `settled` throws; the back end is hung up on then */
+async function settle(backend: BackendConnection, settled: () => Promise<void>): Promise<void> {
+  try {
+    await settled()
+  } catch (error) {
+    backend.close()
+    throw error
+  }
 }
 
 type Answer =

@@ -17,6 +17,8 @@ export function backendSettings(changes: Partial<BackendSettings> = {}): Backend
     proxyProtocol: 'none',
     forwardIdentity: true,
     loginFormat: '%u',
+    weight: 1,
+    tags: [],
     master: undefined,
     ...changes,
   }

@@ -105,15 +105,14 @@ const CASES: Case[] = [
     main: withListener("listen: '127.0.0.1:143'"),
     routing: withBackend('host: 127.0.0.2, imap: 143'),
   },
-  { it: 'a weight', routing: withBackend('host: h, imap: 1, weight: 2'), error: /only `weight: 1`/u },
+  {
+    it: 'a weight that is too large',
+    routing: withBackend('host: h, imap: 1, weight: 1001'),
+    error: /from 0 to 1000/u,
+  },
   {
     it: 'a weight of 1 and no PROXY protocol',
     routing: withBackend('host: h, imap: 1, weight: 1, proxy_protocol: none'),
-  },
-  {
-    it: 'placement by hash',
-    routing: `${withBackend('host: h, imap: 1')}placement: hash`,
-    error: /"hash" is not built so far/u,
   },
   { it: 'no placement', routing: `${withBackend('host: h, imap: 1')}placement: none` },
   {

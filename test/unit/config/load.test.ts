@@ -58,6 +58,8 @@ test('fills every default in', (t) => {
     proxyProtocol: 'none',
     forwardIdentity: true,
     loginFormat: '%u',
+    weight: 1,
+    tags: [],
     master: undefined,
   })
   assert.equal(settings.tls.ticketSecret, undefined)

@@ -1,5 +1,6 @@
 /** A routing file with three back ends, one static user and one domain. */
 import type { BackendSettings, RoutingSettings } from '../../../src/config/settings.ts'
+import type { Placing } from '../../../src/routing/new-users.ts'
 
 const PLAIN = {
   pins: [],
@@ -7,8 +8,12 @@ const PLAIN = {
   proxyProtocol: 'none',
   forwardIdentity: true,
   loginFormat: '%u',
+  weight: 1,
+  tags: [],
   master: undefined,
 } as const
+
+export const PLACING: Placing = { isUp: () => true, loginMs: 20_000 }
 
 export function routing(): RoutingSettings {
   const backends = ['store1', 'store2', 'store3'].map((name): [string, BackendSettings] => [
@@ -28,6 +33,7 @@ export function routing(): RoutingSettings {
     backends: new Map(backends),
     users: new Map([['fixed@example.test', { backend: 'store3', login: 'inner' }]]),
     domains: new Map([['example.test', { backend: 'store1' }]]),
+    placement: { domains: new Map(), others: undefined },
     aliases: new Map([['alias.test', 'example.test']]),
   }
 }

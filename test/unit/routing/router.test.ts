@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { MuxError } from '../../../src/errors.ts'
 import type { Directory, DirectoryEntry } from '../../../src/routing/directory.ts'
 import { createRouter, type Route } from '../../../src/routing/router.ts'
-import { routing } from './fixture.ts'
+import { PLACING, routing } from './fixture.ts'
 
 /** A directory with these entries; an error is thrown. Notes whom it was asked for. */
 function directoryOf(entries: Record<string, Partial<DirectoryEntry> | Error>, asked: string[] = []): Directory {
@@ -39,7 +39,7 @@ async function route(
   domain?: string,
   noted: string[] = [],
 ): Promise<unknown> {
-  const router = createRouter(routing(), directory, (who, { fault }) => noted.push(`${who} ${fault}`))
+  const router = createRouter(routing(), directory, (who, { fault }) => noted.push(`${who} ${fault}`), PLACING)
   const user = router.identify(name, { defaultDomain: domain, delimiters: '@' })
   return user === undefined ? 'nobody' : { user, ...brief(await router.byUser(user, undefined, NO_FACTS)) }
 }

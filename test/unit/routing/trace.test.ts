@@ -7,7 +7,7 @@ import { normaliseUser, type NameNote } from '../../../src/routing/identity.ts'
 import { createRouteCache } from '../../../src/routing/route-cache.ts'
 import { createRouter } from '../../../src/routing/router.ts'
 import { describeEntry, noteAnswer, type RouteStep } from '../../../src/routing/trace.ts'
-import { routing } from './fixture.ts'
+import { PLACING, routing } from './fixture.ts'
 
 const AWAY = new MuxError('directory-unavailable', 'away')
 const at = (backend: string): DirectoryEntry => ({ backend, login: undefined, status: 'active' })
@@ -27,7 +27,7 @@ function open(answer: DirectoryEntry | undefined | Error) {
   )
   cache.startTrusting()
   const directory: Directory = { ...cache, connected: Promise.resolve(), close: () => Promise.resolve() }
-  const router = createRouter(routing(), directory, () => assert.fail('what only looks is not counted'))
+  const router = createRouter(routing(), directory, () => assert.fail('what only looks is not counted'), PLACING)
   const explain = async (user: string) => {
     const steps: RouteStep[] = []
     const route = await router.byUser(user, (step) => steps.push(step)).catch((error: unknown) => error)

@@ -12,6 +12,7 @@ import { explain, type Explanation, type Question } from '../../../src/session/e
 import type { World } from '../../../src/world.ts'
 import { backendsOf, keepLog } from '../backend/fixture.ts'
 import { listenerSettings } from '../listener/listener-settings.ts'
+import { PLACING } from '../routing/fixture.ts'
 
 type Scene = {
   listeners?: Partial<ListenerSettings>[]
@@ -38,12 +39,13 @@ function open({ listeners = [{}], backends = [{}], answer, aliases = [] }: Scene
     backends: new Map([...all].map(([name, one]) => [name, one.settings])),
     users: new Map([['static@example.test', { backend: 'store-1', login: undefined }]]),
     domains: new Map([['whole.test', { backend: 'store-1' }]]),
+    placement: { domains: new Map(), others: undefined },
     aliases: new Map(aliases),
   }
   const world = {
     settings: { listeners: settings },
     backends: all,
-    router: createRouter(routing, directory, () => assert.fail('nothing is counted')),
+    router: createRouter(routing, directory, () => assert.fail('nothing is counted'), PLACING),
     entrances: new Map(
       settings.map((one) => [
         one.name,

@@ -33,6 +33,7 @@ async function route({ login, settings, mailbox = 'alice', route: fixed, conn: w
   const backends = backendsOf(settings ?? {})
   const asked: { name: string; domain: string | undefined }[] = []
   const sources: string[] = []
+  const settled: string[] = []
   const conn = {
     listener: listenerSettings({ defaultDomain: 'default.test', defaultDomains: where.defaultDomains ?? new Map() }),
     serverName: where.serverName,
@@ -54,6 +55,7 @@ async function route({ login, settings, mailbox = 'alice', route: fixed, conn: w
         return identify ? identify(name) : name
       },
       byUser: () => (found instanceof Error ? Promise.reject(found) : Promise.resolve(found)),
+      settle: (...words: string[]) => Promise.resolve(void settled.push(words.join(' at '))),
     },
   } as unknown as World
   const metrics = { routeDecided: (source: string) => void sources.push(source) } as unknown as Metrics
@@ -67,7 +69,7 @@ async function route({ login, settings, mailbox = 'alice', route: fixed, conn: w
     ...login,
   }
   const routed = await routeLogin(conn, attempt, world, metrics).catch((error: unknown) => error)
-  return { routed, conn, asked, sources }
+  return { routed, conn, asked, sources, settled }
 }
 
 /** The login that the back end is asked for, with its password to be seen. */
@@ -272,4 +274,21 @@ test('gives a bare name the domain of the server name, else of the local address
   assert.equal(await domainOf({ serverName: 'imap.other.test', localAddress: '198.51.100.2' }), 'two.test')
   assert.equal(await domainOf({ localAddress: '198.51.100.2' }), 'two.test')
   assert.equal(await domainOf({}), 'default.test')
+})
+
+test('has a new user settled once the back end has accepted him, under the name that he is routed by', async () => {
+  const placed: Route = { kind: 'backend', backend: backendSettings(), login: 'inner', source: 'placed' }
+  const { routed, settled, sources } = await route({ route: placed, identify: () => 'alice@example.test' })
+  assert.ok(!(routed instanceof Error) && 'backend' in (routed as object))
+  assert.deepEqual([sources, settled], [['placed'], []])
+  await (routed as { settle: () => Promise<void> }).settle()
+  assert.deepEqual(settled, ['alice@example.test at store-1'])
+})
+
+test('has nobody settled whose route is known', async () => {
+  for (const source of ['static', 'cache', 'directory', 'stale', 'snapshot', 'domain'] as const) {
+    const known: Route = { kind: 'backend', backend: backendSettings(), login: 'inner', source }
+    const { routed } = await route({ route: known })
+    assert.ok(!('settle' in (routed as object)), source)
+  }
 })
