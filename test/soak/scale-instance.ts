@@ -42,7 +42,7 @@ async function openRouter(configFile: string): Promise<Router> {
   const log = { debug: ignore, info: ignore, warn: ignore, error: ignore }
   const directory = openCachedDirectory(settings.directory, log, ignore)
   await directory.connected
-  return createRouter(settings.routing, directory, ignore)
+  return createRouter(settings.routing, directory, ignore, { isUp: () => true, loginMs: 0 })
 }
 
 /** @param next the next user, or undefined when it is enough */
