@@ -1,6 +1,7 @@
 /** The composition root of one worker: builds every room from the settings, in the order of a connection's way, and takes them down again. */
 import { randomBytes } from 'node:crypto'
 import { buildAdmin, openAdmin } from './admin/admin.ts'
+import { createAdmissions, type Admissions } from './backend/admission.ts'
 import { createCapabilityBook } from './backend/capabilities.ts'
 import { createLiveBackends, type LiveBackends } from './backend/live-backends.ts'
 import { startProber } from './backend/prober.ts'
@@ -49,8 +50,10 @@ export async function startApp(settings: Settings, loaded: LoadResult, load: () 
   const directory = openDirectory(settings.directory, log, metrics.directoryIsUp)
   if (!directory) metrics.directoryIsUp(true)
 
-  const backends = createLiveBackends({ log, metrics })
-  const worlds = createWorlds(settings, loaded, { load, directory, backends, log, metrics })
+  const admissions = createAdmissions({ log, loginWaited: metrics.loginWaited })
+  metrics.watchGates(admissions.describe)
+  const backends = createLiveBackends({ log, metrics, onLost: admissions.lost, onRecovered: admissions.recovered })
+  const worlds = createWorlds(settings, loaded, { load, directory, backends, admissions, log, metrics })
   const book = createCapabilityBook(log)
   const prober = startProber(() => worlds.current().backends, backends, askCapabilities, book, log)
   const relays = createRelays()
@@ -60,6 +63,7 @@ export async function startApp(settings: Settings, loaded: LoadResult, load: () 
     log,
     backends,
     pace: createRefusalPace(),
+    admissions,
     offer: ({ settings: listener }, world) => buildOffer(listener, world.backends, book),
   })
   const sweep = setInterval(() => relays.sweep(performance.now()), SWEEP_MS)
@@ -94,6 +98,7 @@ export async function startApp(settings: Settings, loaded: LoadResult, load: () 
         notReady = 'shutting down'
         log.info({ sessions: sessions.count() }, 'shutting down')
         listeners.close()
+        admissions.close()
         await sessions.drain(settings.limits.shutdownGraceMs)
         await closeRest()
         log.info('stopped')
@@ -109,12 +114,14 @@ type WorldSources = {
   load: () => LoadResult
   directory: Directory | undefined
   backends: LiveBackends
+  admissions: Admissions
   log: Log
   metrics: Metrics
 }
 
 /** The world in force: built anew when a file changes or the ticket keys run out, and swapped whole. Connections keep the one they were born in. */
-function createWorlds(first: Settings, loaded: LoadResult, { load, directory, backends, log, metrics }: WorldSources) {
+function createWorlds(first: Settings, loaded: LoadResult, sources: WorldSources) {
+  const { load, directory, backends, admissions, log, metrics } = sources
   const ticketSecret = randomBytes(32).toString('hex')
   let files = loaded.files
   const noteRefusal = createRefusalNotes(log, metrics.routeRefused, () => performance.now())
@@ -125,6 +132,7 @@ function createWorlds(first: Settings, loaded: LoadResult, { load, directory, ba
     const isUp = (name: string): boolean => backends.get(name)?.isUp() === true
     current = buildWorld({ settings, directory, noteRefusal, isUp, version, ticketSecret, nowMs: Date.now() })
     backends.reconcile(current.backends)
+    admissions.configure(settings.routing.backends)
     clearTimeout(rotation)
     rotation = setTimeout(() => enter(current.settings), current.certificates.validUntilMs - Date.now())
     rotation.unref()

@@ -30,6 +30,7 @@ export const ERRORS = {
   'backend-bye': { side: 'backend', retryable: true },
   'backend-unavailable': { side: 'backend', retryable: true },
   'backend-down': { side: 'backend', retryable: true },
+  'backend-busy': { side: 'backend', retryable: true },
   'backend-tls-failed': { side: 'backend', retryable: true },
   'backend-certificate': { side: 'backend', retryable: false },
   'backend-no-starttls': { side: 'backend', retryable: false },

@@ -1,11 +1,11 @@
 /**
  * What a running mailmux knows of its back ends. Outlives worlds: a reload keeps what is known of every back end that stands where it stood.
  */
-import type { BackendSettings } from '../config/settings.ts'
+import type { BackendSettings, ProtocolName } from '../config/settings.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Backends } from './backends.ts'
-import { createLiveBackend, type BackendFacts, type Change, type LiveBackend, type Place } from './live-backend.ts'
+import { createLiveBackend, type BackendFacts, type Change, type LiveBackend } from './live-backend.ts'
 
 export type LiveBackends = {
   /** Brings what is known into line with the back ends of a new world. */
@@ -22,14 +22,17 @@ export type LiveBackendsParts = {
   metrics: Pick<Metrics, 'backendIsUp'>
   /** milliseconds of the epoch */
   nowMs?: () => number
-  /** A back end that was down can be reached again. */
-  onRecovered?: (name: string) => void
+  /** No address of a back end is left for a protocol. */
+  onLost?: (name: string, protocol: ProtocolName) => void
+  /** The first address is there again, so long after the last was lost. */
+  onRecovered?: (name: string, lostForMs: number) => void
 }
 
 export function createLiveBackends({
   log,
   metrics,
   nowMs = Date.now,
+  onLost = () => undefined,
   onRecovered = () => undefined,
 }: LiveBackendsParts): LiveBackends {
   const current = new Map<string, { key: string; live: LiveBackend }>()
@@ -39,11 +42,15 @@ export function createLiveBackends({
     const { protocol, health, address } = place
     const where = { backend: backend.name, protocol, address: `${address.ip} ${address.port}` }
     metrics.backendIsUp(backend.name, backend.isUp())
-    if (before.up && !health.up)
-      log.warn({ ...where, code: health.lastError, detail, othersUp: othersUp(backend, place) }, 'back end down')
-    else if (!before.up && health.up) {
+    const others = backend.addresses(protocol).filter((one) => one !== place)
+    const othersUp = others.filter((one) => one.health.up).length
+    if (before.up && !health.up) {
+      log.warn({ ...where, code: health.lastError, detail, othersUp }, 'back end down')
+      if (othersUp === 0) onLost(backend.name, protocol)
+    } else if (!before.up && health.up) {
       log.info({ ...where, downMs: health.sinceMs - before.sinceMs }, 'back end up')
-      onRecovered(backend.name)
+      const lostMs = Math.max(before.sinceMs, ...others.map((one) => one.health.sinceMs))
+      if (othersUp === 0) onRecovered(backend.name, health.sinceMs - lostMs)
     }
     if (health.fault !== undefined && health.fault !== before.fault)
       log.error({ ...where, code: health.fault, detail }, 'back end misconfigured')
@@ -72,8 +79,4 @@ export function createLiveBackends({
     },
     describe: () => [...current.values()].map(({ live }) => live.describe()),
   }
-}
-
-function othersUp(backend: LiveBackend, { protocol }: Place): number {
-  return backend.addresses(protocol).filter(({ health }) => health.up).length
 }

@@ -10,6 +10,7 @@ import type { RoutingFiles } from './check-routing.ts'
 import { findPool, servedProtocols } from './placement-pool.ts'
 import { mainSchema, routingSchema } from './schema.ts'
 import type {
+  BackendLimits,
   BackendSettings,
   DirectorySettings,
   LimitSettings,
@@ -144,7 +145,14 @@ function buildBackend(name: string, backend: Routing['backends'][string], files:
     weight: backend.weight,
     tags: backend.tags,
     master: master && secret && { user: master.user, secret, separator: master.separator },
+    limits: buildBackendLimits(backend.limits),
+    slowStartMs: backend.slow_start,
   }
+}
+
+function buildBackendLimits(limits: Routing['backends'][string]['limits']): BackendLimits {
+  const { sessions, logins, logins_per_second: loginsPerSecond, wait: waitMs, queue } = limits
+  return { sessions, logins, loginsPerSecond, waitMs, queue }
 }
 
 const NO_FILES: BackendFiles = { ca: undefined, clientCertificate: undefined, masterSecret: undefined }

@@ -28,6 +28,7 @@ export function checkBackend(backend: Backend, main: MainDraft, place: Place): v
   }
   checkTls(backend, place)
   checkLoop(backend, path, main, report)
+  checkLimits(backend, main, place)
   const master = backend.master
   // Dovecot cuts at the first or the last of them, by its version: either way somebody else's name comes out.
   if (master?.separator !== undefined && master.user?.includes(master.separator) === true) {
@@ -77,6 +78,21 @@ function checkLoop(backend: Backend, path: Path, main: MainDraft, report: Report
         )
       }
     }
+  }
+}
+
+/** A limit that is never reached would let its author believe in it. */
+function checkLimits({ limits }: Backend, main: MainDraft, { source, path, report }: Place): void {
+  const at = (key: string): Path => [...path, 'limits', key]
+  const has = (key: string): boolean => isWritten(source, at(key))
+  const { sessions, logins, wait } = limits ?? {}
+  if (has('logins') && sessions !== undefined && logins !== undefined && logins > sessions) {
+    report.error(at('logins'), 'never reached: a login counts as one of `sessions`, of which there are fewer')
+  }
+  if (has('queue') && wait === 0) report.error(at('queue'), 'queue does nothing with wait: 0s', 'key')
+  const timeout = main.value?.limits?.backend_timeout
+  if (has('wait') && wait !== undefined && timeout !== undefined && wait >= timeout) {
+    report.error(at('wait'), 'never lasts so long: limits.backend_timeout of the main file ends the login sooner')
   }
 }
 

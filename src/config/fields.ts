@@ -62,14 +62,13 @@ export function size(description: string, byDefault: string, bounds: [string, st
     .meta({ description: `${description} From ${bounds[0]} to ${bounds[1]}.`, pattern: '^[0-9]+(B|KiB|MiB)$' })
 }
 
-export function boundedInt(description: string, byDefault: number, [min, max]: [number, number]) {
+export function boundedInt(description: string, byDefault: number, bounds: [number, number]): z.ZodDefault<z.ZodInt>
+export function boundedInt(description: string, byDefault: undefined, bounds: [number, number]): z.ZodInt
+export function boundedInt(description: string, byDefault: number | undefined, [min, max]: [number, number]) {
   const error = `must be a whole number from ${min} to ${max}`
-  return z
-    .int({ error })
-    .min(min, { error })
-    .max(max, { error })
-    .default(byDefault)
-    .meta({ description: `${description} From ${min} to ${max}.` })
+  const described = { description: `${description} From ${min} to ${max}.` }
+  const schema = z.int({ error }).min(min, { error }).max(max, { error })
+  return byDefault === undefined ? schema.meta(described) : schema.default(byDefault).meta(described)
 }
 
 /**

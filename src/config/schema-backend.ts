@@ -1,6 +1,6 @@
 /** The reference manual of one back end of routing.yaml, as a schema. What its keys say to each other: check-backend.ts. */
 import { z } from 'zod'
-import { boundedInt, choice, hostText, name, parsedText, port, text } from './fields.ts'
+import { boundedInt, choice, duration, hostText, name, parsedText, port, text } from './fields.ts'
 import { parseLoginFormat, parsePin, parseSeparator } from './wire-values.ts'
 
 const master = z
@@ -16,6 +16,40 @@ const master = z
   .meta({
     description:
       'A master user, who may log in for others there: used for users who have shown a client certificate (EXTERNAL) and so have no password to pass on. Default: none; they are refused.',
+  })
+
+const limits = z
+  .strictObject({
+    sessions: boundedInt(
+      'Sessions at once, logins under way included. Default: none; the back end counts its sessions itself.',
+      undefined,
+      [1, 1_000_000],
+    ).optional(),
+    logins: boundedInt(
+      'Logins under way at once. Default 1000: at 50 ms a login that is 20000 a second, more than a server does; a hung one holds no more than these.',
+      1000,
+      [1, 100_000],
+    ),
+    logins_per_second: boundedInt(
+      'Logins begun in a second. Default: none; `logins` bounds them.',
+      undefined,
+      [1, 100_000],
+    ).optional(),
+    wait: duration(
+      'How long a login waits for its turn where a limit is reached, before it is told to come back later. Within limits.backend_timeout of the main file. Default 10s: half of that, so that time is left for the login itself; 0s lets none wait.',
+      '10s',
+      ['0s', '5m'],
+    ),
+    queue: boundedInt(
+      'How many logins wait at once; those that come then are told to come back later. Default 10000: each is a connection that is there anyway.',
+      10_000,
+      [1, 1_000_000],
+    ),
+  })
+  .prefault({})
+  .meta({
+    description:
+      'What each mailmux asks of it at most; what is over that waits for its turn, first come first served, and is refused only where that lasts too long.',
   })
 
 export const backend = z
@@ -72,6 +106,12 @@ export const backend = z
       '%u',
     ),
     master,
+    limits,
+    slow_start: duration(
+      'After it was down, how long until it gets logins at its full rate: at first 10 a second, or a tenth of what it may have where that is less, growing by the same factor each second up to logins_per_second (without one, as many as `logins`). Default 10s: a wave of 2000 clients is in by then, and cold caches have had their time; 0s turns it off.',
+      '10s',
+      ['0s', '10m'],
+    ),
     weight: boundedInt(
       "Its share of the users that are placed, against the others' weights; 0 takes no new ones. Default 1: all the same.",
       1,

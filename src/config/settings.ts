@@ -63,6 +63,18 @@ export type ListenerSettings = {
 /** One certificate chain and its private key, as PEM text read at load time. */
 export type CertificateSettings = { certFile: string; cert: string; keyFile: string; key: Secret }
 
+/** What a back end is asked at most, by this process. undefined: no limit. */
+export type BackendLimits = {
+  /** logins and sessions together */
+  sessions: number | undefined
+  /** under way at once */
+  logins: number
+  loginsPerSecond: number | undefined
+  /** how long a login waits for its turn, and how many may */
+  waitMs: number
+  queue: number
+}
+
 export type BackendSettings = {
   name: string
   /** names or addresses, in order of preference */
@@ -90,6 +102,9 @@ export type BackendSettings = {
   tags: readonly string[]
   /** who may log in for others there, for users who have shown a certificate; `separator` undefined: by authzid, else user*master */
   master: { user: string; secret: Secret; separator: string | undefined } | undefined
+  limits: BackendLimits
+  /** after it was down, how long until it gets logins at its full rate; 0: it does at once */
+  slowStartMs: number
 }
 
 export type UserRoute = { backend: string; login: string | undefined }

@@ -21,6 +21,9 @@ export const ROUTE_FAULTS = [
 ] as const
 export type RouteFault = (typeof ROUTE_FAULTS)[number]
 
+/** What is going on at a back end now. */
+export type GateReading = { backend: string; logins: number; waiting: number }
+
 /** Adds what has been carried since the last call. */
 export type RelayAccount = (bytesFromClient: number, bytesFromBackend: number) => void
 
@@ -29,6 +32,7 @@ export type Metrics = ReturnType<typeof createMetrics>
 export function createMetrics(version: string) {
   const registry = new Registry()
   const registers = [registry]
+  let readGates: () => readonly GateReading[] = () => []
   collectDefaultMetrics({ register: registry })
 
   const buildInfo = new Gauge({
@@ -116,6 +120,37 @@ export function createMetrics(version: string) {
     labelNames: ['backend', 'state'],
     registers,
   })
+  new Gauge({
+    name: 'mailmux_backend_logins',
+    help: 'Logins that are under way at the back end now.',
+    labelNames: ['backend'],
+    registers,
+    collect() {
+      for (const { backend, logins } of readGates()) this.set({ backend }, logins)
+    },
+  })
+  new Gauge({
+    name: 'mailmux_backend_logins_waiting',
+    help: 'Logins that wait for their turn at the back end now.',
+    labelNames: ['backend'],
+    registers,
+    collect() {
+      for (const { backend, waiting } of readGates()) this.set({ backend }, waiting)
+    },
+  })
+  const waits = new Counter({
+    name: 'mailmux_login_waits_total',
+    help: 'Logins that had to wait for their turn at a back end, by the limit that was reached and how the wait ended.',
+    labelNames: ['backend', 'limit', 'outcome'],
+    registers,
+  })
+  const waitSeconds = new Histogram({
+    name: 'mailmux_login_wait_seconds',
+    help: 'How long logins waited for their turn at a back end, of those that had to.',
+    labelNames: ['backend'],
+    buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+    registers,
+  })
   const handshakes = new Counter({
     name: 'mailmux_tls_handshakes_total',
     help: 'TLS handshakes with clients.',
@@ -164,6 +199,15 @@ export function createMetrics(version: string) {
     routeRefused: (reason: RouteFault) => routesRefused.inc({ reason }),
     directoryIsUp: (up: boolean) => directoryUp.set(up ? 1 : 0),
     backendIsUp: (backend: string, up: boolean) => backendUp.set({ backend }, up ? 1 : 0),
+    /** Where to read at each scrape what is going on at the back ends. */
+    watchGates(read: () => readonly GateReading[]) {
+      readGates = read
+    },
+    /** A login waited for a turn. @param limit which one was reached @param outcome how it ended */
+    loginWaited: (backend: string, limit: string, outcome: string, ms: number): void => {
+      waits.inc({ backend, limit, outcome })
+      if (outcome !== 'queue-full') waitSeconds.observe({ backend }, ms / 1000)
+    },
     handshakeEnded: (version: string, resumed: boolean, outcome: 'ok' | 'failed') =>
       handshakes.inc({ version, resumed: String(resumed), outcome }),
     /** Sets what follows from the configuration alone, so that each series is there before its first event. */

@@ -1,6 +1,7 @@
 /** The client's side of a session: its socket, where it comes from, what phase it is in, and what it has sent that nobody has read. */
 import type { Socket } from 'node:net'
 import type { TLSSocketOptions } from 'node:tls'
+import type { Turn } from '../backend/turn.ts'
 import type { ListenerSettings } from '../config/settings.ts'
 import { MuxError, systemCode } from '../errors.ts'
 import { LineSocket, type LineLimit } from '../net/line-socket.ts'
@@ -12,7 +13,15 @@ import { acceptTls } from '../tls/upgrade.ts'
 import type { Entrance } from '../world.ts'
 
 export type Phase =
-  'proxy-header' | 'client-hello' | 'tls' | 'login' | 'routing' | 'connecting' | 'replaying-login' | 'relaying'
+  | 'proxy-header'
+  | 'client-hello'
+  | 'tls'
+  | 'login'
+  | 'routing'
+  | 'waiting'
+  | 'connecting'
+  | 'replaying-login'
+  | 'relaying'
 
 /** What a client must send whole, and how soon. */
 const PROXY_HEADER_MS = 5000
@@ -39,6 +48,8 @@ export class ClientConnection implements ClientWire {
   user: string | undefined
   /** the back end that the last login was routed to */
   backend: string | undefined
+  /** its place at that back end; `close()` gives it back, whatever has happened on the way */
+  turn: Turn | undefined
   /** set once there is a conversation, for whoever has to end it */
   dialogue: ClientDialogue | undefined
   secure = false
@@ -176,6 +187,17 @@ export class ClientConnection implements ClientWire {
     else this.#socket.destroy() // in a handshake, where nothing can be said
   }
 
+  /**
+   * Calls `gone` when the client has left, as far as can be seen: who has said its last word in the middle of a login is taken to be
+   * gone, as every mail server does. @returns takes that back
+   */
+  onLeaving(gone: () => void): () => void {
+    const socket = this.#socket
+    socket.on('end', gone).on('close', gone)
+    if (socket.readableEnded || socket.destroyed) gone()
+    return () => void socket.off('end', gone).off('close', gone)
+  }
+
   /** Gives the socket away. @returns what the client has sent and nobody has read */
   detach(): Buffer | undefined {
     const unread = this.#lines?.detach()
@@ -185,6 +207,7 @@ export class ClientConnection implements ClientWire {
 
   /** Lets what was written go out, then closes; a client that does not take it is cut off. */
   close(): void {
+    this.turn?.release()
     this.detach()
     const socket = this.#socket
     socket.on('error', () => undefined) // the connection is over; how it breaks no longer matters

@@ -9,6 +9,7 @@ import { findServerName } from '../tls/server-name.ts'
 import type { Entrance, World } from '../world.ts'
 import type { ClientConnection } from './connection.ts'
 import { relay, type Ending, type Services } from './serve.ts'
+import { takeTurn } from './take-turn.ts'
 
 /** mailmux cannot speak inside TLS that it has not opened. */
 const NO_WORDS = { shutdown: '', idle: '' }
@@ -35,12 +36,14 @@ export async function passThrough(
   services: Services,
 ): Promise<Ending> {
   const protocol = protocols[conn.listener.protocol]
-  conn.phase = 'connecting'
   conn.backend = backend.settings.name
   const { backendTimeoutMs } = world.settings.limits
+  const deadline = performance.now() + backendTimeoutMs
+  const turn = await takeTurn(conn, backend.settings, 1, deadline, services.admissions)
+  conn.phase = 'connecting'
   const giveUp = new AbortController()
   const late = new MuxError('backend-timeout', `no connection within ${backendTimeoutMs} ms`)
-  const timer = setTimeout(() => giveUp.abort(late), backendTimeoutMs)
+  const timer = setTimeout(() => giveUp.abort(late), deadline - performance.now())
   const origin = {
     source: conn.client,
     destination: conn.local,
@@ -55,6 +58,7 @@ export async function passThrough(
   } finally {
     clearTimeout(timer)
   }
+  turn.loggedIn() // as far as can be seen: the login itself is inside the TLS
   conn.phase = 'relaying'
   return relay(conn, { socket, unread: undefined }, { goodbye: NO_WORDS, guard: undefined }, world, services)
 }

@@ -1,6 +1,7 @@
 /** The life of one connection, in the order in which it happens. Bytes are parsed elsewhere. */
 import type { Socket } from 'node:net'
 import type { LiveBackends } from '../backend/live-backends.ts'
+import type { Admissions } from '../backend/admission.ts'
 import { MuxError, type ErrorCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics/metrics.ts'
@@ -21,6 +22,7 @@ export type Services = {
   log: Log
   pace: RefusalPace
   backends: LiveBackends
+  admissions: Admissions
   /** what an entrance offers now, which follows what the back ends say */
   offer: (entrance: Entrance, world: World) => Offer
 }

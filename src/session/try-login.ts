@@ -11,6 +11,7 @@ import type { ClientConnection } from './connection.ts'
 import { refusalOfError, type Verdict } from './refusals.ts'
 import { routeLogin } from './route-login.ts'
 import type { Services } from './serve.ts'
+import { takeTurn } from './take-turn.ts'
 
 export type Outcome =
   | { accepted: true; acceptance: Acceptance; backend: BackendConnection }
@@ -102,7 +103,7 @@ async function ask(
   backendLogin: Omit<BackendLogin, 'identity' | 'ttl'>,
   login: LoginAttempt,
   world: World,
-  { backends, log }: Services,
+  { backends, admissions, log }: Services,
 ): Promise<Answer> {
   const identity = identityOf(conn, login)
   const { name, forwardIdentity, proxyProtocol } = backend.settings
@@ -114,6 +115,7 @@ async function ask(
   try {
     let step = way.next()
     for (let attempt = 1; step; attempt++) {
+      const turn = await takeTurn(conn, backend.settings, attempt, deadline - LEAST_FOR_AN_ATTEMPT_MS, admissions)
       const { place } = step
       const progress: Progress = { connected: false, heard: false }
       try {
@@ -132,8 +134,11 @@ async function ask(
           deadline - performance.now(),
         )
         live.succeeded(place, ANSWERED)
+        if (answer.accepted) turn.loggedIn()
+        else turn.release()
         return answer
       } catch (thrown) {
+        turn.release() // for others, while this one waits for its next attempt
         const error = asMuxError(thrown)
         const { code, message } = error
         // Once the back end may know who it is for, the failure may be about that client (banned there, a broken mailbox).

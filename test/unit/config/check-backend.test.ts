@@ -1,4 +1,4 @@
-import { certificate } from './fixture.ts'
+import { certificate, MAIN } from './fixture.ts'
 import { testCases, type Case } from './cases.ts'
 
 function withBackend(keys: string): string {
@@ -63,6 +63,40 @@ const CASES: Case[] = [
     it: 'a client certificate that does not exist',
     routing: withBackend('tls: implicit, client_cert: absent, client_key: key.pem'),
     error: /^routing\.yaml:2:53: absent does not exist/u,
+  },
+  { it: 'limits', routing: withBackend('limits: {sessions: 9, logins: 9, logins_per_second: 1, wait: 19s, queue: 1}') },
+  { it: 'no limits but the usual', routing: withBackend('limits: {}') },
+  { it: 'fewer sessions than the usual number of logins', routing: withBackend('limits: {sessions: 9}') },
+  { it: 'no wait', routing: withBackend('limits: {wait: 0s}, slow_start: 0s') },
+  {
+    it: 'more logins than sessions',
+    routing: withBackend('limits: {sessions: 9, logins: 10}'),
+    error: /^routing\.yaml:2:55: never reached: a login counts as one of `sessions`/u,
+  },
+  {
+    it: 'a queue in which nobody waits',
+    routing: withBackend('limits: {queue: 9, wait: 0s}'),
+    error: /^routing\.yaml:2:34: queue does nothing with wait: 0s/u,
+  },
+  {
+    it: 'a wait that outlasts the login',
+    routing: withBackend('limits: {wait: 20s}'),
+    error: /^routing\.yaml:2:40: never lasts so long: limits\.backend_timeout/u,
+  },
+  {
+    it: 'a wait that is longer than usual, with a login that is too',
+    main: `${MAIN}limits: {backend_timeout: 40s}\n`,
+    routing: withBackend('limits: {wait: 20s}'),
+  },
+  {
+    it: 'the usual wait with a login that ends sooner',
+    main: `${MAIN}limits: {backend_timeout: 5s}\n`,
+    routing: withBackend('limits: {sessions: 1}'),
+  },
+  {
+    it: 'no login at all',
+    routing: withBackend('limits: {logins: 0}'),
+    error: /must be a whole number from 1 to 100000/u,
   },
   { it: 'a back end that is told nothing of the client', routing: withBackend('forward_identity: false') },
   {

@@ -61,6 +61,8 @@ test('fills every default in', (t) => {
     weight: 1,
     tags: [],
     master: undefined,
+    limits: { sessions: undefined, logins: 1000, loginsPerSecond: undefined, waitMs: 10_000, queue: 10_000 },
+    slowStartMs: 10_000,
   })
   assert.equal(settings.tls.ticketSecret, undefined)
   assert.deepEqual(settings.routing.aliases, new Map())

@@ -132,6 +132,7 @@ describe('docs/operations.md', () => {
       tls: true,
       login: true,
       routing: true,
+      waiting: true,
       connecting: true,
       'replaying-login': true,
       relaying: true,

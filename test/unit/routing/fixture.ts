@@ -11,6 +11,8 @@ const PLAIN = {
   weight: 1,
   tags: [],
   master: undefined,
+  limits: { sessions: undefined, logins: 1000, loginsPerSecond: undefined, waitMs: 10_000, queue: 10_000 },
+  slowStartMs: 10_000,
 } as const
 
 export const PLACING: Placing = { isUp: () => true, loginMs: 20_000 }

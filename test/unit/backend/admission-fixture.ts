@@ -1,0 +1,90 @@
+/** Gates on a clock that is moved by hand. */
+import { createAdmissions } from '../../../src/backend/admission.ts'
+import type { Turn } from '../../../src/backend/turn.ts'
+import type { BackendLimits, BackendSettings, ProtocolName } from '../../../src/config/settings.ts'
+import { backendSettings, keepLog } from './fixture.ts'
+
+export type Wait = { backend: string; limit: string; outcome: string; ms: number }
+
+type Coming = { attempt?: number; patienceMs?: number; protocol?: ProtocolName }
+
+type Comer = { turn: Promise<Turn>; leave: (why?: Error) => void; reassured: () => number }
+
+/** Admissions, and one back end `store-1` with these limits. `random` 0: no wait is cut short. */
+export function openGates({
+  limits = {},
+  slowStartMs = 10_000,
+}: { limits?: Partial<BackendLimits>; slowStartMs?: number } = {}) {
+  const { log, lines } = keepLog()
+  const waits: Wait[] = []
+  const clock = { ms: 1000, run: undefined as (() => void) | undefined, every: 0 }
+  let random = 0
+  const admissions = createAdmissions({
+    log,
+    loginWaited: (backend, limit, outcome, ms) => void waits.push({ backend, limit, outcome, ms }),
+    clock: {
+      nowMs: () => clock.ms,
+      every(ms, run) {
+        clock.every = ms
+        clock.run = run
+        return () => (clock.run = undefined)
+      },
+    },
+    random: () => random,
+  })
+  const settings = (changes: Partial<BackendLimits> = {}): BackendSettings => {
+    const plain = backendSettings({ slowStartMs })
+    return { ...plain, limits: { ...plain.limits, ...limits, ...changes } }
+  }
+  const backend = settings()
+  admissions.configure(new Map([[backend.name, backend]]))
+
+  return {
+    admissions,
+    backend,
+    settings,
+    lines,
+    waits,
+    setRandom: (value: number) => (random = value),
+    nowMs: () => clock.ms,
+    isTicking: () => clock.run !== undefined,
+    /** Lets time pass, with a tick of the shared timer wherever one is due. */
+    pass(ms: number) {
+      for (const end = clock.ms + ms; clock.ms < end;) {
+        clock.ms = Math.min(end, clock.ms + (clock.run ? clock.every : ms))
+        clock.run?.()
+      }
+    },
+    /** Somebody who takes a turn, or waits for one. */
+    come({ attempt = 1, patienceMs = 20_000, protocol = 'imap' }: Coming = {}): Comer {
+      const left = new AbortController()
+      let reassured = 0
+      const patience = {
+        protocol,
+        untilMs: clock.ms + patienceMs,
+        signal: left.signal,
+        stillWaiting: () => {
+          reassured++
+        },
+      }
+      const entered = admissions.enter(backend, attempt)
+      const turn = entered ? Promise.resolve(entered) : admissions.wait(backend, attempt, patience)
+      turn.catch(() => undefined)
+      return { turn, leave: (why = new Error('left')) => left.abort(why), reassured: () => reassured }
+    },
+    facts: () => admissions.describe().find(({ backend: name }) => name === backend.name),
+  }
+}
+
+/** What became of a turn by now: `waiting`, `in`, or the code of the error. */
+export async function stateOf(turn: Promise<Turn>): Promise<string> {
+  const settled = turn.then(
+    () => 'in',
+    (error: unknown) => (error instanceof Error && 'code' in error ? String(error.code) : String(error)),
+  )
+  return Promise.race([settled, new Promise<string>((resolve) => setImmediate(() => resolve('waiting')))])
+}
+
+export async function statesOf(comers: readonly { turn: Promise<Turn> }[]): Promise<string[]> {
+  return Promise.all(comers.map(({ turn }) => stateOf(turn)))
+}
