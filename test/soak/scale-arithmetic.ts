@@ -51,7 +51,7 @@ export function calculate(measured: ScaleFigures, assumed: Assumptions): Line[] 
   const { cpuUsPerTlsLogin, kiBPerTlsSession, freshKiB } = measured.costs
   const { residentBytesPerRoute } = measured.redis
   const { cpuUsPerChange } = measured.invalidations
-  const heapBytesPerUser = Math.max(...measured.memory.map((row) => row.heapBytesPerUser))
+  const heapBytesPerUser = Math.max(measured.memory.heapBytesPerUser, measured.memoryOfAll.heapBytesPerUser)
   const bytesPerChange = measured.tracking.at(-1)?.bytesPerChange ?? NaN
   const redisUsPerLookup = Math.max(...measured.lookups.map((row) => row.redisCpuUs))
   const telling = costOfTelling(measured.tracking)

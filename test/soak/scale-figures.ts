@@ -52,7 +52,9 @@ export type CostFigures = { cpuUsPerTlsLogin: number; kiBPerTlsSession: number; 
 
 export type ScaleFigures = {
   redis: RedisFigures
-  memory: MemoryFigures[]
+  memory: MemoryFigures
+  /** with a cache that holds them all */
+  memoryOfAll: MemoryFigures
   lookups: LookupRow[]
   invalidations: InvalidationFigures
   tracking: TrackingRow[]

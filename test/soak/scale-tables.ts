@@ -1,7 +1,7 @@
 /** The figures as they stand in docs/scale.md: a table for each part, and the arithmetic that follows from all of them. */
 import { alignTable } from '../bench/render.ts'
 import { ASSUMED, calculate, showNumber } from './scale-arithmetic.ts'
-import type { Measured, ScaleFigures } from './scale-figures.ts'
+import type { Measured, MemoryFigures, ScaleFigures } from './scale-figures.ts'
 
 const n = showNumber
 
@@ -14,13 +14,8 @@ const TABLES: { [Part in keyof ScaleFigures]: (figures: ScaleFigures[Part]) => s
     ['resident bytes a route, with a back end alone', n(redis.residentBytesPerRoute)],
     ['resident MiB for all', n((redis.routes * redis.residentBytesPerRoute) / 2 ** 20)],
   ],
-  memory: (rows) => [
-    ['mailmux', ...rows.map(({ cacheSize }) => `cache_size ${cacheSize}`)],
-    ['users looked up', ...rows.map(({ usersSeen }) => n(usersSeen))],
-    ['MiB when fresh', ...rows.map(({ freshKiB }) => n(freshKiB / 1024))],
-    ['MiB afterwards', ...rows.map(({ afterKiB }) => n(afterKiB / 1024))],
-    ['bytes of heap for a remembered user', ...rows.map(({ heapBytesPerUser }) => n(heapBytesPerUser))],
-  ],
+  memory: memoryTable,
+  memoryOfAll: memoryTable,
   lookups: (rows) => [
     [
       'lookup',
@@ -78,6 +73,16 @@ const TABLES: { [Part in keyof ScaleFigures]: (figures: ScaleFigures[Part]) => s
   ],
 }
 
+function memoryTable(figures: MemoryFigures): string[][] {
+  return [
+    ['mailmux', `cache_size ${figures.cacheSize}`],
+    ['users looked up', n(figures.usersSeen)],
+    ['MiB when fresh', n(figures.freshKiB / 1024)],
+    ['MiB afterwards', n(figures.afterKiB / 1024)],
+    ['bytes of heap for a remembered user', n(figures.heapBytesPerUser)],
+  ]
+}
+
 function listSources(bySource: Readonly<Record<string, number>>): string {
   const total = Object.values(bySource).reduce((sum, count) => sum + count, 0)
   const shares = Object.entries(bySource).toSorted(([, a], [, b]) => b - a)
@@ -91,6 +96,8 @@ export function renderPart(part: keyof ScaleFigures, measured: Measured): string
       return render(measured.redis, TABLES.redis)
     case 'memory':
       return render(measured.memory, TABLES.memory)
+    case 'memoryOfAll':
+      return render(measured.memoryOfAll, TABLES.memoryOfAll)
     case 'lookups':
       return render(measured.lookups, TABLES.lookups)
     case 'invalidations':
@@ -114,11 +121,13 @@ function render<Figures>(
 
 /** Undefined until every part was measured. */
 export function renderArithmetic(measured: Measured): string | undefined {
-  const { redis, memory, lookups, invalidations, tracking, logins, costs } = measured
-  if (!redis || !memory || !lookups || !invalidations || !tracking || !logins || !costs) return undefined
+  const { redis, memory, memoryOfAll, lookups, invalidations, tracking, logins, costs } = measured
+  if (!redis || !memory || !memoryOfAll || !lookups || !invalidations || !tracking || !logins || !costs)
+    return undefined
   const figures: ScaleFigures = {
     redis: redis.figures,
     memory: memory.figures,
+    memoryOfAll: memoryOfAll.figures,
     lookups: lookups.figures,
     invalidations: invalidations.figures,
     tracking: tracking.figures,

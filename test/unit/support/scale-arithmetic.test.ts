@@ -14,7 +14,8 @@ const measured: ScaleFigures = {
     bytesPerFullRoute: 160,
     residentBytesPerRoute: 2 ** 30 / 1e7,
   },
-  memory: [{ cacheSize: 1e6, usersSeen: 1e6, freshKiB: 0, afterKiB: 0, heapBytesPerUser: 1024 }],
+  memory: { cacheSize: 1e6, usersSeen: 1e6, freshKiB: 0, afterKiB: 0, heapBytesPerUser: 1024 },
+  memoryOfAll: { cacheSize: 1e6, usersSeen: 1e6, freshKiB: 0, afterKiB: 0, heapBytesPerUser: 1024 },
   lookups: [{ title: 'cold', figures: lookups, redisCpuUs: 30 }],
   invalidations: { writes: 1, writesPerSecond: 1, takenPerSecond: 1, cpuUsPerChange: 3, cut: false, lookups },
   tracking: [
