@@ -75,7 +75,7 @@ export function openAuthHttpDirectory(settings: AuthHttpSettings, log: Log, onUp
       const { backends } = question
       const facts = question.facts()
       const { proof } = facts
-      // nginx forgets whom such a login is for, and lets it into the other's mailbox. The contract has no word for it.
+      // nginx forgets whom such a login is for, and opens the mailbox of the one whose password it is. The contract has no word for it.
       if (settings.sendPassword && proof.kind === 'password' && !proof.password) return refuseActing()
       const headers = buildQuestion(user, facts, settings)
       const deadline = performance.now() + settings.timeoutMs
