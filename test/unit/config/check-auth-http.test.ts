@@ -79,6 +79,12 @@ const CASES: Case[] = [
     routing: 'backends: {store1: {host: 10.0.0.11, imap: 143}}\ndomains: {example.org: store1}\n',
     error: /^routing\.yaml:2:1: does nothing: directory\.auth_http is asked first/u,
   },
+  {
+    it: 'the placement of a routing file',
+    main: withAuth(HERE),
+    routing: 'backends: {store1: {host: 10.0.0.11, imap: 143, pop3: 110}}\nplacement: hash\n',
+    error: /^routing\.yaml:2:12: /u,
+  },
   { it: 'no users but its own', main: withAuth(HERE), routing: 'backends: {store1: {host: 10.0.0.11, imap: 143}}\n' },
 ]
 
