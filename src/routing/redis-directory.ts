@@ -6,12 +6,15 @@ import { RouteInvalid } from './route-invalid.ts'
 import { CLAIM, claimKey, SETTLE } from './redis-placement.ts'
 import { noteAnswer, type Trace } from './trace.ts'
 
+/** What a new user may count on: a route that is there by now, or a back end that is kept for a time. */
+export type Claim = { entry: DirectoryEntry } | { kept: string }
+
 /** The store itself, asked each time. */
 export type RouteStore = {
   /** @throws MuxError `directory-unavailable`, `route-invalid` */
   read(user: string, trace?: Trace): Promise<DirectoryEntry | undefined>
   /** See `Directory.place`: the route, or the back end that is kept. @throws as `read` */
-  claim(user: string, backend: string, forMs: number): Promise<{ entry: DirectoryEntry | undefined } | { kept: string }>
+  claim(user: string, backend: string, forMs: number): Promise<Claim>
   /** See `Directory.settle`. @returns whether the route of the user is this back end now. @throws as `read` */
   settle(user: string, backend: string): Promise<boolean>
 }
@@ -51,11 +54,14 @@ export function createRedisDirectory(redis: Pick<RedisClient, 'hmget' | 'eval'>,
   }
 }
 
-/** @param answer of CLAIM */
-function toClaim(answer: unknown): { entry: DirectoryEntry | undefined } | { kept: string } {
+/** @param answer of CLAIM. @throws MuxError `route-invalid`; `directory-unavailable` where it is none */
+function toClaim(answer: unknown): Claim {
   const words: unknown[] = Array.isArray(answer) ? answer : []
   const [kind, ...fields] = words.map((word) => (typeof word === 'string' ? word : null))
-  return kind === 'kept' ? { kept: fields[0] ?? '' } : { entry: toEntry(fields) }
+  if (kind === 'kept' && typeof fields[0] === 'string') return { kept: fields[0] }
+  const entry = kind === 'route' ? toEntry(fields) : undefined
+  if (!entry) throw new MuxError('directory-unavailable', 'the directory gives no answer that makes sense')
+  return { entry }
 }
 
 /** No honest field is longer than the longest mailbox name; one that is would only be carried about, and remembered. */

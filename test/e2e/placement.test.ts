@@ -1,0 +1,235 @@
+/** New users are placed by hash, once and for all: two mailmux that see the back ends differently agree on one Redis. */
+import assert from 'node:assert/strict'
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { parse, stringify } from 'yaml'
+import { makeAuthority } from '../support/certificates.ts'
+import { START_DEADLINE_MS, until } from '../support/deadline.ts'
+import { type Dovecot, startDovecot } from '../support/dovecot.ts'
+import { openMailClient, type LoginOutcome, type MailProtocol } from '../support/mail-client.ts'
+import { type Mailmux, startMailmux, toBackend, type YamlMap } from '../support/mailmux.ts'
+import { type Redis, startRedis } from '../support/redis.ts'
+import { openScene } from '../support/scene.ts'
+import { directoryConnected, PASSWORD, STORES, type StoreName } from '../support/site.ts'
+
+const scene = openScene()
+let stores: Record<StoreName, Dovecot>
+let redis: Redis
+let instances: Mailmux[]
+
+before(async () => {
+  const authority = await makeAuthority(scene.directory)
+  const certificate = await authority.issue('mailmux')
+  const [store1, store2, store3] = await Promise.all(STORES.map(startStore))
+  assert.ok(store1 && store2 && store3)
+  stores = { store1, store2, store3 }
+  redis = await startRedis(scene, { durable: true })
+  // The second would send almost everybody elsewhere than the first.
+  const weights = [{ store3: 0 }, { store1: 1000, store3: 0 }]
+  instances = await Promise.all(
+    weights.map(async (own: Partial<Record<StoreName, number>>, index) => {
+      const directory = join(scene.directory, `mailmux-${index + 1}`)
+      await mkdir(directory)
+      return startMailmux(
+        { ...scene, directory },
+        {
+          certificate,
+          backends: Object.fromEntries(
+            STORES.map((name) => [name, { ...toBackend(stores[name]), weight: own[name] ?? 1 }]),
+          ),
+          domains: { 'example.test': { placement: 'hash' } },
+          directory: { redis: { url: redis.url, timeout: '500ms' } },
+          limits: { backend_timeout: '3s', failure_delay: '0s' },
+        },
+      )
+    }),
+  )
+  for (const mailmux of instances) await directoryConnected(mailmux)
+})
+after(() => scene.close())
+
+/** A store on which everybody has a mailbox, who gives the right password. */
+async function startStore(name: StoreName): Promise<Dovecot> {
+  const mailDirectory = join(scene.directory, `mail-${name}`)
+  await mkdir(mailDirectory)
+  await chmod(mailDirectory, 0o777) // Dovecot makes the mailbox of whoever comes, and is not who we are
+  const extra = `passdb {\n  driver = static\n  args = password=${PASSWORD}\n}`
+  return startDovecot(scene, { name, users: {}, mailDirectory, extra })
+}
+
+async function logIn(
+  mailmux: Mailmux,
+  user: string,
+  { protocol = 'imap', password = PASSWORD }: { protocol?: MailProtocol; password?: string } = {},
+): Promise<LoginOutcome> {
+  const client = await openMailClient(scene, protocol, mailmux.ports[`${protocol}Clear`], 'clear', {})
+  try {
+    return await client.login(user, password)
+  } finally {
+    client.peer.destroy()
+  }
+}
+
+/** The store of each login of a user that was accepted, by the stores' own accounts, which may come a little late. */
+function visitsOf(user: string): StoreName[] {
+  return STORES.flatMap((name) =>
+    stores[name]
+      .log()
+      .split(`Login: user=<${user}>`)
+      .slice(1)
+      .map(() => name),
+  )
+}
+
+/** The stores that have let a user in, once so many logins are told of. */
+async function storesOf(user: string, logins: number): Promise<StoreName[]> {
+  const visits = await until(
+    START_DEADLINE_MS,
+    () => (visitsOf(user).length >= logins ? visitsOf(user) : undefined),
+    () => `no store tells of ${user}`,
+  )
+  return [...new Set(visits)]
+}
+
+const routeOf = (user: string): Promise<string> => redis.command('HGET', `mailmux:user:${user}`, 'backend')
+const guests = (kind: string, count: number): string[] =>
+  Array.from({ length: count }, (_, index) => `${kind}${index}@example.test`)
+
+/** Logs a user in, and requires that all logins have been at one store, which is remembered. */
+async function place(mailmux: Mailmux, user: string): Promise<StoreName> {
+  const before = visitsOf(user).length
+  const { accepted, answer } = await logIn(mailmux, user)
+  assert.ok(accepted, `${user}: ${answer}`)
+  return theOneStore(user, before + 1)
+}
+
+async function theOneStore(user: string, logins: number): Promise<StoreName> {
+  const found = await storesOf(user, logins)
+  assert.equal(found.length, 1, `${user} was on ${found.join(' and ')}`)
+  assert.equal(await routeOf(user), found[0])
+  return found[0]!
+}
+
+test('takes each of many users to one store, whoever of two instances and two protocols is first', async () => {
+  const ways = instances.flatMap((mailmux) => (['imap', 'pop3'] as const).map((protocol) => ({ mailmux, protocol })))
+  const users = guests('race', 40)
+  for (let from = 0; from < users.length; from += 10) {
+    const logins = users
+      .slice(from, from + 10)
+      .flatMap((user) =>
+        ways.map(async ({ mailmux, protocol }) => ({ user, ...(await logIn(mailmux, user, { protocol })) })),
+      )
+    for (const { user, accepted, answer } of await Promise.all(logins)) assert.ok(accepted, `${user}: ${answer}`)
+  }
+  const placed = new Map<string, number>()
+  for (const user of users) {
+    const store = await theOneStore(user, ways.length)
+    placed.set(store, (placed.get(store) ?? 0) + 1)
+  }
+  assert.deepEqual([...placed.keys()].sort(), ['store1', 'store2'], 'both instances were first now and then')
+  for (const mailmux of instances)
+    assert.ok(((await mailmux.metric('mailmux_route_lookups_total{source="placed"}')) ?? 0) > 0)
+})
+
+test('remembers nobody whom no store lets in', async () => {
+  const users = guests('guess', 20)
+  const logins = users.flatMap((user) => instances.map((mailmux) => logIn(mailmux, user, { password: 'wrong' })))
+  for (const { answer } of await Promise.all(logins)) assert.match(answer, /^NO \[AUTHENTICATIONFAILED\]/)
+  for (const user of users) {
+    assert.equal(await redis.command('EXISTS', `mailmux:user:${user}`), '0')
+    const leftMs = Number(await redis.command('PTTL', `mailmux:claim:{mailmux:user:${user}}`))
+    assert.ok(leftMs > 0 && leftMs <= 63_000, `the claim of ${user} is left for ${leftMs} ms`)
+  }
+})
+
+test('places nobody of a domain that is not listed, nor a name that is only half one', async () => {
+  for (const user of ['alice@example.org', 'alice@sub.example.test']) {
+    assert.match((await logIn(instances[0]!, user)).answer, /^NO \[AUTHENTICATIONFAILED\]/)
+    assert.equal(await redis.command('EXISTS', `mailmux:user:${user}`), '0')
+  }
+})
+
+test('takes every spelling of a new user to the same store', async () => {
+  const store = await place(instances[0]!, 'spelt@example.test')
+  for (const [index, spelling] of ['SPELT@example.test', 'Spelt@Example.Test'].entries())
+    assert.ok((await logIn(instances[index]!, spelling)).accepted)
+  assert.deepEqual(await storesOf('spelt@example.test', 3), [store]) // Dovecot folds the names itself
+})
+
+test('lets a route that an operator has written win over the choice, and moves a placed user with one HSET', async () => {
+  await redis.command('HSET', 'mailmux:user:routed@example.test', 'backend', 'store3')
+  assert.equal(await place(instances[0]!, 'routed@example.test'), 'store3')
+  const before = await place(instances[0]!, 'moved@example.test')
+  await redis.command('HSET', 'mailmux:user:moved@example.test', 'backend', 'store3')
+  for (const mailmux of instances) assert.ok((await logIn(mailmux, 'moved@example.test')).accepted)
+  assert.deepEqual(await storesOf('moved@example.test', 3), [before, 'store3'])
+})
+
+test('moves nobody when a back end is added, and sends new users there too', async () => {
+  const [mailmux] = instances
+  assert.ok(mailmux)
+  const users = guests('before', 10)
+  const homes = await Promise.all(users.map((user) => place(mailmux, user)))
+  await reweigh(mailmux, { store3: 1000 })
+  assert.deepEqual(await Promise.all(users.map((user) => place(mailmux, user))), homes)
+  const added = await Promise.all(guests('after', 5).map((user) => place(mailmux, user)))
+  assert.deepEqual(new Set(added), new Set(['store3']))
+  await reweigh(mailmux, { store3: 0 })
+})
+
+/** Changes weights in the routing file, and waits until they count. */
+async function reweigh(mailmux: Mailmux, weights: Partial<Record<StoreName, number>>): Promise<void> {
+  const before = await mailmux.metric('mailmux_config_reloads_total{outcome="success"}')
+  const routing = parse(await readFile(mailmux.routingFile, 'utf8')) as { backends: Record<string, YamlMap> }
+  for (const [name, weight] of Object.entries(weights)) routing.backends[name]!.weight = weight
+  await writeFile(mailmux.routingFile, stringify(routing))
+  await until(
+    START_DEADLINE_MS,
+    async () => (await mailmux.metric('mailmux_config_reloads_total{outcome="success"}')) !== before || undefined,
+    () => 'the weights are not taken over',
+  )
+}
+
+test('keeps a placed user at a store that is down, and places new ones on those that are up', async () => {
+  const [mailmux] = instances
+  assert.ok(mailmux)
+  const all = await Promise.all(guests('kept', 8).map(async (user) => ({ user, store: await place(mailmux, user) })))
+  const there = all.filter(({ store }) => store === 'store2').map(({ user }) => user)
+  assert.ok(there.length > 0 && there.length < all.length)
+  await stores.store2.stop()
+  for (const user of there) assert.match((await logIn(mailmux, user)).answer, /^NO \[UNAVAILABLE\]/)
+  await until(
+    START_DEADLINE_MS,
+    async () => {
+      for (const protocol of ['imap', 'pop3'] as const) await logIn(mailmux, there[0]!, { protocol })
+      return (await mailmux.metric('mailmux_backend_up{backend="store2"}')) === 0 || undefined
+    },
+    () => 'nobody notices that store2 is down',
+  )
+  for (const user of guests('new', 8)) assert.equal(await place(mailmux, user), 'store1')
+  for (const user of there) {
+    assert.match((await logIn(mailmux, user)).answer, /^NO \[UNAVAILABLE\]/)
+    assert.equal(await routeOf(user), 'store2')
+  }
+  await stores.store2.restart()
+})
+
+test('places nobody while Redis hangs or is away, and serves those who have been placed', async () => {
+  const [mailmux] = instances
+  assert.ok(mailmux)
+  const store = await place(mailmux, 'known@example.test')
+  assert.ok((await logIn(mailmux, 'known@example.test')).accepted) // so that the route is remembered, which was new before
+  redis.pause()
+  assert.match((await logIn(mailmux, 'hang@example.test')).answer, /^NO \[UNAVAILABLE\]/)
+  redis.resume()
+  await redis.stop()
+  assert.match((await logIn(mailmux, 'away@example.test')).answer, /^NO \[UNAVAILABLE\]/)
+  const { accepted, answer } = await logIn(mailmux, 'known@example.test')
+  assert.ok(accepted, answer)
+  assert.deepEqual(await storesOf('known@example.test', 3), [store])
+  for (const user of ['hang@example.test', 'away@example.test']) assert.deepEqual(visitsOf(user), [])
+  await redis.restart()
+  for (const one of instances) await directoryConnected(one)
+  for (const user of ['hang@example.test', 'away@example.test']) await place(mailmux, user)
+})
