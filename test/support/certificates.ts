@@ -26,8 +26,8 @@ export type LeafOptions = {
   names?: string[]
   /** from now; negative makes a certificate that has already expired */
   days?: number
-  /** whose side it may stand for; default: a server's */
-  usage?: 'serverAuth' | 'clientAuth'
+  /** whose side it may stand for; default: a server's. The nodes of a Redis Cluster are both to each other. */
+  usage?: 'serverAuth' | 'clientAuth' | 'serverAuth,clientAuth'
 }
 
 /** The names that every client of the tests and the demo uses. */

@@ -32,12 +32,47 @@ export type RedisOptions = {
   port?: number
   /** what was written before a stop or a kill is there after the restart */
   durable?: boolean
+  /** TLS alone, for everybody */
+  tls?: RedisTls
+  /** more of redis-server's command line; wins over what stands there */
+  args?: readonly string[]
+  /** what redis-cli needs besides the port and TLS, such as credentials */
+  cli?: readonly string[]
+}
+
+export type RedisTls = { certFile: string; keyFile: string; caFile: string; clientCertificates: 'yes' | 'no' }
+
+/** The settings of a Redis, a node of a Cluster or a Sentinel that speaks TLS on this port, and nothing else on any. */
+export function tlsSettings(port: number, tls: RedisTls): [string, string][] {
+  return [
+    ['port', '0'],
+    ['tls-port', String(port)],
+    ['tls-cert-file', tls.certFile],
+    ['tls-key-file', tls.keyFile],
+    ['tls-ca-cert-file', tls.caFile],
+    ['tls-auth-clients', tls.clientCertificates],
+    ['tls-replication', 'yes'],
+    ['tls-cluster', 'yes'],
+  ]
+}
+
+/** What redis-cli needs for it. */
+export function tlsCli({ certFile, keyFile, caFile }: RedisTls): string[] {
+  return ['--tls', '--cacert', caFile, '--cert', certFile, '--key', keyFile]
 }
 
 /** Starts redis-server on `port` or a free one, and waits until it accepts connections. */
 export async function startRedis(scene: Scene, options: RedisOptions = {}): Promise<Redis> {
   const port = options.port ?? (await freePort())
   const directory = join(scene.directory, `redis-${port}`)
+  const cli = [
+    '-h',
+    '127.0.0.1',
+    '-p',
+    String(port),
+    ...(options.tls ? tlsCli(options.tls) : []),
+    ...(options.cli ?? []),
+  ]
   await mkdir(directory, { recursive: true })
   const start = async (): Promise<Program> => {
     const program = startProgram(scene, {
@@ -57,6 +92,8 @@ export async function startRedis(scene: Scene, options: RedisOptions = {}): Prom
         'always',
         '--dir',
         directory,
+        ...(options.tls ? tlsSettings(port, options.tls).flatMap(([name, value]) => [`--${name}`, value]) : []),
+        ...(options.args ?? []),
       ],
     })
     await program.waitForLine(
@@ -70,9 +107,9 @@ export async function startRedis(scene: Scene, options: RedisOptions = {}): Prom
 
   return {
     port,
-    url: `redis://127.0.0.1:${port}`,
+    url: `${options.tls ? 'rediss' : 'redis'}://127.0.0.1:${port}`,
     command: async (...words) => {
-      const { stdout } = await run('redis-cli', ['-h', '127.0.0.1', '-p', String(port), ...words])
+      const { stdout } = await run('redis-cli', [...cli, ...words])
       return stdout.trimEnd()
     },
     pause: () => program.signal('SIGSTOP'),

@@ -3,7 +3,14 @@ import { type Authority, type LeafOptions, makeAuthority } from './certificates.
 import { START_DEADLINE_MS, until } from './deadline.ts'
 import { type Dovecot, type DovecotOptions, startDovecot } from './dovecot.ts'
 import { type MailClient, type MailProtocol, openMailClient, type Security } from './mail-client.ts'
-import { type Mailmux, type MailmuxOptions, type MailmuxPorts, startMailmux, toBackend } from './mailmux.ts'
+import {
+  type Mailmux,
+  type MailmuxOptions,
+  type MailmuxPorts,
+  startMailmux,
+  toBackend,
+  type YamlMap,
+} from './mailmux.ts'
 import { type Redis, startRedis } from './redis.ts'
 import { openScene, type Scene } from './scene.ts'
 import type { PeerTls } from './scripted-peer.ts'
@@ -38,6 +45,8 @@ export type Site = {
 export type SiteOptions = {
   /** keeps the routes in a Redis: HOMES is written there instead of into the routing file */
   redis?: boolean
+  /** in place of that: starts a directory of the test's own, and gives the `directory` of the main file; nobody has a route then */
+  directory?: (scene: Scene, authority: Authority) => Promise<YamlMap>
   /** how mailmux reaches the stores; default: in clear */
   backendTls?: 'starttls' | 'implicit'
   /** the certificate that the stores show, other than a good one */
@@ -76,17 +85,19 @@ async function startIn(scene: Scene, options: SiteOptions): Promise<Site> {
   for (const [user, store] of Object.entries(redis === undefined ? {} : HOMES)) {
     await redis?.command('HSET', `mailmux:user:${user}`, 'backend', store)
   }
+  const directory =
+    redis === undefined
+      ? await options.directory?.(scene, authority)
+      : { redis: { url: redis.url, prefix: 'mailmux:', timeout: '500ms' } }
   const mailmux = await startMailmux(scene, {
     certificate,
     backends: Object.fromEntries(
       STORES.map((name) => [name, toBackend(stores[name], options.backendTls, authority.caFile)]),
     ),
-    ...(redis === undefined
-      ? { users: HOMES }
-      : { directory: { redis: { url: redis.url, prefix: 'mailmux:', timeout: '500ms' } } }),
+    ...(directory === undefined ? { users: HOMES } : { directory }),
     ...options.mailmux,
   })
-  if (redis !== undefined) await directoryConnected(mailmux)
+  if (directory !== undefined) await directoryConnected(mailmux)
 
   const tls: PeerTls = { ca: authority.ca, servername: 'mail.example.test' }
   return {
