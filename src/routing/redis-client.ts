@@ -98,6 +98,11 @@ export function hangUp(client: Redis): void {
   if (client.status === 'ready') client.disconnect(true)
 }
 
+/** The same text for the same cause: ioredis puts the pause until its next attempt, which is a random one, into its words. */
+export function causeOf(error: unknown): string {
+  return systemCode(error).replace(/ Retrying from scratch after \d+ms\./u, '')
+}
+
 /** Log and metric of a connection that comes and goes. @returns when it comes for the first time */
 function announce(client: Redis | Cluster, log: Log, onUp: (up: boolean) => void): Promise<void> {
   let said: string | undefined
@@ -109,7 +114,7 @@ function announce(client: Redis | Cluster, log: Log, onUp: (up: boolean) => void
   client.on('close', () => onUp(false))
   client.on('error', (error) => {
     // One line for each new cause: an outage of an hour is one event.
-    const cause = systemCode(error)
+    const cause = causeOf(error)
     if (cause !== said) log.error({ cause }, 'directory unavailable')
     said = cause
   })

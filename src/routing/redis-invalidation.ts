@@ -41,6 +41,7 @@ export function openRedisInvalidation(
         isAnswerer,
       },
       log,
+      node && name,
     )
     trackings.set(name, tracking)
     return tracking

@@ -35,14 +35,19 @@ export type Tracking = {
   close: () => void
 }
 
-/** @param keyPrefix before the user's name in each key */
+/**
+ * @param keyPrefix before the user's name in each key
+ * @param node of a Cluster, as the log is to call it, which has nobody else to say that one of them is away
+ */
 export function startTracking(
   { client, close }: Connection<Redis>,
   keyPrefix: string,
   listener: TrackingListener,
   log: Log,
+  node?: string,
 ): Tracking {
   let said: string | undefined
+  let away: string | undefined
   let timer: NodeJS.Timeout | undefined
   let closed = false
   /** who is at the other end, once it tells; asked before, as a connection that has subscribed takes no other command */
@@ -65,7 +70,8 @@ export function startTracking(
     const id = await client.client('ID')
     await client.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', String(id), 'BCAST', 'PREFIX', keyPrefix)
     await client.subscribe(CHANNEL)
-    said = undefined
+    if (away !== undefined) log.info({ node }, 'directory node connected')
+    said = away = undefined
     server = identity
     await check()
   }
@@ -93,7 +99,7 @@ export function startTracking(
     begin().catch((error: unknown) => {
       // Without it every login asks Redis, which is slower and no less right; one line for each new cause.
       const cause = systemCode(error)
-      if (cause !== said) log.error({ cause }, 'directory does not tell of changes')
+      if (cause !== said) log.error({ node, cause }, 'directory does not tell of changes')
       said = cause
       later(() => hangUp(client), TRY_AGAIN_MS)
     })
@@ -103,7 +109,12 @@ export function startTracking(
     clearTimeout(timer)
     lose()
   })
-  client.on('error', () => undefined) // who asks Redis says it
+  client.on('error', (error) => {
+    if (node === undefined) return // whoever asks says it
+    const cause = systemCode(error)
+    if (cause !== away) log.error({ node, cause }, 'directory node unavailable')
+    away = cause
+  })
   // The string event joins keys with commas, and names may hold one.
   client.on('messageBuffer', (_channel: Buffer, keys: unknown) => {
     if (!Array.isArray(keys)) return listener.onChanged(undefined) // FLUSHALL

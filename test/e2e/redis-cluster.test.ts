@@ -156,6 +156,11 @@ test('loses a master that has no replica: its users keep what is known, and nobo
   const before = await lookups('stale')
   assert.equal((await arrive(site, 'imap', gone!)).at, 'store1')
   assert.ok((await lookups('stale')) > before)
+  const node = cluster.nodes[0]
+  await site.mailmux.waitForLog(
+    (line) => line.msg === 'directory node unavailable' && line.node === node,
+    'who is away',
+  )
 
   await cluster.masters[0]!.restart() // empty, but it knows its slots
   await until(
@@ -170,6 +175,7 @@ test('loses a master that has no replica: its users keep what is known, and nobo
   await cluster.command(...routeTo(cold!, CAROL))
   assert.equal((await arrive(site, 'imap', cold!)).at, 'store3')
   await isRemembered(cold!, 'store3')
+  await site.mailmux.waitForLog((line) => line.msg === 'directory node connected' && line.node === node, 'who is back')
 })
 
 test('has sent nobody astray in all of this, and logged no password', () => {

@@ -1,0 +1,62 @@
+/** What asks Redis: the limits on how long that takes, against a Redis that is played by a script, and against none. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { RedisSettings } from '../../../src/config/settings.ts'
+import type { Log } from '../../../src/log.ts'
+import { causeOf, openRedisClient } from '../../../src/routing/redis-client.ts'
+import { freePort } from '../../support/ports.ts'
+import { PASS, silent, startScriptedRedis } from './scripted-redis.ts'
+import { growList, until } from './waiting.ts'
+
+/** A Redis of this kind where nobody listens. */
+async function nowhere(kind: 'single' | 'sentinels' | 'cluster', settings: RedisSettings): Promise<RedisSettings> {
+  const server = { host: '127.0.0.1', port: await freePort() }
+  const servers = {
+    single: { kind: 'single', server, database: 0 },
+    sentinels: { kind: 'sentinels', name: 'm', addresses: [server], username: undefined, password: undefined },
+    cluster: { kind: 'cluster', nodes: [server] },
+  } as const
+  return { ...settings, servers: servers[kind] }
+}
+
+for (const kind of ['single', 'sentinels', 'cluster'] as const)
+  test(`refuses at once what is asked without a connection (${kind}), and logs why`, async (t) => {
+    const { settings } = await startScriptedRedis(t, () => PASS)
+    const lines = growList<string>()
+    const log: Log = { ...silent, error: (...line: unknown[]) => lines.add(JSON.stringify(line)) }
+    const redis = openRedisClient(await nowhere(kind, settings), log, () => undefined)
+    t.after(() => redis.close())
+    const started = performance.now()
+    await assert.rejects(redis.hmget('key', 'field'))
+    await assert.rejects(redis.eval('return 1', ['key']))
+    assert.ok(performance.now() - started < settings.timeoutMs)
+    await until(lines, (all) => all.length > 0, 'line')
+    assert.match(lines.all[0] ?? '', /"directory unavailable"/u)
+  })
+
+test('gives up on an answer that does not come', async (t) => {
+  const { settings } = await startScriptedRedis(t, ([name]) => (name === 'hmget' ? undefined : PASS))
+  const redis = openRedisClient(settings, silent, () => undefined)
+  t.after(() => redis.close())
+  await redis.connected
+  const started = performance.now()
+  await assert.rejects(redis.hmget('key', 'field'), /timed out/u)
+  assert.ok(performance.now() - started >= settings.timeoutMs - 5)
+})
+
+test('hands on the answer of a script, with its keys and values', async (t) => {
+  const { settings, asked } = await startScriptedRedis(t, ([name]) => (name === 'eval' ? ':1\r\n' : PASS))
+  const redis = openRedisClient(settings, silent, () => undefined)
+  t.after(() => redis.close())
+  await redis.connected
+  assert.equal(await redis.eval('return 1', ['a', 'b'], 'x'), 1)
+  assert.equal(asked.at(-1), 'lookups: eval return 1 2 a b x')
+})
+
+test('has one text for one cause', () => {
+  const say = (ms: number) =>
+    new Error(`All sentinels are unreachable. Retrying from scratch after ${ms}ms. Last error: connect ECONNREFUSED`)
+  assert.equal(causeOf(say(107)), causeOf(say(293)))
+  assert.equal(causeOf(say(107)), 'All sentinels are unreachable. Last error: connect ECONNREFUSED')
+  assert.equal(causeOf(Object.assign(new Error('connect'), { code: 'ECONNREFUSED' })), 'ECONNREFUSED')
+})
