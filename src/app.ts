@@ -18,7 +18,7 @@ import { createRelays } from './relay/relay.ts'
 import type { Directory } from './routing/directory.ts'
 import { openDirectory } from './routing/open-directory.ts'
 import { createRefusalNotes } from './routing/route-invalid.ts'
-import { askCapabilities } from './session/ask-capabilities.ts'
+import { askBackend } from './session/ask-backend.ts'
 import { reportBackend } from './session/backend-report.ts'
 import { explain, type Question } from './session/explain.ts'
 import { buildOffer } from './session/offer.ts'
@@ -55,7 +55,14 @@ export async function startApp(settings: Settings, loaded: LoadResult, load: () 
   const backends = createLiveBackends({ log, metrics, onLost: admissions.lost, onRecovered: admissions.recovered })
   const worlds = createWorlds(settings, loaded, { load, directory, backends, admissions, log, metrics })
   const book = createCapabilityBook(log)
-  const prober = startProber(() => worlds.current().backends, backends, askCapabilities, book, log)
+  const prober = startProber({
+    backends: () => worlds.current().backends,
+    live: backends,
+    ask: askBackend,
+    book,
+    log,
+    metrics,
+  })
   const relays = createRelays()
   const sessions = createSessions(worlds.current, {
     relays,
@@ -74,6 +81,7 @@ export async function startApp(settings: Settings, loaded: LoadResult, load: () 
     clearInterval(sweep)
     prober.stop()
     worlds.close()
+    backends.close()
     closeAdmin?.()
     await directory?.close()
   }
@@ -131,7 +139,7 @@ function createWorlds(first: Settings, loaded: LoadResult, sources: WorldSources
   function enter(settings: Settings): void {
     const isUp = (name: string): boolean => backends.get(name)?.isUp() === true
     current = buildWorld({ settings, directory, noteRefusal, isUp, version, ticketSecret, nowMs: Date.now() })
-    backends.reconcile(current.backends)
+    backends.reconcile(settings.routing)
     admissions.configure(settings.routing.backends)
     clearTimeout(rotation)
     rotation = setTimeout(() => enter(current.settings), current.certificates.validUntilMs - Date.now())

@@ -31,6 +31,7 @@ export const ERRORS = {
   'backend-unavailable': { side: 'backend', retryable: true },
   'backend-down': { side: 'backend', retryable: true },
   'backend-busy': { side: 'backend', retryable: true },
+  'backend-test-user': { side: 'backend', retryable: false },
   'backend-tls-failed': { side: 'backend', retryable: true },
   'backend-certificate': { side: 'backend', retryable: false },
   'backend-no-starttls': { side: 'backend', retryable: false },

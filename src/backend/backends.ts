@@ -7,7 +7,7 @@ import type { SpareMemory } from '../net/lean-socket.ts'
 export type Backend = {
   settings: BackendSettings
   /** for the client's side of a handshake, by the host that was dialled; undefined where the leg is in clear */
-  tlsOptions: ReadonlyMap<string, ConnectionOptions> | undefined
+  tlsOptions: ((host: string) => ConnectionOptions) | undefined
   /** what its connections read into when they are busy; shared with all others */
   spareMemory: SpareMemory
 }
@@ -25,19 +25,22 @@ export function buildBackends(settings: ReadonlyMap<string, BackendSettings>): B
 }
 
 /** The certificate must be for the configured name, never for the address that it resolved to (RFC 6125, RFC 7817). */
-function buildTlsOptions(backend: BackendSettings): ReadonlyMap<string, ConnectionOptions> | undefined {
+function buildTlsOptions(backend: BackendSettings): ((host: string) => ConnectionOptions) | undefined {
   if (backend.tls === 'none') return undefined
   const shown = backend.clientCertificate
   const secureContext = createSecureContext({
     ...(backend.ca !== undefined && { ca: backend.ca }),
     ...(shown && { cert: shown.cert, key: shown.key.reveal() }),
   })
-  const optionsFor = (name: string): ConnectionOptions => ({
-    host: name, // what Node checks the certificate against where no server name can be sent
-    ...(isIP(name) === 0 && { servername: name }), // RFC 6066 3: no address in SNI
-    // A pin says more than any CA could, and is checked once the handshake is done.
-    rejectUnauthorized: backend.verify === 'name' && backend.pins.length === 0,
-    secureContext,
-  })
-  return new Map(backend.hosts.map((host) => [host, optionsFor(backend.tlsName ?? host)]))
+  // A pin says more than any CA could, and is checked once the handshake is done.
+  const rejectUnauthorized = backend.verify === 'name' && backend.pins.length === 0
+  return (host) => {
+    const name = (backend.tlsName ?? host).replace(/\.$/, '') // as DNS may write it; no certificate does
+    return {
+      host: name, // what Node checks the certificate against where no server name can be sent
+      ...(isIP(name) === 0 && { servername: name }), // RFC 6066 3: no address in SNI
+      rejectUnauthorized,
+      secureContext,
+    }
+  }
 }

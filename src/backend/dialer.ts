@@ -5,7 +5,7 @@ import { MuxError, systemCode, type ErrorCode } from '../errors.ts'
 import { LeanSocket, type SpareMemory } from '../net/lean-socket.ts'
 import { buildProxyHeader, type ProxyHeaderFacts } from '../net/proxy-header.ts'
 import { connectTls } from '../tls/upgrade.ts'
-import type { Address } from './addresses.ts'
+import { keyOf, type Address } from './addresses.ts'
 import type { Backend } from './backends.ts'
 
 /** Middleboxes forget a silent flow after five minutes or so; dead peers should not outlive it. */
@@ -45,7 +45,7 @@ export async function secureBackend(
   const abort = (): void => void socket.destroy()
   signal.addEventListener('abort', abort)
   try {
-    const secured = await connectTls(socket, backend.tlsOptions?.get(host) ?? {})
+    const secured = await connectTls(socket, backend.tlsOptions?.(host) ?? {})
     checkPin(secured, backend)
     return secured
   } catch (error) {
@@ -70,7 +70,8 @@ function checkPin(socket: TLSSocket, { settings: { name, pins } }: Backend): voi
   )
 }
 
-function connectTcp({ host, ip, port }: Address, spare: SpareMemory, signal: AbortSignal): Promise<Socket> {
+function connectTcp(address: Address, spare: SpareMemory, signal: AbortSignal): Promise<Socket> {
+  const { host, ip, port } = address
   return new Promise((resolve, reject) => {
     const options = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS }
     const socket = new LeanSocket(options, spare).connect({ host: ip, port })
@@ -88,7 +89,9 @@ function connectTcp({ host, ip, port }: Address, spare: SpareMemory, signal: Abo
     const onError = (error: Error): void => {
       const cause = systemCode(error)
       const code: ErrorCode = cause === 'ECONNREFUSED' ? 'backend-refused' : 'backend-unreachable'
-      settle(new MuxError(code, `cannot connect to ${host === ip ? '' : `${host}, `}${ip}:${port}: ${cause}`, error))
+      settle(
+        new MuxError(code, `cannot connect to ${host === ip ? '' : `${host}, `}${keyOf(address)}: ${cause}`, error),
+      )
     }
     socket.on('connect', onConnect)
     socket.on('error', onError)

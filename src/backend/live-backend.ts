@@ -1,14 +1,27 @@
 /** What a running mailmux knows of one back end: its addresses, how each of them does, and which of them a login is to try. */
-import type { BackendSettings, ProtocolName } from '../config/settings.ts'
+import type { BackendSettings, HealthSettings, ProtocolName } from '../config/settings.ts'
 import { MuxError, type ErrorCode } from '../errors.ts'
-import { addressesOf, type Address } from './addresses.ts'
+import type { Log } from '../log.ts'
+import { addressesOf, hasNames, keyOf, NOTHING_KNOWN, type Address, type Known } from './addresses.ts'
 import { afterFailure, afterFault, afterSuccess, newHealth, type Failure, type Health, type Proof } from './health.ts'
+import type { Lookup } from './lookup.ts'
+import { hasEquals, orderFor } from './order.ts'
 import { createWay, type Way } from './way.ts'
+import { openWhereabouts } from './whereabouts.ts'
 
 /** One address for one protocol, and how it does. */
-export type Place = { readonly address: Address; readonly protocol: ProtocolName; health: Health }
+export type Place = {
+  readonly protocol: ProtocolName
+  /** the newest word on it; `ip` and `port` never change */
+  address: Address
+  health: Health
+  /** when a login was last answered there */
+  provenMs: number
+  /** when it is to be checked again; the prober keeps it */
+  checkDueMs: number
+}
 
-/** What is seen of one address from outside: plain facts, for the API and for people. */
+/** What is seen of one address from outside: plain facts, for the API and for people. Times are milliseconds of the epoch. */
 export type PlaceFacts = {
   protocol: ProtocolName
   host: string
@@ -16,27 +29,37 @@ export type PlaceFacts = {
   port: number
   source: Address['source']
   state: 'up' | 'down' | 'misconfigured'
-  /** since when, in milliseconds of the epoch */
   sinceMs: number
   lastError: ErrorCode | undefined
+  /** undefined where nothing is checked */
+  nextCheckMs: number | undefined
+  /** when its name is looked up again; undefined for an address that the configuration has as such */
+  lookedUpAgainMs: number | undefined
 }
 
-export type BackendFacts = { name: string; up: boolean; addresses: PlaceFacts[] }
+export type BackendFacts = { name: string; up: boolean; check: HealthSettings['check']; addresses: PlaceFacts[] }
 
 export type LiveBackend = {
   readonly name: string
   /** Whether somebody new may be sent there: by this protocol, or by each that it serves. */
   isUp(protocol?: ProtocolName): boolean
-  /** The places of a protocol in the order in which to try them, those that are down last. Empty where it does not serve it. */
-  addresses(protocol: ProtocolName): readonly Place[]
+  /** The places of a protocol in the order in which this user is to try them, those that are down last. */
+  addresses(protocol: ProtocolName, user?: string): readonly Place[]
   /**
-   * The way of one login through them. It must be left again.
-   * @throws MuxError `backend-no-port`; `backend-down` where all are down and somebody is trying already
+   * The way of one login through them, which must be left again. Waits for DNS only while no address has ever been known.
+   * @throws MuxError `backend-no-port`, `backend-unreachable` where no address is known, `backend-timeout`, or `backend-down`
+   * where all are down and somebody is trying already
    */
-  enter(protocol: ProtocolName): Way
+  enter(protocol: ProtocolName, user: string, withinMs: number): Promise<Way>
+  /** Waits until its names have been looked up once. */
+  located(): Promise<void>
   succeeded(place: Place, what: { by: 'check' | 'login'; proof: Proof }): void
   failed(place: Place, failure: Failure, detail: string): void
   describe(): BackendFacts
+  /** Takes over settings under which it stands where it stood. */
+  adopt(settings: BackendSettings): void
+  /** Looks up nothing more. What is known stays, for logins of an older world. */
+  close(): void
 }
 
 /** What is told about a place when its state changes. */
@@ -44,8 +67,12 @@ export type Change = { place: Place; before: Health; detail: string | undefined 
 
 export type LiveBackendParts = {
   settings: BackendSettings
+  lookup: Lookup
+  log: Log
   nowMs: () => number
   onChange: (backend: LiveBackend, change: Change) => void
+  /** other addresses are known than before */
+  onMoved: (backend: LiveBackend, protocol: ProtocolName, isFirst: boolean) => void
 }
 
 /** Answers of a back end that is alive and wrongly set up: neither another attempt nor another address mends them. */
@@ -53,95 +80,138 @@ const FAULTS: ReadonlySet<ErrorCode> = new Set([
   'backend-certificate',
   'backend-no-starttls',
   'backend-bytes-before-tls',
+  'backend-test-user',
 ] satisfies ErrorCode[])
+
+/** Not at once: a wave of failing logins is one failure, and a server that restarts is given a moment. */
+const HURRY_MS = 1000
 
 const PROTOCOLS = ['imap', 'pop3'] as const satisfies readonly ProtocolName[]
 
-const NOWHERE: readonly Place[] = []
-
-export function createLiveBackend({ settings, nowMs, onChange }: LiveBackendParts): LiveBackend {
+export function createLiveBackend({ log, lookup, nowMs, onChange, onMoved, ...parts }: LiveBackendParts): LiveBackend {
+  let { settings } = parts
   const { name } = settings
-  const rules = { rise: 2, fall: 3 }
+  /** by rank; nothing where the protocol is not served */
   const places = new Map<ProtocolName, readonly Place[]>()
-  /** the same, those that are down last; forgotten when one changes */
-  const ordered = new Map<ProtocolName, readonly Place[]>()
+  /** protocols whose places are not all of different rank, so that their order depends on the user */
+  const spread = new Set<ProtocolName>()
   /** protocols of which every place is down, and a login is trying whether that still holds */
   const trials = new Set<ProtocolName>()
 
-  for (const protocol of PROTOCOLS) {
-    const found = addressesOf(settings, protocol)
-    if (found)
-      places.set(
-        protocol,
-        found.map((address): Place => ({ address, protocol, health: newHealth(nowMs()) })),
-      )
+  function take(known: Known): void {
+    for (const protocol of PROTOCOLS) {
+      const addresses = addressesOf(settings, protocol, known)
+      if (!addresses) continue
+      const before = places.get(protocol)
+      const after = addresses.map((address): Place => {
+        const old = before?.find((place) => keyOf(place.address) === keyOf(address))
+        if (old) old.address = address
+        return old ?? { protocol, address, health: newHealth(nowMs()), provenMs: -Infinity, checkDueMs: 0 }
+      })
+      places.set(protocol, after)
+      if (hasEquals(addresses)) spread.add(protocol)
+      else spread.delete(protocol)
+      const isSame = before?.length === after.length && after.every((place) => before.includes(place))
+      if (before && !isSame) onMoved(backend, protocol, before.length === 0)
+    }
   }
 
   const isUsable = ({ health }: Place): boolean => health.up && health.fault === undefined
-  const all = (): Place[] => [...places.values()].flat()
+  const isDown = ({ health }: Place): boolean => !health.up
 
   function change(place: Place, after: Health, detail?: string): void {
     const before = place.health
     if (after === before) return
     place.health = after
-    if (before.up === after.up && before.fault === after.fault) return
-    ordered.delete(place.protocol)
-    onChange(backend, { place, before, detail })
+    if (before.up !== after.up || before.fault !== after.fault) onChange(backend, { place, before, detail })
   }
 
   const backend: LiveBackend = {
     name,
     isUp(protocol) {
-      if (protocol) return backend.addresses(protocol).some(isUsable)
-      return [...places.values()].every((some) => some.some(isUsable))
+      if (protocol) return places.get(protocol)?.some(isUsable) ?? false
+      // A domain need not have SRV records for every protocol.
+      const served = [...places.values()].filter((some) => some.length > 0)
+      return served.length > 0 && served.every((some) => some.some(isUsable))
     },
-    addresses(protocol) {
-      let list = ordered.get(protocol)
-      if (!list) {
-        const some = places.get(protocol) ?? NOWHERE
-        list = [...some.filter(({ health }) => health.up), ...some.filter(({ health }) => !health.up)]
-        ordered.set(protocol, list)
-      }
-      return list
+    addresses(protocol, user) {
+      const some = places.get(protocol) ?? []
+      const list = user !== undefined && spread.has(protocol) ? orderFor(some, user) : some
+      return list.some(isDown) ? [...list.filter((place) => !isDown(place)), ...list.filter(isDown)] : list
     },
-    enter(protocol) {
+    async enter(protocol, user, withinMs) {
+      if (!places.has(protocol)) throw new MuxError('backend-no-port', `back end ${name} has no ${protocol} port`)
+      if (places.get(protocol)?.length === 0) await inTime(whereabouts?.refresh(), withinMs)
       const [first] = backend.addresses(protocol)
-      if (!first) throw new MuxError('backend-no-port', `back end ${name} has no ${protocol} port`)
-      const isTrial = !first.health.up
+      if (!first) {
+        const why = whereabouts?.failure() ?? 'there is none'
+        throw new MuxError('backend-unreachable', `no address of back end ${name} for ${protocol}: ${why}`)
+      }
+      const isTrial = isDown(first)
       if (isTrial && trials.has(protocol)) {
         throw new MuxError('backend-down', `back end ${name} is down for ${protocol}: ${first.health.lastError ?? ''}`)
       }
       if (isTrial) trials.add(protocol)
-      return createWay(() => backend.addresses(protocol), {
+      return createWay(() => backend.addresses(protocol, user), {
         isTrial,
         leave: () => {
           if (isTrial) trials.delete(protocol)
         },
       })
     },
+    located: async () => whereabouts?.refresh(),
     succeeded(place, what) {
-      change(place, afterSuccess(place.health, what, rules, nowMs()))
+      const { check } = settings.health
+      // A connection is not much of a proof where more is asked for.
+      if (what.by === 'login' && what.proof === 'connection' && check !== 'tcp' && check !== 'none') return
+      if (what.by === 'login') place.provenMs = nowMs()
+      change(place, afterSuccess(place.health, what, settings.health, nowMs()))
     },
     failed(place, failure, detail) {
       const after = FAULTS.has(failure.code)
         ? afterFault(place.health, failure.code)
-        : afterFailure(place.health, failure, rules, nowMs())
+        : afterFailure(place.health, failure, settings.health, nowMs())
       change(place, after, detail)
+      // What a login has met is looked at at once, so that it is known soon whether it was bad luck.
+      if (failure.by === 'login' && place.health.failures > 0)
+        place.checkDueMs = Math.min(place.checkDueMs, nowMs() + HURRY_MS)
     },
     describe: () => ({
       name,
       up: backend.isUp(),
-      addresses: all().map(({ address: { host, ip, port, source }, protocol, health }) => ({
-        protocol,
-        host,
-        ip,
-        port,
-        source,
-        state: !health.up ? 'down' : health.fault ? 'misconfigured' : 'up',
-        sinceMs: health.sinceMs,
-        lastError: health.lastError,
+      check: settings.health.check,
+      addresses: [...places.values()].flat().map((place) => ({
+        ...factsOf(place),
+        nextCheckMs: settings.health.check === 'none' ? undefined : place.checkDueMs,
+        lookedUpAgainMs: place.address.source === 'address' ? undefined : whereabouts?.dueMs(),
       })),
     }),
+    adopt(newer) {
+      settings = newer
+    },
+    close: () => whereabouts?.close(),
   }
+
+  take(NOTHING_KNOWN)
+  const whereabouts = hasNames(settings) ? openWhereabouts({ settings, lookup, log, nowMs, onKnown: take }) : undefined
   return backend
+}
+
+function factsOf({ protocol, address, health }: Place) {
+  const { host, ip, port, source } = address
+  const state = !health.up ? ('down' as const) : health.fault ? ('misconfigured' as const) : ('up' as const)
+  return { protocol, host, ip, port, source, state, sinceMs: health.sinceMs, lastError: health.lastError }
+}
+
+/** @throws MuxError `backend-timeout` */
+async function inTime(wait: Promise<void> | undefined, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new MuxError('backend-timeout', 'no answer from DNS')), ms)
+  })
+  try {
+    await Promise.race([wait, late])
+  } finally {
+    clearTimeout(timer)
+  }
 }

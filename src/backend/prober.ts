@@ -1,47 +1,154 @@
-/** Asks each back end from time to time what it can do. Speaks no protocol itself: it is handed how to ask. */
-import type { ProtocolName } from '../config/settings.ts'
-import { asMuxError } from '../errors.ts'
+/**
+ * Looks at each address of each back end from time to time: whether it works, and what it can do. Speaks no protocol itself: it is
+ * handed how to ask. An address where somebody has just logged in is left alone, as every look leaves a line in the log of most servers.
+ */
+import type { HealthSettings, ProtocolName } from '../config/settings.ts'
+import { asMuxError, MuxError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import type { Address } from './addresses.ts'
+import type { Metrics } from '../metrics/metrics.ts'
 import type { Backend, Backends } from './backends.ts'
 import type { CapabilityBook } from './capabilities.ts'
+import type { Proof } from './health.ts'
+import type { LiveBackend, Place } from './live-backend.ts'
 import type { LiveBackends } from './live-backends.ts'
 
-/** Servers change what they can do when they are upgraded; five minutes late does no harm, and the probe leaves a line in their log. */
-const PROBE_EVERY_MS = 300_000
-/** An answer that takes longer is no answer: the next round asks again. */
-const PROBE_DEADLINE_MS = 5000
+/** Servers change what they can do when they are upgraded; five minutes late does no harm. */
+const CAPABILITIES_EVERY_MS = 300_000
+/** Once something has changed, what follows is wanted sooner than the usual interval: three failures, or the second success. */
+const SOON_MS = 1000
+/** How often it is seen who is due; a tenth of the shortest interval. */
+const TICK_MS = 100
+/** Checks of many back ends must not come in one burst, and those of many instances not at one moment. */
+const JITTER = 0.1
+
+export type Look = Exclude<HealthSettings['check'], 'none'>
+
+/** @returns what the back end says that it can do, where that was asked @throws MuxError, or the signal's reason */
+export type Ask = (
+  backend: Backend,
+  place: Place,
+  look: Look,
+  signal: AbortSignal,
+) => Promise<readonly string[] | undefined>
 
 export type Prober = {
-  /** Asks every back end for every protocol, once; failures are logged and change nothing. */
+  /** Looks at every address at once. */
   probeAll(): Promise<void>
   stop(): void
 }
 
-export function startProber(
-  backends: () => Backends,
-  live: Pick<LiveBackends, 'of'>,
-  ask: (backend: Backend, address: Address, protocol: ProtocolName, signal: AbortSignal) => Promise<string[]>,
-  book: CapabilityBook,
-  log: Log,
-): Prober {
-  async function probe(backend: Backend, protocol: ProtocolName): Promise<void> {
-    const { name } = backend.settings
-    const [place] = live.of(backend.settings).addresses(protocol)
-    if (!place) return
+export type ProberParts = {
+  backends: () => Backends
+  live: Pick<LiveBackends, 'of'>
+  ask: Ask
+  book: CapabilityBook
+  log: Log
+  metrics: Pick<Metrics, 'backendProbed'>
+  nowMs?: () => number
+  random?: () => number
+}
+
+const PROOFS = { tcp: 'connection', tls: 'greeting', greeting: 'greeting', login: 'login' } as const satisfies Record<
+  Look,
+  Proof
+>
+
+export function startProber({
+  backends,
+  live: allLive,
+  ask,
+  book,
+  log,
+  metrics,
+  nowMs = Date.now,
+  random = Math.random,
+}: ProberParts): Prober {
+  const running = new Set<Place>()
+  /** when a back end was last asked for its capabilities, by protocol */
+  const askedMs = new Map<string, number>()
+
+  async function probe(backend: Backend, live: LiveBackend, place: Place): Promise<void> {
+    const { name, health } = backend.settings
+    const { protocol } = place
+    const isAboutCapabilities = areCapabilitiesDue(backend, live, place)
+    const look = isAboutCapabilities ? 'greeting' : health.check
+    if (look === 'none') return
+    if (isAboutCapabilities) askedMs.set(`${protocol} ${name}`, nowMs())
+    const isCheck = look === health.check
+    const giveUp = new AbortController()
+    const late = new MuxError('backend-timeout', `no answer to a check within ${health.timeoutMs} ms`)
+    const timer = setTimeout(() => giveUp.abort(late), health.timeoutMs)
     try {
-      book.learn(protocol, name, await ask(backend, place.address, protocol, AbortSignal.timeout(PROBE_DEADLINE_MS)))
-    } catch (error) {
-      const { code, message } = asMuxError(error)
-      log.warn({ backend: name, protocol, code, detail: message }, 'back end does not tell its capabilities')
+      const words = await ask(backend, place, look, giveUp.signal)
+      if (words) book.learn(protocol, name, words)
+      if (isCheck) live.succeeded(place, { by: 'check', proof: PROOFS[look] })
+      metrics.backendProbed(name, 'ok')
+    } catch (thrown) {
+      const { code, side, message } = asMuxError(thrown)
+      if (side !== 'backend') log.error({ backend: name, protocol, err: thrown }, 'defect')
+      else if (isCheck) live.failed(place, { by: 'check', code, witness: undefined }, message)
+      else log.warn({ backend: name, protocol, code, detail: message }, 'back end does not tell its capabilities')
+      metrics.backendProbed(name, 'failed')
+    } finally {
+      clearTimeout(timer)
     }
   }
-  const probeAll = async (): Promise<void> => {
-    const questions = [...backends().values()].flatMap((backend) =>
-      (Object.keys(backend.settings.ports) as ProtocolName[]).map((protocol) => probe(backend, protocol)),
-    )
-    await Promise.all(questions)
+
+  /** One address of several is asked, as they are one server to their users. */
+  function areCapabilitiesDue({ settings }: Backend, live: LiveBackend, place: Place): boolean {
+    if (live.addresses(place.protocol)[0] !== place) return false
+    const last = askedMs.get(`${place.protocol} ${settings.name}`) ?? -Infinity
+    return nowMs() - last >= CAPABILITIES_EVERY_MS * (1 - JITTER)
   }
-  const timer = setInterval(() => void probeAll(), PROBE_EVERY_MS)
-  return { probeAll, stop: () => clearInterval(timer) }
+
+  function nextMs({ settings: { health } }: Backend, { health: { up, failures, successes } }: Place): number {
+    const intervalMs = health.check === 'none' ? CAPABILITIES_EVERY_MS : health.intervalMs
+    const isUndecided = up ? failures > 0 : successes > 0
+    const ms = isUndecided ? Math.min(intervalMs, SOON_MS) : intervalMs
+    return nowMs() + ms * (1 + JITTER * (2 * random() - 1))
+  }
+
+  /** What a login has just proven need not be looked at. */
+  function isProven(backend: Backend, live: LiveBackend, place: Place): boolean {
+    const { up, failures, fault } = place.health
+    if (!up || failures > 0 || fault !== undefined || areCapabilitiesDue(backend, live, place)) return false
+    return nowMs() - place.provenMs < backend.settings.health.intervalMs
+  }
+
+  async function visit(backend: Backend, live: LiveBackend, place: Place): Promise<void> {
+    if (running.has(place)) return
+    running.add(place)
+    try {
+      if (!isProven(backend, live, place)) await probe(backend, live, place)
+    } finally {
+      running.delete(place)
+      place.checkDueMs = nextMs(backend, place)
+    }
+  }
+
+  function visitWhere(isDue: (place: Place) => boolean): Promise<void>[] {
+    return [...backends().values()].flatMap((backend) => {
+      const live = allLive.of(backend.settings)
+      return PROTOCOLS.flatMap((protocol) =>
+        live
+          .addresses(protocol)
+          .filter((place) => isDue(place))
+          .map((place) => visit(backend, live, place)),
+      )
+    })
+  }
+
+  const timer = setInterval(() => {
+    const now = nowMs()
+    void Promise.all(visitWhere(({ checkDueMs }) => now >= checkDueMs))
+  }, TICK_MS)
+  return {
+    async probeAll() {
+      await Promise.all([...backends().values()].map(({ settings }) => allLive.of(settings).located()))
+      await Promise.all(visitWhere(() => true))
+    },
+    stop: () => clearInterval(timer),
+  }
 }
+
+const PROTOCOLS = ['imap', 'pop3'] as const satisfies readonly ProtocolName[]

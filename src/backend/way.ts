@@ -9,6 +9,14 @@ export type Step = {
   othersLeft: boolean
 }
 
+/** What an address may take until it is heard of while there is another one: HAProxy's usual `timeout connect`. */
+const REACH_MS = 5000
+
+/** A hung address must not take the time that another one would need. @returns how long to wait for a sign of this one */
+export function reachWithin({ othersLeft }: Step, leftMs: number): number {
+  return othersLeft ? Math.min(REACH_MS, leftMs / 2) : leftMs
+}
+
 export type Way = {
   /** The place to try now; undefined where there is none that it would make sense to try. */
   next(): Step | undefined

@@ -1,4 +1,5 @@
 /** The last step of loading: files without an error become `Settings`, with defaults filled in and units in the names. */
+import { isIPv6 } from 'node:net'
 import os from 'node:os'
 import type { z } from 'zod'
 import { buildRedis } from './build-redis.ts'
@@ -127,12 +128,21 @@ function buildDirectory({ redis, auth_http: authHttp }: Main['directory'], files
 }
 
 function buildBackend(name: string, backend: Routing['backends'][string], files: BackendFiles): BackendSettings {
-  const { host, tls, tls_name: tlsName, verify, imap, pop3, master } = backend
-  const { ca, clientCertificate, masterSecret: secret } = files
+  const { host = [], srv, health, tls, tls_name: tlsName, verify, imap, pop3, master } = backend
+  const { ca, clientCertificate, masterSecret: secret, testSecret } = files
   return {
     name,
-    hosts: [host],
+    hosts: typeof host === 'string' ? [host] : host,
+    srv: typeof srv === 'string' ? servicesOf(srv, tls) : srv && withoutHoles(srv),
     ports: { ...(imap !== undefined && { imap }), ...(pop3 !== undefined && { pop3 }) },
+    health: {
+      check: health.check,
+      intervalMs: health.interval,
+      timeoutMs: health.timeout,
+      rise: health.rise,
+      fall: health.fall,
+      testUser: health.user === undefined || !testSecret ? undefined : { user: health.user, secret: testSecret },
+    },
     tls,
     tlsName,
     ca,
@@ -155,7 +165,28 @@ function buildBackendLimits(limits: Routing['backends'][string]['limits']): Back
   return { sessions, logins, loginsPerSecond, waitMs, queue }
 }
 
-const NO_FILES: BackendFiles = { ca: undefined, clientCertificate: undefined, masterSecret: undefined }
+/** RFC 6186 3.2, 3.3: what a domain calls its mail services, by whether they begin with TLS. */
+function servicesOf(domain: string, tls: BackendSettings['tls']): BackendSettings['srv'] {
+  const suffix = tls === 'implicit' ? 's' : ''
+  return { imap: `_imap${suffix}._tcp.${domain}`, pop3: `_pop3${suffix}._tcp.${domain}` }
+}
+
+function withoutHoles({
+  imap,
+  pop3,
+}: {
+  imap?: string | undefined
+  pop3?: string | undefined
+}): BackendSettings['srv'] {
+  return { ...(imap !== undefined && { imap }), ...(pop3 !== undefined && { pop3 }) }
+}
+
+const NO_FILES: BackendFiles = {
+  ca: undefined,
+  clientCertificate: undefined,
+  masterSecret: undefined,
+  testSecret: undefined,
+}
 
 function buildRouting(routing: Routing, files: RoutingFiles, protocols: ReadonlySet<ProtocolName>): RoutingSettings {
   const backends = new Map(
@@ -183,6 +214,7 @@ function buildRouting(routing: Routing, files: RoutingFiles, protocols: Readonly
     ),
     placement: buildPlacement(routing.placement, domains, [...backends.values()], protocols),
     aliases: new Map(aliases),
+    resolvers: routing.resolvers.map(({ host, port }) => (isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`)),
   }
 }
 

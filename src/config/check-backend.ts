@@ -1,14 +1,12 @@
 /** What the keys of one back end say to each other, and what is in the files that they name. */
-import net from 'node:net'
-import { arrivesAt } from './addresses.ts'
 import { readPair, type FileReader } from './check-files.ts'
-import { listenAddresses, type MainDraft } from './check-main.ts'
+import type { MainDraft } from './check-main.ts'
+import { checkPlaces, hasNoName, type Place } from './check-places.ts'
 import type { Backend } from './check-routing.ts'
 import { readCertificates, readSecret } from './pem.ts'
-import type { Path, Reporter } from './read.ts'
-import { PROTOCOLS } from './schema-listener.ts'
 import type { CertificateSettings } from './settings.ts'
-import { isWritten, type Source } from './source.ts'
+import type { Path } from './read.ts'
+import { isWritten } from './source.ts'
 import type { Secret } from '../secret.ts'
 
 /** What was read for one back end. `ca` is PEM text. */
@@ -16,18 +14,15 @@ export type BackendFiles = {
   ca: string | undefined
   clientCertificate: CertificateSettings | undefined
   masterSecret: Secret | undefined
+  /** the password of the user of check: login */
+  testSecret: Secret | undefined
 }
 
-/** Where a back end stands, and whom to tell. */
-type Place = { source: Source; path: Path; report: Reporter }
-
 export function checkBackend(backend: Backend, main: MainDraft, place: Place): void {
-  const { source, path, report } = place
-  if (!PROTOCOLS.some((protocol) => isWritten(source, [...path, protocol]))) {
-    report.error(path, 'serves nothing: it needs a port, imap or pop3', 'key')
-  }
+  const { path, report } = place
+  checkPlaces(backend, main, place)
   checkTls(backend, place)
-  checkLoop(backend, path, main, report)
+  checkHealth(backend, place)
   checkLimits(backend, main, place)
   const master = backend.master
   // Dovecot cuts at the first or the last of them, by its version: either way somebody else's name comes out.
@@ -39,7 +34,7 @@ export function checkBackend(backend: Backend, main: MainDraft, place: Place): v
 const TLS_ONLY = ['tls_name', 'ca_file', 'verify', 'pin_sha256', 'client_cert', 'client_key'] as const
 
 function checkTls(backend: Backend, { source, path, report }: Place): void {
-  const { host, tls, verify } = backend
+  const { tls, verify } = backend
   const has = (key: string): boolean => isWritten(source, [...path, key])
   if (tls === 'none') {
     for (const key of TLS_ONLY) if (has(key)) report.error([...path, key], `${key} does nothing with tls: none`, 'key')
@@ -56,28 +51,30 @@ function checkTls(backend: Backend, { source, path, report }: Place): void {
       report.warn([...path, 'verify'], 'whoever can divert the connection to this back end reads its passwords')
     }
     if (has('ca_file')) report.error([...path, 'ca_file'], 'ca_file does nothing with verify: none', 'key')
-  } else if (verify === 'name' && host !== undefined && net.isIP(host) !== 0 && !has('tls_name')) {
-    report.error(
-      [...path, 'host'],
-      'TLS verifies a name: add tls_name, the name in the certificate (or `verify: none`)',
-    )
+  } else if (verify === 'name' && !has('tls_name')) {
+    for (const at of hasNoName(backend, path)) {
+      report.error(at, 'TLS verifies a name: add tls_name, the name in the certificate (or `verify: none`)')
+    }
   }
 }
 
-/** A back end that is ourselves would fill the machine with connections to itself at the first login. */
-function checkLoop(backend: Backend, path: Path, main: MainDraft, report: Reporter): void {
-  const { host } = backend
-  if (host === undefined) return
-  for (const listener of main.value?.listeners ?? []) {
-    for (const address of (listener && listenAddresses(listener)) ?? []) {
-      for (const protocol of PROTOCOLS) {
-        if (backend[protocol] !== address.port || !arrivesAt(host, address.host)) continue
-        report.error(
-          [...path, protocol],
-          `routes to itself: listener "${listener?.name ?? ''}" has this address and port`,
-        )
-      }
-    }
+const CHECKS_ONLY = ['interval', 'timeout', 'rise'] as const
+
+function checkHealth({ health, tls }: Backend, { source, path, report }: Place): void {
+  const at = [...path, 'health']
+  const has = (key: string): boolean => isWritten(source, [...at, key])
+  if (health?.check === undefined) return
+  if (health.check === 'tls' && tls !== undefined && tls !== 'implicit') {
+    report.error([...at, 'check'], 'a handshake alone can be tried with tls: implicit only; greeting includes it')
+  }
+  if (health.check === 'none') {
+    for (const key of CHECKS_ONLY)
+      if (has(key)) report.error([...at, key], `${key} does nothing with check: none`, 'key')
+  }
+  for (const key of ['user', 'secret_file'] as const) {
+    if (health.check !== 'login' && has(key))
+      report.error([...at, key], `${key} does nothing without check: login`, 'key')
+    if (health.check === 'login' && !has(key)) report.error([...at, 'check'], `check: login needs ${key} beside it`)
   }
 }
 
@@ -98,8 +95,9 @@ function checkLimits({ limits }: Backend, main: MainDraft, { source, path, repor
 
 export function readBackendFiles(backend: Backend, readFile: FileReader, now: Date, place: Place): BackendFiles {
   const { path, report } = place
-  const { ca_file: ca, client_cert: cert, client_key: key, master } = backend
-  const secret = master?.secret_file
+  const { ca_file: ca, client_cert: cert, client_key: key, master, health } = backend
+  const readPassword = (file: string | undefined, at: string): Secret | undefined =>
+    file === undefined ? undefined : readFile(file, readSecret, [...path, at, 'secret_file'], report)
   return {
     ca: ca === undefined ? undefined : readFile(ca, readCertificates, [...path, 'ca_file'], report)?.pem,
     clientCertificate: readPair(
@@ -107,7 +105,7 @@ export function readBackendFiles(backend: Backend, readFile: FileReader, now: Da
       { cert: [...path, 'client_cert'], key: [...path, 'client_key'] },
       { readFile, now, report },
     ),
-    masterSecret:
-      secret === undefined ? undefined : readFile(secret, readSecret, [...path, 'master', 'secret_file'], report),
+    masterSecret: readPassword(master?.secret_file, 'master'),
+    testSecret: readPassword(health?.secret_file, 'health'),
   }
 }

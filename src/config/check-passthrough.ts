@@ -1,10 +1,10 @@
 /** Whether each server name that a listener passes through arrives at a back end that can finish the TLS which the client began. */
 import { PROTOCOLS } from './schema-listener.ts'
 import type { MainDraft } from './check-main.ts'
+import { serves } from './check-places.ts'
 import type { RoutingDraft } from './check-routing.ts'
 import { didYouMean } from './problems.ts'
 import type { Path, Reporter } from './read.ts'
-import { isWritten } from './source.ts'
 
 /** @param report of the main file, where the rules stand */
 export function checkPassthroughBackends(main: MainDraft, routing: RoutingDraft, report: Reporter): void {
@@ -22,7 +22,7 @@ export function checkPassthroughBackends(main: MainDraft, routing: RoutingDraft,
       if (backend === undefined) continue
       const protocol = PROTOCOLS.find((one) => one === listener?.protocol)
       // A port that is written and not understood has its own error.
-      if (protocol !== undefined && !isWritten(routing.source, ['backends', name, protocol])) {
+      if (protocol !== undefined && !serves(routing.source, ['backends', name], protocol)) {
         report.error(at, `back end "${name}" has no port for ${protocol}`)
       }
       if (backend.tls !== undefined && backend.tls !== 'implicit') {

@@ -1,9 +1,11 @@
 /** What the keys of routing.yaml say to each other, and to the listeners of mailmux.yaml. */
+import net from 'node:net'
 import { checkBackend, readBackendFiles, type BackendFiles } from './check-backend.ts'
 import { createFileReader } from './check-files.ts'
 import type { Listener, MainDraft } from './check-main.ts'
 import { checkPassthroughBackends } from './check-passthrough.ts'
 import { checkPlacement } from './check-placement.ts'
+import { serves } from './check-places.ts'
 import { didYouMean, type Problems } from './problems.ts'
 import { createReporter, type Draft, type Path, type Reporter } from './read.ts'
 import type { routingSchema } from './schema.ts'
@@ -47,7 +49,8 @@ export function checkRouting(
   checkPlacement(draft, main, report)
   const inMain = createReporter(main, problems)
   checkPassthroughBackends(main, draft, inMain)
-  checkServed(routing, main, inMain)
+  checkServed(draft, main, inMain)
+  checkResolvers(routing, report)
   checkReachable(routing, main, report)
   return read
 }
@@ -140,20 +143,29 @@ function checkRoutes(
   }
 }
 
-function checkServed(routing: Routing, main: MainDraft, report: Reporter): void {
-  const backends = Object.values(routing.backends ?? {})
+function checkServed({ source, value: routing }: RoutingDraft, main: MainDraft, report: Reporter): void {
+  const backends = Object.entries(routing?.backends ?? {})
   // A back end that is not understood may be the one that serves it.
-  if (backends.length === 0 || backends.includes(undefined)) return
+  if (backends.length === 0 || backends.some(([, one]) => one === undefined)) return
   main.value?.listeners?.forEach((listener, index) => {
     const protocol = listener?.protocol
     // What is passed through names its back ends, and they are held against it already.
     if (protocol === undefined || listener?.tls === 'passthrough') return
-    if (listener?.client_user !== undefined && !backends.some((one) => one?.[protocol] !== undefined && one.master)) {
+    const serving = backends.filter(([name]) => serves(source, ['backends', name], protocol))
+    if (listener?.client_user !== undefined && !serving.some(([, one]) => one?.master)) {
       const why = `no back end for ${protocol} has a master user: nobody can log in with a certificate`
       report.warn(['listeners', index, 'client_user'], why)
     }
-    if (backends.some((backend) => backend?.[protocol] !== undefined)) return
+    if (serving.length > 0) return
     report.warn(['listeners', index, 'protocol'], `no back end has a port for ${protocol}: nobody can log in here`)
+  })
+}
+
+/** A name server that has to be looked up first could only be found by what it is to replace. */
+function checkResolvers(routing: Routing, report: Reporter): void {
+  routing.resolvers?.forEach((resolver, index) => {
+    if (resolver !== undefined && net.isIP(resolver.host) === 0)
+      report.error(['resolvers', index], 'a name server is given by its address: write it as 127.0.0.1:53')
   })
 }
 

@@ -1,7 +1,7 @@
 /** The reference manual of one back end of routing.yaml, as a schema. What its keys say to each other: check-backend.ts. */
 import { z } from 'zod'
 import { boundedInt, choice, duration, hostText, name, parsedText, port, text } from './fields.ts'
-import { parseLoginFormat, parsePin, parseSeparator } from './wire-values.ts'
+import { parseLoginFormat, parsePin, parseSeparator, parseServiceDomain, parseServiceName } from './wire-values.ts'
 
 const master = z
   .strictObject({
@@ -52,9 +52,75 @@ const limits = z
       'What each mailmux asks of it at most; what is over that waits for its turn, first come first served, and is refused only where that lasts too long.',
   })
 
+const host = z
+  .union([
+    hostText('A host name or an address.'),
+    z.array(hostText('A host name or an address.')).min(1, { error: 'at least one host is needed' }),
+  ])
+  .optional()
+  .meta({
+    description:
+      'A host name or an address, or up to 8 of them in order of preference: the first that is up is used. A name is looked up again when its DNS record runs out. Default: none; it or srv is needed.',
+  })
+
+const srv = z
+  .union([
+    parsedText(parseServiceDomain, 'A domain.'),
+    z.strictObject({
+      imap: parsedText(
+        parseServiceName,
+        'The name of the SRV records of IMAP. Default: none; users of this back end cannot use IMAP.',
+      ).optional(),
+      pop3: parsedText(
+        parseServiceName,
+        'The name of the SRV records of POP3. Default: none; users of this back end cannot use POP3.',
+      ).optional(),
+    }),
+  ])
+  .optional()
+  .meta({
+    description:
+      'In place of host and ports: SRV records, with their priorities and weights (RFC 2782). A domain stands for the names of RFC 6186 there: `_imap._tcp`, `_pop3._tcp`, and with tls: implicit `_imaps._tcp`, `_pop3s._tcp`. Default: none.',
+  })
+
+const health = z
+  .strictObject({
+    check: choice(
+      ['tcp', 'tls', 'greeting', 'login', 'none'],
+      [],
+      'tcp: a connection. tls: a handshake, with tls: implicit. greeting: all that comes before a login, TLS included. login: a login as `user`. none: only the logins of users tell. Default greeting: a server that hangs still accepts connections, and nothing has to be set up for it.',
+      'greeting',
+    ),
+    interval: duration(
+      'How often each address is checked, give or take a tenth; an address where somebody has just logged in is not. Default 10s: each check leaves a line in the log of most servers.',
+      '10s',
+      ['1s', '1h'],
+    ),
+    timeout: duration(
+      'A check that takes longer has failed: what hangs is down. Default 5s: a server that needs longer to greet is of no use to its users.',
+      '5s',
+      ['100ms', '1m'],
+    ),
+    rise: boundedInt(
+      'Checks in a row that must succeed before an address that is down is up again; one login that is answered is enough. Default 2.',
+      2,
+      [1, 100],
+    ),
+    fall: boundedInt(
+      'Failures in a row, of checks or logins, that make an address down. Default 3: one is a restart, or bad luck.',
+      3,
+      [1, 100],
+    ),
+    user: text('Who logs in for check: login. Required with it.', undefined, /^\P{Cc}+$/u).optional(),
+    secret_file: text('File that holds the password of `user`. Relative to this file. Required with it.').optional(),
+  })
+  .prefault({})
+  .meta({ description: 'How mailmux finds out whether each address of it works.' })
+
 export const backend = z
   .strictObject({
-    host: hostText('A host name or an address. Required.'),
+    host,
+    srv,
     imap: port('The port of IMAP there. Default: none; users of this back end cannot use IMAP.').optional(),
     pop3: port(
       'The port of POP3 there. Default: none; users of this back end cannot use POP3. One of imap and pop3 is needed.',
@@ -66,7 +132,7 @@ export const backend = z
       'none',
     ),
     tls_name: hostText(
-      'The name that its certificate must carry. Default: `host`. Required where `host` is an address.',
+      'The name that its certificate must carry, at each of its addresses. Default: the name in `host` that was dialled, never what it resolves to. Required where `host` has an address, and with srv, whose targets are what DNS says (RFC 6125).',
     ).optional(),
     ca_file: text(
       "File with the CAs in PEM to trust in place of the system's. Relative to this file. Default: the system's.",
@@ -106,6 +172,7 @@ export const backend = z
       '%u',
     ),
     master,
+    health,
     limits,
     slow_start: duration(
       'After it was down, how long until it gets logins at its full rate: at first 10 a second, or a tenth of what it may have where that is less, growing by the same factor each second up to logins_per_second (without one, as many as `logins`). Default 10s: a wave of 2000 clients is in by then, and cold caches have had their time; 0s turns it off.',

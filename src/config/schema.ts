@@ -3,7 +3,7 @@
  * and directories, where most keys are, have files of their own. What one value alone can tell is checked here; what two keys say to each other, in the check-*.ts files.
  */
 import { z } from 'zod'
-import { boundedInt, choice, domain, duration, hostText, name, oneAddress, size, text } from './fields.ts'
+import { boundedInt, choice, domain, duration, endpoint, hostText, name, oneAddress, size, text } from './fields.ts'
 import { authHttp } from './schema-auth-http.ts'
 import { backend } from './schema-backend.ts'
 import { listener } from './schema-listener.ts'
@@ -200,6 +200,10 @@ export const routingSchema = z
     aliases: z.record(z.string(), domain('The domain that it stands for.')).prefault({}).meta({
       description:
         'Domains that mean another: the user is looked up, and logs in, under the other. One step only. Default: none.',
+    }),
+    resolvers: z.array(endpoint('The address and port of a name server.')).prefault([]).meta({
+      description:
+        "Name servers that are asked for the back ends' hosts, in this order, as address and port: `127.0.0.1:53`. Default: none; names are found as the system finds them, its hosts file and search domains included.",
     }),
     placement: choice(
       ['none', 'hash'],

@@ -75,12 +75,28 @@ export type BackendLimits = {
   queue: number
 }
 
+/** How it is found out whether an address of a back end works. */
+export type HealthSettings = {
+  check: 'tcp' | 'tls' | 'greeting' | 'login' | 'none'
+  intervalMs: number
+  timeoutMs: number
+  /** checks in a row that make it up again */
+  rise: number
+  /** failures in a row, of checks or logins, that make it down */
+  fall: number
+  /** who logs in where `check` is `login` */
+  testUser: { user: string; secret: Secret } | undefined
+}
+
 export type BackendSettings = {
   name: string
-  /** names or addresses, in order of preference */
+  /** names or addresses, in order of preference; empty where `srv` says where it is */
   hosts: readonly string[]
-  /** the port of each protocol that this back end serves */
+  /** the name of the SRV records of each protocol that it serves; undefined: `hosts` and `ports` */
+  srv: Partial<Record<ProtocolName, string>> | undefined
+  /** the port of each protocol that this back end serves; with `srv` the records have it */
   ports: Partial<Record<ProtocolName, number>>
+  health: HealthSettings
   tls: 'none' | 'starttls' | 'implicit'
   /** the name that the certificate must carry; undefined: that of `hosts` which is dialled */
   tlsName: string | undefined
@@ -128,6 +144,8 @@ export type RoutingSettings = {
   placement: PlacementSettings
   /** domain that means another, both lower case */
   aliases: ReadonlyMap<string, string>
+  /** name servers, `127.0.0.1:53` or `[::1]:53`, in place of the system's way of finding addresses; empty: that */
+  resolvers: readonly string[]
 }
 
 /** How long routes from the directory are remembered, and how many. */

@@ -15,6 +15,21 @@ export function parseServerName(text: string): Parsed<string> {
   return { value: text.toLowerCase() }
 }
 
+/** The name of SRV records: `_imap._tcp.example.org` (RFC 2782). */
+export function parseServiceName(text: string): Parsed<string> {
+  if (!/^_[a-z0-9-]{1,15}\._tcp\./iu.test(text) || 'wrong' in parseHost(text))
+    return { wrong: 'not the name of SRV records: write it as _imap._tcp.example.org' }
+  return { value: text.toLowerCase() }
+}
+
+/** A domain under which SRV records stand by the names that their protocols have. */
+export function parseServiceDomain(text: string): Parsed<string> {
+  if (text.startsWith('_'))
+    return { wrong: 'write the domain alone, or one name for each protocol: {imap: _imap._tcp.example.org}' }
+  if (net.isIP(text) !== 0 || 'wrong' in parseHost(text)) return { wrong: 'not a domain: write it as example.org' }
+  return { value: text.toLowerCase() }
+}
+
 /** A server name, `*.example.org` for one label more, or `*` for all others. */
 export function parseServerPattern(text: string): Parsed<string> {
   if (text === '*') return { value: text }

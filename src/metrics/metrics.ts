@@ -114,6 +114,18 @@ export function createMetrics(version: string) {
     labelNames: ['backend'],
     registers,
   })
+  const backendAddresses = new Gauge({
+    name: 'mailmux_backend_addresses',
+    help: 'Addresses of the back end by how they do.',
+    labelNames: ['backend', 'protocol', 'state'],
+    registers,
+  })
+  const backendProbes = new Counter({
+    name: 'mailmux_backend_probes_total',
+    help: 'Checks of back ends by their outcome.',
+    labelNames: ['backend', 'outcome'],
+    registers,
+  })
   const backendState = new Gauge({
     name: 'mailmux_backend_state',
     help: '1 for the state that the operator wants the back end in.',
@@ -208,6 +220,11 @@ export function createMetrics(version: string) {
       waits.inc({ backend, limit, outcome })
       if (outcome !== 'queue-full') waitSeconds.observe({ backend }, ms / 1000)
     },
+    backendAddresses(backend: string, protocol: ProtocolName, { up, down }: { up: number; down: number }) {
+      backendAddresses.set({ backend, protocol, state: 'up' }, up)
+      backendAddresses.set({ backend, protocol, state: 'down' }, down)
+    },
+    backendProbed: (backend: string, outcome: 'ok' | 'failed') => backendProbes.inc({ backend, outcome }),
     handshakeEnded: (version: string, resumed: boolean, outcome: 'ok' | 'failed') =>
       handshakes.inc({ version, resumed: String(resumed), outcome }),
     /** Sets what follows from the configuration alone, so that each series is there before its first event. */

@@ -155,6 +155,8 @@ export type Protocol = {
   replayLogin(backend: Wire, login: BackendLogin): Promise<LoginAnswer>
   /** Asks a back end what it can do before login, and takes its leave. @throws MuxError as replayLogin */
   askCapabilities(backend: Wire, startTls: boolean): Promise<string[]>
+  /** How one takes one's leave of a back end after a login, as a whole line. */
+  leave: string
   /** @returns the mechanisms among the words that `askCapabilities` gave */
   mechanismsIn(words: readonly string[]): MechanismName[]
   /** @returns those of the words that may be announced before login: the ones that say something about a session */

@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net'
 import type { Backend } from '../backend/backends.ts'
 import { dial, type Origin } from '../backend/dialer.ts'
+import { reachWithin, type Step } from '../backend/way.ts'
 import type { ProtocolName } from '../config/settings.ts'
 import { asMuxError, MuxError } from '../errors.ts'
 import { protocols } from '../protocol/protocols.ts'
@@ -41,9 +42,6 @@ export async function passThrough(
   const deadline = performance.now() + backendTimeoutMs
   const turn = await takeTurn(conn, backend.settings, 1, deadline, services.admissions)
   conn.phase = 'connecting'
-  const giveUp = new AbortController()
-  const late = new MuxError('backend-timeout', `no connection within ${backendTimeoutMs} ms`)
-  const timer = setTimeout(() => giveUp.abort(late), deadline - performance.now())
   const origin = {
     source: conn.client,
     destination: conn.local,
@@ -52,12 +50,7 @@ export async function passThrough(
     ssl: undefined,
     uniqueId: undefined,
   }
-  let socket: Socket
-  try {
-    socket = await dialAny(backend, protocol.name, origin, giveUp.signal, services)
-  } finally {
-    clearTimeout(timer)
-  }
+  const socket = await dialAny(backend, protocol.name, origin, deadline, services)
   turn.loggedIn() // as far as can be seen: the login itself is inside the TLS
   conn.phase = 'relaying'
   return relay(conn, { socket, unread: undefined }, { goodbye: NO_WORDS, guard: undefined }, world, services)
@@ -68,28 +61,39 @@ async function dialAny(
   backend: Backend,
   protocol: ProtocolName,
   origin: Origin,
-  signal: AbortSignal,
+  deadline: number,
   { backends }: Services,
 ): Promise<Socket> {
   const live = backends.of(backend.settings)
-  const way = live.enter(protocol)
+  const way = await live.enter(protocol, origin.source.address, deadline - performance.now())
   let failure = new MuxError('backend-down', `back end ${live.name} has no address to try`)
   try {
     for (let step = way.next(); step && !step.again; step = way.next()) {
       try {
-        const socket = await dial(backend, step.place.address, origin, signal)
+        const socket = await dialInTime(backend, step, origin, deadline - performance.now())
         live.succeeded(step.place, CONNECTED)
         return socket
       } catch (thrown) {
         failure = asMuxError(thrown)
         if (failure.side === 'backend')
           live.failed(step.place, { by: 'login', code: failure.code, witness: undefined }, failure.message)
-        if (signal.aborted) break
       }
     }
     throw failure
   } finally {
     way.leave()
+  }
+}
+
+async function dialInTime(backend: Backend, step: Step, origin: Origin, leftMs: number): Promise<Socket> {
+  const withinMs = reachWithin(step, leftMs)
+  const giveUp = new AbortController()
+  const late = new MuxError('backend-timeout', `no connection within ${Math.round(withinMs)} ms`)
+  const timer = setTimeout(() => giveUp.abort(late), withinMs)
+  try {
+    return await dial(backend, step.place.address, origin, giveUp.signal)
+  } finally {
+    clearTimeout(timer)
   }
 }
 

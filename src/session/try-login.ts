@@ -1,7 +1,7 @@
 /** One login, from its route to the back end's answer: tried again where that may help, and refused in good time where it does not. */
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Backend } from '../backend/backends.ts'
-import type { Place } from '../backend/live-backend.ts'
+import { reachWithin, type Step } from '../backend/way.ts'
 import { asMuxError, MuxError, type ErrorCode } from '../errors.ts'
 import type { Acceptance, BackendLogin, ClientIdentity, LoginAttempt, Refusal } from '../protocol/protocol.ts'
 import { protocols } from '../protocol/protocols.ts'
@@ -111,7 +111,8 @@ async function ask(
   const conversation = watchConversation(backendLogin.credentials)
   const { credentials } = conversation
   const live = backends.of(backend.settings)
-  const way = live.enter(protocols[conn.listener.protocol].name)
+  const protocol = protocols[conn.listener.protocol]
+  const way = await live.enter(protocol.name, conn.user ?? '', deadline - performance.now())
   try {
     let step = way.next()
     for (let attempt = 1; step; attempt++) {
@@ -127,7 +128,7 @@ async function ask(
         }
         const answer = await askOnce(
           conn,
-          { backend, place, progress },
+          { backend, step, progress },
           told,
           identity,
           conversation.awaitsClient,
@@ -168,7 +169,7 @@ const ANSWERED = { by: 'login', proof: 'login' } as const
 
 async function askOnce(
   conn: ClientConnection,
-  { backend, place, progress }: { backend: Backend; place: Place; progress: Progress },
+  { backend, step, progress }: { backend: Backend; step: Step; progress: Progress },
   login: BackendLogin,
   identity: ClientIdentity,
   awaitsClient: () => boolean,
@@ -180,11 +181,18 @@ async function askOnce(
     if (awaitsClient()) conn.fail(new MuxError('client-login-timeout', 'no answer to a challenge'))
     giveUp.abort(new MuxError('backend-timeout', `no answer from the back end while ${conn.phase}`))
   }, withinMs)
+  // Only until it is heard of: what takes long after that may be the refusal of a password, which has its own pace.
+  const reachMs = reachWithin(step, withinMs)
+  const giveWay = (): void => {
+    if (progress.heard) return
+    giveUp.abort(new MuxError('backend-timeout', `no greeting within ${Math.round(reachMs)} ms`))
+  }
+  const sooner = step.othersLeft ? setTimeout(giveWay, reachMs) : undefined
   let connection: BackendConnection | undefined
   try {
     conn.phase = 'connecting'
     const origin = originOf(identity, conn)
-    connection = await BackendConnection.open(backend, place.address, origin, giveUp.signal, progress)
+    connection = await BackendConnection.open(backend, step.place.address, origin, giveUp.signal, progress)
     conn.phase = 'replaying-login'
     const answer = await protocol.replayLogin(connection, login)
     if (answer.accepted) return { accepted: true, acceptance: answer, backend: connection }
@@ -195,6 +203,7 @@ async function askOnce(
     throw withProxyHint(error, backend)
   } finally {
     clearTimeout(timer)
+    clearTimeout(sooner)
   }
 }
 

@@ -129,7 +129,7 @@ describe('a scripted IMAP store', () => {
     const probed = meet().then((peer) => peer.expect('L LOGOUT'))
     mailmux = await startMailmux(scene, {
       certificate: await authority.issue('mailmux'),
-      backends: { scripted: { host: '127.0.0.1', imap: backend.port } },
+      backends: { scripted: { host: '127.0.0.1', imap: backend.port, health: { check: 'none' } } },
       users: { [TRUSTING]: 'scripted' },
     })
     await probed
@@ -219,7 +219,7 @@ for (const protocol of PROTOCOLS) {
       return startMailmux(scene, {
         certificate: await authority.issue('mailmux'),
         listeners: [door],
-        backends: { other: { host: '127.0.0.1', [protocol]: other } },
+        backends: { other: { host: '127.0.0.1', [protocol]: other, health: { check: 'none' } } },
         users: { [TRUSTING]: 'other' },
         limits: { backend_timeout: '2s' },
       })

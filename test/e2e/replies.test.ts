@@ -92,7 +92,7 @@ before(async () => {
   const backends: Record<string, YamlMap> = {}
   for (const [index, [, imap, pop3]] of TABLE.entries()) {
     const name = `row${index}`
-    const backend: YamlMap = (backends[name] = { host: '127.0.0.1' })
+    const backend: YamlMap = (backends[name] = { host: '127.0.0.1', health: { check: 'none' } })
     for (const [protocol, behaviour] of Object.entries({ imap, pop3 })) {
       if (behaviour === ABSENT) continue
       backend[protocol] = behaviour === REFUSED ? await freePort() : await startBackend(name, protocol, behaviour)

@@ -148,7 +148,7 @@ for (const protocol of PROTOCOLS) {
       const probed = meet(protocol, backend).then((peer) => peer.expect(protocol === 'imap' ? 'L LOGOUT' : 'QUIT'))
       mailmux = await startMailmux(scene, {
         certificate: await authority.issue('mailmux'),
-        backends: { scripted: { host: '127.0.0.1', [protocol]: backend.port } },
+        backends: { scripted: { host: '127.0.0.1', [protocol]: backend.port, health: { check: 'none' } } },
         users: { [ALICE]: 'scripted' },
       })
       await probed

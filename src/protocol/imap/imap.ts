@@ -10,6 +10,7 @@ export const imap: Protocol = {
   openDialogue,
   replayLogin,
   askCapabilities,
+  leave: 'L LOGOUT\r\n',
   mechanismsIn,
   announceable,
   unaskedGoodbye: { shutdown: `${goodbyeReply('shutting-down')}\r\n`, idle: `${goodbyeReply('idle')}\r\n` },

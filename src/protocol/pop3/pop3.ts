@@ -9,6 +9,7 @@ export const pop3: Protocol = {
   openDialogue,
   replayLogin,
   askCapabilities,
+  leave: 'QUIT\r\n',
   mechanismsIn,
   announceable,
   // RFC 1939 has no line that a server may send unasked.

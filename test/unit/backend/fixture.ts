@@ -1,5 +1,7 @@
 /** Back ends and a log, as tests of rooms that need no more of them than this. */
 import type { Backend, Backends } from '../../../src/backend/backends.ts'
+import { createLiveBackends } from '../../../src/backend/live-backends.ts'
+import type { Found, Service } from '../../../src/backend/lookup.ts'
 import type { BackendSettings } from '../../../src/config/settings.ts'
 import type { Log } from '../../../src/log.ts'
 
@@ -7,6 +9,8 @@ export function backendSettings(changes: Partial<BackendSettings> = {}): Backend
   return {
     name: 'store-1',
     hosts: ['192.0.2.10'],
+    srv: undefined,
+    health: { check: 'greeting', intervalMs: 10_000, timeoutMs: 5000, rise: 2, fall: 3, testUser: undefined },
     ports: { imap: 143, pop3: 110 },
     tls: 'none',
     tlsName: undefined,
@@ -42,4 +46,39 @@ export function keepLog(): { log: Log; lines: LogLine[] } {
   const at = (level: string) => (fields: object, message: string) => void lines.push({ level, message, ...fields })
   const log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
   return { log: log as unknown as Log, lines }
+}
+
+/** Live back ends with a clock and a DNS that the test moves. */
+export function liveWorld(...all: BackendSettings[]) {
+  const { log, lines } = keepLog()
+  const clock = { ms: 1_000_000 }
+  const gauges = new Map<string, unknown>()
+  const dns = {
+    hosts: new Map<string, readonly string[]>(),
+    services: new Map<string, readonly Service[]>(),
+    ttlMs: 30_000,
+    asked: [] as string[],
+  }
+  const find = <T>(table: ReadonlyMap<string, readonly T[]>) =>
+    function ask(name: string): Promise<Found<T>> {
+      dns.asked.push(name)
+      const records = table.get(name)
+      if (!records) return Promise.reject(Object.assign(new Error(`no ${name}`), { code: 'ENOTFOUND' }))
+      return Promise.resolve({ records, ttlMs: dns.ttlMs })
+    }
+  const recovered: string[] = []
+  const live = createLiveBackends({
+    log,
+    metrics: {
+      backendIsUp: (name, up) => void gauges.set(name, up),
+      backendAddresses: (name, protocol, counts) => void gauges.set(`${name} ${protocol}`, counts),
+    },
+    nowMs: () => clock.ms,
+    lookupBy: () => ({ addresses: find(dns.hosts), services: find(dns.services) }),
+    onRecovered: (name) => void recovered.push(name),
+  })
+  const enter = (...newest: BackendSettings[]): void =>
+    live.reconcile({ backends: new Map(newest.map((one) => [one.name, one])), resolvers: [] })
+  enter(...all)
+  return { live, enter, clock, dns, log, lines, gauges, recovered }
 }

@@ -1,149 +1,244 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import type { Address } from '../../../src/backend/addresses.ts'
-import type { Backend, Backends } from '../../../src/backend/backends.ts'
-import { createCapabilityBook, type CapabilityBook } from '../../../src/backend/capabilities.ts'
-import { createLiveBackends } from '../../../src/backend/live-backends.ts'
-import { startProber, type Prober } from '../../../src/backend/prober.ts'
-import type { ProtocolName } from '../../../src/config/settings.ts'
+import { createCapabilityBook } from '../../../src/backend/capabilities.ts'
+import { startProber, type Ask } from '../../../src/backend/prober.ts'
+import type { BackendSettings, HealthSettings } from '../../../src/config/settings.ts'
 import { MuxError } from '../../../src/errors.ts'
-import { backendsOf, keepLog, type LogLine } from './fixture.ts'
+import { backendSettings, liveWorld } from './fixture.ts'
 
-type Ask = (backend: Backend, address: Address, protocol: ProtocolName, signal: AbortSignal) => Promise<string[]>
+const HEALTH = backendSettings().health
 
-function probing(
-  t: TestContext,
-  backends: () => Backends,
-  ask: Ask,
-): { prober: Prober; book: CapabilityBook; lines: LogLine[] } {
-  const { log, lines } = keepLog()
-  const book = createCapabilityBook(log)
-  const live = createLiveBackends({ log, metrics: { backendIsUp: () => undefined } })
-  const prober = startProber(backends, live, ask, book, log)
-  t.after(() => prober.stop())
-  return { prober, book, lines }
+function imapAt(name: string, health: Partial<HealthSettings> = {}, hosts = ['192.0.2.10']): BackendSettings {
+  return backendSettings({ name, hosts, ports: { imap: 143 }, health: { ...HEALTH, ...health } })
 }
 
-test('asks each back end for each protocol that it serves, and notes the answers', async (t) => {
+/** A prober over back ends that answer as `ask` says, on a clock that the test moves. */
+function probing(t: TestContext, ask: Ask, ...settings: BackendSettings[]) {
+  t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] })
+  const world = liveWorld(...settings)
+  let current = settings
+  const outcomes: string[] = []
   const asked: string[] = []
-  const backends = backendsOf({ name: 'a' }, { name: 'b', ports: { imap: 993 } }, { name: 'c', ports: {} })
-  const { prober, book, lines } = probing(
-    t,
-    () => backends,
-    ({ settings }, _address, protocol) => {
-      asked.push(`${settings.name} ${protocol}`)
-      return Promise.resolve([`FROM-${settings.name}`, 'BOTH'])
+  const book = createCapabilityBook(world.log)
+  const prober = startProber({
+    backends: () =>
+      new Map(current.map((one) => [one.name, { settings: one, tlsOptions: undefined, spareMemory: [] }])),
+    live: world.live,
+    ask: (backend, place, look, signal) => {
+      asked.push(`${backend.settings.name} ${place.protocol} ${place.address.ip} ${look}`)
+      return ask(backend, place, look, signal)
     },
-  )
+    book,
+    log: world.log,
+    metrics: { backendProbed: (name, outcome) => void outcomes.push(`${name} ${outcome}`) },
+    nowMs: () => world.clock.ms,
+    random: () => 0.5, // no jitter
+  })
+  t.after(() => prober.stop())
+  return {
+    ...world,
+    prober,
+    book,
+    asked,
+    outcomes,
+    enterWorld: (...newest: BackendSettings[]) => world.enter(...(current = newest)),
+    /** Lets time pass, a tick of the prober at a time, and what comes of each settle. */
+    pass: async (ms: number): Promise<void> => {
+      for (let passed = 0; passed < ms; passed += 100) {
+        world.clock.ms += 100
+        t.mock.timers.tick(100)
+        for (let turn = 0; turn < 10; turn++) await Promise.resolve()
+      }
+    },
+    /** what was asked since the last time */
+    takeAsked: () => asked.splice(0),
+  }
+}
+
+const knowsIdle: Ask = (_backend, _place, look) => Promise.resolve(look === 'greeting' ? ['IDLE'] : undefined)
+const refuses: Ask = () => Promise.reject(new MuxError('backend-refused', 'nobody there'))
+
+test('looks at each address of each back end for each protocol, and notes what it can do', async (t) => {
+  const both = backendSettings({ name: 'both', hosts: ['192.0.2.1', '192.0.2.2'] })
+  const { prober, book, asked, outcomes, lines } = probing(t, knowsIdle, both, imapAt('one'))
   await prober.probeAll()
-  assert.deepEqual(asked, ['a imap', 'a pop3', 'b imap'])
-  assert.deepEqual(book.common('imap', ['a', 'b']), ['BOTH'])
-  assert.deepEqual(book.common('pop3', ['a']), ['FROM-a', 'BOTH'])
+  assert.deepEqual(asked, [
+    'both imap 192.0.2.1 greeting',
+    'both imap 192.0.2.2 greeting',
+    'both pop3 192.0.2.1 greeting',
+    'both pop3 192.0.2.2 greeting',
+    'one imap 192.0.2.10 greeting',
+  ])
+  assert.deepEqual(book.common('imap', ['both', 'one']), ['IDLE'])
+  assert.deepEqual(outcomes, [...Array<string>(4).fill('both ok'), 'one ok'])
   assert.deepEqual(lines, [])
 })
 
-test('logs a back end that does not answer, and goes on with the others', async (t) => {
-  const backends = backendsOf({ name: 'down', ports: { imap: 1 } }, { name: 'up', ports: { imap: 1 } })
-  const { prober, book, lines } = probing(
-    t,
-    () => backends,
-    ({ settings }) =>
-      settings.name === 'down'
-        ? Promise.reject(new MuxError('backend-refused', 'nobody there'))
-        : Promise.resolve(['IDLE']),
-  )
+test('looks again at each interval, and not before', async (t) => {
+  const { pass, prober, takeAsked } = probing(t, knowsIdle, imapAt('a'))
   await prober.probeAll()
-  assert.deepEqual(book.common('imap', ['down', 'up']), ['IDLE'])
-  assert.deepEqual(lines, [
-    {
-      level: 'warn',
-      message: 'back end does not tell its capabilities',
-      backend: 'down',
-      protocol: 'imap',
-      code: 'backend-refused',
-      detail: 'nobody there',
-    },
-  ])
+  takeAsked()
+  await pass(9900)
+  assert.deepEqual(takeAsked(), [])
+  await pass(200)
+  assert.equal(takeAsked().length, 1)
+  await pass(10_000)
+  assert.equal(takeAsked().length, 1)
 })
 
-test('takes what is thrown by mistake for a failure of that back end alone', async (t) => {
-  const backends = backendsOf({ name: 'odd', ports: { imap: 1 } }, { name: 'up', ports: { imap: 1 } })
-  const { prober, book, lines } = probing(
-    t,
-    () => backends,
-    ({ settings }) => {
-      if (settings.name === 'odd') throw new TypeError('a defect')
-      return Promise.resolve(['IDLE'])
-    },
-  )
+test('makes down what fails three times, within seconds, and up what succeeds twice', async (t) => {
+  let answer: Ask = refuses
+  const { pass, prober, live, lines, gauges, recovered } = probing(t, (...all) => answer(...all), imapAt('a'))
   await prober.probeAll()
-  assert.deepEqual(book.common('imap', ['odd', 'up']), ['IDLE'])
+  assert.equal(live.get('a')?.isUp(), true)
+  await pass(2200)
+  assert.equal(live.get('a')?.isUp(), false)
+  assert.equal(gauges.get('a'), false)
+  assert.deepEqual(gauges.get('a imap'), { up: 0, down: 1 })
+  answer = knowsIdle
+  await pass(11_200)
+  assert.equal(live.get('a')?.isUp('imap'), true)
+  assert.deepEqual(recovered, ['a'])
+  const [down, up] = lines
   assert.deepEqual(
-    lines.map(({ code }) => code),
-    ['internal'],
+    [down?.message, down?.address, down?.code, down?.detail, down?.othersUp],
+    ['back end down', '192.0.2.10:143', 'backend-refused', 'nobody there', 0],
   )
+  assert.deepEqual([up?.message, up?.protocol, lines.length], ['back end up', 'imap', 2])
+})
+
+test('while it is down, asks at the usual interval, one at a time', async (t) => {
+  const { pass, prober, takeAsked } = probing(t, refuses, imapAt('a'))
+  await prober.probeAll()
+  await pass(2200)
+  takeAsked()
+  await pass(40_000)
+  assert.equal(takeAsked().length, 4)
+})
+
+test('takes what hangs for down, with a deadline for each look and never two at once', async (t) => {
+  const reasons: unknown[] = []
+  const hangs: Ask = (_backend, _place, _look, signal) =>
+    new Promise((_, reject) => {
+      signal.addEventListener('abort', () => {
+        reasons.push((signal.reason as MuxError).code)
+        reject(signal.reason as Error)
+      })
+    })
+  const { pass, live, asked } = probing(t, hangs, imapAt('a', { timeoutMs: 2000 }))
+  await pass(1900)
+  assert.equal(asked.length, 1)
+  await pass(8000)
+  assert.deepEqual(reasons, ['backend-timeout', 'backend-timeout', 'backend-timeout'])
+  assert.equal(live.get('a')?.isUp(), false)
+})
+
+test('leaves alone an address where a login has just been answered', async (t) => {
+  const { pass, prober, live, takeAsked, clock } = probing(t, knowsIdle, imapAt('a'))
+  await prober.probeAll()
+  takeAsked()
+  for (let login = 0; login < 10; login++) {
+    await pass(5000)
+    const [place] = live.get('a')?.addresses('imap') ?? []
+    assert.ok(place)
+    live.get('a')?.succeeded(place, { by: 'login', proof: 'login' })
+  }
+  assert.deepEqual(takeAsked(), [])
+  await pass(20_000)
+  assert.ok(takeAsked().length > 0)
+  assert.ok(clock.ms > 0)
+})
+
+test('looks soon where a login has failed', async (t) => {
+  const { pass, prober, live, takeAsked } = probing(t, knowsIdle, imapAt('a'))
+  await prober.probeAll()
+  takeAsked()
+  const [place] = live.get('a')?.addresses('imap') ?? []
+  assert.ok(place)
+  live.get('a')?.failed(place, { by: 'login', code: 'backend-refused', witness: undefined }, '')
+  await pass(1200)
+  assert.equal(takeAsked().length, 1)
+})
+
+test('asks what a back end can do every five minutes, whatever its check is', async (t) => {
+  for (const check of ['tcp', 'none'] as const) {
+    await t.test(check, async (t) => {
+      const { pass, prober, takeAsked, book } = probing(t, knowsIdle, imapAt('a', { check }))
+      await prober.probeAll()
+      assert.deepEqual(takeAsked(), ['a imap 192.0.2.10 greeting'])
+      assert.deepEqual(book.common('imap', ['a']), ['IDLE'])
+      await pass(299_000)
+      const looks = takeAsked()
+      assert.equal(looks.filter((look) => look.endsWith('greeting')).length, check === 'none' ? 0 : 1)
+      assert.equal(looks.length > 20, check === 'tcp')
+    })
+  }
+})
+
+test('a back end that is not checked is not down because it does not tell its capabilities', async (t) => {
+  const { pass, live, lines } = probing(t, refuses, imapAt('a', { check: 'none' }))
+  await pass(1_000_000)
+  assert.equal(live.get('a')?.isUp(), true)
+  assert.ok(lines.length > 1)
+  assert.deepEqual(lines[0], {
+    level: 'warn',
+    message: 'back end does not tell its capabilities',
+    backend: 'a',
+    protocol: 'imap',
+    code: 'backend-refused',
+    detail: 'nobody there',
+  })
+})
+
+test('tells a back end that is wrongly set up from one that is down', async (t) => {
+  let code: 'backend-certificate' | undefined = 'backend-certificate'
+  const { pass, live, lines } = probing(
+    t,
+    () => (code ? Promise.reject(new MuxError(code, 'expired')) : Promise.resolve([])),
+    imapAt('a'),
+  )
+  await pass(30_000)
+  assert.equal(live.get('a')?.isUp(), false)
+  assert.equal(live.get('a')?.describe().addresses[0]?.state, 'misconfigured')
+  code = undefined
+  await pass(11_000)
+  assert.equal(live.get('a')?.isUp(), true)
+  assert.deepEqual(
+    lines.map(({ message }) => message),
+    ['back end misconfigured', 'back end no longer misconfigured'],
+  )
+})
+
+test('a defect of ours makes nothing down', async (t) => {
+  const { pass, live, lines } = probing(
+    t,
+    () => {
+      throw new TypeError('a defect')
+    },
+    imapAt('a'),
+  )
+  await pass(60_000)
+  assert.equal(live.get('a')?.isUp(), true)
+  assert.equal(lines[0]?.message, 'defect')
 })
 
 test('keeps what a back end said before it went down', async (t) => {
-  const backends = backendsOf({ name: 'a', ports: { imap: 1 } })
-  let isUp = true
-  const { prober, book } = probing(
-    t,
-    () => backends,
-    () => (isUp ? Promise.resolve(['IDLE']) : Promise.reject(new MuxError('backend-closed', 'gone'))),
-  )
+  let answer: Ask = knowsIdle
+  const { pass, prober, book } = probing(t, (...all) => answer(...all), imapAt('a'))
   await prober.probeAll()
-  isUp = false
-  await prober.probeAll()
+  answer = refuses
+  await pass(60_000)
   assert.deepEqual(book.common('imap', ['a']), ['IDLE'])
 })
 
-test('asks with a signal that ends the question', { timeout: 10_000 }, async (t) => {
-  const backends = backendsOf({ name: 'slow', ports: { imap: 1 } }, { name: 'quick', ports: { imap: 1 } })
-  const deadlines: number[] = []
-  t.mock.method(AbortSignal, 'timeout', (ms: number) => {
-    deadlines.push(ms)
-    return AbortSignal.abort(new DOMException('too late', 'TimeoutError'))
-  })
-  const { prober, book, lines } = probing(
-    t,
-    () => backends,
-    ({ settings }, _address, _protocol, signal) =>
-      settings.name === 'quick'
-        ? Promise.resolve(['IDLE'])
-        : new Promise((_, reject) => {
-            if (signal.aborted) reject(signal.reason as Error)
-          }),
-  )
-  await prober.probeAll()
-  assert.deepEqual(deadlines, [5000, 5000])
-  assert.deepEqual(book.common('imap', ['slow', 'quick']), ['IDLE'])
-  assert.deepEqual(
-    lines.map(({ backend, detail }) => [backend, detail]),
-    [['slow', 'too late']],
-  )
-})
-
-test('asks again every five minutes, of the back ends that there are then, until it is stopped', (t) => {
-  t.mock.timers.enable({ apis: ['setInterval'] })
-  let backends = backendsOf({ name: 'a', ports: { imap: 1 } })
-  const asked: string[] = []
-  const { prober } = probing(
-    t,
-    () => backends,
-    ({ settings }) => {
-      asked.push(settings.name)
-      return Promise.resolve([])
-    },
-  )
-  t.mock.timers.tick(299_999)
-  assert.deepEqual(asked, [])
-  t.mock.timers.tick(1)
-  assert.deepEqual(asked, ['a'])
-  backends = backendsOf({ name: 'b', ports: { imap: 1 } })
-  t.mock.timers.tick(300_000)
-  assert.deepEqual(asked, ['a', 'b'])
+test('looks at the back ends that there are now, until it is stopped', async (t) => {
+  const { pass, prober, takeAsked, enterWorld } = probing(t, knowsIdle, imapAt('a'))
+  await pass(100)
+  assert.deepEqual(takeAsked(), ['a imap 192.0.2.10 greeting'])
+  enterWorld(imapAt('b'))
+  await pass(20_000)
+  assert.ok(takeAsked().every((look) => look.startsWith('b ')))
   prober.stop()
-  t.mock.timers.tick(900_000)
-  assert.deepEqual(asked, ['a', 'b'])
+  await pass(60_000)
+  assert.deepEqual(takeAsked(), [])
 })

@@ -88,6 +88,7 @@ test('every key that stands commented out in the examples is taken as it stands 
     'client.key': pair['key.pem'],
     'tickets.secret': 't'.repeat(32),
     'master.secret': 'm',
+    'probe.secret': 'p',
     'redis.password': 'p',
     'admin.token': 'a',
   }

@@ -48,6 +48,8 @@ test('fills every default in', (t) => {
   assert.deepEqual(settings.routing.backends.get('store1'), {
     name: 'store1',
     hosts: ['10.0.0.11'],
+    srv: undefined,
+    health: { check: 'greeting', intervalMs: 10_000, timeoutMs: 5000, rise: 2, fall: 3, testUser: undefined },
     ports: { imap: 143, pop3: 110 },
     tls: 'none',
     tlsName: undefined,
@@ -184,7 +186,7 @@ users: {a@b: stor1, c@d: {login: x}}
     'mailmux.yaml:11:41: a duration needs its unit: write it as 500ms, 30s, 10m or 24h',
     'mailmux.yaml:12:1: unknown key "colour"',
     'routing.yaml:3:35: not a port: a whole number from 1 to 65535',
-    'routing.yaml:4:11: missing key "host"',
+    'routing.yaml:4:3: is nowhere: it needs host, or srv',
     'routing.yaml:4:23: unknown key "tsl" (did you mean "tls"?)',
     'routing.yaml:5:14: unknown back end "stor1" (did you mean "store1"?)',
     'routing.yaml:5:26: missing key "backend"',

@@ -41,6 +41,7 @@ function open({ listeners = [{}], backends = [{}], answer, aliases = [] }: Scene
     domains: new Map([['whole.test', { backend: 'store-1' }]]),
     placement: { domains: new Map(), others: undefined },
     aliases: new Map(aliases),
+    resolvers: [],
   }
   const world = {
     settings: { listeners: settings },
@@ -53,8 +54,9 @@ function open({ listeners = [{}], backends = [{}], answer, aliases = [] }: Scene
       ]),
     ),
   } as unknown as World
-  const live = createLiveBackends({ log: keepLog().log, metrics: { backendIsUp: () => undefined }, nowMs: () => 1000 })
-  live.reconcile(all)
+  const metrics = { backendIsUp: () => undefined, backendAddresses: () => undefined }
+  const live = createLiveBackends({ log: keepLog().log, metrics, nowMs: () => 1000 })
+  live.reconcile(routing)
   const ask = (question: Question) => explain(question, world, { backends: live })
   /** The answer, which must be one that the API may give: all that is in it is declared. */
   const answerTo = async (question: Question): Promise<Explanation> => {

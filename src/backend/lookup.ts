@@ -1,0 +1,103 @@
+/** Asks for the addresses of names and for SRV records: the system, or name servers of the operator's choice. What they say is not trusted. */
+import { lookup as systemLookup, Resolver } from 'node:dns/promises'
+import { isIP } from 'node:net'
+import { networkInterfaces } from 'node:os'
+
+/** What was found, and how long that may be believed. */
+export type Found<T> = { readonly records: readonly T[]; readonly ttlMs: number }
+
+/** An SRV record (RFC 2782). */
+export type Service = { target: string; port: number; priority: number; weight: number }
+
+export type Lookup = {
+  /** The addresses of a name, in the order in which the system would try them. @throws Error with the system's or DNS's code */
+  addresses: (name: string) => Promise<Found<string>>
+  /** Empty where the domain says that there is no such service (RFC 2782: a target of "."). @throws Error as `addresses` */
+  services: (name: string) => Promise<Found<Service>>
+}
+
+/** Records that are looked at: more than any mail store has, and an answer of a thousand is somebody's mistake or malice. */
+const MOST_RECORDS = 16
+
+const LEAST_TTL_MS = 5000
+const MOST_TTL_MS = 300_000
+/** Where nobody says how long: the hosts file, names that only a search domain completes, and SRV records, of which Node does not tell it. */
+const UNTOLD_TTL_MS = 30_000
+
+/** A name server that does not answer is asked once more, and the next one then. */
+const PATIENCE = { timeout: 2000, tries: 2 }
+
+/** @param servers `127.0.0.1:53`, `[::1]:53`; none: as the system does it, hosts file and search domains included */
+export function createLookup(servers: readonly string[]): Lookup {
+  const resolver = new Resolver(PATIENCE)
+  if (servers.length > 0) resolver.setServers(servers)
+
+  async function ask(name: string): Promise<{ address: string; ttl: number }[]> {
+    const answers = await Promise.allSettled([
+      resolver.resolve6(name, { ttl: true }),
+      resolver.resolve4(name, { ttl: true }),
+    ])
+    const records = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
+    const [, failure] = answers
+    if (records.length === 0 && failure.status === 'rejected') throw failure.reason
+    return records
+  }
+
+  return {
+    async addresses(name) {
+      if (servers.length > 0) {
+        const records = await ask(name)
+        return found(usable(records.map(({ address }) => address)), lifetimeOf(records))
+      }
+      const [all, told] = await Promise.all([
+        systemLookup(name, { all: true, order: 'verbatim' }),
+        ask(name).catch(() => []),
+      ])
+      return found(usable(all.map(({ address }) => address)), lifetimeOf(told))
+    },
+    async services(name) {
+      const records = await resolver.resolveSrv(name)
+      const services = records.map(({ name: target, port, priority, weight }) => ({ target, port, priority, weight }))
+      return found(services.filter(isService), UNTOLD_TTL_MS)
+    },
+  }
+}
+
+function found<T>(records: readonly T[], ttlMs: number): Found<T> {
+  return { records: records.slice(0, MOST_RECORDS), ttlMs }
+}
+
+function lifetimeOf(records: readonly { ttl: number }[]): number {
+  if (records.length === 0) return UNTOLD_TTL_MS
+  return boundedTtl(Math.min(...records.map(({ ttl }) => ttl)) * 1000)
+}
+
+/** A TTL of 0 must not make a query of every login, and a day must not keep users away from a server that has moved. */
+export function boundedTtl(ttlMs: number): number {
+  return Math.min(Math.max(ttlMs, LEAST_TTL_MS), MOST_TTL_MS)
+}
+
+function isService({ target, port }: Service): boolean {
+  // "." says that there is none; a port of 0 leads nowhere.
+  return /^[\w-]+(?:\.[\w-]+)*\.?$/u.test(target) && target.length <= 254 && port >= 1 && port <= 65_535
+}
+
+function usable(ips: readonly string[]): string[] {
+  const families = new Set(
+    Object.values(networkInterfaces())
+      .flatMap((addresses) => addresses ?? [])
+      .filter(({ internal, scopeid }) => !internal && !scopeid)
+      .map(({ family }) => (family === 'IPv6' ? 6 : 4)),
+  )
+  return selectAddresses(ips, families)
+}
+
+/**
+ * What may be dialled. "Every address" as a destination is this machine, which no DNS may send us to by that name.
+ * @param families those that this machine has beyond loopback: an address of another one could only fail
+ */
+export function selectAddresses(ips: readonly string[], families: ReadonlySet<number>): string[] {
+  const valid = [...new Set(ips)].filter((ip) => isIP(ip) !== 0 && ip !== '0.0.0.0' && ip !== '::')
+  const reachable = valid.filter((ip) => families.has(isIP(ip)) || ip === '::1' || ip.startsWith('127.'))
+  return reachable.length > 0 ? reachable : valid
+}

@@ -1,0 +1,78 @@
+/** Keeps the names of one back end looked up, in the background: no login waits for DNS once an address is known. */
+import type { BackendSettings } from '../config/settings.ts'
+import type { Log } from '../log.ts'
+import { lookUp, NOTHING_KNOWN, type Known } from './addresses.ts'
+import type { Lookup } from './lookup.ts'
+
+/** While nothing is found, logins ask again, but not for each of a crowd of them. */
+const LEAST_BETWEEN_MS = 1000
+
+export type Whereabouts = {
+  /** Asks now, unless it has just done so; several that wait wait for one answer. Never rejects. */
+  refresh(): Promise<void>
+  /** when it will ask again by itself, in milliseconds of the epoch */
+  dueMs(): number
+  /** the last failure, for people */
+  failure(): string | undefined
+  close(): void
+}
+
+export type WhereaboutsParts = {
+  settings: BackendSettings
+  lookup: Lookup
+  log: Log
+  nowMs: () => number
+  onKnown: (known: Known) => void
+}
+
+/** Begins at once. */
+export function openWhereabouts({ settings, lookup, log, nowMs, onKnown }: WhereaboutsParts): Whereabouts {
+  let known = NOTHING_KNOWN
+  let timer: NodeJS.Timeout | undefined
+  let running: Promise<void> | undefined
+  let isClosed = false
+  let [askedMs, dueMs] = [-Infinity, nowMs()]
+  let causes = new Map<string, string>()
+
+  async function ask(): Promise<void> {
+    const { known: next, ttlMs, failures } = await lookUp(settings, lookup, known)
+    if (isClosed) return
+    const backend = settings.name
+    for (const { name, cause } of failures) {
+      if (causes.get(name) !== cause) log.warn({ backend, name, cause }, 'back end name not found')
+    }
+    for (const name of causes.keys()) {
+      if (!failures.some((failure) => failure.name === name)) log.info({ backend, name }, 'back end name found again')
+    }
+    causes = new Map(failures.map(({ name, cause }) => [name, cause]))
+    known = next
+    onKnown(known)
+    askedMs = nowMs()
+    dueMs = askedMs + ttlMs
+    timer = setTimeout(() => void refresh(), ttlMs)
+    timer.unref()
+  }
+
+  async function refresh(): Promise<void> {
+    if (running) return running
+    if (isClosed || nowMs() - askedMs < LEAST_BETWEEN_MS) return
+    clearTimeout(timer)
+    running = ask()
+    try {
+      await running
+    } finally {
+      running = undefined
+    }
+  }
+
+  void refresh()
+  return {
+    refresh,
+    dueMs: () => dueMs,
+    failure: () => [...causes].map(([name, cause]) => `${name} ${cause}`).join(', ') || undefined,
+    close() {
+      isClosed = true
+      clearTimeout(timer)
+    },
+  }
+}

@@ -1,0 +1,61 @@
+/** Looks at a back end, on a connection of its own: whether it accepts, greets or lets somebody in, and what it can do before login. */
+import type { Backend } from '../backend/backends.ts'
+import { dial } from '../backend/dialer.ts'
+import type { Place } from '../backend/live-backend.ts'
+import type { Look } from '../backend/prober.ts'
+import { MuxError } from '../errors.ts'
+import type { BackendLogin } from '../protocol/protocol.ts'
+import { protocols } from '../protocol/protocols.ts'
+import { BackendConnection } from './backend-connection.ts'
+
+/** mailmux is the client here, and tells of nobody: a PROXY header says LOCAL. */
+const NOBODY = undefined
+
+/**
+ * @returns its capabilities, where they were asked
+ * @throws MuxError as a login would, `backend-test-user` where the test user is refused, or the signal's reason
+ */
+export async function askBackend(
+  backend: Backend,
+  { address, protocol: name }: Place,
+  look: Look,
+  signal: AbortSignal,
+): Promise<readonly string[] | undefined> {
+  if (look === 'tcp') {
+    const socket = await dial(backend, address, NOBODY, signal)
+    socket.on('error', () => undefined) // it has answered; how it ends is of no interest
+    socket.destroy()
+    return undefined
+  }
+  const protocol = protocols[name]
+  const connection = await BackendConnection.open(backend, address, NOBODY, signal)
+  try {
+    if (look === 'tls') return undefined
+    if (look === 'greeting') return await protocol.askCapabilities(connection, backend.settings.tls === 'starttls')
+    const answer = await protocol.replayLogin(connection, testLogin(backend))
+    if (!answer.accepted) throw new MuxError('backend-test-user', `the test user is refused: ${answer.detail}`)
+    connection.write(protocol.leave)
+    return undefined
+  } finally {
+    connection.close()
+  }
+}
+
+/** As many proxies as any login may pass: there may be another mailmux behind this one. */
+const TTL = 6
+
+/** @throws MuxError `internal` where the configuration has none, which it is not loaded with */
+function testLogin({ settings: { health, tls, proxyProtocol } }: Backend): BackendLogin {
+  const { testUser } = health
+  if (!testUser) throw new MuxError('internal', 'a check by login without a user')
+  const user = Buffer.from(testUser.user).toString('latin1')
+  return {
+    user,
+    credentials: { kind: 'password', authcid: user, password: testUser.secret },
+    startTls: tls === 'starttls',
+    utf8: false,
+    proxyHeader: proxyProtocol !== 'none',
+    ttl: TTL,
+    identity: undefined,
+  }
+}
