@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { makeAuthority } from '../support/certificates.ts'
 import { openScene, type Scene } from '../support/scene.ts'
 import { startChild } from './child.ts'
-import { countPossibleSessions, raiseFileLimit } from './file-limit.ts'
+import { countPossibleSessions, limitCounts, raiseFileLimit } from './file-limit.ts'
 import type { LoadAnswer, Order } from './load-orders.ts'
 import { describeOptions, type Options, readOptions } from './options.ts'
 import { fillPage } from './page.ts'
@@ -34,11 +34,6 @@ function listPeers({ settings, peers }: Options): Peer[] {
   return [...new Set(settings.flatMap((setting) => setting.peers ?? peers))]
 }
 
-/** As many sessions as the limit of open files leaves room for, in place of counts that are beyond it. */
-function limitCounts(counts: number[], possible: number): number[] {
-  return [...new Set(counts.map((count) => Math.min(count, possible)))].toSorted((a, b) => a - b)
-}
-
 async function readVersions(peers: Peer[]): Promise<Record<string, string>> {
   const versions: Record<string, string> = {}
   // one that is not there fails when it is started, with its own words
@@ -52,6 +47,12 @@ async function measure(scene: Scene, options: Options, fileLimit: number): Promi
   const certificate = await authority.issue('bench')
   const findings: Findings = { handshakes: {}, notes: [], failures: [] }
   const everyPeer = listPeers(options)
+  const possible = countPossibleSessions(fileLimit)
+  if (settings.some(({ idleWorkloads }) => idleWorkloads.length > 0) && sessions.some((count) => count > possible)) {
+    findings.notes.push(
+      `${fileLimit} open files a process are room for ${possible} sessions, not ${Math.max(...sessions)}`,
+    )
+  }
   const versions = await readVersions(everyPeer)
   const machine = describeMachine(fileLimit)
   const startedAt = new Date()
@@ -59,13 +60,13 @@ async function measure(scene: Scene, options: Options, fileLimit: number): Promi
     const minutes = ((Date.now() - startedAt.getTime()) / 60_000).toFixed(1)
     process.stderr.write(`${minutes} min  ${progress}\n`)
   }
-  const runSetting = async ({ name, title, workloads, idleWorkloads, start, ...setting }: Setting) => {
-    const { ports, users } = await start(scene)
+  const runSetting = async (setting: Setting) => {
+    const { ports, users } = await setting.start(scene)
     const around = { scene, backend: ports, certificate, nodeOptions }
     const startLoad = () => startChild<Order, LoadAnswer>(scene, 'load.ts', [authority.caFile, String(users)])
-    const idleCounts = limitCounts(sessions, countPossibleSessions(fileLimit))
-    const about = { name, title, workloads, idleWorkloads, idleCounts }
-    return runRounds({ ...about, peers: setting.peers ?? peers, rounds, seconds }, around, startLoad, findings, tell)
+    const idleCounts = limitCounts(sessions, possible)
+    const plan = { ...setting, peers: setting.peers ?? peers, idleCounts, rounds, seconds }
+    return runRounds(plan, around, startLoad, findings, tell)
   }
 
   const sections = []

@@ -28,3 +28,8 @@ function readFileLimit(): number {
 export function countPossibleSessions(fileLimit: number): number {
   return Math.floor((fileLimit - BESIDE) / 200) * 100
 }
+
+/** As many as are possible in place of counts that are not; rising. */
+export function limitCounts(counts: number[], possible: number): number[] {
+  return [...new Set(counts.map((count) => Math.min(count, possible)))].toSorted((a, b) => a - b)
+}

@@ -3,8 +3,10 @@
  * comes, so that what else the machine does meanwhile falls on all of them alike. Memory is taken of fresh instances, after that.
  */
 import { findEntry, type Load, measureIdle, measureLoad } from './measure.ts'
+import { limitCounts } from './file-limit.ts'
 import type { Door, Peer, RunningPeer, Surroundings } from './peers/peer.ts'
 import type { Report, Section } from './report.ts'
+import { withThousands } from './summary.ts'
 import type { IdleWorkload, Workload } from './workloads.ts'
 
 export type Plan = {
@@ -18,15 +20,16 @@ export type Plan = {
   rounds: number
   /** of each workload in each round */
   seconds: number
+  /** warming up for one workload takes so long at most; default 5: thousands of operations of any proxy, in front of a sink */
+  warmUpSeconds?: number
 }
 
 /** What all sections of a report share. */
 export type Findings = Pick<Report, 'handshakes' | 'notes' | 'failures'>
 
-/** Warming up goes on in steps of this length, */
+/** Warming up goes on in steps of this length. */
 const WARM_UP_STEP_S = 0.5
-/** and ends here even when a slow machine has not done all that was asked. */
-const MAX_WARM_UP_STEPS = 10
+const WARM_UP_S = 5
 
 type Running = { peer: Peer; instance: RunningPeer }
 
@@ -65,7 +68,13 @@ export async function runRounds(
   for (const workload of plan.workloads) {
     for (const { peer, instance } of running) {
       tell(`${plan.name}: warming up ${peer.name}, ${workload.title}`)
-      await attempt(`${peer.name}, ${workload.title}, warming up`, () => warmUp(load, instance, workload))
+      await attempt(`${peer.name}, ${workload.title}, warming up`, async () => {
+        const done = await warmUp(load, instance, workload, plan.warmUpSeconds ?? WARM_UP_S)
+        if (done !== undefined && done < workload.warmUp) {
+          const counts = `${withThousands(done)} operations, not ${withThousands(workload.warmUp)}`
+          findings.notes.push(`${peer.name} (${plan.name}), ${workload.title}: warmed up with ${counts}`)
+        }
+      })
     }
   }
   for (let round = 1; round <= plan.rounds; round++) {
@@ -104,7 +113,12 @@ export async function runRounds(
         try {
           const entry = findEntry(instance, workload.door)
           if (entry === undefined || instance.pids.length === 0) return
-          const readings = await measureIdle(load, instance, entry, plan.idleCounts)
+          const readings = await measureIdle(
+            load,
+            instance,
+            entry,
+            limitCounts(plan.idleCounts, peer.mostSessions ?? Infinity),
+          )
           section.idleCells.push({ workload: workload.name, peer: peer.name, readings })
         } finally {
           await instance.stop()
@@ -124,12 +138,15 @@ async function prove(load: Load, instance: RunningPeer): Promise<void> {
   }
 }
 
-async function warmUp(load: Load, peer: RunningPeer, workload: Workload): Promise<void> {
+/** Until so many operations are done as the workload wants, or the time is up. Gives how many were; undefined without such a door. */
+async function warmUp(load: Load, peer: RunningPeer, workload: Workload, seconds: number): Promise<number | undefined> {
   const alone = { ...workload, present: 1 } // opening thousands of sessions for each step would take minutes
+  const until = performance.now() + seconds * 1000
   let done = 0
-  for (let step = 0; step < MAX_WARM_UP_STEPS && done < workload.warmUp; step++) {
+  while (done < workload.warmUp && performance.now() < until) {
     const measured = await measureLoad(load, peer, alone, WARM_UP_STEP_S)
-    if (measured === undefined) return
+    if (measured === undefined) return undefined
     done += measured.figures.operations
   }
+  return done
 }

@@ -17,8 +17,12 @@ export type Verdict = { text: string; limit: number; unit: string; value: number
 
 const FIGURE_NAMES = { cpu: 'CPU', busiest: 'CPU of the busiest process', p99: 'p99 latency', memory: 'memory' }
 
+function toPeer(base: string, figure: Target['figure'], row: string, atMost: number, peer = 'mailmux'): Target {
+  return { setting: 'sink', figure, own: { peer, row }, base: { peer: base, row }, atMost }
+}
+
 function toNginx(figure: Target['figure'], row: string, atMost: number, peer = 'mailmux'): Target {
-  return { setting: 'sink', figure, own: { peer, row }, base: { peer: 'nginx', row }, atMost }
+  return toPeer('nginx', figure, row, atMost, peer)
 }
 
 const TARGETS: Target[] = [
@@ -31,40 +35,43 @@ const TARGETS: Target[] = [
   toNginx('p99', 'noop', 1.5),
   toNginx('p99', 'noop-tls', 1.5),
   toNginx('cpu', 'fetch', 0.7),
-  {
-    ...{ setting: 'sink', figure: 'cpu', atMost: 1 },
-    ...{ own: { peer: 'mailmux', row: 'fetch-tls' }, base: { peer: 'haproxy', row: 'fetch-tls' } },
-  },
+  toPeer('haproxy', 'cpu', 'fetch-tls', 1),
   { setting: 'sink', figure: 'memory', own: { peer: 'mailmux', row: 'idle' }, atMost: 15 },
   { setting: 'sink', figure: 'memory', own: { peer: 'mailmux', row: 'idle-tls' }, atMost: 30 },
   {
-    ...{ setting: 'crowd', figure: 'cpu', atMost: 1.1 },
-    ...{ own: { peer: 'mailmux', row: 'login-among-many' }, base: { peer: 'mailmux', row: 'login-among-few' } },
+    setting: 'crowd',
+    figure: 'cpu',
+    own: { peer: 'mailmux', row: 'login-among-many' },
+    base: { peer: 'mailmux', row: 'login-among-few' },
+    atMost: 1.1,
   },
   {
-    ...{ setting: 'routes', figure: 'cpu', atMost: 1.1 },
-    ...{ own: { peer: 'mailmux-many-routes', row: 'login' }, base: { peer: 'mailmux-few-routes', row: 'login' } },
+    setting: 'routes',
+    figure: 'cpu',
+    own: { peer: 'mailmux-many-routes', row: 'login' },
+    base: { peer: 'mailmux-few-routes', row: 'login' },
+    atMost: 1.1,
   },
   {
-    // two workers do 1.8 times what one does, when the busiest process spends no more than this on an operation of all
-    ...{ setting: 'workers', figure: 'busiest', atMost: 0.556 },
-    ...{ own: { peer: 'mailmux-2-workers', row: 'login' }, base: { peer: 'mailmux', row: 'login' } },
+    setting: 'workers',
+    figure: 'busiest',
+    own: { peer: 'mailmux-2-workers', row: 'login' },
+    base: { peer: 'mailmux', row: 'login' },
+    atMost: 0.556, // two do 1.8 times what one does when the busiest process spends no more than this on an operation of both
   },
 ]
 
 /** On Bun: ahead of nginx everywhere, and of HAProxy wherever TLS or a FETCH is most of the work. */
 function listBunTargets({ cpu, memory }: Summary): Target[] {
-  const rows = [
-    ...cpu.map(({ name }) => ({ figure: 'cpu' as const, row: name })),
-    ...[...new Set(memory.map(({ name }) => idleWorkloadOf(name)))].map((row) => ({ figure: 'memory' as const, row })),
+  const idle = new Set(memory.map(({ name }) => idleWorkloadOf(name)))
+  const ahead = (peer: string, isWanted: (row: string) => boolean): Target[] => [
+    ...cpu
+      .map(({ name }) => name)
+      .filter(isWanted)
+      .map((row) => toPeer(peer, 'cpu', row, 1, 'mailmux-bun')),
+    ...[...idle].filter(isWanted).map((row) => toPeer(peer, 'memory', row, 1, 'mailmux-bun')),
   ]
-  const ahead = (peer: string, { figure, row }: (typeof rows)[number]): Target => ({
-    ...{ setting: 'sink', figure, atMost: 1, own: { peer: 'mailmux-bun', row }, base: { peer, row } },
-  })
-  return [
-    ...rows.map((row) => ahead('nginx', row)),
-    ...rows.filter(({ row }) => /tls|fetch/.test(row)).map((row) => ahead('haproxy', row)),
-  ]
+  return [...ahead('nginx', () => true), ...ahead('haproxy', (row) => /tls|fetch/.test(row))]
 }
 
 /** What each further session costs is told beside the others, and not judged. */
@@ -79,15 +86,20 @@ function honestFigureOf(row: Row | undefined, peer: string): number | undefined 
   return row?.marks.has(peer) === true ? undefined : figureOf(row, peer)
 }
 
-function judge({ figure, own, base, atMost }: Target, row: Row, baseRow: Row | undefined): Verdict {
+function describe({ figure, own, base }: Target, row: Row, baseRow: Row | undefined): string {
+  const what = `${row.title}, ${FIGURE_NAMES[figure]}`
+  if (base === undefined) return `${own.peer}: ${what}`
+  if (base.peer !== own.peer) return `${own.peer} / ${base.peer}: ${what}`
+  return `${own.peer}: ${what}, to that of ${baseRow?.title ?? base.row}`
+}
+
+function judge(target: Target, row: Row, baseRow: Row | undefined): Verdict {
+  const { own, base, atMost } = target
   const amount = honestFigureOf(row, own.peer)
   const unit = base === undefined ? 1 : honestFigureOf(baseRow, base.peer)
   const value = amount === undefined || unit === undefined ? undefined : amount / unit
-  const against = base === undefined ? '' : base.peer === own.peer ? ` / ${baseRow?.title}` : ` / ${base.peer}`
-  const subject =
-    base?.peer === own.peer ? `${own.peer}: ${row.title}${against}` : `${own.peer}${against}: ${row.title}`
   return {
-    text: `${subject}, ${FIGURE_NAMES[figure]}`,
+    text: describe(target, row, baseRow),
     limit: atMost,
     unit: base === undefined ? 'KiB' : '',
     value,

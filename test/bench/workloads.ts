@@ -30,45 +30,44 @@ const BUSY_DESPITE_NAGLE = 64
 const FEW = 8
 
 export const workloads: Workload[] = [
+  { name: 'login', title: 'login + logout, clear', operation: 'login', door: 'imap', connections: BUSY, warmUp: 5000 },
   {
-    ...{ name: 'login', title: 'login + logout, clear' },
-    ...{ operation: 'login', door: 'imap', connections: BUSY, warmUp: 5000 },
+    name: 'login-tls',
+    title: 'login + logout, TLS full',
+    operation: 'login',
+    door: 'imaps',
+    connections: BUSY_DESPITE_NAGLE,
+    warmUp: 1000,
   },
   {
-    ...{ name: 'login-tls', title: 'login + logout, TLS full' },
-    ...{ operation: 'login', door: 'imaps', connections: BUSY_DESPITE_NAGLE, warmUp: 1000 },
+    name: 'login-tls-resumed',
+    title: 'login + logout, TLS resumed',
+    operation: 'login',
+    door: 'imaps',
+    resume: true,
+    connections: BUSY_DESPITE_NAGLE,
+    warmUp: 1000,
   },
   {
-    ...{ name: 'login-tls-resumed', title: 'login + logout, TLS resumed' },
-    ...{ operation: 'login', door: 'imaps', resume: true, connections: BUSY_DESPITE_NAGLE, warmUp: 1000 },
+    name: 'login-pop3',
+    title: 'POP3 login + quit, clear',
+    operation: 'login',
+    door: 'pop3',
+    connections: BUSY,
+    warmUp: 5000,
   },
+  { name: 'noop', title: 'NOOP, clear', operation: 'noop', door: 'imap', connections: FEW, warmUp: 10000 },
+  { name: 'noop-tls', title: 'NOOP, TLS', operation: 'noop', door: 'imaps', connections: FEW, warmUp: 10000 },
+  { name: 'fetch', title: 'FETCH 1 MiB, clear', operation: 'fetch', door: 'imap', connections: BUSY, warmUp: 300 },
+  { name: 'fetch-tls', title: 'FETCH 1 MiB, TLS', operation: 'fetch', door: 'imaps', connections: BUSY, warmUp: 300 },
+  { name: 'append', title: 'APPEND 1 MiB, clear', operation: 'append', door: 'imap', connections: BUSY, warmUp: 300 },
   {
-    ...{ name: 'login-pop3', title: 'POP3 login + quit, clear' },
-    ...{ operation: 'login', door: 'pop3', connections: BUSY, warmUp: 5000 },
-  },
-  {
-    ...{ name: 'noop', title: 'NOOP, clear' },
-    ...{ operation: 'noop', door: 'imap', connections: FEW, warmUp: 10000 },
-  },
-  {
-    ...{ name: 'noop-tls', title: 'NOOP, TLS' },
-    ...{ operation: 'noop', door: 'imaps', connections: FEW, warmUp: 10000 },
-  },
-  {
-    ...{ name: 'fetch', title: 'FETCH 1 MiB, clear' },
-    ...{ operation: 'fetch', door: 'imap', connections: BUSY, warmUp: 300 },
-  },
-  {
-    ...{ name: 'fetch-tls', title: 'FETCH 1 MiB, TLS' },
-    ...{ operation: 'fetch', door: 'imaps', connections: BUSY, warmUp: 300 },
-  },
-  {
-    ...{ name: 'append', title: 'APPEND 1 MiB, clear' },
-    ...{ operation: 'append', door: 'imap', connections: BUSY, warmUp: 300 },
-  },
-  {
-    ...{ name: 'append-tls', title: 'APPEND 1 MiB, TLS' },
-    ...{ operation: 'append', door: 'imaps', connections: BUSY, warmUp: 300 },
+    name: 'append-tls',
+    title: 'APPEND 1 MiB, TLS',
+    operation: 'append',
+    door: 'imaps',
+    connections: BUSY,
+    warmUp: 300,
   },
 ]
 
@@ -86,7 +85,7 @@ export function buildCrowdWorkloads(possibleSessions: number): Workload[] {
     {
       ...login,
       name: 'login-among-many',
-      title: `login + logout among ${many.toLocaleString('en-US')}`,
+      title: `login + logout among ${many.toLocaleString('en-US')} sessions`,
       present: many,
     },
   ]

@@ -34,6 +34,8 @@ export type Peer = {
   packages: string[]
   /** how many processes do its work, and what does not compare */
   remark: string
+  /** more than so many sessions are not asked of it: fewer than the limit of open files leaves room for */
+  mostSessions?: number
   version: () => Promise<string>
   /** Starts a fresh instance; throws with the program's own words when it fails. */
   start: (around: Surroundings) => Promise<RunningPeer>

@@ -28,6 +28,7 @@ export const perdition: Peer = {
   name: 'perdition',
   packages: ['perdition'],
   remark: 'a process for each connection; LOGIN and USER alone',
+  mostSessions: 3000, // as many processes; 10,000 would be most of what a kernel has numbers for
   version: async () => {
     const { stdout, stderr } = await run('dpkg-query', ['-W', '-f', '${Version}', 'perdition'])
     return stdout || stderr
