@@ -45,12 +45,20 @@ export function costOfTelling(tracking: ScaleFigures['tracking']): { alone: numb
   }
 }
 
+/** CPU that a change costs an instance that hears of it, in µs: at the highest rate that it kept up with, less what it does without any. */
+export function costOfHearing(changes: ScaleFigures['changes']): number {
+  const rows = changes.filter(({ cut }) => !cut).toSorted((a, b) => a.perSecond - b.perSecond)
+  const [none, most] = [rows[0], rows.at(-1)]
+  if (none?.perSecond !== 0 || !most || most.perSecond === 0) throw new Error('changes were not measured')
+  return ((most.cpuMs / most.seconds - none.cpuMs / none.seconds) * 1000) / most.perSecond
+}
+
 /** @param measured all of it */
 export function calculate(measured: ScaleFigures, assumed: Assumptions): Line[] {
   const { users, sessions, sessionMinutes, peak, usableCore, gibPerInstance, gibPerMaster, changesPerSecond } = assumed
   const { cpuUsPerTlsLogin, kiBPerTlsSession, freshKiB } = measured.costs
   const { residentBytesPerRoute } = measured.redis
-  const { cpuUsPerChange } = measured.invalidations
+  const cpuUsPerChange = costOfHearing(measured.changes)
   const heapBytesPerUser = Math.max(measured.memory.heapBytesPerUser, measured.memoryOfAll.heapBytesPerUser)
   const bytesPerChange = measured.tracking.at(-1)?.bytesPerChange ?? NaN
   const redisUsPerLookup = Math.max(...measured.lookups.map((row) => row.redisCpuUs))

@@ -23,14 +23,17 @@ export type MemoryFigures = {
 
 export type LookupRow = { title: string; figures: LookupFigures; redisCpuUs: number }
 
-export type InvalidationFigures = {
-  writes: number
-  writesPerSecond: number
-  takenPerSecond: number
-  cpuUsPerChange: number
-  /** Redis cut the connection because the instance did not keep up */
+/** One instance under changes of routes, at one rate. */
+export type ChangeRow = {
+  /** as Redis was written to */
+  perSecond: number
+  changes: number
+  /** Redis cut the connection because the instance fell behind: what is said of it is not of all changes then */
   cut: boolean
-  /** meanwhile */
+  /** until the last change was taken in */
+  seconds: number
+  cpuMs: number
+  /** a lookup a millisecond, as far as there was time for it */
   lookups: LookupFigures
 }
 
@@ -56,7 +59,7 @@ export type ScaleFigures = {
   /** with a cache that holds them all */
   memoryOfAll: MemoryFigures
   lookups: LookupRow[]
-  invalidations: InvalidationFigures
+  changes: ChangeRow[]
   tracking: TrackingRow[]
   logins: LoginRow[]
   costs: CostFigures

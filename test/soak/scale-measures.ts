@@ -1,5 +1,7 @@
 /** The measures of the scale run, one function a part. README.md says what each is, and how it misleads. */
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { setTimeout as pass } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { startChild } from '../bench/child.ts'
@@ -99,23 +101,36 @@ export async function measureLookups(scene: Scene, routes: number): Promise<Scal
   return rows
 }
 
-/** Redis is written to as fast as it can, while one instance that remembers every route is told of each change. */
-export async function measureInvalidations(scene: Scene, routes: number): Promise<Scale.InvalidationFigures> {
+const CHANGES_SECONDS = 8
+
+/** Routes are written at several rates, while one instance that remembers every route is told of each change. */
+export async function measureChanges(scene: Scene, routes: number): Promise<Scale.ChangeRow[]> {
   const { redis } = await startFullRedis(scene, routes)
   const instance = await startInstance(scene, { redis, cacheSize: routes })
   await instance.ask({ do: 'lookups', first: 0, count: routes, atOnce: 64 })
-  const ids = await trackingClients(redis)
-  const writes = routes
-  const watched = instance.ask({ do: 'lookups-until', user: routes - 1, backend: 'store2', among: routes - 1 })
-  const writesPerSecond = await writeAtFullSpeed(redis, writes, routes - 1)
-  // Told after all the others, on the same connection.
-  await redis.command('HSET', `mailmux:user:${userName(routes - 1)}`, 'backend', 'store2')
-  const { lookups } = await watched
-  const cut = (await trackingClients(redis)) !== ids
+  const last = routes - 1
+  const measure = async (write: () => Promise<number>, backend: string): Promise<Scale.ChangeRow> => {
+    const ids = await trackingClients(redis)
+    const watched = instance.ask({ do: 'lookups-until', user: last, backend, among: last })
+    const startedAt = performance.now()
+    const changes = await write()
+    const perSecond = (changes * 1000) / (performance.now() - startedAt)
+    // Told after all the others, on the same connection.
+    await redis.command('HSET', `mailmux:user:${userName(last)}`, 'backend', backend)
+    const { lookups } = await watched
+    if (lookups === undefined) throw new Error('no figures')
+    const cut = (await trackingClients(redis)) !== ids
+    return { perSecond, changes, cut, seconds: lookups.seconds, cpuMs: lookups.cpuMs, lookups }
+  }
+  const atRate = (perSecond: number) => () => writeAtRate(redis, { perSecond, seconds: CHANGES_SECONDS, among: last })
+  const rows = [
+    await measure(atRate(0), 'store2'),
+    await measure(atRate(1_000), 'store1'),
+    await measure(atRate(20_000), 'store2'),
+    await measure(() => writeAtFullSpeed(redis, routes, last).then(() => routes), 'store1'),
+  ]
   await instance.stop()
-  if (lookups === undefined) throw new Error('no figures')
-  const cpuUsPerChange = (lookups.cpuMs * 1000) / writes
-  return { writes, writesPerSecond, takenPerSecond: writes / lookups.seconds, cpuUsPerChange, cut, lookups }
+  return rows
 }
 
 async function trackingClients(redis: Redis): Promise<string> {
@@ -124,6 +139,30 @@ async function trackingClients(redis: Redis): Promise<string> {
     .map((line) => /^id=(\d+) .* flags=\w*[tB]/.exec(line)?.[1])
     .filter(Boolean)
     .join(' ')
+}
+
+/** Gives how many writes there were: so many in each hundredth of a second. Random users below `among`. */
+async function writeAtRate(
+  redis: Redis,
+  { perSecond, seconds, among }: { perSecond: number; seconds: number; among: number },
+): Promise<number> {
+  const socket = connect({ host: '127.0.0.1', port: redis.port })
+  await once(socket, 'connect')
+  socket.resume() // the answers
+  const startedAt = performance.now()
+  let done = 0
+  for (let passed = 0; passed < seconds; passed = (performance.now() - startedAt) / 1000) {
+    const due = Math.min(passed, seconds) * perSecond
+    let batch = ''
+    for (; done < due; done++) {
+      batch += `HSET ${KEY.before}${String(Math.floor(Math.random() * among)).padStart(12, '0')}${KEY.after} backend store1\r\n`
+    }
+    socket.write(batch)
+    await pass(10)
+  }
+  socket.end('PING\r\n')
+  await once(socket, 'close') // everything is answered
+  return done
 }
 
 /** Gives writes a second. Random users below `among`, twelve digits as in `userName`. */

@@ -35,7 +35,7 @@ export type ConfigurationOptions = {
   storePort?: number
 }
 
-/** Writes both files; IMAP in clear and the admin interface listen. */
+/** Writes both files; IMAP in clear and the admin interface listen. Redis has long to answer: a busy machine makes figures worse, not a failure. */
 export async function writeConfiguration(
   scene: Scene,
   { redis, cacheSize, storePort }: ConfigurationOptions,
@@ -52,7 +52,7 @@ export async function writeConfiguration(
     `hostname: localhost
 listeners:
   - {name: imap, protocol: imap, listen: ["127.0.0.1:${clear}"], tls: none, allow_plaintext_auth: true}
-directory: {redis: {url: "${redis.url}"${size}}}
+directory: {redis: {url: "${redis.url}", timeout: 10s${size}}}
 routing: routing.yaml
 admin: {listen: "127.0.0.1:${admin}"}
 log: {level: warn, format: json}

@@ -38,17 +38,25 @@ const TABLES: { [Part in keyof ScaleFigures]: (figures: ScaleFigures[Part]) => s
       listSources(figures.bySource),
     ]),
   ],
-  invalidations: (figures) => [
-    ['changes', 'measured'],
-    ['routes written', n(figures.writes)],
-    ['written, a second', n(figures.writesPerSecond)],
-    ['taken in by the instance, a second', n(figures.takenPerSecond)],
-    ['CPU of the instance for one, µs', n(figures.cpuUsPerChange)],
-    ['cut off by Redis for falling behind', figures.cut ? 'yes' : 'no'],
-    ['lookups meanwhile, a second', n(figures.lookups.lookups / figures.lookups.seconds)],
-    ['their p50, µs', n(figures.lookups.p50Us)],
-    ['their p99, µs', n(figures.lookups.p99Us)],
-    ['answered from', listSources(figures.lookups.bySource)],
+  changes: (rows) => [
+    [
+      'routes changed, a second',
+      'CPU of the instance, % of a core',
+      'cut off for falling behind',
+      'lookups, a second',
+      'their p50, µs',
+      'their p99, µs',
+      'answered from',
+    ],
+    ...rows.map(({ perSecond, cut, seconds, cpuMs, lookups }) => [
+      n(perSecond),
+      n(cpuMs / seconds / 10),
+      cut ? 'yes' : 'no',
+      n(lookups.lookups / seconds),
+      n(lookups.p50Us),
+      n(lookups.p99Us),
+      listSources(lookups.bySource),
+    ]),
   ],
   tracking: (rows) => [
     ['instances that are told', ...rows.map(({ instances }) => n(instances))],
@@ -100,8 +108,8 @@ export function renderPart(part: keyof ScaleFigures, measured: Measured): string
       return render(measured.memoryOfAll, TABLES.memoryOfAll)
     case 'lookups':
       return render(measured.lookups, TABLES.lookups)
-    case 'invalidations':
-      return render(measured.invalidations, TABLES.invalidations)
+    case 'changes':
+      return render(measured.changes, TABLES.changes)
     case 'tracking':
       return render(measured.tracking, TABLES.tracking)
     case 'logins':
@@ -121,15 +129,14 @@ function render<Figures>(
 
 /** Undefined until every part was measured. */
 export function renderArithmetic(measured: Measured): string | undefined {
-  const { redis, memory, memoryOfAll, lookups, invalidations, tracking, logins, costs } = measured
-  if (!redis || !memory || !memoryOfAll || !lookups || !invalidations || !tracking || !logins || !costs)
-    return undefined
+  const { redis, memory, memoryOfAll, lookups, changes, tracking, logins, costs } = measured
+  if (!redis || !memory || !memoryOfAll || !lookups || !changes || !tracking || !logins || !costs) return undefined
   const figures: ScaleFigures = {
     redis: redis.figures,
     memory: memory.figures,
     memoryOfAll: memoryOfAll.figures,
     lookups: lookups.figures,
-    invalidations: invalidations.figures,
+    changes: changes.figures,
     tracking: tracking.figures,
     logins: logins.figures,
     costs: costs.figures,

@@ -18,7 +18,7 @@ const PAGE = join(CHECKOUT, 'docs/scale.md')
 
 const DEFAULT_CACHE_SIZE = 100_000
 
-const PARTS = ['redis', 'memory', 'memoryOfAll', 'lookups', 'invalidations', 'tracking', 'logins', 'costs'] as const
+const PARTS = ['redis', 'memory', 'memoryOfAll', 'lookups', 'changes', 'tracking', 'logins', 'costs'] as const
 type Part = (typeof PARTS)[number] & keyof ScaleFigures
 
 const HELP = `node test/soak/scale.ts [options]
@@ -54,8 +54,8 @@ async function measure(part: Part, routes: number, measured: Measured): Promise<
       case 'lookups':
         measured.lookups = { ...about, figures: await measures.measureLookups(scene, routes) }
         break
-      case 'invalidations':
-        measured.invalidations = { ...about, figures: await measures.measureInvalidations(scene, routes) }
+      case 'changes':
+        measured.changes = { ...about, figures: await measures.measureChanges(scene, routes) }
         break
       case 'tracking':
         measured.tracking = { ...about, figures: await measures.measureTracking(scene, routes) }

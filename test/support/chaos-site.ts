@@ -13,11 +13,6 @@ import { directoryConnected, PASSWORD, STORES, type StoreName } from './site.ts'
 /** mailmux gives a back end so long. The default of 20 s would leave a run of a minute little to see. */
 export const BACKEND_TIMEOUT_MS = 3_000
 
-/** A route for each guest that there may be. */
-const WRITE_ROUTES = `for guest = 1, 20000 do
-  redis.call('HSET', 'mailmux:user:guest' .. guest .. '@example.test', 'backend', 'store' .. guest % 3 + 1)
-end`
-
 export type ChaosSite = {
   scene: Scene
   stores: Record<StoreName, Dovecot>
@@ -59,7 +54,6 @@ export async function startChaosSite({ record, apart = false }: ChaosSiteOptions
     const stores = { store1, store2, store3 }
     const redis = await startRedis(scene, { durable: true })
     const redises = [redis, apart ? await startRedis(scene, { durable: true }) : redis]
-    for (const one of new Set(redises)) await one.command('EVAL', WRITE_ROUTES, '0')
     const startInstance = async (name: string, { url }: Redis) => {
       const directory = join(scene.directory, name)
       await mkdir(directory)
@@ -71,6 +65,7 @@ export async function startChaosSite({ record, apart = false }: ChaosSiteOptions
           directory: { redis: { url, prefix: 'mailmux:', timeout: '500ms' } },
           limits: { backend_timeout: `${BACKEND_TIMEOUT_MS}ms` },
           settings: { log: { level: 'info', format: 'json' } },
+          routing: { placement: 'hash' },
         },
       )
       await directoryConnected(mailmux)

@@ -4,14 +4,22 @@
  */
 import { setTimeout as pass } from 'node:timers/promises'
 import { type Blow, describePlan, planChaos } from './chaos-plan.ts'
-import { createVisitRecord, findOverlaps, findUnseen, findWanderers, type VisitRecord } from './chaos-record.ts'
+import {
+  countGhosts,
+  createVisitRecord,
+  findOverlaps,
+  findUnseen,
+  findWanderers,
+  type VisitRecord,
+} from './chaos-record.ts'
 import { BACKEND_TIMEOUT_MS, type ChaosSite, startChaosSite } from './chaos-site.ts'
 import { until, within } from './deadline.ts'
+import { markerMessage, markerSubject } from './dovecot.ts'
 import { type MailClient, openMailClient } from './mail-client.ts'
 import type { Mailmux } from './mailmux.ts'
 import { between, createRandom, pick } from './random.ts'
 import type { Scene } from './scene.ts'
-import { PASSWORD } from './site.ts'
+import { PASSWORD, STORES, type StoreName } from './site.ts'
 
 /** Visitors at a time: two cores carry them, and Dovecot's process for each, beside other tests. */
 const VISITORS = 10
@@ -24,7 +32,12 @@ const ANSWER_MS = BACKEND_TIMEOUT_MS + 7_000
 /** When all is well again: Dovecot starts, and mailmux finds out. */
 const RECOVERY_MS = 60_000
 
-export type ChaosOptions = { seed: number; ms: number }
+export type ChaosOptions = {
+  seed: number
+  ms: number
+  /** a Redis for each instance: the property must fail then */
+  apart?: boolean
+}
 
 export type ChaosReport = {
   plan: readonly Blow[]
@@ -35,7 +48,11 @@ export type ChaosReport = {
     logins: number
     accepted: number
     unavailable: number
+    /** sessions whose client has read which store it is on */
+    lookedAround: number
     visitsSeen: number
+    /** of those seen, what chaos-record.ts calls ghosts */
+    ghosts: number
     slowestAnswerMs: number
     /** what each instance holds in the end */
     instancesMiB: readonly number[]
@@ -43,10 +60,10 @@ export type ChaosReport = {
 }
 
 /** Starts everything, lets it suffer for `ms`, and looks at what came of it. */
-export async function runChaos({ seed, ms }: ChaosOptions): Promise<ChaosReport> {
+export async function runChaos({ seed, ms, apart = false }: ChaosOptions): Promise<ChaosReport> {
   const begun = performance.now()
   const record = createVisitRecord(() => performance.now() - begun)
-  const site = await startChaosSite({ record })
+  const site = await startChaosSite({ record, apart })
   try {
     return await suffer(site, record, planChaos(seed, ms), { seed, ms })
   } finally {
@@ -90,11 +107,18 @@ async function suffer(
     site.instances.map(async ({ memory }) => Math.round((await memory()) / 2 ** 20)),
   )
   const visits = record.visits()
-  problems.push(...findOverlaps(visits), ...findWanderers(visits), ...findUnseen(visits, guests.accepted))
+  const { accepted } = guests
+  problems.push(...findOverlaps(visits), ...findWanderers(visits, accepted), ...findUnseen(visits, accepted))
   return {
     plan,
     problems,
-    figures: { users: guests.users.length, visitsSeen: visits.length, ...guests.count, instancesMiB },
+    figures: {
+      users: guests.users.length,
+      visitsSeen: visits.length,
+      ghosts: countGhosts(visits),
+      ...guests.count,
+      instancesMiB,
+    },
   }
 }
 
@@ -119,8 +143,10 @@ type Guests = ReturnType<typeof createGuests>
 function createGuests(site: ChaosSite) {
   const users: string[] = []
   const accepted = new Map<string, number>()
+  /** where each user has found the message that waits there */
+  const landed = new Map<string, Set<StoreName>>()
   const problems: string[] = []
-  const count = { logins: 0, accepted: 0, unavailable: 0, slowestAnswerMs: 0 }
+  const count = { logins: 0, accepted: 0, unavailable: 0, lookedAround: 0, slowestAnswerMs: 0 }
 
   /** Logs in and gives the session, or undefined where the user was told to come back. */
   async function logIn(scene: Scene, user: string, mailmux: Mailmux, random: () => number) {
@@ -143,17 +169,36 @@ function createGuests(site: ChaosSite) {
     return undefined
   }
 
+  /** The store may die meanwhile, and the session with it: then nobody has seen where it was. */
+  async function lookAround(user: string, client: MailClient): Promise<void> {
+    const subjects = await client.subjects().catch((): string[] => [])
+    const store = STORES.find((name) => subjects.includes(markerSubject(name, user)))
+    if (store === undefined) return
+    count.lookedAround++
+    const known = landed.get(user) ?? new Set()
+    landed.set(user, known.add(store))
+    if (known.size > 1) problems.push(`${user} has found himself on ${[...known].join(' and ')}`)
+  }
+
   return {
     users,
     accepted,
     problems,
     count,
-    /** Logs in, does `stay` when that was possible, and leaves. Gives whether it was. */
+    /** A new user, for whom a message waits on each store. */
+    async enrol(): Promise<string> {
+      const user = `guest${users.length + 1}@example.test`
+      users.push(user)
+      await Promise.all(STORES.map((name) => site.stores[name].deliver(user, markerMessage(name, user))))
+      return user
+    },
+    /** Logs in, looks where he is, does `stay` when that was possible, and leaves. Gives whether it was. */
     async visit(user: string, mailmux: Mailmux, random: () => number, stay: (client: MailClient) => Promise<void>) {
       const scene = openVisit(site.scene)
       try {
         const client = await logIn(scene, user, mailmux, random)
         if (client === undefined) return false
+        await lookAround(user, client)
         await stay(client)
         return true
       } catch (error) {
@@ -188,8 +233,7 @@ async function comeAndGo(site: ChaosSite, guests: Guests, random: () => number, 
   while (performance.now() < end) {
     const isNew = guests.users.length === 0 || random() < 1 / NEW_USER_EVERY
     if (isNew) {
-      const user = `guest${guests.users.length + 1}@example.test`
-      guests.users.push(user)
+      const user = await guests.enrol()
       await Promise.all(site.instances.map((mailmux) => guests.visit(user, mailmux, random, stay)))
     } else {
       await guests.visit(pick(random, guests.users), pick(random, site.instances), random, stay)

@@ -27,6 +27,8 @@ export type MailmuxOptions = {
   listeners?: YamlMap[]
   /** anything else for the top of the main file */
   settings?: YamlMap
+  /** anything else for the top of the routing file */
+  routing?: YamlMap
 }
 
 export type LogLine = { msg: string; level: unknown; [key: string]: unknown }
@@ -168,6 +170,7 @@ export async function writeConfiguration(
     ...(options.users === undefined ? {} : { users: options.users }),
     ...(options.domains === undefined ? {} : { domains: options.domains }),
     ...(options.aliases === undefined ? {} : { aliases: options.aliases }),
+    ...options.routing,
   }
   await writeFile(configFile, stringify(main))
   await writeFile(routingFile, stringify(routing))

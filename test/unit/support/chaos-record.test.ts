@@ -1,7 +1,14 @@
 /** The eyes of the chaos test: they see what is wrong in a made-up record, and nothing in an honest one. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { createVisitRecord, findOverlaps, findUnseen, findWanderers, type Visit } from '../../support/chaos-record.ts'
+import {
+  countGhosts,
+  createVisitRecord,
+  findOverlaps,
+  findUnseen,
+  findWanderers,
+  type Visit,
+} from '../../support/chaos-record.ts'
 
 const visit = (user: string, store: string, fromMs: number, toMs?: number): Visit => ({ user, store, fromMs, toMs })
 
@@ -92,10 +99,28 @@ describe('two stores at once', () => {
   })
 })
 
-test('a user who was seen on two stores is found, even one after the other', () => {
-  const visits = [visit('ann', 'store1', 0, 10), visit('ann', 'store2', 15, 20), visit('bob', 'store2', 0)]
-  assert.deepEqual(findWanderers(visits), ['ann was seen on 2 stores: store1 from 0 to 10 ms, store2 from 15 to 20 ms'])
-  assert.deepEqual(findWanderers(visits.slice(1)), [])
+describe('a user who was carried to two stores', () => {
+  const visits = [
+    visit('ann', 'store1', 0, 10),
+    visit('ann', 'store2', 15, 20),
+    visit('ann', 'store2', 25, 30),
+    visit('bob', 'store2', 0),
+  ]
+  const told = (times: Record<string, number>) => new Map(Object.entries(times))
+
+  test('is found, even one after the other', () => {
+    assert.deepEqual(findWanderers(visits, told({ ann: 3, bob: 1 })), [
+      'ann was carried to more than one store: store1 from 0 to 10 ms, store2 from 15 to 20 ms, store2 from 25 to 30 ms',
+    ])
+    assert.equal(findWanderers([...visits, visit('ann', 'store3', 40, 41)], told({ ann: 3 })).length, 1)
+  })
+
+  test('is none where the login at the other was not confirmed', () => {
+    assert.deepEqual(findWanderers(visits, told({ ann: 2, bob: 1 })), [])
+    assert.equal(countGhosts(visits), 1)
+    assert.deepEqual(findWanderers(visits.slice(1), told({ ann: 2, bob: 1 })), [])
+    assert.equal(countGhosts(visits.slice(1)), 0)
+  })
 })
 
 test('a login that no store saw is found', () => {

@@ -1,7 +1,7 @@
 /** The figures of docs/scale.md that nobody measured. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ASSUMED, calculate, costOfTelling, showNumber } from '../../soak/scale-arithmetic.ts'
+import { ASSUMED, calculate, costOfHearing, costOfTelling, showNumber } from '../../soak/scale-arithmetic.ts'
 import type { ScaleFigures } from '../../soak/scale-figures.ts'
 
 const lookups = { lookups: 1, seconds: 1, p50Us: 1, p99Us: 1, maxUs: 1, cpuMs: 1, bySource: {} }
@@ -17,7 +17,11 @@ const measured: ScaleFigures = {
   memory: { cacheSize: 1e6, usersSeen: 1e6, freshKiB: 0, afterKiB: 0, heapBytesPerUser: 1024 },
   memoryOfAll: { cacheSize: 1e6, usersSeen: 1e6, freshKiB: 0, afterKiB: 0, heapBytesPerUser: 1024 },
   lookups: [{ title: 'cold', figures: lookups, redisCpuUs: 30 }],
-  invalidations: { writes: 1, writesPerSecond: 1, takenPerSecond: 1, cpuUsPerChange: 3, cut: false, lookups },
+  changes: [
+    { perSecond: 1e5, changes: 1, cut: true, seconds: 1, cpuMs: 1000, lookups },
+    { perSecond: 0, changes: 0, cut: false, seconds: 10, cpuMs: 200, lookups },
+    { perSecond: 20_000, changes: 1, cut: false, seconds: 10, cpuMs: 800, lookups },
+  ],
   tracking: [
     { instances: 64, redisCpuUsPerWrite: 14.8, bytesPerChange: 50 },
     { instances: 0, redisCpuUsPerWrite: 2, bytesPerChange: 0 },
@@ -35,6 +39,11 @@ test('the cost of telling one more instance is the slope from none to the most',
   assert.equal(alone, 2)
   assert.ok(Math.abs(each - 0.2) < 1e-9)
   assert.throws(() => costOfTelling(measured.tracking.slice(0, 1)))
+})
+
+test('the cost of hearing of a change is that of the highest rate that was kept up with', () => {
+  assert.equal(costOfHearing(measured.changes), 3) // 80 - 20 ms in a second of 20,000
+  assert.throws(() => costOfHearing(measured.changes.slice(0, 2)))
 })
 
 test('instances follow from the memory of sessions, or from the CPU of logins where that takes more', () => {
