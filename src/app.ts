@@ -1,6 +1,7 @@
 /** The composition root of one worker: builds every room from the settings, in the order of a connection's way, and takes them down again. */
 import { randomBytes } from 'node:crypto'
 import { buildAdmin, openAdmin } from './admin/admin.ts'
+import type { ApiParts } from './admin/api.ts'
 import { createAdmissions, type Admissions } from './backend/admission.ts'
 import { createCapabilityBook } from './backend/capabilities.ts'
 import { createLiveBackends, type LiveBackends } from './backend/live-backends.ts'
@@ -20,10 +21,12 @@ import { openDirectory } from './routing/open-directory.ts'
 import { createRefusalNotes } from './routing/route-invalid.ts'
 import { askBackend } from './session/ask-backend.ts'
 import { reportBackend } from './session/backend-report.ts'
-import { explain, type Question } from './session/explain.ts'
+import { explain } from './session/explain.ts'
 import { buildOffer } from './session/offer.ts'
 import { createRefusalPace } from './session/refusal-pace.ts'
+import type { Services } from './session/serve.ts'
 import { createSessions } from './session/sessions.ts'
+import { tryOut } from './session/trial.ts'
 import { version } from './version.ts'
 import { buildWorld, type World } from './world.ts'
 
@@ -64,7 +67,7 @@ export async function startApp(settings: Settings, loaded: LoadResult, load: () 
     metrics,
   })
   const relays = createRelays()
-  const sessions = createSessions(worlds.current, {
+  const services: Services = {
     relays,
     metrics,
     log,
@@ -72,7 +75,8 @@ export async function startApp(settings: Settings, loaded: LoadResult, load: () 
     pace: createRefusalPace(),
     admissions,
     offer: ({ settings: listener }, world) => buildOffer(listener, world.backends, book),
-  })
+  }
+  const sessions = createSessions(worlds.current, services)
   const sweep = setInterval(() => relays.sweep(performance.now()), SWEEP_MS)
 
   let notReady: string | undefined = 'starting'
@@ -86,14 +90,7 @@ export async function startApp(settings: Settings, loaded: LoadResult, load: () 
     await directory?.close()
   }
   try {
-    const api = {
-      token: settings.admin?.token,
-      explain: (question: Question) => explain(question, worlds.current(), { backends }),
-      backends: () => {
-        const { backends: all } = worlds.current()
-        return [...all.values()].map((backend) => reportBackend(backend, backends.of(backend.settings)))
-      },
-    }
+    const api = buildApiParts(settings, worlds.current, services)
     const admin = buildAdmin({ notReady: () => notReady, metrics, api, log })
     if (settings.admin) closeAdmin = await openAdmin(admin, settings.admin)
     await withPatience([prober.probeAll(), directory?.connected ?? Promise.resolve()])
@@ -115,6 +112,16 @@ export async function startApp(settings: Settings, loaded: LoadResult, load: () 
   } catch (error) {
     await closeRest()
     throw error
+  }
+}
+
+/** What the API asks, of the world in force when it does. */
+function buildApiParts({ admin }: Settings, world: () => World, services: Services): ApiParts {
+  return {
+    token: admin?.token,
+    explain: (question) => explain(question, world(), services),
+    backends: () => [...world().backends.values()].map((backend) => reportBackend(backend, services)),
+    tryOut: (question, password) => tryOut(question, password, world(), services),
   }
 }
 

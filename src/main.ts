@@ -4,6 +4,7 @@ import { Command, Option } from 'commander'
 import { startApp } from './app.ts'
 import { check } from './cli/check.ts'
 import { explain, type ExplainOptions } from './cli/explain.ts'
+import { readPassword } from './cli/password.ts'
 import { schemaText } from './cli/schema.ts'
 import { loadConfig, type LoadResult } from './config/load.ts'
 import { formatProblem } from './config/problems.ts'
@@ -80,14 +81,20 @@ program
   .option('--listener <name>', 'the listener that the client comes to; default: the first of the protocol')
   .option('--sni <name>', 'the server name that the client asks for in TLS')
   .option('--ip <address>', 'the address of mailmux that the client comes to')
+  .option('--login', 'log in as well, with the password that is typed, or piped into standard input')
   .option('--json', 'the same facts for machines, as docs/admin-api.md describes them')
   .addHelpText(
     'after',
-    '\nExit codes: 0 a login gets to a back end, 1 it does not, 2 wrong usage or no answer from mailmux.',
+    '\nExit codes: 0 a login gets to a back end (with --login: is accepted there), 1 it does not, 2 wrong usage or no answer.\n--login needs admin.token_file, and changes what a login changes: a new user is placed.',
   )
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
   .action(async (user: string, options: ExplainOptions) => {
-    process.exitCode = await explain(user, options, { env: process.env, out: print, complain })
+    process.exitCode = await explain(user, options, {
+      env: process.env,
+      out: print,
+      complain,
+      readPassword: () => readPassword(process.stdin, (text) => process.stderr.write(text)),
+    })
   })
 
 try {

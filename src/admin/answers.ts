@@ -12,9 +12,12 @@ const address = z.object({
   host: z.string(),
   ip: z.string(),
   port: z.number(),
+  source: z.enum(['address', 'name', 'srv']),
   state: z.enum(['up', 'down', 'misconfigured']),
   sinceMs: z.number(),
   lastError: z.string().optional(),
+  nextCheckMs: z.number().optional(),
+  lookedUpAgainMs: z.number().optional(),
 })
 
 const leg = z.object({
@@ -29,7 +32,28 @@ const leg = z.object({
   master: z.object({ user: z.string(), by: z.enum(['authzid', 'separator']) }).optional(),
 })
 
-export const backendAnswer = z.object({ name: z.string(), up: z.boolean(), addresses: z.array(address), leg })
+const load = z.object({
+  sessions: z.number(),
+  logins: z.number(),
+  waiting: z.number(),
+  limits: z.object({
+    sessions: z.number().optional(),
+    logins: z.number(),
+    loginsPerSecond: z.number().optional(),
+    waitMs: z.number(),
+    queue: z.number(),
+  }),
+  slowStart: z.object({ logins: z.number(), loginsPerSecond: z.number() }).optional(),
+})
+
+export const backendAnswer = z.object({
+  name: z.string(),
+  up: z.boolean(),
+  check: z.enum(['tcp', 'tls', 'greeting', 'login', 'none']),
+  addresses: z.array(address),
+  leg,
+  load,
+})
 
 export const backendsAnswer = z.object({ backends: z.array(backendAnswer) })
 
@@ -72,8 +96,26 @@ export const routeAnswer = z.object({
   refusal: z.object({ reason: z.string().optional(), code: z.string().optional(), detail: z.string() }).optional(),
 })
 
+const trial = z.object({
+  accepted: z.boolean(),
+  session: z.string(),
+  phase: z.string(),
+  backend: z.string().optional(),
+  ip: z.string().optional(),
+  port: z.number().optional(),
+  tls: z.string().optional(),
+  reason: z.string().optional(),
+  code: z.string().optional(),
+  detail: z.string().optional(),
+  ms: z.number(),
+})
+
+/** The route as it was before the login, and what became of that. */
+export const loginAnswer = routeAnswer.extend({ trial })
+
 /** Every answer that is not 200. */
 export const errorAnswer = z.object({ error: z.string() })
 
 export type BackendAnswer = z.infer<typeof backendAnswer>
 export type RouteAnswer = z.infer<typeof routeAnswer>
+export type TrialAnswer = z.infer<typeof trial>

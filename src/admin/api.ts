@@ -1,10 +1,12 @@
-/** The API under /api/v1: asks what it is handed, answers in JSON, bounds what it reads. Changes nothing. */
+/** The API under /api/v1: asks what it is handed, answers in JSON, bounds what it reads. */
 import { isIP, SocketAddress } from 'node:net'
-import { Hono } from 'hono'
+import type { HttpBindings } from '@hono/node-server'
+import { Hono, type Context } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
 import { z } from 'zod'
-import type { Secret } from '../secret.ts'
-import type { BackendAnswer, RouteAnswer } from './answers.ts'
-import { askForToken, refuse, refuseOtherSites } from './guard.ts'
+import { Secret } from '../secret.ts'
+import type { BackendAnswer, RouteAnswer, TrialAnswer } from './answers.ts'
+import { askForToken, isWithinMachine, onlyWithToken, refuse, refuseOtherSites } from './guard.ts'
 
 /** What is asked of a route; what is left out is filled in by whoever answers. */
 export type RouteQuestion = {
@@ -21,6 +23,8 @@ export type ApiParts = {
   /** `wrong` says why a question has no answer */
   explain: (question: RouteQuestion) => Promise<RouteAnswer | { wrong: string }>
   backends: () => BackendAnswer[]
+  /** logs the user in, and out again */
+  tryOut: (question: RouteQuestion, password: Secret) => Promise<TrialAnswer | { wrong: string }>
 }
 
 /** Longer than any user's name can be, so that the answer is that it is too long, and short enough to be echoed. */
@@ -40,30 +44,62 @@ const query = z.strictObject({
     .optional(),
 })
 
-export function buildApi({ token, explain, backends }: ApiParts): Hono {
-  const api = new Hono()
+/** A password and the braces around it. */
+const MAX_BODY_BYTES = 8192
+
+const passwordBody = z.strictObject({
+  password: z
+    .string()
+    .min(1)
+    .max(1000)
+    .regex(/^[^\0\r\n]*$/),
+})
+
+type Env = { Bindings: HttpBindings }
+
+export function buildApi({ token, explain, backends, tryOut }: ApiParts): Hono<Env> {
+  const api = new Hono<Env>()
   api.use(refuseOtherSites)
   api.use(askForToken(token))
 
   api.get('/routes/:user', async (c) => {
-    const user = decodeUser(c.req.url)
-    if (user === undefined) return refuse(c, 400, 'the user in the path is not percent-encoded UTF-8')
-    if (user.length > MAX_USER_LENGTH) return refuse(c, 400, `the user is longer than ${MAX_USER_LENGTH} characters`)
-    const asked = query.safeParse(c.req.query())
-    if (!asked.success) return refuse(c, 400, asked.error.issues.map(({ message }) => message).join('; '))
-    const { protocol, listener, sni: serverName, ip: address } = asked.data
-    const answer = await explain({ user, protocol, listener, serverName, address })
+    const question = readQuestion(c)
+    if ('wrong' in question) return refuse(c, 400, question.wrong)
+    const answer = await explain(question)
     return 'wrong' in answer ? refuse(c, 400, answer.wrong) : c.json(answer)
+  })
+  const onError = (c: Context): Response => refuse(c, 413, `the body is longer than ${MAX_BODY_BYTES} octets`)
+  api.post('/routes/:user/login', onlyWithToken(token), bodyLimit({ maxSize: MAX_BODY_BYTES, onError }), async (c) => {
+    if (!isWithinMachine(c.env.incoming.socket))
+      return refuse(c, 403, 'a password is taken from this machine alone, as this is plain HTTP')
+    const body = passwordBody.safeParse(await c.req.json().catch(() => undefined))
+    if (!body.success) return refuse(c, 400, 'the body must be {"password": "..."}, of one line')
+    const question = readQuestion(c)
+    if ('wrong' in question) return refuse(c, 400, question.wrong)
+    const answer = await explain(question)
+    if ('wrong' in answer) return refuse(c, 400, answer.wrong)
+    const trial = await tryOut(question, new Secret(body.data.password))
+    return 'wrong' in trial ? refuse(c, 400, trial.wrong) : c.json({ ...answer, trial })
   })
   api.get('/backends', (c) => c.json({ backends: backends() }))
   api.all('*', (c) => refuse(c, 404, 'the API has no such path'))
   return api
 }
 
-/** From the last part of the path, by itself: hono passes over what is wrongly encoded. */
+function readQuestion(c: Context<Env>): RouteQuestion | { wrong: string } {
+  const user = decodeUser(c.req.url)
+  if (user === undefined) return { wrong: 'the user in the path is not percent-encoded UTF-8' }
+  if (user.length > MAX_USER_LENGTH) return { wrong: `the user is longer than ${MAX_USER_LENGTH} characters` }
+  const asked = query.safeParse(c.req.query())
+  if (!asked.success) return { wrong: asked.error.issues.map(({ message }) => message).join('; ') }
+  const { protocol, listener, sni: serverName, ip: address } = asked.data
+  return { user, protocol, listener, serverName, address }
+}
+
+/** From its part of /api/v1/routes/USER, as it came: hono passes over what is wrongly encoded. */
 function decodeUser(url: string): string | undefined {
   try {
-    return decodeURIComponent(new URL(url).pathname.split('/').at(-1) ?? '')
+    return decodeURIComponent(new URL(url).pathname.split('/')[4] ?? '')
   } catch {
     return undefined
   }

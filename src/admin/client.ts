@@ -1,20 +1,26 @@
 /** Asks the API of a running mailmux. What it answers is held against the schemas, since something else may listen there. */
 import { once } from 'node:events'
-import { request, type IncomingMessage } from 'node:http'
+import { request, type ClientRequest, type IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import type { z } from 'zod'
 import { systemCode } from '../errors.ts'
 import type { Secret } from '../secret.ts'
-import { errorAnswer, routeAnswer, type RouteAnswer } from './answers.ts'
+import { errorAnswer, loginAnswer, routeAnswer, type RouteAnswer, type TrialAnswer } from './answers.ts'
 import type { RouteQuestion } from './api.ts'
+import { isWithinMachine } from './guard.ts'
 
 /** Longer than any lookup: `directory.redis.timeout` is seconds at most. */
 const LOOKUP_MS = 15_000
+/** Longer than any login: `limits.backend_timeout` and its like are a minute or two together at most, where somebody has raised them. */
+const LOGIN_MS = 300_000
 /** A hundred times what there is to say. */
 const MAX_ANSWER_LENGTH = 1_000_000
 
 export type AdminClient = {
   /** @throws Unanswered */
   explain(question: RouteQuestion): Promise<RouteAnswer>
+  /** The same, and then logs in with this password. @throws Unanswered; also where mailmux is on another machine */
+  tryOut(question: RouteQuestion, password: Secret): Promise<RouteAnswer & { trial: TrialAnswer }>
 }
 
 /** There is no answer, and the message says why, for the operator. */
@@ -28,21 +34,28 @@ type Place = { host: string; port: number; token: Secret | undefined }
 
 export function createAdminClient(place: Place): AdminClient {
   return {
-    explain: ({ user, protocol, listener, serverName, address }) => {
-      const query = new URLSearchParams()
-      const given = { protocol, listener, sni: serverName, ip: address }
-      for (const [name, value] of Object.entries(given)) if (value !== undefined) query.set(name, value)
-      return ask(place, `/api/v1/routes/${encodeURIComponent(user)}?${query.toString()}`, routeAnswer)
-    },
+    explain: (question) => ask(place, { path: pathOf(question, ''), withinMs: LOOKUP_MS }, routeAnswer),
+    tryOut: (question, password) =>
+      ask(place, { path: pathOf(question, '/login'), password, withinMs: LOGIN_MS }, loginAnswer),
   }
 }
 
-async function ask<S extends z.ZodType>(place: Place, path: string, schema: S): Promise<z.output<S>> {
+type Request = { path: string; password?: Secret; withinMs: number }
+
+function pathOf({ user, protocol, listener, serverName, address }: RouteQuestion, what: '' | '/login'): string {
+  const query = new URLSearchParams()
+  const given = { protocol, listener, sni: serverName, ip: address }
+  for (const [name, value] of Object.entries(given)) if (value !== undefined) query.set(name, value)
+  return `/api/v1/routes/${encodeURIComponent(user)}${what}?${query.toString()}`
+}
+
+async function ask<S extends z.ZodType>(place: Place, request: Request, schema: S): Promise<z.output<S>> {
   const at = place.host.includes(':') ? `[${place.host}]:${place.port}` : `${place.host}:${place.port}`
   let answer: Answer
   try {
-    answer = await fetchText(place, path, LOOKUP_MS)
+    answer = await fetchText(place, request)
   } catch (error) {
+    if (error instanceof Unanswered) throw error
     const cause = systemCode(error)
     if (cause === 'ECONNREFUSED') throw new Unanswered(`nobody listens on ${at}: is mailmux running?`)
     if (cause === 'ABORT_ERR') throw new Unanswered(`${at} does not answer`)
@@ -57,11 +70,17 @@ async function ask<S extends z.ZodType>(place: Place, path: string, schema: S): 
 }
 
 /** Over `node:http`: `fetch` may go through a proxy of the environment, and refuses some ports for what browsers could do there. */
-async function fetchText({ host, port, token }: Place, path: string, withinMs: number): Promise<Answer> {
-  const headers = { ...(token && { authorization: `Bearer ${token.reveal()}` }) }
-  const question = request({ host, port, path, headers, agent: false, signal: AbortSignal.timeout(withinMs) })
+async function fetchText(place: Place, { path, password, withinMs }: Request): Promise<Answer> {
+  const { host, port, token } = place
+  const headers = {
+    ...(token && { authorization: `Bearer ${token.reveal()}` }),
+    ...(password && { 'content-type': 'application/json' }),
+  }
+  const method = password ? 'POST' : 'GET'
+  const question = request({ host, port, path, method, headers, agent: false, signal: AbortSignal.timeout(withinMs) })
   question.on('error', () => undefined) // told by the wait under way, or nobody waits any more
-  question.end()
+  if (password) await sendPassword(question, password)
+  else question.end()
   const [response] = (await once(question, 'response')) as [IncomingMessage]
   let text = ''
   for await (const piece of response.setEncoding('utf8')) {
@@ -69,6 +88,15 @@ async function fetchText({ host, port, token }: Place, path: string, withinMs: n
     if (text.length > MAX_ANSWER_LENGTH) throw new Error('its answer has no end')
   }
   return { status: response.statusCode ?? 0, text }
+}
+
+/** Only once it is known where it goes: this is plain HTTP. @throws Unanswered */
+async function sendPassword(question: ClientRequest, password: Secret): Promise<void> {
+  const [socket] = (await once(question, 'socket')) as [Socket]
+  if (socket.connecting) await once(socket, 'connect')
+  if (isWithinMachine(socket)) return void question.end(JSON.stringify({ password: password.reveal() }))
+  question.destroy()
+  throw new Unanswered('mailmux is on another machine: run --login there, as the API is plain HTTP')
 }
 
 function parseJson(text: string): unknown {

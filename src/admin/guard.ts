@@ -2,7 +2,7 @@
  * Who may ask the API. A browser on the same machine reaches a loopback address too, and what it runs is anybody's: no page may read
  * who lives where. There is no CORS, so that pages of other sites cannot read an answer; what is left is closed here.
  */
-import { isIP } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import type { Context, MiddlewareHandler } from 'hono'
 import { bearerAuth } from 'hono/bearer-auth'
 import type { Secret } from '../secret.ts'
@@ -18,6 +18,13 @@ export function askForToken(token: Secret | undefined): MiddlewareHandler {
     invalidAuthenticationHeader: headers,
     invalidToken: { message: { error: 'the token is not the one of admin.token_file' } },
   })
+}
+
+/** Whoever may look may not yet act: what changes something is done for those alone who have shown a token. */
+export function onlyWithToken(token: Secret | undefined): MiddlewareHandler {
+  return async (c, next) => {
+    return token ? next() : refuse(c, 403, 'this needs admin.token_file in the configuration')
+  }
 }
 
 /**
@@ -44,6 +51,21 @@ export const refuseOtherSites: MiddlewareHandler = async (c, next) => {
       ? origin !== undefined && origin !== new URL(c.req.url).origin // browsers of before 2023
       : site !== 'same-origin' && site !== 'none'
   return isForeign ? refuse(c, 403, 'this is not for pages of other sites') : next()
+}
+
+/**
+ * A password may be sent to this HTTP, which is in clear, from this machine alone.
+ * @param ends of the connection, as either side sees them
+ */
+export function isWithinMachine({
+  localAddress,
+  remoteAddress,
+}: Pick<Socket, 'localAddress' | 'remoteAddress'>): boolean {
+  return remoteAddress !== undefined && (remoteAddress === localAddress || isLoopback(remoteAddress))
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || /^(::ffff:)?127\./.test(address)
 }
 
 export function refuse(c: Context, status: 400 | 403 | 404 | 413 | 415 | 500, error: string): Response {

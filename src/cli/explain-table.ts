@@ -1,10 +1,11 @@
 /** An explanation for people: what is decided, in the order in which it is, and the verdict last, where the eye is. Pure. */
-import type { BackendAnswer, RouteAnswer } from '../admin/answers.ts'
+import type { BackendAnswer, RouteAnswer, TrialAnswer } from '../admin/answers.ts'
 import { formatMs, formatTable, printable, type Row } from './table.ts'
 
-export function formatExplanation(answer: RouteAnswer, nowMs: number): string[] {
+export function formatExplanation(answer: RouteAnswer & { trial?: TrialAnswer }, nowMs: number): string[] {
   const rows = [loginRow, nameRow, stepsRow, routeRow, backendRows].flatMap((rowsOf) => rowsOf(answer, nowMs))
-  return [...formatTable(rows), '', printable(verdict(answer))]
+  const { trial } = answer
+  return [...formatTable(rows), '', printable(verdict(answer)), ...(trial ? [printable(trialVerdict(trial))] : [])]
 }
 
 function loginRow({ login }: RouteAnswer): Row[] {
@@ -68,16 +69,40 @@ function routeRow({ route }: RouteAnswer): Row[] {
 
 function backendRows({ backend, login }: RouteAnswer, nowMs: number): Row[] {
   if (!backend) return []
-  const addresses = backend.addresses.map(({ host, ip, port, state, sinceMs, lastError }, index) => {
-    const why = state === 'up' || lastError === undefined ? '' : `: ${lastError}`
-    const where = `${ip} ${port}${host === ip ? '' : ` (${host})`}`
-    return [`${index + 1}.`, where, `${state} for ${formatMs(nowMs - sinceMs)}${why}`]
-  })
+  const addresses = backend.addresses.map(
+    ({ host, ip, port, source, state, sinceMs, lastError, nextCheckMs, lookedUpAgainMs }, index) => {
+      const why = state === 'up' || lastError === undefined ? '' : `: ${lastError}`
+      const then = [
+        ...(state === 'up' || nextCheckMs === undefined
+          ? []
+          : [`next check in ${formatMs(Math.max(0, nextCheckMs - nowMs))}`]),
+        ...(lookedUpAgainMs === undefined
+          ? []
+          : [`${source} asked again in ${formatMs(Math.max(0, lookedUpAgainMs - nowMs))}`]),
+      ]
+      const where = `${ip} ${port}${host === ip ? '' : ` (${host})`}`
+      return [`${index + 1}.`, where, [`${state} for ${formatMs(nowMs - sinceMs)}${why}`, ...then].join(', ')]
+    },
+  )
   return [
-    { label: 'back end', lines: [[backend.name, backend.up ? 'up' : 'not up']] },
+    { label: 'back end', lines: [[backend.name, `${backend.up ? 'up' : 'not up'} (check: ${backend.check})`]] },
     { label: 'addresses', lines: addresses.length === 0 ? [[`none for ${login.protocol}`]] : addresses },
+    { label: 'limits', lines: [[loadLine(backend.load)]] },
     { label: 'way there', lines: legLines(backend.leg, login.protocol).map((line) => [line]) },
   ]
+}
+
+function loadLine({ sessions, logins, waiting, limits, slowStart }: BackendAnswer['load']): string {
+  const of = (count: number, most: number | undefined): string =>
+    most === undefined ? `${count}` : `${count} of ${most}`
+  const parts = [
+    `sessions ${of(sessions, limits.sessions)}`,
+    `logins under way ${of(logins, limits.logins)}`,
+    ...(limits.loginsPerSecond === undefined ? [] : [`${limits.loginsPerSecond} logins a second`]),
+    `waiting ${of(waiting, limits.queue)}, for up to ${formatMs(limits.waitMs)}`,
+  ]
+  if (slowStart) parts.push(`slow start: ${slowStart.logins} under way, ${slowStart.loginsPerSecond} a second`)
+  return parts.join('; ')
 }
 
 const TOLD_BY = { imap: 'ID', pop3: 'XCLIENT' } as const
@@ -109,7 +134,27 @@ function trustOf({ verifies, certificateName, trusts, pins = [] }: BackendAnswer
 }
 
 function verdict({ usable, route, refusal }: RouteAnswer): string {
+  if (usable && route?.source === 'placed') return `OK: a login would place this user on ${route.backend}`
   if (usable) return `OK: a login goes to ${route?.backend ?? ''}`
   const { reason = 'closed without a word', code, detail = '' } = refusal ?? {}
   return `NOT USABLE: ${reason}${code === undefined ? '' : `, ${code}`}: ${detail}`
+}
+
+function trialVerdict({
+  accepted,
+  session,
+  phase,
+  backend,
+  ip,
+  port,
+  tls,
+  reason,
+  code,
+  detail,
+  ms,
+}: TrialAnswer): string {
+  const about = `(${formatMs(ms)}; in the log as ${session})`
+  if (accepted) return `LOGIN ACCEPTED by ${backend ?? ''} at ${ip ?? ''} ${port ?? ''}, ${tls ?? 'in clear'} ${about}`
+  const why = [reason, code].filter((word) => word !== undefined).join(', ')
+  return `LOGIN REFUSED while ${phase}${backend === undefined ? '' : ` at ${backend}`}: ${why}: ${detail ?? ''} ${about}`
 }

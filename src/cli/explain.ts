@@ -1,7 +1,10 @@
-/** `mailmux explain`: every decision on the way of a login, asked of the running mailmux. Changes nothing there. */
-import { createAdminClient, Unanswered } from '../admin/client.ts'
+/** `mailmux explain`: every decision on the way of a login, asked of the running mailmux; with `--login` the login itself. */
+import type { RouteAnswer, TrialAnswer } from '../admin/answers.ts'
+import type { RouteQuestion } from '../admin/api.ts'
+import { createAdminClient, Unanswered, type AdminClient } from '../admin/client.ts'
 import { loadAdminPlace } from '../config/load-admin.ts'
 import type { Environment } from '../config/variables.ts'
+import { Secret } from '../secret.ts'
 import { formatExplanation } from './explain-table.ts'
 
 export type ExplainOptions = {
@@ -10,6 +13,7 @@ export type ExplainOptions = {
   listener?: string
   sni?: string
   ip?: string
+  login?: true
   json?: true
 }
 
@@ -18,28 +22,43 @@ export type Terminal = {
   /** take one line each, without its end */
   out: (line: string) => void
   complain: (line: string) => void
+  /** undefined where none is given */
+  readPassword: () => Promise<string | undefined>
 }
 
-/** @returns the exit code: 0 where a login gets to a back end, 1 where not, 2 where there is no answer */
-export async function explain(
-  user: string,
-  options: ExplainOptions,
-  { env, out, complain }: Terminal,
-): Promise<number> {
-  const { config, protocol, listener, sni: serverName, ip: address, json } = options
+type Answer = RouteAnswer & { trial?: TrialAnswer }
+
+/** @returns the exit code: 0 where a login gets to a back end (with `--login`: is accepted there), 1 where not, 2 where there is no answer */
+export async function explain(user: string, options: ExplainOptions, terminal: Terminal): Promise<number> {
+  const { env, out, complain, readPassword } = terminal
+  const { config, protocol, listener, sni: serverName, ip: address, login, json } = options
+  const question = { user, protocol, listener, serverName, address }
   const place = loadAdminPlace(config, env)
   if ('wrong' in place) {
     complain(`mailmux explain: ${place.wrong}`)
     return 2
   }
   try {
-    const answer = await createAdminClient(place).explain({ user, protocol, listener, serverName, address })
+    const client = createAdminClient(place)
+    const answer: Answer = login ? await tryOut(client, question, readPassword) : await client.explain(question)
     const lines = json ? [JSON.stringify(answer, undefined, 2)] : formatExplanation(answer, Date.now())
     for (const line of lines) out(line)
-    return answer.usable ? 0 : 1
+    return (answer.trial?.accepted ?? answer.usable) ? 0 : 1
   } catch (error) {
     if (!(error instanceof Unanswered)) throw error
     complain(`mailmux explain: ${error.message}`)
     return 2
   }
+}
+
+/** Asks for the route first, so that nobody types a password for nothing. */
+async function tryOut(
+  client: AdminClient,
+  question: RouteQuestion,
+  readPassword: Terminal['readPassword'],
+): Promise<Answer> {
+  await client.explain(question)
+  const password = await readPassword()
+  if (password === undefined) throw new Unanswered('no password on standard input')
+  return client.tryOut(question, new Secret(password))
 }

@@ -2,6 +2,8 @@
 import type { Backend } from '../backend/backends.ts'
 import type { LiveBackend, PlaceFacts } from '../backend/live-backend.ts'
 import type { BackendSettings, ProtocolName } from '../config/settings.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { Services } from './serve.ts'
 
 /** What does not apply is absent, as in all that the API tells. */
 export type AddressReport = {
@@ -11,10 +13,15 @@ export type AddressReport = {
   /** what is dialled */
   ip: string
   port: number
+  /** how it was found: as it stands, by a name's address records, or by SRV records */
+  source: PlaceFacts['source']
   state: PlaceFacts['state']
   /** in that state, in milliseconds of the epoch */
   sinceMs: number
-  lastError?: string
+  lastError?: ErrorCode
+  /** in milliseconds of the epoch too; absent where nothing is checked, and where there is no name */
+  nextCheckMs?: number
+  lookedUpAgainMs?: number
 }
 
 export type LegReport = {
@@ -38,26 +45,60 @@ export type BackendReport = {
   name: string
   /** somebody new may be sent there */
   up: boolean
-  /** in the order in which they are tried */
+  /** what is checked from time to time */
+  check: BackendSettings['health']['check']
+  /** in the order in which this user tries them */
   addresses: AddressReport[]
   leg: LegReport
+  load: LoadReport
 }
 
-/** @param protocol undefined: every one that it serves */
-export function reportBackend({ settings }: Backend, live: LiveBackend, protocol?: ProtocolName): BackendReport {
-  const facts = live.describe().addresses
-  const ordered = protocol === undefined ? facts : inOrder(facts, live, protocol)
-  const addresses = ordered.map(({ protocol, host, ip, port, state, sinceMs, lastError }): AddressReport => {
-    return { protocol, host, ip, port, state, sinceMs, ...(lastError !== undefined && { lastError }) }
-  })
-  return { name: settings.name, up: live.isUp(protocol), addresses, leg: reportLeg(settings) }
+/** What is under way there by this process, and how much of it there may be. */
+export type LoadReport = {
+  sessions: number
+  logins: number
+  waiting: number
+  limits: { sessions?: number; logins: number; loginsPerSecond?: number; waitMs: number; queue: number }
+  /** in place of the limits for now, as it has just come back */
+  slowStart?: { logins: number; loginsPerSecond: number }
 }
 
-function inOrder(facts: readonly PlaceFacts[], live: LiveBackend, protocol: ProtocolName): PlaceFacts[] {
-  return live.addresses(protocol).flatMap(({ address }) => {
+/** @param way undefined: every protocol that it serves, for nobody in particular */
+export function reportBackend(
+  { settings }: Backend,
+  { backends, admissions }: Pick<Services, 'backends' | 'admissions'>,
+  way?: { protocol: ProtocolName; user: string | undefined },
+): BackendReport {
+  const live = backends.of(settings)
+  const { addresses, check } = live.describe()
+  return {
+    name: settings.name,
+    up: live.isUp(way?.protocol),
+    check,
+    addresses: (way ? inOrder(addresses, live, way) : addresses).map(reportAddress),
+    leg: reportLeg(settings),
+    load: reportLoad(settings, admissions),
+  }
+}
+
+function inOrder(
+  facts: readonly PlaceFacts[],
+  live: LiveBackend,
+  { protocol, user }: { protocol: ProtocolName; user: string | undefined },
+): PlaceFacts[] {
+  return live.addresses(protocol, user).flatMap(({ address }) => {
     const isIt = (one: PlaceFacts): boolean => one.ip === address.ip && one.port === address.port
     return facts.find((one) => one.protocol === protocol && isIt(one)) ?? []
   })
+}
+
+function reportAddress({ lastError, nextCheckMs, lookedUpAgainMs, ...always }: PlaceFacts): AddressReport {
+  return {
+    ...always,
+    ...(lastError !== undefined && { lastError }),
+    ...(nextCheckMs !== undefined && { nextCheckMs }),
+    ...(lookedUpAgainMs !== undefined && { lookedUpAgainMs }),
+  }
 }
 
 function reportLeg(settings: BackendSettings): LegReport {
@@ -78,4 +119,18 @@ function reportTrust({ pins, verify, tlsName, ca }: BackendSettings): Partial<Le
   if (verify === 'none') return { verifies: 'nothing' }
   const trusts = ca === undefined ? 'system' : 'ca_file'
   return { verifies: 'name', ...(tlsName !== undefined && { certificateName: tlsName }), trusts }
+}
+
+function reportLoad({ name, limits }: BackendSettings, admissions: Services['admissions']): LoadReport {
+  const gate = admissions.describe().find(({ backend }) => backend === name)
+  const { sessions = 0, logins = 0, waiting = 0, slowStart } = gate ?? {}
+  const { sessions: most, loginsPerSecond, ...always } = limits
+  const perSecond = loginsPerSecond !== undefined && { loginsPerSecond }
+  return {
+    sessions,
+    logins,
+    waiting,
+    limits: { ...(most !== undefined && { sessions: most }), ...perSecond, ...always },
+    ...(slowStart && { slowStart }),
+  }
 }

@@ -2,8 +2,7 @@
  * Every decision on the way of a login, and why: for people at three in the morning, who ask the running mailmux. Asks the code that
  * logins ask, with a trace; changes nothing, so that it can be asked of any name.
  */
-import { isIP } from 'node:net'
-import type { ListenerSettings, ProtocolName } from '../config/settings.ts'
+import type { BackendSettings, ListenerSettings, ProtocolName } from '../config/settings.ts'
 import { asMuxError, MuxError, type ErrorCode } from '../errors.ts'
 import type { Refusal } from '../protocol/protocol.ts'
 import type { NameNote } from '../routing/identity.ts'
@@ -13,20 +12,9 @@ import { findServerName } from '../tls/server-name.ts'
 import type { World } from '../world.ts'
 import { reportBackend, type BackendReport } from './backend-report.ts'
 import { findDefaultDomain, type DefaultDomain } from './default-domain.ts'
+import { imagine, type Question } from './question.ts'
 import { refusalOfError, refusalOfRoute } from './refusals.ts'
 import type { Services } from './serve.ts'
-
-/** A login as somebody imagines it. What is not said is as it would most likely be. */
-export type Question = {
-  /** as typed into a mail client */
-  user: string
-  protocol?: ProtocolName | undefined
-  listener?: string | undefined
-  /** of TLS, as the client asks for it */
-  serverName?: string | undefined
-  /** of mailmux, that the client comes to */
-  address?: string | undefined
-}
 
 export type Explanation = {
   /** a login would get to a back end that takes logins */
@@ -60,10 +48,9 @@ export async function explain(
   world: World,
   services: Known,
 ): Promise<Explanation | { wrong: string }> {
-  const listener = findListener(question, world.settings.listeners)
-  if ('wrong' in listener) return listener
-  const serverName = question.serverName?.toLowerCase()
-  const address = question.address ?? onlyAddress(listener)
+  const imagined = imagine(question, world.settings.listeners)
+  if ('wrong' in imagined) return imagined
+  const { listener, serverName, address } = imagined
   const asked = {
     login: {
       user: question.user,
@@ -80,7 +67,7 @@ export async function explain(
     return {
       ...asked,
       route: { source: 'pass-through', backend: passedTo },
-      ...atBackend(passedTo, listener.protocol, world, services),
+      ...atBackend(passedTo, { protocol: listener.protocol, user: undefined }, world, services),
     }
   }
   if (listener.tls === 'passthrough') {
@@ -101,7 +88,7 @@ export async function explain(
   try {
     const route: Route =
       user === undefined ? { kind: 'unknown' } : await world.router.byUser(user, (step) => steps.push(step))
-    return { ...asked, name, steps, ...whereTo(route, listener.protocol, world, services) }
+    return { ...asked, name, steps, ...whereTo(route, { protocol: listener.protocol, user }, world, services) }
   } catch (thrown) {
     return { ...asked, name, steps, usable: false, refusal: turnedAwayBy(asMuxError(thrown)) }
   }
@@ -110,65 +97,47 @@ export async function explain(
 const NO_RULES: ReadonlyMap<string, string> = new Map()
 
 /** What is known of the back ends. */
-type Known = Pick<Services, 'backends'>
+type Known = Pick<Services, 'backends' | 'admissions'>
 
 type Found = Pick<Explanation, 'usable' | 'route' | 'backend' | 'refusal'>
 
-function whereTo(route: Route, protocol: ProtocolName, world: World, services: Known): Found {
+/** By which protocol, and for whom: the order of several addresses may depend on it. */
+type Way = { protocol: ProtocolName; user: string | undefined }
+
+function whereTo(route: Route, way: Way, world: World, services: Known): Found {
   if (route.kind !== 'backend') {
     const { refusal, detail } = refusalOfRoute(route)
     return { usable: false, refusal: { reason: refusal.reason, detail } }
   }
   const { backend, login, source } = route
-  return { route: { source, backend: backend.name, login }, ...atBackend(backend.name, protocol, world, services) }
+  return { route: { source, backend: backend.name, login }, ...atBackend(backend.name, way, world, services) }
 }
 
 /** What a login finds at the back end that it is sent to. */
-function atBackend(name: string, protocol: ProtocolName, world: World, { backends }: Known): Omit<Found, 'route'> {
-  const backend = world.backends.get(name)
-  if (!backend) throw new MuxError('internal', `no back end ${name} in this world`)
-  const report = reportBackend(backend, backends.of(backend.settings), protocol)
-  if (report.addresses.length === 0) {
-    const error = new MuxError('backend-no-port', `back end ${name} has no ${protocol} port`)
-    return { usable: false, backend: report, refusal: turnedAwayBy(error) }
-  }
-  if (report.up) return { usable: true, backend: report }
-  const broken = report.addresses.find(({ state }) => state === 'misconfigured')
+function atBackend(name: string, way: Way, world: World, services: Known): Omit<Found, 'route'> {
+  const found = world.backends.get(name)
+  if (!found) throw new MuxError('internal', `no back end ${name} in this world`)
+  const backend = reportBackend(found, services, way)
+  const refusal = backend.up ? undefined : whyNotUp(backend, found.settings, way.protocol)
+  return { usable: backend.up, backend, ...(refusal && { refusal }) }
+}
+
+/** As `LiveBackend.enter` and the dial would put it. */
+function whyNotUp({ name, addresses }: BackendReport, { ports, srv }: BackendSettings, protocol: ProtocolName): Turned {
+  if (ports[protocol] === undefined && srv?.[protocol] === undefined)
+    return turnedAwayBy(new MuxError('backend-no-port', `back end ${name} has no ${protocol} port`))
+  const [first] = addresses
+  if (!first)
+    return turnedAwayBy(new MuxError('backend-unreachable', `no address of back end ${name} for ${protocol} is known`))
+  const broken = addresses.find(({ state }) => state === 'misconfigured')
   if (broken) {
     const detail = `back end ${name} cannot be used as it is set up: ${broken.lastError ?? ''}`
-    return { usable: false, backend: report, refusal: { reason: 'misconfigured', detail } }
+    return { reason: 'misconfigured', ...(broken.lastError && { code: broken.lastError }), detail }
   }
-  const down = new MuxError(
-    'backend-down',
-    `back end ${name} is down for ${protocol}: ${report.addresses[0]?.lastError ?? ''}`,
-  )
-  return { usable: false, backend: report, refusal: turnedAwayBy(down) }
+  const detail = `back end ${name} is down for ${protocol}: ${first.lastError ?? ''}`
+  return turnedAwayBy(new MuxError('backend-down', detail))
 }
 
 function turnedAwayBy(error: MuxError): Turned {
   return { ...refusalOfError(error), code: error.code, detail: error.message }
-}
-
-/** The one that was asked for, else the first of the protocol that opens TLS or needs none. */
-function findListener(
-  { listener: name, protocol }: Question,
-  listeners: readonly ListenerSettings[],
-): ListenerSettings | { wrong: string } {
-  if (name !== undefined) {
-    const named = listeners.find((listener) => listener.name === name)
-    if (!named) return { wrong: `there is no listener ${name}: ${listeners.map((one) => one.name).join(', ')}` }
-    if (protocol !== undefined && named.protocol !== protocol)
-      return { wrong: `listener ${name} does not speak ${protocol}` }
-    return named
-  }
-  const speaking = listeners.filter((listener) => protocol === undefined || listener.protocol === protocol)
-  const found = speaking.find(({ tls }) => tls !== 'passthrough') ?? speaking[0]
-  return found ?? { wrong: `no listener speaks ${protocol ?? ''}` }
-}
-
-/** Where every client comes to the same address, it is known without asking; but for those that a PROXY header speaks of. */
-function onlyAddress({ listen, proxyProtocol }: ListenerSettings): string | undefined {
-  const [only, ...others] = listen
-  if (!only || others.length > 0 || proxyProtocol !== 'off') return undefined
-  return isIP(only.host) === 0 || only.host === '0.0.0.0' || only.host === '::' ? undefined : only.host
 }

@@ -15,8 +15,8 @@ import { takeTurn } from './take-turn.ts'
 
 export type Outcome =
   | { accepted: true; acceptance: Acceptance; backend: BackendConnection }
-  /** `last`: the client may not try again on this connection */
-  | { accepted: false; refusal: Refusal; last: boolean }
+  /** `last`: the client may not try again on this connection; `detail` and `code` are no words for it */
+  | { accepted: false; refusal: Refusal; last: boolean; detail: string; code: string | undefined }
 
 /** More than this many tries is a client that waits for nothing; a restart of a back end takes about as long as these do. */
 const MAX_ATTEMPTS = 3
@@ -79,7 +79,7 @@ export async function tryLogin(
     if (user !== undefined) world.router.doubt(user)
     await wait(Math.max(0, pace.dueMs(limits.failureDelayMs) - took, verdict?.waitMs ?? 0))
   }
-  return { accepted: false, refusal, last: verdict?.last ?? false }
+  return { accepted: false, refusal, last: verdict?.last ?? false, detail, code }
 }
 
 /** Makes the back end that has let a new user in the user's own, before a byte is carried. @throws what `settled` throws; the back end is hung up on then */

@@ -25,6 +25,8 @@ export type MailmuxOptions = {
   limits?: YamlMap
   /** listeners beside the usual six (IMAP and POP3, each with STARTTLS, implicit TLS and plain text) */
   listeners?: YamlMap[]
+  /** what the admin API asks for; default: nothing */
+  adminToken?: string
   /** anything else for the top of the main file */
   settings?: YamlMap
   /** anything else for the top of the routing file */
@@ -145,6 +147,8 @@ export async function writeConfiguration(
   options: MailmuxOptions,
 ): Promise<{ configFile: string; routingFile: string }> {
   const configFile = join(scene.directory, 'mailmux.yaml')
+  const { adminToken: token } = options
+  if (token !== undefined) await writeFile(join(scene.directory, 'admin.token'), `${token}\n`)
   const routingFile = join(scene.directory, 'routing.yaml')
   const main: YamlMap = {
     hostname: 'mail.example.test',
@@ -160,7 +164,7 @@ export async function writeConfiguration(
     tls: { certificates: [{ cert: options.certificate.certFile, key: options.certificate.keyFile }] },
     directory: options.directory ?? { static: {} },
     routing: 'routing.yaml',
-    admin: { listen: `127.0.0.1:${ports.admin}` },
+    admin: { listen: `127.0.0.1:${ports.admin}`, ...(token === undefined ? {} : { token_file: 'admin.token' }) },
     log: { level: 'debug', format: 'json' },
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...options.settings,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { buildAdmin } from '../../../src/admin/admin.ts'
-import { errorAnswer, type RouteAnswer } from '../../../src/admin/answers.ts'
+import { errorAnswer, loginAnswer, type RouteAnswer, type TrialAnswer } from '../../../src/admin/answers.ts'
 import type { ApiParts, RouteQuestion } from '../../../src/admin/api.ts'
 import { Secret } from '../../../src/secret.ts'
 import { keepLog } from '../backend/fixture.ts'
@@ -14,8 +14,11 @@ const ANSWER: RouteAnswer = {
   steps: [],
 }
 
+const TRIAL: TrialAnswer = { accepted: true, session: 'try-1', phase: 'replaying-login', ms: 5 }
+
 function open(changes: Partial<ApiParts> = {}) {
   const asked: RouteQuestion[] = []
+  const tried: [user: string, password: string][] = []
   const { log, lines } = keepLog()
   const api: ApiParts = {
     token: undefined,
@@ -24,6 +27,10 @@ function open(changes: Partial<ApiParts> = {}) {
       return Promise.resolve(ANSWER)
     },
     backends: () => [],
+    tryOut: (question, password) => {
+      tried.push([question.user, password.reveal()])
+      return Promise.resolve(TRIAL)
+    },
     ...changes,
   }
   const metrics = { render: () => Promise.resolve(''), contentType: 'text/plain' }
@@ -40,7 +47,15 @@ function open(changes: Partial<ApiParts> = {}) {
     assert.equal(answer.status, status, JSON.stringify(answer.json))
     return errorAnswer.parse(answer.json).error
   }
-  return { get, refused, asked, lines }
+  /** Sends a body, from this machine unless `socket` says otherwise. */
+  const post = async (path: string, body: string, options: { token?: string; socket?: object } = {}) => {
+    const { token = TOKEN, socket = { remoteAddress: '127.0.0.1', localAddress: '127.0.0.1' } } = options
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+    const init = { method: 'POST', body, headers }
+    const response = await app.request(`http://127.0.0.1:9143${path}`, init, { incoming: { socket } })
+    return { status: response.status, json: (await response.json()) as { error?: string } }
+  }
+  return { get, refused, post, asked, tried, lines }
 }
 
 test('answers with what it is handed, and lets nobody keep it', async () => {
@@ -156,4 +171,53 @@ test('tells nothing of a defect but to the log', async () => {
     lines.map(({ level, message }) => [level, message]),
     [['error', 'defect']],
   )
+})
+
+test('hands a password on, once, and answers with the route and what became of the login', async () => {
+  const { post, tried, asked } = open({ token: new Secret(TOKEN) })
+  const { status, json } = await post('/api/v1/routes/a%2Fb/login?protocol=pop3', '{"password":"p\u00e4ss wörd"}')
+  assert.deepEqual([status, json], [200, { ...ANSWER, trial: TRIAL }])
+  assert.deepEqual(loginAnswer.parse(json), json)
+  assert.deepEqual(tried, [['a/b', 'päss wörd']])
+  assert.deepEqual([asked.length, asked[0]?.protocol], [1, 'pop3'])
+})
+
+test('logs nobody in without a token, not even on this machine', async () => {
+  for (const [parts, token, status] of [
+    [{ token: undefined }, TOKEN, 403],
+    [{ token: new Secret(TOKEN) }, 'wrong', 401],
+  ] as const) {
+    const { post, tried } = open(parts)
+    const answer = await post('/api/v1/routes/a/login', '{"password":"x"}', { token })
+    assert.deepEqual([answer.status, tried], [status, []])
+    assert.match(answer.json.error ?? '', /admin\.token_file/)
+  }
+})
+
+test('takes a password from this machine alone, as it comes in clear', async () => {
+  const { post, tried } = open({ token: new Secret(TOKEN) })
+  const at = (remoteAddress: string | undefined, localAddress: string) =>
+    post('/api/v1/routes/a/login', '{"password":"x"}', { socket: { remoteAddress, localAddress } })
+  for (const remote of ['192.0.2.1', '::ffff:192.0.2.1', undefined, '128.0.0.1', '12.7.0.1'])
+    assert.equal((await at(remote, '192.0.2.2')).status, 403, String(remote))
+  assert.deepEqual(tried, [])
+  for (const remote of ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1', '192.0.2.2'])
+    assert.equal((await at(remote, '192.0.2.2')).status, 200, remote)
+})
+
+test('refuses a body that is no password, and one that is too long', async () => {
+  const { post, tried } = open({ token: new Secret(TOKEN) })
+  const long = JSON.stringify({ password: 'x'.repeat(1001) })
+  const odd = ['{}', '', 'x', 'null', '{"password":1}', '{"password":""}', '{"password":"a","user":"b"}', long]
+  for (const body of [...odd, '{"password":"a\\r\\nb"}', '{"password":"a\\u0000"}'])
+    assert.equal((await post('/api/v1/routes/a/login', body)).status, 400, body.slice(0, 40))
+  assert.equal((await post('/api/v1/routes/a/login', 'x'.repeat(8193))).status, 413)
+  assert.equal((await post('/api/v1/routes/a/login?x=1', '{"password":"x"}')).status, 400)
+  assert.deepEqual(tried, [])
+})
+
+test('changes nothing by GET', async () => {
+  const { refused, tried } = open({ token: new Secret(TOKEN) })
+  await refused(404, '/api/v1/routes/a/login', { authorization: `Bearer ${TOKEN}` })
+  assert.deepEqual(tried, [])
 })

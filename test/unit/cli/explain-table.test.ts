@@ -1,13 +1,13 @@
 /** An explanation as people read it. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { RouteAnswer } from '../../../src/admin/answers.ts'
+import type { RouteAnswer, TrialAnswer } from '../../../src/admin/answers.ts'
 import { formatExplanation } from '../../../src/cli/explain-table.ts'
 
 const NOW_MS = 1_000_000
 const LOGIN = { user: 'alice', protocol: 'imap', listener: 'imap', tls: 'starttls' } as const
 
-const print = (answer: RouteAnswer): string => formatExplanation(answer, NOW_MS).join('\n')
+const print = (answer: RouteAnswer & { trial?: TrialAnswer }): string => formatExplanation(answer, NOW_MS).join('\n')
 
 test('tells every decision in its order, and the verdict last', () => {
   const answer: RouteAnswer = {
@@ -29,14 +29,27 @@ test('tells every decision in its order, and the verdict last', () => {
     backend: {
       name: 'store2',
       up: true,
+      check: 'greeting',
       addresses: [
-        { protocol: 'imap', host: 'store2.example.test', ip: '192.0.2.9', port: 993, state: 'up', sinceMs: 0 },
+        {
+          protocol: 'imap',
+          host: 'store2.example.test',
+          ip: '192.0.2.9',
+          port: 993,
+          source: 'name',
+          state: 'up',
+          sinceMs: 0,
+          nextCheckMs: NOW_MS,
+          lookedUpAgainMs: NOW_MS + 61_000,
+        },
         {
           protocol: 'imap',
           host: '192.0.2.10',
           ip: '192.0.2.10',
           port: 993,
+          source: 'address',
           state: 'down',
+          nextCheckMs: NOW_MS - 5,
           sinceMs: 995_000,
           lastError: 'backend-refused',
         },
@@ -51,6 +64,13 @@ test('tells every decision in its order, and the verdict last', () => {
         forwardsIdentity: true,
         master: { user: 'admin', by: 'separator' },
       },
+      load: {
+        sessions: 120,
+        logins: 3,
+        waiting: 2,
+        limits: { sessions: 5000, logins: 20, loginsPerSecond: 50, waitMs: 10_000, queue: 1000 },
+        slowStart: { logins: 5, loginsPerSecond: 12.5 },
+      },
     },
   }
   assert.equal(
@@ -62,9 +82,10 @@ asked      routing file  alice@example.test               nothing
            memory        alice@example.test               outdated: store1 (too old), read 1h 1m ago
            directory     mailmux:user:alice@example.test  store2, login a1
 route      store2  source: directory, logs in as a1
-back end   store2  up
-addresses  1.  192.0.2.9 993 (store2.example.test)  up for 16m 40s
-           2.  192.0.2.10 993                       down for 5s: backend-refused
+back end   store2  up (check: greeting)
+addresses  1.  192.0.2.9 993 (store2.example.test)  up for 16m 40s, name asked again in 1m 1s
+           2.  192.0.2.10 993                       down for 5s: backend-refused, next check in 0ms
+limits     sessions 120 of 5000; logins under way 3 of 20; 50 logins a second; waiting 2 of 1000, for up to 10s; slow start: 5 under way, 12.5 a second
 way there  TLS (implicit), certificate for store2.example.test by ca_file
            shows a certificate of its own
            PROXY header v2
@@ -102,7 +123,9 @@ test('says how long a remembered route is good for, and what is wrong with a nam
 
 test('warns loudly of a back end whose certificate nobody looks at', () => {
   const leg = { tls: 'starttls', verifies: 'nothing', proxyHeader: 'none', forwardsIdentity: false } as const
-  const text = print({ usable: true, login: LOGIN, steps: [], backend: { name: 's', up: false, addresses: [], leg } })
+  const load = { sessions: 0, logins: 0, waiting: 0, limits: { logins: 20, waitMs: 10_000, queue: 9 } }
+  const backend = { name: 's', up: false, check: 'none' as const, addresses: [], leg, load }
+  const text = print({ usable: true, login: LOGIN, steps: [], backend })
   assert.match(text, /TLS \(starttls\), certificate NOT VERIFIED/)
   assert.match(text, /does not tell who the client is/)
   assert.match(text, /none for imap/)
@@ -116,4 +139,17 @@ test('lets nothing from the directory reach the terminal as more than text', () 
     refusal: { detail: '\u001b]0;x\u0007' },
   })
   assert.doesNotMatch(text.replaceAll('\n', ''), /[\p{Cc}\p{Cf}]/u)
+})
+
+test('tells what became of the login, and where the log has more of it', () => {
+  const after = (trial: TrialAnswer) => print({ usable: true, login: LOGIN, steps: [], trial }).split('\n').at(-1)
+  const common = { session: 'try-1', phase: 'replaying-login', backend: 'store1', ms: 1234 }
+  assert.equal(
+    after({ ...common, accepted: true, ip: '192.0.2.9', port: 993, tls: 'TLSv1.3' }),
+    'LOGIN ACCEPTED by store1 at 192.0.2.9 993, TLSv1.3 (1s; in the log as try-1)',
+  )
+  assert.equal(
+    after({ ...common, accepted: false, reason: 'unavailable', code: 'backend-closed', detail: 'hung\u001b up' }),
+    'LOGIN REFUSED while replaying-login at store1: unavailable, backend-closed: hung\u{fffd} up (1s; in the log as try-1)',
+  )
 })

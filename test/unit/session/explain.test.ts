@@ -2,15 +2,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { routeAnswer } from '../../../src/admin/answers.ts'
+import { createAdmissions } from '../../../src/backend/admission.ts'
 import { createLiveBackends } from '../../../src/backend/live-backends.ts'
 import type { BackendSettings, ListenerSettings } from '../../../src/config/settings.ts'
 import { MuxError, type ErrorCode } from '../../../src/errors.ts'
 import type { Directory, DirectoryAnswer } from '../../../src/routing/directory.ts'
 import { createRouter } from '../../../src/routing/router.ts'
 import { Secret } from '../../../src/secret.ts'
-import { explain, type Explanation, type Question } from '../../../src/session/explain.ts'
+import { explain, type Explanation } from '../../../src/session/explain.ts'
+import type { Question } from '../../../src/session/question.ts'
 import type { World } from '../../../src/world.ts'
-import { backendsOf, keepLog } from '../backend/fixture.ts'
+import { backendSettings, backendsOf, keepLog } from '../backend/fixture.ts'
 import { listenerSettings } from '../listener/listener-settings.ts'
 import { PLACING } from '../routing/fixture.ts'
 
@@ -57,7 +59,10 @@ function open({ listeners = [{}], backends = [{}], answer, aliases = [] }: Scene
   const metrics = { backendIsUp: () => undefined, backendAddresses: () => undefined }
   const live = createLiveBackends({ log: keepLog().log, metrics, nowMs: () => 1000 })
   live.reconcile(routing)
-  const ask = (question: Question) => explain(question, world, { backends: live })
+  const clock = { nowMs: () => 1000, every: () => () => undefined }
+  const admissions = createAdmissions({ log: keepLog().log, loginWaited: () => undefined, clock })
+  admissions.configure(routing.backends)
+  const ask = (question: Question) => explain(question, world, { backends: live, admissions })
   /** The answer, which must be one that the API may give: all that is in it is declared. */
   const answerTo = async (question: Question): Promise<Explanation> => {
     const found = await ask(question)
@@ -65,8 +70,10 @@ function open({ listeners = [{}], backends = [{}], answer, aliases = [] }: Scene
     assert.deepEqual(routeAnswer.parse(found), JSON.parse(JSON.stringify(found)))
     return found
   }
-  return { ask, answerTo, live, world }
+  return { ask, answerTo, live, admissions }
 }
+
+const { sessions: _none, loginsPerSecond: _nor, ...LIMITS } = backendSettings().limits
 
 test('tells all of a static user, from the name to the way there', async () => {
   const { answerTo } = open({ listeners: [{ defaultDomain: 'example.test', tls: 'starttls' }] })
@@ -83,8 +90,21 @@ test('tells all of a static user, from the name to the way there', async () => {
     backend: {
       name: 'store-1',
       up: true,
-      addresses: [{ protocol: 'imap', host: '192.0.2.10', ip: '192.0.2.10', port: 143, state: 'up', sinceMs: 1000 }],
+      check: 'greeting',
+      addresses: [
+        {
+          protocol: 'imap',
+          host: '192.0.2.10',
+          ip: '192.0.2.10',
+          port: 143,
+          source: 'address',
+          state: 'up',
+          sinceMs: 1000,
+          nextCheckMs: 0,
+        },
+      ],
       leg: { tls: 'none', proxyHeader: 'none', forwardsIdentity: true },
+      load: { sessions: 0, logins: 0, waiting: 0, limits: LIMITS },
     },
   })
 })
@@ -173,7 +193,13 @@ test('tells of a back end that lacks the protocol, is down, or is set up wrongly
   }
   assert.deepEqual(await fail('backend-refused', 1), [true, undefined, undefined, true, 'up'])
   assert.deepEqual(await fail('backend-refused', 10), [false, 'unavailable', 'backend-down', false, 'down'])
-  assert.deepEqual(await fail('backend-certificate', 1), [false, 'misconfigured', undefined, false, 'misconfigured'])
+  assert.deepEqual(await fail('backend-certificate', 1), [
+    false,
+    'misconfigured',
+    'backend-certificate',
+    false,
+    'misconfigured',
+  ])
 })
 
 test('takes the listener that is asked for, else the first that opens TLS', async () => {
@@ -217,6 +243,16 @@ test('tells of TLS that is passed through, where nobody looks at the name', asyn
     [closed.usable, closed.refusal?.code, closed.refusal?.reason],
     [false, 'client-no-such-name', undefined],
   )
+})
+
+test('tells how full a back end is, and how full it may be', async () => {
+  const limits = { sessions: 9, logins: 4, loginsPerSecond: 100, waitMs: 1000, queue: 5 }
+  const { answerTo, admissions } = open({ backends: [{ limits }] })
+  const settings = backendSettings({ limits })
+  admissions.enter(settings, 1)?.loggedIn()
+  admissions.enter(settings, 1)
+  const { backend } = await answerTo({ user: 'static@example.test' })
+  assert.deepEqual(backend?.load, { sessions: 1, logins: 1, waiting: 0, limits })
 })
 
 test('tells how a back end is trusted, and nothing secret', async () => {

@@ -1,0 +1,66 @@
+/** A login on request: what it stands for, and where nobody logs in. What becomes of it is shown end to end. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { ListenerSettings } from '../../../src/config/settings.ts'
+import { MuxError } from '../../../src/errors.ts'
+import type { Services } from '../../../src/session/serve.ts'
+import { Secret } from '../../../src/secret.ts'
+import { tryOut, type Trial } from '../../../src/session/trial.ts'
+import type { World } from '../../../src/world.ts'
+import { keepLog } from '../backend/fixture.ts'
+import { listenerSettings } from '../listener/listener-settings.ts'
+
+function open(changes: Partial<ListenerSettings>) {
+  const listener = listenerSettings(changes)
+  const { log, lines } = keepLog()
+  const asked: string[] = []
+  const world = {
+    settings: { listeners: [listener], limits: { failureDelayMs: 0, backendTimeoutMs: 1000 } },
+    entrances: new Map([
+      [
+        listener.name,
+        { settings: listener, passthrough: new Map(listener.passthrough.map(({ name, backend }) => [name, backend])) },
+      ],
+    ]),
+    router: {
+      identify: (name: string) => (asked.push(name), name),
+      byUser: () => Promise.reject(new MuxError('directory-unavailable', 'away')),
+    },
+  } as unknown as World
+  const metrics = { routeDecided: () => undefined, loginEnded: () => undefined }
+  const services = { log, metrics } as unknown as Services
+  const ask = (serverName?: string) => tryOut({ user: 'jürgen', serverName }, new Secret('hunter2'), world, services)
+  return { ask, lines, asked }
+}
+
+test('goes the way of every login, and tells the true reason, the log too', async () => {
+  const { ask, lines, asked } = open({})
+  const { session, ms, ...rest } = (await ask()) as Trial
+  assert.deepEqual(rest, {
+    accepted: false,
+    phase: 'routing',
+    reason: 'unavailable',
+    code: 'directory-unavailable',
+    detail: 'away',
+  })
+  assert.match(session, /^try-/)
+  assert.ok(ms >= 0)
+  assert.deepEqual(asked, ['j\xc3\xbcrgen'], 'in octets, as over the wire')
+  assert.deepEqual(
+    lines.map((line) => [line.message, line.session]),
+    [
+      ['login refused', session],
+      ['login tried', session],
+    ],
+  )
+  assert.doesNotMatch(JSON.stringify(lines), /hunter2/)
+})
+
+test('has no login where TLS is passed through', async () => {
+  const passthrough = [{ name: 'sealed.test', backend: 'store-1' }]
+  const sealed = await open({ tls: 'passthrough', passthrough }).ask()
+  assert.match((sealed as { wrong: string }).wrong, /passed through/)
+  const mixed = open({ tls: 'implicit', passthrough })
+  assert.match(((await mixed.ask('SEALED.test')) as { wrong: string }).wrong, /passed through/)
+  assert.ok('accepted' in (await mixed.ask('other.test')))
+})
