@@ -25,7 +25,7 @@ export type GateParts = {
 }
 
 /** Who came in one moment is not sent away in one moment, or would be back in one: a wait ends this much sooner at most. */
-const WAIT_JITTER = 0.1
+const WAIT_JITTER = 0.25
 /** A limit that bites is worth a line, but not one for each login. */
 const LOG_EVERY_MS = 60_000
 

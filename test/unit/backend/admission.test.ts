@@ -106,23 +106,23 @@ describe('logins a second', () => {
 })
 
 describe('a wait', () => {
-  test('ends after its time, in a tenth of that by chance', async () => {
+  test('ends after its time, by chance up to a quarter sooner', async () => {
     const gates = openGates({ limits: { logins: 1, waitMs: 2000 } })
     gates.come()
     const patient = gates.come()
     gates.setRandom(1)
     const hasty = gates.come()
-    gates.pass(1750)
+    gates.pass(1450)
     assert.deepEqual(await statesOf([patient, hasty]), ['waiting', 'waiting'])
     gates.pass(50)
     assert.deepEqual(await statesOf([patient, hasty]), ['waiting', 'backend-busy'])
-    gates.pass(200)
+    gates.pass(500)
     assert.equal(await stateOf(patient.turn), 'backend-busy')
     await assert.rejects(patient.turn, /logins of store-1 was reached for all of the 2000 ms/)
     assert.deepEqual(
       gates.waits.map(({ outcome, ms }) => [outcome, ms]),
       [
-        ['timed-out', 1800],
+        ['timed-out', 1500],
         ['timed-out', 2000],
       ],
     )
