@@ -96,9 +96,10 @@ bench-quick: $(DEPS) ## the measures that fit into a minute
 	$(NODE) test/bench/bench.ts --quick
 
 # Each may be run alone, and for a shorter time: test/soak/README.md
-soak: $(DEPS) test-packages ## the long runs, an hour: half an hour of chaos, a million routes; their account goes into docs/
+soak: $(DEPS) test-packages ## the long runs, an hour: half an hour of chaos, a million routes, a wave of 2000 clients; their account goes into docs/
 	$(NODE) test/soak/chaos.ts
 	$(NODE) test/soak/scale.ts --page
+	$(NODE) test/soak/recovery-wave.ts
 
 docker: ## the container image mailmux:latest
 	docker build -f docker/Dockerfile -t mailmux:latest .
