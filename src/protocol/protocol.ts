@@ -80,6 +80,8 @@ export type BackendLogin = {
   ttl: number
   /** undefined where the back end is not to be told */
   identity: ClientIdentity | undefined
+  /** called once, before the back end is told anything of the client or the user: what goes wrong from then on may be about them */
+  aboutToTell: () => void
 }
 
 /** Why a login was not accepted, in terms that every protocol has an answer for. */

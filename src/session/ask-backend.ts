@@ -57,5 +57,6 @@ function testLogin({ settings: { health, tls, proxyProtocol } }: Backend): Backe
     proxyHeader: proxyProtocol !== 'none',
     ttl: TTL,
     identity: undefined,
+    aboutToTell: () => undefined,
   }
 }

@@ -11,8 +11,8 @@ import type { Wire } from '../protocol/protocol.ts'
 export type Progress = {
   /** the TCP connection stands, and the PROXY header, if any, is on its way */
   connected: boolean
-  /** the back end has said a line */
-  heard: boolean
+  /** the back end has been told, or is just being told, whose login it is */
+  told: boolean
 }
 
 export class BackendConnection implements Wire {
@@ -20,15 +20,13 @@ export class BackendConnection implements Wire {
   readonly #backend: Backend
   readonly #address: Address
   readonly #signal: AbortSignal
-  readonly #progress: Progress
   #socket: Socket
   #lines: LineSocket
 
-  private constructor(backend: Backend, address: Address, socket: Socket, signal: AbortSignal, progress: Progress) {
+  private constructor(backend: Backend, address: Address, socket: Socket, signal: AbortSignal) {
     this.#backend = backend
     this.#address = address
     this.#signal = signal
-    this.#progress = progress
     this.#socket = socket
     this.#lines = new LineSocket(socket, 'backend')
     this.secure = backend.settings.tls === 'implicit'
@@ -47,19 +45,17 @@ export class BackendConnection implements Wire {
     address: Address,
     origin: Origin | undefined,
     signal: AbortSignal,
-    progress: Progress = { connected: false, heard: false },
+    progress: Pick<Progress, 'connected'> = { connected: false },
   ): Promise<BackendConnection> {
     const socket = await dial(backend, address, origin, signal)
     progress.connected = true
     const implicit = backend.settings.tls === 'implicit'
     const ready = implicit ? await secureBackend(socket, backend, address, signal) : socket
-    return new BackendConnection(backend, address, ready, signal, progress)
+    return new BackendConnection(backend, address, ready, signal)
   }
 
-  async readLine(limit: LineLimit): Promise<string> {
-    const line = await this.#lines.readLine(limit)
-    this.#progress.heard = true
-    return line
+  readLine(limit: LineLimit): Promise<string> {
+    return this.#lines.readLine(limit)
   }
 
   readBytes(count: number): Promise<string> {

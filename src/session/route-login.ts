@@ -15,7 +15,7 @@ import { refusalOfRoute, type TurnedAway } from './refusals.ts'
 type Routed =
   | {
       backend: Backend
-      login: Omit<BackendLogin, 'identity' | 'ttl'>
+      login: Omit<BackendLogin, 'identity' | 'ttl' | 'aboutToTell'>
       /** of a new user: to be awaited once the back end has accepted the login, before the session begins */
       settle?: () => Promise<void>
     }

@@ -100,7 +100,7 @@ type Answer =
 async function ask(
   conn: ClientConnection,
   backend: Backend,
-  backendLogin: Omit<BackendLogin, 'identity' | 'ttl'>,
+  backendLogin: Omit<BackendLogin, 'identity' | 'ttl' | 'aboutToTell'>,
   login: LoginAttempt,
   world: World,
   { backends, admissions, log }: Services,
@@ -118,13 +118,14 @@ async function ask(
     for (let attempt = 1; step; attempt++) {
       const turn = await takeTurn(conn, backend.settings, attempt, deadline - LEAST_FOR_AN_ATTEMPT_MS, admissions)
       const { place } = step
-      const progress: Progress = { connected: false, heard: false }
+      const progress: Progress = { connected: false, told: false }
       try {
         const told = {
           ...backendLogin,
           credentials,
           ttl: identity.ttl,
           identity: forwardIdentity ? identity : undefined,
+          aboutToTell: () => (progress.told = true),
         }
         const answer = await askOnce(
           conn,
@@ -143,8 +144,8 @@ async function ask(
         const error = asMuxError(thrown)
         const { code, message } = error
         // Once the back end may know who it is for, the failure may be about that client (banned there, a broken mailbox).
-        const told = progress.heard || (progress.connected && proxyProtocol !== 'none')
-        const witness = told ? { client: conn.client.address, user: conn.user ?? '' } : undefined
+        const isKnown = progress.told || (progress.connected && proxyProtocol !== 'none')
+        const witness = isKnown ? { client: conn.client.address, user: conn.user ?? '' } : undefined
         if (error.side === 'backend' && code !== 'backend-no-mechanism')
           live.failed(place, { by: 'login', code, witness }, message)
         const mayGoOn = error.retryable && attempt < MAX_ATTEMPTS && !conversation.hasBegun() && !conn.socket.destroyed
@@ -181,11 +182,11 @@ async function askOnce(
     if (awaitsClient()) conn.fail(new MuxError('client-login-timeout', 'no answer to a challenge'))
     giveUp.abort(new MuxError('backend-timeout', `no answer from the back end while ${conn.phase}`))
   }, withinMs)
-  // Only until it is heard of: what takes long after that may be the refusal of a password, which has its own pace.
+  // Only until it is asked to let the user in: what takes long after that may be the refusal of a password, which has its own pace.
   const reachMs = reachWithin(step, withinMs)
   const giveWay = (): void => {
-    if (progress.heard) return
-    giveUp.abort(new MuxError('backend-timeout', `no greeting within ${Math.round(reachMs)} ms`))
+    if (progress.told) return
+    giveUp.abort(new MuxError('backend-timeout', `not ready for a login within ${Math.round(reachMs)} ms`))
   }
   const sooner = step.othersLeft ? setTimeout(giveWay, reachMs) : undefined
   let connection: BackendConnection | undefined

@@ -30,7 +30,16 @@ async function playThrough(cut: Cut, name: Name, script: string): Promise<void> 
     assert.notEqual(credentials.kind, 'certificate')
     if (credentials.kind === 'certificate') return
     const identity = { ...IDENTITY, id }
-    const login = { user, credentials, startTls: false, utf8, proxyHeader: false, ttl: 6, identity }
+    const login = {
+      user,
+      credentials,
+      startTls: false,
+      utf8,
+      proxyHeader: false,
+      ttl: 6,
+      identity,
+      aboutToTell: () => undefined,
+    }
     const answer = await protocols[name].replayLogin(backend, login)
     backend.finish('answered')
     if (answer.accepted) dialogue.accept(answer)

@@ -255,6 +255,7 @@ export function replayCase(
         startTls,
         utf8,
         proxyHeader: as.proxyHeader ?? false,
+        aboutToTell: () => undefined,
         ttl,
         identity,
       }),

@@ -32,6 +32,7 @@ export async function replayLogin(backend: Wire, login: BackendLogin): Promise<L
   const capability = await meet(backend, login.startTls)
   // After TLS, never before: it says where the client is (RFC 2971 does not ask for privacy, we do).
   const identity = capability.id && login.identity ? `${formatIdCommand(ID_TAG, login.identity)}\r\n` : ''
+  login.aboutToTell()
   const answer = await logIn(backend, login, capability, identity)
   if (answer === 'cancelled') return { accepted: false, refusal: { reason: 'cancelled' }, detail: 'the client gave up' }
   if (answer.status.type !== 'OK') return { accepted: false, ...refusalOf(answer.status) }

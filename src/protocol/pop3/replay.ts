@@ -21,6 +21,7 @@ export async function replayLogin(backend: Wire, login: BackendLogin): Promise<L
   const { capability, takesXclient } = await meet(backend, login.startTls)
   // Every -ERR could then be the answer to a line of the header, and would be taken for a refused password.
   if (login.proxyHeader && !capability.told) throw new MuxError('backend-garbage', 'the back end refuses CAPA')
+  login.aboutToTell()
   if (takesXclient && login.identity) await expectOk(backend, formatXclient(login.identity))
   if (login.utf8) await expectOk(backend, 'UTF8') // promised to the client, who reads what follows as UTF-8
   // XCLIENT needs trust, and a loop needs none: mailmux counts for itself where it meets itself.

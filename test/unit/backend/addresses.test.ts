@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { addressesOf, lookUp, NOTHING_KNOWN, type Known } from '../../../src/backend/addresses.ts'
+import { boundedTtl, selectAddresses, type Found, type Lookup, type Service } from '../../../src/backend/lookup.ts'
+import { hasEquals, orderFor } from '../../../src/backend/order.ts'
+import { backendSettings } from './fixture.ts'
+
+const found = <T>(records: readonly T[], ttlMs = 30_000): Found<T> => ({ records, ttlMs })
+const service = (target: string, port: number, priority: number, weight = 0): Service => ({
+  target,
+  port,
+  priority,
+  weight,
+})
+
+function known(hosts: Record<string, string[]>, services: Record<string, Service[]> = {}): Known {
+  const all = <T>(table: Record<string, T[]>) =>
+    new Map(Object.entries(table).map(([name, records]) => [name, found(records)]))
+  return { hosts: all(hosts), services: all(services) }
+}
+
+const ways = (settings: Parameters<typeof backendSettings>[0], what = NOTHING_KNOWN) =>
+  addressesOf(backendSettings(settings), 'imap', what)?.map(({ ip, port, rank }) => `${ip} ${port} ${rank}`)
+
+test('an address is what it is, before anything is looked up', () => {
+  assert.deepEqual(ways({ hosts: ['192.0.2.1', '2001:db8::1'] }), ['192.0.2.1 143 0', '2001:db8::1 143 2'])
+  assert.deepEqual(ways({ hosts: ['store.test'] }), [])
+  assert.equal(ways({ ports: { pop3: 110 } }), undefined)
+})
+
+test('hosts come in the order of the list, whatever they resolve to', () => {
+  const what = known({ 'b.test': ['192.0.2.2', '192.0.2.3'], 'a.test': ['192.0.2.1'] })
+  assert.deepEqual(ways({ hosts: ['b.test', '192.0.2.9', 'a.test'] }, what), [
+    '192.0.2.2 143 0',
+    '192.0.2.3 143 0',
+    '192.0.2.9 143 2',
+    '192.0.2.1 143 4',
+  ])
+})
+
+test('the family that the system does not prefer comes after the other, of the same host', () => {
+  const what = known({ 'a.test': ['2001:db8::1', '192.0.2.1', '2001:db8::2'], 'b.test': ['192.0.2.2'] })
+  assert.deepEqual(ways({ hosts: ['a.test', 'b.test'] }, what), [
+    '2001:db8::1 143 0',
+    '2001:db8::2 143 0',
+    '192.0.2.1 143 1',
+    '192.0.2.2 143 2',
+  ])
+})
+
+test('one place that two names lead to is one', () => {
+  assert.deepEqual(ways({ hosts: ['192.0.2.1', 'a.test'] }, known({ 'a.test': ['192.0.2.1'] })), ['192.0.2.1 143 0'])
+})
+
+test('SRV records come by priority, each with its port', () => {
+  const srv = { imap: '_imap._tcp.x.test' }
+  const services = [service('far.test', 1143, 20), service('near.test', 2143, 10), service('192.0.2.7', 3, 30)]
+  const what = known({ 'near.test': ['192.0.2.1'], 'far.test': ['192.0.2.2'] }, { '_imap._tcp.x.test': services })
+  const settings = { hosts: [], ports: {}, srv }
+  assert.deepEqual(ways(settings, what), ['192.0.2.1 2143 20', '192.0.2.2 1143 40', '192.0.2.7 3 60'])
+  assert.equal(addressesOf(backendSettings(settings), 'pop3', what), undefined)
+  assert.deepEqual(ways(settings), [])
+})
+
+test('users are spread over equal addresses by weight, and each keeps to one', () => {
+  const places = [
+    [1, '192.0.2.1', 0],
+    [3, '192.0.2.2', 0],
+    [9, '192.0.2.3', 1],
+  ].map(([weight, ip, rank]) => ({
+    address: {
+      host: 'x',
+      ip: String(ip),
+      port: 143,
+      source: 'srv' as const,
+      rank: Number(rank),
+      weight: Number(weight),
+    },
+  }))
+  assert.ok(hasEquals(places.map(({ address }) => address)))
+  const firsts = new Map<string, number>()
+  for (let user = 0; user < 4000; user++) {
+    const order = orderFor(places, `user${user}`).map(({ address }) => address.ip)
+    assert.deepEqual(
+      order,
+      orderFor([...places].reverse(), `user${user}`).map(({ address }) => address.ip),
+    )
+    assert.equal(order[2], '192.0.2.3') // a later rank comes later, whatever its weight
+    firsts.set(order[0]!, (firsts.get(order[0]!) ?? 0) + 1)
+  }
+  const share = (firsts.get('192.0.2.2') ?? 0) / 4000
+  assert.ok(share > 0.72 && share < 0.78, String(share))
+})
+
+test('an address that goes moves its own users only', () => {
+  const places = ['192.0.2.1', '192.0.2.2', '192.0.2.3'].map((ip) => ({
+    address: { host: 'x', ip, port: 143, source: 'name' as const, rank: 0, weight: 1 },
+  }))
+  for (let user = 0; user < 500; user++) {
+    const before = orderFor(places, `u${user}`)[0]?.address.ip
+    const after = orderFor(places.slice(1), `u${user}`)[0]?.address.ip
+    if (before !== '192.0.2.1') assert.equal(after, before)
+  }
+})
+
+function dns(hosts: Record<string, string[]>, services: Record<string, Service[]> = {}): Lookup {
+  const ask =
+    <T>(table: Record<string, T[]>) =>
+    (name: string) =>
+      table[name]
+        ? Promise.resolve(found(table[name]))
+        : Promise.reject(Object.assign(new Error(), { code: 'ENOTFOUND' }))
+  return { addresses: ask(hosts), services: ask(services) }
+}
+
+test('a name that cannot be looked up any more keeps what was known of it, and is asked for soon', async () => {
+  const settings = backendSettings({ hosts: ['a.test', 'b.test'] })
+  const first = await lookUp(settings, dns({ 'a.test': ['192.0.2.1'], 'b.test': ['192.0.2.2'] }), NOTHING_KNOWN)
+  assert.deepEqual([first.failures, first.ttlMs], [[], 30_000])
+  const second = await lookUp(settings, dns({ 'a.test': ['192.0.2.9'] }), first.known)
+  assert.deepEqual(second.failures, [{ name: 'b.test', cause: 'ENOTFOUND' }])
+  assert.equal(second.ttlMs, 5000)
+  assert.deepEqual(
+    addressesOf(settings, 'imap', second.known)?.map(({ ip }) => ip),
+    ['192.0.2.9', '192.0.2.2'],
+  )
+})
+
+test('the targets of SRV records are looked up, and those of records that are gone forgotten', async () => {
+  const name = '_imap._tcp.x.test'
+  const settings = backendSettings({ hosts: [], ports: {}, srv: { imap: name } })
+  const first = await lookUp(
+    settings,
+    dns({ 'a.test': ['192.0.2.1'] }, { [name]: [service('a.test', 1, 0)] }),
+    NOTHING_KNOWN,
+  )
+  const second = await lookUp(
+    settings,
+    dns({ 'b.test': ['192.0.2.2'] }, { [name]: [service('b.test', 1, 0)] }),
+    first.known,
+  )
+  assert.deepEqual([...second.known.hosts.keys()], ['b.test'])
+  // RFC 2782: a target of "." has said that there is none
+  const third = await lookUp(settings, dns({}, { [name]: [] }), second.known)
+  assert.deepEqual(addressesOf(settings, 'imap', third.known), [])
+})
+
+test('what DNS says is not dialled where it is no address, or every address', () => {
+  const families = new Set([4, 6])
+  const said = ['192.0.2.1', '0.0.0.0', '::', 'evil.test', '', '2001:db8::1', '192.0.2.1']
+  assert.deepEqual(selectAddresses(said, families), ['192.0.2.1', '2001:db8::1'])
+})
+
+test('addresses of a family that this machine lacks are left out, unless there are no others', () => {
+  assert.deepEqual(selectAddresses(['2001:db8::1', '192.0.2.1'], new Set([4])), ['192.0.2.1'])
+  assert.deepEqual(selectAddresses(['2001:db8::1'], new Set([4])), ['2001:db8::1'])
+  assert.deepEqual(selectAddresses(['127.0.0.2', '::1'], new Set()), ['127.0.0.2', '::1'])
+})
+
+test('a lifetime is neither shorter than 5 seconds nor longer than 5 minutes', () => {
+  assert.deepEqual([0, 7000, 1e9].map(boundedTtl), [5000, 7000, 300_000])
+})

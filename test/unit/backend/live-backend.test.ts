@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { reachWithin } from '../../../src/backend/way.ts'
+import type { LiveBackend, Place } from '../../../src/backend/live-backend.ts'
+import type { ErrorCode } from '../../../src/errors.ts'
+import { backendSettings, liveWorld } from './fixture.ts'
+
+const imapAt = (hosts: string[], name = 'a') => backendSettings({ name, hosts, ports: { imap: 143 } })
+const ips = (places: readonly Place[]) => places.map(({ address }) => address.ip)
+
+function makeDown(live: LiveBackend, place: Place, code: ErrorCode = 'backend-refused'): void {
+  for (let check = 0; check < 3; check++) live.failed(place, { by: 'check', code, witness: undefined }, 'nobody there')
+}
+
+const answered = { by: 'login', proof: 'login' } as const
+const isCode = (code: ErrorCode) => (error: unknown) => error instanceof Error && 'code' in error && error.code === code
+
+test('the first address that is up comes first, and a login goes on to the next at once', async () => {
+  const live = liveWorld(imapAt(['192.0.2.1', '192.0.2.2', '192.0.2.3'])).live.get('a')!
+  makeDown(live, live.addresses('imap')[0]!)
+  assert.deepEqual(ips(live.addresses('imap')), ['192.0.2.2', '192.0.2.3', '192.0.2.1'])
+  const way = await live.enter('imap', 'ann', 1000)
+  const steps = [way.next(), way.next(), way.next()].map((step) => [
+    step?.place.address.ip,
+    step?.again,
+    step?.othersLeft,
+  ])
+  assert.deepEqual(steps, [
+    ['192.0.2.2', false, true],
+    ['192.0.2.3', false, false],
+    ['192.0.2.2', true, false], // never the one that is down
+  ])
+})
+
+test('an address gets 5 seconds or half of what is left where there is another, and all of it where not', () => {
+  const step = { place: {} as Place, again: false }
+  assert.equal(reachWithin({ ...step, othersLeft: true }, 20_000), 5000)
+  assert.equal(reachWithin({ ...step, othersLeft: true }, 3000), 1500)
+  assert.equal(reachWithin({ ...step, othersLeft: false }, 20_000), 20_000)
+})
+
+test('where all are down one login at a time tries each once, and the others are told at once', async () => {
+  const live = liveWorld(imapAt(['192.0.2.1', '192.0.2.2'])).live.get('a')!
+  for (const place of [...live.addresses('imap')]) makeDown(live, place)
+  const trial = await live.enter('imap', 'ann', 1000)
+  await assert.rejects(live.enter('imap', 'ben', 1000), isCode('backend-down'))
+  assert.deepEqual(
+    [trial.next(), trial.next(), trial.next()].map((step) => step?.place.address.ip),
+    ['192.0.2.1', '192.0.2.2', undefined],
+  )
+  trial.leave()
+  const next = await live.enter('imap', 'ben', 1000)
+  live.succeeded(next.next()!.place, answered)
+  next.leave()
+  await live.enter('imap', 'ann', 1000)
+  await live.enter('imap', 'ben', 1000) // nobody has to wait for anybody any more
+})
+
+test('is up for a protocol by itself, and as a whole where each that it serves is', () => {
+  const live = liveWorld(backendSettings({ name: 'a' })).live.get('a')!
+  makeDown(live, live.addresses('pop3')[0]!)
+  assert.deepEqual([live.isUp('imap'), live.isUp('pop3'), live.isUp()], [true, false, false])
+})
+
+test('a wrong certificate takes nobody elsewhere: the address stays where it is, and counts as no place for new users', async () => {
+  const { live: all, lines, gauges } = liveWorld(imapAt(['192.0.2.1']))
+  const live = all.get('a')!
+  const [place] = live.addresses('imap')
+  makeDown(live, place!, 'backend-certificate')
+  assert.deepEqual([live.isUp(), gauges.get('a'), gauges.get('a imap')], [false, false, { up: 1, down: 0 }])
+  assert.equal((await live.enter('imap', 'ann', 1000)).next()?.place, place)
+  assert.deepEqual(
+    lines.map(({ message }) => message),
+    ['back end misconfigured'],
+  )
+})
+
+test('a connection alone makes up what is only asked for one', () => {
+  const unchecked = { ...imapAt(['192.0.2.1']), health: { ...imapAt([]).health, check: 'none' as const } }
+  for (const [settings, expected] of [
+    [unchecked, true],
+    [imapAt(['192.0.2.1']), false],
+  ] as const) {
+    const live = liveWorld(settings).live.get('a')!
+    const [place] = live.addresses('imap')
+    makeDown(live, place!)
+    live.succeeded(place!, { by: 'login', proof: 'connection' })
+    assert.equal(live.isUp(), expected)
+  }
+})
+
+test('a login waits for a name that has never been found, and not for one that has', async () => {
+  const { live, dns, clock } = liveWorld(imapAt(['store.test']))
+  const backend = live.get('a')!
+  await assert.rejects(backend.enter('imap', 'ann', 1000), isCode('backend-unreachable'))
+  dns.hosts.set('store.test', ['192.0.2.1'])
+  await assert.rejects(backend.enter('imap', 'ann', 1000), isCode('backend-unreachable')) // not asked for each of a crowd
+  clock.ms += 1000
+  assert.equal((await backend.enter('imap', 'ann', 1000)).next()?.place.address.ip, '192.0.2.1')
+  assert.deepEqual(dns.asked, ['store.test', 'store.test'])
+  await backend.enter('imap', 'ann', 1000)
+  assert.equal(dns.asked.length, 2)
+  live.close()
+})
+
+test('is looked up again when the record runs out, and keeps what is known of an address that stays', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const world = liveWorld()
+  world.dns.hosts.set('store.test', ['192.0.2.1', '192.0.2.2'])
+  world.enter(imapAt(['store.test']))
+  const live = world.live.get('a')!
+  await live.located()
+  const stays = live.addresses('imap').find(({ address }) => address.ip === '192.0.2.2')!
+  makeDown(live, stays)
+  world.dns.hosts.set('store.test', ['192.0.2.2', '192.0.2.3'])
+  world.clock.ms += 30_000
+  t.mock.timers.tick(30_000)
+  await live.located()
+  assert.deepEqual(new Set(ips(live.addresses('imap'))), new Set(['192.0.2.2', '192.0.2.3']))
+  assert.equal(stays.health.up, false)
+  assert.ok(live.addresses('imap').includes(stays))
+  assert.ok(world.lines.some(({ message }) => message === 'back end addresses changed'))
+  world.live.close()
+})
+
+test('a reload keeps what is known of a back end that stands where it stood, and forgets one that has moved', () => {
+  const old = imapAt(['192.0.2.1'])
+  const { live, enter } = liveWorld(old, imapAt(['192.0.2.5'], 'b'))
+  makeDown(live.get('a')!, live.get('a')!.addresses('imap')[0]!)
+  enter({ ...old, forwardIdentity: false })
+  assert.equal(live.get('a')?.isUp(), false)
+  assert.equal(live.get('b'), undefined)
+  enter(imapAt(['192.0.2.2']))
+  assert.equal(live.get('a')?.isUp(), true)
+  assert.deepEqual(ips(live.of(old).addresses('imap')), ['192.0.2.1']) // for a login of the older world
+})
+
+test('describes each address in plain facts', () => {
+  const { live, clock } = liveWorld(imapAt(['192.0.2.1']))
+  makeDown(live.get('a')!, live.get('a')!.addresses('imap')[0]!)
+  assert.deepEqual(live.describe(), [
+    {
+      name: 'a',
+      up: false,
+      check: 'greeting',
+      addresses: [
+        {
+          protocol: 'imap',
+          host: '192.0.2.1',
+          ip: '192.0.2.1',
+          port: 143,
+          source: 'address',
+          state: 'down',
+          sinceMs: clock.ms,
+          lastError: 'backend-refused',
+          nextCheckMs: 0,
+          lookedUpAgainMs: undefined,
+        },
+      ],
+    },
+  ])
+})
