@@ -30,6 +30,7 @@ export function buildRedis(redis: Redis, files: RedisFiles): RedisSettings {
       negativeLifetimeMs: UNKNOWN_LIFETIME_MS,
       maxStaleMs: redis.max_stale,
     },
+    snapshotFile: files.snapshotFile,
   }
 }
 

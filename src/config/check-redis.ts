@@ -1,5 +1,7 @@
 /** What the keys of `directory.redis` say to each other, and what is in the files that they name. */
+import fs from 'node:fs'
 import net from 'node:net'
+import path from 'node:path'
 import { readPair, type FileReader } from './check-files.ts'
 import type { MainDraft } from './check-main.ts'
 import { readCertificates, readSecret } from './pem.ts'
@@ -16,6 +18,8 @@ export type RedisFiles = {
   sentinelPassword: Secret | undefined
   ca: string | undefined
   clientCertificate: CertificateSettings | undefined
+  /** absolute; written, and not read with the configuration */
+  snapshotFile: string | undefined
 }
 
 const AT: Path = ['directory', 'redis']
@@ -38,6 +42,8 @@ export function checkRedis(redis: Redis | undefined, source: Source, report: Rep
   checkTls(redis, has, report)
   checkTwice(redis.sentinels?.addresses, [...AT, 'sentinels', 'addresses'], report)
   checkTwice(redis.nodes, [...AT, 'nodes'], report)
+  if (redis.snapshot_file !== undefined && redis.max_stale === 0)
+    report.error([...AT, 'snapshot_file'], 'does nothing with max_stale: 0s, which lets no known route stand in', 'key')
 }
 
 type Has = (...path: string[]) => boolean
@@ -96,5 +102,16 @@ export function readRedisFiles(
       { cert: [...tls, 'client_cert'], key: [...tls, 'client_key'] },
       { readFile, now, report },
     ),
+    snapshotFile: redis?.snapshot_file === undefined ? undefined : readFile.resolve(redis.snapshot_file),
   }
+}
+
+/** @param files all that the configuration is read from: to write there would be the end of it */
+export function checkSnapshotFile(file: string | undefined, files: ReadonlySet<string>, report: Reporter): void {
+  if (file === undefined) return
+  const at: Path = [...AT, 'snapshot_file']
+  if (files.has(file)) report.error(at, 'is a file of the configuration, which would be written over')
+  else if (!fs.statSync(path.dirname(file), { throwIfNoEntry: false })?.isDirectory())
+    report.error(at, `the directory ${path.dirname(file)} does not exist`)
+  else if (fs.statSync(file, { throwIfNoEntry: false })?.isDirectory() === true) report.error(at, 'is a directory')
 }

@@ -6,10 +6,11 @@ import path from 'node:path'
 import { buildSettings } from './build.ts'
 import { checkMainFiles } from './check-files.ts'
 import { checkMain } from './check-main.ts'
+import { checkSnapshotFile } from './check-redis.ts'
 import { checkRouting } from './check-routing.ts'
 import { readText } from './pem.ts'
 import { createProblems, type Problem } from './problems.ts'
-import { readDraft } from './read.ts'
+import { createReporter, readDraft } from './read.ts'
 import { mainSchema, routingSchema } from './schema.ts'
 import type { Settings } from './settings.ts'
 import { locate, readSource, type Source } from './source.ts'
@@ -61,6 +62,7 @@ export function loadConfig(mainFile: string, env: Environment, now: Date = new D
   const mainFiles = checkMainFiles(main, directory, files, now, problems)
   if (routing === undefined || routingFile === undefined) return finish()
   const routingFiles = checkRouting(routing, main, path.dirname(routingFile), files, now, problems)
+  checkSnapshotFile(mainFiles.redis.snapshotFile, files, createReporter(main, problems))
   const [mainRoot, routingRoot] = [mainSource.root, routing.source.root]
   if (problems.hasErrors() || mainRoot === undefined || routingRoot === undefined) return finish()
   const paths = { main: path.resolve(mainFile), routing: path.resolve(routingFile) }

@@ -84,6 +84,9 @@ export const redis = z
       100_000,
       [1, 10_000_000],
     ),
+    snapshot_file: text(
+      'File in which known routes are kept, so that a start while Redis cannot be asked knows them too; an instance writes its own. Relative to this file. Default: none.',
+    ).optional(),
   })
   .optional()
   .meta({ description: 'The directory of users in Redis: one Redis, a master watched by Sentinels, or a Cluster.' })

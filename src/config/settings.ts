@@ -193,6 +193,8 @@ export type RedisSettings = {
   prefix: string
   timeoutMs: number
   cache: RouteCacheSettings
+  /** where known routes are kept for the next start; absolute */
+  snapshotFile: string | undefined
 }
 
 /** An HTTP server that speaks nginx's auth_http. */

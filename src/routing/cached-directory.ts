@@ -1,4 +1,5 @@
-/** The Redis directory as the router sees it: the store, what is remembered of it, and Redis's word on what has changed. */
+/** The Redis directory as the router sees it: the store, what is remembered of it, here and on disk, and Redis's word on what has changed. */
+import { createHash } from 'node:crypto'
 import type { RedisSettings } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
 import type { Log } from '../log.ts'
@@ -6,7 +7,9 @@ import type { Directory } from './directory.ts'
 import { openRedisClient } from './redis-client.ts'
 import { createRedisDirectory } from './redis-directory.ts'
 import { openRedisInvalidation } from './redis-invalidation.ts'
+import { createComparison } from './comparison.ts'
 import { createRouteCache } from './route-cache.ts'
+import { keepSnapshot, loadSnapshot } from './snapshot-file.ts'
 
 /** @param onUp called whenever the connection to the store comes or goes */
 export function openCachedDirectory(settings: RedisSettings, log: Log, onUp: (up: boolean) => void): Directory {
@@ -17,10 +20,17 @@ export function openCachedDirectory(settings: RedisSettings, log: Log, onUp: (up
     settings.cache,
     () => performance.now(),
   )
+  const { snapshotFile: file } = settings
+  const id = storeId(settings)
+  const { maxStaleMs } = settings.cache
+  if (file !== undefined) cache.restore(loadSnapshot(file, { store: id, nowMs: Date.now(), maxStaleMs }, log))
+  const keeper = file === undefined ? undefined : keepSnapshot(file, id, cache, log)
+  const comparison = createComparison(cache.compare)
   const tracking = Promise.withResolvers<undefined>()
   const closeInvalidation = openRedisInvalidation(settings, redis, log, {
     onTracking() {
       cache.startTrusting()
+      comparison.start()
       tracking.resolve(undefined)
     },
     onLost: cache.stopTrusting,
@@ -45,10 +55,19 @@ export function openCachedDirectory(settings: RedisSettings, log: Log, onUp: (up
       cache.change(user)
       if (!settled) throw new MuxError('directory-unavailable', 'the place of a new user has changed during the login')
     },
-    close() {
+    async close() {
+      comparison.stop()
       closeInvalidation()
       redis.close()
-      return Promise.resolve()
+      await keeper?.close()
     },
   }
+}
+
+/** By which a snapshot of another store is told: the same user may live elsewhere there. No credential is in it. */
+function storeId({ servers, prefix }: RedisSettings): string {
+  return createHash('sha256')
+    .update(JSON.stringify([prefix, servers]))
+    .digest('hex')
+    .slice(0, 16)
 }

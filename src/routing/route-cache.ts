@@ -14,6 +14,9 @@ const NEVER = 0
 
 type Known = { entry: DirectoryEntry | undefined; readAtMs: number; era: number }
 
+/** A route as it is kept on disk. */
+export type RememberedRoute = { user: string; entry: DirectoryEntry; ageMs: number }
+
 export type RouteCache = {
   /**
    * @param trace hears of each step; nothing is remembered of such a lookup, and no login waits for its answer
@@ -25,6 +28,20 @@ export type RouteCache = {
   stopTrusting: () => void
   /** The store says that this user's route is another now, or, with undefined, that any is. What was known is worth nothing. */
   change: (user: string | undefined) => void
+  /** Routes that were known before a restart, the most recently used first. They only stand in, until the store has been asked for them. */
+  restore: (routes: readonly RememberedRoute[]) => void
+  /**
+   * Asks the store for up to so many of the restored routes.
+   * @returns whether there are more
+   * @throws MuxError `directory-unavailable`
+   */
+  compare: (most: number) => Promise<boolean>
+  /** The users whose routes are known, the most recently used first, no more than `most`. */
+  users: (most: number) => string[]
+  /** What is known of one of them by now; undefined where that is nothing that could stand in. */
+  remembered: (user: string) => RememberedRoute | undefined
+  /** Another number whenever there may be another route to keep. */
+  revision: () => number
   /** A back end has refused the user: the route may be wrong, and is asked for; it still stands in during an outage. */
   doubt: (user: string) => void
 }
@@ -41,6 +58,9 @@ export function createRouteCache(
   // What was read in an earlier era may have changed unseen.
   let era = NEVER + 1
   let trusting = false
+  let revision = 0
+  /** known from before the restart, and not asked for since */
+  const restored = new Set<string>()
 
   const lifetimeMs = ({ entry }: Known): number =>
     entry === undefined ? settings.negativeLifetimeMs : settings.lifetimeMs
@@ -59,6 +79,12 @@ export function createRouteCache(
     return { asked, key, outcome: 'outdated', detail: `${what} (${why})`, ageMs }
   }
 
+  function learn(user: string, one: Known): void {
+    revision++
+    restored.delete(user)
+    known.set(user, one)
+  }
+
   /** One question at a time for a user, however many logins wait for its answer. */
   function ask(user: string): Promise<DirectoryEntry | undefined> {
     const underWay = asking.get(user)
@@ -67,7 +93,7 @@ export function createRouteCache(
     const question = { changed: false, answer: Promise.resolve<DirectoryEntry | undefined>(undefined) }
     question.answer = read(user).then(
       (entry) => {
-        if (!question.changed) known.set(user, { entry, readAtMs: nowMs(), era: askedIn })
+        if (!question.changed) learn(user, { entry, readAtMs: nowMs(), era: askedIn })
         if (asking.get(user) === question) asking.delete(user)
         return entry
       },
@@ -93,12 +119,11 @@ export function createRouteCache(
       try {
         return { entry: await (trace ? read(user, trace) : ask(user)), source: 'directory' }
       } catch (error) {
-        const away = error instanceof MuxError && error.code === 'directory-unavailable'
         // Looked up again: a change may have been told meanwhile. And only a route stands in: that nobody knew the user says nothing about now.
         const last = trace ? known.peek(user) : known.get(user)
-        if (!away || last?.entry === undefined || nowMs() - last.readAtMs >= settings.maxStaleMs) throw error
+        if (!isAway(error) || last?.entry === undefined || nowMs() - last.readAtMs >= settings.maxStaleMs) throw error
         trace?.(describeStandIn(user, last.entry, nowMs() - last.readAtMs))
-        return { entry: last.entry, source: 'stale' }
+        return { entry: last.entry, source: restored.has(user) ? 'snapshot' : 'stale' }
       }
     },
     startTrusting() {
@@ -109,19 +134,61 @@ export function createRouteCache(
       trusting = false
     },
     change(user) {
+      revision++
       if (user === undefined) {
         for (const question of asking.values()) question.changed = true
         known.clear()
+        restored.clear()
         return
       }
       // Found by name: with thousands of lookups waiting for a slow Redis, to look at each of them for every change would be the slower thing.
       const underWay = asking.get(user)
       if (underWay) underWay.changed = true
       known.delete(user)
+      restored.delete(user)
     },
+    restore(routes) {
+      // What is set last counts as used last.
+      for (const { user, entry, ageMs } of routes.slice(0, settings.maxEntries).reverse()) {
+        known.set(user, { entry, readAtMs: nowMs() - ageMs, era: NEVER })
+        restored.add(user)
+      }
+    },
+    async compare(most) {
+      const users: string[] = []
+      for (const user of restored) {
+        if (users.length === most) break
+        if (known.has(user)) users.push(user)
+        else restored.delete(user) // others have taken its room
+      }
+      const answers = await Promise.allSettled(users.map(ask))
+      for (const [index, answer] of answers.entries()) {
+        if (answer.status === 'fulfilled') continue
+        if (isAway(answer.reason)) throw answer.reason
+        restored.delete(users[index] ?? '') // the store has been asked, and what it holds makes no sense
+      }
+      return restored.size > 0
+    },
+    users(most) {
+      const users: string[] = []
+      for (const user of known.keys()) {
+        if (users.length === most) break
+        users.push(user)
+      }
+      return users
+    },
+    remembered(user) {
+      const one = known.peek(user)
+      return one?.entry && { user, entry: one.entry, ageMs: nowMs() - one.readAtMs }
+    },
+    revision: () => revision,
     doubt(user) {
       const before = known.get(user)
       if (before) known.set(user, { ...before, era: NEVER })
     },
   }
+}
+
+function isAway(error: unknown): boolean {
+  return error instanceof MuxError && error.code === 'directory-unavailable'
 }

@@ -46,7 +46,7 @@ export async function tryLogin(
       'refusal' in routed
         ? { accepted: false, ...routed }
         : await ask(conn, routed.backend, routed.login, login, world, services)
-    if (answer.accepted && 'settle' in routed) await settle(answer.backend, routed.settle)
+    if (answer.accepted && 'settle' in routed) await settle(conn, answer.backend, routed.settle)
   } catch (thrown) {
     const error = asMuxError(thrown)
     if (error.side === 'client' || error.code === 'internal') throw error
@@ -82,12 +82,13 @@ export async function tryLogin(
   return { accepted: false, refusal, last: verdict?.last ?? false, detail, code }
 }
 
-/** Makes the back end that has let a new user in the user's own, before a byte is carried. @throws what `settled` throws; the back end is hung up on then */
-async function settle(backend: BackendConnection, settled: () => Promise<void>): Promise<void> {
+/** Makes the back end that has let a new user in the user's own, before a byte is carried. @throws what `settled` throws; the back end is left then */
+async function settle(conn: ClientConnection, backend: BackendConnection, settled: () => Promise<void>): Promise<void> {
   try {
     await settled()
   } catch (error) {
     backend.close()
+    conn.turn?.release()
     throw error
   }
 }

@@ -29,6 +29,27 @@ const CASES: Case[] = [
     main: `${MAIN}directory: {redis: {url: 'redis://:x@h', password_file: key.pem}}`,
     error: /does nothing: the url has a password/u,
   },
+  { it: 'a file for known routes', main: withRedis(`${URL_}, snapshot_file: routes`) },
+  {
+    it: 'a file for known routes that nobody may use',
+    main: withRedis(`${URL_}, max_stale: 0s, snapshot_file: routes`),
+    error: /^mailmux\.yaml:6:54: does nothing with max_stale: 0s/u,
+  },
+  {
+    it: 'a file for known routes where there is no directory',
+    main: withRedis(`${URL_}, snapshot_file: absent/routes`),
+    error: /^mailmux\.yaml:6:54: the directory absent does not exist/u,
+  },
+  {
+    it: 'a directory for known routes',
+    main: withRedis(`${URL_}, snapshot_file: '.'`),
+    error: /: is a directory/u,
+  },
+  ...['mailmux.yaml', 'routing.yaml', 'key.pem', './cert.pem'].map((file) => ({
+    it: `known routes written over ${file}`,
+    main: withRedis(`${URL_}, snapshot_file: ${file}`),
+    error: /^mailmux\.yaml:6:54: is a file of the configuration, which would be written over/u,
+  })),
   { it: 'Sentinels', main: withRedis(SENTINELS) },
   { it: 'a Cluster', main: withRedis(NODES) },
   {

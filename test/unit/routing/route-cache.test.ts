@@ -162,3 +162,99 @@ test('remembers no more users than it may', async () => {
   for (const user of ['a', 'b', 'c', 'd']) await lookup(user, at('store1'))
   assert.equal((await lookup('a', at('store1'))).source, 'directory')
 })
+
+const known = (user: string, backend: string, ageMs = 0) => ({ user, entry: at(backend), ageMs })
+
+test('lets a route from before the restart stand in while the store is away, until it is too old', async () => {
+  const { cache, clock, lookup } = openCache()
+  cache.restore([known('alice', 'store1', 1000)])
+  assert.deepEqual(await lookup('alice', AWAY), { entry: at('store1'), source: 'snapshot' })
+  clock.nowMs = 3999
+  assert.equal((await lookup('alice', AWAY)).source, 'snapshot')
+  clock.nowMs = 4000
+  await assert.rejects(lookup('alice', AWAY), AWAY)
+  await assert.rejects(lookup('bob', AWAY), AWAY)
+})
+
+test('takes no route from before the restart for current, and asks', async () => {
+  const { cache, lookup } = openCache()
+  cache.restore([known('alice', 'store1')])
+  assert.deepEqual(await lookup('alice', at('store2')), { entry: at('store2'), source: 'directory' })
+  assert.deepEqual(await cache.lookup('alice'), { entry: at('store2'), source: 'cache' })
+  cache.stopTrusting()
+  assert.deepEqual(await lookup('alice', AWAY), { entry: at('store2'), source: 'stale' })
+})
+
+test('lets no route from before the restart stand in that was deleted meanwhile, or that changes', async () => {
+  const { cache, lookup } = openCache()
+  cache.restore([known('alice', 'store1'), known('bob', 'store1'), known('carol', 'store1')])
+  assert.equal((await lookup('alice', undefined)).entry, undefined)
+  cache.change('bob')
+  cache.stopTrusting()
+  await assert.rejects(lookup('alice', AWAY), AWAY)
+  await assert.rejects(lookup('bob', AWAY), AWAY)
+  assert.equal((await lookup('carol', AWAY)).source, 'snapshot')
+  cache.change(undefined)
+  await assert.rejects(lookup('carol', AWAY), AWAY)
+})
+
+test('compares what is from before the restart, some at a time, and then knows it as its own', async () => {
+  const { cache, waiting, lookup } = openCache()
+  cache.restore([known('alice', 'store1'), known('bob', 'store1'), known('carol', 'store1')])
+  await lookup('carol', at('store3'))
+  const first = cache.compare(1)
+  assert.deepEqual(
+    waiting.map(({ user }) => user),
+    ['bob'],
+  )
+  waiting.shift()?.answer(undefined)
+  assert.equal(await first, true)
+  const second = cache.compare(10)
+  assert.deepEqual(
+    waiting.map(({ user }) => user),
+    ['alice'],
+  )
+  waiting.shift()?.answer(at('store2'))
+  assert.equal(await second, false)
+  assert.deepEqual(await cache.lookup('alice'), { entry: at('store2'), source: 'cache' })
+  assert.deepEqual(await cache.lookup('bob'), { entry: undefined, source: 'cache' })
+})
+
+test('goes on comparing where the store has not answered, and past a route that makes no sense', async () => {
+  const { cache, waiting } = openCache()
+  cache.restore([known('alice', 'store1'), known('bob', 'store1')])
+  const first = cache.compare(10)
+  for (const { fail } of waiting.splice(0)) fail(AWAY)
+  await assert.rejects(first, AWAY)
+  const second = cache.compare(10)
+  waiting.shift()?.fail(new MuxError('route-invalid', 'poisoned'))
+  waiting.shift()?.answer(at('store2'))
+  assert.equal(await second, false)
+})
+
+test('restores no more than it may remember, the most recently used', async () => {
+  const { cache, lookup } = openCache()
+  const users = ['a', 'b', 'c', 'd', 'e']
+  cache.restore(users.map((user) => known(user, 'store1')))
+  assert.deepEqual(cache.users(10), ['a', 'b', 'c'])
+  await assert.rejects(lookup('d', AWAY), AWAY)
+  await lookup('x', at('store1')) // c, the least recently used, makes room
+  await assert.rejects(lookup('c', AWAY), AWAY)
+})
+
+test('tells what it knows, the most recently used first, and whether that may be something else by now', async () => {
+  const { cache, clock, lookup } = openCache()
+  await lookup('alice', at('store1'))
+  await lookup('nobody', undefined)
+  const before = cache.revision()
+  clock.nowMs = 50
+  await cache.lookup('alice')
+  assert.equal(cache.revision(), before, 'a hit changes nothing')
+  assert.deepEqual(cache.users(10), ['alice', 'nobody'])
+  assert.deepEqual(cache.users(1), ['alice'])
+  assert.deepEqual(cache.remembered('alice'), known('alice', 'store1', 50))
+  assert.equal(cache.remembered('nobody'), undefined)
+  cache.change('alice')
+  assert.notEqual(cache.revision(), before)
+  assert.equal(cache.remembered('alice'), undefined)
+})

@@ -72,6 +72,7 @@ export async function startScriptedRedis(t: TestContext, answers: Answers): Prom
       prefix: 'mailmux:',
       timeoutMs: 200,
       cache: { maxEntries: 10, lifetimeMs: 60_000, negativeLifetimeMs: 60_000, maxStaleMs: 60_000 },
+      snapshotFile: undefined,
     },
     asked: trace.all,
     heard: (command, count = 1) =>

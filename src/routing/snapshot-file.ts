@@ -1,0 +1,144 @@
+/**
+ * Keeps known routes on disk, for a start while the directory cannot be asked. Written aside, flushed and renamed, so that what is
+ * there is always whole; in pieces, between which logins are served. Whatever is wrong with the disk is a line in the log and no more.
+ */
+import fs from 'node:fs'
+import { open, rename, rm } from 'node:fs/promises'
+import path from 'node:path'
+import { systemCode } from '../errors.ts'
+import type { Log } from '../log.ts'
+import { createSnapshotWriter, MAX_BYTES, MAX_ROUTES, readSnapshot, type SnapshotOrigin } from './route-snapshot.ts'
+import type { RememberedRoute, RouteCache } from './route-cache.ts'
+
+/** What changes within this time before a crash is missing; more often would keep the disk busy for it. */
+const SAVE_EVERY_MS = 30_000
+/** However long it takes to write, it takes no more than one part in so many of the time. */
+const SAVE_SHARE = 50
+/** Routes written at a time: about half a millisecond's work, which is what a login may be kept waiting. */
+const BATCH = 500
+
+/**
+ * @param file its absolute path
+ * @returns the routes of the file; none where there is no file, or none to be believed, which the log tells
+ */
+export function loadSnapshot(
+  file: string,
+  origin: SnapshotOrigin & { maxStaleMs: number },
+  log: Log,
+): RememberedRoute[] {
+  let read: ReturnType<typeof readSnapshot>
+  try {
+    const bytes = readBounded(file)
+    if (bytes === undefined) return []
+    read = readSnapshot(bytes, origin)
+  } catch (error) {
+    read = { refused: systemCode(error) }
+  }
+  if ('refused' in read) {
+    log.error({ file, cause: read.refused }, 'known routes on disk are refused')
+    return []
+  }
+  log.info({ file, routes: read.routes.length }, 'known routes read from disk')
+  return read.routes
+}
+
+/** @returns undefined where there is no file. @throws Error where it is not to be read */
+function readBounded(file: string): Buffer | undefined {
+  let descriptor: number
+  try {
+    descriptor = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK) // to open a pipe would wait for its writer
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+  try {
+    const stat = fs.fstatSync(descriptor)
+    if (!stat.isFile()) throw new Error('no file')
+    // Whoever may write to it may send every user's password to the back end of his choice.
+    if ((stat.mode & 0o022) !== 0) throw new Error('others may write to it')
+    if (stat.size > MAX_BYTES) throw new Error('too large')
+    return fs.readFileSync(descriptor)
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+
+export type SnapshotKeeper = {
+  /** Writes what has changed, once what is being written is. */
+  close(): Promise<void>
+}
+
+/** Writes the cache's routes from time to time, where there may be others than were written last. */
+export function keepSnapshot(
+  file: string,
+  store: string,
+  cache: Pick<RouteCache, 'users' | 'remembered' | 'revision'>,
+  log: Log,
+): SnapshotKeeper {
+  let saved = cache.revision()
+  let saving = Promise.resolve()
+  let timer: NodeJS.Timeout | undefined
+  let said: string | undefined
+
+  async function save(): Promise<void> {
+    const revision = cache.revision()
+    if (revision === saved) return
+    try {
+      await writeSnapshot(file, store, cache)
+      saved = revision
+      said = undefined
+    } catch (error) {
+      const cause = systemCode(error)
+      if (cause !== said) log.error({ file, cause }, 'known routes cannot be written to disk')
+      said = cause
+    }
+  }
+  function wait(ms: number): void {
+    timer = setTimeout(() => {
+      const started = performance.now()
+      saving = save().then(() => {
+        if (timer !== undefined) wait(Math.max(SAVE_EVERY_MS, SAVE_SHARE * (performance.now() - started)))
+      })
+    }, ms)
+    timer.unref()
+  }
+  wait(SAVE_EVERY_MS)
+  return {
+    async close() {
+      clearTimeout(timer)
+      timer = undefined
+      await saving
+      await save()
+    },
+  }
+}
+
+async function writeSnapshot(
+  file: string,
+  store: string,
+  cache: Pick<RouteCache, 'users' | 'remembered'>,
+): Promise<void> {
+  const aside = `${file}.tmp`
+  const writer = createSnapshotWriter({ store, nowMs: Date.now() })
+  const users = cache.users(MAX_ROUTES)
+  await rm(aside, { force: true }) // of a process that died while it wrote
+  const handle = await open(aside, 'wx', 0o600)
+  try {
+    await handle.writeFile(writer.begin())
+    for (let from = 0; from < users.length; from += BATCH) {
+      const routes = users.slice(from, from + BATCH).flatMap((user) => cache.remembered(user) ?? [])
+      await handle.writeFile(writer.add(routes))
+    }
+    await handle.writeFile(writer.end())
+    await handle.sync()
+  } catch (error) {
+    await rm(aside, { force: true })
+    throw error
+  } finally {
+    await handle.close()
+  }
+  await rename(aside, file)
+  // The new name must last through a loss of power too.
+  const directory = await open(path.dirname(file), 'r')
+  await directory.sync().finally(() => directory.close())
+}

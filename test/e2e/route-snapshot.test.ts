@@ -1,0 +1,131 @@
+/** Known routes on disk: a mailmux that is started while Redis is away serves those whom it knew before, and nobody else. */
+import assert from 'node:assert/strict'
+import { readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { type Authority, type Leaf, makeAuthority } from '../support/certificates.ts'
+import { READ_DEADLINE_MS, until } from '../support/deadline.ts'
+import { type Dovecot, markerSubject, startDovecot } from '../support/dovecot.ts'
+import { openMailClient } from '../support/mail-client.ts'
+import { type Mailmux, startMailmux, toBackend } from '../support/mailmux.ts'
+import { type Redis, startRedis } from '../support/redis.ts'
+import { openScene } from '../support/scene.ts'
+import { directoryConnected, HOMES, PASSWORD, USERS } from '../support/site.ts'
+
+const scene = openScene()
+const snapshot = join(scene.directory, 'routes.snapshot')
+let authority: Authority
+let certificate: Leaf
+let stores: Dovecot[]
+let redis: Redis
+
+before(async () => {
+  authority = await makeAuthority(scene.directory)
+  certificate = await authority.issue('mailmux')
+  const users = Object.fromEntries(USERS.map((user) => [user, PASSWORD]))
+  stores = await Promise.all(['store1', 'store2', 'store3'].map((name) => startDovecot(scene, { name, users })))
+  redis = await startRedis(scene, { durable: true })
+  for (const [user, store] of Object.entries(HOMES)) await setRoute(user, store)
+})
+after(() => scene.close())
+
+const setRoute = (user: string, store: string): Promise<string> =>
+  redis.command('HSET', `mailmux:user:${user}`, 'backend', store)
+
+const start = (prefix = 'mailmux:'): Promise<Mailmux> =>
+  startMailmux(scene, {
+    certificate,
+    backends: Object.fromEntries(stores.map((store) => [store.name, toBackend(store)])),
+    directory: { redis: { url: redis.url, prefix, snapshot_file: snapshot } },
+    limits: { failure_delay: '0s' },
+  })
+
+/** Logs in by IMAP, and tells the store by the marker message there, or the refusal. */
+async function storeOf(mailmux: Mailmux, user: string): Promise<string> {
+  const client = await openMailClient(scene, 'imap', mailmux.ports.imapClear, 'clear', {})
+  const { accepted, answer } = await client.login(user, PASSWORD)
+  const subjects = accepted ? await client.subjects() : []
+  client.peer.destroy()
+  return stores.find(({ name }) => subjects.includes(markerSubject(name, user)))?.name ?? answer
+}
+
+const fromSnapshot = (mailmux: Mailmux): Promise<number | undefined> =>
+  mailmux.metric('mailmux_route_lookups_total{source="snapshot"}')
+
+test('writes at its stop whom it knows, for its own eyes', async () => {
+  const mailmux = await start()
+  await directoryConnected(mailmux)
+  assert.equal(await storeOf(mailmux, 'alice@example.test'), 'store1')
+  assert.equal(await storeOf(mailmux, 'carol@example.test'), 'store3')
+  await mailmux.stop()
+  assert.equal((await stat(snapshot)).mode & 0o777, 0o600)
+  assert.match(await readFile(snapshot, 'utf8'), /"carol@example\.test","store3"/)
+})
+
+test('serves whom it knew when it is started while Redis is away, and tells the others to come back', async () => {
+  await redis.stop()
+  const mailmux = await start()
+  await mailmux.waitForLog(
+    ({ msg, routes }) => msg === 'known routes read from disk' && routes === 2,
+    'two routes read',
+  )
+  assert.equal(await storeOf(mailmux, 'alice@example.test'), 'store1')
+  assert.equal(await storeOf(mailmux, 'carol@example.test'), 'store3')
+  assert.equal(await fromSnapshot(mailmux), 2)
+  for (const user of ['bob@example.test', 'nobody@example.test'])
+    assert.match(await storeOf(mailmux, user), /^NO \[UNAVAILABLE\]/)
+  await mailmux.stop()
+  assert.match(
+    await readFile(snapshot, 'utf8'),
+    /"carol@example\.test","store3"/,
+    'nothing was learnt, nothing is lost',
+  )
+})
+
+test('asks Redis for all that it knew as soon as it can, and brings no deleted route back', async () => {
+  const mailmux = await start()
+  assert.equal(await storeOf(mailmux, 'alice@example.test'), 'store1')
+  await redis.restart()
+  await redis.command('DEL', 'mailmux:user:carol@example.test') // while mailmux hears of nothing
+  await setRoute('alice@example.test', 'store2')
+  await directoryConnected(mailmux)
+  await until(
+    READ_DEADLINE_MS,
+    async () =>
+      Number(/cmdstat_hmget:calls=(\d+)/.exec(await redis.command('INFO', 'commandstats'))?.[1]) >= 2 || undefined,
+    () => 'Redis is not asked for the routes of the snapshot',
+  )
+  await redis.stop()
+  assert.match(await storeOf(mailmux, 'carol@example.test'), /^NO \[UNAVAILABLE\]/)
+  assert.equal(await storeOf(mailmux, 'alice@example.test'), 'store2')
+  await mailmux.stop()
+  const left = await readFile(snapshot, 'utf8')
+  assert.match(left, /"alice@example\.test","store2"/)
+  assert.doesNotMatch(left, /carol/)
+})
+
+for (const [what, spoil, cause] of [
+  ['cut short', (whole: Buffer) => whole.subarray(0, whole.length - 10), 'cut short'],
+  ['changed', (whole: Buffer) => Buffer.from(whole.toString().replace('store2', 'store3')), 'cut short or changed'],
+  ['garbage', () => Buffer.from('\0\0\0garbage\n'), 'cut short'],
+] as const) {
+  test(`starts with a file that is ${what}, believes none of it, and says so`, async () => {
+    const whole = await readFile(snapshot)
+    await writeFile(snapshot, spoil(whole))
+    const mailmux = await start()
+    await mailmux.waitForLog(
+      ({ msg, cause: told }) => msg === 'known routes on disk are refused' && told === cause,
+      `a refusal: ${cause}`,
+    )
+    assert.match(await storeOf(mailmux, 'alice@example.test'), /^NO \[UNAVAILABLE\]/)
+    await mailmux.stop()
+    await writeFile(snapshot, whole)
+  })
+}
+
+test('believes no file of another prefix', async () => {
+  const mailmux = await start('other:')
+  await mailmux.waitForLog(({ cause }) => cause === 'of another Redis or another prefix', 'a refusal')
+  assert.match(await storeOf(mailmux, 'alice@example.test'), /^NO \[UNAVAILABLE\]/)
+  await mailmux.stop()
+})
