@@ -51,7 +51,9 @@ export async function startHoldingStore(scene: Scene, protocol: MailProtocol): P
       logins.push({ user, accept: answer(words.yes), refuse: answer(words.no) })
     }
     say(greeting)
-    createInterface({ input: socket }).on('line', (line) => {
+    const lines = createInterface({ input: socket })
+    lines.on('error', () => undefined) // it tells of the socket's errors once more
+    lines.on('line', (line) => {
       const [first = '', second = '', ...rest] = line.split(' ')
       if (second === 'CAPABILITY') say(...capability, `${first} OK done`)
       else if (second === 'AUTHENTICATE')

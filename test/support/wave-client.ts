@@ -37,7 +37,9 @@ function visit({ port, user, password, signal }: WaveClient): Promise<boolean> {
     signal.removeEventListener('abort', leave)
     resolve(seen)
   })
-  createInterface({ input: socket }).on('line', (line) => {
+  const lines = createInterface({ input: socket })
+  lines.on('error', () => undefined) // it tells of the socket's errors once more
+  lines.on('line', (line) => {
     if (/^\* OK .* ready/.test(line)) say(`a LOGIN ${user} ${password}`)
     else if (line.startsWith('a OK')) say('b SELECT INBOX')
     else if (line.startsWith('a NO [UNAVAILABLE]')) say('c LOGOUT')
