@@ -22,7 +22,7 @@ const PARTS = ['redis', 'memory', 'memoryOfAll', 'lookups', 'changes', 'tracking
 type Part = (typeof PARTS)[number] & keyof ScaleFigures
 
 const HELP = `node test/soak/scale.ts [options]
-  --parts A,B     of ${PARTS.join(', ')} (default all)
+  --parts A,B     of ${PARTS.join(', ')} (default all); '' measures nothing, for --page alone
   --routes N      in Redis (default 1000000)
   --page          also puts all that was measured so far into docs/scale.md
 `
@@ -100,11 +100,14 @@ async function main(): Promise<void> {
   }
   const routes = Number(options.routes)
   if (!Number.isInteger(routes) || routes < 1000) throw new Error('--routes: a whole number from 1000 on')
-  const parts = options.parts.split(',').map((name) => {
-    const part = PARTS.find((one) => one === name)
-    if (part === undefined) throw new Error(`there is no ${name}; there are ${PARTS.join(', ')}`)
-    return part
-  })
+  const parts = options.parts
+    .split(',')
+    .filter(Boolean)
+    .map((name) => {
+      const part = PARTS.find((one) => one === name)
+      if (part === undefined) throw new Error(`there is no ${name}; there are ${PARTS.join(', ')}`)
+      return part
+    })
 
   const measured = await readKept()
   await mkdir(RESULTS, { recursive: true })
