@@ -2,6 +2,7 @@
  * The order of one user among addresses that are equal: always the same, so that a user's sessions meet on one server and its caches,
  * while the users are spread by weight. An address that comes or goes moves nobody but its own users (rendezvous hashing). Pure.
  */
+import { finish, hash, scoreFor } from '../rendezvous.ts'
 import { keyOf, type Address } from './addresses.ts'
 
 /** @param places by rank, lowest first @returns the same, those of one rank in the order for this user */
@@ -16,17 +17,6 @@ export function hasEquals(addresses: readonly Address[]): boolean {
   return addresses.some(({ rank }, index) => index > 0 && rank === addresses[index - 1]?.rank)
 }
 
-/** Weighted rendezvous: the highest wins, in proportion to the weights. */
 function scoreOf(address: Address, user: string): number {
-  const share = (hash(`${keyOf(address)} ${user}`) + 0.5) / 2 ** 32
-  return -address.weight / Math.log(share)
-}
-
-/** FNV-1a with the finish of Murmur3, without which names that differ in their last letter lie close together. */
-function hash(text: string): number {
-  let h = 0x811c9dc5
-  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193)
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
-  return (h ^ (h >>> 16)) >>> 0
+  return scoreFor(finish(hash(`${keyOf(address)} ${user}`)), address.weight)
 }

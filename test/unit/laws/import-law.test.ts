@@ -19,8 +19,8 @@ const LAW: Law = {
   listener: ['net'],
   tls: [],
   protocol: ['config'],
-  routing: ['user-name'],
-  backend: ['net', 'tls'],
+  routing: ['rendezvous', 'user-name'],
+  backend: ['net', 'rendezvous', 'tls'],
   relay: ['net'],
   net: [],
   config: ['user-name'],
@@ -30,6 +30,7 @@ const LAW: Law = {
   errors: [],
   log: [],
   secret: [],
+  rendezvous: [],
   'user-name': [],
   version: [],
 }
