@@ -2,24 +2,24 @@
 import { isIP } from 'node:net'
 import { createSecureContext, type ConnectionOptions } from 'node:tls'
 import type { BackendSettings } from '../config/settings.ts'
-import type { SpareMemory } from '../net/lean-socket.ts'
+import { createReadMemory, type ReadMemory } from '../net/lean-socket.ts'
 
 export type Backend = {
   settings: BackendSettings
   /** for the client's side of a handshake, by the host that was dialled; undefined where the leg is in clear */
   tlsOptions: ((host: string) => ConnectionOptions) | undefined
-  /** what its connections read into when they are busy; shared with all others */
-  spareMemory: SpareMemory
+  /** what its connections read into; shared with all others */
+  readMemory: ReadMemory
 }
 
 export type Backends = ReadonlyMap<string, Backend>
 
 export function buildBackends(settings: ReadonlyMap<string, BackendSettings>): Backends {
-  const spareMemory: SpareMemory = []
+  const readMemory = createReadMemory()
   const build = (backend: BackendSettings): Backend => ({
     settings: backend,
     tlsOptions: buildTlsOptions(backend),
-    spareMemory,
+    readMemory,
   })
   return new Map([...settings].map(([name, backend]) => [name, build(backend)]))
 }

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { MuxError, systemCode, type ErrorCode } from '../errors.ts'
-import { LeanSocket, type SpareMemory } from '../net/lean-socket.ts'
+import { LeanSocket, type ReadMemory } from '../net/lean-socket.ts'
 import { buildProxyHeader, type ProxyHeaderFacts } from '../net/proxy-header.ts'
 import { connectTls } from '../tls/upgrade.ts'
 import { keyOf, type Address } from './addresses.ts'
@@ -21,7 +21,7 @@ export type Origin = Omit<Exclude<ProxyHeaderFacts, { local: true }>, 'version'>
  * @throws MuxError `backend-refused`, `backend-unreachable`, or the signal's reason
  */
 export async function dial(
-  { settings: { proxyProtocol }, spareMemory }: Backend,
+  { settings: { proxyProtocol }, readMemory }: Backend,
   address: Address,
   origin: Origin | undefined,
   signal: AbortSignal,
@@ -30,7 +30,7 @@ export async function dial(
   // Built before there is a socket to lose, and written in one piece: receivers may want it whole in one read.
   const header =
     proxyProtocol === 'none' ? undefined : buildProxyHeader(origin ? { version, ...origin } : { version, local: true })
-  const socket = await connectTcp(address, spareMemory, signal)
+  const socket = await connectTcp(address, readMemory, signal)
   if (header) socket.write(header)
   return socket
 }
@@ -70,11 +70,11 @@ function checkPin(socket: TLSSocket, { settings: { name, pins } }: Backend): voi
   )
 }
 
-function connectTcp(address: Address, spare: SpareMemory, signal: AbortSignal): Promise<Socket> {
+function connectTcp(address: Address, memory: ReadMemory, signal: AbortSignal): Promise<Socket> {
   const { host, ip, port } = address
   return new Promise((resolve, reject) => {
     const options = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS }
-    const socket = new LeanSocket(options, spare).connect({ host: ip, port })
+    const socket = new LeanSocket(options, memory).connect({ host: ip, port })
     const settle = (error?: Error): void => {
       socket.off('connect', onConnect)
       socket.off('error', onError)

@@ -1,40 +1,46 @@
 /**
  * A TCP socket that reads into memory which it uses again. Node's own way takes 64 KiB of fresh memory for each read, and that costs
- * more than to carry what is in it. A chunk is therefore its listener's only until the listener returns: what is needed longer is
- * copied, or kept with `keepChunk()` where somebody else (a write that waits) holds on to it.
+ * more than to carry what is in it. A quiet socket has no memory of its own at all: it reads into a small piece that all share, and
+ * what has come is copied out before anybody else can read. A busy one has a large piece, where a chunk is its listener's only until the
+ * listener returns: what is needed longer is copied, or kept with `keepChunk()` where somebody else (a write that waits) holds on to it.
  */
 import { Socket, type SocketConstructorOpts } from 'node:net'
 
-/** What an idle connection holds. Most answers fit; one that fills it makes the connection a busy one. */
+/** What a read of a quiet connection may bring. Most answers fit; one that fills it makes the connection a busy one. */
 const SMALL_BYTES = 2048
 /** What a busy connection reads into. More at once made it no cheaper: the memory is then out of the processor's caches. */
 const LARGE_BYTES = 64 * 1024
 /** Large pieces that wait for the next busy connection: 1 MiB in all. */
 const MAX_SPARE = 16
 
-/** Large pieces that nobody reads into at the moment; the sockets that share the list hand them on to each other. */
-export type SpareMemory = Buffer[]
+/** What sockets read into that share it: the small piece of all quiet ones, and the large ones that nobody reads into at the moment. */
+export type ReadMemory = { readonly small: Buffer; readonly spare: Buffer[] }
+
+export function createReadMemory(): ReadMemory {
+  return { small: Buffer.alloc(SMALL_BYTES), spare: [] }
+}
 
 export class LeanSocket extends Socket {
-  readonly #memory: ReadMemory
+  readonly #place: ReadPlace
 
-  constructor(options: Omit<SocketConstructorOpts, 'onread'>, spare: SpareMemory) {
-    const memory = new ReadMemory(spare)
+  constructor(options: Omit<SocketConstructorOpts, 'onread'>, memory: ReadMemory) {
+    const place = new ReadPlace(memory)
     super({
       ...options,
-      onread: { buffer: () => memory.next(), callback: (bytes: number) => this.#emitChunk(memory.take(bytes)) },
+      onread: { buffer: () => place.next(), callback: (bytes: number) => this.#emitChunk(bytes) },
     })
-    this.#memory = memory
-    this.once('close', () => memory.release())
+    this.#place = place
+    this.once('close', () => place.release())
   }
 
   /** The chunk that is being emitted is still needed when its listener returns: the next read goes elsewhere. */
   keepChunk(): void {
-    this.#memory.keep()
+    this.#place.keep()
   }
 
   /** @returns whether to go on reading */
-  #emitChunk(chunk: Buffer): boolean {
+  #emitChunk(bytes: number): boolean {
+    const chunk = this.#place.take(bytes)
     // Nobody is there yet, or has not had what came before: a stream can wait, and needs bytes of its own.
     if (this.readableLength > 0 || this.listenerCount('data') === 0) return this.push(Buffer.from(chunk))
     this.emit('data', chunk)
@@ -42,23 +48,23 @@ export class LeanSocket extends Socket {
   }
 }
 
-/** Where one socket reads: into little while it is quiet, into much while it fills what it is given. */
-class ReadMemory {
-  readonly #spare: SpareMemory
-  #current: Buffer | undefined
-  #small: Buffer | undefined
+/** Where one socket reads: with all others into little while it is quiet, into much of its own while it fills what it is given. */
+class ReadPlace {
+  readonly #memory: ReadMemory
+  #own: Buffer | undefined
   #filled = false
   #kept = false
 
-  constructor(spare: SpareMemory) {
-    this.#spare = spare
+  constructor(memory: ReadMemory) {
+    this.#memory = memory
   }
 
-  /** @returns what has been read */
+  /** @returns what has been read: a copy where the next read of any other socket would go over it */
   take(bytes: number): Buffer {
-    const read = this.#current ?? Buffer.alloc(0)
-    this.#filled = bytes === read.length
-    return read.subarray(0, bytes)
+    const place = this.#own ?? this.#memory.small
+    this.#filled = bytes === place.length
+    const chunk = place.subarray(0, bytes)
+    return this.#own ? chunk : Buffer.from(chunk)
   }
 
   keep(): void {
@@ -67,26 +73,17 @@ class ReadMemory {
 
   /** @returns where the next read goes */
   next(): Buffer {
-    const { length = 0 } = this.#current ?? {}
-    if (this.#kept) {
-      if (this.#current === this.#small) this.#small = undefined
-      this.#current = undefined // whoever keeps it lets it go when it is done
-    }
-    if (this.#filled) {
-      if (length !== LARGE_BYTES || this.#kept) this.#current = this.#spare.pop() ?? Buffer.allocUnsafeSlow(LARGE_BYTES)
-    } else {
-      this.release()
-      this.#current = this.#small ??= Buffer.allocUnsafeSlow(SMALL_BYTES)
-    }
+    if (this.#kept) this.#own = undefined // whoever keeps it lets it go when it is done
+    if (this.#filled) this.#own ??= this.#memory.spare.pop() ?? Buffer.allocUnsafeSlow(LARGE_BYTES)
+    else this.release()
     this.#filled = this.#kept = false
-    return this.#current ?? Buffer.alloc(0)
+    return this.#own ?? this.#memory.small
   }
 
-  /** Gives a large piece back. */
+  /** Gives the large piece back. */
   release(): void {
-    const current = this.#current
-    if (current?.length === LARGE_BYTES && this.#spare.length < MAX_SPARE) this.#spare.push(current)
-    this.#current = undefined
+    if (this.#own && this.#memory.spare.length < MAX_SPARE) this.#memory.spare.push(this.#own)
+    this.#own = undefined
   }
 }
 

@@ -4,6 +4,7 @@ import { createLiveBackends } from '../../../src/backend/live-backends.ts'
 import type { Found, Service } from '../../../src/backend/lookup.ts'
 import type { BackendSettings } from '../../../src/config/settings.ts'
 import type { Log } from '../../../src/log.ts'
+import { createReadMemory } from '../../../src/net/lean-socket.ts'
 
 export function backendSettings(changes: Partial<BackendSettings> = {}): BackendSettings {
   return {
@@ -31,7 +32,7 @@ export function backendSettings(changes: Partial<BackendSettings> = {}): Backend
 }
 
 export function backend(changes: Partial<BackendSettings> = {}): Backend {
-  return { settings: backendSettings(changes), tlsOptions: undefined, spareMemory: [] }
+  return { settings: backendSettings(changes), tlsOptions: undefined, readMemory: createReadMemory() }
 }
 
 export function backendsOf(...all: Partial<BackendSettings>[]): Backends {

@@ -4,6 +4,7 @@ import { createCapabilityBook } from '../../../src/backend/capabilities.ts'
 import { startProber, type Ask } from '../../../src/backend/prober.ts'
 import type { BackendSettings, HealthSettings } from '../../../src/config/settings.ts'
 import { MuxError } from '../../../src/errors.ts'
+import { createReadMemory } from '../../../src/net/lean-socket.ts'
 import { backendSettings, liveWorld } from './fixture.ts'
 
 const HEALTH = backendSettings().health
@@ -22,7 +23,9 @@ function probing(t: TestContext, ask: Ask, ...settings: BackendSettings[]) {
   const book = createCapabilityBook(world.log)
   const prober = startProber({
     backends: () =>
-      new Map(current.map((one) => [one.name, { settings: one, tlsOptions: undefined, spareMemory: [] }])),
+      new Map(
+        current.map((one) => [one.name, { settings: one, tlsOptions: undefined, readMemory: createReadMemory() }]),
+      ),
     live: world.live,
     ask: (backend, place, look, signal) => {
       asked.push(`${backend.settings.name} ${place.protocol} ${place.address.ip} ${look}`)

@@ -3,14 +3,17 @@ import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
-import { keepChunk, LeanSocket, type SpareMemory } from '../../../src/net/lean-socket.ts'
+import { createReadMemory, keepChunk, LeanSocket, type ReadMemory } from '../../../src/net/lean-socket.ts'
 
-/** A connection whose near end is lean, and what it shares its spare memory by. */
-async function connectLean(t: TestContext, spare: SpareMemory = []): Promise<{ lean: LeanSocket; far: Socket }> {
+/** A connection whose near end is lean, and what it shares its memory by. */
+async function connectLean(
+  t: TestContext,
+  memory: ReadMemory = createReadMemory(),
+): Promise<{ lean: LeanSocket; far: Socket }> {
   const server = createServer()
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const lean = new LeanSocket({}, spare).connect((server.address() as AddressInfo).port, '127.0.0.1')
+  const lean = new LeanSocket({}, memory).connect((server.address() as AddressInfo).port, '127.0.0.1')
   const [far] = (await once(server, 'connection')) as [Socket]
   server.close()
   t.after(() => {
@@ -39,15 +42,30 @@ test('gives every octet in order, however much comes at once', async (t) => {
   }
 })
 
-test('reads into the same memory again once a chunk was dealt with', async (t) => {
+test('reads into the same large memory again once a chunk was dealt with', async (t) => {
   const { lean, far } = await connectLean(t)
+  const places = new Set<ArrayBufferLike>()
+  let bytes = 0
+  lean.on('data', (chunk: Buffer) => {
+    bytes += chunk.length
+    if (chunk.buffer.byteLength === 64 * 1024 && chunk.byteOffset === 0) places.add(chunk.buffer)
+  })
+  far.write(randomBytes(1_000_000))
+  while (bytes < 1_000_000) await once(lean, 'data')
+  assert.equal(places.size, 1)
+})
+
+test('shares what it reads into with every other quiet one, and no chunk of one is seen to change by it', async (t) => {
+  const memory = createReadMemory()
+  const both = [await connectLean(t, memory), await connectLean(t, memory)]
   const chunks: Buffer[] = []
-  lean.on('data', (chunk: Buffer) => chunks.push(chunk))
-  far.write('first')
-  await once(lean, 'data')
-  far.write('other')
-  await once(lean, 'data')
-  assert.deepEqual(chunks.map(String), ['other', 'other'])
+  for (const { lean } of both) lean.on('data', (chunk: Buffer) => chunks.push(chunk))
+  for (const [index, { lean, far }] of both.entries()) {
+    far.write(`of ${index}`)
+    await once(lean, 'data')
+  }
+  assert.deepEqual(chunks.map(String), ['of 0', 'of 1'])
+  assert.match(memory.small.toString('latin1'), /^of 1/, 'the second went over the first')
 })
 
 test('leaves a chunk alone that is kept', async (t) => {
@@ -73,8 +91,8 @@ test('keeps what comes before anybody listens, and while it is paused', async (t
 })
 
 test('hands large memory on when it is quiet again, and when it is closed', async (t) => {
-  const spare: SpareMemory = []
-  const { lean, far } = await connectLean(t, spare)
+  const memory = createReadMemory()
+  const { lean, far } = await connectLean(t, memory)
   far.write(randomBytes(200_000))
   let bytes = 0
   lean.on('data', (chunk: Buffer) => (bytes += chunk.length))
@@ -82,13 +100,13 @@ test('hands large memory on when it is quiet again, and when it is closed', asyn
   far.write('quiet')
   await once(lean, 'data')
   assert.deepEqual(
-    spare.map(({ length }) => length),
+    memory.spare.map(({ length }) => length),
     [64 * 1024],
   )
-  const { lean: second, far: secondFar } = await connectLean(t, spare)
+  const { lean: second, far: secondFar } = await connectLean(t, memory)
   secondFar.end(randomBytes(100_000))
   await readAll(second)
   second.destroy()
   await once(second, 'close')
-  assert.equal(spare.length, 1, 'neither taken twice nor lost')
+  assert.equal(memory.spare.length, 1, 'neither taken twice nor lost')
 })

@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
-import { LeanSocket } from '../../../src/net/lean-socket.ts'
+import { createReadMemory, LeanSocket } from '../../../src/net/lean-socket.ts'
 import { createRelays, type RelayEnding, type RelayOptions, type Relays } from '../../../src/relay/relay.ts'
 import { READ_DEADLINE_MS, within } from '../../support/deadline.ts'
 import { ScriptedPeer } from '../../support/scripted-peer.ts'
@@ -67,7 +67,8 @@ async function connectPair(
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const options = { host: '127.0.0.1', port: (server.address() as AddressInfo).port, allowHalfOpen: true }
-  const connecting = relayEnd === 'accepts' ? connect(options) : new LeanSocket(options, []).connect(options)
+  const connecting =
+    relayEnd === 'accepts' ? connect(options) : new LeanSocket(options, createReadMemory()).connect(options)
   const [accepted] = (await once(server, 'connection')) as [Socket]
   server.close()
   t.after(() => {
