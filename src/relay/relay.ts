@@ -150,7 +150,10 @@ class Relay {
   #onEnd(to: Socket, side: 'client' | 'backend'): void {
     this.#cause ??= `${side}-closed`
     this.#halfClosed = true
-    if (to.writable) to.end()
+    if (!to.writable) return
+    // Both have said all: to close says so too, without a system call of its own and another round through the event loop.
+    if (to.readableEnded && to.writableLength === 0 && !(to instanceof TLSSocket)) to.destroy()
+    else to.end()
   }
 
   #onClose(to: Socket, side: 'client' | 'backend'): void {
