@@ -22,7 +22,7 @@ import { createRefusalNotes } from './routing/route-invalid.ts'
 import { askBackend } from './session/ask-backend.ts'
 import { reportBackend } from './session/backend-report.ts'
 import { explain } from './session/explain.ts'
-import { buildOffer } from './session/offer.ts'
+import { createOffers } from './session/offer.ts'
 import { createRefusalPace } from './session/refusal-pace.ts'
 import type { Services } from './session/serve.ts'
 import { createSessions } from './session/sessions.ts'
@@ -74,7 +74,7 @@ export async function startApp(settings: Settings, loaded: LoadResult, load: () 
     backends,
     pace: createRefusalPace(),
     admissions,
-    offer: ({ settings: listener }, world) => buildOffer(listener, world.backends, book),
+    offer: createOffers(book),
   }
   const sessions = createSessions(worlds.current, services)
   const sweep = setInterval(() => relays.sweep(performance.now()), SWEEP_MS)

@@ -7,14 +7,16 @@ export type CapabilityBook = {
   learn(protocol: ProtocolName, backend: string, words: readonly string[]): void
   /**
    * The words that all back ends of a protocol have announced, as the first spelt them. Those that were never reached do not count;
-   * undefined where none was. The same array until something changes.
+   * undefined where none was.
    */
   common(protocol: ProtocolName, backends: readonly string[]): readonly string[] | undefined
+  /** Another number whenever something was learnt that may change what is common. */
+  edition: () => number
 }
 
 export function createCapabilityBook(log: Log): CapabilityBook {
   const announced = new Map<string, readonly string[]>()
-  const computed = new Map<string, readonly string[] | undefined>()
+  let edition = 0
   const keyOf = (protocol: ProtocolName, backend: string): string => `${protocol} ${backend}`
 
   return {
@@ -24,19 +26,16 @@ export function createCapabilityBook(log: Log): CapabilityBook {
       if (before && gained.length === 0 && lost.length === 0) return
       if (before) log.warn({ protocol, backend, gained, lost }, 'capabilities changed')
       announced.set(keyOf(protocol, backend), words)
-      computed.clear()
+      edition++
     },
     common(protocol, backends) {
-      const key = `${protocol} ${backends.join(' ')}`
-      if (!computed.has(key)) {
-        const lists = backends.flatMap((backend) => {
-          const words = announced.get(keyOf(protocol, backend))
-          return words ? [words] : []
-        })
-        computed.set(key, intersect(lists))
-      }
-      return computed.get(key)
+      const lists = backends.flatMap((backend) => {
+        const words = announced.get(keyOf(protocol, backend))
+        return words ? [words] : []
+      })
+      return intersect(lists)
     },
+    edition: () => edition,
   }
 }
 

@@ -25,7 +25,15 @@ export function buildBanner(template: string, facts: BannerFacts): (now: Date) =
     },
     [''],
   )
-  return (now) => (parts.length === 1 ? (parts[0] ?? '') : parts.join(formatDate(now)))
+  let second: number | undefined
+  let text = parts[0] ?? ''
+  if (parts.length === 1) return () => text
+  return (now) => {
+    const current = Math.floor(now.getTime() / 1000)
+    if (current !== second) text = parts.join(formatDate(now)) // formatting a date costs more than all else in a greeting
+    second = current
+    return text
+  }
 }
 
 /** RFC 5322 3.3, in universal time: what the greeting tells is the same on every instance. */

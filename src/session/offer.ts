@@ -1,4 +1,4 @@
-/** What a listener offers before login: the operator's choice, as far as every back end can take it. Pure. */
+/** What a listener offers before login: the operator's choice, as far as every back end can take it. */
 import type { Backends } from '../backend/backends.ts'
 import type { CapabilityBook } from '../backend/capabilities.ts'
 import { MECHANISMS, type ListenerSettings, type MechanismName } from '../config/settings.ts'
@@ -8,6 +8,19 @@ export type Offer = { mechanisms: readonly MechanismName[]; announced: readonly 
 
 /** Mechanisms that give mailmux a password, which it can hand to any back end in one way or another. */
 const WITH_PASSWORD: readonly MechanismName[] = ['PLAIN', 'LOGIN']
+
+/** @returns what a listener offers now; computed again only where a back end has said something new, not for each connection */
+export function createOffers(book: CapabilityBook): (listener: ListenerSettings, backends: Backends) => Offer {
+  const known = new WeakMap<ListenerSettings, { edition: number; offer: Offer }>()
+  return (listener, backends) => {
+    const edition = book.edition()
+    const last = known.get(listener)
+    if (last?.edition === edition) return last.offer
+    const offer = buildOffer(listener, backends, book)
+    known.set(listener, { edition, offer })
+    return offer
+  }
+}
 
 export function buildOffer(listener: ListenerSettings, backends: Backends, book: CapabilityBook): Offer {
   const serving = [...backends.values()].filter(({ settings }) => settings.ports[listener.protocol] !== undefined)

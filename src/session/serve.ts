@@ -1,7 +1,9 @@
 /** The life of one connection, in the order in which it happens. Bytes are parsed elsewhere. */
 import type { Socket } from 'node:net'
+import type { Backends } from '../backend/backends.ts'
 import type { LiveBackends } from '../backend/live-backends.ts'
 import type { Admissions } from '../backend/admission.ts'
+import type { ListenerSettings } from '../config/settings.ts'
 import { MuxError, type ErrorCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics/metrics.ts'
@@ -23,8 +25,8 @@ export type Services = {
   pace: RefusalPace
   backends: LiveBackends
   admissions: Admissions
-  /** what an entrance offers now, which follows what the back ends say */
-  offer: (entrance: Entrance, world: World) => Offer
+  /** what a listener offers now, which follows what the back ends say */
+  offer: (listener: ListenerSettings, backends: Backends) => Offer
 }
 
 export type Ending = {
@@ -73,7 +75,7 @@ export async function serve(
       product: PRODUCT,
       startTlsOffered: listener.tls === 'starttls',
       allowPlaintextAuth: listener.allowPlaintextAuth,
-      ...services.offer(entrance, world),
+      ...services.offer(listener, world.backends),
       maxLineBytes: limits.maxLineBytes,
       maxBadCommands: limits.maxBadCommands,
     })

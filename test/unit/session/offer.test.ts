@@ -4,7 +4,7 @@ import { createCapabilityBook } from '../../../src/backend/capabilities.ts'
 import type { BackendSettings, ListenerSettings, ProtocolName } from '../../../src/config/settings.ts'
 import { splitCapability } from '../../../src/protocol/pop3/capability.ts'
 import { Secret } from '../../../src/secret.ts'
-import { buildOffer, type Offer } from '../../../src/session/offer.ts'
+import { buildOffer, createOffers, type Offer } from '../../../src/session/offer.ts'
 import { backendsOf, keepLog } from '../backend/fixture.ts'
 import { listenerSettings } from '../listener/listener-settings.ts'
 
@@ -121,4 +121,16 @@ test('pop3 offers a mechanism that every back end has, in whatever order each sa
 test('pop3 announces UTF8 where every back end takes it, whatever each says behind it', () => {
   const said = { a: splitCapability('UTF8 USER'), b: splitCapability('utf8') }
   assert.deepEqual(offerOf('pop3', {}, said).announced, ['UTF8'])
+})
+
+test('a listener offers the same until a back end says something new, and another listener its own', () => {
+  const book = createCapabilityBook(keepLog().log)
+  const offers = createOffers(book)
+  const backends = backendsOf({ name: 'a' })
+  const [plain, narrow] = [listenerSettings({}), listenerSettings({ mechanisms: ['PLAIN'] })]
+  const before = offers(plain, backends)
+  assert.equal(offers(plain, backends), before)
+  book.learn('imap', 'a', FULL.imap)
+  assert.ok(offers(plain, backends).mechanisms.includes('XOAUTH2'))
+  assert.deepEqual(offers(narrow, backends).mechanisms, ['PLAIN'])
 })
