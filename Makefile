@@ -96,7 +96,8 @@ bench-quick: $(DEPS) ## the measures that fit into a minute
 	$(NODE) test/bench/bench.ts --quick
 
 # Each may be run alone, and for a shorter time: test/soak/README.md
-soak: $(DEPS) test-packages ## the long runs, an hour: half an hour of chaos, a million routes, a wave of 2000 clients; their account goes into docs/
+soak: $(DEPS) test-packages ## the long runs, an hour and a half: half an hour of steady load, half an hour of chaos, a million routes, a wave of 2000 clients; their account goes into docs/
+	$(NODE) test/soak/steady.ts
 	$(NODE) test/soak/chaos.ts
 	$(NODE) test/soak/scale.ts --page
 	$(NODE) test/soak/recovery-wave.ts

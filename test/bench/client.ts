@@ -22,6 +22,8 @@ export type Session = {
   ticket(): Buffer | undefined
   /** bytes of literals so far */
   literalBytes(): number
+  /** for what is no command: a DONE, a pause in reading, an abort half-way */
+  socket: Socket
   destroy(): void
 }
 
@@ -145,6 +147,7 @@ export async function openSession(target: Target): Promise<Session> {
     resumed: () => socket instanceof TLSSocket && socket.isSessionReused(),
     ticket: () => ticket,
     literalBytes: lines.literalBytes,
+    socket,
     destroy: () => socket.destroy(),
   }
 }

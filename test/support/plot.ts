@@ -36,7 +36,7 @@ export function drawPlot({ title, x, y, lines }: Plot): string {
     return `<polyline points="${path}" fill="none" stroke="${colour(index)}" stroke-width="2.5" stroke-linejoin="round"/>`
   })
   const names = lines.map(({ name }, index) => {
-    const at = MARGIN.left + index * 300
+    const at = MARGIN.left + index * (lines.length > 2 ? 224 : 300)
     return `<line x1="${at}" x2="${at + 24}" y1="52" y2="52" stroke="${colour(index)}" stroke-width="4"/>${text(at + 32, 56, name, 'start')}`
   })
   const middle = (MARGIN.top + bottom) / 2
