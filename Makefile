@@ -17,10 +17,10 @@ OWN_NODE_IS_NEW := $(shell [ "$(or $(word 1,$(OWN_NODE)),0)" -gt 24 ] || \
 
 ifeq ($(OWN_NODE_IS_NEW),yes)
 NODE := node
-RUNTIME :=
+BROUGHT_NODE :=
 else
 NODE := $(RUNTIME_NODE)
-RUNTIME := $(RUNTIME_NODE)
+BROUGHT_NODE := $(RUNTIME_NODE)
 export PATH := $(dir $(RUNTIME_NODE)):$(PATH)
 endif
 
@@ -37,7 +37,7 @@ TEST_PACKAGES := dovecot-imapd dovecot-pop3d redis-server redis-tools openssl cu
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-runtime: $(RUNTIME) ## Node as in .node-version, into .runtime/, where the machine's own is too old
+runtime: $(BROUGHT_NODE) ## Node as in .node-version, into .runtime/, where the machine's own is too old
 
 $(RUNTIME_NODE): .node-version
 	@[ "$$($@ --version 2>/dev/null || true)" = "v$(NODE_VERSION)" ] || \
@@ -46,7 +46,7 @@ $(RUNTIME_NODE): .node-version
 
 deps: $(DEPS) ## npm packages, as in package-lock.json
 
-$(DEPS): package-lock.json | $(RUNTIME)
+$(DEPS): package-lock.json | $(BROUGHT_NODE)
 	npm ci --no-audit --no-fund
 	@touch $@
 
@@ -69,17 +69,7 @@ types: $(DEPS) ## the TypeScript compiler, without output
 
 check: lint types test ## all that CI runs: lint, types, test
 
-# Each end-to-end file starts Dovecots, a Redis and a mailmux of its own: two files at a time keep two cores busy.
-test: $(DEPS) test-packages ## every test: unit, dialogue, end to end with real Dovecot, Redis and clients
-	$(NODE) --test 'test/unit/**/*.test.ts' 'test/dialogue/**/*.test.ts'
-	FUZZ_SECONDS=20 $(NODE) --test 'test/fuzz/*.test.ts'
-	$(NODE) --test --test-concurrency=2 'test/e2e/**/*.test.ts'
-
-test-packages:
-	@test/support/packages.sh $(TEST_PACKAGES)
-	@test/support/cyrus.sh .runtime/cyrus
-
-# The second runtime, for the bench alone; in a folder of its own, since npm would remove Node from beside it
+# The second runtime; in a folder of its own, since npm would remove Node from beside it
 BUN_VERSION := 1.4.5
 BUN_PACKAGE := @oven/bun-linux-$(if $(filter aarch64 arm64,$(shell uname -m)),aarch64,x64)
 RUNTIME_BUN := $(CURDIR)/.runtime/bun/node_modules/$(BUN_PACKAGE)/bin/bun
@@ -88,6 +78,24 @@ $(RUNTIME_BUN): Makefile | $(DEPS)
 	@[ "$$($@ --version 2>/dev/null || true)" = "$(BUN_VERSION)" ] || \
 	npm install --prefix .runtime/bun --no-save --no-package-lock --no-audit --no-fund --ignore-scripts $(BUN_PACKAGE)@$(BUN_VERSION)
 	@touch $@
+
+# What mailmux itself runs on in the end-to-end tests; the tests and whatever has no mailmux of its own stay on Node.
+RUNTIME ?= node
+ifeq ($(RUNTIME),bun)
+export MAILMUX_RUNTIME := $(RUNTIME_BUN)
+else ifneq ($(RUNTIME),node)
+$(error RUNTIME is node or bun, not $(RUNTIME))
+endif
+
+# Each end-to-end file starts Dovecots, a Redis and a mailmux of its own: two files at a time keep two cores busy.
+test: $(DEPS) $(MAILMUX_RUNTIME) test-packages ## every test: unit, dialogue, end to end with real Dovecot, Redis and clients; RUNTIME=bun has mailmux on Bun
+	$(NODE) --test 'test/unit/**/*.test.ts' 'test/dialogue/**/*.test.ts'
+	FUZZ_SECONDS=20 $(NODE) --test 'test/fuzz/*.test.ts'
+	$(NODE) --test --test-concurrency=2 'test/e2e/**/*.test.ts'
+
+test-packages:
+	@test/support/packages.sh $(TEST_PACKAGES)
+	@test/support/cyrus.sh .runtime/cyrus
 
 bench: $(DEPS) $(RUNTIME_BUN) ## mailmux beside its peers, half an hour: every measure and target, into docs/performance.md
 	$(NODE) test/bench/bench.ts --page

@@ -8,13 +8,17 @@ export function isTrusted(socket: TLSSocket): boolean {
 }
 
 /**
- * What OpenSSL has against the certificate that a client has shown, or has not shown.
- * Node works this out for its own tls.Server only; the handle is asked in the way in which that asks, and no answer is a no.
+ * What OpenSSL has against the certificate that a client has shown, or has not shown. Asked only where one was asked for.
+ * Bun says so on the socket, as documented; Node works that out for its own tls.Server alone, so that there the handle is asked in the way
+ * in which that asks. No answer is a no.
  */
 export function whyNotTrusted(socket: TLSSocket): string | undefined {
+  if (socket.authorized) return undefined
   const handle = (socket as unknown as { _handle?: { verifyError?: () => Error | null } })._handle
-  if (handle?.verifyError === undefined) return 'not verified'
-  return handle.verifyError()?.message
+  if (handle?.verifyError !== undefined) return handle.verifyError()?.message
+  // a code, whatever its type says
+  const problem = socket.authorizationError as Error | string | null | undefined
+  return problem ? String(problem) : 'not verified'
 }
 
 /**

@@ -16,6 +16,7 @@ import {
 import { READ_DEADLINE_MS, START_DEADLINE_MS, until, within } from '../support/deadline.ts'
 import { freePort } from '../support/ports.ts'
 import { run, type RunResult } from '../support/run.ts'
+import { MAILMUX_RUNTIME } from '../support/runtime.ts'
 import { PASSWORD, type Site, startSite, STORES } from '../support/site.ts'
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts')
@@ -35,7 +36,7 @@ after(() => site.close())
 
 function explain(args: string[], input?: string): Promise<RunResult> {
   const all = [MAIN, 'explain', '-c', site.mailmux.configFile, ...args]
-  return run(process.execPath, all, { ms: 40_000, ...(input !== undefined && { input }) })
+  return run(MAILMUX_RUNTIME, all, { ms: 40_000, ...(input !== undefined && { input }) })
 }
 
 function ask(path: string, headers: Record<string, string> = { authorization: `Bearer ${TOKEN}` }): Promise<Response> {
@@ -182,7 +183,7 @@ test('says what is wrong where mailmux gives no answer, with an exit code of its
   const explainWith = async (section: string, token = TOKEN) => {
     await writeFile(file, section)
     await writeFile(join(site.scene.directory, 'other.token'), token)
-    const { code, stdout, stderr } = await run(process.execPath, [MAIN, 'explain', 'alice', '-c', file])
+    const { code, stdout, stderr } = await run(MAILMUX_RUNTIME, [MAIN, 'explain', 'alice', '-c', file])
     assert.deepEqual([code, stdout], [2, ''])
     return stderr
   }
@@ -250,7 +251,7 @@ test('takes no password that is not there, and asks for none without a route to 
 
 // What stands in the arguments or the environment of a process can be read by every user of the machine.
 test('asks for the password at a terminal without showing it, and keeps it out of processes and logs', async (t) => {
-  const words = [process.execPath, MAIN, 'explain', 'bob', '--login', '-c', site.mailmux.configFile]
+  const words = [MAILMUX_RUNTIME, MAIN, 'explain', 'bob', '--login', '-c', site.mailmux.configFile]
   const terminal = spawn('script', ['-qec', words.join(' '), '/dev/null'], { stdio: 'pipe' })
   t.after(() => terminal.kill()) // its terminal goes with it, and explain with that
   const ended = once(terminal, 'close')

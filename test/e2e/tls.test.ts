@@ -12,6 +12,7 @@ import { type MailProtocol, openMailClient } from '../support/mail-client.ts'
 import { type Mailmux, startMailmux, toBackend } from '../support/mailmux.ts'
 import { freePort } from '../support/ports.ts'
 import { openScene, type Scene } from '../support/scene.ts'
+import { ON_BUN } from '../support/runtime.ts'
 import { connectPeer } from '../support/scripted-peer.ts'
 
 const USER = 'alice@example.test'
@@ -19,6 +20,7 @@ const PASSWORD = 'secret'
 const PROTOCOLS: MailProtocol[] = ['imap', 'pop3']
 const OTHER = { imap: 'pop3', pop3: 'imap' } as const
 const CIPHER = 'ECDHE-ECDSA-AES256-GCM-SHA384'
+const onTwin = { expectFailure: ON_BUN && 'Bun takes no ticketKeys' }
 
 let scene: Scene
 let authority: Authority
@@ -28,9 +30,7 @@ let store: Dovecot
 let mailmux: Mailmux
 let twin: Mailmux
 let stranger: Mailmux
-let modernPort: number
-let strictPort: number
-let admittingPort: number
+let [modernPort, strictPort, admittingPort] = [0, 0, 0]
 
 before(async () => {
   scene = openScene()
@@ -206,7 +206,7 @@ test('a client of TLS 1.2 may not begin another handshake on its connection', as
   const ended = once(socket, 'error') as Promise<[NodeJS.ErrnoException]>
   socket.renegotiate({}, (error) => void socket.destroy(error ?? new Error('renegotiated')))
   const [{ code, message }] = await within(READ_DEADLINE_MS, ended, () => 'neither refused nor renegotiated')
-  assert.equal(code, 'ERR_SSL_NO_RENEGOTIATION', message)
+  assert.match(code ?? '', /^ERR_SSL_(TLSV1_ALERT_)?NO_RENEGOTIATION$/, message)
 })
 
 describe('client_ca_file', () => {
@@ -252,7 +252,7 @@ describe('a session', () => {
           assert.equal(await resumes(mailmux.ports[port], mailmux.ports[port], options), true)
           assert.equal(await mailmux.metric(series), counted + 1)
         })
-        test(`${what} is resumed on another instance with the same secret`, async () => {
+        test(`${what} is resumed on another instance with the same secret`, onTwin, async () => {
           assert.equal(await resumes(mailmux.ports[port], twin.ports[port], options), true)
         })
         test(`${what} is begun anew where the secret is another`, async () => {
@@ -289,7 +289,8 @@ describe('what follows STARTTLS in clear', () => {
       peer.sendRaw(start)
       await peer.expect(go)
       peer.sendRaw(injected)
-      await peer.expectClose()
+      // no word in clear, but from BoringSSL an alert that this is no TLS (RFC 8446 6)
+      assert.match((await peer.readToEnd()).toString('latin1'), /^(?:\x15\x03[\x01-\x03]\0\x02\x02[^])?$/)
       await mailmux.waitForLog(
         (line) => line.cause === 'client-tls-failed' && line.client === localAddress,
         'the handshake that was none',

@@ -8,6 +8,7 @@ import { START_DEADLINE_MS } from './deadline.ts'
 import type { Dovecot } from './dovecot.ts'
 import { freePort } from './ports.ts'
 import { type Program, startProgram } from './processes.ts'
+import { MAILMUX_RUNTIME } from './runtime.ts'
 import type { Scene } from './scene.ts'
 
 export type Yaml = string | number | boolean | null | Yaml[] | { [key: string]: Yaml }
@@ -134,7 +135,7 @@ export async function startMailmux(scene: Scene, options: MailmuxOptions): Promi
 export function launchMailmux(scene: Scene, configFile: string, show?: (line: string) => void): Program {
   return startProgram(scene, {
     name: 'mailmux',
-    command: process.execPath,
+    command: MAILMUX_RUNTIME,
     args: [join(import.meta.dirname, '../../src/main.ts'), 'run', '-c', configFile],
     ...(show === undefined ? {} : { show }),
   })

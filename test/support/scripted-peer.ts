@@ -101,6 +101,19 @@ export class ScriptedPeer {
     throw this.#complaint(`expected the end of the connection, got ${JSON.stringify(brief(this.#unread))}`)
   }
 
+  /** Whatever comes until the other side closes. */
+  async readToEnd(deadlineMs = READ_DEADLINE_MS): Promise<Buffer> {
+    try {
+      await this.#fill(() => false, deadlineMs, 'the end of the connection')
+    } catch (error) {
+      if (!(error instanceof Ended)) throw error
+    }
+    const rest = this.#unread
+    this.#unread = Buffer.alloc(0)
+    this.transcript.push(`< ${brief(rest)}`)
+    return rest
+  }
+
   /** Turns the running connection to TLS; the handshake must succeed. Unread bytes from before it are an error of the other side. */
   async startTls(tls: PeerTls, deadlineMs = READ_DEADLINE_MS): Promise<TLSSocket> {
     if (this.#unread.length > 0) throw this.#complaint('bytes came before TLS')
