@@ -5,6 +5,7 @@
  * listener returns: what is needed longer is copied, or kept with `keepChunk()` where somebody else (a write that waits) holds on to it.
  */
 import { Socket, type SocketConstructorOpts } from 'node:net'
+import { TLSSocket } from 'node:tls'
 
 /** What a read of a quiet connection may bring. Most answers fit; one that fills it makes the connection a busy one. */
 const SMALL_BYTES = 2048
@@ -85,6 +86,22 @@ class ReadPlace {
     if (this.#own && this.#memory.spare.length < MAX_SPARE) this.#memory.spare.push(this.#own)
     this.#own = undefined
   }
+}
+
+/** Node's own side of a socket. It is nobody's promise: what is not as expected is left alone. */
+type Handle = { useUserBuffer?: unknown }
+
+/**
+ * Has a socket read cheaply from now on that was not made for it: one that a server has accepted. To be called while nothing waits in
+ * it, either way. @returns the socket to go on with; the one that was given is of no more use, unless it is returned itself
+ */
+export function makeLean(socket: Socket, memory: ReadMemory): Socket {
+  const { _handle: handle } = socket as Socket & { _handle?: Handle | null }
+  const isIdle = socket.readableLength === 0 && socket.writableLength === 0 && socket.readable && socket.writable
+  if (!isIdle || socket instanceof TLSSocket || typeof handle?.useUserBuffer !== 'function') return socket
+  const lean = new LeanSocket({ allowHalfOpen: true, handle } as SocketConstructorOpts, memory)
+  Object.assign(socket, { _handle: null })
+  return lean
 }
 
 /** For any socket: see `LeanSocket.keepChunk()`; others give each chunk memory of its own. */

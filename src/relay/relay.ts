@@ -4,7 +4,7 @@
  */
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import { keepChunk } from '../net/lean-socket.ts'
+import { createReadMemory, keepChunk, LeanSocket, makeLean, type ReadMemory } from '../net/lean-socket.ts'
 
 export type RelayCause =
   | 'client-closed'
@@ -53,11 +53,12 @@ export type Relays = {
 
 export function createRelays(): Relays {
   const running = new Set<Relay>()
+  const memory = createReadMemory()
   let draining = false
 
   return {
     async run(client, backend, options) {
-      const relay = new Relay(client, backend, options)
+      const relay = new Relay(client, backend, options, memory)
       running.add(relay)
       const ending = await relay.ended
       running.delete(relay)
@@ -76,10 +77,21 @@ export function createRelays(): Relays {
   }
 }
 
+/** What Node reads at once from a connection that it has not been told more about: who fills that sends much. */
+const MUCH_BYTES = 64 * 1024
+
+function carry(chunk: Buffer, from: Socket, to: Socket): void {
+  const waited = to.writableLength > 0
+  if (!to.write(chunk)) from.pause()
+  // What could not be written at once lies in the chunk until it is; TLS has made something else of it by now.
+  if (waited || (to.writableLength > 0 && !(to instanceof TLSSocket))) keepChunk(from)
+}
+
 class Relay {
   readonly ended: Promise<RelayEnding>
-  readonly #client: Socket
+  #client: Socket
   readonly #backend: Socket
+  readonly #memory: ReadMemory
   readonly #idleMs: number
   readonly #goodbye: RelayOptions['goodbye']
   readonly #guard: RelayOptions['guard']
@@ -97,57 +109,80 @@ class Relay {
   #halfClosed = false
   #open = 2
 
-  constructor(client: Socket, backend: Socket, options: RelayOptions) {
+  constructor(client: Socket, backend: Socket, options: RelayOptions, memory: ReadMemory) {
     this.#client = client
     this.#backend = backend
+    this.#memory = memory
     this.#idleMs = options.idleMs
     this.#goodbye = options.goodbye
     this.#guard = options.guard
     this.#account = options.account
     this.ended = new Promise((resolve) => (this.#resolve = resolve))
 
-    this.#attach(client, backend, 'client')
-    this.#attach(backend, client, 'backend')
-    client.on('data', this.#onClientData)
+    this.#listenToClient()
     backend.on('data', this.#onBackendData)
+    backend.on('end', () => this.#onEnd('backend'))
+    backend.on('error', () => (this.#cause ??= 'backend-reset'))
+    backend.on('close', () => this.#onClose('backend'))
+    backend.on('drain', () => this.#client.resume())
     if (options.unreadFromBackend) this.#onBackendData(options.unreadFromBackend)
     if (options.unreadFromClient) this.#onClientData(options.unreadFromClient)
     // A side may have ended before it came here, and says so only once.
-    if (client.readableEnded) this.#onEnd(backend, 'client')
-    if (backend.readableEnded) this.#onEnd(client, 'backend')
-    if (client.closed) this.#onClose(backend, 'client')
-    if (backend.closed) this.#onClose(client, 'backend')
+    if (client.readableEnded) this.#onEnd('client')
+    if (backend.readableEnded) this.#onEnd('backend')
+    if (client.closed) this.#onClose('client')
+    if (backend.closed) this.#onClose('backend')
     // `write` may have asked for a pause already.
     if (!backend.writableNeedDrain) client.resume()
     if (!client.writableNeedDrain) backend.resume()
   }
 
-  #attach(from: Socket, to: Socket, side: 'client' | 'backend'): void {
-    from.on('end', () => this.#onEnd(to, side))
-    from.on('error', () => (this.#cause ??= `${side}-reset`))
-    from.on('close', () => this.#onClose(to, side))
-    from.on('drain', () => to.resume())
+  #listenToClient(): void {
+    const client = this.#client
+    client.on('data', this.#onClientData)
+    client.on('end', this.#onClientEnd)
+    client.on('error', this.#onClientError)
+    client.on('close', this.#onClientClose)
+    client.on('drain', this.#onClientDrain)
   }
+
+  readonly #onClientEnd = (): void => this.#onEnd('client')
+  readonly #onClientError = (): void => void (this.#cause ??= 'client-reset')
+  readonly #onClientClose = (): void => this.#onClose('client')
+  readonly #onClientDrain = (): void => void this.#backend.resume()
 
   readonly #onClientData = (chunk: Buffer): void => {
     if (this.#guard?.(chunk) === false) return this.end('client-unauthenticate')
     this.#bytesFromClient += chunk.length
     this.#answered = false
-    if (!this.#backend.write(chunk)) this.#client.pause()
+    carry(chunk, this.#client, this.#backend)
+    if (chunk.length === MUCH_BYTES && !(this.#client instanceof LeanSocket)) this.#changeClient()
   }
 
   readonly #onBackendData = (chunk: Buffer): void => {
     this.#bytesFromBackend += chunk.length
     this.#answered = chunk[chunk.length - 1] === LF
-    const client = this.#client
-    const waited = client.writableLength > 0
-    if (!client.write(chunk)) this.#backend.pause()
-    // What could not be written at once lies in the chunk until it is; TLS has made something else of it by now.
-    if (waited || (client.writableLength > 0 && !(client instanceof TLSSocket))) keepChunk(this.#backend)
+    carry(chunk, this.#backend, this.#client)
+  }
+
+  /** A client that sends much is read as cheaply as a back end from here on. For one that sends commands the change would cost more than it gives. */
+  #changeClient(): void {
+    const before = this.#client
+    const lean = makeLean(before, this.#memory)
+    if (lean === before) return
+    before.off('data', this.#onClientData)
+    before.off('end', this.#onClientEnd)
+    before.off('error', this.#onClientError)
+    before.off('close', this.#onClientClose)
+    before.off('drain', this.#onClientDrain)
+    this.#client = lean
+    this.#listenToClient()
+    if (this.#backend.writableNeedDrain) lean.pause()
   }
 
   /** RFC 9293 3.6: one side has said all that it will; the other may still be answering. */
-  #onEnd(to: Socket, side: 'client' | 'backend'): void {
+  #onEnd(side: 'client' | 'backend'): void {
+    const to = side === 'client' ? this.#backend : this.#client
     this.#cause ??= `${side}-closed`
     this.#halfClosed = true
     if (!to.writable) return
@@ -156,7 +191,8 @@ class Relay {
     else to.end()
   }
 
-  #onClose(to: Socket, side: 'client' | 'backend'): void {
+  #onClose(side: 'client' | 'backend'): void {
+    const to = side === 'client' ? this.#backend : this.#client
     this.#cause ??= `${side}-closed`
     this.#open--
     if (this.#open === 0) {
