@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Scene } from '../support/scene.ts'
 
 export type Child<Ask, Answer> = {
+  pid: number
   /** what it said when it was ready */
   ready: Answer
   /** Rejects with the child's own words when it answers `ok: false`, and when it ends instead. */
@@ -28,6 +29,7 @@ export async function startChild<Ask extends object, Answer extends object>(
     return reply
   }
   return {
+    pid: child.pid ?? 0,
     ready: await hear(),
     ask: (message) => {
       const answered = hear()
