@@ -6,11 +6,15 @@ import type { Settings } from './config/settings.ts'
 /** The part of a logger that rooms may use: fields first, then one fixed sentence, so that lines can be searched for. */
 export type Log = Pick<pino.Logger, 'debug' | 'info' | 'warn' | 'error'>
 
-/** Writes to standard output, a line an event: for people with `pretty`, else JSON. */
-export function createLog({ level, format }: Settings['log']): Log {
+/**
+ * Writes to standard output, a line an event: for people with `pretty`, else JSON.
+ * @param worker its number, which stands in each line, where there are several
+ */
+export function createLog({ level, format }: Settings['log'], worker?: number): Log {
   const options = {
     level,
-    base: null, // the process id and host name are what the collector adds anyway
+    // The process id and host name are what the collector adds anyway.
+    base: worker === undefined ? null : { worker },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
   }

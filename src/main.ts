@@ -1,13 +1,15 @@
 #!/usr/bin/env node
 /** The process: arguments to a command, signals, exit code. The only place that reads the environment. */
 import { Command, Option } from 'commander'
-import { startApp } from './app.ts'
+import { createApp } from './app.ts'
 import { check } from './cli/check.ts'
 import { explain, type ExplainOptions } from './cli/explain.ts'
 import { readPassword } from './cli/password.ts'
 import { schemaText } from './cli/schema.ts'
 import { loadConfig, type LoadResult } from './config/load.ts'
 import { formatProblem } from './config/problems.ts'
+import { startInstance } from './supervisor/instance.ts'
+import { serveWorker } from './supervisor/serve-worker.ts'
 import { version } from './version.ts'
 
 const DEFAULT_CONFIG = '/etc/mailmux/mailmux.yaml'
@@ -24,12 +26,16 @@ async function run(configFile: string): Promise<void> {
     process.exitCode = 1
     return
   }
-  const app = await startApp(loaded.settings, loaded, load)
+  const program = { command: process.execPath, args: [...process.execArgv, import.meta.filename, 'worker'] }
+  const instance = await startInstance({ settings: loaded.settings, loaded, load, createApp, program })
   let stopping = false
   const stop = (): void => {
-    if (stopping) process.exit(1)
+    if (stopping) {
+      instance.abandon()
+      process.exit(1)
+    }
     stopping = true
-    app.stop().then(
+    instance.stop().then(
       () => process.exit(0),
       (error: unknown) => {
         complain(`mailmux: ${String(error)}`)
@@ -37,9 +43,25 @@ async function run(configFile: string): Promise<void> {
       },
     )
   }
-  process.on('SIGHUP', app.reload)
+  process.on('SIGHUP', instance.reload)
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
+}
+
+/** One of several workers, which `run` starts and speaks to. */
+function work(): void {
+  if (!process.send) return program.error('mailmux run starts workers; nobody else can', { exitCode: 2 })
+  // Ctrl-C and service managers signal all processes; what it means, the supervisor tells.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
+  serveWorker(
+    {
+      send: (message, then) => void process.send?.(message, undefined, {}, () => then?.()),
+      onMessage: (hear) => void process.on('message', hear),
+      onGone: (gone) => void process.on('disconnect', gone),
+      exit: (code) => process.exit(code),
+    },
+    createApp,
+  )
 }
 
 const configOption = (): Option =>
@@ -54,6 +76,8 @@ program
   .description('serve the listeners of the configuration')
   .addOption(configOption())
   .action(({ config }: { config: string }) => run(config))
+
+program.command('worker', { hidden: true }).action(work)
 
 program
   .command('check')

@@ -4,7 +4,7 @@ import { Hono } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { systemCode } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { buildApi, type ApiParts } from './api.ts'
+import { buildApi, Unavailable, type ApiParts } from './api.ts'
 import { refuse } from './guard.ts'
 
 export type AdminParts = {
@@ -27,6 +27,7 @@ export function buildAdmin({ notReady, metrics, api, log }: AdminParts): Hono {
   app.route('/api/v1', buildApi(api))
   app.onError((error, c) => {
     if (error instanceof HTTPException) return error.getResponse() // of a middleware that has refused
+    if (error instanceof Unavailable) return refuse(c, 503, error.message)
     log.error({ err: error }, 'defect')
     return refuse(c, 500, 'internal error')
   })

@@ -57,6 +57,25 @@ export const backendAnswer = z.object({
 
 export const backendsAnswer = z.object({ backends: z.array(backendAnswer) })
 
+const session = z.object({
+  id: z.string(),
+  client: z.string(),
+  listener: z.string(),
+  protocol,
+  phase: z.string(),
+  user: z.string().optional(),
+  backend: z.string().optional(),
+  tls: z.string().optional(),
+  ageSeconds: z.number(),
+  worker: z.number().optional(),
+})
+
+export const sessionsAnswer = z.object({
+  sessions: z.array(session),
+  total: z.number(),
+  incomplete: z.array(z.number()).optional(),
+})
+
 const nameNote = z.discriminatedUnion('what', [
   z.object({ what: z.literal('delimiter'), delimiter: z.string() }),
   z.object({ what: z.literal('default-domain'), domain: z.string() }),
@@ -117,5 +136,7 @@ export const loginAnswer = routeAnswer.extend({ trial })
 export const errorAnswer = z.object({ error: z.string() })
 
 export type BackendAnswer = z.infer<typeof backendAnswer>
+export type SessionAnswer = z.infer<typeof session>
+export type SessionsAnswer = z.infer<typeof sessionsAnswer>
 export type RouteAnswer = z.infer<typeof routeAnswer>
 export type TrialAnswer = z.infer<typeof trial>

@@ -5,7 +5,7 @@ import { Hono, type Context } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { z } from 'zod'
 import { Secret } from '../secret.ts'
-import type { BackendAnswer, RouteAnswer, TrialAnswer } from './answers.ts'
+import type { BackendAnswer, RouteAnswer, SessionsAnswer, TrialAnswer } from './answers.ts'
 import { askForToken, isWithinMachine, onlyWithToken, refuse, refuseOtherSites } from './guard.ts'
 
 /** What is asked of a route; what is left out is filled in by whoever answers. */
@@ -17,12 +17,22 @@ export type RouteQuestion = {
   address?: string | undefined
 }
 
+export type SessionQuestion = { user?: string | undefined; backend?: string | undefined; limit: number }
+
+/** Nobody is there to answer now. It is asked again. */
+export class Unavailable extends Error {
+  override readonly name = 'Unavailable'
+}
+
+/** Each of them may end so: @throws Unavailable */
 export type ApiParts = {
   /** undefined: everybody on this machine may ask */
   token: Secret | undefined
   /** `wrong` says why a question has no answer */
   explain: (question: RouteQuestion) => Promise<RouteAnswer | { wrong: string }>
-  backends: () => BackendAnswer[]
+  backends: () => Promise<BackendAnswer[]>
+  /** the oldest of those that fit, `limit` at most */
+  sessions: (filter: SessionQuestion) => Promise<SessionsAnswer>
   /** logs the user in, and out again */
   tryOut: (question: RouteQuestion, password: Secret) => Promise<TrialAnswer | { wrong: string }>
 }
@@ -44,6 +54,21 @@ const query = z.strictObject({
     .optional(),
 })
 
+/** So many sessions are told unless more are asked for, and no more than these: a megabyte or two. */
+const USUAL_SESSIONS = 1000
+const MOST_SESSIONS = 10_000
+
+const sessionQuery = z.strictObject({
+  user: z.string().min(1).max(MAX_USER_LENGTH, { error: 'user: too long' }).optional(),
+  backend: z.string().min(1).max(200, { error: 'backend: too long' }).optional(),
+  limit: z
+    .string()
+    .regex(/^\d{1,5}$/)
+    .transform(Number)
+    .refine((limit) => limit <= MOST_SESSIONS)
+    .optional(),
+})
+
 /** A password and the braces around it. */
 const MAX_BODY_BYTES = 8192
 
@@ -57,7 +82,7 @@ const passwordBody = z.strictObject({
 
 type Env = { Bindings: HttpBindings }
 
-export function buildApi({ token, explain, backends, tryOut }: ApiParts): Hono<Env> {
+export function buildApi({ token, explain, backends, sessions, tryOut }: ApiParts): Hono<Env> {
   const api = new Hono<Env>()
   api.use(refuseOtherSites)
   api.use(askForToken(token))
@@ -81,7 +106,12 @@ export function buildApi({ token, explain, backends, tryOut }: ApiParts): Hono<E
     const trial = await tryOut(question, new Secret(body.data.password))
     return 'wrong' in trial ? refuse(c, 400, trial.wrong) : c.json({ ...answer, trial })
   })
-  api.get('/backends', (c) => c.json({ backends: backends() }))
+  api.get('/backends', async (c) => c.json({ backends: await backends() }))
+  api.get('/sessions', async (c) => {
+    const asked = sessionQuery.safeParse(c.req.query())
+    if (asked.success) return c.json(await sessions({ ...asked.data, limit: asked.data.limit ?? USUAL_SESSIONS }))
+    return refuse(c, 400, `user, backend, and limit up to ${MOST_SESSIONS} are what can be asked of sessions`)
+  })
   api.all('*', (c) => refuse(c, 404, 'the API has no such path'))
   return api
 }

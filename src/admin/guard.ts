@@ -68,6 +68,6 @@ function isLoopback(address: string): boolean {
   return address === '::1' || /^(::ffff:)?127\./.test(address)
 }
 
-export function refuse(c: Context, status: 400 | 403 | 404 | 413 | 415 | 500, error: string): Response {
+export function refuse(c: Context, status: 400 | 403 | 404 | 413 | 415 | 500 | 503, error: string): Response {
   return c.json({ error }, status)
 }

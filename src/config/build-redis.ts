@@ -31,6 +31,7 @@ export function buildRedis(redis: Redis, files: RedisFiles): RedisSettings {
       maxStaleMs: redis.max_stale,
     },
     snapshotFile: files.snapshotFile,
+    snapshotSlot: 1,
   }
 }
 

@@ -4,6 +4,7 @@ import type { DirectorySettings, ListenerSettings, RedisSettings, Settings } fro
 /** @returns what stays as it was until a restart, in the words of the configuration file */
 export function findRestartNeeds(before: Settings, after: Settings): string[] {
   const parts = {
+    workers: ({ workers }: Settings) => workers,
     listeners: (settings: Settings) =>
       settings.listeners.map(({ name, protocol, listen }) => ({ name, protocol, listen })),
     directory: ({ directory }: Settings) => revealed(directory),

@@ -13,6 +13,7 @@ import {
   parsePort,
   parseRedisUrl,
   parseSize,
+  parseWorkers,
   type Parsed,
 } from './values.ts'
 
@@ -184,6 +185,15 @@ export function port(description: string) {
     .union([z.number(), z.string()], { error: 'not a port: a whole number from 1 to 65535' })
     .transform(by(parsePort))
     .meta({ description, examples: [143] })
+}
+
+/** How many workers. A text is taken too: `${WORKERS}` gives nothing else. */
+export function workers(description: string, byDefault: number) {
+  return z
+    .union([z.number(), z.string()], { error: 'must be auto, or a whole number from 1 to 64' })
+    .transform(by(parseWorkers))
+    .prefault(byDefault)
+    .meta({ description, examples: ['auto', 1] })
 }
 
 export const address = z

@@ -3,7 +3,19 @@
  * and directories, where most keys are, have files of their own. What one value alone can tell is checked here; what two keys say to each other, in the check-*.ts files.
  */
 import { z } from 'zod'
-import { boundedInt, choice, domain, duration, endpoint, hostText, name, oneAddress, size, text } from './fields.ts'
+import {
+  boundedInt,
+  choice,
+  domain,
+  duration,
+  endpoint,
+  hostText,
+  name,
+  oneAddress,
+  size,
+  text,
+  workers,
+} from './fields.ts'
 import { authHttp } from './schema-auth-http.ts'
 import { backend } from './schema-backend.ts'
 import { listener } from './schema-listener.ts'
@@ -136,10 +148,10 @@ const log = z
 export const mainSchema = z
   .strictObject({
     hostname: hostText('The name shown in banners (%h). Default: the name of the machine.').optional(),
-    workers: z
-      .literal(1, { error: 'only `workers: 1` is built so far' })
-      .default(1)
-      .meta({ description: 'Processes. Default 1: everything in one process. Only 1 is built so far.' }),
+    workers: workers(
+      'Processes that serve, or auto: one for each core. Default 1: everything in one process, which is enough for thousands of sessions; more are kept running by a process of their own. From 1 to 64.',
+      1,
+    ),
     listeners: z
       .array(listener)
       .min(1, { error: 'at least one listener is needed' })

@@ -1,6 +1,7 @@
 /**
  * The configuration as the program uses it: checked, defaults filled in, units in the names.
- * `load.ts` makes it from the two YAML files; nothing else does, and nothing changes it afterwards.
+ * `load.ts` makes it from the two YAML files; nothing else does, and nothing changes it afterwards: what one of several workers is
+ * given is a copy with its share of the limits.
  */
 import type { Secret } from '../secret.ts'
 
@@ -63,7 +64,7 @@ export type ListenerSettings = {
 /** One certificate chain and its private key, as PEM text read at load time. */
 export type CertificateSettings = { certFile: string; cert: string; keyFile: string; key: Secret }
 
-/** What a back end is asked at most, by this process. undefined: no limit. */
+/** What a back end is asked at most, by all workers together or, in the settings of one, by that one. undefined: no limit. */
 export type BackendLimits = {
   /** logins and sessions together */
   sessions: number | undefined
@@ -195,6 +196,8 @@ export type RedisSettings = {
   cache: RouteCacheSettings
   /** where known routes are kept for the next start; absolute */
   snapshotFile: string | undefined
+  /** which of several workers this is, from 1: each writes a file of its own */
+  snapshotSlot: number
 }
 
 /** An HTTP server that speaks nginx's auth_http. */
@@ -232,6 +235,8 @@ export type Settings = {
   /** absolute paths of the files that it was read from */
   files: { main: string; routing: string | undefined }
   hostname: string
+  /** how many; 1: all in one process */
+  workers: number
   listeners: ListenerSettings[]
   /** `ticketSecret`: what instances that share it derive their session ticket keys from; undefined: of this process alone */
   tls: { certificates: CertificateSettings[]; minVersion: 'TLSv1.2' | 'TLSv1.3'; ticketSecret: Secret | undefined }

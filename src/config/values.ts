@@ -69,6 +69,17 @@ export function parseListen(value: string | number): Parsed<ListenAddress[]> {
   return { value: [{ host: canonicalAddress(v6 ?? v4), port: port.value, optional: false }] }
 }
 
+/** More than any machine for this has cores to give. */
+export const MOST_WORKERS = 64
+
+/** `auto`, or how many. */
+export function parseWorkers(value: string | number): Parsed<number | 'auto'> {
+  if (value === 'auto') return { value }
+  const count = /^\d{1,3}$/u.test(String(value)) ? Number(value) : 0
+  if (count >= 1 && count <= MOST_WORKERS) return { value: count }
+  return { wrong: `must be auto, or a whole number from 1 to ${MOST_WORKERS}` }
+}
+
 /** One spelling for each address, so that `::1` and `0:0:0:0:0:0:0:1` are seen to be the same. */
 export function canonicalAddress(address: string): string {
   // A zone (`fe80::1%eth0`) has no meaning to SocketAddress and would be lost.

@@ -1,8 +1,9 @@
 /**
- * Every series, declared once, and a verb to record each. Labels come from closed sets (what the configuration names), never from
+ * Every series of a worker, declared once, and a verb to record each; `instance-metrics.ts` has those of the instance as a whole.
+ * `aggregator` says what several workers' readings make together, where that is not their sum. Labels come from closed sets (what the configuration names), never from
  * a client. docs/metrics.md explains them to operators; a test holds it to this list.
  */
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { ProtocolName, Settings } from '../config/settings.ts'
 
 export type LoginOutcome = 'accepted' | 'refused' | 'unavailable' | 'misconfigured' | 'disabled'
@@ -29,18 +30,10 @@ export type RelayAccount = (bytesFromClient: number, bytesFromBackend: number) =
 
 export type Metrics = ReturnType<typeof createMetrics>
 
-export function createMetrics(version: string) {
-  const registry = new Registry()
+export function createMetrics(registry: Registry) {
   const registers = [registry]
   let readGates: () => readonly GateReading[] = () => []
-  collectDefaultMetrics({ register: registry })
 
-  const buildInfo = new Gauge({
-    name: 'mailmux_build_info',
-    help: 'Always 1; the version is the label.',
-    labelNames: ['version'],
-    registers,
-  })
   const connections = new Counter({
     name: 'mailmux_connections_total',
     help: 'Client connections accepted.',
@@ -106,18 +99,21 @@ export function createMetrics(version: string) {
   const directoryUp = new Gauge({
     name: 'mailmux_directory_up',
     help: '1 while the directory can be asked.',
+    aggregator: 'min',
     registers,
   })
   const backendUp = new Gauge({
     name: 'mailmux_backend_up',
     help: '1 while the back end can be reached by each protocol that it serves.',
     labelNames: ['backend'],
+    aggregator: 'min',
     registers,
   })
   const backendAddresses = new Gauge({
     name: 'mailmux_backend_addresses',
     help: 'Addresses of the back end by how they do.',
     labelNames: ['backend', 'protocol', 'state'],
+    aggregator: 'max',
     registers,
   })
   const backendProbes = new Counter({
@@ -130,6 +126,7 @@ export function createMetrics(version: string) {
     name: 'mailmux_backend_state',
     help: '1 for the state that the operator wants the back end in.',
     labelNames: ['backend', 'state'],
+    aggregator: 'max',
     registers,
   })
   new Gauge({
@@ -173,21 +170,9 @@ export function createMetrics(version: string) {
     name: 'mailmux_certificate_expiry_timestamp_seconds',
     help: 'When each certificate ends.',
     labelNames: ['certificate'],
+    aggregator: 'min',
     registers,
   })
-  const reloads = new Counter({
-    name: 'mailmux_config_reloads_total',
-    help: 'Times that the configuration was read.',
-    labelNames: ['outcome'],
-    registers,
-  })
-  const lastReload = new Gauge({
-    name: 'mailmux_config_last_reload_success_timestamp_seconds',
-    help: 'When the configuration in force was read.',
-    registers,
-  })
-
-  buildInfo.set({ version }, 1)
   for (const reason of ROUTE_FAULTS) routesRefused.inc({ reason }, 0)
   const accounts = new Map<string, RelayAccount>()
 
@@ -228,14 +213,10 @@ export function createMetrics(version: string) {
     handshakeEnded: (version: string, resumed: boolean, outcome: 'ok' | 'failed') =>
       handshakes.inc({ version, resumed: String(resumed), outcome }),
     /** Sets what follows from the configuration alone, so that each series is there before its first event. */
-    configurationLoaded(settings: Settings, expiries: readonly { file: string; notAfterMs: number }[], now: Date) {
-      reloads.inc({ outcome: 'success' })
-      reloads.inc({ outcome: 'failure' }, 0)
-      lastReload.set(now.getTime() / 1000)
+    worldEntered(settings: Settings, expiries: readonly { file: string; notAfterMs: number }[]) {
       for (const { file, notAfterMs } of expiries) certificateExpiry.set({ certificate: file }, notAfterMs / 1000)
       for (const backend of settings.routing.backends.keys()) backendState.set({ backend, state: 'up' }, 1)
     },
-    configurationRefused: () => reloads.inc({ outcome: 'failure' }),
     /** One function for each protocol and back end, so that a relay holds no labels. */
     relayAccount(protocol: ProtocolName, backend: string): RelayAccount {
       const key = `${protocol} ${backend}`
@@ -251,8 +232,5 @@ export function createMetrics(version: string) {
       }
       return account
     },
-    /** In Prometheus's text format. */
-    render: () => registry.metrics(),
-    contentType: registry.contentType,
   }
 }

@@ -9,7 +9,7 @@ import { createRedisDirectory } from './redis-directory.ts'
 import { openRedisInvalidation } from './redis-invalidation.ts'
 import { createComparison } from './comparison.ts'
 import { createRouteCache } from './route-cache.ts'
-import { keepSnapshot, loadSnapshot } from './snapshot-file.ts'
+import { keepSnapshot, loadSnapshots, snapshotFileOf } from './snapshot-file.ts'
 
 /** @param onUp called whenever the connection to the store comes or goes */
 export function openCachedDirectory(settings: RedisSettings, log: Log, onUp: (up: boolean) => void): Directory {
@@ -20,11 +20,11 @@ export function openCachedDirectory(settings: RedisSettings, log: Log, onUp: (up
     settings.cache,
     () => performance.now(),
   )
-  const { snapshotFile: file } = settings
+  const { snapshotFile: file, snapshotSlot } = settings
   const id = storeId(settings)
   const { maxStaleMs } = settings.cache
-  if (file !== undefined) cache.restore(loadSnapshot(file, { store: id, nowMs: Date.now(), maxStaleMs }, log))
-  const keeper = file === undefined ? undefined : keepSnapshot(file, id, cache, log)
+  if (file !== undefined) cache.restore(loadSnapshots(file, { store: id, nowMs: Date.now(), maxStaleMs }, log))
+  const keeper = file === undefined ? undefined : keepSnapshot(snapshotFileOf(file, snapshotSlot), id, cache, log)
   const comparison = createComparison(cache.compare)
   const tracking = Promise.withResolvers<undefined>()
   const closeInvalidation = openRedisInvalidation(settings, redis, log, {

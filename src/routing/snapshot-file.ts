@@ -17,6 +17,44 @@ const SAVE_SHARE = 50
 /** Routes written at a time: about half a millisecond's work, which is what a login may be kept waiting. */
 const BATCH = 500
 
+/** @param slot which of several workers it is that writes, from 1 */
+export function snapshotFileOf(file: string, slot: number): string {
+  return slot === 1 ? file : `${file}.${slot}`
+}
+
+/**
+ * What all workers have kept, however many there were: the newest that any of them knew of a user. Each file is believed or refused
+ * by itself.
+ * @param file that of the first of them
+ */
+export function loadSnapshots(
+  file: string,
+  origin: SnapshotOrigin & { maxStaleMs: number },
+  log: Log,
+): RememberedRoute[] {
+  const read = snapshotFiles(file).map((one) => loadSnapshot(one, origin, log))
+  if (read.length <= 1) return read[0] ?? []
+  const newest = new Map<string, RememberedRoute>()
+  // Each has the most recently used first, which is what is kept where not all fit: so they are gone through side by side.
+  const inOrder = read.flatMap((routes) => [...routes.entries()]).sort(([a], [b]) => a - b)
+  for (const [, route] of inOrder) {
+    const other = newest.get(route.user)
+    if (!other || route.ageMs < other.ageMs) newest.set(route.user, route)
+  }
+  return [...newest.values()]
+}
+
+function snapshotFiles(file: string): string[] {
+  const name = path.basename(file)
+  try {
+    const others = fs.readdirSync(path.dirname(file)).filter((one) => one.startsWith(`${name}.`))
+    const ofWorkers = others.filter((one) => /^[1-9]\d?$/.test(one.slice(name.length + 1)))
+    return [file, ...ofWorkers.map((one) => path.join(path.dirname(file), one))]
+  } catch {
+    return [file] // whose reading tells what is wrong there
+  }
+}
+
 /**
  * @param file its absolute path
  * @returns the routes of the file; none where there is no file, or none to be believed, which the log tells

@@ -31,6 +31,8 @@ export type HandshakeEnded = (version: string, resumed: boolean, outcome: 'ok' |
 
 export class ClientConnection implements ClientWire {
   readonly id: string
+  /** when it was accepted, on the clock of `performance.now()` */
+  readonly bornMs = performance.now()
   readonly listener: ListenerSettings
   /** the client's end, and the end that it connected to: the PROXY header's where there is one */
   client: Endpoint

@@ -6,11 +6,13 @@ import type { Goodbye } from '../protocol/protocol.ts'
 import type { Entrance, World } from '../world.ts'
 import { ClientConnection } from './connection.ts'
 import { serve, type Ending, type Services } from './serve.ts'
+import { reportSessions, type SessionFilter, type SessionReport } from './session-report.ts'
 
 export type Sessions = {
   /** Takes over a socket that the listener of this name has accepted. */
   accept: (socket: Socket, listener: string) => void
-  count(): number
+  /** What is going on, the oldest first; read from what there is anyway, so that it costs nothing until it is asked. */
+  list: (filter: SessionFilter) => { sessions: SessionReport[]; total: number }
   /** Says goodbye wherever nothing is under way, waits for the rest, and ends after `graceMs` what is left. */
   drain(graceMs: number): Promise<void>
 }
@@ -24,7 +26,7 @@ export function createSessions(world: () => World, services: Services): Sessions
   let counter = 0
   let onEmpty: (() => void) | undefined
 
-  async function run(conn: ClientConnection, entrance: Entrance, born: World, started: number): Promise<void> {
+  async function run(conn: ClientConnection, entrance: Entrance, born: World): Promise<void> {
     let ending: Ending
     let detail: string | undefined
     try {
@@ -40,13 +42,13 @@ export function createSessions(world: () => World, services: Services): Sessions
     conn.close()
     running.delete(conn)
     // A load balancer's probes are neither logged nor counted, or they would be most of both.
-    if (!conn.isHealthCheck) note(conn, ending, detail, performance.now() - started)
+    if (!conn.isHealthCheck) note(conn, ending, detail)
     if (running.size === 0) onEmpty?.()
   }
 
   /** The line of a connection's life, which is written once and says all. */
-  function note(conn: ClientConnection, ending: Ending, detail: string | undefined, ms: number): void {
-    const { id: session, listener, client, user, backend, tlsVersion: tls, phase } = conn
+  function note(conn: ClientConnection, ending: Ending, detail: string | undefined): void {
+    const { id: session, bornMs, listener, client, user, backend, tlsVersion: tls, phase } = conn
     if (detail !== undefined && ending.cause !== 'client-closed') metrics.connectionRejected(ending.cause)
     const fields = {
       session,
@@ -58,7 +60,7 @@ export function createSessions(world: () => World, services: Services): Sessions
       phase,
       ...ending,
       detail,
-      ms: Math.round(ms),
+      ms: Math.round(performance.now() - bornMs),
     }
     log.info(fields, 'session ended')
   }
@@ -72,9 +74,9 @@ export function createSessions(world: () => World, services: Services): Sessions
       if (!entrance || socket.remoteAddress === undefined) return void socket.destroy()
       const conn = new ClientConnection(id, socket, entrance, metrics.handshakeEnded)
       running.add(conn)
-      void run(conn, entrance, born, performance.now())
+      void run(conn, entrance, born)
     },
-    count: () => running.size,
+    list: (filter) => reportSessions(running, filter, performance.now()),
     async drain(graceMs) {
       if (running.size === 0) return
       const empty = new Promise<void>((resolve) => (onEmpty = resolve))

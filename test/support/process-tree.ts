@@ -11,6 +11,12 @@ export function readStat(pid: string): string[] | undefined {
   }
 }
 
+/** One that has ended and that nobody has asked after yet (a zombie) does not run. */
+export function isRunning(pid: string): boolean {
+  const state = readStat(pid)?.[0]
+  return state !== undefined && state !== 'Z' && state !== 'X'
+}
+
 /** The process and all that descend from it. */
 export function listProcesses(rootPid: number): string[] {
   const children = new Map<string, string[]>()

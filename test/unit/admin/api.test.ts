@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { buildAdmin } from '../../../src/admin/admin.ts'
 import { errorAnswer, loginAnswer, type RouteAnswer, type TrialAnswer } from '../../../src/admin/answers.ts'
-import type { ApiParts, RouteQuestion } from '../../../src/admin/api.ts'
+import { Unavailable, type ApiParts, type RouteQuestion } from '../../../src/admin/api.ts'
 import { Secret } from '../../../src/secret.ts'
 import { keepLog } from '../backend/fixture.ts'
 
@@ -26,7 +26,8 @@ function open(changes: Partial<ApiParts> = {}) {
       asked.push(question)
       return Promise.resolve(ANSWER)
     },
-    backends: () => [],
+    backends: () => Promise.resolve([]),
+    sessions: () => Promise.resolve({ sessions: [], total: 0 }),
     tryOut: (question, password) => {
       tried.push([question.user, password.reveal()])
       return Promise.resolve(TRIAL)
@@ -220,4 +221,27 @@ test('changes nothing by GET', async () => {
   const { refused, tried } = open({ token: new Secret(TOKEN) })
   await refused(404, '/api/v1/routes/a/login', { authorization: `Bearer ${TOKEN}` })
   assert.deepEqual(tried, [])
+})
+
+test('asks for sessions by user and back end, a thousand unless it is told otherwise', async () => {
+  const asked: unknown[] = []
+  const { get, refused } = open({
+    sessions: (question) => {
+      asked.push(question)
+      return Promise.resolve({ sessions: [], total: 0 })
+    },
+  })
+  assert.deepEqual((await get('/api/v1/sessions')).json, { sessions: [], total: 0 })
+  await get('/api/v1/sessions?user=alice%40example.test&backend=store1&limit=10000')
+  assert.deepEqual(asked, [{ limit: 1000 }, { user: 'alice@example.test', backend: 'store1', limit: 10_000 }])
+  for (const query of ['limit=10001', 'limit=-1', 'limit=all', 'user=', 'usr=alice', `user=${'a'.repeat(1001)}`])
+    assert.match(await refused(400, `/api/v1/sessions?${query}`), /limit up to 10000/)
+})
+
+test('says so where nobody can answer', async () => {
+  const nobody = (): Promise<never> => Promise.reject(new Unavailable('no worker answers'))
+  const { refused, lines } = open({ sessions: nobody, backends: nobody, explain: nobody })
+  for (const path of ['sessions', 'backends', 'routes/alice'])
+    assert.equal(await refused(503, `/api/v1/${path}`), 'no worker answers')
+  assert.deepEqual(lines, [])
 })

@@ -145,15 +145,15 @@ test('check prints warnings and still says OK', async (t) => {
 
 test('check prints each error with its line and a caret, and their number', async (t) => {
   const directory = temporaryDirectory(t)
-  write(directory, `${MAIN}banners: 1\nworkers: 2\n`)
+  write(directory, `${MAIN}banners: 1\nworkers: 0\n`)
   assert.deepEqual(await run(directory), {
     code: 1,
     lines: [
       'mailmux.yaml:6:1: error: unknown key "banners"',
       'banners: 1',
       '^~~~~~~',
-      'mailmux.yaml:7:10: error: only `workers: 1` is built so far',
-      'workers: 2',
+      'mailmux.yaml:7:10: error: must be auto, or a whole number from 1 to 64',
+      'workers: 0',
       '         ^',
       '2 errors',
     ],

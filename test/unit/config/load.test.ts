@@ -92,7 +92,7 @@ test('a listener without addresses takes the registered port of its protocol and
 test('a written value takes the place of each default', (t) => {
   const main = `
 hostname: mx.example.test
-workers: 1
+workers: 3
 listeners:
   - {name: a, protocol: pop3, listen: ['127.0.0.1:1110', '[::1]:1110'], tls: implicit, banner: hi, default_domain: Example.Test}
 tls: {certificates: [{cert: cert.pem, key: key.pem}], min_version: TLSv1.3}
@@ -122,6 +122,7 @@ domains: {Example.ORG: {backend: s}, example.net: s}
   const { settings, files: read } = loadConfig(path.join(directory, 'mailmux.yaml'), {})
   assert.ok(settings)
   assert.equal(settings.hostname, 'mx.example.test')
+  assert.equal(settings.workers, 3)
   assert.deepEqual(settings.listeners[0]?.listen[1], { host: '::1', port: 1110, optional: false })
   assert.equal(settings.listeners[0].defaultDomain, 'example.test')
   assert.ok(settings.directory.kind === 'redis')
@@ -154,7 +155,7 @@ domains: {Example.ORG: {backend: s}, example.net: s}
 test('tells all mistakes of both files at once, in the order of the lines', (t) => {
   const { settings, errors } = load(t, {
     main: `
-workers: auto
+workers: many
 listeners:
   - name: imap
     protocol: imap
@@ -175,7 +176,7 @@ users: {a@b: stor1, c@d: {login: x}}
   })
   assert.equal(settings, undefined)
   assert.deepEqual(errors, [
-    'mailmux.yaml:2:10: only `workers: 1` is built so far',
+    'mailmux.yaml:2:10: must be auto, or a whole number from 1 to 64',
     'mailmux.yaml:6:5: unknown key "banners" (did you mean "banner"?)',
     'mailmux.yaml:7:10: expected one of none, starttls, implicit, passthrough (did you mean "implicit"?)',
     'mailmux.yaml:8:12: listener 1 has this name already',

@@ -7,7 +7,9 @@ import { describe, test } from 'node:test'
 import ts from 'typescript'
 import { MECHANISMS } from '../../../src/config/settings.ts'
 import { ERRORS } from '../../../src/errors.ts'
+import { createInstanceMetrics } from '../../../src/metrics/instance-metrics.ts'
 import { createMetrics } from '../../../src/metrics/metrics.ts'
+import { createRegistry } from '../../../src/metrics/readings.ts'
 import * as imap from '../../../src/protocol/imap/replies.ts'
 import * as pop3 from '../../../src/protocol/pop3/replies.ts'
 import { protocols } from '../../../src/protocol/protocols.ts'
@@ -154,10 +156,13 @@ describe('docs/operations.md', () => {
 
 describe('docs/metrics.md', () => {
   const page = read('docs/metrics.md')
-  const source = read('src/metrics/metrics.ts')
+  const source = read('src/metrics/instance-metrics.ts') + read('src/metrics/metrics.ts')
 
   test('has every series once, with its kind and its labels', async () => {
-    const exposed = await createMetrics('0.0.0').render()
+    const registry = createRegistry()
+    createInstanceMetrics(registry, '0.0.0')
+    createMetrics(registry)
+    const exposed = await registry.metrics()
     const declared = [...exposed.matchAll(/^# TYPE (mailmux_\w+) (\w+)$/gm)].map(([, name = '', kind = '']) => {
       // The labels of a series that has not happened yet are nowhere but in its declaration.
       const declaration = source.split(`name: '${name}'`)[1]?.split('})')[0] ?? ''

@@ -12,8 +12,9 @@ import ts from 'typescript'
 type Law = Readonly<Record<string, readonly string[]>>
 
 const LAW: Law = {
-  main: ['app', 'cli', 'config', 'version'],
-  app: ['admin', 'backend', 'config', 'listener', 'metrics', 'relay', 'routing', 'session', 'version', 'world'],
+  main: ['app', 'cli', 'config', 'supervisor', 'version'],
+  supervisor: ['admin', 'type app', 'config', 'listener', 'metrics', 'version'],
+  app: ['backend', 'type listener', 'relay', 'routing', 'session', 'version', 'world'],
   world: ['backend', 'net', 'protocol', 'routing', 'tls'],
   session: ['backend', 'config', 'net', 'protocol', 'tls', 'type relay', 'type routing', 'world'],
   listener: ['net'],

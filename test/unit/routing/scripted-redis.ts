@@ -73,6 +73,7 @@ export async function startScriptedRedis(t: TestContext, answers: Answers): Prom
       timeoutMs: 200,
       cache: { maxEntries: 10, lifetimeMs: 60_000, negativeLifetimeMs: 60_000, maxStaleMs: 60_000 },
       snapshotFile: undefined,
+      snapshotSlot: 1,
     },
     asked: trace.all,
     heard: (command, count = 1) =>

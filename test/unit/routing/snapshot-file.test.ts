@@ -7,8 +7,9 @@ import path from 'node:path'
 import { test, type TestContext } from 'node:test'
 import type { Log } from '../../../src/log.ts'
 import type { RememberedRoute } from '../../../src/routing/route-cache.ts'
-import { keepSnapshot, loadSnapshot } from '../../../src/routing/snapshot-file.ts'
+import { keepSnapshot, loadSnapshot, loadSnapshots, snapshotFileOf } from '../../../src/routing/snapshot-file.ts'
 import { READ_DEADLINE_MS } from '../../support/deadline.ts'
+import { keepLog } from '../backend/fixture.ts'
 
 /** A directory of its own, a log that is kept, and a cache of which a test says what is in it. */
 function openDisk(t: TestContext) {
@@ -167,4 +168,46 @@ test('refuses what is no file of its own, with a line in the log, and waits for 
   const pipe = path.join(directory, 'pipe')
   execFileSync('mkfifo', [pipe])
   assert.equal(refusal(pipe), 'no file')
+})
+
+test('of several workers each writes a file of its own, and all are read', async (t) => {
+  const { directory, file, know, keep, said } = openDisk(t)
+  const origin = { store: 'store', nowMs: Date.now(), maxStaleMs: 60_000 }
+  const { log } = keepLog()
+  assert.deepEqual(loadSnapshots(file, origin, log), [])
+  const save = async (worker: number) => {
+    const keeper = keep(snapshotFileOf(file, worker))
+    know(`worker${worker}@example.test`, 'store1')
+    await keeper.close()
+  }
+  for (const worker of [1, 2, 12]) await save(worker)
+  assert.deepEqual(fs.readdirSync(directory).sort(), ['routes', 'routes.12', 'routes.2'])
+  const users = loadSnapshots(file, origin, log).map(({ user }) => user)
+  assert.deepEqual(users.sort(), ['worker12@example.test', 'worker1@example.test', 'worker2@example.test'])
+  assert.deepEqual(said, [])
+})
+
+test('believes the newest that a worker knew of a user, and refuses one file without the others', async (t) => {
+  const { directory, file } = openDisk(t)
+  const origin = { store: 'store', nowMs: Date.now(), maxStaleMs: 600_000 }
+  const { log, lines } = keepLog()
+  const write = async (worker: number, backend: string, ageMs: number) => {
+    const route: RememberedRoute = { user: 'alice', entry: { backend, login: undefined, status: 'active' }, ageMs }
+    let revision = 0
+    const cache = { users: () => ['alice'], remembered: () => route, revision: () => revision }
+    const keeper = keepSnapshot(snapshotFileOf(file, worker), 'store', cache, log)
+    revision++
+    await keeper.close()
+  }
+  await write(1, 'store1', 50_000)
+  await write(2, 'store2', 10_000)
+  await write(3, 'store3', 90_000)
+  fs.writeFileSync(path.join(directory, 'routes.4'), 'rubbish')
+  fs.writeFileSync(path.join(directory, 'routes.old'), 'not ours')
+  assert.deepEqual(homes(loadSnapshots(file, origin, log)), ['alice store2'])
+  const refused = lines.filter(({ message }) => message === 'known routes on disk are refused')
+  assert.deepEqual(
+    refused.map((line) => line.file),
+    [path.join(directory, 'routes.4')],
+  )
 })

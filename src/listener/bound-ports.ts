@@ -1,0 +1,79 @@
+/**
+ * Ports that one process binds and others accept from. As long as it holds them, the ports, and the connections that wait at them,
+ * outlive whoever accepts; it never accepts itself, so that a connection costs it nothing.
+ */
+import net, { type Server, type Socket } from 'node:net'
+import type { ListenerSettings } from '../config/settings.ts'
+import { BACKLOG, complain, createDoor, isForgiven } from './door.ts'
+import type { Listeners, OpenPort } from './listener.ts'
+
+export type BoundPorts = {
+  addresses: OpenPort[]
+  /** of each of them, as this process has them open, for others to inherit */
+  descriptors: number[]
+  /** Lets go of them; whoever has inherited them keeps them open. May be called twice. */
+  close(): void
+}
+
+/** @throws Error with a message for the operator; no port is left bound then */
+export async function bindPorts(settings: readonly ListenerSettings[]): Promise<BoundPorts> {
+  if (!('BoundSocket' in net)) {
+    throw new Error('workers: more than 1 needs Node 26.4 or later (net.BoundSocket)')
+  }
+  const sockets: net.BoundSocket[] = []
+  const addresses: OpenPort[] = []
+  const close = (): void => {
+    for (const socket of sockets.splice(0)) socket.close()
+  }
+  for (const { name, listen } of settings) {
+    for (const address of listen) {
+      const { host, port } = address
+      try {
+        // Each family has a socket of its own: `::` must not take the IPv4 port as well.
+        sockets.push(new net.BoundSocket({ host, port, ipv6Only: host.includes(':') }))
+        addresses.push({ listener: name, host, port })
+      } catch (error) {
+        if (isForgiven(error, address)) continue
+        close()
+        throw await complain(error, name, address)
+      }
+    }
+  }
+  return { addresses, descriptors: sockets.map((socket) => socket.fd()), close }
+}
+
+/**
+ * Accepts from ports that another process has bound and this one has inherited.
+ * @param first the descriptor of the first of them; the others follow it
+ * @throws Error with a message for the operator; no port is left open here then
+ */
+export async function openBoundPorts(
+  addresses: readonly OpenPort[],
+  first: number,
+  onConnection: (socket: Socket, listener: string) => void,
+): Promise<Listeners> {
+  const servers: Server[] = []
+  const close = (): void => {
+    for (const server of servers) server.close()
+  }
+  try {
+    for (const [index, address] of addresses.entries()) {
+      const server = createDoor()
+      await listenOn(server, first + index, address)
+      servers.push(server)
+      server.on('connection', (socket) => onConnection(socket, address.listener))
+    }
+  } catch (error) {
+    close()
+    throw error
+  }
+  return { addresses: [...addresses], close }
+}
+
+function listenOn(server: Server, descriptor: number, address: OpenPort): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error) => void complain(error, address.listener, address).then(reject, reject))
+    // Node reads the backlog of an inherited port from its own argument alone.
+    server.listen({ fd: descriptor }, BACKLOG, resolve)
+  })
+}

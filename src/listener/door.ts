@@ -1,0 +1,47 @@
+/** What every open port has, whoever has bound it: how it is made, and in which words it is told that one cannot be opened. */
+import { createServer, type Server } from 'node:net'
+import type { ListenAddress } from '../config/settings.ts'
+import { systemCode } from '../errors.ts'
+import { findPortHolder } from '../net/port-holder.ts'
+
+/** Probes of an idle client: phones behind address translation are forgotten after about five minutes of silence. */
+const KEEPALIVE_MS = 120_000
+
+/** Connections that wait in the kernel to be accepted, at most: a wave of clients, or the time that a worker takes to start again. */
+export const BACKLOG = 4096
+
+export function createDoor(): Server {
+  return createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS })
+}
+
+/** Whether the machine merely lacks the address family, and the other one was asked for too. */
+export function isForgiven(error: unknown, { optional }: ListenAddress): boolean {
+  const code = systemCode(error)
+  return optional && (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL')
+}
+
+/** @returns what the operator is told, with the way out */
+export async function complain(
+  error: unknown,
+  listener: string,
+  { host, port }: { host: string; port: number },
+): Promise<Error> {
+  const why = await explain(systemCode(error), port)
+  const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+  return new Error(`listener ${listener}: cannot listen on ${address}: ${why}`)
+}
+
+async function explain(code: string, port: number): Promise<string> {
+  switch (code) {
+    case 'EADDRINUSE': {
+      const holder = await findPortHolder(port)
+      return `the port is in use${holder === undefined ? '' : ` by ${holder}`}; stop that program or choose another port (EADDRINUSE)`
+    }
+    case 'EACCES':
+      return `ports below 1024 need a right that this process lacks; choose another port, or grant it: setcap cap_net_bind_service=+ep ${process.execPath} (EACCES)`
+    case 'EADDRNOTAVAIL':
+      return 'this machine has no such address; see "ip address" for those that it has, or use 0.0.0.0 or [::] (EADDRNOTAVAIL)'
+    default:
+      return code
+  }
+}

@@ -1,0 +1,61 @@
+/** The series of the instance as a whole, whatever number of workers it has, and a verb to record each. */
+import { Counter, Gauge, type Registry } from 'prom-client'
+
+/** How a worker does: it serves, it is being started, it does not answer its supervisor, or it has ended and waits to be started again. */
+export const WORKER_STATES = ['up', 'starting', 'not-answering', 'ended'] as const
+export type WorkerState = (typeof WORKER_STATES)[number]
+
+export type InstanceMetrics = ReturnType<typeof createInstanceMetrics>
+
+export function createInstanceMetrics(registry: Registry, version: string) {
+  const registers = [registry]
+  let readWorkers: () => readonly WorkerState[] = () => []
+
+  const buildInfo = new Gauge({
+    name: 'mailmux_build_info',
+    help: 'Always 1; the version is the label.',
+    labelNames: ['version'],
+    registers,
+  })
+  const reloads = new Counter({
+    name: 'mailmux_config_reloads_total',
+    help: 'Times that the configuration was read.',
+    labelNames: ['outcome'],
+    registers,
+  })
+  const lastReload = new Gauge({
+    name: 'mailmux_config_last_reload_success_timestamp_seconds',
+    help: 'When the configuration in force was read.',
+    registers,
+  })
+  new Gauge({
+    name: 'mailmux_workers',
+    help: 'Workers by how they do.',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      const states = readWorkers()
+      for (const state of WORKER_STATES) this.set({ state }, states.filter((one) => one === state).length)
+    },
+  })
+  const restarts = new Counter({
+    name: 'mailmux_worker_restarts_total',
+    help: 'Workers started again after they had ended without being told to.',
+    registers,
+  })
+
+  buildInfo.set({ version }, 1)
+  return {
+    configurationLoaded(now: Date) {
+      reloads.inc({ outcome: 'success' })
+      reloads.inc({ outcome: 'failure' }, 0)
+      lastReload.set(now.getTime() / 1000)
+    },
+    configurationRefused: () => reloads.inc({ outcome: 'failure' }),
+    /** Where to read at each scrape how the workers do. */
+    watchWorkers(read: () => readonly WorkerState[]) {
+      readWorkers = read
+    },
+    workerRestarted: () => restarts.inc(),
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * A running mailmux as its operators know it, whatever number of workers it has: reads the configuration and reads it again when it
+ * changes, answers the admin HTTP, and starts and stops those who serve.
+ */
+import { randomBytes } from 'node:crypto'
+import { buildAdmin, openAdmin } from '../admin/admin.ts'
+import { findRestartNeeds, withBoundListeners } from '../config/changes.ts'
+import type { LoadResult } from '../config/load.ts'
+import { formatProblem } from '../config/problems.ts'
+import type { Settings } from '../config/settings.ts'
+import { watchFiles } from '../config/watch.ts'
+import { systemCode } from '../errors.ts'
+import { createLog, type Log } from '../log.ts'
+import { createInstanceMetrics, type InstanceMetrics } from '../metrics/instance-metrics.ts'
+import { createMetrics } from '../metrics/metrics.ts'
+import { createRegistry, sumReadings } from '../metrics/readings.ts'
+import { Secret } from '../secret.ts'
+import { version } from '../version.ts'
+import { createCrewOfOne, type CreateApp } from './alone.ts'
+import type { Crew } from './crew.ts'
+import type { WorkerProgram } from './worker.ts'
+import { createWorkers } from './workers.ts'
+
+export type Instance = {
+  /** Reads the files again and takes over what is right; what is wrong changes nothing and is logged. */
+  reload: () => void
+  /** Stops accepting, lets sessions come to an end, and closes everything. */
+  stop(): Promise<void>
+  /** Leaves nothing running behind, for a process that is about to end. */
+  abandon(): void
+}
+
+export type InstanceParts = {
+  settings: Settings
+  /** a configuration without errors, of which these are the settings */
+  loaded: LoadResult
+  /** reads it again */
+  load: () => LoadResult
+  createApp: CreateApp
+  /** what a worker is started as, where there are several */
+  program: WorkerProgram
+}
+
+/** @throws Error with a message for the operator; nothing is left open then */
+export async function startInstance({ settings, loaded, load, createApp, program }: InstanceParts): Promise<Instance> {
+  const log = createLog(settings.log)
+  const registry = createRegistry()
+  const metrics = createInstanceMetrics(registry, version)
+  const ticketSecret = randomBytes(32).toString('hex')
+  const crew =
+    settings.workers === 1
+      ? createCrewOfOne(createApp, settings, { log, metrics: createMetrics(registry), ticketSecret })
+      : createWorkers({ settings, program, ticketSecret: new Secret(ticketSecret), log, metrics })
+  metrics.watchWorkers(crew.states)
+  const files = keepConfiguration(settings, loaded, { load, takeOver: crew.takeOver, log, metrics })
+
+  let notReady: string | undefined = 'starting'
+  let closeAdmin: (() => void) | undefined
+  const close = (): void => {
+    files.close()
+    closeAdmin?.()
+  }
+  async function render(): Promise<string> {
+    const others = await crew.readings()
+    if (others.length === 0) return registry.metrics()
+    return sumReadings([await registry.getMetricsAsJSON(), ...others]).metrics()
+  }
+  try {
+    const admin = buildAdmin({
+      notReady: () => notReady ?? whyNot(crew),
+      metrics: { render, contentType: registry.contentType },
+      api: { ...crew, token: settings.admin?.token },
+      log,
+    })
+    if (settings.admin) closeAdmin = await openAdmin(admin, settings.admin)
+    const addresses = await crew.start()
+    notReady = undefined
+    log.info({ version, listeners: addresses }, 'ready')
+  } catch (error) {
+    close()
+    throw error
+  }
+  return {
+    reload: () => void files.reload().catch((error: unknown) => log.error({ err: error }, 'defect')),
+    async stop() {
+      notReady = 'shutting down'
+      const sessions = await crew.sessions({ limit: 0 }).catch(() => undefined)
+      log.info({ sessions: sessions?.total }, 'shutting down')
+      await crew.stop()
+      close()
+      log.info('stopped')
+    },
+    abandon: crew.abandon,
+  }
+}
+
+/** As long as one worker serves, clients are served: a load balancer must not take the rest away too. */
+function whyNot(crew: Crew): string | undefined {
+  return crew.states().includes('up') ? undefined : 'no worker serves'
+}
+
+type Followers = { load: () => LoadResult; takeOver: Crew['takeOver']; log: Log; metrics: InstanceMetrics }
+
+/** Follows the files: what is right in them is taken over, what is wrong is told once. */
+function keepConfiguration(first: Settings, loaded: LoadResult, { load, takeOver, log, metrics }: Followers) {
+  let { files } = loaded
+
+  function welcome({ problems }: LoadResult): void {
+    for (const problem of problems) log.warn({ warning: formatProblem(problem)[0] }, 'configuration')
+    metrics.configurationLoaded(new Date())
+  }
+  async function reload(): Promise<void> {
+    const result = load()
+    files = result.files
+    if (!result.settings) {
+      const errors = result.problems.filter(({ severity }) => severity === 'error')
+      for (const problem of errors) log.error({ problem: formatProblem(problem)[0] }, 'configuration not taken over')
+      metrics.configurationRefused()
+      return
+    }
+    const restart = findRestartNeeds(first, result.settings)
+    if (restart.length > 0) log.warn({ restart }, 'these parts of the configuration change at the next restart')
+    await takeOver(withBoundListeners(first.listeners, result.settings))
+    welcome(result)
+    log.info('configuration taken over')
+  }
+
+  welcome(loaded)
+  const onError = (error: unknown): void =>
+    log.error({ cause: systemCode(error) }, 'configuration files cannot be watched')
+  const watcher = watchFiles(() => files, reload, { onError })
+  return { reload, close: () => watcher.close() }
+}

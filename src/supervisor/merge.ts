@@ -1,0 +1,97 @@
+/** What several workers answer, as one answer of the shape that one of them gives. Pure. */
+import type { BackendAnswer, SessionAnswer } from '../admin/answers.ts'
+
+type Load = BackendAnswer['load']
+
+/**
+ * A back end is up where all say so, and an address is as the most worried of them sees it; what is under way is a sum, and so are the
+ * limits, of which each worker has a share.
+ * @param answers of each worker, in the order of the routing file
+ */
+export function mergeBackends(answers: readonly (readonly BackendAnswer[])[]): BackendAnswer[] {
+  const byName = new Map<string, BackendAnswer[]>()
+  for (const answer of answers.flat()) byName.set(answer.name, [...(byName.get(answer.name) ?? []), answer])
+  return [...byName.values()].flatMap((seen) => {
+    const [first] = seen
+    if (!first) return []
+    return {
+      ...first,
+      up: seen.every(({ up }) => up),
+      addresses: mergeAddresses(seen.map(({ addresses }) => addresses)),
+      load: seen.map(({ load }) => load).reduce(addLoad),
+    }
+  })
+}
+
+type Address = BackendAnswer['addresses'][number]
+
+const WORRY: Record<Address['state'], number> = { up: 0, misconfigured: 1, down: 2 }
+
+function mergeAddresses(seen: readonly (readonly Address[])[]): Address[] {
+  const byPlace = new Map<string, Address>()
+  for (const address of seen.flat()) {
+    const place = `${address.protocol} ${address.ip} ${address.port}`
+    const other = byPlace.get(place)
+    if (!other || WORRY[address.state] > WORRY[other.state]) byPlace.set(place, address)
+  }
+  return [...byPlace.values()]
+}
+
+function addLoad(a: Load, b: Load): Load {
+  return {
+    sessions: a.sessions + b.sessions,
+    logins: a.logins + b.logins,
+    waiting: a.waiting + b.waiting,
+    limits: {
+      ...addOptional('sessions', a.limits, b.limits),
+      ...addOptional('loginsPerSecond', a.limits, b.limits),
+      logins: a.limits.logins + b.limits.logins,
+      waitMs: a.limits.waitMs,
+      queue: a.limits.queue + b.limits.queue,
+    },
+    ...addSlowStart(a, b),
+  }
+}
+
+function addOptional<K extends 'sessions' | 'loginsPerSecond'>(
+  key: K,
+  a: Load['limits'],
+  b: Load['limits'],
+): Partial<Record<K, number>> {
+  const [one, other] = [a[key], b[key]]
+  return one === undefined || other === undefined ? {} : ({ [key]: one + other } as Record<K, number>)
+}
+
+/** While one of them starts slowly and another does not, the other gives what it may in any case. */
+function addSlowStart(a: Load, b: Load): Pick<Load, 'slowStart'> {
+  if (!a.slowStart && !b.slowStart) return {}
+  const of = ({ slowStart, limits }: Load): NonNullable<Load['slowStart']> =>
+    slowStart ?? { logins: limits.logins, loginsPerSecond: limits.loginsPerSecond ?? limits.logins }
+  const [one, other] = [of(a), of(b)]
+  return {
+    slowStart: {
+      logins: one.logins + other.logins,
+      loginsPerSecond: one.loginsPerSecond + other.loginsPerSecond,
+    },
+  }
+}
+
+/** What one worker tells of its sessions; undefined where it does not answer. */
+export type SessionsOfWorker = { worker: number; told: { sessions: SessionAnswer[]; total: number } | undefined }
+
+/** The oldest of all, no more than `limit`, with the worker that each is in, and the workers that are missing in it. */
+export function mergeSessions(
+  workers: readonly SessionsOfWorker[],
+  limit: number,
+): { sessions: SessionAnswer[]; total: number; incomplete?: number[] } {
+  const sessions = workers
+    .flatMap(({ worker, told }) => told?.sessions.map((session) => ({ ...session, worker })) ?? [])
+    .sort((a, b) => b.ageSeconds - a.ageSeconds)
+    .slice(0, limit)
+  const missing = workers.filter(({ told }) => !told).map(({ worker }) => worker)
+  return {
+    sessions,
+    total: workers.reduce((sum, { told }) => sum + (told?.total ?? 0), 0),
+    ...(missing.length > 0 && { incomplete: missing }),
+  }
+}

@@ -1,0 +1,52 @@
+/** What the supervisor and its workers say to each other, over a channel that nobody else has. */
+import type { Answers } from '../app.ts'
+import type { OpenPort } from '../listener/listener.ts'
+import type { Reading } from '../metrics/readings.ts'
+import type { Settings } from '../config/settings.ts'
+import type { Secret } from '../secret.ts'
+import type { Packed } from './packed.ts'
+
+type First<F extends (...args: never[]) => unknown> = Parameters<F>[0]
+
+/** What a worker can be asked. */
+export type Ask =
+  | { what: 'ping' }
+  | { what: 'configure'; settings: Packed<Settings> }
+  | { what: 'reading' }
+  | { what: 'backends' }
+  | { what: 'sessions'; filter: First<Answers['sessions']> }
+  | { what: 'explain'; question: First<Answers['explain']> }
+  | { what: 'tryOut'; question: First<Answers['tryOut']>; password: Packed<Secret> }
+
+/** ... and what it answers. */
+export type Answer = {
+  ping: true
+  configure: true
+  reading: Reading
+  backends: ReturnType<Answers['backends']>
+  sessions: ReturnType<Answers['sessions']>
+  explain: Awaited<ReturnType<Answers['explain']>>
+  tryOut: Awaited<ReturnType<Answers['tryOut']>>
+}
+
+export type ToWorker =
+  | {
+      kind: 'start'
+      worker: number
+      settings: Packed<Settings>
+      ticketSecret: Packed<Secret>
+      /** in the order of the descriptors that the worker inherits */
+      ports: OpenPort[]
+    }
+  | { kind: 'ask'; id: number; ask: Ask }
+  | { kind: 'stop' }
+
+export type ToSupervisor =
+  | { kind: 'ready' }
+  /** it cannot serve, and says why to the operator */
+  | { kind: 'failed'; why: string }
+  | { kind: 'answer'; id: number; answer: unknown }
+  | { kind: 'no-answer'; id: number; why: string }
+
+/** The first of the descriptors that a worker inherits, behind its standard ones and the channel. */
+export const FIRST_INHERITED = 4

@@ -1,0 +1,48 @@
+/**
+ * Settings and secrets on their way from the supervisor to a worker. The channel clones plain data, Maps and Sets, but would make an
+ * empty object of a Secret, or of a URL: these go in a form of their own. A secret is revealed onto that channel alone, which is a
+ * socket between the two processes; it is in no argument and no variable, where others could read it.
+ */
+import { Secret } from '../secret.ts'
+
+declare const packed: unique symbol
+
+/** Plain data that `unpack` makes a T of again. */
+export type Packed<T> = { readonly [packed]: T }
+
+const SECRET = 'mailmux:secret'
+const URL_TEXT = 'mailmux:url'
+
+/** @param value of plain data, Maps, Sets, Secrets and URLs; what is in it twice is one thing afterwards too */
+export function pack<T>(value: T): Packed<T> {
+  return convert(value, (one) => {
+    if (one instanceof Secret) return { [SECRET]: one.reveal() }
+    return one instanceof URL ? { [URL_TEXT]: one.href } : undefined
+  }) as Packed<T>
+}
+
+export function unpack<T>(value: Packed<T>): T {
+  return convert(value, (one) => {
+    if (SECRET in one && typeof one[SECRET] === 'string') return new Secret(one[SECRET])
+    return URL_TEXT in one && typeof one[URL_TEXT] === 'string' ? new URL(one[URL_TEXT]) : undefined
+  }) as T
+}
+
+/** A copy, in which `replace` has put something else in the place of some objects. */
+function convert(whole: unknown, replace: (one: object) => object | undefined): unknown {
+  const made = new Map<object, unknown>()
+  const walk = (value: unknown): unknown => {
+    if (typeof value !== 'object' || value === null) return value
+    if (made.has(value)) return made.get(value)
+    const copy = replace(value) ?? copyOf(value)
+    made.set(value, copy)
+    return copy
+  }
+  const copyOf = (value: object): unknown => {
+    if (Array.isArray(value)) return value.map(walk)
+    if (value instanceof Map) return new Map([...value].map(([key, one]: [unknown, unknown]) => [key, walk(one)]))
+    if (value instanceof Set) return new Set([...value].map(walk))
+    return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, walk(one)]))
+  }
+  return walk(whole)
+}

@@ -1,0 +1,112 @@
+/** A worker's own side: it is told by its supervisor what to serve, answers what it is asked, and ends when it is told to, or when nobody is left to tell it. */
+import { openBoundPorts } from '../listener/bound-ports.ts'
+import { createLog, type Log } from '../log.ts'
+import { createMetrics } from '../metrics/metrics.ts'
+import { createRegistry } from '../metrics/readings.ts'
+import type { App } from '../app.ts'
+import type { CreateApp } from './alone.ts'
+import { FIRST_INHERITED, type Ask, type ToSupervisor, type ToWorker } from './messages.ts'
+import { unpack } from './packed.ts'
+
+/** The way to the supervisor, and the way out. */
+export type Channel = {
+  /** @param then once it is on its way */
+  send: (message: ToSupervisor, then?: () => void) => void
+  onMessage: (hear: (message: ToWorker) => void) => void
+  /** The supervisor has gone. */
+  onGone: (gone: () => void) => void
+  exit: (code: number) => void
+}
+
+type Serving = { app: App; log: Log; registry: ReturnType<typeof createRegistry> }
+
+export function serveWorker({ send, onMessage, onGone, exit }: Channel, createApp: CreateApp): void {
+  let serving: Serving | undefined
+  let ready = false
+  let stopping = false
+
+  function begin({ worker, settings: packed, ticketSecret, ports }: ToWorker & { kind: 'start' }): void {
+    const settings = unpack(packed)
+    const log = createLog(settings.log, worker)
+    const registry = createRegistry()
+    const app = createApp(settings, {
+      log,
+      metrics: createMetrics(registry),
+      ticketSecret: unpack(ticketSecret).reveal(),
+      listen: (_, accept) => openBoundPorts(ports, FIRST_INHERITED, accept),
+    })
+    serving = { app, log, registry }
+    app.start().then(
+      () => {
+        ready = true
+        send({ kind: 'ready' })
+      },
+      (error: unknown) => fail(error instanceof Error ? error.message : String(error)),
+    )
+  }
+
+  function fail(why: string): void {
+    send({ kind: 'failed', why }, () => exit(1))
+  }
+
+  /** One that does not serve yet has nobody to wait for. */
+  function stop(): void {
+    if (stopping) return
+    stopping = true
+    if (!ready || !serving) return exit(0)
+    const { app, log } = serving
+    app.stop().then(
+      () => exit(0),
+      (error: unknown) => {
+        log.error({ err: error }, 'defect')
+        exit(1)
+      },
+    )
+  }
+
+  function answer({ id, ask }: ToWorker & { kind: 'ask' }): void {
+    const told = serving ? tell(ask, serving) : Promise.reject(new Error('not started'))
+    told.then(
+      (answer) => send({ kind: 'answer', id, answer }),
+      (error: unknown) => {
+        serving?.log.error({ err: error }, 'defect')
+        send({ kind: 'no-answer', id, why: 'internal error' })
+      },
+    )
+  }
+
+  onMessage((message) => {
+    switch (message.kind) {
+      case 'start':
+        return begin(message)
+      case 'ask':
+        return answer(message)
+      case 'stop':
+        return stop()
+    }
+  })
+  onGone(() => {
+    if (!stopping) serving?.log.error('the supervisor has gone')
+    stop()
+  })
+}
+
+async function tell(ask: Ask, { app: { answers, takeOver }, registry }: Serving): Promise<unknown> {
+  switch (ask.what) {
+    case 'ping':
+      return true
+    case 'configure':
+      takeOver(unpack(ask.settings))
+      return true
+    case 'reading':
+      return registry.getMetricsAsJSON()
+    case 'backends':
+      return answers.backends()
+    case 'sessions':
+      return answers.sessions(ask.filter)
+    case 'explain':
+      return answers.explain(ask.question)
+    case 'tryOut':
+      return answers.tryOut(ask.question, unpack(ask.password))
+  }
+}

@@ -1,0 +1,46 @@
+/** The settings as one of several workers sees them: its share of what the configuration grants to all. Pure. */
+import type { BackendLimits, DirectorySettings, Settings } from '../config/settings.ts'
+
+export type Slot = {
+  /** from 1 */
+  worker: number
+  workers: number
+}
+
+/**
+ * Limits of back ends are shared out, so that their sum is what is configured; but nobody gets less than 1 of anything, without which
+ * its clients could never log in. Each has a file of its own for known routes.
+ */
+export function settingsOf(slot: Slot, settings: Settings): Settings {
+  if (slot.workers === 1) return settings
+  const shared = new Map(
+    [...settings.routing.backends].map(([name, backend]) => {
+      return [name, { ...backend, limits: shareLimits(slot, backend.limits) }] as const
+    }),
+  )
+  return {
+    ...settings,
+    directory: shareDirectory(slot, settings.directory),
+    routing: { ...settings.routing, backends: shared },
+  }
+}
+
+function shareLimits(slot: Slot, { sessions, logins, loginsPerSecond, queue, waitMs }: BackendLimits): BackendLimits {
+  return {
+    sessions: sessions === undefined ? undefined : share(slot, sessions),
+    logins: share(slot, logins),
+    // A rate need not be whole: an equal share of a small one is not rounded up to the whole of it.
+    loginsPerSecond: loginsPerSecond === undefined ? undefined : loginsPerSecond / slot.workers,
+    queue: share(slot, queue),
+    waitMs,
+  }
+}
+
+/** The first workers get what does not divide. */
+function share({ worker, workers }: Slot, whole: number): number {
+  return Math.max(1, Math.floor(whole / workers) + (worker <= whole % workers ? 1 : 0))
+}
+
+function shareDirectory({ worker }: Slot, directory: DirectorySettings): DirectorySettings {
+  return directory.kind === 'redis' ? { ...directory, snapshotSlot: worker } : directory
+}

@@ -1,0 +1,216 @@
+/**
+ * One worker, as the supervisor sees it: a process that is started, asked, told to stop, and started again when it ends by itself.
+ * Whatever state it is in, a question to it ends in good time, with an answer or without.
+ */
+import { spawn, type ChildProcess } from 'node:child_process'
+import type { Settings } from '../config/settings.ts'
+import { systemCode } from '../errors.ts'
+import type { Log } from '../log.ts'
+import type { WorkerState } from '../metrics/instance-metrics.ts'
+import { createBackOff } from './back-off.ts'
+import type { Answer, Ask, ToSupervisor, ToWorker } from './messages.ts'
+import type { Packed } from './packed.ts'
+
+/** A worker is asked this often whether it is there ... */
+const PING_MS = 1000
+/** ... and counts as one that does not answer after this: no honest work keeps an event loop for so long. */
+const SILENT_MS = 5000
+
+/** A program, and the arguments that make it a worker. */
+export type WorkerProgram = { command: string; args: readonly string[] }
+
+export type WorkerParts = {
+  number: number
+  program: WorkerProgram
+  /** that it inherits */
+  descriptors: readonly number[]
+  /** what it is told first, asked anew at each start */
+  greeting: () => ToWorker
+  /** It has ended without being told to, and will be started again. */
+  onEnded: () => void
+  log: Log
+}
+
+export type Worker = {
+  number: number
+  state(): WorkerState
+  /** Starts it for the first time. @throws Error for the operator, where it does not come to serve */
+  start(): Promise<void>
+  /** @throws Error where there is no answer within this time, or nobody who could give one */
+  ask<A extends Ask>(ask: A, withinMs: number): Promise<Answer[A['what']]>
+  /** Has it take these over, now or when it comes to itself. Settles when it has, or after this time; one that is not there is started with them. */
+  configure(settings: Packed<Settings>, withinMs: number): Promise<void>
+  /** Tells it to end and waits for that, but no longer than this: then it is ended. It is not started again. */
+  stop(withinMs: number): Promise<void>
+  /** Ends it at once. */
+  kill(): void
+}
+
+/** A process of its. */
+type Life = {
+  child: ChildProcess
+  startedMs: number
+  serves: boolean
+  /** since when it owes an answer to the question whether it is there */
+  askedMs: number | undefined
+  saidSilent: boolean
+  waiting: Map<number, { resolve: (answer: unknown) => void; reject: (why: Error) => void }>
+  ended: PromiseWithResolvers<undefined>
+}
+
+export function createWorker({ number, program, descriptors, greeting, onEnded, log }: WorkerParts): Worker {
+  const backOff = createBackOff()
+  const first = Promise.withResolvers<undefined>()
+  let life: Life | undefined
+  let hasServed = false
+  let stopping = false
+  let again: NodeJS.Timeout | undefined
+  let questions = 0
+
+  function run(): void {
+    const child = spawn(program.command, program.args, {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...descriptors],
+      serialization: 'advanced', // Maps and undefined are what they were
+    })
+    const born: Life = {
+      child,
+      startedMs: performance.now(),
+      serves: false,
+      askedMs: undefined,
+      saidSilent: false,
+      waiting: new Map(),
+      ended: Promise.withResolvers(),
+    }
+    life = born
+    child.on('message', (message) => hear(born, message as ToSupervisor))
+    child.on('exit', (code, signal) => end(born, signal ?? `exit code ${code ?? 'unknown'}`))
+    child.on('error', (error) => {
+      if (child.pid === undefined) end(born, systemCode(error))
+    })
+    send(born, greeting())
+  }
+
+  function send({ child }: Life, message: ToWorker): void {
+    if (child.connected) child.send(message, () => undefined) // where it is not heard, the process has ended, which is told
+  }
+
+  function hear(born: Life, message: ToSupervisor): void {
+    switch (message.kind) {
+      case 'ready': {
+        born.serves = hasServed = true
+        const ms = Math.round(performance.now() - born.startedMs)
+        log.info({ worker: number, pid: born.child.pid, ms }, 'worker serves')
+        return first.resolve(undefined)
+      }
+      case 'failed':
+        if (!hasServed) return first.reject(new Error(message.why))
+        return log.error({ worker: number, detail: message.why }, 'worker cannot serve')
+      case 'answer':
+        born.waiting.get(message.id)?.resolve(message.answer)
+        return
+      case 'no-answer':
+        born.waiting.get(message.id)?.reject(new Error(message.why))
+    }
+  }
+
+  function end(born: Life, cause: string): void {
+    life = undefined
+    for (const { reject } of born.waiting.values()) reject(new Error(`worker ${number} has ended`))
+    born.ended.resolve(undefined)
+    if (stopping) return
+    if (!hasServed) return first.reject(new Error(`worker ${number} has ended before it served: ${cause}`))
+    const uptimeMs = Math.round(performance.now() - born.startedMs)
+    const againMs = backOff(uptimeMs)
+    log.error({ worker: number, pid: born.child.pid, cause, uptimeMs, againMs }, 'worker ended')
+    onEnded()
+    again = setTimeout(run, againMs)
+  }
+
+  function isSilent({ askedMs }: Life): boolean {
+    return askedMs !== undefined && performance.now() - askedMs > SILENT_MS
+  }
+
+  /** @param withinMs undefined: whenever there is one */
+  function put<A extends Ask>(born: Life, question: A, withinMs?: number): Promise<Answer[A['what']]> {
+    const id = questions++
+    const asked = Promise.withResolvers<unknown>()
+    const late = (): void => asked.reject(new Error(`worker ${number} does not answer within ${withinMs ?? 0} ms`))
+    const timer = withinMs === undefined ? undefined : setTimeout(late, withinMs)
+    born.waiting.set(id, asked)
+    send(born, { kind: 'ask', id, ask: question })
+    return asked.promise.finally(() => {
+      clearTimeout(timer)
+      born.waiting.delete(id)
+    }) as Promise<Answer[A['what']]>
+  }
+
+  /** A question to one that is silent would be kept for nothing. */
+  function ask<A extends Ask>(question: A, withinMs: number): Promise<Answer[A['what']]> {
+    if (life?.serves === true && !isSilent(life)) return put(life, question, withinMs)
+    return Promise.reject(new Error(`worker ${number} does not answer`))
+  }
+
+  function ping(): void {
+    const born = life
+    if (!born?.serves) return
+    if (born.askedMs === undefined) {
+      born.askedMs = performance.now()
+      put(born, { what: 'ping' }).then(
+        () => noteAnswer(born),
+        () => undefined, // it has ended
+      )
+    } else if (isSilent(born) && !born.saidSilent) {
+      born.saidSilent = true
+      const ms = Math.round(performance.now() - born.askedMs)
+      log.error({ worker: number, pid: born.child.pid, ms }, 'worker does not answer')
+    }
+  }
+
+  function noteAnswer(born: Life): void {
+    const ms = Math.round(performance.now() - (born.askedMs ?? 0))
+    if (born.saidSilent) log.warn({ worker: number, pid: born.child.pid, ms }, 'worker answers again')
+    born.askedMs = undefined
+    born.saidSilent = false
+  }
+
+  const pinging = setInterval(ping, PING_MS)
+
+  function kill(): void {
+    stopping = true
+    clearTimeout(again)
+    clearInterval(pinging)
+    life?.child.kill('SIGKILL')
+  }
+
+  return {
+    number,
+    state() {
+      if (!life) return 'ended'
+      if (!life.serves) return 'starting'
+      return isSilent(life) ? 'not-answering' : 'up'
+    },
+    start() {
+      run()
+      return first.promise
+    },
+    ask,
+    async configure(settings, withinMs) {
+      if (life) await put(life, { what: 'configure', settings }, withinMs).catch(() => undefined)
+    },
+    async stop(withinMs) {
+      stopping = true
+      clearTimeout(again)
+      clearInterval(pinging)
+      if (!life) return
+      const { child, ended } = life
+      send(life, { kind: 'stop' })
+      const late = setTimeout(() => {
+        log.error({ worker: number, pid: child.pid }, 'worker does not end and is killed')
+        child.kill('SIGKILL')
+      }, withinMs)
+      await ended.promise
+      clearTimeout(late)
+    },
+    kill,
+  }
+}

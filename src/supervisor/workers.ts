@@ -1,0 +1,171 @@
+/**
+ * The crew of several: workers in processes of their own, all of which accept from the ports that this process has bound. They are kept
+ * running, told of each new configuration, and asked together, so that to operators they are one.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Unavailable } from '../admin/api.ts'
+import type { Settings } from '../config/settings.ts'
+import { bindPorts, type BoundPorts } from '../listener/bound-ports.ts'
+import type { Log } from '../log.ts'
+import type { InstanceMetrics } from '../metrics/instance-metrics.ts'
+import { addToPast, type Reading } from '../metrics/readings.ts'
+import type { Secret } from '../secret.ts'
+import type { Crew } from './crew.ts'
+import { mergeBackends, mergeSessions } from './merge.ts'
+import type { Answer, Ask } from './messages.ts'
+import { pack } from './packed.ts'
+import { settingsOf } from './share.ts'
+import { createWorker, type Worker, type WorkerProgram } from './worker.ts'
+
+/** What all are asked together waits this long for the slowest: a scrape must not hang with a worker. */
+const ALL_MS = 1000
+/** Longer than any lookup: `directory.redis.timeout` is seconds at most. */
+const LOOKUP_MS = 15_000
+/** Longer than any login on request; who asks for it waits no longer either. */
+const LOGIN_MS = 300_000
+/** What a worker has counted since it was last read ends with it; where nobody scrapes, it is read this often. */
+const READ_EVERY_MS = 10_000
+/** Past the grace that sessions have, what a worker needs to close the rest. */
+const STOP_SLACK_MS = 5000
+
+export type WorkersParts = {
+  settings: Settings
+  program: WorkerProgram
+  ticketSecret: Secret
+  log: Log
+  metrics: Pick<InstanceMetrics, 'workerRestarted'>
+}
+
+export function createWorkers({ settings: first, program, ticketSecret, log, metrics }: WorkersParts): Crew {
+  let current = first
+  let ports: BoundPorts | undefined
+  let workers: Worker[] = []
+  let reading: NodeJS.Timeout | undefined
+  const last = new Map<Worker, Reading>()
+  const asking = new Map<Worker, Promise<void>>()
+  let past: Promise<Reading> = Promise.resolve([])
+
+  const packedFor = (worker: number) => pack(settingsOf({ worker, workers: first.workers }, current))
+
+  function build(bound: BoundPorts, number: number): Worker {
+    const worker = createWorker({
+      number,
+      program,
+      descriptors: bound.descriptors,
+      greeting: () => ({
+        kind: 'start',
+        worker: number,
+        settings: packedFor(number),
+        ticketSecret: pack(ticketSecret),
+        ports: bound.addresses,
+      }),
+      onEnded() {
+        metrics.workerRestarted()
+        bury(worker)
+      },
+      log,
+    })
+    return worker
+  }
+
+  /** What it has counted stays in the sums: a counter that fell would look like a restart of all. */
+  function bury(worker: Worker): void {
+    const ended = last.get(worker)
+    last.delete(worker)
+    if (ended) past = past.then((before) => addToPast(before, ended))
+  }
+
+  /** One question at a time to each, however many scrapes wait for its answer. */
+  function read(worker: Worker): Promise<void> {
+    const underWay = asking.get(worker)
+    if (underWay) return underWay
+    const asked = worker
+      .ask({ what: 'reading' }, LOOKUP_MS)
+      .then((told) => void last.set(worker, told))
+      .catch(() => undefined) // its last known reading stands in
+      .finally(() => asking.delete(worker))
+    asking.set(worker, asked)
+    return asked
+  }
+
+  async function readAll(): Promise<void> {
+    const giveUp = new AbortController()
+    const enough = sleep(ALL_MS, undefined, { signal: giveUp.signal }).catch(() => undefined)
+    await Promise.race([Promise.all(workers.map(read)), enough])
+    giveUp.abort()
+  }
+
+  async function askAll<A extends Ask>(ask: A): Promise<{ worker: number; told: Answer[A['what']] | undefined }[]> {
+    const answers = await Promise.all(
+      workers.map(async (worker) => {
+        const told = await worker.ask(ask, ALL_MS).catch(() => undefined)
+        return { worker: worker.number, told }
+      }),
+    )
+    if (answers.every(({ told }) => told === undefined)) throw new Unavailable('no worker answers')
+    return answers
+  }
+
+  /** The first that says that it is there. */
+  async function anyone(): Promise<Worker> {
+    try {
+      return await Promise.any(
+        workers.map(async (worker) => {
+          await worker.ask({ what: 'ping' }, ALL_MS)
+          return worker
+        }),
+      )
+    } catch {
+      throw new Unavailable('no worker answers')
+    }
+  }
+
+  async function askAnyone<A extends Ask>(ask: A, withinMs: number): Promise<Answer[A['what']]> {
+    const worker = await anyone()
+    return worker.ask(ask, withinMs).catch((error: unknown) => {
+      throw new Unavailable(error instanceof Error ? error.message : 'no worker answers')
+    })
+  }
+
+  function abandon(): void {
+    clearInterval(reading)
+    ports?.close()
+    for (const worker of workers) worker.kill()
+  }
+
+  return {
+    async start() {
+      const bound = await bindPorts(first.listeners)
+      ports = bound
+      workers = Array.from({ length: first.workers }, (_, index) => build(bound, index + 1))
+      try {
+        await Promise.all(workers.map((worker) => worker.start()))
+      } catch (error) {
+        abandon()
+        throw error
+      }
+      reading = setInterval(() => void readAll(), READ_EVERY_MS)
+      return bound.addresses
+    },
+    async takeOver(settings) {
+      current = settings
+      await Promise.all(workers.map((worker) => worker.configure(packedFor(worker.number), ALL_MS)))
+    },
+    states: () => workers.map((worker) => worker.state()),
+    async readings() {
+      await readAll()
+      return [await past, ...last.values()]
+    },
+    explain: (question) => askAnyone({ what: 'explain', question }, LOOKUP_MS),
+    tryOut: (question, password) => askAnyone({ what: 'tryOut', question, password: pack(password) }, LOGIN_MS),
+    backends: async () =>
+      mergeBackends((await askAll({ what: 'backends' })).flatMap(({ told }) => (told ? [told] : []))),
+    sessions: async (filter) => mergeSessions(await askAll({ what: 'sessions', filter }), filter.limit),
+    async stop() {
+      clearInterval(reading)
+      ports?.close()
+      await Promise.all(workers.map((worker) => worker.stop(first.limits.shutdownGraceMs + STOP_SLACK_MS)))
+    },
+    abandon,
+  }
+}

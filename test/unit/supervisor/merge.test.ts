@@ -1,0 +1,92 @@
+/** What operators are told where several workers have something to say. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { backendsAnswer, sessionsAnswer, type BackendAnswer, type SessionAnswer } from '../../../src/admin/answers.ts'
+import { mergeBackends, mergeSessions } from '../../../src/supervisor/merge.ts'
+
+type Address = BackendAnswer['addresses'][number]
+
+function address(ip: string, state: Address['state'], sinceMs = 1): Address {
+  return { protocol: 'imap', host: 'store1', ip, port: 143, source: 'name', state, sinceMs }
+}
+
+function backend(changes: Partial<BackendAnswer> = {}, load: Partial<BackendAnswer['load']> = {}): BackendAnswer {
+  return {
+    name: 'store1',
+    up: true,
+    check: 'greeting',
+    addresses: [address('192.0.2.1', 'up')],
+    leg: { tls: 'none', proxyHeader: 'none', forwardsIdentity: true },
+    load: { sessions: 1, logins: 2, waiting: 3, limits: { logins: 10, waitMs: 5000, queue: 20 }, ...load },
+    ...changes,
+  }
+}
+
+test('adds what is under way, and the shares of the limits', () => {
+  const limits = { sessions: 5, logins: 10, loginsPerSecond: 2.5, waitMs: 5000, queue: 20 }
+  const merged = mergeBackends([[backend({}, { limits })], [backend({}, { sessions: 7, limits })]])
+  assert.deepEqual(
+    merged.map(({ load }) => load),
+    [
+      {
+        sessions: 8,
+        logins: 4,
+        waiting: 6,
+        limits: { sessions: 10, logins: 20, loginsPerSecond: 5, waitMs: 5000, queue: 40 },
+      },
+    ],
+  )
+  assert.ok(backendsAnswer.safeParse({ backends: merged }).success)
+})
+
+test('tells the worst that a worker has seen, of the back end and of each address', () => {
+  const [merged] = mergeBackends([
+    [backend({ addresses: [address('192.0.2.1', 'up'), address('192.0.2.2', 'down', 5)] })],
+    [backend({ up: false, addresses: [address('192.0.2.1', 'misconfigured', 9), address('192.0.2.2', 'up')] })],
+  ])
+  assert.equal(merged?.up, false)
+  assert.deepEqual(
+    merged.addresses.map(({ ip, state, sinceMs }) => [ip, state, sinceMs]),
+    [
+      ['192.0.2.1', 'misconfigured', 9],
+      ['192.0.2.2', 'down', 5],
+    ],
+  )
+})
+
+test('tells a slow start as the one of all, of which some may be over it', () => {
+  const [merged] = mergeBackends([[backend({}, { slowStart: { logins: 1, loginsPerSecond: 5 } })], [backend()]])
+  assert.deepEqual(merged?.load.slowStart, { logins: 11, loginsPerSecond: 15 })
+})
+
+test('leaves one answer as it is', () => {
+  assert.deepEqual(mergeBackends([[backend()]]), [backend()])
+})
+
+function session(id: string, ageSeconds: number): SessionAnswer {
+  return { id, client: '192.0.2.9', listener: 'imap', protocol: 'imap', phase: 'relaying', ageSeconds }
+}
+
+test('lists the oldest sessions of all workers, each with its worker, and says who is missing', () => {
+  const merged = mergeSessions(
+    [
+      { worker: 1, told: { sessions: [session('a', 9), session('b', 1)], total: 2 } },
+      { worker: 2, told: undefined },
+      { worker: 3, told: { sessions: [session('c', 5)], total: 7 } },
+    ],
+    2,
+  )
+  assert.deepEqual(
+    merged.sessions.map(({ id, worker }) => [id, worker]),
+    [
+      ['a', 1],
+      ['c', 3],
+    ],
+  )
+  assert.deepEqual([merged.total, merged.incomplete], [9, [2]])
+  assert.ok(sessionsAnswer.safeParse(merged).success)
+})
+
+test('says nothing of missing workers where none is', () => {
+  assert.deepEqual(mergeSessions([{ worker: 1, told: { sessions: [], total: 0 } }], 5), { sessions: [], total: 0 })
+})
