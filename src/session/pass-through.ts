@@ -9,7 +9,7 @@ import { protocols } from '../protocol/protocols.ts'
 import { findServerName } from '../tls/server-name.ts'
 import type { Entrance, World } from '../world.ts'
 import type { ClientConnection } from './connection.ts'
-import { relay, type Ending, type Services } from './serve.ts'
+import type { Joined, Services } from './serve.ts'
 import { takeTurn } from './take-turn.ts'
 
 /** mailmux cannot speak inside TLS that it has not opened. */
@@ -29,13 +29,13 @@ export async function findPassThrough(
   return name === undefined ? undefined : world.backends.get(name)
 }
 
-/** Carries the connection. @throws MuxError `backend-*`: there is nothing that could be said to the client in its own language */
-export async function passThrough(
+/** Reaches the back end that the connection is for. @throws MuxError `backend-*`: there is nothing that could be said to the client in its own language */
+export async function joinUnopened(
   conn: ClientConnection,
   backend: Backend,
   world: World,
   services: Services,
-): Promise<Ending> {
+): Promise<Joined> {
   const protocol = protocols[conn.listener.protocol]
   conn.backend = backend.settings.name
   const { backendTimeoutMs } = world.settings.limits
@@ -52,8 +52,7 @@ export async function passThrough(
   }
   const socket = await dialAny(backend, protocol.name, origin, deadline, services)
   turn.loggedIn() // as far as can be seen: the login itself is inside the TLS
-  conn.phase = 'relaying'
-  return relay(conn, { socket, unread: undefined }, { goodbye: NO_WORDS, guard: undefined }, world, services)
+  return { socket, unread: undefined, goodbye: NO_WORDS, guard: undefined }
 }
 
 /** At each address once: whoever waits for a TLS handshake is told nothing meanwhile. */

@@ -13,7 +13,7 @@ import type { RelayEnding, Relays } from '../relay/relay.ts'
 import { PRODUCT, type Entrance, type World } from '../world.ts'
 import type { ClientConnection } from './connection.ts'
 import type { Offer } from './offer.ts'
-import { findPassThrough, passThrough } from './pass-through.ts'
+import { findPassThrough, joinUnopened } from './pass-through.ts'
 import type { RefusalPace } from './refusal-pace.ts'
 import { tryLogin } from './try-login.ts'
 
@@ -37,6 +37,15 @@ export type Ending = {
 
 const NOTHING_RELAYED = { bytesFromClient: 0, bytesFromBackend: 0 }
 
+/** The back end of a session that is about to begin. */
+export type Joined = {
+  socket: Socket
+  /** what it has sent that nobody has read; goes first */
+  unread: Buffer | undefined
+  goodbye: Protocol['unaskedGoodbye']
+  guard: SessionGuard | undefined
+}
+
 /** @throws MuxError for every ending that is not a normal one; the caller answers it and closes the connection */
 export async function serve(
   conn: ClientConnection,
@@ -44,6 +53,18 @@ export async function serve(
   world: World,
   services: Services,
 ): Promise<Ending> {
+  const next = await reachBackend(conn, entrance, world, services)
+  // What a login needs has ended with that function: a session may last for days, and there are many of them.
+  return 'cause' in next ? next : relay(conn, next, world, services)
+}
+
+/** @returns the back end that has let the client in, or an ending before there was one */
+async function reachBackend(
+  conn: ClientConnection,
+  entrance: Entrance,
+  world: World,
+  services: Services,
+): Promise<Joined | Ending> {
   const { limits } = world.settings
   const { listener } = conn
   const protocol = protocols[listener.protocol]
@@ -60,7 +81,7 @@ export async function serve(
     if (listener.passthrough.length > 0) {
       const backend = await findPassThrough(conn, entrance, world)
       clearTimeout(deadline)
-      if (backend) return await passThrough(conn, backend, world, services)
+      if (backend) return await joinUnopened(conn, backend, world, services)
       if (listener.tls === 'passthrough') throw new MuxError('client-no-such-name', 'no rule for this server name')
       deadline = setTimeout(expire, limits.loginTimeoutMs)
     }
@@ -89,10 +110,10 @@ export async function serve(
 
       const outcome = await tryLogin(conn, login, world, services)
       if (outcome.accepted) {
-        conn.phase = 'relaying'
         conn.dialogue.accept(outcome.acceptance)
+        conn.dialogue = undefined
         const { guard } = outcome.acceptance
-        return await relay(conn, outcome.backend.detach(), { goodbye: protocol.unaskedGoodbye, guard }, world, services)
+        return { ...outcome.backend.detach(), goodbye: protocol.unaskedGoodbye, guard }
       }
       // A refused password leaves the client connected, and the next login is routed anew: it may be another user's.
       conn.dialogue.refuse(outcome.refusal)
@@ -106,24 +127,24 @@ export async function serve(
 }
 
 /** Joins both sides; what either has sent that nobody has read goes first. */
-export async function relay(
+async function relay(
   conn: ClientConnection,
-  backend: { socket: Socket; unread: Buffer | undefined },
-  { goodbye, guard }: { goodbye: Protocol['unaskedGoodbye']; guard: SessionGuard | undefined },
+  { socket, unread, goodbye, guard }: Joined,
   world: World,
   { relays, metrics }: Services,
 ): Promise<Ending> {
+  conn.phase = 'relaying'
   const { name: protocol } = protocols[conn.listener.protocol]
   const name = conn.backend ?? ''
   const started = performance.now()
   metrics.sessionStarted(protocol, name)
   try {
-    return await relays.run(conn.socket, backend.socket, {
+    return await relays.run(conn.socket, socket, {
       idleMs: world.settings.limits.idleMs[protocol],
       goodbye,
       guard,
       unreadFromClient: conn.detach(),
-      unreadFromBackend: backend.unread,
+      unreadFromBackend: unread,
       account: metrics.relayAccount(protocol, name),
     })
   } finally {
