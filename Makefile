@@ -87,9 +87,10 @@ else ifneq ($(RUNTIME),node)
 $(error RUNTIME is node or bun, not $(RUNTIME))
 endif
 
-# Each end-to-end file starts Dovecots, a Redis and a mailmux of its own: two files at a time keep two cores busy.
+# Unit and dialogue tests start nothing, and share one process: starting two hundred would take longer than the tests. Each end-to-end file
+# starts Dovecots, a Redis and a mailmux of its own: two files at a time keep two cores busy.
 test: $(DEPS) $(MAILMUX_RUNTIME) test-packages ## every test: unit, dialogue, end to end with real Dovecot, Redis and clients; RUNTIME=bun has mailmux on Bun
-	$(NODE) --test 'test/unit/**/*.test.ts' 'test/dialogue/**/*.test.ts'
+	$(NODE) --test --test-isolation=none 'test/unit/**/*.test.ts' 'test/dialogue/**/*.test.ts'
 	FUZZ_SECONDS=20 $(NODE) --test 'test/fuzz/*.test.ts'
 	$(NODE) --test --test-concurrency=2 'test/e2e/**/*.test.ts'
 
