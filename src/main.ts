@@ -62,6 +62,7 @@ function work(): void {
     },
     createApp,
   )
+  if (!process.connected) process.exit(1) // it has gone before this process could hear of it
 }
 
 const configOption = (): Option =>

@@ -41,6 +41,7 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
   let ports: BoundPorts | undefined
   let workers: Worker[] = []
   let reading: NodeJS.Timeout | undefined
+  let readMs = -Infinity
   const last = new Map<Worker, Reading>()
   const asking = new Map<Worker, Promise<void>>()
   let past: Promise<Reading> = Promise.resolve([])
@@ -89,6 +90,7 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
   }
 
   async function readAll(): Promise<void> {
+    readMs = performance.now()
     const giveUp = new AbortController()
     const enough = sleep(ALL_MS, undefined, { signal: giveUp.signal }).catch(() => undefined)
     await Promise.race([Promise.all(workers.map(read)), enough])
@@ -106,18 +108,13 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
     return answers
   }
 
-  /** The first that says that it is there. */
+  /** The first by its number that says that it is there, so that who asks twice asks the same one, as far as that is possible. */
   async function anyone(): Promise<Worker> {
-    try {
-      return await Promise.any(
-        workers.map(async (worker) => {
-          await worker.ask({ what: 'ping' }, ALL_MS)
-          return worker
-        }),
-      )
-    } catch {
-      throw new Unavailable('no worker answers')
+    for (const worker of workers) {
+      const isThere = await worker.ask({ what: 'ping' }, ALL_MS).catch(() => false)
+      if (isThere) return worker
     }
+    throw new Unavailable('no worker answers')
   }
 
   async function askAnyone<A extends Ask>(ask: A, withinMs: number): Promise<Answer[A['what']]> {
@@ -144,7 +141,9 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
         abandon()
         throw error
       }
-      reading = setInterval(() => void readAll(), READ_EVERY_MS)
+      reading = setInterval(() => {
+        if (performance.now() - readMs > READ_EVERY_MS / 2) void readAll() // else somebody scrapes
+      }, READ_EVERY_MS)
       return bound.addresses
     },
     async takeOver(settings) {

@@ -22,7 +22,7 @@ function serve(number: number, where: ListenOptions & { fd?: number }): void {
     socket.end(`${number}\n`)
     socket.resume()
   })
-  server.listen({ backlog: BACKLOG, ...where }, () => process.send?.('listening'))
+  server.listen({ ...where, backlog: BACKLOG }, () => process.send?.('listening', () => undefined))
 }
 
 /** Starts a worker, and another in its place when it ends. */
