@@ -60,7 +60,7 @@ export const KINDS: readonly Kind[] = [
   { name: 'IMAP, 1 MiB up', perSecond: 2, visit: append },
   { name: `IMAP, ${SLOW_MESSAGES} MiB at 1 MiB/s`, perSecond: 0.2, visit: readSlowly },
   { name: 'a wrong password', perSecond: 2, visit: (visit) => beRefused(aSinkUser(visit), visit) },
-  { name: 'an unknown user', perSecond: 1, visit: (visit) => beRefused(`nobody-${aSinkUser(visit)}`, visit) },
+  { name: 'an unknown user', perSecond: 1, visit: (visit) => beRefused(aStranger(visit), visit) },
   { name: 'gone before the greeting', perSecond: 3, visit: ({ doors }) => breakOff(doors.imapClear, '') },
   { name: 'gone in the middle of a command', perSecond: 3, visit: ({ doors }) => breakOff(doors.pop3Clear, 'USER us') },
   { name: 'gone in the middle of a handshake', perSecond: 3, visit: ({ doors }) => breakOff(doors.imaps, HELLO) },
@@ -72,6 +72,8 @@ export const KINDS: readonly Kind[] = [
 const HELLO = '\x16\x03\x01\x01\x00\x01\x00\x00\xfc\x03\x03'
 
 const aSinkUser = ({ random }: Visit) => sinkUser(between(random, 0, SINK_USERS - 1))
+/** That somebody is unknown is remembered too: few enough, so that all are before the warm-up is over. */
+const aStranger = ({ random }: Visit) => `nobody-${userName(between(random, 0, 49))}`
 const aStoreUser = ({ random }: Visit) => storeUser(between(random, 0, STORE_USERS - 1))
 
 async function logIn(target: Target, user: string, password = PASSWORD): Promise<Session> {

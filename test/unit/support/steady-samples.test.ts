@@ -18,7 +18,7 @@ function course(over: (seconds: number) => Partial<Sample> = () => ({})): Sample
       handles: 190 + Math.round(noise(15)),
       sessions: 70,
       served: 150 * seconds,
-      delayMs: 14 + noise(2),
+      delayMs: 4 + noise(2),
       waitedMs: 0,
       cpuSeconds: seconds / 3,
       ...over(seconds),
