@@ -94,8 +94,12 @@ function renderQuarters(samples: readonly Sample[]): string {
     ),
     row('CPU, % of a core', (quarter) => 100 * pace(({ cpuSeconds }) => cpuSeconds)(quarter)),
     row(
-      'living memory, MiB',
+      'living heap, MiB',
       mean(({ livingMiB }) => livingMiB),
+    ),
+    row(
+      'living outside of the heap, MiB',
+      mean(({ outsideMiB }) => outsideMiB),
     ),
     row(
       'heap with its garbage, MiB',
