@@ -4,10 +4,10 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { test, type TestContext } from 'node:test'
-import type { ToWorker } from '../../../src/supervisor/messages.ts'
-import { createWorker, type Worker } from '../../../src/supervisor/worker.ts'
-import { START_DEADLINE_MS, until } from '../../support/deadline.ts'
-import { keepLog } from '../backend/fixture.ts'
+import type { ToWorker } from '../../src/supervisor/messages.ts'
+import { createWorker, type Worker } from '../../src/supervisor/worker.ts'
+import { START_DEADLINE_MS, until } from '../support/deadline.ts'
+import { keepLog } from '../unit/backend/fixture.ts'
 
 const START = { kind: 'start' } as ToWorker
 
@@ -20,7 +20,7 @@ function build(t: TestContext, plans: string[], command = process.execPath) {
     number: 1,
     program: {
       command,
-      args: [path.join(import.meta.dirname, 'fake-worker.ts'), path.join(directory, 'starts'), ...plans],
+      args: [path.join(import.meta.dirname, '../support/fake-worker.ts'), path.join(directory, 'starts'), ...plans],
     },
     descriptors: [],
     greeting: () => START,

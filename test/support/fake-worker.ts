@@ -1,6 +1,6 @@
 /** Stands for a worker: does at each start what its arguments say in turn, the last of them again and again. The first argument is where it counts. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import type { ToSupervisor, ToWorker } from '../../../src/supervisor/messages.ts'
+import type { ToSupervisor, ToWorker } from '../../src/supervisor/messages.ts'
 
 const [file = '', ...plans] = process.argv.slice(2)
 const starts = existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0
