@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { freePort } from '../../support/ports.ts'
+import { listProcesses, signalAll } from '../../support/process-tree.ts'
 import { type Door, isBound, type Peer, startProxy, type Surroundings } from './peer.ts'
 
 const run = promisify(execFile)
@@ -44,7 +45,13 @@ export const perdition: Peer = {
       pids: running.map(({ pid }) => pid),
       ports,
       stop: async () => {
-        for (const { stop } of running) await stop()
+        for (const { pid, stop } of running) {
+          // Its sessions outlive it, and hold the pipe that its end is seen by.
+          const [, ...sessions] = listProcesses(pid)
+          const stopped = stop()
+          signalAll(sessions, 'SIGTERM')
+          await stopped
+        }
       },
     }
   },
