@@ -89,7 +89,9 @@ export async function startFaultyBackend(
   function converse(socket: Socket): void {
     const doing = fault
     socket.write(`${words.greeting}\r\n`)
-    createInterface({ input: socket }).on('line', (command) => {
+    const lines = createInterface({ input: socket })
+    lines.on('error', () => undefined) // it tells of the socket's errors once more
+    lines.on('line', (command) => {
       if (doing === 'hang after banner') return
       const isLogin = !words.isQuestion(command)
       if (isLogin && doing === 'hang in login') return

@@ -117,8 +117,9 @@ service imap {
   const connections = watchConnections(dovecot.ports.imap)
   try {
     await dovecot.restart()
-    await mailmux.waitForLog(({ msg }) => msg === 'back end up', 'that the store is up again', 20_000)
-    const back = performance.now()
+    const up = await mailmux.waitForLog(({ msg }) => msg === 'back end up', 'that the store is up again', 20_000)
+    // When it was, not when it was heard of: logins that are heard of late then only seem later than they were.
+    const back = Date.parse(String(up.time)) - performance.timeOrigin
     refused = 0
     const late = setTimeout(() => home.abort(), deadlineMs)
     await everybody.catch((error: unknown) => {

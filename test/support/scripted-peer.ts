@@ -5,7 +5,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { connect as connectTls, createSecureContext, TLSSocket } from 'node:tls'
-import { READ_DEADLINE_MS, within } from './deadline.ts'
+import { READ_DEADLINE_MS, START_DEADLINE_MS, within } from './deadline.ts'
 import type { Scene } from './scene.ts'
 
 /** What TLS needs: a client trusts `ca` and asks for `servername`; a server shows `cert` and `key`. */
@@ -232,7 +232,8 @@ export async function listenPeer(
     port: (server.address() as AddressInfo).port,
     accept: async () => {
       while (waiting.length === 0) {
-        await within(READ_DEADLINE_MS, new Promise<void>((resolve) => (wake = resolve)), () => 'nobody connected')
+        // Whoever is to come may be a program that is being started.
+        await within(START_DEADLINE_MS, new Promise<void>((resolve) => (wake = resolve)), () => 'nobody connected')
       }
       const peer = new ScriptedPeer(waiting.shift()!, true)
       peers.push(peer)
