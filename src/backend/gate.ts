@@ -114,7 +114,9 @@ export class Gate {
     if (slowStartMs === 0 || nowMs - lostForMs < this.#slowStartedMs) return false
     this.#slowSinceMs = this.#slowStartedMs = nowMs
     this.#bucket.restart(nowMs)
-    this.#parts.log.info({ backend: this.#name, ms: slowStartMs, ...this.describe().slowStart }, 'slow start')
+    // Those that were trying all the while are in already, and come on top of what is let in from here on.
+    const fields = { backend: this.#name, ms: slowStartMs, ...this.describe().slowStart, underWay: this.#logins }
+    this.#parts.log.info(fields, 'slow start')
     return true
   }
 

@@ -6,6 +6,8 @@ import { runRecoveryWave } from '../support/recovery-wave.ts'
 const SLOW_START_S = 6
 const [FIRST, FULL] = [10, 100] // logins a second
 const SESSIONS = 40
+/** What a quiet tenth of a second may leave over, at the full rate. */
+const BURST = FULL / 10
 
 /** The logins that may have begun so many seconds after the start: the integral of a rate that grows by the same factor each second. */
 function mayHaveBegun(seconds: number): number {
@@ -15,7 +17,7 @@ function mayHaveBegun(seconds: number): number {
 }
 
 test('a store that comes back under a wave stays up, and its logins come faster and faster', async () => {
-  const { perSecond, mostConnections, clientsIn, relapses, complaints } = await runRecoveryWave({
+  const { perSecond, underWay, mostConnections, clientsIn, relapses, complaints } = await runRecoveryWave({
     clients: 300,
     backend: { limits: { sessions: SESSIONS, logins_per_second: FULL }, slow_start: `${SLOW_START_S}s` },
     reuse: true,
@@ -23,16 +25,16 @@ test('a store that comes back under a wave stays up, and its logins come faster 
     leastMs: 1000,
     seed: 1,
   })
-  const seen = `logins in each second: ${perSecond.join(' ')}`
+  const seen = `${underWay} were under way; logins in each second: ${perSecond.join(' ')}`
   assert.equal(clientsIn, 300, seen)
   assert.deepEqual(complaints, [])
   assert.equal(relapses, 0)
   assert.ok(mostConnections <= SESSIONS + 2, `${mostConnections} connections`) // two may be mailmux's own, looking how it does
-  // The test hears of each login, and of the beginning, a little late: a second is allowed for that.
+  // Of a login that is heard of late, as on a busy machine, it only seems that it began later.
   let begun = 0
   for (const [second, count] of perSecond.entries()) {
     begun += count
-    assert.ok(begun <= mayHaveBegun(second + 2), `second ${second + 1}: ${seen}`)
+    assert.ok(begun <= underWay + mayHaveBegun(second + 1) + BURST, `second ${second + 1}: ${seen}`)
   }
-  assert.ok(Math.max(...perSecond) >= 3 * (perSecond[0] ?? 0), seen)
+  assert.ok(Math.max(...perSecond) >= 3 * FIRST, seen)
 })

@@ -34,6 +34,8 @@ export type WaveOptions = {
 export type WaveReport = {
   /** logins that the store has accepted in each second since it was back */
   perSecond: number[]
+  /** logins that were trying already when it came back, and are in no line */
+  underWay: number
   /** the most connections that it had at once */
   mostConnections: number
   /** how many clients have been in, and how long that took since it was back */
@@ -128,6 +130,7 @@ service imap {
     clearTimeout(late)
     return {
       perSecond: countPerSecond(logins, back),
+      underWay: Number(mailmux.log().findLast(({ msg }) => msg === 'slow start')?.underWay ?? 0),
       mostConnections: connections.most(),
       clientsIn,
       tookMs: performance.now() - back,
