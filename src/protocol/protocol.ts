@@ -156,7 +156,7 @@ export type Protocol = {
   /** Reads the greeting, starts TLS if asked, logs in. @throws MuxError where the back end is not one to log in at */
   replayLogin(backend: Wire, login: BackendLogin): Promise<LoginAnswer>
   /** Asks a back end what it can do before login, and takes its leave. @throws MuxError as replayLogin */
-  askCapabilities(backend: Wire, startTls: boolean): Promise<string[]>
+  askCapabilities(backend: Wire, startTls: boolean): Promise<readonly string[]>
   /** How one takes one's leave of a back end after a login, as a whole line. */
   leave: string
   /** @returns the mechanisms among the words that `askCapabilities` gave */

@@ -2,6 +2,7 @@
 import { MECHANISMS, type MechanismName } from '../../config/settings.ts'
 import { canStartTls, mayUseLogin, offeredMechanisms } from '../predicates.ts'
 import type { ClientWire, DialogueFacts } from '../protocol.ts'
+import { remember } from '../remember.ts'
 
 /** The words before login: what mailmux does itself, and what holds on every back end for clients that never ask again. */
 export function clientCapability(facts: DialogueFacts, client: ClientWire): string {
@@ -28,27 +29,30 @@ export function mechanismsIn(words: readonly string[]): MechanismName[] {
   return MECHANISMS.filter((mechanism) => has.has(`AUTH=${mechanism}`))
 }
 
-/**
- * The back end's words after login, as the client may see them. UNAUTHENTICATE (RFC 8437) would let the next user in past the
- * routing; referrals (RFC 2221, RFC 2193) would send the client to hosts behind mailmux.
- */
-export function relayedCapability(words: string): string {
-  const guarded = offersUnauthenticate(words) // what is compressed could not be looked at
-  return words
-    .split(' ')
-    .filter((word) => word !== '' && !WITHHELD.has(word.toUpperCase()) && !(guarded && /^COMPRESS=/i.test(word)))
-    .join(' ')
+export type SessionCapability = {
+  /** the words as the client may see them */
+  words: string
+  /** the back end would let the next user in on the same connection (RFC 8437), past the routing */
+  unauthenticate: boolean
 }
 
-export function offersUnauthenticate(words: string): boolean {
-  return words.toUpperCase().split(' ').includes('UNAUTHENTICATE')
-}
+/**
+ * The back end's words after login. UNAUTHENTICATE would let the next user in past the routing; referrals (RFC 2221, RFC 2193) would
+ * send the client to hosts behind mailmux.
+ */
+export const parseSessionCapability = remember((text: string): SessionCapability => {
+  const words = text.split(' ').filter(Boolean)
+  const unauthenticate = words.some((word) => word.toUpperCase() === 'UNAUTHENTICATE')
+  const isWithheld = (word: string): boolean =>
+    WITHHELD.has(word.toUpperCase()) || (unauthenticate && /^COMPRESS=/i.test(word)) // what is compressed could not be looked at
+  return { words: words.filter((word) => !isWithheld(word)).join(' '), unauthenticate }
+})
 
 const WITHHELD = new Set(['UNAUTHENTICATE', 'LOGIN-REFERRALS', 'MAILBOX-REFERRALS', 'STARTTLS', 'LOGINDISABLED'])
 
 export type BackendCapability = {
   /** as announced, in upper case */
-  words: string[]
+  words: readonly string[]
   canStartTls: boolean
   saslIr: boolean
   id: boolean
@@ -59,17 +63,17 @@ export type BackendCapability = {
 }
 
 /** @returns undefined where the list lacks IMAP4rev1 and IMAP4rev2: that is no IMAP server to log in at */
-export function parseBackendCapability(words: string): BackendCapability | undefined {
-  const list = words.toUpperCase().split(' ')
-  const has = new Set(list)
+export const parseBackendCapability = remember((text: string): BackendCapability | undefined => {
+  const words = text.toUpperCase().split(' ')
+  const has = new Set(words)
   if (!has.has('IMAP4REV1') && !has.has('IMAP4REV2')) return undefined
   return {
-    words: list,
+    words,
     canStartTls: has.has('STARTTLS'),
     saslIr: has.has('SASL-IR'),
     id: has.has('ID'),
-    mechanisms: mechanismsIn(list),
+    mechanisms: mechanismsIn(words),
     login: !has.has('LOGINDISABLED'),
     nonSyncLiterals: has.has('LITERAL+') || has.has('LITERAL-') || has.has('IMAP4REV2'),
   }
-}
+})

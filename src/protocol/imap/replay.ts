@@ -6,12 +6,7 @@ import { MuxError } from '../../errors.ts'
 import type { MechanismName } from '../../config/settings.ts'
 import type { BackendLogin, LoginAnswer, Refusal, RelayedCredentials, Wire } from '../protocol.ts'
 import { encodeBase64, encodePlain } from '../sasl.ts'
-import {
-  offersUnauthenticate,
-  parseBackendCapability,
-  relayedCapability,
-  type BackendCapability,
-} from './capability.ts'
+import { parseBackendCapability, parseSessionCapability, type BackendCapability } from './capability.ts'
 import { createUnauthenticateGuard } from './guard.ts'
 import { formatIdCommand } from './identity.ts'
 import { formatQuoted, parseCapabilityLine, parseStatus, type Status } from './parse.ts'
@@ -39,19 +34,19 @@ export async function replayLogin(backend: Wire, login: BackendLogin): Promise<L
   const { code, codeArguments, text } = answer.status
   const inAnswer = code === 'CAPABILITY' ? codeArguments : undefined
   // A server that tells its capabilities neither in the answer nor beside it is asked, so that the client need not be told stale ones.
-  const after = inAnswer ?? answer.capability ?? (await askCapability(backend, answer.untagged))
+  const after = parseSessionCapability(inAnswer ?? answer.capability ?? (await askCapability(backend, answer.untagged)))
   return {
     accepted: true,
     untagged: answer.untagged,
-    capability: { words: relayedCapability(after), where: inAnswer === undefined ? 'beside' : 'answer' },
+    capability: { words: after.words, where: inAnswer === undefined ? 'beside' : 'answer' },
     code: code === 'REFERRAL' ? undefined : code && code + (codeArguments && ` ${codeArguments}`), // it names hosts behind mailmux
     text: text || 'Logged in',
-    guard: offersUnauthenticate(after) ? createUnauthenticateGuard() : undefined,
+    guard: after.unauthenticate ? createUnauthenticateGuard() : undefined,
   }
 }
 
 /** What a back end can do before login, asked on a connection that is for nothing else. @throws MuxError as replayLogin */
-export async function askCapabilities(backend: Wire, startTls: boolean): Promise<string[]> {
+export async function askCapabilities(backend: Wire, startTls: boolean): Promise<readonly string[]> {
   const { words } = await meet(backend, startTls)
   backend.write('L LOGOUT\r\n')
   return words

@@ -155,20 +155,20 @@ test('both find no mechanism where none is announced', () => {
 
 test('imap withholds what leads past mailmux, in any case and however spaced', () => {
   assert.equal(
-    imap.relayedCapability('IMAP4rev1  Unauthenticate IDLE login-referrals MAILBOX-REFERRALS '),
+    imap.parseSessionCapability('IMAP4rev1  Unauthenticate IDLE login-referrals MAILBOX-REFERRALS ').words,
     'IMAP4rev1 IDLE',
   )
-  assert.equal(imap.relayedCapability('STARTTLS LOGINDISABLED'), '')
+  assert.equal(imap.parseSessionCapability('STARTTLS LOGINDISABLED').words, '')
   assert.equal(
-    imap.relayedCapability('IMAP4rev1 AUTH=PLAIN SASL-IR ID ENABLE'),
+    imap.parseSessionCapability('IMAP4rev1 AUTH=PLAIN SASL-IR ID ENABLE').words,
     'IMAP4rev1 AUTH=PLAIN SASL-IR ID ENABLE',
   )
 })
 
 test('imap sees UNAUTHENTICATE as a word and not within one', () => {
-  assert.equal(imap.offersUnauthenticate('IMAP4rev1 unauthenticate'), true)
-  assert.equal(imap.offersUnauthenticate('IMAP4rev1 X-UNAUTHENTICATE UNAUTHENTICATED'), false)
-  assert.equal(imap.offersUnauthenticate(''), false)
+  assert.equal(imap.parseSessionCapability('IMAP4rev1 unauthenticate').unauthenticate, true)
+  assert.equal(imap.parseSessionCapability('IMAP4rev1 X-UNAUTHENTICATE UNAUTHENTICATED').unauthenticate, false)
+  assert.equal(imap.parseSessionCapability('').unauthenticate, false)
 })
 
 test('imap reads a back end’s capabilities', () => {
@@ -207,9 +207,9 @@ test('pop3 reads a back end’s capabilities, and that there are none', () => {
 })
 
 test('imap withholds compression from a session that must be looked at, and from no other', () => {
-  assert.equal(imap.relayedCapability('IMAP4rev1 COMPRESS=DEFLATE UNAUTHENTICATE IDLE'), 'IMAP4rev1 IDLE')
-  assert.equal(imap.relayedCapability('IMAP4rev1 compress=deflate unauthenticate'), 'IMAP4rev1')
-  assert.equal(imap.relayedCapability('IMAP4rev1 COMPRESS=DEFLATE'), 'IMAP4rev1 COMPRESS=DEFLATE')
+  assert.equal(imap.parseSessionCapability('IMAP4rev1 COMPRESS=DEFLATE UNAUTHENTICATE IDLE').words, 'IMAP4rev1 IDLE')
+  assert.equal(imap.parseSessionCapability('IMAP4rev1 compress=deflate unauthenticate').words, 'IMAP4rev1')
+  assert.equal(imap.parseSessionCapability('IMAP4rev1 COMPRESS=DEFLATE').words, 'IMAP4rev1 COMPRESS=DEFLATE')
 })
 
 test('imap leaves the operator’s own list as it is, and adds what follows from TLS', () => {

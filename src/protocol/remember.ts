@@ -1,0 +1,18 @@
+/** Texts whose results are kept: as many kinds of server as one multiplexor stands in front of, and a few. */
+const MOST_TEXTS = 64
+
+/**
+ * A server says the same to each login, and what was made of it is good for the next.
+ * @param parse depends on the text alone, and gives what nobody changes; the caller bounds the text
+ */
+export function remember<Result>(parse: (text: string) => Result): (text: string) => Result {
+  const known = new Map<string, { result: Result }>()
+  return (text) => {
+    const found = known.get(text)
+    if (found) return found.result
+    const result = parse(text)
+    if (known.size === MOST_TEXTS) known.clear() // somebody says something else each time
+    known.set(text, { result })
+    return result
+  }
+}
