@@ -13,6 +13,7 @@ type Preset = {
   settings: string
   rounds: string
   seconds: string
+  warmUpSeconds: number
   sessions: string
   isJudged: boolean
 }
@@ -25,6 +26,7 @@ const FULL: Preset = {
   settings: 'sink,dovecot,crowd,routes,workers',
   rounds: '5',
   seconds: '1',
+  warmUpSeconds: 15,
   sessions: '3000,10000',
   isJudged: true,
 }
@@ -36,6 +38,7 @@ const QUICK: Preset = {
   settings: 'sink',
   rounds: '3',
   seconds: '0.8',
+  warmUpSeconds: 5,
   sessions: '1000,2000',
   isJudged: false,
 }
@@ -49,6 +52,8 @@ export type Options = {
   rounds: number
   /** of each workload in each round */
   seconds: number
+  /** for warming up for one workload, at most */
+  warmUpSeconds: number
   /** how many to have open when memory is read */
   sessions: number[]
   nodeOptions: string[]
@@ -105,6 +110,7 @@ export function readOptions(args: string[], allSettings: Setting[]): Options | u
     })),
     rounds: readNumber(values.rounds ?? preset.rounds),
     seconds: readNumber(values.seconds ?? preset.seconds),
+    warmUpSeconds: preset.warmUpSeconds,
     sessions: (values.sessions ?? preset.sessions).split(',').map(readNumber),
     nodeOptions: values['node-options'].split(' ').filter(Boolean),
     isJudged: preset.isJudged,

@@ -20,8 +20,8 @@ export type Plan = {
   rounds: number
   /** of each workload in each round */
   seconds: number
-  /** warming up for one workload takes so long at most; default 5: thousands of operations of any proxy, in front of a sink */
-  warmUpSeconds?: number
+  /** warming up for one workload takes so long at most */
+  warmUpSeconds: number
 }
 
 /** What all sections of a report share. */
@@ -29,7 +29,6 @@ export type Findings = Pick<Report, 'handshakes' | 'notes' | 'failures'>
 
 /** Warming up goes on in steps of this length. */
 const WARM_UP_STEP_S = 0.5
-const WARM_UP_S = 5
 
 type Running = { peer: Peer; instance: RunningPeer }
 
@@ -69,7 +68,7 @@ export async function runRounds(
     for (const { peer, instance } of running) {
       tell(`${plan.name}: warming up ${peer.name}, ${workload.title}`)
       await attempt(`${peer.name}, ${workload.title}, warming up`, async () => {
-        const done = await warmUp(load, instance, workload, plan.warmUpSeconds ?? WARM_UP_S)
+        const done = await warmUp(load, instance, workload, plan.warmUpSeconds)
         if (done !== undefined && done < workload.warmUp) {
           const counts = `${withThousands(done)} operations, not ${withThousands(workload.warmUp)}`
           findings.notes.push(`${peer.name} (${plan.name}), ${workload.title}: warmed up with ${counts}`)

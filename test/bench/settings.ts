@@ -15,7 +15,7 @@ export type Setting = {
   peers?: Peer[]
   workloads: Workload[]
   idleWorkloads: IdleWorkload[]
-  /** for warming up, where that is slow */
+  /** for warming up, where that takes longer than in front of a sink */
   warmUpSeconds?: number
   /** Starts the back end; `scene.close()` ends it. `users` is how many different ones log in. */
   start: (scene: Scene) => Promise<{ ports: { imap: number; pop3: number }; users: number }>
