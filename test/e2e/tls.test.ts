@@ -200,6 +200,19 @@ describe('versions and ciphers', () => {
   })
 })
 
+// as load balancers do, that open a port to see whether somebody is there
+for (const protocol of PROTOCOLS)
+  test(`who leaves before the handshake is let go of at once, ${protocol}`, async () => {
+    const early = await connectPeer(scene, { port: mailmux.ports[`${protocol}s`] })
+    early.end()
+    await early.expectClose()
+    const late = await connectPeer(scene, { port: mailmux.ports[protocol] })
+    await late.readLine()
+    await late.ask(protocol === 'imap' ? 'a STARTTLS' : 'STLS', /OK/)
+    late.end()
+    await late.expectClose()
+  })
+
 // a handshake costs the server far more than the client
 test('a client of TLS 1.2 may not begin another handshake on its connection', async () => {
   const { socket } = await shakeHands(mailmux.ports.imaps, { maxVersion: 'TLSv1.2' })
