@@ -25,7 +25,7 @@ import type {
   Settings,
 } from './settings.ts'
 import { toPlain, type YamlNode } from './source.ts'
-import { MOST_WORKERS, normalizeUser, type Parsed } from './values.ts'
+import { countWorkers, normalizeUser, type Parsed } from './values.ts'
 import { parseServerPattern } from './wire-values.ts'
 
 type Main = z.output<typeof mainSchema>
@@ -54,7 +54,7 @@ export function buildSettings({
   return {
     files: paths,
     hostname: main.hostname ?? os.hostname(),
-    workers: main.workers === 'auto' ? Math.min(MOST_WORKERS, os.availableParallelism()) : main.workers,
+    workers: countWorkers(main.workers),
     listeners: main.listeners.map((listener, index) => ({
       ...buildListener(listener, mainFiles.clientCas.get(index)),
       mechanisms: listener.mechanisms ?? (main.directory.auth_http?.send_password ? WITH_PROOF : undefined),

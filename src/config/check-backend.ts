@@ -8,6 +8,7 @@ import type { CertificateSettings } from './settings.ts'
 import type { Path } from './read.ts'
 import { isWritten } from './source.ts'
 import type { Secret } from '../secret.ts'
+import { countWorkers } from './values.ts'
 
 /** What was read for one back end. `ca` is PEM text. */
 export type BackendFiles = {
@@ -90,6 +91,11 @@ function checkLimits({ limits }: Backend, main: MainDraft, { source, path, repor
   const timeout = main.value?.limits?.backend_timeout
   if (has('wait') && wait !== undefined && timeout !== undefined && wait >= timeout) {
     report.error(at('wait'), 'never lasts so long: limits.backend_timeout of the main file ends the login sooner')
+  }
+  const workers = countWorkers(main.value?.workers ?? 1)
+  for (const [key, limit] of Object.entries({ sessions, logins })) {
+    if (has(key) && limit !== undefined && limit < workers)
+      report.warn(at(key), `each of the ${workers} workers has at least 1, so all together may have ${workers}`)
   }
 }
 

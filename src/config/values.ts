@@ -1,5 +1,6 @@
 /** The small languages inside the YAML: durations, sizes, ports, addresses, names. Pure; each gives a value or says what is wrong. */
 import net from 'node:net'
+import os from 'node:os'
 import { isLocalPart } from '../user-name.ts'
 import { Secret } from '../secret.ts'
 import type { Endpoint, ListenAddress } from './settings.ts'
@@ -70,7 +71,7 @@ export function parseListen(value: string | number): Parsed<ListenAddress[]> {
 }
 
 /** More than any machine for this has cores to give. */
-export const MOST_WORKERS = 64
+const MOST_WORKERS = 64
 
 /** `auto`, or how many. */
 export function parseWorkers(value: string | number): Parsed<number | 'auto'> {
@@ -78,6 +79,11 @@ export function parseWorkers(value: string | number): Parsed<number | 'auto'> {
   const count = /^\d{1,3}$/u.test(String(value)) ? Number(value) : 0
   if (count >= 1 && count <= MOST_WORKERS) return { value: count }
   return { wrong: `must be auto, or a whole number from 1 to ${MOST_WORKERS}` }
+}
+
+/** How many that are on this machine: one for each core with `auto`. */
+export function countWorkers(workers: number | 'auto'): number {
+  return workers === 'auto' ? Math.min(MOST_WORKERS, os.availableParallelism()) : workers
 }
 
 /** One spelling for each address, so that `::1` and `0:0:0:0:0:0:0:1` are seen to be the same. */

@@ -44,18 +44,3 @@ function share({ worker, workers }: Slot, whole: number): number {
 function shareDirectory({ worker }: Slot, directory: DirectorySettings): DirectorySettings {
   return directory.kind === 'redis' ? { ...directory, snapshotSlot: worker } : directory
 }
-
-/** @returns the back ends with limits of which there is not one for each worker, so that all together may have more than is configured */
-export function findUnshareable(workers: number, { routing }: Settings): { backend: string; limits: string[] }[] {
-  return [...routing.backends].flatMap(
-    ([
-      backend,
-      {
-        limits: { sessions, logins },
-      },
-    ]) => {
-      const small = Object.entries({ sessions, logins }).filter(([, limit]) => limit !== undefined && limit < workers)
-      return small.length === 0 ? [] : { backend, limits: small.map(([name]) => name) }
-    },
-  )
-}

@@ -14,7 +14,7 @@ import type { Crew } from './crew.ts'
 import { mergeBackends, mergeSessions } from './merge.ts'
 import type { Answer, Ask } from './messages.ts'
 import { pack } from './packed.ts'
-import { findUnshareable, settingsOf } from './share.ts'
+import { settingsOf } from './share.ts'
 import { createWorker, type Worker, type WorkerProgram } from './worker.ts'
 
 /** What all are asked together waits this long for the slowest: a scrape must not hang with a worker. */
@@ -124,15 +124,6 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
     })
   }
 
-  /** Limits that are smaller than the crew are not kept, and that is not to be a surprise. */
-  function warn(): void {
-    for (const { backend, limits } of findUnshareable(first.workers, current))
-      log.warn(
-        { backend, limits, workers: first.workers },
-        'limits of a back end are smaller than the number of workers',
-      )
-  }
-
   function abandon(): void {
     clearInterval(reading)
     ports?.close()
@@ -150,7 +141,6 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
         abandon()
         throw error
       }
-      warn()
       reading = setInterval(() => {
         if (performance.now() - readMs > READ_EVERY_MS / 2) void readAll() // else somebody scrapes
       }, READ_EVERY_MS)
@@ -158,7 +148,6 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
     },
     async takeOver(settings) {
       current = settings
-      warn()
       await Promise.all(workers.map((worker) => worker.configure(packedFor(worker.number), ALL_MS)))
     },
     states: () => workers.map((worker) => worker.state()),

@@ -74,6 +74,23 @@ const CASES: Case[] = [
     error: /^routing\.yaml:2:55: never reached: a login counts as one of `sessions`/u,
   },
   {
+    it: 'fewer sessions than workers',
+    main: `${MAIN}workers: 4\n`,
+    routing: withBackend('limits: {sessions: 3}'),
+    warning: /^routing\.yaml:2:44: each of the 4 workers has at least 1, so all together may have 4/u,
+  },
+  {
+    it: 'fewer logins than workers',
+    main: `${MAIN}workers: 4\n`,
+    routing: withBackend('limits: {logins: 1, sessions: 4}'),
+    warning: /^routing\.yaml:2:42: each of the 4 workers/u,
+  },
+  {
+    it: 'as many of both as workers',
+    main: `${MAIN}workers: 4\n`,
+    routing: withBackend('limits: {logins: 4, sessions: 4}'),
+  },
+  {
     it: 'a queue in which nobody waits',
     routing: withBackend('limits: {queue: 9, wait: 0s}'),
     error: /^routing\.yaml:2:34: queue does nothing with wait: 0s/u,

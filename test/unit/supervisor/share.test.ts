@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { BackendLimits, Settings } from '../../../src/config/settings.ts'
-import { findUnshareable, settingsOf } from '../../../src/supervisor/share.ts'
+import { settingsOf } from '../../../src/supervisor/share.ts'
 import { backendSettings } from '../backend/fixture.ts'
 
 function settings(limits: Partial<BackendLimits>): Settings {
@@ -44,14 +44,4 @@ test('grants everybody at least one, and no limit where there is none', () => {
 test('leaves the settings of a worker that is alone as they are', () => {
   const whole = settings({})
   assert.equal(settingsOf({ worker: 1, workers: 1 }, whole), whole)
-})
-
-test('finds the limits of which there is not one for each', () => {
-  assert.deepEqual(findUnshareable(3, settings({ sessions: 2, logins: 2 })), [
-    { backend: 'store1', limits: ['sessions', 'logins'] },
-  ])
-  assert.deepEqual(findUnshareable(2, settings({ sessions: 2, logins: 1 })), [
-    { backend: 'store1', limits: ['logins'] },
-  ])
-  assert.deepEqual(findUnshareable(2, settings({ sessions: undefined, logins: 2 })), [])
 })
