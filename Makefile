@@ -98,7 +98,7 @@ test-packages:
 	@test/support/packages.sh $(TEST_PACKAGES)
 	@test/support/cyrus.sh .runtime/cyrus
 
-bench: $(DEPS) $(RUNTIME_BUN) ## mailmux beside its peers, fifty minutes: every measure and target, into docs/performance.md
+bench: $(DEPS) $(RUNTIME_BUN) ## mailmux beside its peers, half an hour: every measure and target, into docs/performance.md
 	$(NODE) test/bench/bench.ts --page
 
 bench-quick: $(DEPS) ## the measures that fit into a minute
