@@ -73,9 +73,7 @@ export class ClientConnection implements ClientWire {
     this.#socket = socket
     this.#entrance = entrance
     this.#handshakeEnded = handshakeEnded
-    // With TLS from the first byte nothing is read before the handshake, but for what stands in front of it.
-    const peeks = settings.proxyProtocol === 'required' || settings.passthrough.length > 0
-    if (settings.tls !== 'implicit' || peeks) this.#lines = new LineSocket(socket, 'client')
+    this.#lines = new LineSocket(socket, 'client')
   }
 
   get socket(): Socket {
@@ -143,23 +141,31 @@ export class ClientConnection implements ClientWire {
     }
   }
 
-  /** After STARTTLS or STLS. @throws MuxError `client-bytes-before-tls` (commands smuggled in ahead of the handshake, CVE-2011-0411), `client-tls-failed` */
+  /** After STARTTLS or STLS. @throws MuxError `client-bytes-before-tls` (commands smuggled in ahead of the handshake, CVE-2011-0411), or as startImplicitTls */
   async startTls(): Promise<void> {
     const unread = this.detach()
     if (unread !== undefined || this.#socket.readableLength > 0) {
       throw new MuxError('client-bytes-before-tls', 'the client sent bytes between STARTTLS and the handshake')
     }
-    await this.#shakeHands()
+    this.#lines = new LineSocket(this.#socket, 'client')
+    this.#socket.resume() // `detach` has left it paused
+    await this.#shakeHands(this.#lines)
   }
 
-  /** TLS from the first byte, or from the first behind a PROXY header. @throws MuxError `client-tls-failed` */
-  async startImplicitTls(): Promise<void> {
-    const unread = this.detach() // leaves the socket paused, as `unshift` must find it
-    if (unread) this.#socket.unshift(unread)
-    await this.#shakeHands()
+  /** TLS from the first byte, or from the first behind a PROXY header. @throws MuxError `client-closed`, `client-reset`, `client-tls-failed` */
+  startImplicitTls(): Promise<void> {
+    return this.#shakeHands(this.#reader)
   }
 
-  async #shakeHands(): Promise<void> {
+  /**
+   * Begins when the client does. Node has a session read into 64 KiB that it keeps for as long as the session lasts, unless the first bytes
+   * are there already: then into 1 KiB, and more where somebody sends much; a silent session holds a fifth less. And who leaves without a
+   * word, as load balancers do that look whether a port is open, has not failed a handshake.
+   */
+  async #shakeHands(lines: LineSocket): Promise<void> {
+    await lines.peek(({ length }) => length)
+    const first = this.detach() // leaves the socket paused, as `unshift` must find it
+    this.#socket.unshift(first)
     try {
       const socket = await acceptTls(this.#socket, this.#entrance.tls ?? NO_TLS)
       this.#socket = socket

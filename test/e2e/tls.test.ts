@@ -203,9 +203,15 @@ describe('versions and ciphers', () => {
 // as load balancers do, that open a port to see whether somebody is there
 for (const protocol of PROTOCOLS)
   test(`who leaves before the handshake is let go of at once, ${protocol}`, async () => {
-    const early = await connectPeer(scene, { port: mailmux.ports[`${protocol}s`] })
+    const failed = 'mailmux_tls_handshakes_total{version="none",resumed="false",outcome="failed"}'
+    const failures = await mailmux.metric(failed)
+    const localAddress = protocol === 'imap' ? '127.0.0.8' : '127.0.0.9'
+    const early = await connectPeer(scene, { port: mailmux.ports[`${protocol}s`], localAddress })
     early.end()
     await early.expectClose()
+    const { cause } = await mailmux.waitForLog((line) => line.client === localAddress, 'the end of who said nothing')
+    assert.equal(cause, 'client-closed')
+    assert.equal(await mailmux.metric(failed), failures, 'no handshake has failed that has not begun')
     const late = await connectPeer(scene, { port: mailmux.ports[protocol] })
     await late.readLine()
     await late.ask(protocol === 'imap' ? 'a STARTTLS' : 'STLS', /OK/)

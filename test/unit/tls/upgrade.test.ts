@@ -1,4 +1,4 @@
-/** A handshake on a connection that is already there, over loopback: it waits for the client's first byte, and ends with whatever ends that. */
+/** A handshake on a connection that is already there, over loopback: it ends with whatever ends that. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
