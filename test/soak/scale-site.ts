@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type Child, startChild } from '../bench/child.ts'
 import { isReady } from '../bench/peers/mailmux.ts'
 import { startProxy } from '../bench/peers/peer.ts'
+import { MAIN, NODE_OF_COMMAND } from '../support/command.ts'
 import { freePort } from '../support/ports.ts'
 import { type Redis, startRedis } from '../support/redis.ts'
 import type { Scene } from '../support/scene.ts'
@@ -78,6 +79,6 @@ export type Whole = { pid: number; clear: number; admin: number; stop: () => Pro
 /** A whole mailmux, as `mailmux run` starts it. */
 export async function startWhole(scene: Scene, options: ConfigurationOptions): Promise<Whole> {
   const { configFile, clear, admin } = await writeConfiguration(scene, options)
-  const command = [process.execPath, join(import.meta.dirname, '../../src/main.ts'), 'run', '-c', configFile]
+  const command = [...NODE_OF_COMMAND, MAIN, 'run', '-c', configFile]
   return { ...(await startProxy(scene, 'mailmux', command, () => isReady(admin))), clear, admin }
 }

@@ -8,6 +8,7 @@ import { startChild } from '../bench/child.ts'
 import { PASSWORD } from '../bench/message.ts'
 import { isReady } from '../bench/peers/mailmux.ts'
 import { makeAuthority } from '../support/certificates.ts'
+import { MAIN, NODE_OF_COMMAND } from '../support/command.ts'
 import { READ_DEADLINE_MS, START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { startDovecot } from '../support/dovecot.ts'
 import { type MailmuxPorts, toBackend, writeConfiguration } from '../support/mailmux.ts'
@@ -97,11 +98,10 @@ export async function startSteadySite(scene: Scene): Promise<SteadySite> {
   }
 }
 
-/** As `make run` starts it, but that it collects garbage when told to. Half a million log lines go nowhere; stderr is read. */
+/** As the command starts, but that it collects garbage when told to. Half a million log lines go nowhere; stderr is read. */
 async function startMeasured(scene: Scene, configFile: string, adminPort: number): Promise<Program> {
   const probe = join(import.meta.dirname, 'steady-collect.ts')
-  const main = join(import.meta.dirname, '../../src/main.ts')
-  const command = [process.execPath, '--expose-gc', '--import', probe, main, 'run', '-c', configFile]
+  const command = [...NODE_OF_COMMAND, '--expose-gc', '--import', probe, MAIN, 'run', '-c', configFile]
   // the shell becomes mailmux: the pid stays the same
   const args = ['-c', 'exec "$0" "$@" >/dev/null', ...command]
   const program = startProgram(scene, { name: 'mailmux', command: 'sh', args })

@@ -1,5 +1,5 @@
 /**
- * mailmux from this checkout, one worker: on Node as `make run` runs it, and on Bun. On Node three peers, by where a user's route is:
+ * mailmux from this checkout, one worker: on Node as the command runs it, and on Bun. On Node three peers, by where a user's route is:
  * the domain's, one of his own in the routing file, or one of his own in Redis. The Redis is none of the measured processes.
  */
 import { execFile } from 'node:child_process'
@@ -7,6 +7,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Leaf } from '../../support/certificates.ts'
+import { MAIN, NODE_OF_COMMAND } from '../../support/command.ts'
 import { freePort } from '../../support/ports.ts'
 import { startRedis } from '../../support/redis.ts'
 import type { Scene } from '../../support/scene.ts'
@@ -121,8 +122,8 @@ function createPeer({ name, packages = [], remark, version, routes, runtime, wor
       const file = join(folder, 'mailmux.yaml')
       await writeFile(file, buildConfiguration(around.certificate, { imap, imaps, pop3, admin }, directory, workers))
       await writeFile(join(folder, 'routing.yaml'), buildRouting(around, routing))
-      const program = runtime ?? [process.execPath, ...around.nodeOptions]
-      const command = [...program, join(CHECKOUT, 'src/main.ts'), 'run', '-c', file]
+      const program = runtime ?? [...NODE_OF_COMMAND, ...around.nodeOptions]
+      const command = [...program, MAIN, 'run', '-c', file]
       const { pid, stop } = await startProxy(around.scene, name, command, () => isReady(admin))
       return {
         pids: [pid],
