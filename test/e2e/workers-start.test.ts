@@ -60,6 +60,7 @@ test(
     }
     const holder = createServer().listen(ports.pop3s, '127.0.0.1')
     await once(holder, 'listening')
+    scene.closeLater(() => void holder.close()) // where the test fails, this process could not end
     const { configFile } = await writeConfiguration(scene, ports, {
       certificate: await authority.issue('mailmux'),
       backends: { store1: { host: '127.0.0.1', imap: 1 } },
