@@ -13,13 +13,13 @@ import {
   type RouteAnswer,
   type TrialAnswer,
 } from '../../src/admin/answers.ts'
+import { MAIN } from '../support/command.ts'
 import { READ_DEADLINE_MS, START_DEADLINE_MS, until, within } from '../support/deadline.ts'
 import { freePort } from '../support/ports.ts'
 import { run, type RunResult } from '../support/run.ts'
 import { MAILMUX_RUNTIME } from '../support/runtime.ts'
 import { PASSWORD, type Site, startSite, STORES } from '../support/site.ts'
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts')
 const TOKEN = 'e2e-token.of/this+test=='
 /** Looked for wherever it must not be. */
 const WRONG_PASSWORD = 'wr0ng-Passw0rd-8213'

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import assert from 'node:assert/strict'
 import { stringify } from 'yaml'
 import type { Leaf } from './certificates.ts'
+import { MAIN } from './command.ts'
 import { START_DEADLINE_MS } from './deadline.ts'
 import type { Dovecot } from './dovecot.ts'
 import { freePort } from './ports.ts'
@@ -141,7 +142,7 @@ export function launchMailmux(scene: Scene, configFile: string, show?: (line: st
   return startProgram(scene, {
     name: 'mailmux',
     command: MAILMUX_RUNTIME,
-    args: [join(import.meta.dirname, '../../src/main.ts'), 'run', '-c', configFile],
+    args: [MAIN, 'run', '-c', configFile],
     ...(show === undefined ? {} : { show }),
   })
 }
