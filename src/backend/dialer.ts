@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { MuxError, systemCode, type ErrorCode } from '../errors.ts'
-import { LeanSocket, type ReadMemory } from '../net/lean-socket.ts'
+import { createLeanSocket, type ReadMemory } from '../net/lean-socket.ts'
 import { buildProxyHeader, type ProxyHeaderFacts } from '../net/proxy-header.ts'
 import { connectTls } from '../tls/upgrade.ts'
 import { keyOf, type Address } from './addresses.ts'
@@ -74,7 +74,7 @@ function connectTcp(address: Address, memory: ReadMemory, signal: AbortSignal): 
   const { host, ip, port } = address
   return new Promise((resolve, reject) => {
     const options = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS }
-    const socket = new LeanSocket(options, memory).connect({ host: ip, port })
+    const socket = createLeanSocket(options, memory).connect({ host: ip, port })
     const settle = (error?: Error): void => {
       socket.off('connect', onConnect)
       socket.off('error', onError)
