@@ -11,6 +11,12 @@ import type { Backend } from './backends.ts'
 /** Middleboxes forget a silent flow after five minutes or so; dead peers should not outlive it. */
 const KEEPALIVE_MS = 120_000
 
+/** A reset is of a connection that was there (RFC 9293 3.10.7.3 calls the other kind refused), if only until we looked. */
+const CONNECT_ERRORS: Partial<Record<string, ErrorCode>> = {
+  ECONNREFUSED: 'backend-refused',
+  ECONNRESET: 'backend-closed',
+}
+
 /** Whom a PROXY header speaks of. */
 export type Origin = Omit<Exclude<ProxyHeaderFacts, { local: true }>, 'version'>
 
@@ -18,7 +24,7 @@ export type Origin = Omit<Exclude<ProxyHeaderFacts, { local: true }>, 'version'>
  * The TCP connection, with the PROXY header on it that the back end wants.
  * @param origin the client; undefined where mailmux asks on its own behalf
  * @param signal ends the attempt, with its reason as the error
- * @throws MuxError `backend-refused`, `backend-unreachable`, or the signal's reason
+ * @throws MuxError `backend-refused`, `backend-unreachable`, `backend-closed`, or the signal's reason
  */
 export async function dial(
   { settings: { proxyProtocol }, readMemory }: Backend,
@@ -88,7 +94,7 @@ function connectTcp(address: Address, memory: ReadMemory, signal: AbortSignal): 
     const onAbort = (): void => settle(signal.reason as Error)
     const onError = (error: Error): void => {
       const cause = systemCode(error)
-      const code: ErrorCode = cause === 'ECONNREFUSED' ? 'backend-refused' : 'backend-unreachable'
+      const code = CONNECT_ERRORS[cause] ?? 'backend-unreachable'
       settle(
         new MuxError(code, `cannot connect to ${host === ip ? '' : `${host}, `}${keyOf(address)}: ${cause}`, error),
       )
