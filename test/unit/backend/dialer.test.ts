@@ -4,8 +4,7 @@ import { once } from 'node:events'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { dial } from '../../../src/backend/dialer.ts'
-import { MuxError } from '../../../src/errors.ts'
-import { backend } from './fixture.ts'
+import { backend, isCode } from './fixture.ts'
 
 /** Resets each connection, and tells the other thread when it has. */
 const RESETTING_SERVER = `
@@ -37,5 +36,5 @@ test('a reset is the back end hanging up, even where it comes before the connect
       while (performance.now() < due);
     })
   })
-  await assert.rejects(dialled, (error) => error instanceof MuxError && error.code === 'backend-closed')
+  await assert.rejects(dialled, isCode('backend-closed'))
 })

@@ -3,6 +3,7 @@ import type { Backend, Backends } from '../../../src/backend/backends.ts'
 import { createLiveBackends } from '../../../src/backend/live-backends.ts'
 import type { Found, Service } from '../../../src/backend/lookup.ts'
 import type { BackendSettings } from '../../../src/config/settings.ts'
+import type { ErrorCode } from '../../../src/errors.ts'
 import type { Log } from '../../../src/log.ts'
 import { createReadMemory } from '../../../src/net/lean-socket.ts'
 
@@ -40,6 +41,10 @@ export function backendsOf(...all: Partial<BackendSettings>[]): Backends {
 }
 
 export type LogLine = { level: string; message: string } & Record<string, unknown>
+
+/** For `assert.rejects`. */
+export const isCode = (code: ErrorCode) => (error: unknown) =>
+  error instanceof Error && 'code' in error && error.code === code
 
 /** A log that keeps its lines. */
 export function keepLog(): { log: Log; lines: LogLine[] } {

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { reachWithin } from '../../../src/backend/way.ts'
 import type { LiveBackend, Place } from '../../../src/backend/live-backend.ts'
 import type { ErrorCode } from '../../../src/errors.ts'
-import { backendSettings, liveWorld } from './fixture.ts'
+import { backendSettings, isCode, liveWorld } from './fixture.ts'
 
 const imapAt = (hosts: string[], name = 'a') => backendSettings({ name, hosts, ports: { imap: 143 } })
 const ips = (places: readonly Place[]) => places.map(({ address }) => address.ip)
@@ -13,7 +13,6 @@ function makeDown(live: LiveBackend, place: Place, code: ErrorCode = 'backend-re
 }
 
 const answered = { by: 'login', proof: 'login' } as const
-const isCode = (code: ErrorCode) => (error: unknown) => error instanceof Error && 'code' in error && error.code === code
 
 test('the first address that is up comes first, and a login goes on to the next at once', async () => {
   const live = liveWorld(imapAt(['192.0.2.1', '192.0.2.2', '192.0.2.3'])).live.get('a')!
