@@ -8,6 +8,7 @@ import { protocols } from '../protocol/protocols.ts'
 import type { World } from '../world.ts'
 import { BackendConnection, type Progress } from './backend-connection.ts'
 import type { ClientConnection } from './connection.ts'
+import { watchConversation, type Conversation } from './conversation.ts'
 import { refusalOfError, type Verdict } from './refusals.ts'
 import { routeLogin } from './route-login.ts'
 import type { Services } from './serve.ts'
@@ -38,14 +39,15 @@ export async function tryLogin(
   const { limits } = world.settings
   const { name: protocol } = protocols[conn.listener.protocol]
   const started = performance.now()
+  const conversation = watchConversation(login.credentials)
   let answer: Answer
   try {
     conn.phase = 'routing'
-    const routed = await routeLogin(conn, login, world, metrics)
+    const routed = await routeLogin(conn, { ...login, credentials: conversation.credentials }, world, metrics)
     answer =
       'refusal' in routed
-        ? { accepted: false, ...routed }
-        : await ask(conn, routed.backend, routed.login, login, world, services)
+        ? { accepted: false, ...routed, refusedInMs: performance.now() - started }
+        : await ask(conn, routed.backend, routed.login, login, conversation, world, services)
     if (answer.accepted && 'settle' in routed) await settle(conn, answer.backend, routed.settle)
   } catch (thrown) {
     const error = asMuxError(thrown)
@@ -74,10 +76,10 @@ export async function tryLogin(
   }
   log.info(fields, 'login refused')
   if (refusal.reason === 'authentication-failed') {
-    const took = performance.now() - started
-    if (backend !== undefined || verdict) pace.observe(took)
+    if (answer.refusedInMs !== undefined && (backend !== undefined || verdict)) pace.observe(answer.refusedInMs)
     if (user !== undefined) world.router.doubt(user)
-    await wait(Math.max(0, pace.dueMs(limits.failureDelayMs) - took, verdict?.waitMs ?? 0))
+    const tookMs = performance.now() - started - conversation.clientMs()
+    await wait(Math.max(0, pace.dueMs(limits.failureDelayMs) - tookMs, verdict?.waitMs ?? 0))
   }
   return { accepted: false, refusal, last: verdict?.last ?? false, detail, code }
 }
@@ -95,7 +97,8 @@ async function settle(conn: ClientConnection, backend: BackendConnection, settle
 
 type Answer =
   | { accepted: true; acceptance: Acceptance; backend: BackendConnection }
-  | { accepted: false; refusal: Refusal; detail: string; code?: string; verdict?: Verdict }
+  /** `refusedInMs`: what the refusal itself took, without the client's own time, a queue and earlier attempts */
+  | { accepted: false; refusal: Refusal; detail: string; code?: string; verdict?: Verdict; refusedInMs?: number }
 
 /** Asks the back end, and asks again while the failure is one that passes and the client has not been drawn into it. */
 async function ask(
@@ -103,14 +106,13 @@ async function ask(
   backend: Backend,
   backendLogin: Omit<BackendLogin, 'identity' | 'ttl' | 'aboutToTell'>,
   login: LoginAttempt,
+  conversation: Conversation,
   world: World,
   { backends, admissions, log }: Services,
 ): Promise<Answer> {
   const identity = identityOf(conn, login)
   const { name, forwardIdentity, proxyProtocol } = backend.settings
   const deadline = performance.now() + world.settings.limits.backendTimeoutMs
-  const conversation = watchConversation(backendLogin.credentials)
-  const { credentials } = conversation
   const live = backends.of(backend.settings)
   const protocol = protocols[conn.listener.protocol]
   const way = await live.enter(protocol.name, conn.user ?? '', deadline - performance.now())
@@ -120,10 +122,10 @@ async function ask(
       const turn = await takeTurn(conn, backend.settings, attempt, deadline - LEAST_FOR_AN_ATTEMPT_MS, admissions)
       const { place } = step
       const progress: Progress = { connected: false, told: false }
+      const attemptMs = performance.now()
       try {
         const told = {
           ...backendLogin,
-          credentials,
           ttl: identity.ttl,
           identity: forwardIdentity ? identity : undefined,
           aboutToTell: () => (progress.told = true),
@@ -137,9 +139,13 @@ async function ask(
           deadline - performance.now(),
         )
         live.succeeded(place, ANSWERED)
-        if (answer.accepted) turn.loggedIn()
-        else turn.release()
-        return answer
+        if (answer.accepted) {
+          turn.loggedIn()
+          return answer
+        }
+        turn.release()
+        // The attempt that is answered is the only one that may ask the client, so that all of the client's time lies in it.
+        return { ...answer, refusedInMs: performance.now() - attemptMs - conversation.clientMs() }
       } catch (thrown) {
         turn.release() // for others, while this one waits for its next attempt
         const error = asMuxError(thrown)
@@ -245,25 +251,4 @@ function withProxyHint(error: unknown, { settings: { proxyProtocol } }: Backend)
   if (!(error instanceof MuxError) || !(sent ? PUZZLED_BY_HEADER : PUZZLED).has(error.code)) return error
   const hint = sent ? 'does the back end expect no PROXY header?' : 'does the back end expect a PROXY header?'
   return new MuxError(error.code, `${error.message} (${hint})`, error)
-}
-
-type Conversation = {
-  credentials: BackendLogin['credentials']
-  /** once the client has been drawn in, trying again would ask it to prove itself twice */
-  hasBegun: () => boolean
-  /** it is the client's turn, and what comes too late is late by its doing */
-  awaitsClient: () => boolean
-}
-
-function watchConversation(credentials: BackendLogin['credentials']): Conversation {
-  if (credentials.kind === 'password') return { credentials, hasBegun: () => false, awaitsClient: () => false }
-  let begun = false
-  let awaiting = false
-  const converse = async (challenge: string): Promise<string> => {
-    begun = awaiting = true
-    const line = await credentials.converse(challenge)
-    awaiting = false
-    return line
-  }
-  return { credentials: { ...credentials, converse }, hasBegun: () => begun, awaitsClient: () => awaiting }
 }

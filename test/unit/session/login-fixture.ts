@@ -1,0 +1,138 @@
+/** One login against a scripted store on loopback: the real path from the route to the answer, without a listener and a directory. */
+import { once } from 'node:events'
+import { createServer, Socket, type AddressInfo } from 'node:net'
+import { createInterface } from 'node:readline'
+import type { TestContext } from 'node:test'
+import { createAdmissions } from '../../../src/backend/admission.ts'
+import { createLiveBackends } from '../../../src/backend/live-backends.ts'
+import type { BackendSettings } from '../../../src/config/settings.ts'
+import { createIpSet } from '../../../src/net/ip-set.ts'
+import type { Credentials, LoginAttempt, RelayedCredentials } from '../../../src/protocol/protocol.ts'
+import type { Route } from '../../../src/routing/router.ts'
+import { Secret } from '../../../src/secret.ts'
+import { ClientConnection } from '../../../src/session/connection.ts'
+import type { Services } from '../../../src/session/serve.ts'
+import { tryLogin } from '../../../src/session/try-login.ts'
+import type { World } from '../../../src/world.ts'
+import { backend as buildBackend, keepLog } from '../backend/fixture.ts'
+import { listenerSettings } from '../listener/listener-settings.ts'
+
+/** What the store says to a line of the client's. */
+export type Answer = (line: string, say: (...lines: string[]) => void, socket: Socket) => void
+
+/** An IMAP store that announces PLAIN and SCRAM; `answer` gets every line but CAPABILITY and ID. Closed with the test. */
+export async function startStore(t: TestContext, answer: Answer): Promise<number> {
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    const say = (...lines: string[]): void => void socket.write(lines.map((line) => `${line}\r\n`).join(''))
+    socket.on('error', () => undefined)
+    say('* OK ready')
+    const lines = createInterface({ input: socket })
+    lines.on('error', () => undefined) // readline repeats the errors of the socket
+    lines.on('line', (line) => {
+      const [tag = ''] = line.split(' ')
+      if (/^\S+ CAPABILITY/.test(line))
+        say('* CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=SCRAM-SHA-256', `${tag} OK done`)
+      else answer(line, say, socket)
+    })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return (server.address() as AddressInfo).port
+}
+
+export type Site = ReturnType<typeof openSite>
+
+/** One back end `store-1` at `port`; the user `nobody` has no route, every other user is there. */
+export function openSite(t: TestContext, port: number, changes: Partial<BackendSettings> = {}) {
+  const backend = buildBackend({
+    hosts: ['127.0.0.1'],
+    ports: { imap: port },
+    forwardIdentity: false,
+    slowStartMs: 0,
+    ...changes,
+  })
+  const { log, lines } = keepLog()
+  const observed: number[] = []
+  const listener = listenerSettings()
+  const backends = createLiveBackends({
+    log,
+    metrics: { backendIsUp: () => undefined, backendAddresses: () => undefined },
+  })
+  backends.reconcile({ backends: new Map([[backend.settings.name, backend.settings]]), resolvers: [] })
+  const admissions = createAdmissions({ log, loginWaited: () => undefined })
+  admissions.configure(new Map([[backend.settings.name, backend.settings]]))
+  t.after(() => {
+    admissions.close()
+    backends.close()
+  })
+  const route = (user: string): Route =>
+    user === 'nobody'
+      ? { kind: 'unknown' }
+      : { kind: 'backend', backend: backend.settings, login: user, source: 'static' }
+  const world = {
+    settings: { limits: { failureDelayMs: 0, backendTimeoutMs: 20_000 } },
+    backends: new Map([[backend.settings.name, backend]]),
+    router: {
+      identify: (name: string) => name,
+      byUser: (user: string) => Promise.resolve(route(user)),
+      doubt: () => undefined,
+    },
+  } as unknown as World
+  const services = {
+    log,
+    backends,
+    admissions,
+    metrics: { routeDecided: () => undefined, loginEnded: () => undefined, loginTook: () => undefined },
+    pace: { observe: (ms: number) => void observed.push(ms), dueMs: (leastMs: number) => leastMs },
+  } as unknown as Services
+  const entrance = {
+    settings: listener,
+    banner: () => '',
+    tls: undefined,
+    trustedProxies: createIpSet([]),
+    passthrough: new Map<string, string>(),
+  }
+
+  return {
+    backend: backend.settings,
+    live: backends.of(backend.settings),
+    admissions,
+    lines,
+    /** what the pace of refusals was told */
+    observed,
+    connect(address = '192.0.2.1'): ClientConnection {
+      const conn = new ClientConnection('s', new Socket(), entrance, () => undefined)
+      conn.client = { address, port: 4711 }
+      t.after(() => conn.close())
+      return conn
+    },
+    login: (conn: ClientConnection, attempt: LoginAttempt) => tryLogin(conn, attempt, world, services),
+  }
+}
+
+function attemptOf(user: string, mechanism: LoginAttempt['mechanism'], credentials: Credentials): LoginAttempt {
+  return { user, mechanism, credentials, id: new Map(), ttl: undefined, utf8: false }
+}
+
+export function byPassword(user: string): LoginAttempt {
+  return attemptOf(user, 'PLAIN', { kind: 'password', authcid: user, password: new Secret('secret') })
+}
+
+/** @param converse gives the client's answer to a challenge */
+export function byScram(user: string, converse: RelayedCredentials['converse']): LoginAttempt {
+  const firstMessage = (): Secret => new Secret(`n,,n=${user},r=nonce`)
+  return attemptOf(user, 'SCRAM-SHA-256', { kind: 'relayed', mechanism: 'SCRAM-SHA-256', firstMessage, converse })
+}
+
+/** `performance.now()` with a hand that moves it forward. */
+export function steerClock(t: TestContext): (ms: number) => void {
+  const real = performance.now.bind(performance)
+  let ahead = 0
+  t.mock.method(performance, 'now', () => real() + ahead)
+  return (ms) => void (ahead += ms)
+}
