@@ -3,35 +3,24 @@
  * Its answer may depend on the password, the address and the count of attempts, so that nothing of it holds for the next login;
  * and it may be the one that checks passwords, so that no known route stands in while it is away: that would be an open door.
  */
-import http from 'node:http'
-import https from 'node:https'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { AuthHttpSettings } from '../config/settings.ts'
 import { MuxError, systemCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { findBackendAt, readAnswer, type Answer } from './auth-http-answer.ts'
 import { buildQuestion } from './auth-http-question.ts'
+import { createAuthHttpSender } from './auth-http-sender.ts'
 import type { Directory, DirectoryAnswer, LoginFacts, Question } from './directory.ts'
 import { RouteInvalid } from './route-invalid.ts'
 
-/** The answer is a handful of headers; what is larger is none. */
-const MAX_HEADER_BYTES = 16 * 1024
-/** A body says nothing; one up to this is read so that the connection can be used again, a larger one costs the connection. */
-const MAX_BODY_BYTES = 64 * 1024
-/** What a server of the usual kind works on at once is less; more logins wait their turn, each with its own deadline. */
-const MAX_CONNECTIONS = 100
-/** Well under the 60 to 75 seconds after which servers close a connection that is not used. */
-const IDLE_CONNECTION_MS = 15_000
 /** A server that says WAIT without a time is not asked in a circle. */
 const LEAST_WAIT_MS = 500
 
 const ANSWERS = 'answers'
 
-type Reply = { status: number; rawHeaders: string[] }
-
 /** @param onUp called when a question has been answered, or has not been */
 export function openAuthHttpDirectory(settings: AuthHttpSettings, log: Log, onUp: (up: boolean) => void): Directory {
-  const sender = createSender(settings)
+  const sender = createAuthHttpSender(settings)
   let state = 'not asked yet'
   onUp(true) // there is no connection to lose: it counts as there until a question fails
 
@@ -129,60 +118,6 @@ function refuseActing(): DirectoryAnswer {
     last: false,
   } as const
   return { entry: undefined, source: 'directory', refusal }
-}
-
-/** One pool of connections to the server. Follows no redirect and no proxy of the environment. */
-function createSender({ url, ca }: AuthHttpSettings) {
-  const pool = {
-    keepAlive: true,
-    maxSockets: MAX_CONNECTIONS,
-    timeout: IDLE_CONNECTION_MS,
-    scheduling: 'lifo',
-  } as const
-  const secure = url.protocol === 'https:'
-  const agent = secure ? new https.Agent({ ...pool, ca }) : new http.Agent(pool)
-
-  function askOnce(headers: Record<string, string>, signal: AbortSignal): Promise<Reply> {
-    const { promise, resolve, reject } = Promise.withResolvers<Reply>()
-    const options = { agent, headers, signal, maxHeaderSize: MAX_HEADER_BYTES }
-    const request = (secure ? https : http).get(url, options, (response) => {
-      resolve({ status: response.statusCode ?? 0, rawHeaders: response.rawHeaders })
-      drain(response)
-    })
-    request.on('error', (error) => {
-      const isStale = request.reusedSocket && (systemCode(error) === 'ECONNRESET' || systemCode(error) === 'EPIPE')
-      reject(isStale ? new StaleConnectionError(error.message) : error)
-    })
-    request.on('close', () => reject(new Error('closed without an answer')))
-    return promise
-  }
-
-  return {
-    async ask(headers: Record<string, string>, signal: AbortSignal): Promise<Reply> {
-      for (;;) {
-        try {
-          return await askOnce(headers, signal)
-        } catch (error) {
-          // A server may close a kept connection in the moment in which it is used. Each try takes one of them, or makes a new one.
-          if (!(error instanceof StaleConnectionError)) throw error
-        }
-      }
-    },
-    close: () => agent.destroy(),
-  }
-}
-
-/** A connection that was kept from an earlier question broke under this one. */
-class StaleConnectionError extends Error {}
-
-/** Reads the body to its end, so that the connection is free again, or gives both up. */
-function drain(response: http.IncomingMessage): void {
-  let bytes = 0
-  response.on('error', () => undefined) // the answer is here already
-  response.on('data', (chunk: Buffer) => {
-    bytes += chunk.length
-    if (bytes > MAX_BODY_BYTES) response.destroy()
-  })
 }
 
 function asUnavailable(thrown: unknown): MuxError {
