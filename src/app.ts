@@ -23,6 +23,7 @@ import type { SessionFilter, SessionReport } from './session/session-report.ts'
 import { createSessions } from './session/sessions.ts'
 import { tryOut, type Trial } from './session/trial.ts'
 import type { Secret } from './secret.ts'
+import { createShortageNotes } from './shortages.ts'
 import { version } from './version.ts'
 import { buildWorld, type World } from './world.ts'
 
@@ -66,6 +67,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
   const directory = openDirectory(settings.directory, log, metrics.directoryIsUp)
   if (!directory) metrics.directoryIsUp(true)
 
+  const noteShortage = createShortageNotes(log, metrics.shortageNoted)
   const admissions = createAdmissions({ log, loginWaited: metrics.loginWaited })
   metrics.watchGates(admissions.describe)
   const backends = createLiveBackends({ log, metrics, onLost: admissions.lost, onRecovered: admissions.recovered })
@@ -78,6 +80,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     book,
     log,
     metrics,
+    noteShortage,
   })
   const relays = createRelays()
   const services: Services = {
@@ -87,6 +90,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     backends,
     pace: createRefusalPace(),
     admissions,
+    noteShortage,
     offer: createOffers(book),
   }
   const sessions = createSessions(worlds.current, services)

@@ -43,6 +43,7 @@ export const ERRORS = {
   'directory-unavailable': { side: 'directory', retryable: true },
   'route-invalid': { side: 'directory', retryable: false },
   'shutting-down': { side: 'self', retryable: true },
+  'local-shortage': { side: 'self', retryable: true },
   internal: { side: 'self', retryable: false },
 } as const satisfies Record<string, { side: Side; retryable: boolean }>
 
@@ -74,3 +75,30 @@ export function systemCode(error: unknown): string {
   if (error instanceof Error) return 'code' in error && typeof error.code === 'string' ? error.code : error.message
   return String(error)
 }
+
+/**
+ * What the system says when this machine or process has no descriptor, memory or local port left for one more socket or file.
+ * EADDRNOTAVAIL of a connect means that every local port towards that address is in use.
+ */
+const SHORTAGES = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL'])
+
+/** @param error something thrown, or its system code. @returns whether a resource of this machine has run out, which no peer is to blame for */
+export function isShortage(error: unknown): boolean {
+  return SHORTAGES.has(systemCode(error))
+}
+
+/** What could not be done. A closed set: it is a label of a metric. */
+export const SHORTAGE_PLACES = [
+  'accept',
+  'backend',
+  'check',
+  'lookup',
+  'directory',
+  'snapshot',
+  'configuration',
+  'admin',
+] as const
+export type ShortagePlace = (typeof SHORTAGE_PLACES)[number]
+
+/** Logs and counts that a resource of this machine has run out (`shortages.ts`). `detail` has the system's code. */
+export type NoteShortage = (place: ShortagePlace, detail: string) => void

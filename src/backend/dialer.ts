@@ -1,7 +1,7 @@
 /** Reaches a back end: a TCP connection, and TLS on it at once or later. The deadline is the caller's. */
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import { MuxError, systemCode, type ErrorCode } from '../errors.ts'
+import { isShortage, MuxError, systemCode, type ErrorCode } from '../errors.ts'
 import { createLeanSocket, type ReadMemory } from '../net/lean-socket.ts'
 import { buildProxyHeader, type ProxyHeaderFacts } from '../net/proxy-header.ts'
 import { connectTls } from '../tls/upgrade.ts'
@@ -24,7 +24,7 @@ export type Origin = Omit<Exclude<ProxyHeaderFacts, { local: true }>, 'version'>
  * The TCP connection, with the PROXY header on it that the back end wants.
  * @param origin the client; undefined where mailmux asks on its own behalf
  * @param signal ends the attempt, with its reason as the error
- * @throws MuxError `backend-refused`, `backend-unreachable`, `backend-closed`, or the signal's reason
+ * @throws MuxError `backend-refused`, `backend-unreachable`, `backend-closed`, `local-shortage`, or the signal's reason
  */
 export async function dial(
   { settings: { proxyProtocol }, readMemory }: Backend,
@@ -85,8 +85,9 @@ function connectTcp(address: Address, memory: ReadMemory, signal: AbortSignal): 
       socket.off('connect', onConnect)
       socket.off('error', onError)
       signal.removeEventListener('abort', onAbort)
+      // For life: between two owners of the socket an error would otherwise end the process. 'close' follows each error.
+      socket.on('error', ignore)
       if (!error) return resolve(socket)
-      socket.on('error', () => undefined) // what still fails on a socket that is being destroyed is of no interest
       socket.destroy()
       reject(error)
     }
@@ -94,7 +95,7 @@ function connectTcp(address: Address, memory: ReadMemory, signal: AbortSignal): 
     const onAbort = (): void => settle(signal.reason as Error)
     const onError = (error: Error): void => {
       const cause = systemCode(error)
-      const code = CONNECT_ERRORS[cause] ?? 'backend-unreachable'
+      const code = isShortage(cause) ? 'local-shortage' : (CONNECT_ERRORS[cause] ?? 'backend-unreachable')
       settle(
         new MuxError(code, `cannot connect to ${host === ip ? '' : `${host}, `}${keyOf(address)}: ${cause}`, error),
       )
@@ -105,6 +106,8 @@ function connectTcp(address: Address, memory: ReadMemory, signal: AbortSignal): 
     else signal.addEventListener('abort', onAbort)
   })
 }
+
+const ignore = (): void => undefined
 
 /** Node's codes for a certificate that is not to be trusted: OpenSSL's verify results by name, and its own for a wrong name. */
 function isCertificateError(cause: string): boolean {

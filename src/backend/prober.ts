@@ -3,7 +3,7 @@
  * handed how to ask. An address where somebody has just logged in is left alone, as every look leaves a line in the log of most servers.
  */
 import type { HealthSettings, ProtocolName } from '../config/settings.ts'
-import { asMuxError, MuxError } from '../errors.ts'
+import { asMuxError, MuxError, type NoteShortage } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Backend, Backends } from './backends.ts'
@@ -44,6 +44,7 @@ export type ProberParts = {
   book: CapabilityBook
   log: Log
   metrics: Pick<Metrics, 'backendProbed'>
+  noteShortage: NoteShortage
   nowMs?: () => number
   random?: () => number
 }
@@ -60,6 +61,7 @@ export function startProber({
   book,
   log,
   metrics,
+  noteShortage,
   nowMs = Date.now,
   random = Math.random,
 }: ProberParts): Prober {
@@ -85,6 +87,11 @@ export function startProber({
       metrics.backendProbed(name, 'ok')
     } catch (thrown) {
       const { code, side, message } = asMuxError(thrown)
+      // The check has not reached the back end, and is neither a success nor a failure of it.
+      if (code === 'local-shortage') {
+        noteShortage('check', message)
+        return
+      }
       if (side !== 'backend') log.error({ backend: name, protocol, err: thrown }, 'defect')
       else if (isCheck) live.failed(place, { by: 'check', code, witness: undefined }, message)
       else log.warn({ backend: name, protocol, code, detail: message }, 'back end does not tell its capabilities')

@@ -5,6 +5,7 @@
  */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { ProtocolName, Settings } from '../config/settings.ts'
+import { SHORTAGE_PLACES, type ShortagePlace } from '../errors.ts'
 
 export type LoginOutcome = 'accepted' | 'refused' | 'unavailable' | 'misconfigured' | 'disabled'
 export type LookupSource =
@@ -44,6 +45,12 @@ export function createMetrics(registry: Registry) {
     name: 'mailmux_connections_rejected_total',
     help: 'Client connections ended by mailmux before a login.',
     labelNames: ['reason'],
+    registers,
+  })
+  const shortages = new Counter({
+    name: 'mailmux_local_shortages_total',
+    help: 'Times that a descriptor, memory or a local port was missing here, by what could not be done for it.',
+    labelNames: ['place'],
     registers,
   })
   const sessions = new Gauge({
@@ -173,6 +180,7 @@ export function createMetrics(registry: Registry) {
     aggregator: 'min',
     registers,
   })
+  for (const place of SHORTAGE_PLACES) shortages.inc({ place }, 0)
   for (const reason of ROUTE_FAULTS) routesRefused.inc({ reason }, 0)
   const accounts = new Map<string, RelayAccount>()
 
@@ -180,6 +188,7 @@ export function createMetrics(registry: Registry) {
     connectionAccepted: (protocol: ProtocolName, listener: string) => connections.inc({ protocol, listener }),
     /** @param reason an error code */
     connectionRejected: (reason: string) => rejected.inc({ reason }),
+    shortageNoted: (place: ShortagePlace) => shortages.inc({ place }),
     loginEnded: (protocol: ProtocolName, mechanism: string, outcome: LoginOutcome) =>
       logins.inc({ protocol, mechanism, outcome }),
     loginTook: (protocol: ProtocolName, backend: string, ms: number) =>

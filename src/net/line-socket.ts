@@ -4,7 +4,7 @@
  * It knows no protocol and sets no timer: a deadline ends a wait through `fail()`.
  */
 import type { Socket } from 'node:net'
-import { MuxError, systemCode, type ErrorCode } from '../errors.ts'
+import { isShortage, MuxError, systemCode, type ErrorCode } from '../errors.ts'
 
 /** Unread bytes past which the socket is paused: two lines of the longest kind fit, and a flood from a hostile side does not. */
 const MAX_UNREAD_BYTES = 64 * 1024
@@ -143,7 +143,13 @@ export class LineSocket {
   readonly #onEnd = (): void => this.fail(new MuxError(this.#code('closed'), `the ${this.#side} closed the connection`))
 
   readonly #onError = (error: Error): void =>
-    this.fail(new MuxError(this.#code('reset'), `connection to the ${this.#side} lost: ${systemCode(error)}`, error))
+    this.fail(
+      new MuxError(
+        isShortage(error) ? 'local-shortage' : this.#code('reset'),
+        `connection to the ${this.#side} lost: ${systemCode(error)}`,
+        error,
+      ),
+    )
 
   #code(what: 'closed' | 'reset' | 'line-too-long'): ErrorCode {
     if (this.#side === 'client') return `client-${what}`

@@ -61,7 +61,7 @@ async function dialAny(
   protocol: ProtocolName,
   origin: Origin,
   deadline: number,
-  { backends }: Services,
+  { backends, noteShortage }: Services,
 ): Promise<Socket> {
   const live = backends.of(backend.settings)
   const way = await live.enter(protocol, origin.source.address, deadline - performance.now())
@@ -74,6 +74,7 @@ async function dialAny(
         return socket
       } catch (thrown) {
         failure = asMuxError(thrown)
+        if (failure.code === 'local-shortage') noteShortage('backend', failure.message)
         if (failure.side === 'backend')
           live.failed(step.place, { by: 'login', code: failure.code, witness: undefined }, failure.message)
       }

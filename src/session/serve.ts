@@ -4,7 +4,7 @@ import type { Backends } from '../backend/backends.ts'
 import type { LiveBackends } from '../backend/live-backends.ts'
 import type { Admissions } from '../backend/admission.ts'
 import type { ListenerSettings } from '../config/settings.ts'
-import { MuxError, type ErrorCode } from '../errors.ts'
+import { MuxError, type ErrorCode, type NoteShortage } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Protocol, SessionGuard } from '../protocol/protocol.ts'
@@ -25,6 +25,7 @@ export type Services = {
   pace: RefusalPace
   backends: LiveBackends
   admissions: Admissions
+  noteShortage: NoteShortage
   /** what a listener offers now, which follows what the back ends say */
   offer: (listener: ListenerSettings, backends: Backends) => Offer
 }

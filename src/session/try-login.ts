@@ -35,7 +35,7 @@ export async function tryLogin(
   world: World,
   services: Services,
 ): Promise<Outcome> {
-  const { metrics, log, pace } = services
+  const { metrics, log, pace, noteShortage } = services
   const { limits } = world.settings
   const { name: protocol } = protocols[conn.listener.protocol]
   const started = performance.now()
@@ -52,6 +52,7 @@ export async function tryLogin(
   } catch (thrown) {
     const error = asMuxError(thrown)
     if (error.side === 'client' || error.code === 'internal') throw error
+    if (error.code === 'local-shortage') noteShortage('backend', error.message)
     answer = { accepted: false, refusal: refusalOfError(error), detail: error.message, code: error.code }
   }
   if (conn.backend !== undefined) metrics.loginTook(protocol, conn.backend, performance.now() - started)

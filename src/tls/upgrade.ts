@@ -19,8 +19,9 @@ function handshake(socket: TLSSocket, done: 'secure' | 'secureConnect'): Promise
       socket.off('error', settle)
       socket.off('end', onEnd)
       socket.off('close', onEnd)
+      // For life: between two owners of the socket an error would otherwise end the process. 'close' follows each error.
+      socket.on('error', ignore)
       if (!error) return resolve(socket)
-      socket.on('error', () => undefined) // what still fails on a socket that is being destroyed is of no interest
       socket.destroy()
       reject(error)
     }
@@ -33,3 +34,5 @@ function handshake(socket: TLSSocket, done: 'secure' | 'secureConnect'): Promise
     socket.on('close', onEnd)
   })
 }
+
+const ignore = (): void => undefined

@@ -1,9 +1,11 @@
 /** What it is called when a back end cannot be reached, or goes away at once. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { test } from 'node:test'
+import { createServer, Socket, type AddressInfo } from 'node:net'
+import { test, type TestContext } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { dial } from '../../../src/backend/dialer.ts'
+import { MuxError } from '../../../src/errors.ts'
 import { backend, isCode } from './fixture.ts'
 
 /** Resets each connection, and tells the other thread when it has. */
@@ -37,4 +39,44 @@ test('a reset is the back end hanging up, even where it comes before the connect
     })
   })
   await assert.rejects(dialled, isCode('backend-closed'))
+})
+
+/** Makes each connect fail as the system does where a resource of this machine has run out. */
+function failConnects(t: TestContext, code: string): void {
+  t.mock.method(Socket.prototype, 'connect', function connect(this: Socket) {
+    process.nextTick(() => this.destroy(Object.assign(new Error(`connect ${code}`), { code })))
+    return this
+  })
+}
+
+const SOMEWHERE = { host: '192.0.2.1', ip: '192.0.2.1', port: 143, source: 'address', rank: 0, weight: 1 } as const
+
+for (const code of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL']) {
+  test(`${code} is a shortage of this machine, and no failure of the back end`, async (t) => {
+    failConnects(t, code)
+    await assert.rejects(dial(backend(), SOMEWHERE, undefined, AbortSignal.timeout(10_000)), (error) => {
+      assert.ok(error instanceof MuxError)
+      assert.deepEqual([error.code, error.side, error.retryable], ['local-shortage', 'self', true])
+      assert.match(error.message, new RegExp(code))
+      return true
+    })
+  })
+}
+
+test('EHOSTUNREACH is still a failure of the back end', async (t) => {
+  failConnects(t, 'EHOSTUNREACH')
+  await assert.rejects(
+    dial(backend(), SOMEWHERE, undefined, AbortSignal.timeout(10_000)),
+    isCode('backend-unreachable'),
+  )
+})
+
+test('a dialled socket bears an error at any time, between two owners too', async (t) => {
+  const server = createServer((socket) => socket.on('error', () => undefined)).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => server.close())
+  const address = { ...SOMEWHERE, ip: '127.0.0.1', port: (server.address() as AddressInfo).port }
+  const socket = await dial(backend(), address, undefined, AbortSignal.timeout(10_000))
+  t.after(() => socket.destroy())
+  assert.doesNotThrow(() => socket.emit('error', new Error('write EPIPE')))
 })

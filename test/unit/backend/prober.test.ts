@@ -20,6 +20,7 @@ function probing(t: TestContext, ask: Ask, ...settings: BackendSettings[]) {
   let current = settings
   const outcomes: string[] = []
   const asked: string[] = []
+  const shortages: string[] = []
   const book = createCapabilityBook(world.log)
   const prober = startProber({
     backends: () =>
@@ -34,6 +35,7 @@ function probing(t: TestContext, ask: Ask, ...settings: BackendSettings[]) {
     book,
     log: world.log,
     metrics: { backendProbed: (name, outcome) => void outcomes.push(`${name} ${outcome}`) },
+    noteShortage: (place, detail) => void shortages.push(`${place}: ${detail}`),
     nowMs: () => world.clock.ms,
     random: () => 0.5, // no jitter
   })
@@ -44,6 +46,7 @@ function probing(t: TestContext, ask: Ask, ...settings: BackendSettings[]) {
     book,
     asked,
     outcomes,
+    shortages,
     enterWorld: (...newest: BackendSettings[]) => world.enter(...(current = newest)),
     /** Lets time pass, a tick of the prober at a time, and what comes of each settle. */
     pass: async (ms: number): Promise<void> => {
@@ -244,4 +247,17 @@ test('looks at the back ends that there are now, until it is stopped', async (t)
   prober.stop()
   await pass(60_000)
   assert.deepEqual(takeAsked(), [])
+})
+
+test('a check that this machine has no descriptor for is no failure of the back end, and no success', async (t) => {
+  const shortage = 'cannot connect to 192.0.2.10:143: EMFILE'
+  const emfile: Ask = () => Promise.reject(new MuxError('local-shortage', shortage))
+  const { prober, live, outcomes, shortages, lines, pass } = probing(t, emfile, imapAt('one', { fall: 1 }))
+  await prober.probeAll()
+  await pass(60_000)
+  assert.equal(live.get('one')?.isUp(), true)
+  assert.deepEqual(outcomes, [])
+  assert.deepEqual(lines, [])
+  assert.ok(shortages.length > 3)
+  assert.deepEqual([...new Set(shortages)], [`check: ${shortage}`])
 })

@@ -14,7 +14,7 @@ type Law = Readonly<Record<string, readonly string[]>>
 const LAW: Law = {
   main: ['app', 'cli', 'config', 'supervisor', 'version'],
   supervisor: ['admin', 'type app', 'config', 'listener', 'metrics', 'version'],
-  app: ['backend', 'type listener', 'relay', 'routing', 'session', 'version', 'world'],
+  app: ['backend', 'type listener', 'relay', 'routing', 'session', 'shortages', 'version', 'world'],
   world: ['backend', 'net', 'protocol', 'routing', 'tls'],
   session: ['backend', 'config', 'net', 'protocol', 'tls', 'type relay', 'type routing', 'world'],
   listener: ['net'],
@@ -31,6 +31,7 @@ const LAW: Law = {
   errors: [],
   log: [],
   secret: [],
+  shortages: [],
   rendezvous: [],
   'user-name': [],
   version: [],
