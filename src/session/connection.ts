@@ -8,7 +8,7 @@ import { LineSocket, type LineLimit } from '../net/line-socket.ts'
 import { ProxyHeaderError, readProxyHeader, type Endpoint, type ProxyHeader } from '../net/proxy-header.ts'
 import type { ClientDialogue, ClientWire } from '../protocol/protocol.ts'
 import { isTrusted, userOfCertificate } from '../tls/client-certificate.ts'
-import { ClientHelloError, readClientHello } from '../tls/client-hello.ts'
+import { ClientHelloError, createClientHelloReader } from '../tls/client-hello.ts'
 import { acceptTls } from '../tls/upgrade.ts'
 import type { Entrance } from '../world.ts'
 
@@ -133,7 +133,7 @@ export class ClientConnection implements ClientWire {
   /** The name that the client asks for in TLS, read without answering. @throws MuxError `client-tls-failed` */
   async peekServerName(): Promise<string | undefined> {
     try {
-      const { serverName } = await this.#reader.peek(readClientHello)
+      const { serverName } = await this.#reader.peek(createClientHelloReader())
       this.serverName = serverName
       return serverName
     } catch (error) {

@@ -5,7 +5,7 @@ import { buildProxyHeader, ProxyHeaderError, readProxyHeader } from '../../src/n
 import * as imap from '../../src/protocol/imap/parse.ts'
 import * as pop3 from '../../src/protocol/pop3/parse.ts'
 import * as sasl from '../../src/protocol/sasl.ts'
-import { ClientHelloError, readClientHello } from '../../src/tls/client-hello.ts'
+import { ClientHelloError, createClientHelloReader } from '../../src/tls/client-hello.ts'
 import type { Target } from './engine.ts'
 
 /** Which of the values are there, as a name: `+-+`. */
@@ -87,8 +87,10 @@ const proxyHeader: Target<ReturnType<typeof readHeader>> = {
   },
 }
 
-const readHello = (input: Buffer): ReturnType<typeof readClientHello> | Refusal =>
-  orRefusal(() => readClientHello(input), ClientHelloError)
+type ReadHello = ReturnType<typeof createClientHelloReader>
+
+const readHello = (input: Buffer, read = createClientHelloReader()): ReturnType<ReadHello> | Refusal =>
+  orRefusal(() => read(input), ClientHelloError)
 
 const clientHello: Target<ReturnType<typeof readHello>> = {
   words: [
@@ -110,9 +112,16 @@ const clientHello: Target<ReturnType<typeof readHello>> = {
       '\x14\x03\x03\0\x01\x01',
     ],
   ],
-  parse: readHello,
+  parse: (input) => readHello(input),
   check: (outcome, input) => {
     if (outcome === 'more') assert.ok(input.length < 16 * 1024, 'waits for more than 16 KiB')
+    // In pieces, by one reader that goes on where it stopped.
+    const goesOn = createClientHelloReader()
+    for (const length of lengthsUpTo(Math.min(input.length, 20_000))) {
+      const earlier = readHello(input.subarray(0, length), goesOn)
+      assert.deepEqual(kindOf(earlier), kindOf(readHello(input.subarray(0, length))), `in pieces, at ${length}`)
+      if (earlier !== 'more') break
+    }
     for (const length of lengthsUpTo(Math.min(input.length, 20_000))) {
       const earlier = readHello(input.subarray(0, length))
       if (earlier === 'more') continue
@@ -128,6 +137,10 @@ const clientHello: Target<ReturnType<typeof readHello>> = {
     return `read ${pattern(outcome.serverName, outcome.alpn[0], outcome.alpn[1])}`
   },
 }
+
+/** A refusal may be given for another reason where more is known at once. */
+const kindOf = (outcome: ReturnType<typeof readHello>): unknown =>
+  outcome !== 'more' && 'refused' in outcome ? 'refused' : outcome
 
 /** The same message, which is known to be complete and sound, in other records. */
 function inRecordsOf(size: number, records: Buffer): Buffer {
