@@ -176,7 +176,7 @@ export class ClientConnection implements ClientWire {
         this.certifiedUser = certificate && userOfCertificate(this.listener.clientUser, certificate)
       }
       if (this.listener.clientCa !== undefined && this.listener.clientUser === undefined && !isTrusted(socket)) {
-        throw new Error('the client has shown no certificate of client_ca_file')
+        throw new Error('the client has shown no certificate that client_ca_file trusts')
       }
       this.#handshakeEnded(this.tlsVersion, socket.isSessionReused(), 'ok')
     } catch (error) {

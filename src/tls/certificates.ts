@@ -1,12 +1,12 @@
 /**
- * What listeners show and ask for in TLS: one certificate for each server name and the first for everybody else, the protocol's ALPN
- * name, and session tickets that every instance with the same secret can read.
+ * The TLS settings of each listener: one certificate for each server name and the first for every other name, the protocol's ALPN
+ * name, whether a client certificate is requested, and session tickets that every instance with the same secret accepts.
  */
-import { constants, X509Certificate } from 'node:crypto'
+import { constants, createHash, X509Certificate } from 'node:crypto'
 import { createSecureContext, type SecureContext, type TLSSocketOptions } from 'node:tls'
 import type { ListenerSettings, Settings } from '../config/settings.ts'
 import { findServerName } from './server-name.ts'
-import { deriveTicketKeys } from './ticket-keys.ts'
+import { deriveTicketKeys, ticketKeysEndMs } from './ticket-keys.ts'
 
 /** TLS 1.2 with AEAD and forward secrecy alone (RFC 9325 4.2): its CBC ciphers leak by their timing (Lucky 13). TLS 1.3 has only such. */
 const AEAD_CIPHERS = 'ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20'
@@ -27,33 +27,42 @@ export function buildCertificates(
   secret: string,
   nowMs: number,
 ): Certificates {
-  const { keys: ticketKeys, validUntilMs } = deriveTicketKeys(secret, nowMs)
   const terminating = listeners.filter((listener) => listener.tls === 'starttls' || listener.tls === 'implicit')
   return {
-    serverOptions: new Map(terminating.map((listener) => [listener.name, buildOptions(tls, listener, ticketKeys)])),
+    serverOptions: new Map(terminating.map((listener) => [listener.name, buildOptions(tls, listener, secret, nowMs)])),
     expiries: tls.certificates.map(({ certFile, cert }) => ({
       file: certFile,
       notAfterMs: Date.parse(new X509Certificate(cert).validTo),
     })),
-    validUntilMs,
+    validUntilMs: ticketKeysEndMs(nowMs),
   }
 }
 
-function buildOptions(tls: Settings['tls'], listener: ListenerSettings, ticketKeys: Buffer): TLSSocketOptions {
+function buildOptions(
+  tls: Settings['tls'],
+  listener: ListenerSettings,
+  secret: string,
+  nowMs: number,
+): TLSSocketOptions {
+  const { clientCa } = listener
+  const minVersion = listener.minVersion ?? tls.minVersion
+  const ciphers = listener.ciphers ?? AEAD_CIPHERS
+  const scope = ticketScope(listener, minVersion, ciphers)
+  const ticketKeys = clientCa === undefined ? deriveTicketKeys(secret, scope, nowMs) : undefined
   const contexts = new Map<string, SecureContext>()
   for (const { cert, key } of tls.certificates) {
     const context = createSecureContext({
       cert,
       key: key.reveal(),
-      minVersion: listener.minVersion ?? tls.minVersion,
-      ticketKeys,
-      sessionIdContext: 'mailmux', // OpenSSL resumes no session with a client certificate without one
-      ciphers: listener.ciphers ?? AEAD_CIPHERS,
+      minVersion,
+      ciphers,
+      ...(ticketKeys && { ticketKeys }),
+      sessionIdContext: scope.slice(0, MAX_CONTEXT_CHARS), // RFC 6066 3: a session is resumed only where it was made
       // RFC 9325 3.5: a client that renegotiates again and again costs a server much and itself little.
-      secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
-      ...(listener.clientCa !== undefined && { ca: listener.clientCa }),
+      secureOptions: constants.SSL_OP_NO_RENEGOTIATION | (clientCa === undefined ? 0 : constants.SSL_OP_NO_TICKET),
+      ...(clientCa !== undefined && { ca: clientCa }),
     })
-    // `*` is the first: everybody whose name no certificate carries.
+    // `*` is the first: every name that no certificate carries.
     for (const name of ['*', ...namesOf(cert)]) if (!contexts.has(name)) contexts.set(name, context)
   }
   const fallback = contexts.get('*')
@@ -66,9 +75,26 @@ function buildOptions(tls: Settings['tls'], listener: ListenerSettings, ticketKe
     }),
     // RFC 7301 3.2: a client that speaks to another protocol (ALPACA) is turned away; one that names none is fine.
     ALPNCallback: ({ protocols }) => (protocols.includes(listener.protocol) ? listener.protocol : undefined),
-    requestCert: listener.clientCa !== undefined,
-    rejectUnauthorized: false, // whether a certificate is needed is the session's to say; see `isTrusted`
+    requestCert: clientCa !== undefined,
+    // Where a certificate is required, OpenSSL ends the handshake of a client that shows none before it sends a ticket. Node lets
+    // the handshake of an untrusted certificate succeed in either case; the session decides by `isTrusted`.
+    rejectUnauthorized: clientCa !== undefined && listener.clientUser === undefined,
   }
+}
+
+/** OpenSSL's SSL_MAX_SID_CTX_LENGTH, which a session id context may not exceed. */
+const MAX_CONTEXT_CHARS = 32
+
+/**
+ * What a session ticket is good for. Where client certificates are requested, there are no tickets at all (SSL_OP_NO_TICKET; Node
+ * keeps no sessions on the server): a ticket holds the certificate but not its chain, so it could not be verified again against the
+ * present CAs, and Node reports no error for a TLS 1.3 session that was resumed without a certificate. Elsewhere the listener, its
+ * protocol and its policy are in the scope: a session that was made with a weaker cipher is not resumed at a stricter listener.
+ */
+function ticketScope({ name, protocol, clientCa }: ListenerSettings, minVersion: string, ciphers: string): string {
+  return createHash('sha256')
+    .update(JSON.stringify([name, protocol, minVersion, ciphers, clientCa ?? null]))
+    .digest('hex')
 }
 
 /** The DNS names that a certificate speaks for (RFC 6125 6.4: the common name is not one). */

@@ -2,17 +2,21 @@
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 
-/** Whether the certificate that a client has shown was issued by a CA that the listener trusts. */
+/** Whether the client has shown a certificate in this handshake that was issued by a CA that the listener trusts. */
 export function isTrusted(socket: TLSSocket): boolean {
   return whyNotTrusted(socket) === undefined
 }
 
 /**
- * What OpenSSL has against the certificate that a client has shown, or has not shown. Asked only where one was asked for.
- * Bun says so on the socket, as documented; Node works that out for its own tls.Server alone, so that there the handle is asked in the way
- * in which that asks. No answer is a no.
+ * Why the certificate of a client is not trusted: OpenSSL's reason, or that there is none. Asked only where one was requested.
+ * Bun reports the reason on the socket, as documented. Node computes it for its own tls.Server alone, so that on Node the handle is
+ * asked in the same way as tls.Server does. Without an answer, the certificate is not trusted.
  */
 export function whyNotTrusted(socket: TLSSocket): string | undefined {
+  // For a TLS 1.3 session that was resumed without a certificate, Node's handle reports no error.
+  if (socket.getPeerX509Certificate() === undefined) return 'no certificate was shown'
+  // `certificates.ts` issues no tickets here. A resumed session would hold the verdict of an earlier handshake.
+  if (socket.isSessionReused()) return 'the session was resumed, so the certificate was not verified again'
   if (socket.authorized) return undefined
   const handle = (socket as unknown as { _handle?: { verifyError?: () => Error | null } })._handle
   if (handle?.verifyError !== undefined) return handle.verifyError()?.message

@@ -1,6 +1,6 @@
 /**
- * The keys that session tickets are sealed with, out of a secret that all workers and instances share: each of them
- * takes back the tickets of the others without a word between them. A new day has new keys, and forgets the old ones.
+ * The keys that session tickets are sealed with, derived from a secret that all workers and instances share, so that each of them
+ * accepts the tickets of the others. Keys are replaced at midnight UTC, and tickets of the day before are no longer accepted.
  */
 import { hkdfSync } from 'node:crypto'
 
@@ -11,14 +11,18 @@ const LIFETIME_MS = 24 * 60 * 60 * 1000
 const KEYS_BYTES = 48
 
 /**
- * HKDF-SHA256 (RFC 5869) over the secret and the number of the day, counted in UTC.
- * @param secret must be long and random: whoever guesses it reads resumed sessions
+ * HKDF-SHA256 (RFC 5869) over the secret, the number of the day, counted in UTC, and the scope.
+ * @param secret must be long and random: with a guessed secret, resumed sessions can be decrypted and forged
+ * @param scope what a ticket is good for: a ticket of one scope is not accepted in another
  * @param atMs milliseconds since 1970; clocks that disagree only cost full handshakes around midnight
- * @returns the keys, and the time from which others take their place
  */
-export function deriveTicketKeys(secret: string, atMs: number): { keys: Buffer; validUntilMs: number } {
+export function deriveTicketKeys(secret: string, scope: string, atMs: number): Buffer {
   if (secret === '') throw new RangeError('ticket keys from an empty secret')
   const day = Math.floor(atMs / LIFETIME_MS)
-  const keys = hkdfSync('sha256', secret, 'mailmux session tickets', `day ${day}`, KEYS_BYTES)
-  return { keys: Buffer.from(keys), validUntilMs: (day + 1) * LIFETIME_MS }
+  return Buffer.from(hkdfSync('sha256', secret, 'mailmux session tickets', `day ${day} ${scope}`, KEYS_BYTES))
+}
+
+/** The time at which the keys derived at `atMs` are replaced, in milliseconds since 1970. */
+export function ticketKeysEndMs(atMs: number): number {
+  return (Math.floor(atMs / LIFETIME_MS) + 1) * LIFETIME_MS
 }

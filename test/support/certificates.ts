@@ -26,6 +26,8 @@ export type LeafOptions = {
   names?: string[]
   /** from now; negative makes a certificate that has already expired */
   days?: number
+  /** the exact end of validity, in place of `days` */
+  endsAt?: Date
   /** whose side it may stand for; default: a server's. The nodes of a Redis Cluster are both to each other. */
   usage?: 'serverAuth' | 'clientAuth' | 'serverAuth,clientAuth'
 }
@@ -47,7 +49,7 @@ export async function makeAuthority(directory: string): Promise<Authority> {
   return {
     caFile,
     ca: await readFile(caFile, 'utf8'),
-    issue: async (name, { names = USUAL_NAMES, days = 30, usage = 'serverAuth' } = {}) => {
+    issue: async (name, { names = USUAL_NAMES, days = 30, endsAt, usage = 'serverAuth' } = {}) => {
       const certFile = join(directory, `${name}.pem`)
       const keyFile = join(directory, `${name}-key.pem`)
       const requestFile = join(directory, `${name}.csr`)
@@ -57,10 +59,16 @@ export async function makeAuthority(directory: string): Promise<Authority> {
         `subjectAltName=${names.join(',')}\nbasicConstraints=critical,CA:FALSE\nextendedKeyUsage=${usage}\n`,
       )
       await run('openssl', ['req', '-new', ...NEW_KEY, '-keyout', keyFile, '-out', requestFile, '-subj', `/CN=${name}`])
-      await run('openssl', [
-        ...['x509', '-req', '-in', requestFile, '-CA', caFile, '-CAkey', caKeyFile, '-CAcreateserial'],
-        ...['-days', String(days), '-extfile', extensionFile, '-out', certFile],
-      ])
+      if (endsAt) {
+        await signUntil(endsAt, directory, [
+          ...['-in', requestFile, '-cert', caFile, '-keyfile', caKeyFile, '-extfile', extensionFile, '-out', certFile],
+        ])
+      } else {
+        await run('openssl', [
+          ...['x509', '-req', '-in', requestFile, '-CA', caFile, '-CAkey', caKeyFile, '-CAcreateserial'],
+          ...['-days', String(days), '-extfile', extensionFile, '-out', certFile],
+        ])
+      }
       await Promise.all([rm(requestFile), rm(extensionFile)])
       return { certFile, keyFile, cert: await readFile(certFile, 'utf8'), key: await readFile(keyFile, 'utf8') }
     },
@@ -68,3 +76,26 @@ export async function makeAuthority(directory: string): Promise<Authority> {
 }
 
 const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
+
+/** `openssl x509` of OpenSSL 3.0 counts validity in days. `openssl ca` takes the end itself, and wants a database. */
+async function signUntil(endsAt: Date, directory: string, args: readonly string[]): Promise<void> {
+  const configFile = join(directory, 'ca.cnf')
+  const database = join(directory, 'index.txt')
+  await writeFile(database, '')
+  await writeFile(
+    configFile,
+    `[ca]
+default_ca = own
+[own]
+database = ${database}
+new_certs_dir = ${directory}
+rand_serial = yes
+default_md = sha256
+policy = any
+[any]
+commonName = optional
+`,
+  )
+  const end = endsAt.toISOString().replace(/[-:T]|\.\d+/g, '')
+  await run('openssl', ['ca', '-batch', '-notext', '-config', configFile, '-enddate', end, ...args])
+}

@@ -5,46 +5,53 @@ import type { AddressInfo } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { connect, createServer, type Server, type TLSSocket } from 'node:tls'
 import { promisify } from 'node:util'
-import { deriveTicketKeys } from '../../../src/tls/ticket-keys.ts'
+import { deriveTicketKeys, ticketKeysEndMs } from '../../../src/tls/ticket-keys.ts'
 import { within } from '../../support/deadline.ts'
 
 const DAY_MS = 24 * 60 * 60 * 1000
 const NOON = Date.UTC(2026, 10, 15, 12)
 
 describe('ticket keys', () => {
-  test('are 48 bytes, the same for everybody with the secret all day long', () => {
-    const { keys, validUntilMs } = deriveTicketKeys('secret', NOON)
+  test('are 48 bytes, the same all day long for every process with the secret', () => {
+    const keys = deriveTicketKeys('secret', 'imaps', NOON)
     assert.equal(keys.length, 48)
-    assert.equal(validUntilMs, Date.UTC(2026, 10, 16))
-    for (const atMs of [Date.UTC(2026, 10, 15), NOON + 1, validUntilMs - 1, validUntilMs - 0.5]) {
-      assert.deepEqual(deriveTicketKeys('secret', atMs), { keys, validUntilMs })
+    assert.equal(ticketKeysEndMs(NOON), Date.UTC(2026, 10, 16))
+    for (const atMs of [Date.UTC(2026, 10, 15), NOON + 1, ticketKeysEndMs(NOON) - 1, ticketKeysEndMs(NOON) - 0.5]) {
+      assert.deepEqual(deriveTicketKeys('secret', 'imaps', atMs), keys)
+      assert.equal(ticketKeysEndMs(atMs), ticketKeysEndMs(NOON))
     }
   })
 
-  test('are others each day, in every part', () => {
-    const days = Array.from({ length: 400 }, (_, day) => deriveTicketKeys('secret', NOON + day * DAY_MS))
-    for (const part of [0, 16, 32]) {
-      const parts = new Set(days.map(({ keys }) => keys.toString('hex', part, part + 16)))
-      assert.equal(parts.size, days.length)
-    }
-    assert.deepEqual(deriveTicketKeys('secret', Date.UTC(2026, 10, 16)), days[1])
+  test('differ each day, in every part', () => {
+    const days = Array.from({ length: 400 }, (_, day) => deriveTicketKeys('secret', 'imaps', NOON + day * DAY_MS))
+    assertDifferInEveryPart(days)
+    assert.deepEqual(deriveTicketKeys('secret', 'imaps', Date.UTC(2026, 10, 16)), days[1])
   })
 
-  test('are others with another secret', () => {
-    const keys = ['secret', 'Secret', 'secret ', 'secret\0', '1'].map((secret) => deriveTicketKeys(secret, NOON).keys)
-    for (const part of [0, 16, 32]) {
-      assert.equal(new Set(keys.map((key) => key.toString('hex', part, part + 16))).size, keys.length)
-    }
+  test('differ by secret', () => {
+    const secrets = ['secret', 'Secret', 'secret ', 'secret\0', '1']
+    assertDifferInEveryPart(secrets.map((secret) => deriveTicketKeys(secret, 'imaps', NOON)))
   })
 
-  test('stay as they are from release to release, or an update would forget every session', () => {
-    assert.equal(deriveTicketKeys('secret', 0).keys.toString('hex').slice(0, 32), '7593bf6152a27a3902b5301f615549e3')
+  test('differ by scope', () => {
+    assertDifferInEveryPart(['imaps', 'pop3s', '', ' imaps'].map((scope) => deriveTicketKeys('secret', scope, NOON)))
   })
 
-  test('are not made of nothing', () => {
-    assert.throws(() => deriveTicketKeys('', NOON), RangeError)
+  // each release that changes them costs every client one full handshake
+  test('stay the same from release to release', () => {
+    const start = deriveTicketKeys('secret', 'imaps', 0).toString('hex').slice(0, 32)
+    assert.equal(start, 'f0f3f831ecc4ca9a9476d090502d3b87')
+  })
+
+  test('need a secret', () => {
+    assert.throws(() => deriveTicketKeys('', 'imaps', NOON), RangeError)
   })
 })
+
+function assertDifferInEveryPart(keys: readonly Buffer[]): void {
+  for (const part of [0, 16, 32])
+    assert.equal(new Set(keys.map((key) => key.toString('hex', part, part + 16))).size, keys.length)
+}
 
 describe('over a real connection', () => {
   const servers: Server[] = []
@@ -62,7 +69,7 @@ describe('over a real connection', () => {
   after(() => servers.forEach((server) => server.close()))
 
   async function listen(secret: string, atMs: number): Promise<number> {
-    const server = createServer({ ...pair, ticketKeys: deriveTicketKeys(secret, atMs).keys })
+    const server = createServer({ ...pair, ticketKeys: deriveTicketKeys(secret, 'imaps', atMs) })
     server.on('secureConnection', (socket: TLSSocket) => socket.on('error', () => undefined).end('hello'))
     servers.push(server)
     server.listen(0, '127.0.0.1')
