@@ -1,6 +1,7 @@
 /** Connections to Redis: the one place that makes them, with the settings under which a lookup fails fast. */
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import type { Endpoint, RedisSettings, RedisTlsSettings } from '../config/settings.ts'
+import { createConnectorClass, createSentinelConnectorClass } from './redis-connector.ts'
 
 /** What tells the connections apart; as in ioredis. */
 type ConnectionOptions = Pick<RedisOptions, 'protocol' | 'socketTimeout' | 'enableAutoPipelining' | 'autoResubscribe'>
@@ -13,8 +14,8 @@ export type Connection<Client> = {
 
 /** For a hung host, whose kernel may still answer, and for one that is gone. */
 const CONNECT_TIMEOUT_MS = 2000
-/** A client of ioredis that has given up is brought back after this. */
-const REVIVE_MS = 1000
+/** A connection that has lasted so long is made anew at once when it is lost; one that ends sooner waits, or would be made in a loop. */
+const LASTING_MS = 1000
 /** How often a Cluster is asked which node holds what; a node that has lost its slots says so itself to whoever asks it. */
 const TOPOLOGY_EVERY_MS = 2000
 /** While a Cluster elects a new master its keys have nobody; asked again so often, within the lookup's own deadline. */
@@ -25,19 +26,35 @@ const FAILOVER_RETRY_MS = 50
  * @param node needed for a Cluster, and for nothing else
  */
 export function connectRedis(settings: RedisSettings, options: ConnectionOptions, node?: Endpoint): Connection<Redis> {
+  // Attempts since the last connection that lasted; how long that was is told by when it was ready.
+  let attempts = 0
+  let readyAtMs: number | undefined
+  function nextPauseMs(): number {
+    const lasted = readyAtMs !== undefined && performance.now() - readyAtMs >= LASTING_MS
+    readyAtMs = undefined
+    attempts = lasted ? 0 : attempts + 1
+    return lasted ? 0 : backOff(attempts)
+  }
   const client = new Redis({
     ...commonOptions(settings),
     ...placeOf(settings, node),
+    Connector:
+      settings.servers.kind === 'sentinels'
+        ? createSentinelConnectorClass(settings, CONNECT_TIMEOUT_MS)
+        : createConnectorClass(settings, CONNECT_TIMEOUT_MS),
     // What cannot be answered now is refused now: clients are told to come back, and no queue builds up behind an outage.
     enableOfflineQueue: false,
-    retryStrategy: backOff,
+    retryStrategy: nextPauseMs,
     ...options,
   })
   let closed = false
   let revival: NodeJS.Timeout | undefined
-  // A failover that is told of while the Sentinels are being asked ends ioredis's client for good, as does being hung up on while it dials.
+  client.on('ready', () => {
+    readyAtMs = performance.now()
+  })
+  // ioredis's client ends for good where the connector fails, and where it is hung up on while it dials.
   client.on('end', () => {
-    if (!closed) revival = setTimeout(() => void client.connect().catch(() => undefined), REVIVE_MS)
+    if (!closed) revival = setTimeout(() => void client.connect().catch(() => undefined), nextPauseMs())
   })
   return {
     client,
@@ -64,20 +81,24 @@ export function connectCluster(settings: RedisSettings, socketTimeout: number): 
     slotsRefreshTimeout: settings.timeoutMs,
     // Left as they are: looked up when dialled, and TLS has a name to hold the certificate against.
     dnsLookup: (name, found) => found(null, name),
-    redisOptions: { ...commonOptions(settings), socketTimeout },
+    redisOptions: {
+      ...commonOptions(settings),
+      Connector: createConnectorClass(settings, CONNECT_TIMEOUT_MS),
+      socketTimeout,
+    },
   })
   return { client, close: () => client.disconnect() }
 }
 
-function commonOptions({ username, password, tls, timeoutMs }: RedisSettings) {
+/** Neither a user, a password nor a database is among them: the connector sees to those. */
+function commonOptions({ tls, timeoutMs }: RedisSettings) {
   return {
-    ...(username !== undefined && { username }),
-    ...(password && { password: password.reveal() }),
     ...(tls && { tls: tlsOptions(tls) }),
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     commandTimeout: timeoutMs,
-    connectTimeout: CONNECT_TIMEOUT_MS,
+    connectTimeout: CONNECT_TIMEOUT_MS, // of the connections to Sentinels; the others are dialled by the connector
+    disableClientInfo: true, // CLIENT SETINFO is a right more that a user of Redis would need
     disconnectTimeout: timeoutMs, // what has hung answers no goodbye either
     // A master that was demoted still reads; writing to it is what tells. Nothing is sent twice, as there is no queue.
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
@@ -99,7 +120,7 @@ function placeOf(
   if (node) return { ...node }
   switch (servers.kind) {
     case 'single':
-      return { ...servers.server, db: servers.database }
+      return { ...servers.server }
     case 'sentinels':
       return {
         name: servers.name,
@@ -117,7 +138,7 @@ function placeOf(
   }
 }
 
-/** A herd of instances must not come back to a Redis in one moment. */
+/** A herd of instances must not come back in one moment to a Redis that was away. */
 function backOff(attempt: number): number {
   return Math.min(50 * 2 ** attempt, 2000) + Math.floor(Math.random() * 200)
 }

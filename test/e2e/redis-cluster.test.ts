@@ -5,14 +5,11 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { arrive, nobodyWentAstray, PROTOCOLS, routeTo } from '../support/arrivals.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
+import { documentedAcl } from '../support/documented-acl.ts'
 import { type RedisCluster, startRedisCluster } from '../support/redis-cluster.ts'
 import { type Site, startSite } from '../support/site.ts'
 
 const [ALICE, BOB, CAROL] = ['alice@example.test', 'bob@example.test', 'carol@example.test'] as const
-
-/** What mailmux needs of each node, and no more. */
-const RIGHTS =
-  '~mailmux:* resetchannels &__redis__:invalidate -@all +hmget +info +ping +subscribe +client|id +client|tracking +cluster|slots +cluster|info +readonly +readwrite +asking'
 
 let site: Site
 let cluster: RedisCluster
@@ -24,7 +21,7 @@ before(async () => {
       cluster = await startRedisCluster(scene, {
         replicas: true,
         tls: { certFile, keyFile, caFile, clientCertificates: 'no' },
-        args: ['--user', 'mailmux', 'on', '>of-redis', ...RIGHTS.split(' ')],
+        args: ['--user', 'mailmux', ...documentedAcl('of-redis', 'Cluster')],
       })
       await writeFile(join(scene.directory, 'redis.password'), 'of-redis\n')
       return {

@@ -5,17 +5,12 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { arrive, nobodyWentAstray, PROTOCOLS, routeTo } from '../support/arrivals.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
+import { documentedAcl, documentedSentinelAcl } from '../support/documented-acl.ts'
 import { MASTER_NAME, startWatchedRedis, type WatchedRedis } from '../support/redis-sentinel.ts'
 import type { Redis } from '../support/redis.ts'
 import { type Site, startSite } from '../support/site.ts'
 
 const [ALICE, BOB, CAROL] = ['alice@example.test', 'bob@example.test', 'carol@example.test'] as const
-
-/** What mailmux needs of Redis, and no more; of the Sentinels likewise. */
-const OF_REDIS =
-  '~mailmux:* resetchannels &__redis__:invalidate -@all +hmget +info +ping +subscribe +client|id +client|tracking'
-const OF_SENTINELS =
-  'resetchannels &+switch-master -@all +sentinel|get-master-addr-by-name +sentinel|sentinels +subscribe +ping'
 
 let site: Site
 let watched: WatchedRedis
@@ -26,8 +21,8 @@ before(async () => {
       const { caFile } = authority
       watched = await startWatchedRedis(scene, {
         tls: { certFile, keyFile, caFile, clientCertificates: 'no' },
-        args: ['--user', 'mailmux', 'on', '>of-redis', ...OF_REDIS.split(' ')],
-        sentinel: [`user mailmux on >of-sentinels ${OF_SENTINELS}`],
+        args: ['--user', 'mailmux', ...documentedAcl('of-redis')],
+        sentinel: [`user mailmux ${documentedSentinelAcl('of-sentinels').join(' ')}`],
       })
       await writeFile(join(scene.directory, 'redis.password'), 'of-redis\n')
       await writeFile(join(scene.directory, 'sentinel.password'), 'of-sentinels\n')

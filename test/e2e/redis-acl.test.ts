@@ -1,0 +1,135 @@
+/** A real Redis with the rights that docs/operations.md names, and no others: alone in another database, under Sentinels, as a Cluster. */
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import type { Endpoint, RedisServers, RedisSettings } from '../../src/config/settings.ts'
+import type { Log } from '../../src/log.ts'
+import { openCachedDirectory } from '../../src/routing/cached-directory.ts'
+import { Secret } from '../../src/secret.ts'
+import { START_DEADLINE_MS, until, within } from '../support/deadline.ts'
+import { documentedAcl, documentedSentinelAcl, type AclUse } from '../support/documented-acl.ts'
+import { MASTER_NAME, startWatchedRedis } from '../support/redis-sentinel.ts'
+import { startRedisCluster } from '../support/redis-cluster.ts'
+import { startRedis } from '../support/redis.ts'
+import { openScene, type Scene } from '../support/scene.ts'
+
+const ALICE = 'alice@example.test'
+const NEW = 'dora@example.test'
+
+function endpoint(text: string): Endpoint {
+  const [host = '', port = ''] = text.split(':')
+  return { host, port: Number(port) }
+}
+
+function openWith(servers: RedisServers) {
+  const lines: string[] = []
+  const keep = (fields: object | string, text?: string): void =>
+    void lines.push(`${text ?? ''} ${JSON.stringify(fields)}`)
+  const log: Log = { debug: keep, info: keep, warn: keep, error: keep }
+  const settings: RedisSettings = {
+    kind: 'redis',
+    servers,
+    username: 'mailmux',
+    password: new Secret('of-redis'),
+    tls: undefined,
+    prefix: 'mailmux:',
+    timeoutMs: 500,
+    cache: { maxEntries: 1000, lifetimeMs: 60_000, negativeLifetimeMs: 60_000, maxStaleMs: 60_000 },
+    snapshotFile: undefined,
+    snapshotSlot: 1,
+  }
+  const ups: boolean[] = []
+  const directory = openCachedDirectory(settings, log, (up) => ups.push(up))
+  return { directory, ups, lines }
+}
+
+/** Everything that mailmux does with Redis, by one user of it. */
+async function useAll(
+  { directory, lines }: ReturnType<typeof openWith>,
+  command: (...words: string[]) => Promise<unknown>,
+): Promise<void> {
+  const route = `mailmux:user:${ALICE}`
+  try {
+    await within(START_DEADLINE_MS, directory.connected, () => `no connection: ${lines.join('\n')}`)
+    await command('HSET', route, 'backend', 'store1')
+    assert.equal((await directory.lookup(ALICE)).entry?.backend, 'store1')
+    await command('HSET', route, 'backend', 'store2')
+    await until(
+      START_DEADLINE_MS,
+      async () => {
+        const { entry, source } = await directory.lookup(ALICE)
+        return (entry?.backend === 'store2' && source === 'cache') || undefined
+      },
+      () => `the change is not told: ${lines.join('\n')}`,
+    )
+    assert.equal((await directory.place?.(NEW, 'store3', 1000))?.source, 'placed')
+    await directory.settle?.(NEW, 'store3')
+    assert.equal((await directory.lookup(NEW)).entry?.backend, 'store3')
+    assert.doesNotMatch(lines.join('\n'), /NOPERM|unavailable/u)
+  } finally {
+    await directory.close()
+  }
+}
+
+let scene: Scene
+before(() => {
+  scene = openScene()
+})
+after(() => scene.close())
+
+const user = (...uses: AclUse[]): string[] => ['--user', 'mailmux', ...documentedAcl('of-redis', ...uses)]
+
+describe('a Redis', () => {
+  test('with the rights of the documentation serves from another database than 0', async () => {
+    const redis = await startRedis(scene, { args: user('database', 'placement') })
+    const opened = openWith({ kind: 'single', server: { host: '127.0.0.1', port: redis.port }, database: 1 })
+    await useAll(opened, (...words) => redis.command('-n', '1', ...words))
+  })
+
+  for (const [what, { database, uses, cause }] of Object.entries({
+    'no right to SELECT': { database: 1, uses: [] as AclUse[], cause: /NOPERM.*select/u },
+    'no such database': { database: 99, uses: ['database'] as AclUse[], cause: /DB index is out of range/u },
+  }))
+    test(`with ${what} is unavailable, and never read in database 0`, async () => {
+      const redis = await startRedis(scene, { args: user(...uses) })
+      await redis.command('HSET', `mailmux:user:${ALICE}`, 'backend', 'store1')
+      const { directory, ups, lines } = openWith({
+        kind: 'single',
+        server: { host: '127.0.0.1', port: redis.port },
+        database,
+      })
+      try {
+        await until(
+          START_DEADLINE_MS,
+          () => (cause.test(lines.join('\n')) ? true : undefined),
+          () => lines.join('\n'),
+        )
+        await assert.rejects(directory.lookup(ALICE), { code: 'directory-unavailable' })
+        assert.ok(!ups.includes(true))
+        assert.equal(lines.filter((line) => line.includes('directory unavailable')).length, 1)
+        await redis.command('ACL', 'SETUSER', 'mailmux', '+select')
+        if (database === 1) await within(START_DEADLINE_MS, directory.connected, () => 'it does not come by itself')
+      } finally {
+        await directory.close()
+      }
+    })
+})
+
+test('a Redis under Sentinels with the rights of the documentation serves', async () => {
+  const watched = await startWatchedRedis(scene, {
+    args: user('placement'),
+    sentinel: [`user mailmux ${documentedSentinelAcl('of-sentinels').join(' ')}`],
+  })
+  const opened = openWith({
+    kind: 'sentinels',
+    name: MASTER_NAME,
+    addresses: watched.addresses.map(endpoint),
+    username: 'mailmux',
+    password: new Secret('of-sentinels'),
+  })
+  await useAll(opened, async (...words) => (await watched.master()).command(...words))
+})
+
+test('a Cluster with the rights of the documentation serves', async () => {
+  const cluster = await startRedisCluster(scene, { args: user('placement', 'Cluster') })
+  await useAll(openWith({ kind: 'cluster', nodes: cluster.nodes.map(endpoint) }), cluster.command)
+})
