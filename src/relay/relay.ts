@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
+import { LAST_BYTES_MS } from '../net/closing.ts'
 import { createReadMemory, keepChunk, LeanSocket, makeLean, type ReadMemory } from '../net/lean-socket.ts'
 
 export type RelayCause =
@@ -37,6 +38,12 @@ const HALF_CLOSED_MS = 120_000
 
 /** Silence after which a session that owes its client nothing counts as having nothing under way. */
 const QUIET_MS = 2000
+
+/**
+ * How long the last open side may take nothing of the mail that still waits for it. A slow link empties the kernel's buffer in
+ * seconds, and only then takes more from here. A larger value would let a client that never reads hold its descriptor longer.
+ */
+const LAST_MAIL_MS = 30_000
 
 const LF = 10
 
@@ -87,6 +94,8 @@ function carry(chunk: Buffer, from: Socket, to: Socket): void {
   if (waited || (to.writableLength > 0 && !(to instanceof TLSSocket))) keepChunk(from)
 }
 
+type LastSide = { socket: Socket; waiting: number; sinceMs: number }
+
 class Relay {
   readonly ended: Promise<RelayEnding>
   #client: Socket
@@ -107,7 +116,9 @@ class Relay {
   #activeMs: number | undefined
   #silentMs = 0
   #halfClosed = false
-  #open = 2
+  /** the side that is still open once the other is closed, and what waits for it since when */
+  #last: LastSide | undefined
+  #lastBytesMs = LAST_MAIL_MS
 
   constructor(client: Socket, backend: Socket, options: RelayOptions, memory: ReadMemory) {
     this.#client = client
@@ -192,10 +203,11 @@ class Relay {
   }
 
   #onClose(side: 'client' | 'backend'): void {
-    const to = side === 'client' ? this.#backend : this.#client
+    const [from, to] = side === 'client' ? [this.#client, this.#backend] : [this.#backend, this.#client]
     this.#cause ??= `${side}-closed`
-    this.#open--
-    if (this.#open === 0) {
+    if (this.#last) {
+      // `closed` is true before the event, so that a side may be reported twice.
+      if (from !== this.#last.socket) return
       this.#settleAccount()
       this.#resolve({
         cause: this.#cause,
@@ -205,6 +217,7 @@ class Relay {
       return
     }
     this.#halfClosed = true
+    this.#last = { socket: to, waiting: Infinity, sinceMs: 0 }
     if (to === this.#backend) {
       to.destroySoon() // nobody is left to read its answer, but what the client sent last (a QUIT) still counts
     } else {
@@ -218,9 +231,19 @@ class Relay {
   sweep(nowMs: number, draining: boolean): void {
     if (this.#settleAccount() || this.#activeMs === undefined) this.#activeMs = nowMs
     this.#silentMs = nowMs - this.#activeMs
-    if (this.#halfClosed && this.#silentMs >= HALF_CLOSED_MS) this.end('half-closed-too-long')
+    if (this.#last) this.#endLast(this.#last, nowMs)
+    else if (this.#halfClosed && this.#silentMs >= HALF_CLOSED_MS) this.end('half-closed-too-long')
     else if (this.#silentMs >= this.#idleMs) this.#takeLeave('idle')
     else if (draining) this.endIfQuiet()
+  }
+
+  /** Destroys the last open side once it has taken nothing for too long; the cause stays what ended the relay. */
+  #endLast(last: LastSide, nowMs: number): void {
+    const waiting = last.socket.writableLength
+    if (waiting < last.waiting) Object.assign(last, { waiting, sinceMs: nowMs })
+    // A side that has everything only has to close its half.
+    const withinMs = waiting > 0 ? this.#lastBytesMs : LAST_BYTES_MS
+    if (nowMs - last.sinceMs >= withinMs) last.socket.destroy()
   }
 
   endIfQuiet(): void {
@@ -230,6 +253,8 @@ class Relay {
 
   #takeLeave(why: 'shutdown' | 'idle'): void {
     this.#cause = why
+    this.#halfClosed = true // it is left once
+    this.#lastBytesMs = LAST_BYTES_MS
     // The back end first: what it might say from now on would follow a BYE.
     this.#backend.destroy()
     // In the middle of something (a literal, a long answer) the client would take the words for a part of it.

@@ -4,6 +4,7 @@ import type { TLSSocketOptions } from 'node:tls'
 import type { Turn } from '../backend/turn.ts'
 import type { ListenerSettings } from '../config/settings.ts'
 import { MuxError, systemCode } from '../errors.ts'
+import { closeSoon } from '../net/closing.ts'
 import { LineSocket, type LineLimit } from '../net/line-socket.ts'
 import { ProxyHeaderError, readProxyHeader, type Endpoint, type ProxyHeader } from '../net/proxy-header.ts'
 import type { ClientDialogue, ClientWire } from '../protocol/protocol.ts'
@@ -60,6 +61,7 @@ export class ClientConnection implements ClientWire {
   #socket: Socket
   #lines: LineSocket | undefined
   #failure: MuxError | undefined
+  #isClosing = false
   readonly #entrance: Entrance
   readonly #handshakeEnded: HandshakeEnded
 
@@ -190,6 +192,7 @@ export class ClientConnection implements ClientWire {
 
   /** Makes the wait under way end with `error`: the deadline of the login has passed, or the program ends. */
   fail(error: MuxError): void {
+    if (this.#isClosing) return // the goodbye is on its way, within its own limit
     this.#failure ??= error
     if (this.#lines) this.#lines.fail(error)
     else this.#socket.destroy() // in a handshake, where nothing can be said
@@ -213,13 +216,15 @@ export class ClientConnection implements ClientWire {
     return unread
   }
 
-  /** Lets what was written go out, then closes; a client that does not take it is cut off. */
-  close(): void {
+  /**
+   * Sends what was written, then closes; a client that does not read is cut off soon. @param onClosed is called once, when
+   * the socket is closed
+   */
+  close(onClosed?: () => void): void {
+    this.#isClosing = true
     this.turn?.release()
     this.detach()
-    const socket = this.#socket
-    socket.on('error', () => undefined) // the connection is over; how it breaks no longer matters
-    socket.destroySoon()
+    closeSoon(this.#socket, onClosed)
   }
 
   get #reader(): LineSocket {

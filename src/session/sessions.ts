@@ -39,11 +39,13 @@ export function createSessions(world: () => World, services: Services): Sessions
       detail = error.message
       if (error.code === 'internal') log.error({ session: conn.id, err: error.cause ?? error }, 'defect')
     }
-    conn.close()
-    running.delete(conn)
+    // Until its socket is closed the connection is listed, and a shutdown waits for it.
+    conn.close(() => {
+      running.delete(conn)
+      if (running.size === 0) onEmpty?.()
+    })
     // A load balancer's probes are neither logged nor counted, or they would be most of both.
     if (!conn.isHealthCheck) note(conn, ending, detail)
-    if (running.size === 0) onEmpty?.()
   }
 
   /** The line of a connection's life, which is written once and says all. */

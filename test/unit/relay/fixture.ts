@@ -58,10 +58,10 @@ export async function startRelay(
 }
 
 /** The relay's end accepts, as from a client, or connects as the dialer does. @returns the script's end, and the relay's */
-async function connectPair(
+export async function connectPair(
   t: TestContext,
   relayEnd: 'accepts' | 'connects',
-  early: string | undefined,
+  early?: string,
 ): Promise<[ScriptedPeer, Socket]> {
   const server = createServer({ allowHalfOpen: true })
   server.listen(0, '127.0.0.1')
