@@ -47,6 +47,7 @@ export function checkListener(listener: Listener, surroundings: Surroundings, pl
   checkMechanisms(listener, place)
   checkClientTls(listener, surroundings, place)
   checkDefaultDomains(listener, place)
+  checkCertifiedNames(listener, place)
   if (listener.protocol === 'pop3') refuse(['capability'], 'does nothing here: it is of IMAP alone', place)
 }
 
@@ -142,6 +143,17 @@ function checkClientTls(listener: Listener, { minVersion }: Surroundings, place:
   const own = isWritten(source, [...path, 'min_version'])
   if ((own ? listener.min_version : minVersion) === 'TLSv1.3') {
     refuse(['ciphers'], 'does nothing with min_version: TLSv1.3: it chooses those of TLS 1.2', place)
+  }
+}
+
+/** A certificate's name is complete in itself: with a domain chosen by what the client connects to, a client could open several mailboxes. */
+function checkCertifiedNames({ client_user: template }: Listener, { source, path, report }: Place): void {
+  if (template === undefined || /@|%\{email\}/u.test(template)) return
+  const remedy = `write the domain into client_user: "${template}@example.org"`
+  if (isWritten(source, [...path, 'default_domains'])) {
+    report.error([...path, 'client_user'], `default_domains complete no name of a certificate; ${remedy}`)
+  } else if (isWritten(source, [...path, 'default_domain'])) {
+    report.warn([...path, 'client_user'], `default_domain completes no name of a certificate; ${remedy}`)
   }
 }
 

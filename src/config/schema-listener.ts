@@ -89,7 +89,7 @@ export const listener = z
     ).optional(),
     client_user: parsedText(
       parseClientUser,
-      "The user that a client certificate speaks for (EXTERNAL): %{cn} its subject's common name, %{email} its first e-mail address, with any text around them. Needs client_ca_file. Default: none; a certificate only admits, and a password is asked for.",
+      "The user that a client certificate speaks for (EXTERNAL): %{cn} its subject's common name, %{email} its e-mail address, with any text around them. A certificate with several of what is asked for speaks for no user, and no default domain is appended. Needs client_ca_file. Default: none; a certificate only admits, and a password is asked for.",
     ).optional(),
     default_domain: domain(
       'Appended to user names without a domain. Default: none; such names are looked up as they are.',

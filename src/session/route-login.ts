@@ -31,7 +31,9 @@ export async function routeLogin(
   const { listener, serverName, local } = conn
   conn.backend = undefined
   conn.loginAttempts++
-  const defaultDomain = findDefaultDomain(listener, serverName, local.address)?.domain
+  // The name of a certificate is complete: a client may choose the server name, the address and the port that it connects to.
+  const isCertified = login.credentials.kind === 'certificate'
+  const defaultDomain = isCertified ? undefined : findDefaultDomain(listener, serverName, local.address)?.domain
   const user = world.router.identify(login.user, { defaultDomain, delimiters: listener.delimiters })
   conn.user = user
   const route = user === undefined ? UNKNOWN : await findRoute(user, () => describeLogin(conn, login), world, metrics)

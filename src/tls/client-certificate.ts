@@ -27,26 +27,39 @@ export function whyNotTrusted(socket: TLSSocket): string | undefined {
 
 /**
  * @param template text with `%{cn}` (subject common name) and `%{email}` (subject alternative name, e-mail)
- * @returns undefined where the certificate lacks what the template asks for, or has several (CVE-2019-3814: no name, and anybody gets in)
+ * @returns undefined where the certificate lacks what the template asks for (CVE-2019-3814: an absent name must not match any user), or
+ * has several of it: which of them counts would be a guess
  */
 export function userOfCertificate(template: string, certificate: X509Certificate): string | undefined {
-  // Node gives no subject where it is empty (RFC 5280 4.1.2.6), whatever its types say.
-  const subject = certificate.subject as string | undefined
-  const names: Record<string, string | undefined> = {
-    cn: single(linesWith((subject ?? '').split('\n'), 'CN=')),
-    email: single(linesWith((certificate.subjectAltName ?? '').split(', '), 'email:')),
-  }
+  const names: Record<string, string | undefined> = { cn: commonName(certificate), email: emailAddress(certificate) }
   const asked = [...template.matchAll(/%\{(cn|email)\}/g)].map(([, name = '']) => names[name])
   if (asked.includes(undefined)) return undefined
   return template.replace(/%\{(cn|email)\}/g, (_, name: string) => names[name] ?? '')
 }
 
-function linesWith(lines: readonly string[], prefix: string): string[] {
-  return lines.filter((line) => line.startsWith(prefix)).map((line) => line.slice(prefix.length))
+/**
+ * Taken from the parsed subject: the text of the subject puts the values of one relative name (X.501 9.3) on one line, so that a
+ * second common name hides in it.
+ */
+function commonName(certificate: X509Certificate): string | undefined {
+  // Node gives no subject where it is empty (RFC 5280 4.1.2.6), and a list where a name stands several times, whatever its types say.
+  const subject = certificate.toLegacyObject().subject as { CN?: string | string[] } | undefined
+  return single([subject?.CN ?? []].flat())
 }
 
-/** Node quotes a value in which a separator might hide; such a name is no user's. */
+/** RFC 5280 4.2.1.6, rfc822Name. An address in UTF-8 (RFC 9598 3) is not taken, but counts as a second one. */
+function emailAddress({ subjectAltName }: X509Certificate): string | undefined {
+  const addresses = (subjectAltName ?? '')
+    .split(', ')
+    .filter((entry) => /^(?:email:|othername:"?SmtpUTF8Mailbox:)/.test(entry))
+  const only = single(addresses)
+  return only?.startsWith('email:') === true ? only.slice('email:'.length) || undefined : undefined
+}
+
+/** Node quotes a value in which a separator might hide, and puts U+FFFD where it cannot decode one; such a name is no user's. */
 function single(values: readonly string[]): string | undefined {
   const [value, ...more] = values
-  return value === undefined || value === '' || more.length > 0 || /["\\,\x00-\x1f\x7f]/.test(value) ? undefined : value
+  return value === undefined || value === '' || more.length > 0 || /["\\,\x00-\x1f\x7f\ufffd]/.test(value)
+    ? undefined
+    : value
 }

@@ -67,6 +67,28 @@ const CLIENT_TLS: Case[] = [
     main: withListener(`${CA}, client_user: '%{cn}@a.test'`),
     warning: /^mailmux\.yaml:2:70: no back end for imap has a master user/u,
   },
+  ...['%{cn}', 'x-%{cn}'].flatMap((template): Case[] => [
+    {
+      it: `default domains by server name with client_user: ${template}`,
+      main: withListener(`${CA}, client_user: '${template}', default_domains: {imap.b.test: b.test}`),
+      error: /default_domains complete no name of a certificate/u,
+    },
+    {
+      it: `a default domain with client_user: ${template}`,
+      main: withListener(`${CA}, client_user: '${template}', default_domain: a.test`),
+      routing: MASTER,
+      others: { secret: 'x' },
+      warning: /default_domain completes no name of a certificate/u,
+    },
+  ]),
+  ...['%{cn}@a.test', '%{email}', '%{cn}/%{email}'].map((template): Case => ({
+    it: `default domains by server name with client_user: ${template}`,
+    main: withListener(
+      `${CA}, client_user: '${template}', default_domain: a.test, default_domains: {imap.b.test: b.test}`,
+    ),
+    routing: MASTER,
+    others: { secret: 'x' },
+  })),
   {
     it: 'a user of certificates with a master user',
     main: withListener(`${CA}, client_user: '%{cn}@a.test'`),

@@ -76,6 +76,25 @@ test('has no user in a certificate with several common names', async () => {
   assert.equal(userOfCertificate('%{email}', shown), 'alice@example.org')
 })
 
+// X.501 9.3: one relative name may hold several values, which Node's text of the subject puts on one line
+for (const [name, what] of [
+  ['alice+CN=bob', 'in one relative name'],
+  ['alice/O=y+CN=bob', 'of which the second shares its relative name'],
+] as const)
+  test(`has no user in a certificate with several common names ${what}`, async () => {
+    assert.equal(userOfCertificate('%{cn}', await certificate(name)), undefined)
+  })
+
+test('fills in a common name that shares its relative name with other values', async () => {
+  assert.equal(userOfCertificate('%{cn}', await certificate('alice+O=y')), 'alice')
+})
+
+// RFC 9598 3: the e-mail address in UTF-8 is an otherName
+test('has no user in a certificate with an e-mail address in each of the two forms', async () => {
+  const shown = await certificate('a3', [MAIL, 'otherName:1.3.6.1.5.5.7.8.9;UTF8:bob@example.org'])
+  assert.equal(userOfCertificate('%{email}', shown), undefined)
+})
+
 test('has no user in a certificate with several e-mail addresses', async () => {
   const shown = await certificate('a2', [MAIL, 'email:bob@example.org'])
   assert.equal(userOfCertificate('%{email}', shown), undefined)

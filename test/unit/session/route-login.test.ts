@@ -276,6 +276,19 @@ test('gives a bare name the domain of the server name, else of the local address
   assert.equal(await domainOf({}), 'default.test')
 })
 
+// The client chooses the server name, the address and the port that it connects to, and would so choose whose mailbox it opens.
+test('gives the name of a certificate no domain, whatever the client connects to', async () => {
+  const defaultDomains = new Map([
+    ['imap.one.test', 'one.test'],
+    ['198.51.100.2', 'two.test'],
+  ])
+  const master = { user: 'admin', secret: new Secret('master secret'), separator: undefined }
+  for (const where of [{ serverName: 'imap.one.test' }, { localAddress: '198.51.100.2' }, {}]) {
+    const { asked } = await route({ login: CERTIFIED, settings: { master }, conn: { ...where, defaultDomains } })
+    assert.deepEqual(asked, [{ name: 'alice', domain: undefined }])
+  }
+})
+
 test('has a new user settled once the back end has accepted him, under the name that he is routed by', async () => {
   const placed: Route = { kind: 'backend', backend: backendSettings(), login: 'inner', source: 'placed' }
   const { routed, settled, sources } = await route({ route: placed, identify: () => 'alice@example.test' })
