@@ -18,13 +18,31 @@ export type Answer =
   /** `waitMs` undefined: the connection is to be closed */
   | { kind: 'refused'; text: string; waitMs: number | undefined }
 
-/** @throws MuxError `directory-unavailable` where it is no answer, `route-invalid` where it is one that nobody may follow */
+/**
+ * 400 Bad Request, 414 URI Too Long, 431 Request Header Fields Too Large: the server (or a proxy before it) rejects the form or the
+ * size of one question. Without Auth-Status this is no verdict on the password. RFC 9110 15.5.1, 15.5.15; RFC 6585 5.
+ */
+const REJECTS_QUESTION = new Set([400, 414, 431])
+
+/** One login fails, with `directory-unavailable`. This says nothing of the auth server's availability: other logins are not affected. */
+export class QuestionFailed extends MuxError {
+  constructor(message: string, cause?: unknown) {
+    super('directory-unavailable', message, cause)
+  }
+}
+
+/**
+ * @throws QuestionFailed where the server rejects this question, MuxError `directory-unavailable` where the reply is no answer,
+ *   `route-invalid` where the answer cannot be followed
+ */
 export function readAnswer(status: number, rawHeaders: readonly string[]): Answer {
   const headers = collect(rawHeaders)
   const verdict = headers.get('auth-status')
   // nginx ignores the status line. What a server says while it fails, or a page that stands in its place, is worth nothing here.
   const isSuccess = status >= 200 && status < 300
   const isRefusal = isSuccess || (status >= 400 && status < 500)
+  if (verdict === undefined && REJECTS_QUESTION.has(status))
+    throw new QuestionFailed(`the auth server rejects the question of this login with status ${status}`)
   if (verdict === undefined || !(verdict === 'OK' || verdict === 'WAIT' ? isSuccess : isRefusal)) {
     // Without the words: each new cause is a line in the log, and they may differ each time.
     throw garbage(`status ${status} ${verdict === undefined ? 'without' : 'with'} Auth-Status`)

@@ -7,8 +7,8 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { AuthHttpSettings } from '../config/settings.ts'
 import { MuxError, systemCode } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { findBackendAt, readAnswer, type Answer } from './auth-http-answer.ts'
-import { buildQuestion } from './auth-http-question.ts'
+import { findBackendAt, QuestionFailed, readAnswer, type Answer } from './auth-http-answer.ts'
+import { buildQuestion, findOversize } from './auth-http-question.ts'
 import { createAuthHttpSender } from './auth-http-sender.ts'
 import type { Directory, DirectoryAnswer, LoginFacts, Question } from './directory.ts'
 import { RouteInvalid } from './route-invalid.ts'
@@ -40,6 +40,7 @@ export function openAuthHttpDirectory(settings: AuthHttpSettings, log: Log, onUp
       note(ANSWERS)
       return answer
     } catch (thrown) {
+      if (thrown instanceof QuestionFailed) throw thrown
       const late = `no answer of the auth server within ${settings.timeoutMs} ms`
       const error = signal.aborted ? new MuxError('directory-unavailable', late, thrown) : asUnavailable(thrown)
       note(error.code === 'directory-unavailable' ? error.message : ANSWERS)
@@ -67,6 +68,8 @@ export function openAuthHttpDirectory(settings: AuthHttpSettings, log: Log, onUp
       // nginx forgets whom such a login is for, and opens the mailbox of the one whose password it is. The contract has no word for it.
       if (settings.sendPassword && proof.kind === 'password' && !proof.password) return refuseActing()
       const headers = buildQuestion(user, facts, settings)
+      const oversize = findOversize(headers, settings)
+      if (oversize !== undefined) return refuseOversize(oversize)
       const deadline = performance.now() + settings.timeoutMs
       const signal = AbortSignal.timeout(settings.timeoutMs)
       for (;;) {
@@ -107,6 +110,13 @@ function refuse({ text, waitMs }: Extract<Answer, { kind: 'refused' }>): Directo
     waitMs: waitMs ?? 0,
     last: waitMs === undefined,
   } as const
+  return { entry: undefined, source: 'directory', refusal }
+}
+
+/** No store has such a password. The client gets the answer to a wrong one, and the server no question that it would reject. */
+function refuseOversize(what: string): DirectoryAnswer {
+  const detail = `the question for the auth server would have ${what}`
+  const refusal = { reason: 'authentication-failed', detail, waitMs: 0, last: false } as const
   return { entry: undefined, source: 'directory', refusal }
 }
 

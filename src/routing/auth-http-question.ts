@@ -6,6 +6,11 @@ import type { X509Certificate } from 'node:crypto'
 import type { AuthHttpSettings } from '../config/settings.ts'
 import type { ClientCertificate, LoginFacts } from './directory.ts'
 
+/** Octets of one header line. nginx takes 8,192 for a line (`large_client_header_buffers`), Apache 8,190 (`LimitRequestFieldSize`). */
+const MAX_LINE_BYTES = 8000
+/** Octets of all lines that a client fills. Node takes 16 KiB for a head; 4 KiB are left for the URL and the configured headers. */
+const MAX_QUESTION_BYTES = 12 * 1024
+
 /** @param user a normalised name */
 export function buildQuestion(user: string, facts: LoginFacts, settings: AuthHttpSettings): Record<string, string> {
   const { protocol, proof, attempt, client, proxied, tls } = facts
@@ -33,6 +38,27 @@ export function buildQuestion(user: string, facts: LoginFacts, settings: AuthHtt
   }
   for (const [name, value] of settings.headers) question[name] = value.reveal()
   return question
+}
+
+/**
+ * Passwords and certificates are the client's choice, and escaping makes them up to three times as long. What exceeds the limits of
+ * usual servers would be answered with 400 or 431 at each login.
+ * @param question of `buildQuestion`; the configured headers are not counted, as no client can change them
+ * @returns what is too long, for the log; undefined where the question may be sent
+ */
+export function findOversize(
+  question: Readonly<Record<string, string>>,
+  { headers: configured }: Pick<AuthHttpSettings, 'headers'>,
+): string | undefined {
+  let total = 0
+  for (const [name, value] of Object.entries(question)) {
+    if (configured.has(name)) continue
+    const length = name.length + ': '.length + value.length + '\r\n'.length
+    if (length > MAX_LINE_BYTES)
+      return `a header ${name.toLowerCase()} of ${length} octets, and ${MAX_LINE_BYTES} is the limit`
+    total += length
+  }
+  return total > MAX_QUESTION_BYTES ? `headers of ${total} octets, and ${MAX_QUESTION_BYTES} is the limit` : undefined
 }
 
 /** `plain` and `external` are nginx's; it has no other mechanism that mailmux carries, and a server that knows no more says no to their names. */

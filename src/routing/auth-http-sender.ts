@@ -6,6 +6,7 @@
 import http from 'node:http'
 import https from 'node:https'
 import type { AuthHttpSettings } from '../config/settings.ts'
+import { QuestionFailed } from './auth-http-answer.ts'
 
 /** The answer is a handful of headers. A head that is larger is refused. */
 const MAX_HEADER_BYTES = 16 * 1024
@@ -15,7 +16,7 @@ const MAX_CONNECTIONS = 100
 export type Reply = { status: number; rawHeaders: string[] }
 
 export type AuthHttpSender = {
-  /** @throws the error of the connection, or of `signal` */
+  /** @throws QuestionFailed where `signal` ends the wait for a turn, else the error of the connection or of `signal` */
   ask(headers: Record<string, string>, signal: AbortSignal): Promise<Reply>
   close(): void
 }
@@ -54,15 +55,20 @@ export function createAuthHttpSender({ url, ca }: Pick<AuthHttpSettings, 'url' |
   }
 }
 
+/** The queue is mailmux's own: a question that was never sent says nothing of the server. */
+function noTurn({ reason }: AbortSignal): QuestionFailed {
+  return new QuestionFailed(`${MAX_CONNECTIONS} questions to the auth server were open all the time`, reason)
+}
+
 /** At most `most` at once; the others wait in order. */
 function createTurns(most: number) {
   let free = most
   const waiting = new Set<() => void>()
 
   return {
-    /** @throws the reason of `signal` once that is aborted */
+    /** @throws QuestionFailed once `signal` is aborted */
     async take(signal: AbortSignal): Promise<void> {
-      signal.throwIfAborted()
+      if (signal.aborted) throw noTurn(signal)
       if (free > 0) {
         free--
         return
@@ -74,7 +80,7 @@ function createTurns(most: number) {
       }
       const give = (): void => {
         waiting.delete(start)
-        reject(signal.reason as Error)
+        reject(noTurn(signal))
       }
       waiting.add(start)
       signal.addEventListener('abort', give, { once: true })

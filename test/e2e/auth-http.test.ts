@@ -228,6 +228,17 @@ describe('an auth server of nginx', () => {
     assert.doesNotMatch(client.greeting, /AUTH=(?!PLAIN|LOGIN)/)
   })
 
+  for (const protocol of PROTOCOLS)
+    test(`is not asked about a password that nginx would reject for its size by ${protocol}`, async () => {
+      const before = (await auth.asked(0)).length
+      const client = await site.open(protocol, 'implicit')
+      const password = '%'.repeat(3000)
+      const { answer } = await client.login(ALICE, protocol === 'imap' ? `"${password}"` : password)
+      assert.match(answer, WRONG_PASSWORD[protocol])
+      assert.equal((await auth.asked(0)).length, before)
+      assert.equal(await site.mailmux.metric('mailmux_directory_up'), 1)
+    })
+
   test('is counted as a directory', async () => {
     assert.ok(((await site.mailmux.metric('mailmux_route_lookups_total{source="directory"}')) ?? 0) > 0)
     assert.equal(await site.mailmux.metric('mailmux_directory_up'), 1)

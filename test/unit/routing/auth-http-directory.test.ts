@@ -13,6 +13,7 @@ import type { Log } from '../../../src/log.ts'
 import { openAuthHttpDirectory } from '../../../src/routing/auth-http-directory.ts'
 import type { DirectoryAnswer, LoginFacts } from '../../../src/routing/directory.ts'
 import type { RouteStep } from '../../../src/routing/trace.ts'
+import { Secret } from '../../../src/secret.ts'
 import { makeAuthority } from '../../support/certificates.ts'
 import { backends, facts, settings } from './auth-http-fixture.ts'
 
@@ -199,6 +200,49 @@ test('is unavailable where nobody listens, tells of it once, and of the return',
   assert.deepEqual(log, [away, 'info directory connected'])
   assert.deepEqual(ups, [true, false, false, false, true])
 })
+
+// A client chooses its password: what a server says of the size or the form of one question is no outage.
+for (const status of [400, 414, 431])
+  test(`fails one login, and not the directory, where the answer is ${status} without Auth-Status`, async (t) => {
+    const port = await serve(t, (request, response) =>
+      response
+        .writeHead(
+          request.headers['auth-login-attempt'] === '2' ? status : 200,
+          request.headers['auth-login-attempt'] === '2' ? {} : OK,
+        )
+        .end(),
+    )
+    const { ask, log, ups } = open(t, port)
+    await ask()
+    await assert.rejects(ask({ attempt: 2 }), {
+      code: 'directory-unavailable',
+      message: `the auth server rejects the question of this login with status ${status}`,
+    })
+    await ask()
+    assert.deepEqual(log, ['info directory connected'])
+    assert.ok(!ups.includes(false))
+  })
+
+for (const [what, over] of Object.entries({
+  'password of 3,000 percent signs': { proof: { kind: 'password', password: new Secret('%'.repeat(3000)) } },
+  'password of 8,000 letters': { proof: { kind: 'password', password: new Secret('x'.repeat(8000)) } },
+} satisfies Record<string, Partial<LoginFacts>>))
+  test(`refuses a ${what} as a wrong one, and asks nothing`, async (t) => {
+    const port = await serve(t, () => assert.fail('asked'))
+    const { ask, log, ups } = open(t, port)
+    const { entry, refusal } = await ask(over)
+    assert.equal(entry, undefined)
+    assert.deepEqual(
+      { ...refusal, detail: refusal?.detail.replace(/\d+/, 'N') },
+      {
+        reason: 'authentication-failed',
+        detail: 'the question for the auth server would have a header auth-pass of N octets, and 8000 is the limit',
+        waitMs: 0,
+        last: false,
+      },
+    )
+    assert.deepEqual([log, ups], [[], [true]])
+  })
 
 const hang: Handler = () => undefined
 test('is unavailable once the time is up', async (t) => {

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import fc from 'fast-check'
-import { buildQuestion, escapeOctets } from '../../../src/routing/auth-http-question.ts'
+import { buildQuestion, escapeOctets, findOversize } from '../../../src/routing/auth-http-question.ts'
 import { Secret } from '../../../src/secret.ts'
 import { facts, settings } from './auth-http-fixture.ts'
 
@@ -162,4 +162,33 @@ test('lets no name and no password out of its header', () => {
       }
     }),
   )
+})
+
+test('sends a long password, and none that a usual server rejects for its size', () => {
+  const ask = (password: string, over = {}) => {
+    const proof = { kind: 'password', password: new Secret(password) } as const
+    return findOversize(buildQuestion('alice', facts({ proof, ...over }), settings()), settings())
+  }
+  assert.equal(ask('x'.repeat(4096)), undefined)
+  assert.equal(ask('%'.repeat(2600)), undefined)
+  const line = 'auth-pass: \r\n'.length
+  assert.equal(ask('x'.repeat(8000 - line)), undefined)
+  assert.match(ask('x'.repeat(8001 - line)) ?? '', /^a header auth-pass of 8001 octets/)
+  assert.match(ask('%'.repeat(3000)) ?? '', /^a header auth-pass of 9013 octets/)
+})
+
+test('counts a certificate and a password together, and no configured header', () => {
+  const tls = {
+    version: 'TLSv1.3',
+    cipher: 'x',
+    certificate: { shown: certificate('/CN=' + 'a'.repeat(64)).shown, problem: undefined },
+  }
+  const oversize = (password: string, headers = new Map<string, Secret>()) => {
+    const proof = { kind: 'password', password: new Secret(password) } as const
+    const asking = settings({ sendClientCertificate: true, headers })
+    const question = { ...buildQuestion('alice', facts({ proof, tls }), asking), 'Auth-SSL-Subject': 'x'.repeat(7000) }
+    return findOversize(question, asking)
+  }
+  assert.equal(oversize('secret', new Map([['X-Key', new Secret('x'.repeat(9000))]])), undefined)
+  assert.match(oversize('x'.repeat(7000)) ?? '', /^headers of 1\d{4} octets, and 12288 is the limit$/)
 })
