@@ -5,11 +5,11 @@
  */
 import { setTimeout as wait } from 'node:timers/promises'
 import type { AuthHttpSettings } from '../config/settings.ts'
-import { MuxError, systemCode } from '../errors.ts'
+import { isShortage, MuxError, systemCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { findBackendAt, QuestionFailed, readAnswer, type Answer } from './auth-http-answer.ts'
 import { buildQuestion, findOversize } from './auth-http-question.ts'
-import { createAuthHttpSender } from './auth-http-sender.ts'
+import { createAuthHttpSender, type AuthHttpSender } from './auth-http-sender.ts'
 import type { Directory, DirectoryAnswer, LoginFacts, Question } from './directory.ts'
 import { RouteInvalid } from './route-invalid.ts'
 
@@ -18,9 +18,13 @@ const LEAST_WAIT_MS = 500
 
 const ANSWERS = 'answers'
 
-/** @param onUp called when a question has been answered, or has not been */
-export function openAuthHttpDirectory(settings: AuthHttpSettings, log: Log, onUp: (up: boolean) => void): Directory {
-  const sender = createAuthHttpSender(settings)
+/** @param onUp called when a question has been answered, or has not been @param sender owned from now on */
+export function openAuthHttpDirectory(
+  settings: AuthHttpSettings,
+  log: Log,
+  onUp: (up: boolean) => void,
+  sender: AuthHttpSender = createAuthHttpSender(settings),
+): Directory {
   let state = 'not asked yet'
   onUp(true) // there is no connection to lose: it counts as there until a question fails
 
@@ -41,6 +45,8 @@ export function openAuthHttpDirectory(settings: AuthHttpSettings, log: Log, onUp
       return answer
     } catch (thrown) {
       if (thrown instanceof QuestionFailed) throw thrown
+      if (isShortage(thrown))
+        throw new MuxError('local-shortage', `the auth server cannot be asked: ${systemCode(thrown)}`, thrown)
       const late = `no answer of the auth server within ${settings.timeoutMs} ms`
       const error = signal.aborted ? new MuxError('directory-unavailable', late, thrown) : asUnavailable(thrown)
       note(error.code === 'directory-unavailable' ? error.message : ANSWERS)

@@ -181,6 +181,22 @@ test('waits no longer for a WAIT than for an answer', async (t) => {
 
 const AWAY = /^the auth server cannot be asked: /
 
+test('takes a lack of descriptors or local ports for its own shortage, and for no outage', async () => {
+  for (const code of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL']) {
+    const ups: boolean[] = []
+    const sender = {
+      ask: () => Promise.reject(Object.assign(new Error(code), { code })),
+      close: () => undefined,
+    }
+    const directory = openAuthHttpDirectory(settings(), {} as Log, (up) => ups.push(up), sender)
+    await assert.rejects(directory.lookup('alice', undefined, { facts: () => facts(), backends: backends() }), {
+      code: 'local-shortage',
+      message: `the auth server cannot be asked: ${code}`,
+    })
+    assert.deepEqual(ups, [true])
+  }
+})
+
 test('is unavailable where nobody listens, tells of it once, and of the return', async (t) => {
   const server = net.createServer()
   const port = await listen(t, server)
