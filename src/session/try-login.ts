@@ -52,7 +52,8 @@ export async function tryLogin(
   } catch (thrown) {
     const error = asMuxError(thrown)
     if (error.side === 'client' || error.code === 'internal') throw error
-    if (error.code === 'local-shortage') noteShortage(conn.backend === undefined ? 'directory' : 'backend', error.message)
+    if (error.code === 'local-shortage')
+      noteShortage(conn.backend === undefined ? 'directory' : 'backend', error.message)
     answer = { accepted: false, refusal: refusalOfError(error), detail: error.message, code: error.code }
   }
   if (conn.backend !== undefined) metrics.loginTook(protocol, conn.backend, performance.now() - started)
