@@ -20,6 +20,7 @@ export const ERRORS = {
   'client-no-such-name': { side: 'client', retryable: false },
   'client-http': { side: 'client', retryable: false },
   'client-unauthenticate': { side: 'client', retryable: false },
+  'client-ambiguous': { side: 'client', retryable: false },
   'client-tls-failed': { side: 'client', retryable: false },
   'client-bytes-before-tls': { side: 'client', retryable: false },
   'backend-refused': { side: 'backend', retryable: true },

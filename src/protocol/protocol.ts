@@ -99,8 +99,19 @@ export type Refusal =
   /** the back end's own code and words, which mean something to the user: LIMIT, EXPIRED, IN-USE ... */
   | { reason: 'passed-on'; code: string; text: string }
 
-/** Says of each piece of what the client sends after login whether it may pass. Must be given all of them, in order. */
-export type SessionGuard = (chunk: Uint8Array) => boolean
+/** Sends a piece of what one side has sent on to the other. */
+export type PassOn = (piece: Buffer) => void
+
+/** Decides what of a session after login may go on. It must be given everything that either side sends, in order. */
+export type SessionGuard = {
+  /**
+   * @returns how many octets are dealt with: the rest has to be given again once the back end has spoken. Or why the session has to end:
+   * a forbidden command, or input that servers may read in different ways
+   */
+  fromClient(chunk: Buffer, pass: PassOn): number | 'forbidden' | 'ambiguous'
+  /** @returns false where the session has to end, because the back end answers what was not asked */
+  fromBackend(chunk: Buffer, pass: PassOn): boolean
+}
 
 export type Acceptance = {
   /** lines to hand on before the answer, such as an ALERT */

@@ -6,32 +6,10 @@ import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { LAST_BYTES_MS } from '../net/closing.ts'
 import { createReadMemory, keepChunk, LeanSocket, makeLean, type ReadMemory } from '../net/lean-socket.ts'
+import { Gate, type GateCause } from './gate.ts'
+import type { RelayCause, RelayEnding, RelayOptions } from './options.ts'
 
-export type RelayCause =
-  | 'client-closed'
-  | 'backend-closed'
-  | 'client-reset'
-  | 'backend-reset'
-  | 'idle'
-  | 'half-closed-too-long'
-  | 'shutdown'
-  | 'shutdown-deadline'
-  | 'client-unauthenticate'
-
-export type RelayEnding = { cause: RelayCause; bytesFromClient: number; bytesFromBackend: number }
-
-export type RelayOptions = {
-  idleMs: number
-  /** sent to the client when the relay is ended while it is quiet; may be empty */
-  goodbye: { shutdown: string; idle: string }
-  /** what the dialogue read from each side and did not use; goes first */
-  unreadFromClient: Buffer | undefined
-  unreadFromBackend: Buffer | undefined
-  /** says of what the client sends whether it may pass; a no ends the relay before a byte of it has gone on */
-  guard: ((chunk: Buffer) => boolean) | undefined
-  /** is told what was carried since it was last told, about once a second and at the end */
-  account: (bytesFromClient: number, bytesFromBackend: number) => void
-}
+export type { RelayCause, RelayEnding, RelayOptions } from './options.ts'
 
 /** How long a side may stay silent once the other has closed its half: enough for a last answer, and no hiding place for a dead peer. */
 const HALF_CLOSED_MS = 120_000
@@ -103,7 +81,8 @@ class Relay {
   readonly #memory: ReadMemory
   readonly #idleMs: number
   readonly #goodbye: RelayOptions['goodbye']
-  readonly #guard: RelayOptions['guard']
+  /** undefined where nothing has to be looked at */
+  readonly #gate: Gate | undefined
   readonly #account: RelayOptions['account']
   #resolve!: (ending: RelayEnding) => void
   #cause: RelayCause | undefined
@@ -126,7 +105,11 @@ class Relay {
     this.#memory = memory
     this.#idleMs = options.idleMs
     this.#goodbye = options.goodbye
-    this.#guard = options.guard
+    const { guard } = options
+    if (guard) {
+      const toBackend = (piece: Buffer): void => this.#carryFromClient(piece)
+      this.#gate = new Gate(guard, toBackend, (piece) => this.#carryFromBackend(piece))
+    }
     this.#account = options.account
     this.ended = new Promise((resolve) => (this.#resolve = resolve))
 
@@ -135,7 +118,7 @@ class Relay {
     backend.on('end', () => this.#onEnd('backend'))
     backend.on('error', () => (this.#cause ??= 'backend-reset'))
     backend.on('close', () => this.#onClose('backend'))
-    backend.on('drain', () => this.#client.resume())
+    backend.on('drain', this.#onBackendDrain)
     if (options.unreadFromBackend) this.#onBackendData(options.unreadFromBackend)
     if (options.unreadFromClient) this.#onClientData(options.unreadFromClient)
     // A side may have ended before it came here, and says so only once.
@@ -144,7 +127,7 @@ class Relay {
     if (client.closed) this.#onClose('client')
     if (backend.closed) this.#onClose('backend')
     // `write` may have asked for a pause already.
-    if (!backend.writableNeedDrain) client.resume()
+    if (!backend.writableNeedDrain) this.#onBackendDrain()
     if (!client.writableNeedDrain) backend.resume()
   }
 
@@ -162,18 +145,42 @@ class Relay {
   readonly #onClientClose = (): void => this.#onClose('client')
   readonly #onClientDrain = (): void => void this.#backend.resume()
 
+  readonly #onBackendDrain = (): void => {
+    if (!this.#gate?.holds) this.#client.resume()
+  }
+
   readonly #onClientData = (chunk: Buffer): void => {
-    if (this.#guard?.(chunk) === false) return this.end('client-unauthenticate')
-    this.#bytesFromClient += chunk.length
-    this.#answered = false
-    carry(chunk, this.#client, this.#backend)
+    const gate = this.#gate
+    if (gate) this.#useGate(gate, () => gate.fromClient(chunk))
+    else this.#carryFromClient(chunk)
     if (chunk.length === MUCH_BYTES && !(this.#client instanceof LeanSocket)) this.#changeClient()
   }
 
   readonly #onBackendData = (chunk: Buffer): void => {
+    const gate = this.#gate
+    if (gate) this.#useGate(gate, () => gate.fromBackend(chunk))
+    else this.#carryFromBackend(chunk)
+  }
+
+  #carryFromClient(chunk: Buffer): void {
+    this.#bytesFromClient += chunk.length
+    this.#answered = false
+    carry(chunk, this.#client, this.#backend)
+  }
+
+  #carryFromBackend(chunk: Buffer): void {
     this.#bytesFromBackend += chunk.length
     this.#answered = chunk[chunk.length - 1] === LF
     carry(chunk, this.#backend, this.#client)
+  }
+
+  #useGate(gate: Gate, use: () => GateCause | undefined): void {
+    const held = gate.holds
+    const cause = use()
+    if (cause) this.end(cause)
+    else if (gate.holds) this.#client.pause()
+    else if (held && this.#client.readableEnded) this.#onEnd('client')
+    else if (held && !this.#backend.writableNeedDrain) this.#client.resume()
   }
 
   /** A client that sends much is read as cheaply as a back end from here on. For one that sends commands the change would cost more than it gives. */
@@ -196,6 +203,7 @@ class Relay {
     const to = side === 'client' ? this.#backend : this.#client
     this.#cause ??= `${side}-closed`
     this.#halfClosed = true
+    if (side === 'client' && this.#gate?.holds) return // what is held goes first
     if (!to.writable) return
     // Both have said all: to close says so too, without a system call of its own and another round through the event loop.
     if (to.readableEnded && to.writableLength === 0 && !(to instanceof TLSSocket)) to.destroy()

@@ -194,13 +194,55 @@ describe('Cyrus, which knows UNAUTHENTICATE and referrals,', () => {
     await mailmux.waitForLog((line) => line['cause'] === 'client-unauthenticate' && line['user'] === BOSS, 'the cause')
   })
 
-  test('is sent mail that speaks of UNAUTHENTICATE like any other', async () => {
-    const client = await open('imap')
-    assert.ok((await client.login(ALICE, PASSWORD)).accepted)
-    const message = 'Subject: how to\r\n\r\nu UNAUTHENTICATE\r\n'
-    client.peer.sendRaw(`a APPEND INBOX {${message.length}+}\r\n${message}\r\n`)
-    await client.peer.expectUntil(/^a OK/)
-    assert.deepEqual(await client.subjects(), [markerSubject('cyrus', ALICE), 'how to'])
-    await client.quit()
-  })
+  const SMUGGLED = `u UNAUTHENTICATE\r\nv LOGIN ${BOB} ${PASSWORD}\r\n`
+  const DECOY = `x APPEND y {${SMUGGLED.length + 2}+}\r\n`
+  for (const [how, bytes] of [
+    [
+      'behind a synchronising literal that reads like a command with a literal',
+      [`n SELECT {${DECOY.length}}\r\n${DECOY}`, `\r\n${SMUGGLED}`],
+    ],
+    ['behind a literal whose line ends in a bare LF', [`n SELECT {${SMUGGLED.length}+}\n${SMUGGLED}`]],
+    ['behind a literal in the middle of a word', [`n SELECT foo~{${SMUGGLED.length}+}\r\n${SMUGGLED}`]],
+    [
+      'behind a literal where the command takes none',
+      [`n SELECT user/${ALICE}\r\n`, `o FETCH {${SMUGGLED.length}+}\r\n${SMUGGLED}`],
+    ],
+    ['behind a tag of 130 octets', [`${'t'.repeat(130)} NOOP\r\n${SMUGGLED.replace('u', 'u'.repeat(130))}`]],
+  ] as const) {
+    test(`does not run UNAUTHENTICATE ${how}`, async () => {
+      const client = await open('imap')
+      assert.ok((await client.login(BOSS, PASSWORD)).accepted)
+      for (const piece of bytes) client.peer.sendRaw(piece)
+      client.peer.sendRaw('z NOOP\r\n')
+      const lines: string[] = []
+      // The session ends, or goes on as the user who logged in.
+      while (!lines.at(-1)?.startsWith('z ')) {
+        const line = await client.peer.readLine().catch(() => undefined)
+        if (line === undefined) break
+        lines.push(line)
+      }
+      assert.ok(!lines.some((line) => /^[uv]+ OK/.test(line)), lines.join('\n'))
+      client.peer.destroy()
+    })
+  }
+
+  for (const plus of ['', '+']) {
+    test(`takes mail from a guarded session that reads like UNAUTHENTICATE in a literal of the kind {n${plus}}`, async () => {
+      const client = await open('imap')
+      assert.ok((await client.login(BOSS, PASSWORD)).accepted)
+      const message = `Subject: x\r\n\r\n${SMUGGLED}`
+      await client.peer.ask(`c CREATE user/${BOSS}`, /^c (OK|NO .*exists)/)
+      const command = `a APPEND INBOX {${message.length}${plus}}`
+      if (plus === '') await client.peer.ask(command, /^\+/)
+      else client.peer.send(command)
+      client.peer.sendRaw(`${message}\r\nb NOOP\r\n`)
+      const lines = await client.peer.expectUntil(/^b OK/)
+      assert.ok(
+        lines.some((line) => line.startsWith('a OK')),
+        lines.join('\n'),
+      )
+      assert.ok(!lines.some((line) => line.startsWith('+')), lines.join('\n'))
+      client.peer.destroy()
+    })
+  }
 })

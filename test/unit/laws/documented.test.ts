@@ -149,6 +149,7 @@ describe('docs/operations.md', () => {
       shutdown: true,
       'shutdown-deadline': true,
       'client-unauthenticate': true,
+      'client-ambiguous': true,
     }
     for (const word of [...Object.keys(phases), ...Object.keys(causes)]) assert.ok(page.includes(`\`${word}\``), word)
   })

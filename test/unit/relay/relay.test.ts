@@ -197,33 +197,6 @@ test('says nothing to an idle client in the middle of an answer', async (t) => {
   assert.equal((await relay.ending()).cause, 'idle')
 })
 
-test('ends at what the guard forbids before a byte of it has gone on, be it in what was left unread', async (t) => {
-  const guard = (chunk: Buffer): boolean => !chunk.includes('UNAUTHENTICATE')
-  for (const unreadFromClient of [Buffer.from('a UNAUTHENTICATE\r\n'), undefined]) {
-    const relay = await startRelay(t, { guard, unreadFromClient })
-    if (unreadFromClient === undefined) relay.client.send('a UNAUTHENTICATE')
-    await relay.backend.expectClose()
-    assert.deepEqual(await relay.ending(), { cause: 'client-unauthenticate', bytesFromClient: 0, bytesFromBackend: 0 })
-  }
-})
-
-test('lets everything pass that the guard allows, and shows it all that the client sends and nothing else', async (t) => {
-  let seen = ''
-  const guard = (chunk: Buffer): boolean => {
-    seen += chunk.toString()
-    return true
-  }
-  const relay = await startRelay(t, { guard, unreadFromClient: Buffer.from('a one\r\n') })
-  relay.client.send('b two')
-  relay.backend.send('* three')
-  await relay.backend.expect('a one')
-  await relay.backend.expect('b two')
-  await relay.client.expect('* three')
-  assert.equal(seen, 'a one\r\nb two\r\n')
-  await closeBoth(relay)
-  await relay.ending()
-})
-
 test('ends a relay whose other side stays silent after a half-close, and not one that still answers', async (t) => {
   const relay = await startRelay(t, { idleMs: 10_000_000 })
   relay.client.end()
