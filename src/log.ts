@@ -1,28 +1,119 @@
-/** Structured logs. What is logged is named field by field; whole objects from the wire never are. */
+/**
+ * Structured logs. What is logged is named field by field; whole objects from the wire never are.
+ * Lines are written in the background. A destination that is full, slow, closed or broken delays nothing and ends nothing:
+ * lines wait in a bounded buffer, and lines that do not fit are dropped and counted.
+ */
+import { isatty } from 'node:tty'
 import { pino } from 'pino'
-import { PinoPretty } from 'pino-pretty'
+import { prettyFactory } from 'pino-pretty'
+import sonicBoom from 'sonic-boom'
 import type { Settings } from './config/settings.ts'
 
 /** The part of a logger that rooms may use: fields first, then one fixed sentence, so that lines can be searched for. */
 export type Log = Pick<pino.Logger, 'debug' | 'info' | 'warn' | 'error'>
 
+/** Where this process writes its log. */
+export type LogOutput = {
+  /** Takes a line with its line end. Never waits and never throws. */
+  write: (line: string) => void
+  readonly isTerminal: boolean
+  /** Lines that did not fit into the buffer since the start. */
+  dropped: () => number
+  /** Calls back once the buffer is empty again after lines were dropped, with their number. */
+  onRecovered: (recovered: (lines: number) => void) => void
+  /** Settles when everything is written, and after `withinMs` at the latest. */
+  flush: (withinMs: number) => Promise<void>
+  /** Writes what it can before it returns, for a process that ends now. May be called twice. */
+  flushNow: () => void
+}
+
 /**
- * Writes to standard output, a line an event: for people with `pretty`, else JSON.
+ * 16 MiB hold 40,000 lines: one for each session that a stop ends at once. The memory is used only while the destination is
+ * slower than the log.
+ */
+const BUFFER_BYTES = 16 * 1024 * 1024
+/** PIPE_BUF of Linux. Writes up to this size are atomic, so that lines of several workers do not mix in a pipe (pipe(7)). */
+const ATOMIC_BYTES = 4096
+/** A disk is full, or a terminal is closed, for seconds at least. */
+const RETRY_MS = 1000
+/** A pipe whose reader works is empty long before. A longer wait would delay the end of a process that crashes. */
+const EXIT_MS = 500
+
+/**
+ * @param fd an open descriptor. For a pipe, socket or terminal it must be non-blocking: a write that blocks would keep the process
+ * from exiting. It is not closed.
+ */
+export function openLogOutput(fd: number, bufferBytes = BUFFER_BYTES): LogOutput {
+  let dropped = 0
+  let reported = 0
+  let recovered = (_lines: number): void => undefined
+  let retry: NodeJS.Timeout | undefined
+  let exitMs: number | undefined
+  const stream = new sonicBoom.SonicBoom({
+    fd,
+    sync: false,
+    minLength: 1, // with 0, `flush` does nothing
+    maxLength: bufferBytes,
+    maxWrite: ATOMIC_BYTES,
+    retryEAGAIN: () => exitMs === undefined || performance.now() < exitMs,
+  })
+  stream.on('drop', () => dropped++)
+  stream.on('error', () => {
+    // The stream keeps what it could not write. A full buffer takes no line, so that no line causes another attempt.
+    retry ??= setTimeout(() => {
+      retry = undefined
+      stream.flush()
+    }, RETRY_MS).unref()
+  })
+  stream.on('drain', () => {
+    if (dropped === reported) return
+    const lines = dropped - reported
+    reported = dropped
+    recovered(lines)
+  })
+  return {
+    write: (line) => void stream.write(line),
+    isTerminal: isatty(fd),
+    dropped: () => dropped,
+    onRecovered: (callback) => (recovered = callback),
+    flush: (withinMs) =>
+      new Promise((resolve) => {
+        const late = setTimeout(resolve, withinMs)
+        stream.flush(() => {
+          clearTimeout(late)
+          resolve()
+        })
+      }),
+    flushNow() {
+      exitMs ??= performance.now() + EXIT_MS
+      try {
+        stream.flushSync()
+      } catch {
+        // The destination takes nothing, and the process is about to end.
+      }
+    },
+  }
+}
+
+/**
+ * Writes to `output`, a line an event: for people with `pretty`, else JSON.
  * @param worker its number, which stands in each line, where there are several
  */
-export function createLog({ level, format }: Settings['log'], worker?: number): Log {
-  const options = {
-    level,
-    // The process id and host name are what the collector adds anyway.
-    base: worker === undefined ? null : { worker },
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }) },
-  }
-  if (format === 'pretty')
-    return pino(
-      options,
-      PinoPretty({ colorize: process.stdout.isTTY, translateTime: 'SYS:HH:MM:ss', singleLine: true }),
-    )
-  // Synchronous: a line that says why the process ends must be out before it ends. A write of one line to a pipe is a few µs.
-  return pino(options, pino.destination({ sync: true }))
+export function createLog(output: LogOutput, { level, format }: Settings['log'], worker?: number): Log {
+  const pretty =
+    format === 'pretty' &&
+    prettyFactory({ colorize: output.isTerminal, translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l', singleLine: true })
+  const write = pretty ? (line: string) => output.write(pretty(line)) : output.write
+  const log = pino(
+    {
+      level,
+      // The process id and host name are what the collector adds anyway.
+      base: worker === undefined ? null : { worker },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label: string) => ({ level: label }) },
+    },
+    { write },
+  )
+  output.onRecovered((lines) => log.warn({ lines }, 'log lines dropped'))
+  return log
 }

@@ -13,12 +13,27 @@ import { loadConfig, type LoadResult } from './config/load.ts'
 import { formatProblem } from './config/problems.ts'
 import { startInstance } from './supervisor/instance.ts'
 import { serveWorker } from './supervisor/serve-worker.ts'
+import { openLogOutput, type LogOutput } from './log.ts'
+import { LOG_DESCRIPTOR } from './supervisor/messages.ts'
 import { version } from './version.ts'
 
 const DEFAULT_CONFIG = '/etc/mailmux/mailmux.yaml'
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`)
 const complain = (line: string): void => void process.stderr.write(`${line}\n`)
+// A standard descriptor whose other end has gone must not end the process.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
+
+/** What the log may take to be written before the process exits. A destination that takes lines at all needs less. */
+const LAST_LINES_MS = 1000
+/** Text for standard error that waits for its reader; more is thrown away. It holds the stacks of some crashes. */
+const STDERR_BYTES = 64 * 1024
+
+function openOutput(fd: number): LogOutput {
+  const output = openLogOutput(fd)
+  process.on('exit', output.flushNow)
+  return output
+}
 
 /** Serves until SIGTERM or SIGINT, then lets sessions end and exits with 0; a second signal does not wait. */
 async function run(configFile: string): Promise<void> {
@@ -29,8 +44,17 @@ async function run(configFile: string): Promise<void> {
     process.exitCode = 1
     return
   }
-  const program = { command: process.execPath, args: [...process.execArgv, import.meta.filename, 'worker'] }
-  const instance = await startInstance({ settings: loaded.settings, loaded, load, createApp, program })
+  const program = {
+    command: process.execPath,
+    args: [...process.execArgv, import.meta.filename, 'worker'],
+    complain(text: string) {
+      if (process.stderr.writableLength < STDERR_BYTES) process.stderr.write(text)
+    },
+  }
+  // Node makes standard output non-blocking when `process.stdout` is first read: pipes, sockets and terminals, not files.
+  const output = openOutput(process.stdout.fd)
+  const exit = (code: number): void => void output.flush(LAST_LINES_MS).then(() => process.exit(code))
+  const instance = await startInstance({ settings: loaded.settings, loaded, load, createApp, output, program })
   let stopping = false
   const stop = (): void => {
     if (stopping) {
@@ -39,10 +63,10 @@ async function run(configFile: string): Promise<void> {
     }
     stopping = true
     instance.stop().then(
-      () => process.exit(0),
+      () => exit(0),
       (error: unknown) => {
         complain(`mailmux: ${String(error)}`)
-        process.exit(1)
+        exit(1)
       },
     )
   }
@@ -56,14 +80,16 @@ function work(): void {
   if (!process.send) return program.error('mailmux run starts workers; nobody else can', { exitCode: 2 })
   // Ctrl-C and service managers signal all processes; what it means, the supervisor tells.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
+  const output = openOutput(LOG_DESCRIPTOR)
   serveWorker(
     {
       send: (message, then) => void process.send?.(message, undefined, {}, () => then?.()),
       onMessage: (hear) => void process.on('message', hear),
       onGone: (gone) => void process.on('disconnect', gone),
-      exit: (code) => process.exit(code),
+      exit: (code) => void output.flush(LAST_LINES_MS).then(() => process.exit(code)),
     },
     createApp,
+    output,
   )
   if (!process.connected) process.exit(1) // it has gone before this process could hear of it
 }

@@ -1,5 +1,5 @@
 /** What the series of a process stand at, as data: read in each process, carried between them, and put together for one scrape. */
-import { AggregatorRegistry, collectDefaultMetrics, Registry } from 'prom-client'
+import { AggregatorRegistry, collectDefaultMetrics, Counter, Registry } from 'prom-client'
 
 /** What all series of one process stand at. Plain data. */
 export type Reading = Awaited<ReturnType<Registry['getMetricsAsJSON']>>
@@ -7,10 +7,22 @@ export type Reading = Awaited<ReturnType<Registry['getMetricsAsJSON']>>
 /** Series of Node's runtime for which prom-client has something else in mind than what an operator looks for: the worst of all workers. */
 const WORST = /^nodejs_eventloop_lag_/
 
-/** The registry of a process, with what Node's runtime tells of it. */
-export function createRegistry(): Registry {
+/**
+ * The registry of a process, with the series of Node's runtime.
+ * @param logLinesDropped their number since the start
+ */
+export function createRegistry(logLinesDropped: () => number): Registry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
+  new Counter({
+    name: 'mailmux_log_lines_dropped_total',
+    help: 'Log lines that did not fit into the buffer, because their destination was full, slow or broken.',
+    registers: [registry],
+    collect() {
+      this.reset()
+      this.inc(logLinesDropped())
+    },
+  })
   return registry
 }
 

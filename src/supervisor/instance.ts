@@ -10,7 +10,7 @@ import { formatProblem } from '../config/problems.ts'
 import type { Settings } from '../config/settings.ts'
 import { watchFiles } from '../config/watch.ts'
 import { systemCode } from '../errors.ts'
-import { createLog, type Log } from '../log.ts'
+import { createLog, type Log, type LogOutput } from '../log.ts'
 import { createInstanceMetrics, type InstanceMetrics } from '../metrics/instance-metrics.ts'
 import { createMetrics } from '../metrics/metrics.ts'
 import { createRegistry, sumReadings } from '../metrics/readings.ts'
@@ -37,14 +37,17 @@ export type InstanceParts = {
   /** reads it again */
   load: () => LoadResult
   createApp: CreateApp
+  /** where the log goes */
+  output: LogOutput
   /** what a worker is started as, where there are several */
   program: WorkerProgram
 }
 
 /** @throws Error with a message for the operator; nothing is left open then */
-export async function startInstance({ settings, loaded, load, createApp, program }: InstanceParts): Promise<Instance> {
-  const log = createLog(settings.log)
-  const registry = createRegistry()
+export async function startInstance(parts: InstanceParts): Promise<Instance> {
+  const { settings, loaded, load, createApp, output, program } = parts
+  const log = createLog(output, settings.log)
+  const registry = createRegistry(output.dropped)
   const metrics = createInstanceMetrics(registry, version)
   const ticketSecret = randomBytes(32).toString('hex')
   const crew =

@@ -48,5 +48,11 @@ export type ToSupervisor =
   | { kind: 'answer'; id: number; answer: unknown }
   | { kind: 'no-answer'; id: number; why: string }
 
-/** The first of the descriptors that a worker inherits, behind its standard ones and the channel. */
-export const FIRST_INHERITED = 4
+/**
+ * The descriptor on which a worker writes its log: the supervisor's standard output, behind the worker's standard descriptors and the
+ * channel. It is not the worker's own standard output, since libuv makes that one blocking in each child, and with it the supervisor's,
+ * which is the same open file.
+ */
+export const LOG_DESCRIPTOR = 4
+/** The first descriptor of a bound port that a worker inherits. */
+export const FIRST_INHERITED = 5

@@ -1,6 +1,6 @@
 /** A worker's own side: it is told by its supervisor what to serve, answers what it is asked, and ends when it is told to, or when nobody is left to tell it. */
 import { openBoundPorts } from '../listener/bound-ports.ts'
-import { createLog, type Log } from '../log.ts'
+import { createLog, type Log, type LogOutput } from '../log.ts'
 import { createMetrics } from '../metrics/metrics.ts'
 import { createRegistry } from '../metrics/readings.ts'
 import type { App } from '../app.ts'
@@ -20,15 +20,15 @@ export type Channel = {
 
 type Serving = { app: App; log: Log; registry: ReturnType<typeof createRegistry> }
 
-export function serveWorker({ send, onMessage, onGone, exit }: Channel, createApp: CreateApp): void {
+export function serveWorker({ send, onMessage, onGone, exit }: Channel, createApp: CreateApp, output: LogOutput): void {
   let serving: Serving | undefined
   let ready = false
   let stopping = false
 
   function begin({ worker, settings: packed, ticketSecret, ports }: ToWorker & { kind: 'start' }): void {
     const settings = unpack(packed)
-    const log = createLog(settings.log, worker)
-    const registry = createRegistry()
+    const log = createLog(output, settings.log, worker)
+    const registry = createRegistry(output.dropped)
     const app = createApp(settings, {
       log,
       metrics: createMetrics(registry),

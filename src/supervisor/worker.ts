@@ -16,13 +16,21 @@ const PING_MS = 1000
 /** ... and counts as one that does not answer after this: no honest work keeps an event loop for so long. */
 const SILENT_MS = 5000
 
+/** This process's standard output, where the log goes. */
+const STDOUT = 1
+
 /** A program, and the arguments that make it a worker. */
-export type WorkerProgram = { command: string; args: readonly string[] }
+export type WorkerProgram = {
+  command: string
+  args: readonly string[]
+  /** takes what it writes to standard error, such as the stack of a crash */
+  complain: (text: string) => void
+}
 
 export type WorkerParts = {
   number: number
   program: WorkerProgram
-  /** that it inherits */
+  /** that it inherits behind the log's */
   descriptors: readonly number[]
   /** what it is told first, asked anew at each start */
   greeting: () => ToWorker
@@ -69,7 +77,7 @@ export function createWorker({ number, program, descriptors, greeting, onEnded, 
 
   function run(): void {
     const child = spawn(program.command, program.args, {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...descriptors],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc', STDOUT, ...descriptors], // as LOG_DESCRIPTOR and FIRST_INHERITED say
       serialization: 'advanced', // Maps and undefined are what they were
     })
     const born: Life = {
@@ -82,6 +90,7 @@ export function createWorker({ number, program, descriptors, greeting, onEnded, 
       ended: Promise.withResolvers(),
     }
     life = born
+    child.stderr?.setEncoding('utf8').on('data', program.complain)
     child.on('message', (message) => hear(born, message as ToSupervisor))
     child.on('exit', (code, signal) => end(born, signal ?? `exit code ${code ?? 'unknown'}`))
     child.on('error', (error) => {

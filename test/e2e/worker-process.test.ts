@@ -20,6 +20,7 @@ function build(t: TestContext, plans: string[], command = process.execPath) {
     number: 1,
     program: {
       command,
+      complain: () => undefined,
       args: [path.join(import.meta.dirname, '../support/fake-worker.ts'), path.join(directory, 'starts'), ...plans],
     },
     descriptors: [],

@@ -160,7 +160,7 @@ describe('docs/metrics.md', () => {
   const source = read('src/metrics/instance-metrics.ts') + read('src/metrics/metrics.ts')
 
   test('has every series once, with its kind and its labels', async () => {
-    const registry = createRegistry()
+    const registry = createRegistry(() => 0)
     createInstanceMetrics(registry, '0.0.0')
     createMetrics(registry)
     const exposed = await registry.metrics()

@@ -5,7 +5,7 @@ import { createMetrics } from '../../../src/metrics/metrics.ts'
 import { addToPast, createRegistry, sumReadings, type Reading } from '../../../src/metrics/readings.ts'
 
 async function read(record: (metrics: ReturnType<typeof createMetrics>) => void): Promise<Reading> {
-  const registry = createRegistry()
+  const registry = createRegistry(() => 0)
   const metrics = createMetrics(registry)
   record(metrics)
   return structuredClone(await registry.getMetricsAsJSON()) // as it comes from another process

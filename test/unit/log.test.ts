@@ -1,0 +1,116 @@
+/** Where log lines go when their destination is slow, full, closed or broken: to a named pipe whose reader the test is, or is not. */
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { createLog, openLogOutput } from '../../src/log.ts'
+import { createRegistry } from '../../src/metrics/readings.ts'
+import { until } from '../support/deadline.ts'
+
+const { O_RDONLY, O_WRONLY, O_NONBLOCK } = fs.constants
+/** Retries of a broken destination come once a second. */
+const DEADLINE_MS = 20_000
+const BUFFER_BYTES = 64 * 1024
+
+/** A pipe as the process has it on standard output, and its readers, one after another. */
+function makePipe(t: TestContext) {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'mailmux-log-'))
+  const fifo = path.join(directory, 'pipe')
+  execFileSync('mkfifo', [fifo])
+  const open = (): number => fs.openSync(fifo, O_RDONLY | O_NONBLOCK)
+  let reader: number | undefined = open()
+  const writer = fs.openSync(fifo, O_WRONLY | O_NONBLOCK)
+  let text = ''
+  const close = (): void => {
+    if (reader !== undefined) fs.closeSync(reader)
+    reader = undefined
+  }
+  t.after(() => {
+    // The writer stays open, since an output never gives up its descriptor: the next socket with that number would get the lines.
+    close()
+    fs.rmSync(directory, { recursive: true })
+  })
+
+  /** Adds what is in the pipe to the text that was read before. */
+  function read(): string {
+    const buffer = Buffer.alloc(1024 * 1024)
+    for (;;) {
+      try {
+        const count = fs.readSync(reader ?? -1, buffer)
+        if (count === 0) return text
+        text += buffer.toString('utf8', 0, count)
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return text
+        throw error
+      }
+    }
+  }
+  const linesWith = async (part: string): Promise<string[]> => {
+    const missing = (): string => `no ${part} in ${text.length} characters that end in ${text.slice(-200)}`
+    await until(DEADLINE_MS, () => read().includes(part) || undefined, missing)
+    return text.trimEnd().split('\n')
+  }
+  return { writer, close, open: () => (reader = open()), linesWith }
+}
+
+const LONG = 'x'.repeat(180)
+
+for (const format of ['json', 'pretty'] as const) {
+  test(`drops and counts what neither the pipe nor the buffer holds, and goes on when the pipe is read (${format})`, async (t) => {
+    const pipe = makePipe(t)
+    const output = openLogOutput(pipe.writer, BUFFER_BYTES)
+    const log = createLog(output, { level: 'info', format })
+    const registry = createRegistry(output.dropped)
+    // In turns of the event loop, so that the pipe fills, too.
+    for (let count = 0; count < 3000; count++) {
+      log.info({ count, LONG }, 'line')
+      if (count % 10 === 0) await new Promise(setImmediate)
+    }
+    const dropped = output.dropped()
+    assert.ok(dropped > 1000 && dropped < 3000, `${dropped} lines dropped`)
+    assert.match(await registry.metrics(), new RegExp(`^mailmux_log_lines_dropped_total ${dropped}$`, 'm'))
+    const lines = await pipe.linesWith('log lines dropped')
+    const reports = lines.filter((line) => line.includes('log lines dropped'))
+    assert.equal(reports.length, 1)
+    assert.match(reports[0]!, new RegExp(`"lines":${dropped}\\b`))
+    assert.equal(lines.length - 1, 3000 - dropped, 'a line was neither written nor counted, or was torn')
+    for (const line of lines) assert.match(line, /(LONG|log lines dropped).*$/)
+    log.info('as before')
+    await pipe.linesWith('as before')
+    assert.equal(output.dropped(), dropped)
+  })
+
+  test(`outlives a pipe without a reader, and writes again for the next reader (${format})`, async (t) => {
+    const pipe = makePipe(t)
+    const output = openLogOutput(pipe.writer, BUFFER_BYTES)
+    const log = createLog(output, { level: 'info', format })
+    pipe.close()
+    for (let count = 0; count < 100; count++) {
+      log.info({ count }, 'unread')
+      await new Promise(setImmediate)
+    }
+    await output.flush(DEADLINE_MS) // which ends at the error
+    pipe.open()
+    const lines = await pipe.linesWith('"count":99')
+    assert.equal(lines.length, 100)
+    assert.equal(output.dropped(), 0)
+  })
+}
+
+test('does not wait for a full disk, and not for a pipe that is full', { timeout: DEADLINE_MS }, async (t) => {
+  for (const fd of [fs.openSync('/dev/full', 'a'), makePipe(t).writer]) {
+    const output = openLogOutput(fd)
+    const log = createLog(output, { level: 'info', format: 'json' })
+    for (let count = 0; count < 1000; count++) log.info({ count, LONG }, 'line')
+    await output.flush(500)
+  }
+})
+
+test('has the date in lines for people', async (t) => {
+  const pipe = makePipe(t)
+  createLog(openLogOutput(pipe.writer), { level: 'info', format: 'pretty' }, 7).info({ a: 1 }, 'ready')
+  const [line = ''] = await pipe.linesWith('ready')
+  assert.match(line, /^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\] INFO.*: ready.*"worker":7,"a":1/)
+})
