@@ -7,6 +7,7 @@ import type { Secret } from '../secret.ts'
 import { readBearerToken, readText } from './pem.ts'
 import { createProblems, formatProblem } from './problems.ts'
 import { readDraft } from './read.ts'
+import { MAX_YAML_BYTES } from './regular-file.ts'
 import { mainSchema } from './schema.ts'
 import { isWritten, readSource } from './source.ts'
 import type { Environment } from './variables.ts'
@@ -15,7 +16,7 @@ export type AdminPlace = { host: string; port: number; token: Secret | undefined
 
 /** @returns where to ask, or in words why that cannot be told */
 export function loadAdminPlace(mainFile: string, env: Environment): AdminPlace | { wrong: string } {
-  const text = readText(mainFile)
+  const text = readText(mainFile, MAX_YAML_BYTES)
   if ('wrong' in text) return { wrong: `${mainFile} ${text.wrong}` }
   const problems = createProblems()
   const source = readSource(mainFile, text.value, env, problems)

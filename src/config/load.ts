@@ -11,6 +11,7 @@ import { checkRouting } from './check-routing.ts'
 import { readText } from './pem.ts'
 import { createProblems, type Problem } from './problems.ts'
 import { createReporter, readDraft } from './read.ts'
+import { MAX_YAML_BYTES } from './regular-file.ts'
 import { mainSchema, routingSchema } from './schema.ts'
 import type { Settings } from './settings.ts'
 import { locate, readSource, type Source } from './source.ts'
@@ -35,7 +36,7 @@ export function loadConfig(mainFile: string, env: Environment, now: Date = new D
   const files = new Set<string>([path.resolve(mainFile)])
   const finish = (settings?: Settings): LoadResult => ({ settings, problems: problems.list(), files: [...files] })
 
-  const mainText = readText(mainFile)
+  const mainText = readText(mainFile, MAX_YAML_BYTES)
   if ('wrong' in mainText) {
     problems.error(mainFile, undefined, `this file ${mainText.wrong}`)
     return finish()
@@ -50,7 +51,7 @@ export function loadConfig(mainFile: string, env: Environment, now: Date = new D
   let routingSource: Source | undefined
   if (routingFile !== undefined) {
     files.add(path.resolve(routingFile))
-    const text = readText(routingFile)
+    const text = readText(routingFile, MAX_YAML_BYTES)
     if ('value' in text) routingSource = readSource(routingFile, text.value, env, problems)
     else if (main.value !== undefined) {
       problems.error(mainFile, locate(mainSource, ['routing']), `the routing file ${routingFile} ${text.wrong}`)

@@ -1,27 +1,19 @@
 /** The files that the configuration refers to: certificates, keys, CAs, tokens. Read once, at load time, and proven to be what they should be. */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import tls from 'node:tls'
-import { systemCode } from '../errors.ts'
 import { Secret } from '../secret.ts'
+import { MAX_FILE_BYTES, readRegularFile } from './regular-file.ts'
 import type { Parsed } from './values.ts'
 
 /** A whole file as text; what is wrong reads well after the file's name. */
-export function readText(file: string): Parsed<string> {
+export function readText(file: string, maxBytes: number = MAX_FILE_BYTES): Parsed<string> {
+  const read = readRegularFile(file, maxBytes)
+  if ('wrong' in read) return read
   try {
-    return { value: new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file)) }
-  } catch (error) {
-    const code = systemCode(error)
-    return { wrong: FILE_ERRORS[code] ?? `cannot be read (${code})` }
+    return { value: new TextDecoder('utf-8', { fatal: true }).decode(read.value) }
+  } catch {
+    return { wrong: 'is not UTF-8 text' }
   }
-}
-
-const FILE_ERRORS: Partial<Record<string, string>> = {
-  ENOENT: 'does not exist',
-  EACCES: 'may not be read by this user',
-  EISDIR: 'is a directory',
-  ENOTDIR: 'does not exist',
-  ERR_ENCODING_INVALID_ENCODED_DATA: 'is not UTF-8 text',
 }
 
 /** A password or a token, alone in its file; the newline that every editor adds is not part of it. */
@@ -50,13 +42,9 @@ const LEAST_TICKET_SECRET = 32
  * instance may lack it, and the two would silently not share their tickets.
  */
 export function readTicketSecret(file: string): Parsed<Secret> {
-  let content: string
-  try {
-    content = readFileSync(file, 'latin1')
-  } catch (error) {
-    const code = systemCode(error)
-    return { wrong: FILE_ERRORS[code] ?? `cannot be read (${code})` }
-  }
+  const read = readRegularFile(file, MAX_FILE_BYTES)
+  if ('wrong' in read) return read
+  const content = read.value.toString('latin1')
   const secret = /^[ -~]*\r?\n$/u.test(content) ? content.trimEnd() : content
   if (secret.length < LEAST_TICKET_SECRET) return { wrong: `holds fewer than ${LEAST_TICKET_SECRET} octets` }
   return { value: new Secret(secret) }

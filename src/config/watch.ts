@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
 import { systemCode } from '../errors.ts'
+import { MAX_YAML_BYTES, readRegularFile } from './regular-file.ts'
 import { watchedNames } from './watched-names.ts'
 
 export type WatchOptions = {
@@ -129,13 +130,10 @@ export function watchFiles(
   }
 }
 
-/** A file that is absent or not readable has a hash too: its coming and going are changes. */
+/** A file that is absent or cannot be read has a hash too: its coming and going are changes. */
 function contentHash(file: string): string {
-  try {
-    return createHash('sha256').update(fs.readFileSync(file)).digest('hex')
-  } catch (error) {
-    return systemCode(error)
-  }
+  const read = readRegularFile(file, MAX_YAML_BYTES)
+  return 'wrong' in read ? read.wrong : createHash('sha256').update(read.value).digest('hex')
 }
 
 function inodeOf(directory: string): string | undefined {
