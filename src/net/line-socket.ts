@@ -1,6 +1,7 @@
 /**
  * A socket that is read by the line, by whoever needs the next one. It buffers what has come and not been asked for,
- * stops reading when that is too much, and gives up the socket with its unread bytes when the dialogue is over.
+ * stops reading when that is too much, gives no line to a peer that does not read the answers, and gives up the socket
+ * with its unread bytes when the dialogue is over.
  * It knows no protocol and sets no timer: a deadline ends a wait through `fail()`.
  */
 import type { Socket } from 'node:net'
@@ -28,6 +29,8 @@ export class LineSocket {
   #searched = 0
   #waiter: Waiter | undefined
   #failure: Error | undefined
+  /** set where the failure must not wait for a peer that does not read */
+  #cut: Error | undefined
   #paused = false
 
   /** Takes over the reading of `socket` until `detach()`; the caller still owns it and closes it. */
@@ -36,7 +39,7 @@ export class LineSocket {
     this.#side = side
     socket.on('data', this.#onData)
     socket.on('end', this.#onEnd)
-    socket.on('close', this.#onEnd)
+    socket.on('close', this.#onClose)
     socket.on('error', this.#onError)
   }
 
@@ -90,17 +93,17 @@ export class LineSocket {
   /** Makes the wait under way, and each later one, end with `error`. The first failure stays. */
   fail(error: Error): void {
     this.#failure ??= error
-    const waiter = this.#waiter
-    this.#waiter = undefined
-    waiter?.reject(this.#failure)
+    this.#cut ??= this.#failure
+    this.#rejectWaiter(this.#failure)
   }
 
   /** Stops reading and returns what was not asked for; the socket is left paused, for its next owner. */
   detach(): Buffer | undefined {
     this.socket.pause()
     this.socket.off('data', this.#onData)
+    this.socket.off('drain', this.#onDrain)
     this.socket.off('end', this.#onEnd)
-    this.socket.off('close', this.#onEnd)
+    this.socket.off('close', this.#onClose)
     this.socket.off('error', this.#onError)
     const unread = this.#unread
     this.#unread = undefined
@@ -110,17 +113,23 @@ export class LineSocket {
   // async, so that what `take` throws is a rejection like every other
   async #read<T>(take: () => T | undefined): Promise<T> {
     if (this.#waiter) throw new Error('two reads at once on one socket')
-    // What came before the end of the stream is still to be had after it.
-    const taken = take()
-    if (taken !== undefined) return taken
-    if (this.#failure) throw this.#failure
+    if (this.socket.writableNeedDrain) {
+      // The next command waits until the last answers are sent: a peer that pipelines and reads nothing would fill the memory.
+      if (this.#cut) throw this.#cut
+      this.socket.once('drain', this.#onDrain)
+    } else {
+      // What came before the end of the stream is still to be had after it.
+      const taken = take()
+      if (taken !== undefined) return taken
+      if (this.#failure) throw this.#failure
+    }
     return new Promise<T>((resolve, reject) => (this.#waiter = { take, resolve: resolve as Waiter['resolve'], reject }))
   }
 
   readonly #onData = (chunk: Buffer): void => {
     // A copy: what the chunk lies in may be read into again (lean-socket.ts).
     this.#unread = this.#unread === undefined ? Buffer.from(chunk) : Buffer.concat([this.#unread, chunk])
-    this.#serveWaiter()
+    if (!this.socket.writableNeedDrain) this.#serveWaiter()
     if (this.#keptBytes > MAX_UNREAD_BYTES && !this.#paused) {
       this.#paused = true
       this.socket.pause()
@@ -140,7 +149,29 @@ export class LineSocket {
     }
   }
 
-  readonly #onEnd = (): void => this.fail(new MuxError(this.#code('closed'), `the ${this.#side} closed the connection`))
+  #rejectWaiter(error: Error): void {
+    const waiter = this.#waiter
+    this.#waiter = undefined
+    this.socket.off('drain', this.#onDrain)
+    waiter?.reject(error)
+  }
+
+  readonly #onDrain = (): void => {
+    this.#serveWaiter()
+    if (this.#failure) this.#rejectWaiter(this.#failure)
+  }
+
+  /** The peer sends nothing more, and may still read: commands that came before are answered as it does. */
+  readonly #onEnd = (): void => {
+    this.#failure ??= this.#closed()
+    if (!this.socket.writableNeedDrain) this.#rejectWaiter(this.#failure)
+  }
+
+  readonly #onClose = (): void => this.fail(this.#closed())
+
+  #closed(): MuxError {
+    return new MuxError(this.#code('closed'), `the ${this.#side} closed the connection`)
+  }
 
   readonly #onError = (error: Error): void =>
     this.fail(
