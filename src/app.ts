@@ -1,14 +1,16 @@
 /** The composition root of one worker: builds every room from the settings, in the order of a connection's way, and takes them down again. */
-import type { Socket } from 'node:net'
 import { createAdmissions, type Admissions } from './backend/admission.ts'
 import { createCapabilityBook } from './backend/capabilities.ts'
 import { createLiveBackends, type LiveBackends } from './backend/live-backends.ts'
 import { startProber } from './backend/prober.ts'
 import type { Settings } from './config/settings.ts'
-import type { Listeners } from './listener/listener.ts'
+import type { Accept, Listeners } from './listener/listener.ts'
+import { systemCode } from './errors.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import { createRelays } from './relay/relay.ts'
+import { createCapacity, lookForDescriptor, readDescriptorLimit, type Capacity } from './resources/descriptors.ts'
+import { createShortageNotes } from './resources/shortages.ts'
 import type { Directory } from './routing/directory.ts'
 import { openDirectory } from './routing/open-directory.ts'
 import { createRefusalNotes } from './routing/route-invalid.ts'
@@ -23,7 +25,6 @@ import type { SessionFilter, SessionReport } from './session/session-report.ts'
 import { createSessions } from './session/sessions.ts'
 import { tryOut, type Trial } from './session/trial.ts'
 import type { Secret } from './secret.ts'
-import { createShortageNotes } from './shortages.ts'
 import { version } from './version.ts'
 import { buildWorld, type World } from './world.ts'
 
@@ -39,7 +40,7 @@ export type Surroundings = {
   /** from which all workers make the keys of session tickets, where the settings have no secret */
   ticketSecret: string
   /** @throws Error with a message for the operator; no port is left open then */
-  listen: (settings: Settings, accept: (socket: Socket, listener: string) => void) => Promise<Listeners>
+  listen: (settings: Settings, accept: Accept) => Promise<Listeners>
 }
 
 export type App = {
@@ -71,7 +72,8 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
   const admissions = createAdmissions({ log, loginWaited: metrics.loginWaited })
   metrics.watchGates(admissions.describe)
   const backends = createLiveBackends({ log, metrics, onLost: admissions.lost, onRecovered: admissions.recovered })
-  const worlds = createWorlds(settings, { ticketSecret, directory, backends, admissions, log, metrics })
+  const capacity = createCapacity(log, readDescriptorLimit())
+  const worlds = createWorlds(settings, { ticketSecret, directory, backends, admissions, capacity, log, metrics })
   const book = createCapabilityBook(log)
   const prober = startProber({
     backends: () => worlds.current().backends,
@@ -91,10 +93,15 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     pace: createRefusalPace(),
     admissions,
     noteShortage,
+    maxConnections: capacity.max,
     offer: createOffers(book),
   }
   const sessions = createSessions(worlds.current, services)
-  const sweep = setInterval(() => relays.sweep(performance.now()), SWEEP_MS)
+  metrics.watchConnections(() => ({ open: sessions.count(), max: capacity.max() }))
+  const sweep = setInterval(() => {
+    relays.sweep(performance.now())
+    lookForDescriptor(noteShortage)
+  }, SWEEP_MS)
 
   let listeners: Listeners | undefined
   const close = async (): Promise<void> => {
@@ -108,7 +115,13 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
   return {
     async start() {
       await withPatience([prober.probeAll(), directory?.connected ?? Promise.resolve()])
-      listeners = await listen(settings, sessions.accept)
+      listeners = await listen(settings, {
+        onConnection: sessions.accept,
+        onError(error, listener) {
+          metrics.connectionRejected('local-shortage')
+          noteShortage('accept', `listener ${listener}: ${systemCode(error)}`)
+        },
+      })
       return listeners.addresses
     },
     takeOver: worlds.enter,
@@ -133,13 +146,14 @@ type WorldSources = {
   directory: Directory | undefined
   backends: LiveBackends
   admissions: Admissions
+  capacity: Capacity
   log: Log
   metrics: Metrics
 }
 
 /** The world in force: built anew for new settings or when the ticket keys run out, and swapped whole. Connections keep the one they were born in. */
 function createWorlds(first: Settings, sources: WorldSources) {
-  const { ticketSecret, directory, backends, admissions, log, metrics } = sources
+  const { ticketSecret, directory, backends, admissions, capacity, log, metrics } = sources
   const noteRefusal = createRefusalNotes(log, metrics.routeRefused, () => performance.now())
   let current: World
   let rotation: NodeJS.Timeout | undefined
@@ -149,6 +163,7 @@ function createWorlds(first: Settings, sources: WorldSources) {
     current = buildWorld({ settings, directory, noteRefusal, isUp, version, ticketSecret, nowMs: Date.now() })
     backends.reconcile(settings.routing)
     admissions.configure(settings.routing.backends)
+    capacity.configure(settings)
     metrics.worldEntered(settings, current.certificates.expiries)
     clearTimeout(rotation)
     rotation = setTimeout(() => enter(current.settings), current.certificates.validUntilMs - Date.now())

@@ -44,6 +44,7 @@ export const ERRORS = {
   'directory-unavailable': { side: 'directory', retryable: true },
   'route-invalid': { side: 'directory', retryable: false },
   'shutting-down': { side: 'self', retryable: true },
+  'too-many-connections': { side: 'self', retryable: true },
   'local-shortage': { side: 'self', retryable: true },
   internal: { side: 'self', retryable: false },
 } as const satisfies Record<string, { side: Side; retryable: boolean }>
@@ -101,5 +102,5 @@ export const SHORTAGE_PLACES = [
 ] as const
 export type ShortagePlace = (typeof SHORTAGE_PLACES)[number]
 
-/** Logs and counts that a resource of this machine has run out (`shortages.ts`). `detail` has the system's code. */
+/** Logs and counts that a resource of this machine has run out (`resources/shortages.ts`). `detail` has the system's code. */
 export type NoteShortage = (place: ShortagePlace, detail: string) => void

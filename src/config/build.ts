@@ -245,6 +245,7 @@ function buildPlacement(
 
 function buildLimits(limits: Main['limits']): LimitSettings {
   return {
+    maxConnections: limits.max_connections,
     maxLineBytes: limits.max_line,
     loginTimeoutMs: limits.login_timeout,
     maxBadCommands: limits.max_bad_commands,

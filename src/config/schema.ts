@@ -67,6 +67,11 @@ const directory = z
 
 const limits = z
   .strictObject({
+    max_connections: boundedInt(
+      'Connections of clients at a time, before login and after, by all workers together. Further ones are told to come back later, and closed. Default: as many as the limit of open files is enough for, which is about half of it; more than that is never taken.',
+      undefined,
+      [1, 1_000_000],
+    ).optional(),
     max_line: size(
       'The longest command line before login, literals apart. Default 8KiB: RFC 2683 3.2.1.5 asks servers for 8000 octets, RFC 7162 4 for 8192; more would only be memory given to strangers.',
       '8KiB',

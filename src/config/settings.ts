@@ -216,6 +216,8 @@ export type AuthHttpSettings = {
 export type DirectorySettings = { kind: 'static' } | RedisSettings | AuthHttpSettings
 
 export type LimitSettings = {
+  /** of clients at a time, by all workers together or, in the settings of one, by that one; undefined: as many as there are descriptors for */
+  maxConnections: number | undefined
   /** a command line before login, without literals */
   maxLineBytes: number
   /** from the greeting, or from the last refused attempt, to the next login */

@@ -2,10 +2,10 @@
  * Ports that one process binds and others accept from. As long as it holds them, the ports, and the connections that wait at them,
  * outlive whoever accepts; it never accepts itself, so that a connection costs it nothing.
  */
-import net, { type Server, type Socket } from 'node:net'
+import net, { type Server } from 'node:net'
 import type { ListenerSettings } from '../config/settings.ts'
-import { BACKLOG, complain, createDoor, isForgiven } from './door.ts'
-import type { Listeners, OpenPort } from './listener.ts'
+import { attend, BACKLOG, complain, createDoor, isForgiven } from './door.ts'
+import type { Accept, Listeners, OpenPort } from './listener.ts'
 
 export type BoundPorts = {
   addresses: OpenPort[]
@@ -50,7 +50,7 @@ export async function bindPorts(settings: readonly ListenerSettings[]): Promise<
 export async function openBoundPorts(
   addresses: readonly OpenPort[],
   first: number,
-  onConnection: (socket: Socket, listener: string) => void,
+  accept: Accept,
 ): Promise<Listeners> {
   const servers: Server[] = []
   const close = (): void => {
@@ -61,7 +61,7 @@ export async function openBoundPorts(
       const server = createDoor()
       await listenOn(server, first + index, address)
       servers.push(server)
-      server.on('connection', (socket) => onConnection(socket, address.listener))
+      attend(server, address.listener, accept)
     }
   } catch (error) {
     close()
@@ -72,8 +72,12 @@ export async function openBoundPorts(
 
 function listenOn(server: Server, descriptor: number, address: OpenPort): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (error) => void complain(error, address.listener, address).then(reject, reject))
+    const onError = (error: Error): void => void complain(error, address.listener, address).then(reject, reject)
+    server.once('error', onError)
     // Node reads the backlog of an inherited port from its own argument alone.
-    server.listen({ fd: descriptor }, BACKLOG, resolve)
+    server.listen({ fd: descriptor }, BACKLOG, () => {
+      server.off('error', onError)
+      resolve()
+    })
   })
 }

@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:net'
 import type { ListenAddress } from '../config/settings.ts'
 import { systemCode } from '../errors.ts'
 import { findPortHolder } from '../net/port-holder.ts'
+import type { Accept } from './listener.ts'
 
 /** Probes of an idle client: phones behind address translation are forgotten after about five minutes of silence. */
 const KEEPALIVE_MS = 120_000
@@ -12,6 +13,12 @@ export const BACKLOG = 4096
 
 export function createDoor(): Server {
   return createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS })
+}
+
+/** Hands over what comes of an open port, its errors included: without a handler the second one would end the process. */
+export function attend(server: Server, listener: string, { onConnection, onError }: Accept): void {
+  server.on('connection', (socket) => onConnection(socket, listener))
+  server.on('error', (error) => onError(error, listener))
 }
 
 /** Whether the machine merely lacks the address family, and the other one was asked for too. */

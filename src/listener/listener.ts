@@ -1,7 +1,7 @@
 /** Bound ports. All are opened or none: what cannot be bound is said in one line that names the way out. Parses nothing, serves nobody. */
 import type { Server, Socket } from 'node:net'
 import type { ListenAddress, ListenerSettings } from '../config/settings.ts'
-import { BACKLOG, complain, createDoor, isForgiven } from './door.ts'
+import { attend, BACKLOG, complain, createDoor, isForgiven } from './door.ts'
 
 export type OpenPort = { listener: string; host: string; port: number }
 
@@ -11,14 +11,18 @@ export type Listeners = {
   close(): void
 }
 
+/** Takes over what comes of an open port. Each gets the name of its listener. */
+export type Accept = {
+  onConnection: (socket: Socket, listener: string) => void
+  /** A connection could not be accepted. The port stays open. */
+  onError: (error: Error, listener: string) => void
+}
+
 /**
- * @param onConnection takes over each accepted socket, and hears the name of its listener
+ * @param accept called from the moment when its port is open
  * @throws Error with a message for the operator; no port is left open then
  */
-export async function openListeners(
-  settings: readonly ListenerSettings[],
-  onConnection: (socket: Socket, listener: string) => void,
-): Promise<Listeners> {
+export async function openListeners(settings: readonly ListenerSettings[], accept: Accept): Promise<Listeners> {
   const servers: Server[] = []
   const addresses: OpenPort[] = []
   const close = (): void => {
@@ -31,7 +35,7 @@ export async function openListeners(
         if (!(await bind(server, listener, address))) continue
         servers.push(server)
         addresses.push({ listener: listener.name, host: address.host, port: address.port })
-        server.on('connection', (socket) => onConnection(socket, listener.name))
+        attend(server, listener.name, accept)
       }
     }
   } catch (error) {
@@ -45,10 +49,14 @@ export async function openListeners(
 function bind(server: Server, listener: ListenerSettings, address: ListenAddress): Promise<boolean> {
   const { host, port } = address
   return new Promise((resolve, reject) => {
-    server.once('listening', () => resolve(true))
-    server.once('error', (error) => {
+    const onError = (error: Error): void => {
       if (isForgiven(error, address)) return resolve(false)
       void complain(error, listener.name, address).then(reject, reject)
+    }
+    server.once('error', onError)
+    server.once('listening', () => {
+      server.off('error', onError)
+      resolve(true)
     })
     // Each family has a socket of its own: `::` must not take the IPv4 port as well.
     server.listen({ host, port, ipv6Only: host.includes(':'), backlog: BACKLOG })

@@ -26,6 +26,9 @@ export type RouteFault = (typeof ROUTE_FAULTS)[number]
 /** What is going on at a back end now. */
 export type GateReading = { backend: string; logins: number; waiting: number }
 
+/** Connections of clients now, and how many there may be at a time. */
+export type ConnectionReading = { open: number; max: number }
+
 /** Adds what has been carried since the last call. */
 export type RelayAccount = (bytesFromClient: number, bytesFromBackend: number) => void
 
@@ -33,6 +36,7 @@ export type Metrics = ReturnType<typeof createMetrics>
 
 export function createMetrics(registry: Registry) {
   const registers = [registry]
+  let readConnections = (): ConnectionReading => ({ open: 0, max: 0 })
   let readGates: () => readonly GateReading[] = () => []
 
   const connections = new Counter({
@@ -46,6 +50,22 @@ export function createMetrics(registry: Registry) {
     help: 'Client connections ended by mailmux before a login.',
     labelNames: ['reason'],
     registers,
+  })
+  new Gauge({
+    name: 'mailmux_connections',
+    help: 'Client connections that are open now, before login and after.',
+    registers,
+    collect() {
+      this.set(readConnections().open)
+    },
+  })
+  new Gauge({
+    name: 'mailmux_connections_max',
+    help: 'Client connections that may be open at a time.',
+    registers,
+    collect() {
+      this.set(readConnections().max)
+    },
   })
   const shortages = new Counter({
     name: 'mailmux_local_shortages_total',
@@ -188,6 +208,10 @@ export function createMetrics(registry: Registry) {
     connectionAccepted: (protocol: ProtocolName, listener: string) => connections.inc({ protocol, listener }),
     /** @param reason an error code */
     connectionRejected: (reason: string) => rejected.inc({ reason }),
+    /** Where to read at each scrape how many connections there are. */
+    watchConnections(read: () => ConnectionReading) {
+      readConnections = read
+    },
     shortageNoted: (place: ShortagePlace) => shortages.inc({ place }),
     loginEnded: (protocol: ProtocolName, mechanism: string, outcome: LoginOutcome) =>
       logins.inc({ protocol, mechanism, outcome }),

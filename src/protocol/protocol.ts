@@ -143,7 +143,14 @@ export type DialogueFacts = {
 
 /** Why mailmux ends a connection on its own account. */
 export type Goodbye =
-  'login-timeout' | 'line-too-long' | 'too-many-bad-commands' | 'refused' | 'shutting-down' | 'idle' | 'internal'
+  | 'login-timeout'
+  | 'too-many-connections'
+  | 'line-too-long'
+  | 'too-many-bad-commands'
+  | 'refused'
+  | 'shutting-down'
+  | 'idle'
+  | 'internal'
 
 /** The conversation with one client before it is logged in. */
 export type ClientDialogue = {
@@ -174,6 +181,8 @@ export type Protocol = {
   mechanismsIn(words: readonly string[]): MechanismName[]
   /** @returns those of the words that may be announced before login: the ones that say something about a session */
   announceable(words: readonly string[]): string[]
+  /** What a client reads that is one too many, as a whole line. */
+  turnedAway: string
   /** What to say on a session that is relaying and quiet, so that its client knows that the end is meant; empty where the protocol has no such word. */
   unaskedGoodbye: { shutdown: string; idle: string }
 }

@@ -26,6 +26,8 @@ export type Services = {
   backends: LiveBackends
   admissions: Admissions
   noteShortage: NoteShortage
+  /** connections at a time, before login and after; may change at any time */
+  maxConnections: () => number
   /** what a listener offers now, which follows what the back ends say */
   offer: (listener: ListenerSettings, backends: Backends) => Offer
 }

@@ -6,6 +6,7 @@ import type { Goodbye } from '../protocol/protocol.ts'
 import type { Entrance, World } from '../world.ts'
 import { ClientConnection } from './connection.ts'
 import { serve, type Ending, type Services } from './serve.ts'
+import { createTurnAway } from './turn-away.ts'
 import { reportSessions, type SessionFilter, type SessionReport } from './session-report.ts'
 
 export type Sessions = {
@@ -13,13 +14,16 @@ export type Sessions = {
   accept: (socket: Socket, listener: string) => void
   /** What is going on, the oldest first; read from what there is anyway, so that it costs nothing until it is asked. */
   list: (filter: SessionFilter) => { sessions: SessionReport[]; total: number }
+  /** how many there are, before login and after */
+  count: () => number
   /** Says goodbye wherever nothing is under way, waits for the rest, and ends after `graceMs` what is left. */
   drain(graceMs: number): Promise<void>
 }
 
 /** @param world gives the configuration in force, asked once for each connection */
 export function createSessions(world: () => World, services: Services): Sessions {
-  const { relays, metrics, log } = services
+  const { relays, metrics, log, maxConnections } = services
+  const turnAway = createTurnAway(services)
   const running = new Set<ClientConnection>()
   // Unique across instances and restarts, and short enough to be read out over the telephone.
   const prefix = randomBytes(4).toString('hex')
@@ -72,13 +76,20 @@ export function createSessions(world: () => World, services: Services): Sessions
       const id = `${prefix}-${(counter++).toString(36)}`
       const born = world() // and kept for life, whatever is reloaded meanwhile
       const entrance = born.entrances.get(listener)
+      socket.on('error', ignore) // for life: between two owners of the socket an error would otherwise end the process
       // A client that has gone again already has no address, and nothing to be told.
       if (!entrance || socket.remoteAddress === undefined) return void socket.destroy()
+      const max = maxConnections()
+      if (running.size >= max) {
+        turnAway(socket, entrance.settings, max)
+        return
+      }
       const conn = new ClientConnection(id, socket, entrance, metrics.handshakeEnded)
       running.add(conn)
       void run(conn, entrance, born)
     },
     list: (filter) => reportSessions(running, filter, performance.now()),
+    count: () => running.size,
     async drain(graceMs) {
       if (running.size === 0) return
       const empty = new Promise<void>((resolve) => (onEmpty = resolve))
@@ -95,6 +106,8 @@ export function createSessions(world: () => World, services: Services): Sessions
     },
   }
 }
+
+const ignore = (): void => undefined
 
 /** What the client is told when its connection ends on an error, where it can still be told. */
 function goodbyeFor({ code }: MuxError): Goodbye | undefined {

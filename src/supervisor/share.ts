@@ -8,11 +8,12 @@ export type Slot = {
 }
 
 /**
- * Limits of back ends are shared out, so that their sum is what is configured; but nobody gets less than 1 of anything, without which
+ * Limits of back ends and of connections are shared out, so that their sum is what is configured; but nobody gets less than 1 of anything, without which
  * its clients could never log in. Each has a file of its own for known routes.
  */
 export function settingsOf(slot: Slot, settings: Settings): Settings {
   if (slot.workers === 1) return settings
+  const { limits } = settings
   const shared = new Map(
     [...settings.routing.backends].map(([name, backend]) => {
       return [name, { ...backend, limits: shareLimits(slot, backend.limits) }] as const
@@ -20,6 +21,10 @@ export function settingsOf(slot: Slot, settings: Settings): Settings {
   )
   return {
     ...settings,
+    limits: {
+      ...limits,
+      maxConnections: limits.maxConnections === undefined ? undefined : share(slot, limits.maxConnections),
+    },
     directory: shareDirectory(slot, settings.directory),
     routing: { ...settings.routing, backends: shared },
   }

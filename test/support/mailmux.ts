@@ -29,6 +29,8 @@ export type MailmuxOptions = {
   listeners?: YamlMap[]
   /** what the admin API asks for; default: nothing */
   adminToken?: string
+  /** the limit of open files, as `prlimit --nofile` takes it: `soft:hard` */
+  openFiles?: string
   /** anything else for the top of the main file */
   settings?: YamlMap
   /** anything else for the top of the routing file */
@@ -92,7 +94,7 @@ export async function startMailmux(scene: Scene, options: MailmuxOptions): Promi
     admin: await freePort(),
   }
   const { configFile, routingFile } = await writeConfiguration(scene, ports, options)
-  const program = launchMailmux(scene, configFile)
+  const program = launchMailmux(scene, configFile, undefined, options.openFiles)
   const processes = Number(options.settings?.workers ?? WORKERS ?? 1) // which start side by side, on as few cores as one
   const startMs = START_DEADLINE_MS * Math.min(processes, 3)
   await program.waitForLine((line) => parseLog(line)?.msg === 'ready', startMs, 'its readiness')
@@ -138,11 +140,18 @@ export async function startMailmux(scene: Scene, options: MailmuxOptions): Promi
 }
 
 /** Starts `mailmux run` on a configuration file and waits for nothing: for tests of a start that fails. */
-export function launchMailmux(scene: Scene, configFile: string, show?: (line: string) => void): Program {
+export function launchMailmux(
+  scene: Scene,
+  configFile: string,
+  show?: (line: string) => void,
+  openFiles?: string,
+): Program {
+  const args = [MAIN, 'run', '-c', configFile]
   return startProgram(scene, {
     name: 'mailmux',
-    command: MAILMUX_RUNTIME,
-    args: [MAIN, 'run', '-c', configFile],
+    ...(openFiles === undefined
+      ? { command: MAILMUX_RUNTIME, args }
+      : { command: 'prlimit', args: [`--nofile=${openFiles}`, '--', MAILMUX_RUNTIME, ...args] }),
     ...(show === undefined ? {} : { show }),
   })
 }

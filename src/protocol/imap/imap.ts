@@ -13,5 +13,6 @@ export const imap: Protocol = {
   leave: 'L LOGOUT\r\n',
   mechanismsIn,
   announceable,
+  turnedAway: `${goodbyeReply('too-many-connections')}\r\n`,
   unaskedGoodbye: { shutdown: `${goodbyeReply('shutting-down')}\r\n`, idle: `${goodbyeReply('idle')}\r\n` },
 }

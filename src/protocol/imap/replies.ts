@@ -30,6 +30,8 @@ export function goodbyeReply(why: Goodbye): string {
   switch (why) {
     case 'login-timeout':
       return '* BYE Too long without a login.'
+    case 'too-many-connections': // RFC 5530 3; in place of a greeting: RFC 9051 7.1.5
+      return '* BYE [UNAVAILABLE] Too many connections, please try again later.'
     case 'line-too-long':
       return '* BYE Line or literal too long.'
     case 'too-many-bad-commands':

@@ -30,6 +30,8 @@ export function goodbyeReply(why: Goodbye): string {
   switch (why) {
     case 'login-timeout':
       return '-ERR Too long without a login.'
+    case 'too-many-connections': // RFC 3206 4
+      return '-ERR [SYS/TEMP] Too many connections, please try again later.'
     case 'line-too-long':
       return '-ERR Line too long.'
     case 'too-many-bad-commands':

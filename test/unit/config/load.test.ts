@@ -37,6 +37,7 @@ test('fills every default in', (t) => {
   assert.equal(settings.admin, undefined)
   assert.deepEqual(settings.log, { level: 'info', format: 'json' })
   assert.deepEqual(settings.limits, {
+    maxConnections: undefined,
     maxLineBytes: 8192,
     loginTimeoutMs: 60_000,
     maxBadCommands: 3,
@@ -98,7 +99,7 @@ listeners:
 tls: {certificates: [{cert: cert.pem, key: key.pem}], min_version: TLSv1.3}
 directory: {redis: {url: 'rediss://u@h:1/2', password_file: pw, prefix: 'x:', timeout: 1s}}
 routing: sub/r.yaml
-limits: {max_line: 16KiB, login_timeout: 5s, max_bad_commands: 9, backend_timeout: 7s, idle_imap: 1h, idle_pop3: 11m, shutdown_grace: 0s}
+limits: {max_line: 16KiB, login_timeout: 5s, max_bad_commands: 9, backend_timeout: 7s, idle_imap: 1h, idle_pop3: 11m, shutdown_grace: 0s, max_connections: 500}
 admin: {listen: '0.0.0.0:9143', token_file: token}
 log: {level: debug, format: pretty}
 `
@@ -133,6 +134,7 @@ domains: {Example.ORG: {backend: s}, example.net: s}
   assert.deepEqual([settings.directory.prefix, settings.directory.timeoutMs], ['x:', 1000])
   assert.equal(settings.limits.maxLineBytes, 16_384)
   assert.equal(settings.limits.shutdownGraceMs, 0)
+  assert.equal(settings.limits.maxConnections, 500)
   assert.deepEqual(
     [settings.admin?.host, settings.admin?.port, settings.admin?.token?.reveal()],
     ['0.0.0.0', 9143, 'abc'],

@@ -77,6 +77,7 @@ describe('docs/errors.md', () => {
     }
     const goodbyes: Record<Goodbye, true> = {
       'login-timeout': true,
+      'too-many-connections': true,
       'line-too-long': true,
       'too-many-bad-commands': true,
       refused: true,

@@ -14,7 +14,7 @@ type Law = Readonly<Record<string, readonly string[]>>
 const LAW: Law = {
   main: ['app', 'cli', 'config', 'supervisor', 'version'],
   supervisor: ['admin', 'type app', 'config', 'listener', 'metrics', 'version'],
-  app: ['backend', 'type listener', 'relay', 'routing', 'session', 'shortages', 'version', 'world'],
+  app: ['backend', 'type listener', 'relay', 'routing', 'resources', 'session', 'version', 'world'],
   world: ['backend', 'net', 'protocol', 'routing', 'tls'],
   session: ['backend', 'config', 'net', 'protocol', 'tls', 'type relay', 'type routing', 'world'],
   listener: ['net'],
@@ -31,7 +31,7 @@ const LAW: Law = {
   errors: [],
   log: [],
   secret: [],
-  shortages: [],
+  resources: [],
   rendezvous: [],
   'user-name': [],
   version: [],

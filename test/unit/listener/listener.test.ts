@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { connect, createServer, type Server } from 'node:net'
+import { connect, createServer, Server } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import type { ListenAddress, ListenerSettings } from '../../../src/config/settings.ts'
-import { openListeners } from '../../../src/listener/listener.ts'
+import { bindPorts, openBoundPorts } from '../../../src/listener/bound-ports.ts'
+import { openListeners, type Accept, type Listeners } from '../../../src/listener/listener.ts'
 import { freePort, isFree } from '../../support/ports.ts'
 import { listenerSettings } from './listener-settings.ts'
 
@@ -22,16 +23,22 @@ async function hold(t: TestContext, port: number, host = '127.0.0.1'): Promise<S
   return holder
 }
 
-const nobody = (): void => assert.fail('nobody was to connect')
+const nobody: Accept = {
+  onConnection: () => assert.fail('no client was to connect'),
+  onError: (error) => assert.fail(error),
+}
 
 test('hands each connection to the listener that it came in by', async (t) => {
   const [one, two] = [await freePort(), await freePort()]
   const came: string[] = []
   const waiting = Promise.withResolvers<undefined>()
-  const listeners = await openListeners([listener('one', at(one)), listener('two', at(two))], (socket, name) => {
-    came.push(name)
-    socket.destroy()
-    if (came.length === 2) waiting.resolve(undefined)
+  const listeners = await openListeners([listener('one', at(one)), listener('two', at(two))], {
+    ...nobody,
+    onConnection(socket, name) {
+      came.push(name)
+      socket.destroy()
+      if (came.length === 2) waiting.resolve(undefined)
+    },
   })
   t.after(() => listeners.close())
   assert.deepEqual(listeners.addresses, [
@@ -109,3 +116,41 @@ test('does not forgive a port in use because the address was asked for in passin
   await hold(t, port)
   await assert.rejects(openListeners([listener('imap', at(port, '127.0.0.1', true))], nobody), /EADDRINUSE/)
 })
+
+/** The two ways in which a port is opened; `close` also lets go of what was bound for it. */
+const WAYS: Record<string, (settings: ListenerSettings[], accept: Accept) => Promise<Pick<Listeners, 'close'>>> = {
+  'bound here': openListeners,
+  'bound elsewhere': async (settings, accept) => {
+    const bound = await bindPorts(settings)
+    const listeners = await openBoundPorts(bound.addresses, bound.descriptors[0] ?? 0, accept)
+    return {
+      close() {
+        listeners.close()
+        bound.close()
+      },
+    }
+  },
+}
+
+for (const [way, open] of Object.entries(WAYS)) {
+  test(`tells of each connection that cannot be accepted at a port that is ${way}, and goes on`, async (t) => {
+    const { mock } = t.mock.method(Server.prototype, 'listen')
+    const failed: string[] = []
+    const came = Promise.withResolvers<undefined>()
+    const port = await freePort()
+    const listeners = await open([listener('imap', at(port))], {
+      onConnection(socket) {
+        socket.destroy()
+        came.resolve(undefined)
+      },
+      onError: (error, name) => void failed.push(`${name}: ${error.message}`),
+    })
+    t.after(() => listeners.close())
+    const server: unknown = mock.calls.at(-1)?.this
+    assert.ok(server instanceof Server)
+    for (const code of ['ENOBUFS', 'ENOMEM', 'EMFILE']) server.emit('error', new Error(`accept ${code}`))
+    assert.deepEqual(failed, ['imap: accept ENOBUFS', 'imap: accept ENOMEM', 'imap: accept EMFILE'])
+    connect(port, '127.0.0.1').on('error', () => undefined)
+    await came.promise
+  })
+}

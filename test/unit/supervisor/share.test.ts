@@ -5,9 +5,10 @@ import type { BackendLimits, Settings } from '../../../src/config/settings.ts'
 import { settingsOf } from '../../../src/supervisor/share.ts'
 import { backendSettings } from '../backend/fixture.ts'
 
-function settings(limits: Partial<BackendLimits>): Settings {
+function settings(limits: Partial<BackendLimits>, maxConnections?: number): Settings {
   const backend = backendSettings({ name: 'store1' })
   return {
+    limits: { maxConnections },
     directory: { kind: 'static' },
     routing: { backends: new Map([['store1', { ...backend, limits: { ...backend.limits, ...limits } }]]) },
   } as unknown as Settings
@@ -44,4 +45,12 @@ test('grants everybody at least one, and no limit where there is none', () => {
 test('leaves the settings of a worker that is alone as they are', () => {
   const whole = settings({})
   assert.equal(settingsOf({ worker: 1, workers: 1 }, whole), whole)
+})
+
+test('parts the connections of clients, and no number where none is configured', () => {
+  const parts = (maxConnections: number | undefined) =>
+    [1, 2, 3].map((worker) => settingsOf({ worker, workers: 3 }, settings({}, maxConnections)).limits.maxConnections)
+  assert.deepEqual(parts(1000), [334, 333, 333])
+  assert.deepEqual(parts(2), [1, 1, 1])
+  assert.deepEqual(parts(undefined), [undefined, undefined, undefined])
 })

@@ -1,6 +1,6 @@
 /** What is missing on this machine (descriptors, memory, local ports): logged once a minute, and counted each time. It is never put down to a peer. */
-import type { NoteShortage, ShortagePlace } from './errors.ts'
-import type { Log } from './log.ts'
+import type { NoteShortage, ShortagePlace } from '../errors.ts'
+import type { Log } from '../log.ts'
 
 /** During a shortage each new connection meets it, and a line for each of them would fill the disk as well. */
 const SAY_EVERY_MS = 60_000

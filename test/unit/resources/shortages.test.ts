@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createShortageNotes } from '../../src/shortages.ts'
-import { keepLog } from './backend/fixture.ts'
+import { createShortageNotes } from '../../../src/resources/shortages.ts'
+import { keepLog } from '../backend/fixture.ts'
 
 test('counts each shortage, and logs one line a minute for each kind with the number of the others', () => {
   const { log, lines } = keepLog()

@@ -1,0 +1,78 @@
+/** Open files: how many this process may have, how many connections that is enough for, and whether there is one left. */
+import fs from 'node:fs'
+import type { Settings } from '../config/settings.ts'
+import { isShortage, systemCode, type NoteShortage } from '../errors.ts'
+import type { Log } from '../log.ts'
+
+/** A session has two: one towards the client, one towards the back end. During a login the second may be the auth server's. */
+const FOR_EACH = 2
+/**
+ * Beside the sessions: the admin HTTP (64), connections that are turned away (32), those to Redis, a Cluster and its Sentinels included,
+ * name servers, files that are read or written, the log, the runtime's own.
+ */
+const BESIDE = 200
+
+/**
+ * The most files that this process may have open. Node and Bun have raised the soft limit to the hard one when they started.
+ * @returns undefined where the system does not tell
+ */
+export function readDescriptorLimit(): number | undefined {
+  try {
+    const [, soft] = /^Max open files\s+(\S+)/m.exec(fs.readFileSync('/proc/self/limits', 'latin1')) ?? []
+    return soft === undefined ? undefined : soft === 'unlimited' ? Infinity : Number(soft)
+  } catch {
+    return undefined // no Linux, or no /proc
+  }
+}
+
+/**
+ * How many connections of clients so many descriptors are enough for, with one more for the check of each address of a back end.
+ * Pure. A small limit keeps half of itself for what is beside the sessions.
+ */
+export function connectionsWithin(descriptors: number, { backends }: Pick<Settings['routing'], 'backends'>): number {
+  const checks = [...backends.values()].reduce((sum, { hosts, ports, srv }) => {
+    return sum + Math.max(1, hosts.length) * Object.keys(srv ?? ports).length
+  }, 0)
+  const beside = Math.min(BESIDE + checks, descriptors / 2)
+  return Math.max(1, Math.floor((descriptors - beside) / FOR_EACH))
+}
+
+export type Capacity = {
+  /** the most connections of clients at a time */
+  max: () => number
+  /** Takes over the limit of new settings, as far as the descriptors are enough for it. */
+  configure(settings: Pick<Settings, 'limits' | 'routing'>): void
+}
+
+/** @param descriptors undefined: not known, and then only what is configured is a limit */
+export function createCapacity(log: Log, descriptors: number | undefined): Capacity {
+  let max = Infinity
+  let warnedOf: number | undefined
+  return {
+    max: () => max,
+    configure({ limits: { maxConnections }, routing }) {
+      const possible = descriptors === undefined ? Infinity : connectionsWithin(descriptors, routing)
+      max = Math.min(maxConnections ?? Infinity, possible)
+      const isTooMany = maxConnections !== undefined && maxConnections > possible
+      if (isTooMany && warnedOf !== maxConnections) {
+        log.warn(
+          { maxConnections, openFiles: descriptors, possible },
+          'limit of open files too low for max_connections',
+        )
+      }
+      warnedOf = isTooMany ? maxConnections : undefined
+    },
+  }
+}
+
+/**
+ * Notes when there is no descriptor left to accept a connection with. libuv then accepts it with one that it has kept aside, closes it,
+ * and tells nothing of it (uv__emfile_trick), so that this has to be looked for.
+ */
+export function lookForDescriptor(noteShortage: NoteShortage): void {
+  try {
+    fs.closeSync(fs.openSync('/', 'r'))
+  } catch (error) {
+    if (isShortage(error)) noteShortage('accept', `no descriptor is left for a connection: ${systemCode(error)}`)
+  }
+}
