@@ -6,6 +6,7 @@ import { MuxError } from '../../errors.ts'
 import type { MechanismName } from '../../config/settings.ts'
 import type { BackendLogin, LoginAnswer, Refusal, RelayedCredentials, Wire } from '../protocol.ts'
 import { encodeBase64, encodePlain } from '../sasl.ts'
+import { boundWire, type BackendWire } from '../bounded-wire.ts'
 import { parseBackendCapability, parseSessionCapability, type BackendCapability } from './capability.ts'
 import { createUnauthenticateGuard } from './guard.ts'
 import { formatIdCommand } from './identity.ts'
@@ -23,7 +24,8 @@ const ID_TAG = 'I'
 type Answer = { status: Status; capability: string | undefined; untagged: string[] }
 
 /** @throws MuxError backend-* where the conversation cannot lead to a login */
-export async function replayLogin(backend: Wire, login: BackendLogin): Promise<LoginAnswer> {
+export async function replayLogin(wire: Wire, login: BackendLogin): Promise<LoginAnswer> {
+  const backend = boundWire(wire)
   const capability = await meet(backend, login.startTls)
   // After TLS, never before: it says where the client is (RFC 2971 does not ask for privacy, we do).
   const identity = capability.id && login.identity ? `${formatIdCommand(ID_TAG, login.identity)}\r\n` : ''
@@ -46,14 +48,15 @@ export async function replayLogin(backend: Wire, login: BackendLogin): Promise<L
 }
 
 /** What a back end can do before login, asked on a connection that is for nothing else. @throws MuxError as replayLogin */
-export async function askCapabilities(backend: Wire, startTls: boolean): Promise<readonly string[]> {
+export async function askCapabilities(wire: Wire, startTls: boolean): Promise<readonly string[]> {
+  const backend = boundWire(wire)
   const { words } = await meet(backend, startTls)
   backend.write('L LOGOUT\r\n')
   return words
 }
 
 /** From the greeting to the capabilities that count: those from before TLS are forgotten (RFC 9051 6.2.1). */
-async function meet(backend: Wire, tls: boolean): Promise<BackendCapability> {
+async function meet(backend: BackendWire, tls: boolean): Promise<BackendCapability> {
   let words = await readGreeting(backend)
   if (tls) {
     await startTls(backend, words)
@@ -65,7 +68,7 @@ async function meet(backend: Wire, tls: boolean): Promise<BackendCapability> {
 }
 
 /** RFC 9051 7.1.4, 7.1.5: PREAUTH is somebody's session, and not this user's. @returns the capabilities in the greeting, if any */
-async function readGreeting(backend: Wire): Promise<string | undefined> {
+async function readGreeting(backend: BackendWire): Promise<string | undefined> {
   const line = await backend.readLine(MAX_LINE_BYTES)
   const greeting = parseStatus(line)
   if (greeting?.tag === '*' && greeting.type === 'OK') {
@@ -75,7 +78,7 @@ async function readGreeting(backend: Wire): Promise<string | undefined> {
   throw new MuxError('backend-garbage', `not an IMAP greeting: ${JSON.stringify(line.slice(0, 80))}`)
 }
 
-async function startTls(backend: Wire, words: string | undefined): Promise<void> {
+async function startTls(backend: BackendWire, words: string | undefined): Promise<void> {
   const capability = parseBackendCapability(words ?? (await askCapability(backend)))
   if (!capability?.canStartTls) throw new MuxError('backend-no-starttls', 'the back end does not offer STARTTLS')
   backend.write('S STARTTLS\r\n')
@@ -85,7 +88,7 @@ async function startTls(backend: Wire, words: string | undefined): Promise<void>
 }
 
 /** Other untagged lines that come with the answer go into `untagged`, where given. */
-async function askCapability(backend: Wire, untagged?: string[]): Promise<string> {
+async function askCapability(backend: BackendWire, untagged?: string[]): Promise<string> {
   backend.write('C CAPABILITY\r\n')
   const answer = await readAnswer(backend, 'C')
   untagged?.push(...answer.untagged)
@@ -106,7 +109,7 @@ type Respond = (challenge: string) => string | Promise<string>
 
 /** @param before a command whose answer does not matter, sent along so that it costs no round trip */
 async function logIn(
-  backend: Wire,
+  backend: BackendWire,
   login: BackendLogin,
   capability: BackendCapability,
   before: string,
@@ -141,7 +144,7 @@ async function logIn(
 
 /** The client's own conversation with the back end; mailmux hands on lines and learns nothing (RFC 5802, RFC 7628). */
 async function relay(
-  backend: Wire,
+  backend: BackendWire,
   user: string,
   { mechanism, firstMessage, converse: askClient }: RelayedCredentials,
   capability: BackendCapability,
@@ -171,7 +174,7 @@ async function relay(
 
 /** RFC 4959: the first message goes along with the command where it may. */
 async function authenticate(
-  backend: Wire,
+  backend: BackendWire,
   mechanism: MechanismName,
   first: string,
   capability: BackendCapability,
@@ -197,7 +200,7 @@ function acceptedUnseen(): MuxError {
 }
 
 /** Writes a command and what the back end asks for beyond it; a refusal on the way is the answer. */
-async function converse(backend: Wire, command: string, respond: Respond): Promise<Answer> {
+async function converse(backend: BackendWire, command: string, respond: Respond): Promise<Answer> {
   const untagged: string[] = []
   for (let line = command; ;) {
     backend.write(`${line}\r\n`)
@@ -217,10 +220,14 @@ type ReadOptions = {
   untagged: string[]
 }
 
-async function readAnswer(backend: Wire, tag: string): Promise<Answer>
-async function readAnswer(backend: Wire, tag: string, options: ReadOptions): Promise<Answer | { challenge: string }>
+async function readAnswer(backend: BackendWire, tag: string): Promise<Answer>
 async function readAnswer(
-  backend: Wire,
+  backend: BackendWire,
+  tag: string,
+  options: ReadOptions,
+): Promise<Answer | { challenge: string }>
+async function readAnswer(
+  backend: BackendWire,
   tag: string,
   { mayContinue, untagged }: ReadOptions = { mayContinue: false, untagged: [] },
 ): Promise<Answer | { challenge: string }> {

@@ -6,6 +6,7 @@ import { MuxError } from '../../errors.ts'
 import type { MechanismName } from '../../config/settings.ts'
 import type { BackendLogin, LoginAnswer, Refusal, RelayedCredentials, Wire } from '../protocol.ts'
 import { encodeBase64, encodePlain, MAX_SASL_LINE_BYTES } from '../sasl.ts'
+import { boundWire, type BackendWire } from '../bounded-wire.ts'
 import { parseBackendCapability, splitCapability, type BackendCapability } from './capability.ts'
 import { formatXclient } from './identity.ts'
 import { parseResponse, type Response } from './parse.ts'
@@ -17,7 +18,8 @@ const MAX_CAPABILITY_LINES = 64
 const MAX_AUTH_LINE_BYTES = 255
 
 /** @throws MuxError backend-* where the conversation cannot lead to a login */
-export async function replayLogin(backend: Wire, login: BackendLogin): Promise<LoginAnswer> {
+export async function replayLogin(wire: Wire, login: BackendLogin): Promise<LoginAnswer> {
+  const backend = boundWire(wire)
   const { capability, takesXclient } = await meet(backend, login.startTls)
   // Every -ERR could then be the answer to a line of the header, and would be taken for a refused password.
   if (login.proxyHeader && !capability.told) throw new MuxError('backend-garbage', 'the back end refuses CAPA')
@@ -40,14 +42,18 @@ export async function replayLogin(backend: Wire, login: BackendLogin): Promise<L
 }
 
 /** What a back end can do before login, asked on a connection that is for nothing else. @throws MuxError as replayLogin */
-export async function askCapabilities(backend: Wire, startTls: boolean): Promise<string[]> {
+export async function askCapabilities(wire: Wire, startTls: boolean): Promise<string[]> {
+  const backend = boundWire(wire)
   const { capability } = await meet(backend, startTls)
   backend.write('QUIT\r\n')
   return capability.lines.flatMap(splitCapability)
 }
 
 /** From the greeting to the capabilities that count: those from before TLS are forgotten (RFC 2595 4). */
-async function meet(backend: Wire, tls: boolean): Promise<{ capability: BackendCapability; takesXclient: boolean }> {
+async function meet(
+  backend: BackendWire,
+  tls: boolean,
+): Promise<{ capability: BackendCapability; takesXclient: boolean }> {
   const greeting = await readResponse(backend)
   if (!greeting.ok) throw new MuxError('backend-bye', `the back end greeted with -ERR ${greeting.text}`)
   let capability = await askCapability(backend)
@@ -64,21 +70,21 @@ async function meet(backend: Wire, tls: boolean): Promise<{ capability: BackendC
 }
 
 /** @throws MuxError `backend-no-mechanism` where the back end refuses what it has announced */
-async function expectOk(backend: Wire, command: string): Promise<void> {
+async function expectOk(backend: BackendWire, command: string): Promise<void> {
   backend.write(`${command}\r\n`)
   const answer = await readResponse(backend)
   if (!answer.ok)
     throw new MuxError('backend-no-mechanism', `the back end refused ${command.split(' ')[0] ?? ''}: ${answer.text}`)
 }
 
-async function readResponse(backend: Wire): Promise<Response> {
+async function readResponse(backend: BackendWire): Promise<Response> {
   const line = await backend.readLine(MAX_LINE_BYTES)
   const response = parseResponse(line)
   if (response) return response
   throw new MuxError('backend-garbage', `not a POP3 response: ${JSON.stringify(line.slice(0, 80))}`)
 }
 
-async function askCapability(backend: Wire): Promise<BackendCapability> {
+async function askCapability(backend: BackendWire): Promise<BackendCapability> {
   backend.write('CAPA\r\n')
   const lines: string[] = []
   const told = (await readResponse(backend)).ok
@@ -96,7 +102,7 @@ async function askCapability(backend: Wire): Promise<BackendCapability> {
 }
 
 async function logIn(
-  backend: Wire,
+  backend: BackendWire,
   login: BackendLogin,
   capability: BackendCapability,
 ): Promise<Response | 'cancelled'> {
@@ -119,7 +125,7 @@ async function logIn(
 
 /** The client's own conversation with the back end; mailmux hands on lines and learns nothing (RFC 5802, RFC 7628). */
 async function relay(
-  backend: Wire,
+  backend: BackendWire,
   user: string,
   { mechanism, firstMessage, converse }: RelayedCredentials,
   capability: BackendCapability,
@@ -141,7 +147,7 @@ async function relay(
 
 /** RFC 5034 4: the first message goes along with the command where both fit into a line; challenges are answered until there is a response. */
 async function authenticate(
-  backend: Wire,
+  backend: BackendWire,
   mechanism: MechanismName,
   first: string,
   respond: (challenge: string) => string | Promise<string>,

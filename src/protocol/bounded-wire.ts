@@ -1,0 +1,34 @@
+/** A back end's side of a login that may not go on for ever: what is read of it is bounded in all, whatever each line is for. */
+import { MuxError } from '../errors.ts'
+import type { LineLimit, Wire } from './protocol.ts'
+
+/** A login takes some ten lines, and 64 more where a POP3 server lists capabilities before and after TLS. */
+const MAX_LINES = 256
+/** Two long capability lists are 16 KiB, and a challenge is 64 KiB at most. */
+const MAX_BYTES = 128 * 1024
+
+export type BackendWire = Omit<Wire, 'readBytes'>
+
+/**
+ * @returns the same wire, for one dialogue. Its `readLine` throws `backend-garbage` where the back end has sent too many lines or
+ * octets. It does not read octets: no dialogue with a back end has literals of its own.
+ */
+export function boundWire(wire: Wire): BackendWire {
+  let lines = 0
+  let bytes = 0
+  return {
+    async readLine(limit: LineLimit) {
+      const line = await wire.readLine(limit)
+      lines++
+      bytes += line.length
+      if (lines > MAX_LINES || bytes > MAX_BYTES)
+        throw new MuxError('backend-garbage', `more than ${MAX_LINES} lines or ${MAX_BYTES} bytes without a result`)
+      return line
+    },
+    write: (text) => wire.write(text),
+    startTls: () => wire.startTls(),
+    get secure() {
+      return wire.secure
+    },
+  }
+}
