@@ -22,9 +22,10 @@ export type Clock = {
 export type Admissions = {
   /**
    * A turn at once where no limit is reached and nobody waits; undefined where the caller has to `wait` for one.
-   * @param attempt which one of its login, from 1: whoever has been let in before goes ahead of those who have not
+   * @param attempt which one of its login, from 1: a login that has been let in before goes ahead of those that have not
+   * @param address the client's, which has a share of the logins; undefined where no client has an address
    */
-  enter(backend: BackendSettings, attempt: number): Turn | undefined
+  enter(backend: BackendSettings, attempt: number, address?: string): Turn | undefined
   /** A turn in good time. @throws MuxError `backend-busy`, `backend-down`, `shutting-down`, or the reason of the signal */
   wait(backend: BackendSettings, attempt: number, patience: Patience): Promise<Turn>
   /** The back end can no longer be reached by this protocol: ends the waits that are for it. */
@@ -64,7 +65,7 @@ export function createAdmissions(parts: AdmissionParts): Admissions {
   function gateOf(backend: BackendSettings): Gate {
     const known = gates.get(backend.name)
     if (known) return known
-    const gate = new Gate(backend, { log, loginWaited, nowMs: clock.nowMs, random })
+    const gate = new Gate(backend, { log, loginWaited, nowMs: clock.nowMs, random, onWait: keepTicking })
     gates.set(backend.name, gate)
     return gate
   }
@@ -82,12 +83,10 @@ export function createAdmissions(parts: AdmissionParts): Admissions {
   }
 
   return {
-    enter: (backend, attempt) => gateOf(backend).enter(attempt),
+    enter: (backend, attempt, address) => gateOf(backend).enter(attempt, address),
     async wait(backend, attempt, patience) {
       if (closed) throw new MuxError('shutting-down', 'shutting down')
-      const turn = gateOf(backend).wait(attempt, patience)
-      keepTicking()
-      return turn
+      return gateOf(backend).wait(attempt, patience)
     },
     lost: (name, protocol) => gates.get(name)?.lost(protocol),
     recovered(name, lostForMs) {

@@ -2,9 +2,12 @@
 import type { BackendLimits, BackendSettings, ProtocolName } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { LimitNotes } from './limit-notes.ts'
 import { createBucket, slowStartShare, type Bucket } from './pace.ts'
-import { createTurn, type Turn } from './turn.ts'
-import { Waiter, WaitingLine, type LimitName, type Patience, type WaitOutcome } from './waiting-line.ts'
+import { AddressShares, shareOf, type AddressUse } from './address-share.ts'
+import { Turn, type TurnKeeper } from './turn.ts'
+import { rankOf, RESUMING, Waiter, WaitingLine } from './waiting-line.ts'
+import type { LimitName, Patience, WaitOutcome } from './waiting-line.ts'
 
 export type GateFacts = {
   backend: string
@@ -22,23 +25,26 @@ export type GateParts = {
   nowMs: () => number
   /** from 0 to 1 */
   random: () => number
+  /** called where a wait begins, during which `tick` is to be called */
+  onWait: () => void
 }
 
 /** Who came in one moment is not sent away in one moment, or would be back in one: a wait ends this much sooner at most. */
 const WAIT_JITTER = 0.25
-/** A limit that bites is worth a line, but not one for each login. */
-const LOG_EVERY_MS = 60_000
 
-export class Gate {
+export class Gate implements TurnKeeper {
   readonly #name: string
   readonly #parts: GateParts
   readonly #line = new WaitingLine()
   readonly #bucket: Bucket
-  readonly #bites = new Map<LimitName, { loggedMs: number; times: number }>()
+  readonly #notes: LimitNotes
   #settings: BackendSettings
   /** logins and sessions together */
   #inside = 0
   #logins = 0
+  /** logins that wait for their client, and are no work for the back end meanwhile */
+  #paused = 0
+  readonly #shares = new AddressShares()
   /** while there is a slow start */
   #slowSinceMs: number | undefined
   /** when the last one began */
@@ -48,6 +54,7 @@ export class Gate {
     this.#name = settings.name
     this.#settings = settings
     this.#parts = parts
+    this.#notes = new LimitNotes(settings.name, parts.log)
     this.#bucket = createBucket(parts.nowMs())
   }
 
@@ -56,28 +63,54 @@ export class Gate {
     return this.#inside === 0 && this.#line.size === 0
   }
 
-  /** A turn, where there is one at once. */
-  enter(attempt: number): Turn | undefined {
-    return this.#line.ahead(attempt) > 0 || this.#findObstacle() !== undefined ? undefined : this.#letIn()
+  /** A turn, where there is one at once. @param address the client's */
+  enter(attempt: number, address?: string): Turn | undefined {
+    if (this.#line.ahead(rankOf(attempt)) > 0 || this.#findObstacle() !== undefined) return undefined
+    return this.#isOverShare(this.#shares.get(address)) ? undefined : this.#letIn(address)
   }
 
   /** @throws MuxError `backend-busy`, `backend-down`, `shutting-down`, or the reason of the signal */
   async wait(attempt: number, patience: Patience): Promise<Turn> {
-    const inFront = this.#line.ahead(attempt) > 0 ? this.#line.first : undefined
-    const limit = this.#findObstacle() ?? inFront?.limit
-    if (limit === undefined) return this.#letIn()
+    const rank = rankOf(attempt)
+    const { address } = patience
+    const inFront = this.#line.ahead(rank) > 0 ? this.#line.first : undefined
+    const isOver = this.#isOverShare(this.#shares.get(address))
+    const limit = this.#findObstacle() ?? inFront?.limit ?? (isOver ? 'per_address' : undefined)
+    if (limit === undefined) return this.#letIn(address)
     const sinceMs = this.#parts.nowMs()
     const { queue, waitMs } = this.#settings.limits
-    this.#bite(limit, sinceMs)
+    this.#notes.reached(limit, this.#line.size, sinceMs)
     if (patience.signal.aborted) throw patience.signal.reason
-    if (this.#line.beside(attempt) >= queue) {
-      this.#parts.loginWaited(this.#name, limit, 'queue-full', 0)
-      throw new MuxError('backend-busy', `${limit} of ${this.#name} is reached, and ${queue} logins wait already`)
-    }
+    if (this.#line.beside(rank) >= queue)
+      throw this.#queueFull(limit, `${limit} of ${this.#name} is reached, and ${queue} logins wait already`)
+    const use = this.#shares.open(address)
+    if (use && use.waiting >= shareOf(queue))
+      throw this.#queueFull('per_address', `${use.waiting} logins of ${use.network} wait for ${this.#name} already`)
     const longestMs = waitMs * (1 - WAIT_JITTER * this.#parts.random())
     const untilMs = Math.min(patience.untilMs, sinceMs + longestMs)
-    const waiter = new Waiter({ limit, sinceMs, untilMs }, patience, this.#onLeave)
-    this.#line.join(attempt, waiter)
+    const waiter = new Waiter({ limit, sinceMs, untilMs, use }, patience, this.#onLeave)
+    this.#line.join(rank, waiter)
+    this.#parts.onWait()
+    if (use) use.waiting++
+    if (use && isOver) use.parked.add(waiter)
+    else this.#makeReady(waiter)
+    return waiter.promise
+  }
+
+  pause(): void {
+    this.#logins--
+    this.#paused++
+    if (this.#line.size > 0) this.#admit()
+  }
+
+  async resume(turn: Turn, patience: Patience): Promise<Turn> {
+    if (this.#line.ahead(RESUMING) === 0 && !this.#hasManyLogins()) return this.#goOn(turn)
+    if (patience.signal.aborted) throw patience.signal.reason
+    const facts = { sinceMs: this.#parts.nowMs(), untilMs: patience.untilMs, use: undefined, paused: turn }
+    const waiter = new Waiter({ limit: 'logins', ...facts }, patience, this.#onLeave)
+    this.#line.join(RESUMING, waiter)
+    this.#parts.onWait()
+    this.#line.makeReady(waiter)
     return waiter.promise
   }
 
@@ -122,6 +155,7 @@ export class Gate {
 
   configure(settings: BackendSettings): void {
     this.#settings = settings
+    for (const use of this.#shares.values()) this.#unpark(use)
     this.#admit()
   }
 
@@ -131,7 +165,7 @@ export class Gate {
     const slow = this.#slowSinceMs !== undefined && pace !== undefined
     return {
       backend: this.#name,
-      sessions: this.#inside - this.#logins,
+      sessions: this.#inside - this.#logins - this.#paused,
       logins: this.#logins,
       waiting: this.#line.size,
       limits,
@@ -168,29 +202,82 @@ export class Gate {
     return { logins: Math.max(1, Math.floor(logins * share)), perSecond: perSecond * share }
   }
 
-  #letIn(): Turn {
+  #letIn(address: string | undefined): Turn {
     this.#inside++
     this.#logins++
+    const use = this.#shares.open(address)
+    if (use) use.logins++
     if (this.#slowSinceMs !== undefined || this.#settings.limits.loginsPerSecond !== undefined) this.#bucket.take()
-    return createTurn(this.#onGiveBack)
+    return new Turn(this, address)
+  }
+
+  /** Of a login that has begun: neither a rate nor the number of sessions counts it again. */
+  #goOn(turn: Turn): Turn {
+    if (turn.holds !== 'paused') return turn // given back meanwhile
+    turn.holds = 'login'
+    this.#paused--
+    this.#logins++
+    return turn
+  }
+
+  #hasManyLogins(): boolean {
+    const { logins } = this.#settings.limits
+    return this.#logins >= Math.min(logins, this.#pace(this.#parts.nowMs())?.logins ?? logins)
   }
 
   #admit(): void {
-    for (const waiter of this.#line) {
-      if (this.#findObstacle() !== undefined) return
-      waiter.admit(this.#letIn())
+    for (let waiter = this.#line.first; waiter; waiter = this.#line.first) {
+      if (waiter.paused ? this.#hasManyLogins() : this.#findObstacle() !== undefined) return
+      waiter.admit(waiter.paused ? this.#goOn(waiter.paused) : this.#letIn(waiter.address))
     }
   }
 
-  readonly #onGiveBack = (what: 'login' | 'place'): void => {
-    if (what === 'login') this.#logins--
-    else this.#inside--
+  #isOverShare(use: AddressUse | undefined): boolean {
+    return use !== undefined && use.logins >= shareOf(this.#settings.limits.logins)
+  }
+
+  /** One that may be next counts for its network, so that no more of them are in the way of others than may be let in. */
+  #makeReady(waiter: Waiter): void {
+    if (waiter.use) waiter.use.logins++
+    this.#line.makeReady(waiter)
+  }
+
+  #unpark(use: AddressUse): void {
+    for (const waiter of use.parked) {
+      if (this.#isOverShare(use)) return
+      use.parked.delete(waiter)
+      this.#makeReady(waiter)
+    }
+    this.#shares.closeIfEmpty(use)
+  }
+
+  giveBack(what: 'login' | 'paused' | 'place', { address }: Turn): void {
+    if (what === 'place') this.#inside--
+    else if (what === 'login') this.#logins--
+    else this.#paused--
+    const use = what === 'place' ? undefined : this.#shares.get(address)
+    if (use) {
+      use.logins--
+      this.#unpark(use)
+    }
     if (this.#line.size > 0) this.#admit()
   }
 
   readonly #onLeave = (waiter: Waiter, outcome: WaitOutcome): void => {
-    this.#line.remove(waiter)
+    const wasReady = this.#line.remove(waiter)
+    const { use } = waiter
+    if (use) {
+      use.waiting--
+      use.parked.delete(waiter)
+      if (wasReady) use.logins--
+      this.#unpark(use)
+    }
     this.#parts.loginWaited(this.#name, waiter.limit, outcome, this.#parts.nowMs() - waiter.sinceMs)
+  }
+
+  #queueFull(limit: LimitName, message: string): MuxError {
+    this.#parts.loginWaited(this.#name, limit, 'queue-full', 0)
+    return new MuxError('backend-busy', message)
   }
 
   #busy({ limit, sinceMs }: Waiter, nowMs: number): MuxError {
@@ -207,18 +294,5 @@ export class Gate {
     if (ms < this.#settings.slowStartMs || this.#line.size > 0) return
     this.#slowSinceMs = undefined
     this.#parts.log.info({ backend: this.#name, ms: Math.round(ms) }, 'slow start over')
-  }
-
-  /** No limit bites in silence; a slow start has lines of its own. */
-  #bite(limit: LimitName, nowMs: number): void {
-    if (limit === 'slow_start') return
-    const bite = this.#bites.get(limit) ?? { loggedMs: -LOG_EVERY_MS, times: 0 }
-    this.#bites.set(limit, bite)
-    bite.times++
-    if (nowMs - bite.loggedMs < LOG_EVERY_MS) return
-    const waiting = this.#line.size
-    this.#parts.log.warn({ backend: this.#name, limit, times: bite.times, waiting }, 'limit of a back end reached')
-    bite.loggedMs = nowMs
-    bite.times = 0
   }
 }

@@ -1,9 +1,10 @@
 /** Those who wait at the gate of one back end, in the order in which they are let in. Each wait ends once, whatever happens to it. */
 import type { ProtocolName } from '../config/settings.ts'
+import type { AddressUse } from './address-share.ts'
 import type { Turn } from './turn.ts'
 
-/** Which limit keeps a login out; `slow_start` is what is left of the others for a while. */
-export type LimitName = 'sessions' | 'logins' | 'logins_per_second' | 'slow_start'
+/** Which limit keeps a login out; `slow_start` is what is left of the others for a while, `per_address` the share of one client. */
+export type LimitName = 'sessions' | 'logins' | 'logins_per_second' | 'slow_start' | 'per_address'
 
 /** How a wait ended. */
 export type WaitOutcome = 'admitted' | 'timed-out' | 'queue-full' | 'client-left' | 'backend-down' | 'shutting-down'
@@ -12,6 +13,8 @@ export type WaitOutcome = 'admitted' | 'timed-out' | 'queue-full' | 'client-left
 export type Patience = {
   /** what it is to speak there */
   protocol: ProtocolName
+  /** the client's, which has a share of the logins and of the queue; undefined where no client has an address */
+  address?: string | undefined
   /** the caller's own deadline, on the clock of the gate */
   untilMs: number
   /** ends the wait when the client has gone, with its reason as the error */
@@ -29,6 +32,10 @@ export class Waiter {
   readonly limit: LimitName
   readonly sinceMs: number
   readonly untilMs: number
+  /** the turn that is to be resumed; undefined for a login that is to begin */
+  readonly paused: Turn | undefined
+  /** what its network has; undefined where nothing is counted */
+  readonly use: AddressUse | undefined
   readonly #patience: Patience
   readonly #leave: (waiter: Waiter, outcome: WaitOutcome) => void
   readonly #resolve: (turn: Turn) => void
@@ -37,7 +44,7 @@ export class Waiter {
 
   /** @param leave is called once, at its end, before the promise settles */
   constructor(
-    { limit, sinceMs, untilMs }: { limit: LimitName; sinceMs: number; untilMs: number },
+    facts: { limit: LimitName; sinceMs: number; untilMs: number; use: AddressUse | undefined; paused?: Turn },
     patience: Patience,
     leave: (waiter: Waiter, outcome: WaitOutcome) => void,
   ) {
@@ -45,13 +52,19 @@ export class Waiter {
     this.promise = promise
     this.#resolve = resolve
     this.#reject = reject
-    this.limit = limit
-    this.sinceMs = sinceMs
-    this.untilMs = untilMs
-    this.#toldMs = sinceMs
+    this.limit = facts.limit
+    this.sinceMs = facts.sinceMs
+    this.untilMs = facts.untilMs
+    this.use = facts.use
+    this.paused = facts.paused
+    this.#toldMs = facts.sinceMs
     this.#patience = patience
     this.#leave = leave
     patience.signal.addEventListener('abort', this.#onAbort)
+  }
+
+  get address(): string | undefined {
+    return this.#patience.address
   }
 
   get protocol(): ProtocolName {
@@ -83,45 +96,62 @@ export class Waiter {
   readonly #onAbort = (): void => this.refuse('client-left', this.#patience.signal.reason as Error)
 }
 
-/** Two lines: who has been let in before (a login that is tried again) goes ahead of those who have not. */
+/** In order of precedence: logins whose client has answered, logins that are tried again, logins that begin. */
+export const RESUMING = 0
+const RETURNING = 1
+const ARRIVING = 2
+
+/** @param attempt of a login that is to begin, from 1 */
+export function rankOf(attempt: number): number {
+  return attempt > 1 ? RETURNING : ARRIVING
+}
+
+/** Three lines, each in order. Those that are parked are in a line but are not let in: the share of their network is used up. */
 export class WaitingLine {
-  readonly #returning = new Set<Waiter>()
-  readonly #arriving = new Set<Waiter>()
+  readonly #all: readonly Set<Waiter>[] = [new Set(), new Set(), new Set()]
+  readonly #ready: readonly Set<Waiter>[] = [new Set(), new Set(), new Set()]
 
   get size(): number {
-    return this.#returning.size + this.#arriving.size
+    return this.#all.reduce((sum, line) => sum + line.size, 0)
   }
 
+  /** The one that is let in next. */
   get first(): Waiter | undefined {
-    const [first] = this
-    return first
+    for (const line of this.#ready) for (const waiter of line) return waiter
+    return undefined
   }
 
-  /** How many are in front of somebody who comes now. @param attempt from 1 */
-  ahead(attempt: number): number {
-    return attempt > 1 ? this.#returning.size : this.size
+  /** How many may be let in before a login of this rank that comes now. */
+  ahead(rank: number): number {
+    let count = 0
+    for (let line = 0; line <= rank; line++) count += this.#ready[line]?.size ?? 0
+    return count
   }
 
-  /** How many are in the same line as somebody who comes now. */
-  beside(attempt: number): number {
-    return this.#lineFor(attempt).size
+  /** How many are in the line of this rank. */
+  beside(rank: number): number {
+    return this.#all[rank]?.size ?? 0
   }
 
-  join(attempt: number, waiter: Waiter): void {
-    this.#lineFor(attempt).add(waiter)
+  /** Parked, until it is made ready. */
+  join(rank: number, waiter: Waiter): void {
+    this.#all[rank]?.add(waiter)
   }
 
-  remove(waiter: Waiter): void {
-    if (!this.#returning.delete(waiter)) this.#arriving.delete(waiter)
+  makeReady(waiter: Waiter): void {
+    this.#all.forEach((line, rank) => {
+      if (line.has(waiter)) this.#ready[rank]?.add(waiter)
+    })
   }
 
-  /** In order; who leaves on the way is not in the way. */
+  /** @returns whether it was ready */
+  remove(waiter: Waiter): boolean {
+    for (const line of this.#all) line.delete(waiter)
+    return this.#ready.some((line) => line.delete(waiter))
+  }
+
+  /** All, parked ones too. A waiter may leave meanwhile. */
   *[Symbol.iterator](): Generator<Waiter, void, undefined> {
-    yield* this.#returning
-    yield* this.#arriving
-  }
-
-  #lineFor(attempt: number): Set<Waiter> {
-    return attempt > 1 ? this.#returning : this.#arriving
+    for (const line of this.#all) yield* line
   }
 }

@@ -26,7 +26,7 @@ const limits = z
       [1, 1_000_000],
     ).optional(),
     logins: boundedInt(
-      'Logins under way at once. Default 1000: at 50 ms a login that is 20000 a second, more than a server does; a hung one holds no more than these.',
+      'Logins under way at once. Default 1000: at 50 ms a login that is 20000 a second, more than a server does; a hung one holds no more than these. One client address (or /64 network) has an eighth of them at most, but 4 where there are so many.',
       1000,
       [1, 100_000],
     ),
@@ -41,7 +41,7 @@ const limits = z
       ['0s', '5m'],
     ),
     queue: boundedInt(
-      'How many logins wait at once; those that come then are told to come back later. Default 10000: each is a connection that is there anyway.',
+      'How many logins wait at once; those that come then are told to come back later. Default 10000: each is a connection that is there anyway. One client address has an eighth of it at most, as with `logins`.',
       10_000,
       [1, 1_000_000],
     ),

@@ -1,6 +1,7 @@
 /** A connection's place at a back end: taken before the back end hears of it, waited for where one of its limits is reached. */
 import type { Admissions } from '../backend/admission.ts'
 import type { Turn } from '../backend/turn.ts'
+import type { Patience } from '../backend/waiting-line.ts'
 import type { BackendSettings } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
 import type { ClientConnection } from './connection.ts'
@@ -8,7 +9,7 @@ import type { ClientConnection } from './connection.ts'
 /**
  * @param attempt which one of the login, from 1
  * @param untilMs by when there has to be a turn, or no time would be left for the back end
- * @returns the turn, which closing the connection gives back where nobody has done so before
+ * @returns the turn, which closing the connection gives back unless it has been given back before
  * @throws MuxError `backend-busy`, `backend-down`, `shutting-down`; `client-closed` where the client has left meanwhile
  */
 export async function takeTurn(
@@ -18,28 +19,44 @@ export async function takeTurn(
   untilMs: number,
   admissions: Admissions,
 ): Promise<Turn> {
-  const turn = admissions.enter(backend, attempt) ?? (await waitForTurn(conn, backend, attempt, untilMs, admissions))
+  const stillWaiting = (): void => conn.dialogue?.stillTrying()
+  const turn =
+    admissions.enter(backend, attempt, conn.client.address) ??
+    (await waitFor(conn, untilMs, stillWaiting, (patience) => admissions.wait(backend, attempt, patience)))
   conn.turn = turn
   return turn
 }
 
-/** What only those pay for who wait: a signal, and two listeners on the client's socket. */
-async function waitForTurn(
+/** Goes on with a turn that has paused while the client was asked. @throws MuxError as takeTurn */
+export async function resumeTurn(conn: ClientConnection, turn: Turn, untilMs: number): Promise<void> {
+  // In the middle of an exchange the client hears nothing but challenges.
+  await waitFor(
+    conn,
+    untilMs,
+    () => undefined,
+    (patience) => turn.resume(patience),
+  )
+}
+
+/** What only a login that waits pays for: a signal, and two listeners on the client's socket. */
+async function waitFor<T>(
   conn: ClientConnection,
-  backend: BackendSettings,
-  attempt: number,
   untilMs: number,
-  admissions: Admissions,
-): Promise<Turn> {
+  stillWaiting: () => void,
+  wait: (patience: Patience) => Promise<T>,
+): Promise<T> {
+  const { phase } = conn
   conn.phase = 'waiting'
   const left = new AbortController()
   const forget = conn.onLeaving(() =>
     left.abort(new MuxError('client-closed', 'the client left while its login waited')),
   )
   const { protocol } = conn.listener
-  const stillWaiting = (): void => conn.dialogue?.stillTrying()
+  const { address } = conn.client
   try {
-    return await admissions.wait(backend, attempt, { protocol, untilMs, signal: left.signal, stillWaiting })
+    const waited = await wait({ protocol, address, untilMs, signal: left.signal, stillWaiting })
+    conn.phase = phase
+    return waited
   } finally {
     forget()
   }

@@ -1,6 +1,7 @@
 /** One login, from its route to the back end's answer: tried again where that may help, and refused in good time where it does not. */
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Backend } from '../backend/backends.ts'
+import type { Turn } from '../backend/turn.ts'
 import { reachWithin, type Step } from '../backend/way.ts'
 import { asMuxError, MuxError, type ErrorCode } from '../errors.ts'
 import type { Acceptance, BackendLogin, ClientIdentity, LoginAttempt, Refusal } from '../protocol/protocol.ts'
@@ -12,7 +13,7 @@ import { watchConversation, type Conversation } from './conversation.ts'
 import { refusalOfError, type Verdict } from './refusals.ts'
 import { routeLogin } from './route-login.ts'
 import type { Services } from './serve.ts'
-import { takeTurn } from './take-turn.ts'
+import { resumeTurn, takeTurn } from './take-turn.ts'
 
 export type Outcome =
   | { accepted: true; acceptance: Acceptance; backend: BackendConnection }
@@ -39,7 +40,7 @@ export async function tryLogin(
   const { limits } = world.settings
   const { name: protocol } = protocols[conn.listener.protocol]
   const started = performance.now()
-  const conversation = watchConversation(login.credentials)
+  const conversation = watchConversation(login.credentials, (error) => conn.fail(error))
   let answer: Answer
   try {
     conn.phase = 'routing'
@@ -134,10 +135,10 @@ async function ask(
         }
         const answer = await askOnce(
           conn,
-          { backend, step, progress },
+          { backend, step, progress, turn },
           told,
           identity,
-          conversation.awaitsClient,
+          conversation,
           deadline - performance.now(),
         )
         live.succeeded(place, ANSWERED)
@@ -155,7 +156,7 @@ async function ask(
         // Once the back end may know who it is for, the failure may be about that client (banned there, a broken mailbox).
         const isKnown = progress.told || (progress.connected && proxyProtocol !== 'none')
         const witness = isKnown ? { client: conn.client.address, user: conn.user ?? '' } : undefined
-        if (error.side === 'backend' && code !== 'backend-no-mechanism')
+        if (error.side === 'backend' && !NO_FAILURE.has(code))
           live.failed(place, { by: 'login', code, witness }, message)
         const mayGoOn = error.retryable && attempt < MAX_ATTEMPTS && !conversation.hasBegun() && !conn.socket.destroyed
         step = mayGoOn ? way.next() : undefined
@@ -174,23 +175,40 @@ async function ask(
   throw new MuxError('backend-down', `back end ${name} has no address to try`)
 }
 
+/** Codes that say nothing of the address: the login lacks a mechanism there, or did not get its turn back after a challenge. */
+const NO_FAILURE = new Set<ErrorCode>(['backend-no-mechanism', 'backend-busy', 'backend-down'])
+
 /** Any answer, a refusal too, is one of a back end that works. */
 const ANSWERED = { by: 'login', proof: 'login' } as const
 
 async function askOnce(
   conn: ClientConnection,
-  { backend, step, progress }: { backend: Backend; step: Step; progress: Progress },
+  { backend, step, progress, turn }: { backend: Backend; step: Step; progress: Progress; turn: Turn },
   login: BackendLogin,
   identity: ClientIdentity,
-  awaitsClient: () => boolean,
+  conversation: Conversation,
   withinMs: number,
 ): Promise<Answer> {
   const protocol = protocols[conn.listener.protocol]
   const giveUp = new AbortController()
-  const timer = setTimeout(() => {
-    if (awaitsClient()) conn.fail(new MuxError('client-login-timeout', 'no answer to a challenge'))
+  const late = (): void =>
     giveUp.abort(new MuxError('backend-timeout', `no answer from the back end while ${conn.phase}`))
-  }, withinMs)
+  let timer = setTimeout(late, withinMs)
+  let untilMs = performance.now() + withinMs
+  // The back end's turn and its deadline stand still while the client is asked.
+  let askedMs = 0
+  conversation.pauseWith({
+    asked() {
+      askedMs = performance.now()
+      clearTimeout(timer)
+      turn.pause()
+    },
+    async answered() {
+      untilMs += performance.now() - askedMs
+      await resumeTurn(conn, turn, untilMs - LEAST_FOR_AN_ATTEMPT_MS)
+      timer = setTimeout(late, untilMs - performance.now())
+    },
+  })
   // Only until it is asked to let the user in: what takes long after that may be the refusal of a password, which has its own pace.
   const reachMs = reachWithin(step, withinMs)
   const giveWay = (): void => {

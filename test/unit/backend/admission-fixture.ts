@@ -6,7 +6,8 @@ import { backendSettings, keepLog } from './fixture.ts'
 
 export type Wait = { backend: string; limit: string; outcome: string; ms: number }
 
-type Coming = { attempt?: number; patienceMs?: number; protocol?: ProtocolName }
+/** Each has an address of its own where none is given. */
+type Coming = { attempt?: number; patienceMs?: number; protocol?: ProtocolName; address?: string }
 
 type Comer = { turn: Promise<Turn>; leave: (why?: Error) => void; reassured: () => number }
 
@@ -19,6 +20,7 @@ export function openGates({
   const waits: Wait[] = []
   const clock = { ms: 1000, run: undefined as (() => void) | undefined, every: 0 }
   let random = 0
+  let comers = 0
   const admissions = createAdmissions({
     log,
     loginWaited: (backend, limit, outcome, ms) => void waits.push({ backend, limit, outcome, ms }),
@@ -55,19 +57,20 @@ export function openGates({
         clock.run?.()
       }
     },
-    /** Somebody who takes a turn, or waits for one. */
-    come({ attempt = 1, patienceMs = 20_000, protocol = 'imap' }: Coming = {}): Comer {
+    /** A client that takes a turn, or waits for one. */
+    come({ attempt = 1, patienceMs = 20_000, protocol = 'imap', address = `client-${comers++}` }: Coming = {}): Comer {
       const left = new AbortController()
       let reassured = 0
       const patience = {
         protocol,
+        address,
         untilMs: clock.ms + patienceMs,
         signal: left.signal,
         stillWaiting: () => {
           reassured++
         },
       }
-      const entered = admissions.enter(backend, attempt)
+      const entered = admissions.enter(backend, attempt, address)
       const turn = entered ? Promise.resolve(entered) : admissions.wait(backend, attempt, patience)
       turn.catch(() => undefined)
       return { turn, leave: (why = new Error('left')) => left.abort(why), reassured: () => reassured }

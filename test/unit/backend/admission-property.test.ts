@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { shareOf } from '../../../src/backend/address-share.ts'
 import type { Turn } from '../../../src/backend/turn.ts'
 import { openGates } from './admission-fixture.ts'
 
 const limits = fc.record({
   sessions: fc.option(fc.integer({ min: 1, max: 12 }), { nil: undefined }),
-  logins: fc.integer({ min: 1, max: 8 }),
+  logins: fc.integer({ min: 1, max: 12 }),
   loginsPerSecond: fc.option(fc.integer({ min: 1, max: 200 }), { nil: undefined }),
   waitMs: fc.integer({ min: 0, max: 3000 }),
   queue: fc.integer({ min: 1, max: 10 }),
@@ -22,6 +23,8 @@ const event = fc.tuple(
     'log in',
     'release',
     'release twice',
+    'pause',
+    'resume',
     'leave',
     'pass',
     'recover',
@@ -33,11 +36,15 @@ const event = fc.tuple(
 
 type Guest = {
   attempt: number
-  state: 'waiting' | 'login' | 'session' | 'over'
+  address: string
+  state: 'waiting' | 'login' | 'paused' | 'resuming' | 'session' | 'over'
   turn?: Turn
   leave: () => void
   settled: number
 }
+
+const KINDS = [1, 2].flatMap((attempt) => [0, 1, 2].map((host) => `${attempt} 192.0.2.${host}`))
+const NEVER = new AbortController().signal
 
 test('no order of events breaks a limit or leaks a place', async () => {
   await fc.assert(
@@ -46,9 +53,10 @@ test('no order of events breaks a limit or leaks a place', async () => {
       const guests: Guest[] = []
       const letIn: Guest[] = []
       const those = (...states: Guest['state'][]): Guest[] => guests.filter(({ state }) => states.includes(state))
-      const come = (attempt: number): void => {
-        const { turn, leave } = gates.come({ attempt })
-        const guest: Guest = { attempt, state: 'waiting', leave, settled: 0 }
+      const come = (attempt: number, pick: number): void => {
+        const address = `192.0.2.${pick % 3}`
+        const { turn, leave } = gates.come({ attempt, address })
+        const guest: Guest = { attempt, address, state: 'waiting', leave, settled: 0 }
         guests.push(guest)
         turn.then(
           (taken) => {
@@ -60,13 +68,37 @@ test('no order of events breaks a limit or leaks a place', async () => {
       }
       for (const [what, pick] of events) {
         const one = (candidates: Guest[]): Guest | undefined => candidates[pick % Math.max(1, candidates.length)]
-        const inside = one(those('login', 'session'))
-        if (what === 'come') come(1)
-        if (what === 'come again') come(2)
+        const inside = one(those('login', 'paused', 'session'))
+        if (what === 'come') come(1, pick)
+        if (what === 'come again') come(2, pick)
         if (what === 'log in') {
           const guest = one(those('login'))
           guest?.turn?.loggedIn()
           if (guest) guest.state = 'session'
+        }
+        if (what === 'pause') {
+          const guest = one(those('login'))
+          guest?.turn?.pause()
+          if (guest) guest.state = 'paused'
+        }
+        if (what === 'resume') {
+          const guest = one(those('paused'))
+          if (guest) {
+            guest.state = 'resuming'
+            const patience = {
+              protocol: 'imap',
+              untilMs: Infinity,
+              signal: NEVER,
+              stillWaiting: () => undefined,
+            } as const
+            guest.turn?.resume(patience).then(
+              () => (guest.state = 'login'),
+              () => {
+                guest.turn?.release() // as the login does that has lost its back end
+                guest.state = 'over'
+              },
+            )
+          }
         }
         if (what.startsWith('release') && inside) {
           inside.turn?.release()
@@ -83,16 +115,23 @@ test('no order of events breaks a limit or leaks a place', async () => {
         const facts = gates.facts()
         assert.ok(facts)
         const counted = [facts.logins, facts.sessions, facts.waiting]
-        assert.deepEqual(counted, [those('login').length, those('session').length, those('waiting').length])
+        const waiting = those('waiting', 'resuming').length
+        assert.deepEqual(counted, [those('login').length, those('session').length, waiting])
         assert.ok(facts.logins <= limit.logins)
-        assert.ok(facts.logins + facts.sessions <= (limit.sessions ?? Number.POSITIVE_INFINITY))
-        assert.ok(facts.waiting <= 2 * limit.queue)
+        const paused = those('paused', 'resuming').length
+        assert.ok(facts.logins + paused + facts.sessions <= (limit.sessions ?? Number.POSITIVE_INFINITY))
+        assert.ok(those('waiting').length <= 2 * limit.queue)
+        for (const address of new Set(guests.map((guest) => guest.address))) {
+          const own = those('login', 'paused', 'resuming').filter((guest) => guest.address === address)
+          assert.ok(own.length <= shareOf(limit.logins))
+        }
         assert.ok(guests.every(({ settled }) => settled <= 1))
         assert.ok(facts.waiting === 0 || gates.isTicking())
       }
-      // First come, first served, among those of a kind.
-      for (const kind of [1, 2]) {
-        const order = letIn.filter(({ attempt }) => attempt === kind).map((guest) => guests.indexOf(guest))
+      // First come, first served, among those of a kind with one address.
+      for (const kind of KINDS) {
+        const alike = letIn.filter(({ attempt, address }) => `${attempt} ${address}` === kind)
+        const order = alike.map((guest) => guests.indexOf(guest))
         assert.deepEqual(
           order,
           order.toSorted((a, b) => a - b),

@@ -14,6 +14,7 @@ import { ClientConnection } from '../../../src/session/connection.ts'
 import type { Services } from '../../../src/session/serve.ts'
 import { tryLogin } from '../../../src/session/try-login.ts'
 import type { World } from '../../../src/world.ts'
+import { READ_DEADLINE_MS, until } from '../../support/deadline.ts'
 import { backend as buildBackend, keepLog } from '../backend/fixture.ts'
 import { listenerSettings } from '../listener/listener-settings.ts'
 
@@ -103,6 +104,18 @@ export function openSite(t: TestContext, port: number, changes: Partial<BackendS
     live: backends.of(backend.settings),
     admissions,
     lines,
+    /** what goes on at the back end's gate */
+    facts() {
+      const [gate] = admissions.describe()
+      return { logins: gate?.logins, sessions: gate?.sessions, waiting: gate?.waiting }
+    },
+    /** Resolves once so many logins wait for their turn. */
+    waiting: (count: number) =>
+      until(
+        READ_DEADLINE_MS,
+        () => (admissions.describe()[0]?.waiting === count ? true : undefined),
+        () => `not ${count} logins wait`,
+      ),
     /** what the pace of refusals was told */
     observed,
     connect(address = '192.0.2.1'): ClientConnection {

@@ -1,0 +1,62 @@
+/** How much of a back end's logins and of its queue the clients of one network have, so that one client cannot take all of it. */
+import type { Waiter } from './waiting-line.ts'
+
+/** One network may have an eighth of a limit: seven others still get their part, and a webmail server's burst fits into it. */
+const PARTS = 8
+/** Of a limit that is smaller than this one network may have all: a share of 1 would have a household log in one by one. */
+const LEAST = 4
+
+export function shareOf(limit: number): number {
+  return Math.max(Math.ceil(limit / PARTS), Math.min(limit, LEAST))
+}
+
+/** What one network has. */
+export type AddressUse = {
+  readonly network: string
+  /** logins under way, those that wait for their client included, and those in line that may be next */
+  logins: number
+  /** in the queue, in whatever way */
+  waiting: number
+  /** those that wait until fewer logins of their own network are under way, in order */
+  readonly parked: Set<Waiter>
+}
+
+/** Entries exist while they count something, so that their number is bounded by the limits of the back end. */
+export class AddressShares {
+  readonly #uses = new Map<string, AddressUse>()
+
+  /** @returns undefined where nothing is counted for this address */
+  get(address: string | undefined): AddressUse | undefined {
+    return address === undefined ? undefined : this.#uses.get(networkOf(address))
+  }
+
+  /** @returns undefined where there is no address to count for */
+  open(address: string | undefined): AddressUse | undefined {
+    if (address === undefined) return undefined
+    const network = networkOf(address)
+    const known = this.#uses.get(network)
+    if (known) return known
+    const use: AddressUse = { network, logins: 0, waiting: 0, parked: new Set() }
+    this.#uses.set(network, use)
+    return use
+  }
+
+  /** To be called after each change downwards. */
+  closeIfEmpty({ network, logins, waiting }: AddressUse): void {
+    if (logins === 0 && waiting === 0) this.#uses.delete(network)
+  }
+
+  values(): Iterable<AddressUse> {
+    return this.#uses.values()
+  }
+}
+
+/** An IPv6 client commonly has a whole /64 to choose its address from (RFC 6177): that is one. An IPv4 address is one. */
+export function networkOf(address: string): string {
+  if (!address.includes(':')) return address
+  const [head = '', tail] = address.replace(/%.*/, '').split('::')
+  const groups = (text: string): string[] => (text === '' ? [] : text.split(':'))
+  const [before, after] = [groups(head), groups(tail ?? '')]
+  const zeros = tail === undefined ? 0 : Math.max(0, 8 - before.length - after.length)
+  return [...before, ...Array<string>(zeros).fill('0'), ...after].slice(0, 4).join(':')
+}
