@@ -5,7 +5,8 @@
 import { isIP } from 'node:net'
 import type { BackendSettings, ProtocolName } from '../config/settings.ts'
 import { systemCode } from '../errors.ts'
-import { boundedTtl, type Found, type Lookup, type Service } from './lookup.ts'
+import { isUnspecified } from '../unspecified-address.ts'
+import { boundedTtl, UNSPECIFIED_MEANING, type Found, type Lookup, type Service } from './lookup.ts'
 
 /** One place where a back end can be reached. */
 export type Address = {
@@ -68,6 +69,7 @@ export async function lookUp(settings: BackendSettings, lookup: Lookup, before: 
 
   const services = await ask(Object.values(settings.srv ?? {}), lookup.services, before.services)
   const targets = [...services.values()].flatMap(({ records }) => records.map(({ target }) => target))
+  for (const name of new Set(targets.filter(isUnspecified))) failures.push({ name, cause: UNSPECIFIED_MEANING })
   const names = [...settings.hosts, ...targets].filter((host) => isIP(host) === 0)
   const hosts = await ask(names, lookup.addresses, before.hosts)
   const lifetimes = [...services.values(), ...hosts.values()].map(({ ttlMs }) => ttlMs)
@@ -122,7 +124,8 @@ function serviceAddresses(services: readonly Service[], known: Known): Address[]
 
 /** `family` is 0 for those of the family that the system prefers, 1 for the others: the second way to the same machines. */
 function ipsOf(host: string, known: Known): { ip: string; family: 0 | 1 }[] {
-  const ips = isIP(host) === 0 ? (known.hosts.get(host)?.records ?? []) : [host]
+  const found = isIP(host) === 0 ? (known.hosts.get(host)?.records ?? []) : [host]
+  const ips = found.filter((ip) => !isUnspecified(ip))
   const first = isIP(ips[0] ?? '')
   const all = ips.map((ip) => ({ ip, family: isIP(ip) === first ? (0 as const) : (1 as const) }))
   return all.sort((a, b) => a.family - b.family)

@@ -2,6 +2,7 @@
 import { lookup as systemLookup, Resolver } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
+import { isUnspecified } from '../unspecified-address.ts'
 
 /** What was found, and how long that may be believed. */
 export type Found<T> = { readonly records: readonly T[]; readonly ttlMs: number }
@@ -93,11 +94,16 @@ function usable(ips: readonly string[]): string[] {
 }
 
 /**
- * What may be dialled. "Every address" as a destination is this machine, which no DNS may send us to by that name.
+ * What may be dialled. An unspecified address as a destination is this machine, and no DNS answer may lead there by that name.
  * @param families those that this machine has beyond loopback: an address of another one could only fail
+ * @throws Error where there are unspecified addresses and no others: a failed lookup, which leaves what was known before in use
  */
 export function selectAddresses(ips: readonly string[], families: ReadonlySet<number>): string[] {
-  const valid = [...new Set(ips)].filter((ip) => isIP(ip) !== 0 && ip !== '0.0.0.0' && ip !== '::')
+  const all = [...new Set(ips)].filter((ip) => isIP(ip) !== 0)
+  const valid = all.filter((ip) => !isUnspecified(ip))
+  if (valid.length === 0 && all[0] !== undefined) throw new Error(`leads to ${all[0]}, which ${UNSPECIFIED_MEANING}`)
   const reachable = valid.filter((ip) => families.has(isIP(ip)) || ip === '::1' || ip.startsWith('127.'))
   return reachable.length > 0 ? reachable : valid
 }
+
+export const UNSPECIFIED_MEANING = 'means every address of this machine'

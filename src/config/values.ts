@@ -1,6 +1,7 @@
 /** The small languages inside the YAML: durations, sizes, ports, addresses, names. Pure; each gives a value or says what is wrong. */
 import net from 'node:net'
 import os from 'node:os'
+import { isUnspecified } from '../unspecified-address.ts'
 import { isLocalPart } from '../user-name.ts'
 import { Secret } from '../secret.ts'
 import type { Endpoint, ListenAddress } from './settings.ts'
@@ -96,8 +97,9 @@ export function canonicalAddress(address: string): string {
 const LABEL = '[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?'
 const HOST_NAME = new RegExp(`^${LABEL}(?:\\.${LABEL})*\\.?$`, 'u')
 
-/** A host name or an address. Digits and dots that are no address are a mistyped address, never a name. */
+/** A host name or an address to connect to. Digits and dots that are no address are a mistyped address, never a name. */
 export function parseHost(text: string): Parsed<string> {
+  if (isUnspecified(text)) return { wrong: `no place to connect to: ${text} means every address of this machine` }
   if (net.isIP(text) !== 0) return { value: canonicalAddress(text) }
   if (/^\[.*\]$/u.test(text)) return { wrong: 'write the address without brackets; the port is a key of its own' }
   if (/^[\d.]*$/u.test(text)) return { wrong: 'not an IPv4 address' }
@@ -142,6 +144,8 @@ export function parseAuthUrl(text: string): Parsed<string> {
       wrong: 'not the URL of an auth server: write it as http://127.0.0.1:9000/auth or https://auth.example.org/auth',
     }
   }
+  if (isUnspecified(url.hostname.replace(/^\[|\]$/gu, '')))
+    return { wrong: `no place to connect to: ${url.hostname} means every address of this machine` }
   if (url.username !== '' || url.password !== '') return { wrong: 'credentials belong into `headers`, from a file' }
   return url.hash === '' ? { value: url.href } : { wrong: 'a "#" is never sent to a server' }
 }
@@ -172,6 +176,7 @@ const REDIS_PORT = 6379
 export function parseRedisUrl(text: string): Parsed<RedisUrl> {
   const url = URL.parse(text)
   const host = parseHost((url?.hostname ?? '').replace(/^\[|\]$/gu, ''))
+  if ('wrong' in host && isUnspecified(url?.hostname.replace(/^\[|\]$/gu, '') ?? '')) return host
   const port = parsePort(url?.port === '' ? REDIS_PORT : (url?.port ?? ''))
   if (url === null || !/^rediss?:$/u.test(url.protocol) || 'wrong' in host || 'wrong' in port) {
     return { wrong: 'not the URL of a Redis: write it as redis://host:6379 or rediss://host:6379' }

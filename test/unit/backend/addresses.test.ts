@@ -160,3 +160,47 @@ test('addresses of a family that this machine lacks are left out, unless there a
 test('a lifetime is neither shorter than 5 seconds nor longer than 5 minutes', () => {
   assert.deepEqual([0, 7000, 1e9].map(boundedTtl), [5000, 7000, 300_000])
 })
+
+const UNSPECIFIED = ['0.0.0.0', '::', '::ffff:0.0.0.0', '::ffff:0:0', '0:0:0:0:0:ffff:0:0', '0::0', '::%lo']
+
+for (const ip of UNSPECIFIED)
+  test(`dials nothing at ${ip}, which is this machine, whatever led to it`, () => {
+    const families = new Set([4, 6])
+    assert.deepEqual(selectAddresses([ip, '192.0.2.1'], families), ['192.0.2.1'])
+    assert.throws(() => selectAddresses([ip], families), {
+      message: `leads to ${ip}, which means every address of this machine`,
+    })
+    assert.deepEqual(ways({ hosts: ['a.test'] }, known({ 'a.test': [ip, '192.0.2.1'] })), ['192.0.2.1 143 0'])
+    assert.deepEqual(ways({ hosts: [ip] }), [])
+    const srv = { imap: '_imap._tcp.x.test' }
+    const services = { '_imap._tcp.x.test': [service(ip, 143, 1), service('a.test', 143, 1)] }
+    assert.deepEqual(ways({ hosts: [], ports: {}, srv }, known({ 'a.test': [ip] }, services)), [])
+  })
+
+test('a name that leads to this machine alone is a failure, and what was known of it stays', async () => {
+  const before = known({ 'a.test': ['192.0.2.1'] })
+  const lookup: Lookup = {
+    addresses: () => Promise.resolve(found(selectAddresses(['0.0.0.0'], new Set([4])))),
+    services: () => Promise.resolve(found([])),
+  }
+  const { known: after, failures } = await lookUp(
+    backendSettings({ hosts: ['a.test'] }),
+    {
+      ...lookup,
+      addresses: async (name) => lookup.addresses(name),
+    },
+    before,
+  )
+  assert.deepEqual(after.hosts.get('a.test')?.records, ['192.0.2.1'])
+  assert.deepEqual(failures, [{ name: 'a.test', cause: 'leads to 0.0.0.0, which means every address of this machine' }])
+})
+
+test('a target of an SRV record that is an address of this machine is a failure by its name', async () => {
+  const lookup: Lookup = {
+    addresses: () => Promise.resolve(found(['192.0.2.1'])),
+    services: () => Promise.resolve(found([service('0.0.0.0', 143, 1), service('a.test', 143, 2)])),
+  }
+  const settings = backendSettings({ hosts: [], ports: {}, srv: { imap: '_imap._tcp.x.test' } })
+  const { failures } = await lookUp(settings, lookup, NOTHING_KNOWN)
+  assert.deepEqual(failures, [{ name: '0.0.0.0', cause: 'means every address of this machine' }])
+})

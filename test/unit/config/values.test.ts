@@ -6,6 +6,7 @@ import {
   normalizeUser,
   parseDomain,
   parseDuration,
+  parseAuthUrl,
   parseHost,
   parseListen,
   parseName,
@@ -256,4 +257,18 @@ test('loopback is what only this machine can reach', () => {
     assert.ok(isLoopback(host), host)
   for (const host of ['0.0.0.0', '::', '10.0.0.1', 'example.test', '::ffff:10.0.0.1'])
     assert.ok(!isLoopback(host), host)
+})
+
+test('no place to connect to is every address of a machine', () => {
+  for (const host of ['0.0.0.0', '::', '0:0::0', '::ffff:0.0.0.0', '::ffff:0:0']) {
+    const wrong = /no place to connect to: .* means every address of this machine/u
+    const inUrl = host.includes(':') ? `[${host}]` : host
+    const told = [
+      parseHost(host),
+      parseEndpoint(`${inUrl}:1`),
+      parseRedisUrl(`redis://${inUrl}`),
+      parseAuthUrl(`http://${inUrl}/`),
+    ]
+    for (const one of told) assert.match('wrong' in one ? one.wrong : 'taken', wrong, host)
+  }
 })

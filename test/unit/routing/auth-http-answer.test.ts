@@ -110,6 +110,8 @@ const STRANGE: [string, number][] = [
   ['STORE1', 143],
   ['__proto__', 143],
   ['unix:/run/mail', 143],
+  ['0.0.0.0', 143],
+  ['::ffff:0.0.0.0', 143],
   ['', 143],
 ]
 for (const [server, port] of STRANGE)
