@@ -129,7 +129,7 @@ export function createWorker({ number, program, descriptors, greeting, onEnded, 
     if (stopping) return
     if (!hasServed) return first.reject(new Error(`worker ${number} has ended before it served: ${cause}`))
     const uptimeMs = Math.round(performance.now() - born.startedMs)
-    const againMs = backOff(uptimeMs)
+    const againMs = backOff({ livedMs: uptimeMs, served: born.serves })
     log.error({ worker: number, pid: born.child.pid, cause, uptimeMs, againMs }, 'worker ended')
     onEnded()
     again = setTimeout(run, againMs)
