@@ -98,7 +98,6 @@ export const SHORTAGE_PLACES = [
   'directory',
   'snapshot',
   'configuration',
-  'admin',
 ] as const
 export type ShortagePlace = (typeof SHORTAGE_PLACES)[number]
 

@@ -1,23 +1,30 @@
 /** The operators' HTTP: is it alive, is it ready, what are its figures, and the API. Knows the program only through what it is handed. */
-import { serve } from '@hono/node-server'
+import { createServer, type Server } from 'node:http'
+import { createAdaptorServer } from '@hono/node-server'
 import { Hono } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { systemCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { buildApi, Unavailable, type ApiParts } from './api.ts'
-import { refuse } from './guard.ts'
+import { refuse, refuseBodies, refuseForeignNames, refuseOtherSites } from './guard.ts'
 
 export type AdminParts = {
   /** undefined: ready; else why not */
   notReady: () => string | undefined
   metrics: { render: () => Promise<string>; contentType: string }
   api: ApiParts
+  /** names of this machine, in lower case, under which it may be asked beside its addresses and localhost */
+  hosts: ReadonlySet<string>
   log: Log
 }
 
 /** @returns the routes, without a socket */
-export function buildAdmin({ notReady, metrics, api, log }: AdminParts): Hono {
+export function buildAdmin({ notReady, metrics, api, hosts, log }: AdminParts): Hono {
   const app = new Hono()
+  app.use(refuseBodies, refuseOtherSites)
+  const known = refuseForeignNames(hosts)
+  // With a token the API needs no name: no web page has the token.
+  app.use((c, next) => (api.token && c.req.path.startsWith('/api/v1/') ? next() : known(c, next)))
   app.get('/livez', (c) => c.text('ok\n'))
   app.get('/readyz', (c) => {
     const why = notReady()
@@ -34,10 +41,62 @@ export function buildAdmin({ notReady, metrics, api, log }: AdminParts): Hono {
   return app
 }
 
-/** @throws Error with a message for the operator. @returns how to close it */
-export function openAdmin(app: Hono, { host, port }: { host: string; port: number }): Promise<() => void> {
+/** Connections at a time: a scraper, a load balancer's checks and some operators. More are closed at once. */
+const MAX_CONNECTIONS = 64
+/** What a client on the same network needs milliseconds for. A slower one would keep one of the connections. */
+const HEAD_MS = 5000
+/** The head and the body, which is 8 KiB at most. */
+const REQUEST_MS = 10_000
+/** How often both are looked at. */
+const CHECK_EVERY_MS = 1000
+/** Without a byte either way: a client that does not read its answer. Longer than any answer but a login's takes. */
+const IDLE_MS = 30_000
+
+const SERVER_OPTIONS = {
+  headersTimeout: HEAD_MS,
+  requestTimeout: REQUEST_MS,
+  connectionsCheckingInterval: CHECK_EVERY_MS,
+  maxHeaderSize: 16_384,
+}
+
+/** While there are too many, each further one would be a line. */
+const SAY_EVERY_MS = 60_000
+
+/**
+ * @param refused counts each connection that was closed as one too many, and each that could not be accepted
+ * @throws Error with a message for the operator. @returns how to close it
+ */
+export function openAdmin(
+  app: Hono,
+  { host, port }: { host: string; port: number },
+  { log, refused }: { log: Log; refused: () => void },
+): Promise<() => void> {
+  // A request without Host, which HTTP/1.0 allows, is one to the address that is listened on.
+  const hostname = host.includes(':') ? `[${host}]` : host
+  const server = createAdaptorServer({
+    fetch: app.fetch,
+    hostname,
+    createServer,
+    serverOptions: SERVER_OPTIONS,
+  }) as Server
+  server.maxConnections = MAX_CONNECTIONS
+  server.timeout = IDLE_MS
+  let saidMs = -Infinity
+  const onTrouble = (cause: string): void => {
+    refused()
+    if (performance.now() - saidMs < SAY_EVERY_MS) return
+    saidMs = performance.now()
+    log.warn({ cause }, 'admin connection refused')
+  }
+  server.on('drop', () => onTrouble(`more than ${MAX_CONNECTIONS} connections`))
   return new Promise((resolve, reject) => {
-    const server = serve({ fetch: app.fetch, hostname: host, port }, () => resolve(() => server.close()))
-    server.once('error', (error) => reject(new Error(`admin: cannot listen on ${host}:${port}: ${systemCode(error)}`)))
+    const onError = (error: Error): void =>
+      reject(new Error(`admin: cannot listen on ${host}:${port}: ${systemCode(error)}`))
+    server.once('error', onError)
+    server.listen(port, host, () => {
+      server.off('error', onError)
+      server.on('error', (error) => onTrouble(systemCode(error)))
+      resolve(() => server.close())
+    })
   })
 }

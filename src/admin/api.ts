@@ -6,7 +6,7 @@ import { bodyLimit } from 'hono/body-limit'
 import { z } from 'zod'
 import { Secret } from '../secret.ts'
 import type { BackendAnswer, RouteAnswer, SessionsAnswer, TrialAnswer } from './answers.ts'
-import { askForToken, isWithinMachine, onlyWithToken, refuse, refuseOtherSites } from './guard.ts'
+import { askForToken, isWithinMachine, onlyWithToken, refuse } from './guard.ts'
 
 /** What is asked of a route; what is left out is filled in by whoever answers. */
 export type RouteQuestion = {
@@ -69,6 +69,9 @@ const sessionQuery = z.strictObject({
     .optional(),
 })
 
+/** Longer than any login takes, which sends nothing meanwhile. */
+const LOGIN_IDLE_MS = 330_000
+
 /** A password and the braces around it. */
 const MAX_BODY_BYTES = 8192
 
@@ -84,7 +87,6 @@ type Env = { Bindings: HttpBindings }
 
 export function buildApi({ token, explain, backends, sessions, tryOut }: ApiParts): Hono<Env> {
   const api = new Hono<Env>()
-  api.use(refuseOtherSites)
   api.use(askForToken(token))
 
   api.get('/routes/:user', async (c) => {
@@ -97,6 +99,7 @@ export function buildApi({ token, explain, backends, sessions, tryOut }: ApiPart
   api.post('/routes/:user/login', onlyWithToken(token), bodyLimit({ maxSize: MAX_BODY_BYTES, onError }), async (c) => {
     if (!isWithinMachine(c.env.incoming.socket))
       return refuse(c, 403, 'a password is taken from this machine alone, as this is plain HTTP')
+    c.env.incoming.socket.setTimeout(LOGIN_IDLE_MS)
     const body = passwordBody.safeParse(await c.req.json().catch(() => undefined))
     if (!body.success) return refuse(c, 400, 'the body must be {"password": "..."}, of one line')
     const question = readQuestion(c)

@@ -1,5 +1,5 @@
 /**
- * Who may ask the API. A browser on the same machine reaches a loopback address too, and what it runs is anybody's: no page may read
+ * Who may ask. A browser on the same machine reaches a loopback address too, and what it runs is anybody's: no page may read
  * who lives where. There is no CORS, so that pages of other sites cannot read an answer; what is left is closed here.
  */
 import { isIP, type Socket } from 'node:net'
@@ -7,9 +7,9 @@ import type { Context, MiddlewareHandler } from 'hono'
 import { bearerAuth } from 'hono/bearer-auth'
 import type { Secret } from '../secret.ts'
 
-/** Asks for the token where there is one; without one, asks that the request has not come by a name that anybody can point here. */
+/** Asks for the token where there is one. */
 export function askForToken(token: Secret | undefined): MiddlewareHandler {
-  if (!token) return refuseForeignNames
+  if (!token) return (_, next) => next()
   const headers = { message: { error: 'this needs the token of admin.token_file: Authorization: Bearer TOKEN' } }
   return bearerAuth({
     token: token.reveal(),
@@ -28,15 +28,30 @@ export function onlyWithToken(token: Secret | undefined): MiddlewareHandler {
 }
 
 /**
- * DNS rebinding: a page's own name is made to lead to 127.0.0.1, and the browser takes the answer for the page's. Its requests still
- * carry that name, which is neither an address nor localhost. With a token there is no need: the page does not have it.
+ * DNS rebinding: a page's own name is made to lead to this address, and the browser takes the answer for the page's. Its requests still
+ * carry that name, which is neither an address nor localhost nor a name of this machine that the configuration has.
+ * @param hosts in lower case
  */
-const refuseForeignNames: MiddlewareHandler = async (c, next) => {
-  const { hostname } = new URL(c.req.url)
-  if (hostname !== 'localhost' && isIP(hostname.replace(/^\[|\]$/g, '')) === 0) {
-    return refuse(c, 403, 'without admin.token_file this is answered under an address or localhost alone')
+export function refuseForeignNames(hosts: ReadonlySet<string>): MiddlewareHandler {
+  return async (c, next) => {
+    const { hostname } = new URL(c.req.url)
+    const isOwn = hostname === 'localhost' || isIP(hostname.replace(/^\[|\]$/g, '')) !== 0 || hosts.has(hostname)
+    return isOwn
+      ? next()
+      : refuse(c, 403, 'this is answered under an address, localhost, or a name of admin.hosts alone')
   }
-  return next()
+}
+
+/**
+ * Only a login on request has a body. Others are refused before it is read, and whatever is refused is the last on its connection: what
+ * follows on it need not be read either.
+ */
+export const refuseBodies: MiddlewareHandler = async (c, next) => {
+  const length = c.req.header('content-length')
+  const hasBody = c.req.header('transfer-encoding') !== undefined || (length !== undefined && length !== '0')
+  if (hasBody && c.req.method !== 'POST') c.res = refuse(c, 413, 'a question has no body')
+  else await next()
+  if (c.res.status >= 400) c.res.headers.set('connection', 'close')
 }
 
 /** What a page of another site has sent off, and could not read, is not looked at either. */

@@ -24,6 +24,7 @@ import type {
   ServerNameRule,
   Settings,
 } from './settings.ts'
+import type { Secret } from '../secret.ts'
 import { toPlain, type YamlNode } from './source.ts'
 import { countWorkers, normalizeUser, type Parsed } from './values.ts'
 import { parseServerPattern } from './wire-values.ts'
@@ -67,9 +68,17 @@ export function buildSettings({
     directory: buildDirectory(main.directory, mainFiles),
     routing: buildRouting(routing, routingFiles, servedProtocols(main.listeners)),
     limits: buildLimits(main.limits),
-    admin: main.admin && { host: main.admin.listen.host, port: main.admin.listen.port, token: mainFiles.token },
+    admin: main.admin && buildAdmin(main.admin, mainFiles.token, main.hostname),
     log: main.log,
   }
+}
+
+function buildAdmin(
+  { listen: { host, port }, hosts }: NonNullable<Main['admin']>,
+  token: Secret | undefined,
+  hostname = os.hostname(),
+): NonNullable<Settings['admin']> {
+  return { host, port, token, hosts: [hostname, ...hosts].map((name) => name.toLowerCase()) }
 }
 
 /** What a directory that checks passwords can judge: by others it has nothing to check, and who is offered one takes it. */

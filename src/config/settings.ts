@@ -245,7 +245,7 @@ export type Settings = {
   directory: DirectorySettings
   routing: RoutingSettings
   limits: LimitSettings
-  /** `token` is what the API asks for; without one `host` is a loopback address */
-  admin: { host: string; port: number; token?: Secret | undefined } | undefined
+  /** `hosts` are names that it may be asked under, in lower case. `token` is what the API asks for; without one `host` is a loopback address */
+  admin: { host: string; port: number; token?: Secret | undefined; hosts: readonly string[] } | undefined
   log: { level: 'debug' | 'info' | 'warn' | 'error'; format: 'json' | 'pretty' }
 }

@@ -44,6 +44,12 @@ export function createInstanceMetrics(registry: Registry, version: string) {
     registers,
   })
 
+  const adminRefused = new Counter({
+    name: 'mailmux_admin_connections_refused_total',
+    help: 'Connections to the admin port that were closed as one too many, or could not be accepted.',
+    registers,
+  })
+
   buildInfo.set({ version }, 1)
   return {
     configurationLoaded(now: Date) {
@@ -56,6 +62,7 @@ export function createInstanceMetrics(registry: Registry, version: string) {
     watchWorkers(read: () => readonly WorkerState[]) {
       readWorkers = read
     },
+    adminConnectionRefused: () => adminRefused.inc(),
     workerRestarted: () => restarts.inc(),
   }
 }

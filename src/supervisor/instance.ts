@@ -73,9 +73,11 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
       notReady: () => notReady ?? whyNot(crew),
       metrics: { render, contentType: registry.contentType },
       api: { ...crew, token: settings.admin?.token },
+      hosts: new Set(settings.admin?.hosts),
       log,
     })
-    if (settings.admin) closeAdmin = await openAdmin(admin, settings.admin)
+    if (settings.admin)
+      closeAdmin = await openAdmin(admin, settings.admin, { log, refused: metrics.adminConnectionRefused })
     const addresses = await crew.start()
     notReady = undefined
     log.info({ version, listeners: addresses }, 'ready')

@@ -35,7 +35,7 @@ function open(changes: Partial<ApiParts> = {}) {
     ...changes,
   }
   const metrics = { render: () => Promise.resolve(''), contentType: 'text/plain' }
-  const app = buildAdmin({ notReady: () => undefined, metrics, api, log })
+  const app = buildAdmin({ notReady: () => undefined, metrics, api, hosts: new Set(['mux.example.test']), log })
   const get = async (path: string, headers: Record<string, string> = {}, host = 'http://127.0.0.1:9143') => {
     const response = await app.request(`${host}${path}`, { headers })
     assert.equal(response.headers.get('access-control-allow-origin'), null)
@@ -53,10 +53,13 @@ function open(changes: Partial<ApiParts> = {}) {
     const { token = TOKEN, socket = { remoteAddress: '127.0.0.1', localAddress: '127.0.0.1' } } = options
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
     const init = { method: 'POST', body, headers }
-    const response = await app.request(`http://127.0.0.1:9143${path}`, init, { incoming: { socket } })
+    const response = await app.request(`http://127.0.0.1:9143${path}`, init, {
+      incoming: { socket: { setTimeout: () => undefined, ...socket } },
+    })
     return { status: response.status, json: (await response.json()) as { error?: string } }
   }
-  return { get, refused, post, asked, tried, lines }
+  const request = (url: string, init?: RequestInit) => Promise.resolve(app.request(url, init))
+  return { get, request, refused, post, asked, tried, lines }
 }
 
 test('answers with what it is handed, and lets nobody keep it', async () => {
@@ -144,25 +147,67 @@ test('wants the token where there is one', async () => {
   assert.equal((await get(path, { authorization: `Bearer ${TOKEN}` }, 'https://mail.example.test')).status, 200)
 })
 
+const PATHS = ['/livez', '/readyz', '/metrics', '/api/v1/routes/a']
+
 // A page whose own name leads to 127.0.0.1 would be taken for the same origin by its browser.
-test('answers under no name but localhost while there is no token', async () => {
-  const { get, refused, asked } = open()
-  for (const host of ['http://evil.example:9143', 'http://localhost.evil.example:9143', 'http://localhost.:9143'])
-    assert.match(await refused(403, '/api/v1/routes/a', {}, host), /under an address or localhost alone/)
+test('answers under no foreign name, whatever is asked', async () => {
+  const { request, asked } = open()
+  for (const path of PATHS) {
+    for (const host of ['evil.example:9143', 'localhost.evil.example:9143', 'localhost.:9143', 'example.test']) {
+      const response = await request(`http://${host}${path}`)
+      assert.equal(response.status, 403, `${host}${path}`)
+      assert.match(
+        errorAnswer.parse(await response.json()).error,
+        /under an address, localhost, or a name of admin\.hosts/,
+      )
+    }
+  }
   assert.deepEqual(asked, [])
-  for (const host of ['http://localhost:9143', 'http://[::1]:9143', 'http://127.0.0.2'])
-    assert.equal((await get('/api/v1/routes/a', {}, host)).status, 200, host)
+  for (const path of PATHS) {
+    for (const host of ['localhost:9143', '[::1]:9143', '127.0.0.2', 'mux.example.test:9143', 'MUX.Example.Test'])
+      assert.equal((await request(`http://${host}${path}`)).status, 200, `${host}${path}`)
+  }
+})
+
+test('asks for the token under every name, but answers the rest under its own names alone', async () => {
+  const { request } = open({ token: new Secret(TOKEN) })
+  const headers = { authorization: `Bearer ${TOKEN}` }
+  assert.equal((await request('http://proxy.example/api/v1/backends', { headers })).status, 200)
+  assert.equal((await request('http://proxy.example/api/v1/backends')).status, 401)
+  assert.equal((await request('http://proxy.example/metrics', { headers })).status, 403)
 })
 
 test('does not look at what pages of other sites send off, token or none', async () => {
   const authorization = `Bearer ${TOKEN}`
-  for (const { get, refused } of [open(), open({ token: new Secret(TOKEN) })]) {
-    const foreign = [{ 'sec-fetch-site': 'cross-site' }, { 'sec-fetch-site': 'same-site' }, { origin: 'null' }]
-    for (const header of [...foreign, { origin: 'http://evil.example' }, { origin: 'http://127.0.0.1:8000' }])
-      assert.match(await refused(403, '/api/v1/backends', { authorization, ...header }), /other sites/)
-    const own = [{ 'sec-fetch-site': 'none' }, { 'sec-fetch-site': 'same-origin' }, { origin: 'http://127.0.0.1:9143' }]
-    for (const header of own) assert.equal((await get('/api/v1/backends', { authorization, ...header })).status, 200)
+  for (const { request } of [open(), open({ token: new Secret(TOKEN) })]) {
+    for (const path of PATHS) {
+      const get = (header: object) => request(`http://127.0.0.1:9143${path}`, { headers: { authorization, ...header } })
+      const foreign = [{ 'sec-fetch-site': 'cross-site' }, { 'sec-fetch-site': 'same-site' }, { origin: 'null' }]
+      for (const header of [...foreign, { origin: 'http://evil.example' }, { origin: 'http://127.0.0.1:8000' }]) {
+        const response = await get(header)
+        assert.equal(response.status, 403, path)
+        assert.match(errorAnswer.parse(await response.json()).error, /other sites/)
+      }
+      const own = [
+        { 'sec-fetch-site': 'none' },
+        { 'sec-fetch-site': 'same-origin' },
+        { origin: 'http://127.0.0.1:9143' },
+      ]
+      for (const header of own) assert.equal((await get(header)).status, 200, path)
+    }
   }
+})
+
+test('reads no body but of a login on request, and hangs up on who is refused', async () => {
+  const { request } = open()
+  for (const headers of [{ 'content-length': '1' }, { 'transfer-encoding': 'chunked' }] as Record<string, string>[]) {
+    for (const path of PATHS) {
+      const response = await request(`http://127.0.0.1:9143${path}`, { headers })
+      assert.deepEqual([response.status, response.headers.get('connection')], [413, 'close'], path)
+    }
+  }
+  const missing = await request('http://127.0.0.1:9143/nowhere')
+  assert.deepEqual([missing.status, missing.headers.get('connection')], [404, 'close'])
 })
 
 test('tells nothing of a defect but to the log', async () => {
