@@ -57,6 +57,8 @@ export class ClientConnection implements ClientWire {
   dialogue: ClientDialogue | undefined
   secure = false
   tlsVersion: string | undefined
+  /** in OpenSSL's words, or those of the proxy in front */
+  cipher: string | undefined
   certifiedUser: string | undefined
   #socket: Socket
   #lines: LineSocket | undefined
@@ -129,6 +131,7 @@ export class ClientConnection implements ClientWire {
     if (ssl?.clientTls) {
       this.secure = true
       this.tlsVersion = ssl.version
+      this.cipher = ssl.cipher
     }
   }
 
@@ -172,6 +175,7 @@ export class ClientConnection implements ClientWire {
       const socket = await acceptTls(this.#socket, this.#entrance.tls ?? NO_TLS)
       this.#socket = socket
       this.tlsVersion = socket.getProtocol() ?? 'unknown'
+      this.cipher = socket.getCipher().name
       if (typeof socket.servername === 'string') this.serverName = socket.servername.toLowerCase()
       if (this.listener.clientUser !== undefined && isTrusted(socket)) {
         const certificate = socket.getPeerX509Certificate()

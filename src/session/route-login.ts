@@ -10,12 +10,14 @@ import type { World } from '../world.ts'
 import type { ClientConnection } from './connection.ts'
 import { findDefaultDomain } from './default-domain.ts'
 import { describeLogin } from './login-facts.ts'
+import type { RouteSource } from './login-lines.ts'
 import { refusalOfRoute, type TurnedAway } from './refusals.ts'
 
 type Routed =
   | {
       backend: Backend
       login: Omit<BackendLogin, 'identity' | 'ttl' | 'aboutToTell'>
+      source: RouteSource
       /** of a new user: to be awaited once the back end has accepted the login, before the session begins */
       settle?: () => Promise<void>
     }
@@ -44,6 +46,7 @@ export async function routeLogin(
   const mailbox = Buffer.from(route.login).toString('latin1')
   return {
     backend,
+    source: route.source,
     login: {
       ...credentialsFor(backend, mailbox, login, route.password),
       startTls: route.backend.tls === 'starttls',

@@ -5,6 +5,7 @@ import { asMuxError, MuxError } from '../errors.ts'
 import type { Goodbye } from '../protocol/protocol.ts'
 import type { Entrance, World } from '../world.ts'
 import { ClientConnection } from './connection.ts'
+import { peerFields } from './login-lines.ts'
 import { serve, type Ending, type Services } from './serve.ts'
 import { createTurnAway } from './turn-away.ts'
 import { reportSessions, type SessionFilter, type SessionReport } from './session-report.ts'
@@ -54,12 +55,10 @@ export function createSessions(world: () => World, services: Services): Sessions
 
   /** The line of a connection's life, which is written once and says all. */
   function note(conn: ClientConnection, ending: Ending, detail: string | undefined): void {
-    const { id: session, bornMs, listener, client, user, backend, tlsVersion: tls, phase } = conn
+    const { bornMs, user, backend, tlsVersion: tls, phase } = conn
     if (detail !== undefined && ending.cause !== 'client-closed') metrics.connectionRejected(ending.cause)
     const fields = {
-      session,
-      client: client.address,
-      listener: listener.name,
+      ...peerFields(conn),
       user,
       backend,
       tls,

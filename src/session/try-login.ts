@@ -1,5 +1,6 @@
 /** One login, from its route to the back end's answer: tried again where that may help, and refused in good time where it does not. */
 import { setTimeout as wait } from 'node:timers/promises'
+import type { Address } from '../backend/addresses.ts'
 import type { Backend } from '../backend/backends.ts'
 import type { Turn } from '../backend/turn.ts'
 import { reachWithin, type Step } from '../backend/way.ts'
@@ -10,6 +11,7 @@ import type { World } from '../world.ts'
 import { BackendConnection, type Progress } from './backend-connection.ts'
 import type { ClientConnection } from './connection.ts'
 import { watchConversation, type Conversation } from './conversation.ts'
+import { logAccepted, logRefused } from './login-lines.ts'
 import { refusalOfError, type Verdict } from './refusals.ts'
 import { routeLogin } from './route-login.ts'
 import type { Services } from './serve.ts'
@@ -49,7 +51,10 @@ export async function tryLogin(
       'refusal' in routed
         ? { accepted: false, ...routed, refusedInMs: performance.now() - started }
         : await ask(conn, routed.backend, routed.login, login, conversation, world, services)
-    if (answer.accepted && 'settle' in routed) await settle(conn, answer.backend, routed.settle)
+    if (answer.accepted && !('refusal' in routed)) {
+      if (routed.settle) await settle(conn, answer.backend, routed.settle)
+      logAccepted(log, conn, login, { address: answer.address, source: routed.source, startedMs: started })
+    }
   } catch (thrown) {
     const error = asMuxError(thrown)
     if (error.side === 'client' || error.code === 'internal') throw error
@@ -65,19 +70,8 @@ export async function tryLogin(
 
   const { refusal, detail, code, verdict } = answer
   metrics.loginEnded(protocol, login.mechanism, outcomeOf(refusal))
-  const { id: session, phase, user, backend, client, listener } = conn
-  const fields = {
-    session,
-    client: client.address,
-    listener: listener.name,
-    user,
-    backend,
-    phase,
-    reason: refusal.reason,
-    code,
-    detail,
-  }
-  log.info(fields, 'login refused')
+  const { user, backend } = conn
+  logRefused(log, conn, login, { refusal, code, detail, startedMs: started })
   if (refusal.reason === 'authentication-failed') {
     if (answer.refusedInMs !== undefined && (backend !== undefined || verdict)) pace.observe(answer.refusedInMs)
     if (user !== undefined) world.router.doubt(user)
@@ -99,7 +93,7 @@ async function settle(conn: ClientConnection, backend: BackendConnection, settle
 }
 
 type Answer =
-  | { accepted: true; acceptance: Acceptance; backend: BackendConnection }
+  | { accepted: true; acceptance: Acceptance; backend: BackendConnection; address: Address }
   /** `refusedInMs`: what the refusal itself took, without the client's own time, a queue and earlier attempts */
   | { accepted: false; refusal: Refusal; detail: string; code?: string; verdict?: Verdict; refusedInMs?: number }
 
@@ -223,7 +217,7 @@ async function askOnce(
     connection = await BackendConnection.open(backend, step.place.address, origin, giveUp.signal, progress)
     conn.phase = 'replaying-login'
     const answer = await protocol.replayLogin(connection, login)
-    if (answer.accepted) return { accepted: true, acceptance: answer, backend: connection }
+    if (answer.accepted) return { accepted: true, acceptance: answer, backend: connection, address: step.place.address }
     connection.close()
     return answer
   } catch (error) {

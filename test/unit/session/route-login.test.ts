@@ -143,6 +143,7 @@ test('hands a proof of the client’s own on as it is', async () => {
   })
   assert.deepEqual(routed, {
     backend: backend({ master }),
+    source: 'static',
     login: { user: 'a@example.org', credentials, startTls: false, utf8: false, proxyHeader: false },
   })
 })

@@ -1,0 +1,82 @@
+/** The lines that a login leaves in the log, whose fields and their order are promised to programs that read them. */
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { byPassword, openSite, startStore } from './login-fixture.ts'
+
+const REFUSED =
+  'session client clientPort listener local localPort attempted user mechanism tls backend phase reason code detail ms'
+const ACCEPTED =
+  'session client clientPort listener local localPort user mechanism tls cipher backend address source ms'
+
+const namesOf = (line: object): string =>
+  Object.keys(line)
+    .filter((name) => name !== 'level' && name !== 'message')
+    .join(' ')
+
+test('an accepted login leaves a line at once, with who, from where, how and whereto', async (t) => {
+  const port = await startStore(t, (line, say) => say(`${line.split(' ')[0]} OK done`))
+  const site = openSite(t, port)
+  const conn = site.connect()
+  conn.local = { address: '198.51.100.7', port: 993 }
+  conn.tlsVersion = 'TLSv1.3'
+  conn.cipher = 'TLS_AES_256_GCM_SHA384'
+  const outcome = await site.login(conn, byPassword('alice'))
+  assert.ok(outcome.accepted)
+  outcome.backend.close()
+  const line = site.lines.find(({ message }) => message === 'login accepted')
+  assert.ok(line)
+  assert.equal(namesOf(line), ACCEPTED)
+  const { ms, ...fields } = line
+  assert.equal(typeof ms, 'number')
+  assert.deepEqual(fields, {
+    level: 'info',
+    message: 'login accepted',
+    session: 's',
+    client: '192.0.2.1',
+    clientPort: 4711,
+    listener: conn.listener.name,
+    local: '198.51.100.7',
+    localPort: 993,
+    user: 'alice',
+    mechanism: 'PLAIN',
+    tls: 'TLSv1.3',
+    cipher: 'TLS_AES_256_GCM_SHA384',
+    backend: 'store-1',
+    address: `127.0.0.1:${port}`,
+    source: 'static',
+  })
+})
+
+test('a refused login leaves the attempted name, with its fields in the promised order', async (t) => {
+  const port = await startStore(t, (line, say) => say(`${line.split(' ')[0]} NO [AUTHENTICATIONFAILED] wrong`))
+  const site = openSite(t, port)
+  for (const [user, attempted] of [
+    ['alice', 'alice'],
+    ['nobody', 'nobody'],
+    ['j\xc3\xbcrgen', 'jürgen'],
+    ['\x1b[2J\xe2\x80\xae\xff', '\\u{1b}[2J\\xe2\\x80\\xae\\xff'],
+    [`"client":"${'x'.repeat(9000)}`, `"client":"${'x'.repeat(118)}…`],
+  ] as const) {
+    const { accepted } = await site.login(site.connect(), byPassword(user))
+    assert.equal(accepted, false)
+    const line = site.lines.findLast(({ message }) => message === 'login refused')
+    assert.equal(line?.['attempted'], attempted)
+    assert.equal(namesOf(line), REFUSED)
+  }
+})
+
+test('docs/operations.md has the fields of both lines in their order', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../../docs/operations.md'), 'utf8')
+  for (const names of [REFUSED, ACCEPTED])
+    assert.ok(
+      page.includes(
+        names
+          .split(' ')
+          .map((name) => `\`${name}\``)
+          .join(', '),
+      ),
+      names,
+    )
+})
