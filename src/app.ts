@@ -65,7 +65,7 @@ export type Answers = {
 
 /** @param settings those of a configuration without errors */
 export function createApp(settings: Settings, { log, metrics, ticketSecret, listen }: Surroundings): App {
-  const directory = openDirectory(settings.directory, log, metrics.directoryIsUp)
+  const directory = openDirectory(settings.directory, log, metrics)
   if (!directory) metrics.directoryIsUp(true)
 
   const noteShortage = createShortageNotes(log, metrics.shortageNoted)

@@ -129,6 +129,17 @@ export function createMetrics(registry: Registry) {
     aggregator: 'min',
     registers,
   })
+  const directoryDataLost = new Gauge({
+    name: 'mailmux_directory_data_lost',
+    help: '1 while the directory has lost its data and is not accepted as it is.',
+    aggregator: 'max',
+    registers,
+  })
+  const directoryBadAnswers = new Counter({
+    name: 'mailmux_directory_bad_answers_total',
+    help: 'Answers of Redis that have not the form of an answer to their command.',
+    registers,
+  })
   const backendUp = new Gauge({
     name: 'mailmux_backend_up',
     help: '1 while the back end can be reached by each protocol that it serves.',
@@ -228,6 +239,8 @@ export function createMetrics(registry: Registry) {
     },
     routeRefused: (reason: RouteFault) => routesRefused.inc({ reason }),
     directoryIsUp: (up: boolean) => directoryUp.set(up ? 1 : 0),
+    directoryHasLostData: (lost: boolean) => directoryDataLost.set(lost ? 1 : 0),
+    directoryAnsweredBadly: () => directoryBadAnswers.inc(),
     backendIsUp: (backend: string, up: boolean) => backendUp.set({ backend }, up ? 1 : 0),
     /** Where to read at each scrape what is going on at the back ends. */
     watchGates(read: () => readonly GateReading[]) {

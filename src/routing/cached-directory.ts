@@ -1,66 +1,140 @@
-/** The Redis directory as the router sees it: the store, what is remembered of it, here and on disk, and Redis's word on what has changed. */
+/**
+ * The Redis directory as the router sees it: the store, its marker, what is remembered of it, here and on disk, and Redis's own
+ * word on what has changed.
+ */
 import { createHash } from 'node:crypto'
 import type { RedisSettings } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import type { Directory } from './directory.ts'
+import { createComparison } from './comparison.ts'
+import type { Directory, DirectoryEntry, DirectoryMonitor } from './directory.ts'
 import { openRedisClient } from './redis-client.ts'
 import { createRedisDirectory } from './redis-directory.ts'
 import { openRedisInvalidation } from './redis-invalidation.ts'
-import { createComparison } from './comparison.ts'
+import { createMarker } from './redis-marker.ts'
 import { createRouteCache } from './route-cache.ts'
 import { keepSnapshot, loadSnapshots, snapshotFileOf } from './snapshot-file.ts'
+import type { Trace } from './trace.ts'
 
-/** @param onUp called whenever the connection to the store comes or goes */
-export function openCachedDirectory(settings: RedisSettings, log: Log, onUp: (up: boolean) => void): Directory {
-  const redis = openRedisClient(settings, log, onUp)
-  const store = createRedisDirectory(redis, settings.prefix)
-  const cache = createRouteCache(
-    (user, trace) => store.read(user, trace),
-    settings.cache,
-    () => performance.now(),
-  )
-  const { snapshotFile: file, snapshotSlot } = settings
+/** One line a minute: each login gets such an answer. */
+const SAY_EVERY_MS = 60_000
+
+const now = (): number => performance.now()
+
+export function openCachedDirectory(settings: RedisSettings, log: Log, monitor: DirectoryMonitor): Directory {
+  const { snapshotFile: file, snapshotSlot, prefix, servers } = settings
   const id = storeId(settings)
   const { maxStaleMs } = settings.cache
-  if (file !== undefined) cache.restore(loadSnapshots(file, { store: id, nowMs: Date.now(), maxStaleMs }, log))
-  const keeper = file === undefined ? undefined : keepSnapshot(snapshotFileOf(file, snapshotSlot), id, cache, log)
-  const comparison = createComparison(cache.compare)
-  const tracking = Promise.withResolvers<undefined>()
+  const before = file === undefined ? undefined : loadSnapshots(file, { store: id, nowMs: Date.now(), maxStaleMs }, log)
+
+  const connected = Promise.withResolvers<undefined>()
+  const tracked = Promise.withResolvers<undefined>()
+  let policy = 'noeviction'
+
+  const redis = openRedisClient(settings, log, (isConnected) => {
+    if (isConnected) checkMarker()
+    else marker.disconnected()
+  })
+  const marker = createMarker({
+    redis,
+    prefix,
+    isCluster: servers.kind === 'cluster',
+    seen: before?.marker,
+    log,
+    nowMs: now,
+    onState(state) {
+      monitor.directoryIsUp(state === 'sound')
+      monitor.directoryHasLostData(state === 'lost')
+      if (state !== 'sound') return
+      log.info('directory connected')
+      connected.resolve(undefined)
+    },
+  })
+  const store = createRedisDirectory(redis, prefix, createBadAnswerNotes(log, monitor))
+  const cache = createRouteCache(read, settings.cache, now, () => policy.startsWith('allkeys-'))
+  if (before) cache.restore(before.routes)
+  const keeper =
+    file === undefined
+      ? undefined
+      : keepSnapshot(snapshotFileOf(file, snapshotSlot), id, { ...cache, marker: marker.id }, log)
+  const comparison = createComparison(cache.startComparing, cache.compare, now)
+
+  /** Its outcome is told by the marker's state. */
+  function checkMarker(): void {
+    marker.check().catch(() => undefined)
+  }
+
+  async function read(user: string, trace?: Trace): Promise<DirectoryEntry | undefined> {
+    await marker.mayRead()
+    const entry = await store.read(user, trace)
+    if (!entry) await marker.confirmAbsence(store.keyOf(user))
+    return entry
+  }
+
   const closeInvalidation = openRedisInvalidation(settings, redis, log, {
     onTracking() {
       cache.startTrusting()
       comparison.start()
-      tracking.resolve(undefined)
+      tracked.resolve(undefined)
+      checkMarker()
     },
     onLost: cache.stopTrusting,
-    onChanged: cache.change,
+    onChanged(user) {
+      cache.change(user)
+      if (user === undefined) comparison.start()
+    },
+    onMarker: checkMarker,
+    onEvictionPolicy(next) {
+      if (next === policy) return
+      policy = next
+      if (policy !== 'noeviction') log.warn({ maxmemory_policy: policy }, 'directory may lose routes')
+    },
   })
   return {
-    connected: Promise.all([redis.connected, tracking.promise]).then(() => undefined),
+    connected: Promise.all([connected.promise, tracked.promise]).then(() => undefined),
     lookup: (user, trace) => cache.lookup(user, trace),
+    lastKnown: cache.lastKnown,
     doubt: (user) => cache.doubt(user),
     async place(user, backend, forMs) {
+      await marker.mayRead()
       const answer = await store.claim(user, backend, forMs)
       if ('kept' in answer) {
         const entry = { backend: answer.kept, login: undefined, status: 'active' } as const
         return { entry, source: 'placed' }
       }
-      // Somebody was faster. What is known of the user is of before that; the next lookup reads it in its order among the pushes.
+      // Another instance was faster. What is known of the user is older; the next lookup reads it in its order among the pushes.
       cache.change(user)
       return { entry: answer.entry, source: 'directory' }
     },
     async settle(user, backend) {
+      await marker.mayRead()
       const settled = await store.settle(user, backend)
       cache.change(user)
       if (!settled) throw new MuxError('directory-unavailable', 'the place of a new user has changed during the login')
     },
     async close() {
       comparison.stop()
+      marker.close()
       closeInvalidation()
       redis.close()
       await keeper?.close()
     },
+  }
+}
+
+/** Counts every answer that Redis would never give, and logs one a minute. */
+function createBadAnswerNotes(log: Log, monitor: DirectoryMonitor): (detail: string) => void {
+  let saidAtMs = -Infinity
+  let unsaid = 0
+  return (detail) => {
+    monitor.directoryAnsweredBadly()
+    if (now() - saidAtMs < SAY_EVERY_MS) {
+      unsaid++
+      return
+    }
+    log.error({ detail, ...(unsaid > 0 && { others: unsaid }) }, 'directory gave a bad answer')
+    saidAtMs = now()
+    unsaid = 0
   }
 }
 

@@ -1,6 +1,7 @@
 /** What the router asks: which back end holds this mailbox? A directory answers from its own store and decides nothing. */
 import type { X509Certificate } from 'node:crypto'
 import type { MechanismName, ProtocolName, RoutingSettings } from '../config/settings.ts'
+import type { Metrics } from '../metrics/metrics.ts'
 import type { Secret } from '../secret.ts'
 import type { Trace } from './trace.ts'
 
@@ -64,6 +65,9 @@ export type Question = {
   backends: RoutingSettings['backends']
 }
 
+/** Told of how the directory is. */
+export type DirectoryMonitor = Pick<Metrics, 'directoryIsUp' | 'directoryHasLostData' | 'directoryAnsweredBadly'>
+
 export type Directory = {
   /**
    * @param user a normalised name
@@ -86,6 +90,8 @@ export type Directory = {
    * @throws MuxError `directory-unavailable` also where it is no longer kept, or the route is another by now: no session may begin
    */
   settle?(user: string, backend: string): Promise<void>
+  /** The last route of a user that is remembered, even where the directory has none any more. Such a user is placed nowhere else. */
+  lastKnown?(user: string): DirectoryEntry | undefined
   /** A back end has refused the user, so that what is remembered may be wrong: the next lookup asks. */
   doubt(user: string): void
   /** resolves when the directory can be asked for the first time, and not before */

@@ -4,10 +4,10 @@
  */
 import type { PlacementPool, PlacementSettings } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
-import type { Directory, DirectoryAnswer } from './directory.ts'
+import type { Directory, DirectoryAnswer, DirectoryEntry } from './directory.ts'
 import { domainOf } from './identity.ts'
 import { choose, toCandidate } from './placement.ts'
-import type { Trace } from './trace.ts'
+import { describeEntry, type Trace } from './trace.ts'
 
 /** What placement wants to know of the moment. */
 export type Placing = {
@@ -48,12 +48,37 @@ export function createNewUsers(
     return directory.place(user, backend, loginMs)
   }
 
+  /**
+   * The directory has no route any more for a user whose last one is remembered: it was deleted, or forgotten. The mail is where that
+   * one led, so that no other back end may be chosen; the claim keeps other instances from choosing one.
+   */
+  async function placeAgain(user: string, known: DirectoryEntry, trace: Trace | undefined): Promise<DirectoryAnswer> {
+    const { backend, login, status } = known
+    const detail = `${describeEntry(known)} (the last route)`
+    trace?.({ asked: 'placement', key: user, outcome: 'found', detail })
+    // More than a back end cannot be claimed, and is not to be lost in silence.
+    if (login !== undefined || status !== 'active') {
+      throw new MuxError(
+        'directory-unavailable',
+        `the directory has no route any more for a user who had one: ${detail}`,
+      )
+    }
+    if (trace) return { entry: known, source: 'placed' }
+    if (!isUp(backend)) throw new MuxError('backend-down', 'the back end of the last route of the user is down')
+    const answer = await ask(user, backend)
+    if (answer.source === 'placed' && answer.entry?.backend !== backend)
+      throw new MuxError('directory-unavailable', 'the place of the user has changed')
+    return answer
+  }
+
   return {
     poolFor(user) {
       const domain = domainOf(user) ?? ''
       return domains.has(domain) ? domains.get(domain) : others
     },
     async place(user, pool, trace) {
+      const known = directory?.lastKnown?.(user)
+      if (known) return placeAgain(user, known, trace)
       const up = candidates.get(pool)?.filter(({ name }) => isUp(name)) ?? []
       const choice = choose(user, up)?.name
       trace?.({ asked: 'placement', key: user, ...describeChoice(choice, up, pool) })

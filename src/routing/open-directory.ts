@@ -3,23 +3,16 @@ import type { DirectorySettings } from '../config/settings.ts'
 import type { Log } from '../log.ts'
 import { openAuthHttpDirectory } from './auth-http-directory.ts'
 import { openCachedDirectory } from './cached-directory.ts'
-import type { Directory } from './directory.ts'
+import type { Directory, DirectoryMonitor } from './directory.ts'
 
-/**
- * @param onUp called whenever it comes or goes
- * @returns undefined where the routing file is all there is
- */
-export function openDirectory(
-  settings: DirectorySettings,
-  log: Log,
-  onUp: (up: boolean) => void,
-): Directory | undefined {
+/** @returns undefined where the routing file is all there is */
+export function openDirectory(settings: DirectorySettings, log: Log, monitor: DirectoryMonitor): Directory | undefined {
   switch (settings.kind) {
     case 'static':
       return undefined
     case 'redis':
-      return openCachedDirectory(settings, log, onUp)
+      return openCachedDirectory(settings, log, monitor)
     case 'auth_http':
-      return openAuthHttpDirectory(settings, log, onUp)
+      return openAuthHttpDirectory(settings, log, monitor.directoryIsUp)
   }
 }

@@ -8,8 +8,8 @@ import { systemCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { connectCluster, connectRedis } from './redis-connection.ts'
 
-/** Which process answers; a new one is another, be it at the same address. */
-export type ServerIdentity = { runId: string; role: string }
+/** Which process answers; a new one is another, be it at the same address. `evictionPolicy` is undefined where INFO does not tell it. */
+export type ServerIdentity = { runId: string; role: string; evictionPolicy: string | undefined }
 
 /** Who answers, as it changes. */
 export type Answerer =
@@ -33,8 +33,12 @@ export type Answerer =
 export type RedisClient = {
   /** resolves with the first connection */
   readonly connected: Promise<void>
-  /** @throws Error after `timeoutMs` at the latest, and at once while there is no connection */
+  /** @throws Error after `timeoutMs` at the latest, and at once while there is no connection; BadAnswer */
   hmget(key: string, ...fields: string[]): Promise<(string | null)[]>
+  /** Whether there is such a key; false also where this user of Redis may not ask. @throws Error like `hmget` */
+  exists(key: string): Promise<boolean>
+  /** It may take effect after the error. @throws Error like `hmget` */
+  hset(key: string, fields: Readonly<Record<string, string>>): Promise<void>
   /**
    * A script about keys that a Cluster keeps in one place, since they say whom to ask. It may take effect after the error, as a
    * command that was sent cannot be taken back.
@@ -47,18 +51,27 @@ export type RedisClient = {
 
 /**
  * Connects in the background: a Redis that is away does not keep mailmux from serving static users.
- * @param onUp called whenever the connection comes or goes
+ * @param onConnection called whenever the connection comes or goes
  */
-export function openRedisClient(settings: RedisSettings, log: Log, onUp: (up: boolean) => void): RedisClient {
+export function openRedisClient(
+  settings: RedisSettings,
+  log: Log,
+  onConnection: (connected: boolean) => void,
+): RedisClient {
   // commandTimeout leaves a dead socket in use; this one has it replaced.
   const socketTimeout = Math.max(1500, 3 * settings.timeoutMs)
   if (settings.servers.kind === 'cluster') {
     const { client, close } = connectCluster(settings, socketTimeout)
-    const connected = announce(client, log, onUp)
+    const connected = announce(client, log, onConnection)
     const { timeoutMs } = settings
     return {
       connected,
-      hmget: (key, ...fields) => inCluster(client, timeoutMs, () => client.hmget(key, ...fields)),
+      hmget: async (key, ...fields) =>
+        checkFields(await inCluster(client, timeoutMs, () => client.hmget(key, ...fields)), fields.length),
+      exists: (key) => checkExists(inCluster(client, timeoutMs, () => client.exists(key))),
+      async hset(key, fields) {
+        await inCluster(client, timeoutMs, () => client.hset(key, fields))
+      },
       eval: (script, keys, ...values) =>
         inCluster(client, timeoutMs, () => client.eval(script, keys.length, ...keys, ...values)),
       answerer: clusterAnswerer(client),
@@ -66,10 +79,14 @@ export function openRedisClient(settings: RedisSettings, log: Log, onUp: (up: bo
     }
   }
   const { client, close } = connectRedis(settings, { socketTimeout, enableAutoPipelining: true })
-  const connected = announce(client, log, onUp)
+  const connected = announce(client, log, onConnection)
   return {
     connected,
-    hmget: (key, ...fields) => client.hmget(key, ...fields),
+    hmget: async (key, ...fields) => checkFields(await client.hmget(key, ...fields), fields.length),
+    exists: (key) => checkExists(client.exists(key)),
+    async hset(key, fields) {
+      await client.hset(key, fields)
+    },
     eval: (script, keys, ...values) => client.eval(script, keys.length, ...keys, ...values),
     answerer: {
       kind: 'one',
@@ -87,10 +104,38 @@ export function openRedisClient(settings: RedisSettings, log: Log, onUp: (up: bo
 /** @throws Error where Redis does not say who it is */
 export async function identify(client: Redis): Promise<ServerIdentity> {
   const info = await client.info()
-  const field = (name: string): string | undefined => new RegExp(`^${name}:(\\w+)\r?$`, 'mu').exec(info)?.[1]
+  const field = (name: string): string | undefined => new RegExp(`^${name}:([\\w-]+)\r?$`, 'mu').exec(info)?.[1]
   const [runId, role] = [field('run_id'), field('role')]
   if (runId === undefined || role === undefined) throw new Error('INFO without run_id and role')
-  return { runId, role }
+  return { runId, role, evictionPolicy: field('maxmemory_policy') }
+}
+
+/** An answer that Redis would never give to this command. */
+export class BadAnswer extends Error {}
+
+/** The one place where the form of an answer of HMGET is checked: the types of ioredis only say what Redis ought to send. */
+function checkFields(answer: unknown, count: number): (string | null)[] {
+  const fields: unknown[] = Array.isArray(answer) ? answer : []
+  const isField = (field: unknown): field is string | null => field === null || typeof field === 'string'
+  if (fields.length !== count || !fields.every(isField)) throw new BadAnswer('HMGET was answered in another form')
+  return fields
+}
+
+async function checkExists(asked: Promise<unknown>): Promise<boolean> {
+  let answer: unknown
+  try {
+    answer = await asked
+  } catch (error) {
+    if (isForbidden(error)) return false
+    throw error
+  }
+  if (answer !== 0 && answer !== 1) throw new BadAnswer('EXISTS was answered in another form')
+  return answer === 1
+}
+
+/** The user of Redis lacks the right, or the server is a replica, which takes no writes. */
+export function isForbidden(error: unknown): boolean {
+  return error instanceof Error && /^(?:NOPERM|READONLY)\b/u.test(error.message)
 }
 
 /** Has the connection made anew. While it is being made that would end it for good. */
@@ -103,15 +148,14 @@ export function causeOf(error: unknown): string {
   return systemCode(error).replace(/ Retrying from scratch after \d+ms\./u, '')
 }
 
-/** Log and metric of a connection that comes and goes. @returns when it comes for the first time */
-function announce(client: Redis | Cluster, log: Log, onUp: (up: boolean) => void): Promise<void> {
+/** Reports a connection that comes and goes. @returns when it comes for the first time */
+function announce(client: Redis | Cluster, log: Log, onConnection: (connected: boolean) => void): Promise<void> {
   let said: string | undefined
   client.on('ready', () => {
     said = undefined
-    log.info('directory connected')
-    onUp(true)
+    onConnection(true)
   })
-  client.on('close', () => onUp(false))
+  client.on('close', () => onConnection(false))
   client.on('error', (error) => {
     // One line for each new cause: an outage of an hour is one event.
     const cause = causeOf(error)

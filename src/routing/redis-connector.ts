@@ -64,6 +64,11 @@ export function createSentinelConnectorClass(settings: RedisSettings, connectTim
       return promise
     }
 
+    /** @param info of INFO; ioredis hands on whatever the server has sent */
+    override check(info: unknown): boolean {
+      return typeof info === 'object' && info !== null && super.check(info)
+    }
+
     override disconnect(): void {
       this.#abort?.()
       super.disconnect()

@@ -1,7 +1,7 @@
 /** Routes in Redis: one hash a user. Fails closed; nothing that it reads is trusted (see also the router). */
 import { MuxError, systemCode } from '../errors.ts'
 import type { DirectoryEntry } from './directory.ts'
-import type { RedisClient } from './redis-client.ts'
+import { BadAnswer, type RedisClient } from './redis-client.ts'
 import { RouteInvalid } from './route-invalid.ts'
 import { CLAIM, claimKey, SETTLE } from './redis-placement.ts'
 import { noteAnswer, type Trace } from './trace.ts'
@@ -11,6 +11,8 @@ export type Claim = { entry: DirectoryEntry } | { kept: string }
 
 /** The store itself, asked each time. */
 export type RouteStore = {
+  /** The key of a user's route. */
+  keyOf(user: string): string
   /** @throws MuxError `directory-unavailable`, `route-invalid` */
   read(user: string, trace?: Trace): Promise<DirectoryEntry | undefined>
   /** See `Directory.place`: the route, or the back end that is kept. @throws as `read` */
@@ -19,8 +21,15 @@ export type RouteStore = {
   settle(user: string, backend: string): Promise<boolean>
 }
 
-/** @param prefix before the name of every key */
-export function createRedisDirectory(redis: Pick<RedisClient, 'hmget' | 'eval'>, prefix: string): RouteStore {
+/**
+ * @param prefix before the name of every key
+ * @param noteBadAnswer called for each answer that Redis would never give
+ */
+export function createRedisDirectory(
+  redis: Pick<RedisClient, 'hmget' | 'exists' | 'eval'>,
+  prefix: string,
+  noteBadAnswer: (detail: string) => void,
+): RouteStore {
   const routeKey = (user: string): string => `${prefix}user:${user}`
   const bothKeys = (user: string): string[] => [routeKey(user), claimKey(prefix, user, routeKey(user))]
 
@@ -28,41 +37,62 @@ export function createRedisDirectory(redis: Pick<RedisClient, 'hmget' | 'eval'>,
     try {
       return await command()
     } catch (error) {
+      if (error instanceof RouteInvalid) throw error
       // Redis 6 puts words of its own before the error of a command in a script.
       if (error instanceof Error && error.message.includes('WRONGTYPE')) {
         throw new RouteInvalid('wrong-type', 'the route in the directory is not a hash', error)
       }
+      if (error instanceof BadAnswer) noteBadAnswer(error.message)
       throw new MuxError('directory-unavailable', `directory lookup failed: ${systemCode(error)}`, error)
     }
   }
 
+  const readFields = async (key: string): Promise<DirectoryEntry | undefined> =>
+    toEntry(await redis.hmget(key, 'backend', 'login', 'status'))
+
   async function readKey(key: string): Promise<DirectoryEntry | undefined> {
-    return toEntry(await ask(() => redis.hmget(key, 'backend', 'login', 'status')))
+    const entry = await readFields(key)
+    if (entry || !(await redis.exists(key))) return entry
+    // Asked again: the key may have been written in between.
+    const again = await readFields(key)
+    if (again) return again
+    throw new RouteInvalid('no-backend', 'the hash in the directory has no field "backend"')
   }
 
   return {
+    keyOf: routeKey,
     read(user, trace) {
       const route = routeKey(user)
-      return trace ? noteAnswer(trace, route, readKey(route)) : readKey(route)
+      const answer = ask(() => readKey(route))
+      return trace ? noteAnswer(trace, route, answer) : answer
     },
     async claim(user, backend, forMs) {
-      return toClaim(await ask(() => redis.eval(CLAIM, bothKeys(user), backend, String(Math.ceil(forMs)))))
+      return ask(async () => toClaim(await redis.eval(CLAIM, bothKeys(user), backend, String(Math.ceil(forMs)))))
     },
     async settle(user, backend) {
-      return (await ask(() => redis.eval(SETTLE, bothKeys(user), backend))) === 1
+      return ask(async () => {
+        const answer = await redis.eval(SETTLE, bothKeys(user), backend)
+        if (answer !== 0 && answer !== 1) throw new BadAnswer('the script of a settlement was answered in another form')
+        return answer === 1
+      })
     },
   }
 }
 
-/** @param answer of CLAIM. @throws MuxError `route-invalid`; `directory-unavailable` where it is none */
+/** @param answer of CLAIM. @throws RouteInvalid; BadAnswer */
 function toClaim(answer: unknown): Claim {
   const words: unknown[] = Array.isArray(answer) ? answer : []
-  const [kind, ...fields] = words.map((word) => (typeof word === 'string' ? word : null))
+  const [kind, ...fields] = words
+  const isField = (field: unknown): field is string | null => field === null || typeof field === 'string'
+  if (!fields.every(isField)) throw badClaim()
   if (kind === 'kept' && typeof fields[0] === 'string') return { kept: fields[0] }
-  const entry = kind === 'route' ? toEntry(fields) : undefined
-  if (!entry) throw new MuxError('directory-unavailable', 'the directory gives no answer that makes sense')
+  if (kind !== 'route' || fields.length !== 3) throw badClaim()
+  const entry = toEntry(fields)
+  if (!entry) throw new RouteInvalid('no-backend', 'the hash in the directory has no field "backend"')
   return { entry }
 }
+
+const badClaim = (): BadAnswer => new BadAnswer('the script of a claim was answered in another form')
 
 /** No honest field is longer than the longest mailbox name; one that is would only be carried about, and remembered. */
 const MAX_FIELD_LENGTH = 320

@@ -16,6 +16,10 @@ export type InvalidationListener = {
   onLost: () => void
   /** @param user whose route has changed; undefined: any may have */
   onChanged: (user: string | undefined) => void
+  /** The marker of the directory has changed, or may have. */
+  onMarker: () => void
+  /** @param policy by which a server removes keys when its memory is full */
+  onEvictionPolicy: (policy: string) => void
 }
 
 /** @returns how to close it */
@@ -27,17 +31,22 @@ export function openRedisInvalidation(
 ): () => void {
   const trust = createTrust(listener.onTracking, listener.onLost)
   const trackings = new Map<string, Tracking>()
-  const keyPrefix = `${settings.prefix}user:`
+  const prefixes = { keyPrefix: `${settings.prefix}user:`, markerPrefix: `${settings.prefix}marker` }
+  const noteIdentity = ({ evictionPolicy }: ServerIdentity): void => {
+    if (evictionPolicy !== undefined) listener.onEvictionPolicy(evictionPolicy)
+  }
 
   function follow(name: string, node: Endpoint | undefined, isAnswerer: IsAnswerer): Tracking {
     trust.add(name)
     const tracking = startTracking(
       connectRedis(settings, { protocol: 2, autoResubscribe: false }, node),
-      keyPrefix,
+      prefixes,
       {
+        onIdentity: noteIdentity,
         onTracked: () => trust.tracked(name),
         onLost: () => trust.lost(name),
         onChanged: listener.onChanged,
+        onMarker: listener.onMarker,
         isAnswerer,
       },
       log,
@@ -47,7 +56,8 @@ export function openRedisInvalidation(
     return tracking
   }
 
-  if (answerer.kind === 'one') followOne(answerer, settings, (isAnswerer) => follow('', undefined, isAnswerer))
+  if (answerer.kind === 'one')
+    followOne(answerer, settings, noteIdentity, (isAnswerer) => follow('', undefined, isAnswerer))
   else
     answerer.onMasters((masters, whole) => {
       const wanted = new Map(masters.map((node) => [`${node.host}:${node.port}`, node]))
@@ -73,10 +83,12 @@ const isMaster: IsAnswerer = ({ role }) => Promise.resolve(role === 'master')
 function followOne(
   answerer: Extract<Answerer, { kind: 'one' }>,
   { servers }: RedisSettings,
+  noteIdentity: (server: ServerIdentity) => void,
   follow: (isAnswerer: IsAnswerer) => Tracking,
 ): void {
   const tracking = follow(async (server) => {
     const answering = await answerer.identify()
+    noteIdentity(answering)
     // One that a Sentinel has demoted, and that answers all the same. A single Redis may be a replica by somebody's choice.
     if (servers.kind === 'sentinels' && answering.role !== 'master') {
       answerer.reconnect()

@@ -17,12 +17,16 @@ const TRY_AGAIN_MS = 5000
 const ASK_AGAIN_MS = 500
 
 export type TrackingListener = {
+  /** Who is at the other end of a new connection. */
+  onIdentity: (server: ServerIdentity) => void
   /** Every change from now on will be told. */
   onTracked: () => void
   /** Changes may be missed from now on. Told at once, and more than once. */
   onLost: () => void
   /** @param user whose route has changed; undefined: any may have */
   onChanged: (user: string | undefined) => void
+  /** The marker of the directory has changed, or may have. */
+  onMarker: () => void
   /** Whether this is the server that answers lookups. An error is a no, for now. */
   isAnswerer: (server: ServerIdentity) => Promise<boolean>
 }
@@ -37,11 +41,12 @@ export type Tracking = {
 
 /**
  * @param keyPrefix before the user's name in each key
+ * @param markerPrefix before all of the marker
  * @param node of a Cluster, as the log is to call it, which has nobody else to say that one of them is away
  */
 export function startTracking(
   { client, close }: Connection<Redis>,
-  keyPrefix: string,
+  { keyPrefix, markerPrefix }: { keyPrefix: string; markerPrefix: string },
   listener: TrackingListener,
   log: Log,
   node?: string,
@@ -67,8 +72,10 @@ export function startTracking(
   // In this order: what is told before the answer to the last is of no use to anybody.
   async function begin(): Promise<void> {
     const identity = await identify(client)
+    listener.onIdentity(identity)
     const id = await client.client('ID')
-    await client.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', String(id), 'BCAST', 'PREFIX', keyPrefix)
+    const prefixes = ['PREFIX', keyPrefix, 'PREFIX', markerPrefix]
+    await client.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', String(id), 'BCAST', ...prefixes)
     await client.subscribe(CHANNEL)
     if (away !== undefined) log.info({ node }, 'directory node connected')
     said = away = undefined
@@ -117,10 +124,15 @@ export function startTracking(
   })
   // The string event joins keys with commas, and names may hold one.
   client.on('messageBuffer', (_channel: Buffer, keys: unknown) => {
-    if (!Array.isArray(keys)) return listener.onChanged(undefined) // FLUSHALL
-    for (const key of keys) {
-      const name = Buffer.isBuffer(key) ? key.toString() : ''
-      listener.onChanged(name.startsWith(keyPrefix) ? name.slice(keyPrefix.length) : undefined)
+    const names = Array.isArray(keys) ? keys.map((key) => (Buffer.isBuffer(key) ? key.toString() : '')) : undefined
+    // FLUSHALL sends nil; a PUBLISH of another client sends a text, and must not cost the routes that stand in.
+    if (!names?.every((name) => name.startsWith(keyPrefix) || name.startsWith(markerPrefix))) {
+      listener.onMarker()
+      return listener.onChanged(undefined)
+    }
+    for (const name of names) {
+      if (name.startsWith(keyPrefix)) listener.onChanged(name.slice(keyPrefix.length))
+      else listener.onMarker()
     }
   })
 

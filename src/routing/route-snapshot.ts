@@ -27,6 +27,13 @@ export type SnapshotOrigin = {
   nowMs: number
 }
 
+export type Snapshot = {
+  routes: RememberedRoute[]
+  /** the id of the directory's marker (redis-marker.ts), where it was seen */
+  marker?: string
+  savedAtMs: number
+}
+
 export type SnapshotWriter = {
   /** @returns the text to write first */
   begin(): string
@@ -36,7 +43,7 @@ export type SnapshotWriter = {
   end(): string
 }
 
-export function createSnapshotWriter({ store, nowMs }: SnapshotOrigin): SnapshotWriter {
+export function createSnapshotWriter({ store, nowMs }: SnapshotOrigin, marker?: string): SnapshotWriter {
   const hash = createHash('sha256')
   let count = 0
   let bytes = 0
@@ -46,7 +53,7 @@ export function createSnapshotWriter({ store, nowMs }: SnapshotOrigin): Snapshot
     return text
   }
   return {
-    begin: () => say(`${JSON.stringify({ format: FORMAT, version: VERSION, store, savedAtMs: nowMs })}\n`),
+    begin: () => say(`${JSON.stringify({ format: FORMAT, version: VERSION, store, savedAtMs: nowMs, marker })}\n`),
     add(routes) {
       if (bytes + routes.length * MAX_LINE_BYTES > MAX_BYTES) return ''
       count += routes.length
@@ -56,10 +63,21 @@ export function createSnapshotWriter({ store, nowMs }: SnapshotOrigin): Snapshot
   }
 }
 
-type Line = [user: string, backend: string, readAtMs: number, login: string | null, status: DirectoryEntry['status']]
+/** Stands at the end of a line where the store had no such route any more. */
+const GONE = 'gone'
 
-function toLine({ user, entry: { backend, login, status }, ageMs }: RememberedRoute, nowMs: number): Line {
-  return [user, backend, Math.round(nowMs - ageMs), login ?? null, status]
+type Line = [
+  user: string,
+  backend: string,
+  readAtMs: number,
+  login: string | null,
+  status: DirectoryEntry['status'],
+  gone?: typeof GONE,
+]
+
+function toLine({ user, entry: { backend, login, status }, ageMs, gone }: RememberedRoute, nowMs: number): Line {
+  const line = [user, backend, Math.round(nowMs - ageMs), login ?? null, status] as const
+  return gone ? [...line, GONE] : [...line]
 }
 
 /**
@@ -70,7 +88,7 @@ function toLine({ user, entry: { backend, login, status }, ageMs }: RememberedRo
 export function readSnapshot(
   bytes: Buffer,
   { store, nowMs, maxStaleMs }: SnapshotOrigin & { maxStaleMs: number },
-): { routes: RememberedRoute[] } | { refused: string } {
+): Snapshot | { refused: string } {
   const end = bytes.length - 1
   const lastLine = bytes.lastIndexOf('\n', end - 1) + 1
   if (bytes.length === 0 || bytes[end] !== NEW_LINE || lastLine === 0) return { refused: 'cut short' }
@@ -84,9 +102,11 @@ export function readSnapshot(
   if (!isObject(header) || header.format !== FORMAT) return { refused: 'no file of routes' }
   if (header.version !== VERSION) return { refused: 'of another version of mailmux' }
   if (header.store !== store) return { refused: 'of another Redis or another prefix' }
-  const { savedAtMs } = header
+  const { savedAtMs, marker } = header
   if (typeof savedAtMs !== 'number' || savedAtMs > nowMs + CLOCK_SLACK_MS) return { refused: 'from the future' }
   if (lines.length !== trailer.routes || lines.length > MAX_ROUTES) return { refused: 'of another number of routes' }
+
+  if (marker !== undefined && !isShort(marker)) return { refused: 'a marker in it makes no sense' }
 
   const routes: RememberedRoute[] = []
   for (const line of lines) {
@@ -94,7 +114,7 @@ export function readSnapshot(
     if (!route) return { refused: 'a route in it makes no sense' }
     if (route.ageMs < maxStaleMs) routes.push(route)
   }
-  return { routes }
+  return { routes, savedAtMs, ...(marker !== undefined && { marker }) }
 }
 
 const NEW_LINE = 0x0a
@@ -116,12 +136,12 @@ const STATUSES: readonly unknown[] = ['active', 'hold', 'disabled']
 /** Whether the back end exists, and the login can be one, is asked of every route by the router; here only the form is. */
 function toRoute(line: unknown, savedAtMs: number, nowMs: number): RememberedRoute | undefined {
   const fields: unknown[] = Array.isArray(line) ? line : []
-  if (fields.length !== 5) return undefined
-  const [user, backend, readAtMs, login, status] = fields
+  if (fields.length !== 5 && !(fields.length === 6 && fields[5] === GONE)) return undefined
+  const [user, backend, readAtMs, login, status, gone] = fields
   if (!isShort(user) || !canBeLogin(user) || !isShort(backend) || !(login === null || isShort(login))) return undefined
   if (typeof readAtMs !== 'number' || !(readAtMs <= savedAtMs) || !STATUSES.includes(status)) return undefined
   const entry = { backend, login: login ?? undefined, status: status as DirectoryEntry['status'] }
-  return { user, entry, ageMs: Math.max(0, nowMs - readAtMs) }
+  return { user, entry, ageMs: Math.max(0, nowMs - readAtMs), ...(gone === GONE && { gone: true }) }
 }
 
 /** As long as a name may be; what the store gives is bounded alike. */

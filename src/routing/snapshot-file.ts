@@ -7,7 +7,14 @@ import { open, rename, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { systemCode } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { createSnapshotWriter, MAX_BYTES, MAX_ROUTES, readSnapshot, type SnapshotOrigin } from './route-snapshot.ts'
+import {
+  createSnapshotWriter,
+  MAX_BYTES,
+  MAX_ROUTES,
+  readSnapshot,
+  type Snapshot,
+  type SnapshotOrigin,
+} from './route-snapshot.ts'
 import type { RememberedRoute, RouteCache } from './route-cache.ts'
 
 /** What changes within this time before a crash is missing; more often would keep the disk busy for it. */
@@ -23,25 +30,27 @@ export function snapshotFileOf(file: string, slot: number): string {
 }
 
 /**
- * What all workers have kept, however many there were: the newest that any of them knew of a user. Each file is believed or refused
- * by itself.
+ * What all workers have kept, however many there were: the newest that any of them knew of a user, and the marker that was seen last.
+ * Each file is taken or refused by itself.
  * @param file that of the first of them
  */
 export function loadSnapshots(
   file: string,
   origin: SnapshotOrigin & { maxStaleMs: number },
   log: Log,
-): RememberedRoute[] {
-  const read = snapshotFiles(file).map((one) => loadSnapshot(one, origin, log))
-  if (read.length <= 1) return read[0] ?? []
+): Pick<Snapshot, 'routes' | 'marker'> {
+  const read = snapshotFiles(file).flatMap((one) => loadSnapshot(one, origin, log) ?? [])
+  const marker = read.filter((one) => one.marker !== undefined).sort((a, b) => b.savedAtMs - a.savedAtMs)[0]?.marker
+  const seen = marker === undefined ? {} : { marker }
+  if (read.length <= 1) return { routes: read[0]?.routes ?? [], ...seen }
   const newest = new Map<string, RememberedRoute>()
   // Each has the most recently used first, which is what is kept where not all fit: so they are gone through side by side.
-  const inOrder = read.flatMap((routes) => [...routes.entries()]).sort(([a], [b]) => a - b)
+  const inOrder = read.flatMap(({ routes }) => [...routes.entries()]).sort(([a], [b]) => a - b)
   for (const [, route] of inOrder) {
     const other = newest.get(route.user)
     if (!other || route.ageMs < other.ageMs) newest.set(route.user, route)
   }
-  return [...newest.values()]
+  return { routes: [...newest.values()], ...seen }
 }
 
 function snapshotFiles(file: string): string[] {
@@ -57,27 +66,27 @@ function snapshotFiles(file: string): string[] {
 
 /**
  * @param file its absolute path
- * @returns the routes of the file; none where there is no file, or none to be believed, which the log tells
+ * @returns undefined where there is no file, or none to be trusted, which the log tells
  */
 export function loadSnapshot(
   file: string,
   origin: SnapshotOrigin & { maxStaleMs: number },
   log: Log,
-): RememberedRoute[] {
+): Snapshot | undefined {
   let read: ReturnType<typeof readSnapshot>
   try {
     const bytes = readBounded(file)
-    if (bytes === undefined) return []
+    if (bytes === undefined) return undefined
     read = readSnapshot(bytes, origin)
   } catch (error) {
     read = { refused: systemCode(error) }
   }
   if ('refused' in read) {
     log.error({ file, cause: read.refused }, 'known routes on disk are refused')
-    return []
+    return undefined
   }
   log.info({ file, routes: read.routes.length }, 'known routes read from disk')
-  return read.routes
+  return read
 }
 
 /** @returns undefined where there is no file. @throws Error where it is not to be read */
@@ -106,24 +115,24 @@ export type SnapshotKeeper = {
   close(): Promise<void>
 }
 
-/** Writes the cache's routes from time to time, where there may be others than were written last. */
-export function keepSnapshot(
-  file: string,
-  store: string,
-  cache: Pick<RouteCache, 'users' | 'remembered' | 'revision'>,
-  log: Log,
-): SnapshotKeeper {
-  let saved = cache.revision()
+/** What is kept: the routes of the cache, and the id of the directory's marker. */
+type SnapshotSource = Pick<RouteCache, 'users' | 'remembered' | 'revision'> & { marker?: () => string | undefined }
+
+/** Writes what there is from time to time, where it may be another than was written last. */
+export function keepSnapshot(file: string, store: string, source: SnapshotSource, log: Log): SnapshotKeeper {
+  let saved = source.revision()
+  let savedMarker = source.marker?.()
   let saving = Promise.resolve()
   let timer: NodeJS.Timeout | undefined
   let said: string | undefined
 
   async function save(): Promise<void> {
-    const revision = cache.revision()
-    if (revision === saved) return
+    const [revision, marker] = [source.revision(), source.marker?.()]
+    if (revision === saved && marker === savedMarker) return
     try {
-      await writeSnapshot(file, store, cache)
+      await writeSnapshot(file, store, source, marker)
       saved = revision
+      savedMarker = marker
       said = undefined
     } catch (error) {
       const cause = systemCode(error)
@@ -154,10 +163,11 @@ export function keepSnapshot(
 async function writeSnapshot(
   file: string,
   store: string,
-  cache: Pick<RouteCache, 'users' | 'remembered'>,
+  cache: SnapshotSource,
+  marker: string | undefined,
 ): Promise<void> {
   const aside = `${file}.tmp`
-  const writer = createSnapshotWriter({ store, nowMs: Date.now() })
+  const writer = createSnapshotWriter({ store, nowMs: Date.now() }, marker)
   const users = cache.users(MAX_ROUTES)
   await rm(aside, { force: true }) // of a process that died while it wrote
   const handle = await open(aside, 'wx', 0o600)

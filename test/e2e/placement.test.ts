@@ -233,3 +233,35 @@ test('places nobody while Redis hangs or is away, and serves those who have been
   for (const one of instances) await directoryConnected(one)
   for (const user of ['hang@example.test', 'away@example.test']) await place(mailmux, user)
 })
+
+test('moves no user to another store when Redis loses its data', async () => {
+  const [first, second] = instances
+  assert.ok(first && second)
+  const known = guests('flushed', 4)
+  const homes = new Map<string, StoreName>()
+  for (const user of known) {
+    homes.set(user, await place(first, user))
+    assert.ok((await logIn(first, user)).accepted) // so that the route is remembered, which was new before
+  }
+  await redis.command('FLUSHALL')
+  for (const user of known) {
+    assert.ok((await logIn(first, user)).accepted)
+    assert.match((await logIn(second, user)).answer, /^NO \[UNAVAILABLE\]/, 'this instance does not know the user')
+  }
+  assert.match((await logIn(first, 'cold@example.test')).answer, /^NO \[UNAVAILABLE\]/)
+  assert.equal(await redis.command('DBSIZE'), '1', 'nothing is written but the marker')
+
+  await redis.command('HDEL', 'mailmux:marker', 'lost')
+  for (const one of instances)
+    await until(
+      START_DEADLINE_MS,
+      async () => (await one.metric('mailmux_directory_up')) === 1 || undefined,
+      () => 'the acceptance is not noticed',
+    )
+  for (const user of known) {
+    assert.ok((await logIn(first, user)).accepted)
+    assert.equal(await routeOf(user), homes.get(user), 'the last route is restored')
+    assert.ok((await logIn(second, user)).accepted)
+    assert.deepEqual(new Set(visitsOf(user)), new Set([homes.get(user)]))
+  }
+})

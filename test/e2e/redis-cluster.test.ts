@@ -88,13 +88,22 @@ test('is asked on whichever master holds the route, and each tells of its change
   await eachMasterTells(users)
 })
 
-test('forgets everything where one master is flushed', async () => {
+test('takes the data for lost where one master is flushed, until that is accepted', async () => {
   const [user, other] = await usersOnAll('flushed')
   for (const one of [user!, other!]) {
     await cluster.command(...routeTo(one, ALICE))
     await isRemembered(one, 'store1')
   }
   await cluster.masters[0]!.command('FLUSHALL')
+  for (const one of [user!, other!]) assert.equal((await arrive(site, 'imap', one)).at, 'store1')
+  assert.equal((await arrive(site, 'imap', await userOn(0, 'cold'))).at, 'come back later')
+  await site.mailmux.waitForLog(({ msg }) => msg === 'directory has lost its data', 'the loss')
+  await cluster.command('HDEL', 'mailmux:marker', 'lost')
+  await until(
+    START_DEADLINE_MS,
+    async () => (await site.mailmux.metric('mailmux_directory_up')) === 1 || undefined,
+    () => 'the acceptance is not noticed',
+  )
   assert.equal((await arrive(site, 'imap', user!)).at, 'wrong password')
   assert.equal((await arrive(site, 'imap', other!)).at, 'store1')
 })
@@ -160,6 +169,12 @@ test('loses a master that has no replica: its users keep what is known, and nobo
   )
 
   await cluster.masters[0]!.restart() // empty, but it knows its slots
+  await until(
+    2 * START_DEADLINE_MS,
+    async () => (await site.mailmux.metric('mailmux_directory_data_lost')) || undefined,
+    () => 'it is not noticed that the master has lost its data',
+  )
+  await cluster.command('HDEL', 'mailmux:marker', 'lost')
   await until(
     2 * START_DEADLINE_MS,
     async () => {

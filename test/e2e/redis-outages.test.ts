@@ -125,9 +125,23 @@ describe('a Redis', () => {
     for (const protocol of PROTOCOLS) await comesHome(site, protocol, users[protocol].cold, 'store2')
   })
 
-  test('that is flushed knows nobody any more, and what it knew is forgotten', async () => {
+  test('that is flushed has lost its data: known users keep their store, the others come back later until it is accepted', async () => {
     const users = await makeUsers(site, 'flushed', redis.command)
     await redis.command('FLUSHALL')
+    for (const protocol of PROTOCOLS) {
+      const { known, cold } = users[protocol]
+      assert.equal((await arrive(site, protocol, known)).at, 'store1')
+      assert.equal((await arrive(site, protocol, cold)).at, 'come back later')
+    }
+    await site.mailmux.waitForLog(({ msg }) => msg === 'directory has lost its data', 'the loss')
+    assert.equal(await site.mailmux.metric('mailmux_directory_data_lost'), 1)
+    assert.equal(await site.mailmux.metric('mailmux_directory_up'), 0)
+    await redis.command('HDEL', 'mailmux:marker', 'lost')
+    await until(
+      START_DEADLINE_MS,
+      async () => (await site.mailmux.metric('mailmux_directory_up')) === 1 || undefined,
+      () => 'the acceptance is not noticed',
+    )
     for (const protocol of PROTOCOLS) {
       const { known, cold } = users[protocol]
       for (const user of [known, cold]) assert.equal((await arrive(site, protocol, user)).at, 'wrong password')

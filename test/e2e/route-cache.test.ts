@@ -1,6 +1,7 @@
 /** Routes that mailmux remembers: current as long as Redis says what changes, and a stand-in while Redis cannot be asked. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { markerSubject } from '../support/dovecot.ts'
 import { directoryConnected, PASSWORD, type Site, startSite, type StoreName, STORES } from '../support/site.ts'
 
@@ -63,14 +64,27 @@ test('sends known users home while Redis is gone, and tells the others to come b
   assert.match(await site.mailmux.metrics(), /^mailmux_directory_up 0$/m)
 })
 
-test('trusts nothing from before an outage until it has asked again', async () => {
-  await site.redis!.restart() // empty: what was in it is gone
+test('keeps every route over a restart of Redis without its data, and asks again once that is accepted', async () => {
+  await site.redis!.restart()
   await setRoute('alice@example.test', 'store2')
-  await directoryConnected(site.mailmux)
-  assert.equal(await storeOf('alice@example.test'), 'store2')
+  await site.mailmux.waitForLog(({ msg }) => msg === 'directory has lost its data', 'the loss')
+  assert.equal(await storeOf('alice@example.test'), 'store1')
+  assert.match(await storeOf('bob@example.test'), /^NO \[UNAVAILABLE\]/)
+  await site.redis!.command('HDEL', 'mailmux:marker', 'lost')
+  await until(
+    START_DEADLINE_MS,
+    async () => (await storeOf('alice@example.test')) === 'store2' || undefined,
+    () => 'the acceptance is not noticed',
+  )
 })
 
-test('forgets every route when Redis is flushed', async () => {
+test('keeps every route when Redis is flushed, and asks for it once that is accepted', async () => {
   await site.redis!.command('FLUSHALL')
-  assert.match(await storeOf('alice@example.test'), /^NO \[AUTHENTICATIONFAILED\]/)
+  assert.equal(await storeOf('alice@example.test'), 'store2')
+  await site.redis!.command('HDEL', 'mailmux:marker', 'lost')
+  await until(
+    START_DEADLINE_MS,
+    async () => /^NO \[AUTHENTICATIONFAILED\]/.test(await storeOf('alice@example.test')) || undefined,
+    () => 'the acceptance is not noticed',
+  )
 })

@@ -92,7 +92,8 @@ test('asks Redis for all that it knew as soon as it can, and brings no deleted r
   await until(
     READ_DEADLINE_MS,
     async () =>
-      Number(/cmdstat_hmget:calls=(\d+)/.exec(await redis.command('INFO', 'commandstats'))?.[1]) >= 2 || undefined,
+      // mailmux asks whether there is a key where a route has no fields: so it has asked for carol's, the last of them.
+      Number(/cmdstat_exists:calls=(\d+)/.exec(await redis.command('INFO', 'commandstats'))?.[1]) >= 1 || undefined,
     () => 'Redis is not asked for the routes of the snapshot',
   )
   await redis.stop()
@@ -101,7 +102,7 @@ test('asks Redis for all that it knew as soon as it can, and brings no deleted r
   await mailmux.stop()
   const left = await readFile(snapshot, 'utf8')
   assert.match(left, /"alice@example\.test","store2"/)
-  assert.doesNotMatch(left, /carol/)
+  assert.match(left, /"carol@example\.test","store3",\d+,null,"active","gone"/)
 })
 
 for (const [what, spoil, cause] of [

@@ -40,7 +40,11 @@ async function openRouter(configFile: string): Promise<Router> {
   if (settings?.directory.kind !== 'redis') throw new Error(problems.map(({ message }) => message).join('\n'))
   const ignore = (): void => undefined
   const log = { debug: ignore, info: ignore, warn: ignore, error: ignore }
-  const directory = openCachedDirectory(settings.directory, log, ignore)
+  const directory = openCachedDirectory(settings.directory, log, {
+    directoryIsUp: ignore,
+    directoryHasLostData: ignore,
+    directoryAnsweredBadly: ignore,
+  })
   await directory.connected
   return createRouter(settings.routing, directory, ignore, { isUp: () => true, loginMs: 0 })
 }

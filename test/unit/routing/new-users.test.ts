@@ -62,9 +62,21 @@ function directoryOn(agreement: Agreement): Directory {
 }
 
 /** An instance of mailmux for which these back ends are down. */
-function openRouter(agreement: Agreement, { down = [], weights = {} }: { down?: string[]; weights?: object } = {}) {
+function openRouter(
+  agreement: Agreement,
+  {
+    down = [],
+    weights = {},
+    lastKnown = {},
+  }: { down?: string[]; weights?: object; lastKnown?: Record<string, DirectoryEntry> } = {},
+) {
   const isUp = (backend: string): boolean => !down.includes(backend)
-  return createRouter(routing({ ...weights }), directoryOn(agreement), () => undefined, { isUp, loginMs: 1000 })
+  return createRouter(
+    routing({ ...weights }),
+    { ...directoryOn(agreement), lastKnown: (user) => lastKnown[user] },
+    () => undefined,
+    { isUp, loginMs: 1000 },
+  )
 }
 
 const brief = (route: Route): string =>
@@ -315,4 +327,46 @@ test('brings no user to two back ends at once, whatever the order of events', as
     }),
     { numRuns: 1000 },
   )
+})
+
+/** A user of everywhere, and a back end that is not chosen for that user. */
+async function otherHome(user: string): Promise<string> {
+  const route = await openRouter(new Agreement()).byUser(user)
+  return route.kind === 'backend' && route.backend.name === 'store1' ? 'store2' : 'store1'
+}
+
+test('places a user whose last route is remembered where that one led, for every instance', async () => {
+  const user = 'dora@example.test'
+  const home = await otherHome(user)
+  const agreement = new Agreement()
+  const router = openRouter(agreement, { lastKnown: { [user]: at(home) } })
+  assert.equal(brief(await router.byUser(user)), brief(await openRouter(agreement).byUser(user)))
+  await router.settle(user, home)
+  assert.deepEqual(agreement.routes.get(user), at(home))
+})
+
+test('places a user whose last route is remembered nowhere else', async () => {
+  const user = 'dora@example.test'
+  const home = await otherHome(user)
+  const lastKnown = { [user]: at(home) }
+  await assert.rejects(openRouter(new Agreement(), { lastKnown, down: [home] }).byUser(user), { code: 'backend-down' })
+  const agreement = new Agreement()
+  await openRouter(agreement).byUser(user)
+  await assert.rejects(openRouter(agreement, { lastKnown }).byUser(user), { code: 'directory-unavailable' })
+  for (const entry of [
+    { ...at(home), login: 'd' },
+    { ...at(home), status: 'hold' as const },
+  ])
+    await assert.rejects(openRouter(new Agreement(), { lastKnown: { [user]: entry } }).byUser(user), {
+      code: 'directory-unavailable',
+    })
+})
+
+test('explains that the last route counts, and claims nothing', async () => {
+  const user = 'dora@example.test'
+  const agreement = new Agreement()
+  const steps: RouteStep[] = []
+  await openRouter(agreement, { lastKnown: { [user]: at('store2') } }).byUser(user, (step) => steps.push(step))
+  assert.equal(steps.at(-1)?.detail, 'store2 (the last route)')
+  assert.equal(agreement.claims.size, 0)
 })

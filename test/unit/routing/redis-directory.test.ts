@@ -5,20 +5,26 @@ import { MuxError } from '../../../src/errors.ts'
 import type { RouteFault } from '../../../src/metrics/metrics.ts'
 import { openRedisClient, type RedisClient } from '../../../src/routing/redis-client.ts'
 import { createRedisDirectory, type RouteStore } from '../../../src/routing/redis-directory.ts'
+import type { RouteStep } from '../../../src/routing/trace.ts'
 import { RouteInvalid } from '../../../src/routing/route-invalid.ts'
 import { READ_DEADLINE_MS, within } from '../../support/deadline.ts'
-import { fields, PASS, silent, startScriptedRedis } from './scripted-redis.ts'
+import { bulk, fields, list, PASS, silent, startScriptedRedis } from './scripted-redis.ts'
 
-/** A directory that is connected, whose HMGET gets `answer`; undefined: none ever. */
+/** A directory that is connected, whose HMGET gets `answer`, undefined: none ever, and whose EXISTS gets `exists`. */
 async function openDirectory(
   t: TestContext,
   answer: string | undefined,
-): Promise<{ directory: RouteStore; redis: RedisClient; asked: readonly string[] }> {
-  const { settings, asked } = await startScriptedRedis(t, ([name]) => (name === 'hmget' ? answer : PASS))
+  exists = ':0\r\n',
+): Promise<{ directory: RouteStore; redis: RedisClient; asked: readonly string[]; bad: readonly string[] }> {
+  const { settings, asked } = await startScriptedRedis(t, ([name]) =>
+    name === 'hmget' ? answer : name === 'exists' ? exists : PASS,
+  )
+  const bad: string[] = []
   const redis = openRedisClient(settings, silent, () => undefined)
   t.after(() => redis.close())
   await within(READ_DEADLINE_MS, redis.connected, () => 'the directory did not connect')
-  return { directory: createRedisDirectory(redis, settings.prefix), redis, asked }
+  const directory = createRedisDirectory(redis, settings.prefix, (detail) => bad.push(detail))
+  return { directory, redis, asked, bad }
 }
 
 test('gives the entry of a user, active by default', async (t) => {
@@ -65,6 +71,50 @@ for (const [what, { answer, fault }] of Object.entries(FAULTS))
       return true
     })
   })
+
+test('refuses a hash without the field backend, and says so to whoever asks why', async (t) => {
+  const { directory } = await openDirectory(t, fields(null, null, null), ':1\r\n')
+  const steps: RouteStep[] = []
+  await assert.rejects(
+    directory.read('alice', (step) => steps.push(step)),
+    { code: 'route-invalid', fault: 'no-backend' },
+  )
+  assert.deepEqual(
+    steps.map(({ outcome, detail }) => [outcome, detail]),
+    [['invalid', 'the hash in the directory has no field "backend"']],
+  )
+})
+
+test('gives nothing where this user of Redis may not ask whether there is a key', async (t) => {
+  const { directory } = await openDirectory(t, fields(null, null, null), '-NOPERM no\r\n')
+  assert.equal(await directory.read('alice'), undefined)
+})
+
+/** Answers of a Redis, or of what stands in its place, in a form that HMGET never has. */
+const ODD: Record<string, string> = {
+  'a number': ':1\r\n',
+  nil: '*-1\r\n',
+  'nil in RESP3': '_\r\n',
+  'a status': '+s1\r\n',
+  'a text': bulk('store1'),
+  'fewer fields': fields('store1', null),
+  'more fields': fields('store1', null, null, null),
+  numbers: list(':1\r\n', ':2\r\n', ':3\r\n'),
+  lists: list(fields('s'), fields('s'), fields('s')),
+}
+
+for (const [what, answer] of Object.entries(ODD))
+  test(`takes ${what} for no answer, and counts it`, async (t) => {
+    const { directory, bad } = await openDirectory(t, answer)
+    await assert.rejects(directory.read('alice'), { code: 'directory-unavailable' })
+    assert.deepEqual(bad, ['HMGET was answered in another form'])
+  })
+
+test('takes another form of answer to EXISTS for no answer', async (t) => {
+  const { directory, bad } = await openDirectory(t, fields(null, null, null), '+OK\r\n')
+  await assert.rejects(directory.read('alice'), { code: 'directory-unavailable' })
+  assert.equal(bad.length, 1)
+})
 
 test('takes fields as long as the longest mailbox name', async (t) => {
   const login = 'l'.repeat(320)

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { openRedisClient } from '../../../src/routing/redis-client.ts'
 import { openRedisInvalidation } from '../../../src/routing/redis-invalidation.ts'
-import { info, PASS, silent, startScriptedRedis, type Answers } from './scripted-redis.ts'
+import { bulk, info, PASS, silent, startScriptedRedis, type Answers } from './scripted-redis.ts'
 import { growList, until } from './waiting.ts'
 
 async function open(t: TestContext, answers: Answers) {
@@ -14,6 +14,8 @@ async function open(t: TestContext, answers: Answers) {
     onTracking: () => events.add('trusted'),
     onLost: () => events.add('lost'),
     onChanged: (user) => events.add(`changed ${user ?? 'all'}`),
+    onMarker: () => events.add('marker'),
+    onEvictionPolicy: (policy) => events.add(policy),
   })
   t.after(() => {
     close()
@@ -28,11 +30,29 @@ async function open(t: TestContext, answers: Answers) {
 test('asks for the changes of the routes alone, and tells each user', async (t) => {
   const { redis, told } = await open(t, () => PASS)
   await told('trusted')
-  assert.ok(redis.asked.includes('changes: client TRACKING ON REDIRECT 7 BCAST PREFIX mailmux:user:'))
+  assert.ok(
+    redis.asked.includes('changes: client TRACKING ON REDIRECT 7 BCAST PREFIX mailmux:user: PREFIX mailmux:marker'),
+  )
   redis.push(['mailmux:user:alice@example.test', 'mailmux:user:bob,x'])
   await told('trusted', 'changed alice@example.test', 'changed bob,x')
   redis.push(null)
-  await told('trusted', 'changed alice@example.test', 'changed bob,x', 'changed all')
+  await told('trusted', 'changed alice@example.test', 'changed bob,x', 'marker', 'changed all')
+})
+
+test('tells of a change of the marker, and takes what is no list of keys for a reason to ask again', async (t) => {
+  const { redis, told } = await open(t, () => PASS)
+  await told('trusted')
+  redis.push(['mailmux:marker:{7}'])
+  await told('trusted', 'marker')
+  redis.publish('mailmux:user:alice@example.test')
+  await told('trusted', 'marker', 'marker', 'changed all')
+})
+
+test('tells by which policy the server removes keys', async (t) => {
+  const { told } = await open(t, ([name]) =>
+    name === 'info' ? bulk('run_id:one\r\nrole:master\r\nmaxmemory_policy:allkeys-lru\r\n') : PASS,
+  )
+  await told('allkeys-lru', 'allkeys-lru', 'trusted')
 })
 
 test('does not trust a server that is not the one that answers lookups, and asks for another', async (t) => {

@@ -22,17 +22,20 @@ for (const prefix of ['mailmux:', 'm', '{mailmux}:', 'a{b}c{d}:', 'eu/{1}'])
 /** A directory whose Redis gives this answer to each script, and what it was asked. */
 function answering(answer: unknown) {
   const asked: { keys: readonly string[]; values: string[] }[] = []
+  const bad: string[] = []
   const directory = createRedisDirectory(
     {
       hmget: () => assert.fail('reads no route'),
+      exists: () => assert.fail('reads no route'),
       eval(_script, keys, ...values) {
         asked.push({ keys, values })
         return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer)
       },
     },
     'mailmux:',
+    (detail) => bad.push(detail),
   )
-  return { directory, asked }
+  return { directory, asked, bad }
 }
 
 test('tells what is kept for a new user, and the route of one who has one', async () => {
@@ -46,6 +49,26 @@ test('tells what is kept for a new user, and the route of one who has one', asyn
   })
   assert.equal(await answering(1).directory.settle('alice', 'store1'), true)
   assert.equal(await answering(0).directory.settle('alice', 'store1'), false)
+})
+
+for (const answer of [['kept', 1], ['route', 'store1', 7, null], ['other'], 'kept', null, 7])
+  test(`counts ${JSON.stringify(answer)} for a claim as a bad answer`, async () => {
+    const { directory, bad } = answering(answer)
+    await assert.rejects(directory.claim('alice', 'store1', 1), { code: 'directory-unavailable' })
+    assert.deepEqual(bad, ['the script of a claim was answered in another form'])
+  })
+
+for (const answer of ['1', null, 2, [1], true])
+  test(`counts ${JSON.stringify(answer)} for a settlement as a bad answer`, async () => {
+    const { directory, bad } = answering(answer)
+    await assert.rejects(directory.settle('alice', 'store1'), { code: 'directory-unavailable' })
+    assert.equal(bad.length, 1)
+  })
+
+test('refuses a hash without a back end in a claim', async () => {
+  await assert.rejects(answering(['route', null, null, null]).directory.claim('alice', 'store1', 1), {
+    code: 'route-invalid',
+  })
 })
 
 /** What Redis may answer that makes no sense, or that it may refuse to answer. */
@@ -78,8 +101,6 @@ for (const [what, { answer, code }] of Object.entries(ANSWERS))
   })
 
 test('fails closed at what is no answer', async () => {
-  for (const answer of [null, 'kept', 7, [], ['kept'], ['kept', 7], ['route', null, null, null], ['rout', 'store1']])
+  for (const answer of [null, 'kept', 7, [], ['kept'], ['kept', 7], ['route', null], ['rout', 'store1']])
     await assert.rejects(answering(answer).directory.claim('alice', 'store1', 1), { code: 'directory-unavailable' })
-  for (const answer of [null, '1', [1], true])
-    assert.equal(await answering(answer).directory.settle('alice', 'x'), false)
 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { RouteCacheSettings } from '../../../src/config/settings.ts'
 import { MuxError } from '../../../src/errors.ts'
+import { DataLost } from '../../../src/routing/data-lost.ts'
 import type { DirectoryEntry } from '../../../src/routing/directory.ts'
 import { createRouteCache } from '../../../src/routing/route-cache.ts'
 
@@ -11,7 +12,7 @@ const AWAY = new MuxError('directory-unavailable', 'away')
 const at = (backend: string): DirectoryEntry => ({ backend, login: undefined, status: 'active' })
 
 /** A store whose answers wait until they are let go, a clock that stands, and a cache of both. */
-function openCache(settings: Partial<RouteCacheSettings> = {}) {
+function openCache(settings: Partial<RouteCacheSettings> = {}, mayForget = false) {
   const waiting: { user: string; answer: (entry: DirectoryEntry | undefined) => void; fail: (error: Error) => void }[] =
     []
   const clock = { nowMs: 0 }
@@ -19,6 +20,7 @@ function openCache(settings: Partial<RouteCacheSettings> = {}) {
     (user) => new Promise((answer, fail) => waiting.push({ user, answer, fail })),
     { ...SETTINGS, ...settings },
     () => clock.nowMs,
+    () => mayForget,
   )
   cache.startTrusting()
   /** Looks a user up; the store is asked, and answers so. */
@@ -194,27 +196,105 @@ test('lets no route from before the restart stand in that was deleted meanwhile,
   await assert.rejects(lookup('alice', AWAY), AWAY)
   await assert.rejects(lookup('bob', AWAY), AWAY)
   assert.equal((await lookup('carol', AWAY)).source, 'snapshot')
+})
+
+test('asks for every route when any may have changed, and lets the known ones stand in until then', async () => {
+  const { cache, lookup } = openCache()
+  await lookup('alice', at('store1'))
+  cache.restore([known('carol', 'store1')])
   cache.change(undefined)
-  await assert.rejects(lookup('carol', AWAY), AWAY)
+  assert.deepEqual(await lookup('alice', AWAY), { entry: at('store1'), source: 'stale' })
+  assert.deepEqual(await lookup('carol', AWAY), { entry: at('store1'), source: 'snapshot' })
+  assert.deepEqual(await lookup('alice', at('store2')), { entry: at('store2'), source: 'directory' })
+})
+
+test('keeps known routes however many names are guessed', async () => {
+  const { cache, lookup } = openCache()
+  for (const user of ['alice', 'bob', 'carol']) await lookup(user, at('store1'))
+  for (let guess = 0; guess < 100; guess++) await lookup(`guess${guess}`, undefined)
+  for (const user of ['alice', 'bob', 'carol']) assert.equal((await cache.lookup(user)).source, 'cache')
+  assert.equal((await cache.lookup('guess99')).source, 'cache')
+  assert.equal((await lookup('guess1', undefined)).source, 'directory')
+})
+
+test('remembers the last route of a user whom the store has none of any more, and lets it stand in no more', async () => {
+  const { cache, lookup } = openCache()
+  await lookup('alice', at('store1'))
+  await lookup('bob', at('store2'))
+  cache.change('alice')
+  assert.deepEqual(await lookup('alice', undefined), { entry: undefined, source: 'directory' })
+  assert.deepEqual(cache.lastKnown('alice'), at('store1'))
+  assert.deepEqual(cache.remembered('alice'), { ...known('alice', 'store1'), gone: true })
+  assert.equal(cache.lastKnown('carol'), undefined)
+  cache.stopTrusting()
+  await assert.rejects(lookup('alice', AWAY), AWAY)
+  const again = openCache()
+  again.cache.restore([{ ...known('alice', 'store1'), gone: true }])
+  assert.deepEqual(again.cache.lastKnown('alice'), at('store1'))
+  await assert.rejects(again.lookup('alice', AWAY), AWAY)
+})
+
+test('takes a missing route for forgotten where the store removes routes by itself', async () => {
+  const { cache, clock, lookup } = openCache({}, true)
+  await lookup('alice', at('store1'))
+  cache.change('alice')
+  assert.deepEqual(await lookup('alice', undefined), { entry: at('store1'), source: 'stale' })
+  assert.deepEqual(await cache.lookup('alice'), { entry: at('store1'), source: 'stale' })
+  assert.deepEqual(await lookup('bob', undefined), { entry: undefined, source: 'directory' })
+  cache.change('alice')
+  await assert.rejects(lookup('alice', AWAY), AWAY, 'a store that is away has not said that it has none')
+  const lost = new DataLost('lost')
+  assert.deepEqual(await lookup('alice', lost), { entry: at('store1'), source: 'stale' })
+  clock.nowMs = 5000
+  await assert.rejects(lookup('alice', lost), lost)
+})
+
+test('lets known routes stand in while the store has lost its data', async () => {
+  const { cache, lookup } = openCache()
+  const lost = new DataLost('lost')
+  await lookup('alice', at('store1'))
+  cache.change(undefined)
+  assert.deepEqual(await lookup('alice', lost), { entry: at('store1'), source: 'stale' })
+  await assert.rejects(lookup('bob', lost), lost)
+})
+
+test('compares all that was read before changes could be missed, the most recently used first', async () => {
+  const { cache, waiting, lookup } = openCache()
+  await lookup('alice', at('store1'))
+  await lookup('bob', at('store1'))
+  cache.stopTrusting()
+  cache.startTrusting()
+  await lookup('carol', at('store1'))
+  cache.startComparing()
+  const compared = cache.compare(10)
+  assert.deepEqual(
+    waiting.map(({ user }) => user),
+    ['bob', 'alice'],
+  )
+  for (const { answer } of waiting.splice(0)) answer(at('store2'))
+  assert.equal(await compared, false)
+  assert.deepEqual(await cache.lookup('alice'), { entry: at('store2'), source: 'cache' })
+  assert.deepEqual(cache.users(10), ['alice', 'carol', 'bob'], 'to compare a route is not to use it')
 })
 
 test('compares what is from before the restart, some at a time, and then knows it as its own', async () => {
   const { cache, waiting, lookup } = openCache()
   cache.restore([known('alice', 'store1'), known('bob', 'store1'), known('carol', 'store1')])
   await lookup('carol', at('store3'))
+  cache.startComparing()
   const first = cache.compare(1)
-  assert.deepEqual(
-    waiting.map(({ user }) => user),
-    ['bob'],
-  )
-  waiting.shift()?.answer(undefined)
-  assert.equal(await first, true)
-  const second = cache.compare(10)
   assert.deepEqual(
     waiting.map(({ user }) => user),
     ['alice'],
   )
   waiting.shift()?.answer(at('store2'))
+  assert.equal(await first, true)
+  const second = cache.compare(10)
+  assert.deepEqual(
+    waiting.map(({ user }) => user),
+    ['bob'],
+  )
+  waiting.shift()?.answer(undefined)
   assert.equal(await second, false)
   assert.deepEqual(await cache.lookup('alice'), { entry: at('store2'), source: 'cache' })
   assert.deepEqual(await cache.lookup('bob'), { entry: undefined, source: 'cache' })
@@ -223,6 +303,7 @@ test('compares what is from before the restart, some at a time, and then knows i
 test('goes on comparing where the store has not answered, and past a route that makes no sense', async () => {
   const { cache, waiting } = openCache()
   cache.restore([known('alice', 'store1'), known('bob', 'store1')])
+  cache.startComparing()
   const first = cache.compare(10)
   for (const { fail } of waiting.splice(0)) fail(AWAY)
   await assert.rejects(first, AWAY)
@@ -250,11 +331,10 @@ test('tells what it knows, the most recently used first, and whether that may be
   clock.nowMs = 50
   await cache.lookup('alice')
   assert.equal(cache.revision(), before, 'a hit changes nothing')
-  assert.deepEqual(cache.users(10), ['alice', 'nobody'])
-  assert.deepEqual(cache.users(1), ['alice'])
+  assert.deepEqual(cache.users(10), ['alice'])
   assert.deepEqual(cache.remembered('alice'), known('alice', 'store1', 50))
   assert.equal(cache.remembered('nobody'), undefined)
   cache.change('alice')
   assert.notEqual(cache.revision(), before)
-  assert.equal(cache.remembered('alice'), undefined)
+  assert.equal(cache.remembered('alice')?.gone, true)
 })

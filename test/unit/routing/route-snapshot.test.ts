@@ -21,13 +21,18 @@ const BOB: RememberedRoute = {
   ageMs: HOUR_MS - 1,
 }
 
-function write(routes: readonly RememberedRoute[], nowMs = NOW_MS): Buffer {
-  const writer = createSnapshotWriter({ store: STORE, nowMs })
+function write(routes: readonly RememberedRoute[], nowMs = NOW_MS, marker?: string): Buffer {
+  const writer = createSnapshotWriter({ store: STORE, nowMs }, marker)
   return Buffer.from(writer.begin() + routes.map((route) => writer.add([route])).join('') + writer.end())
 }
 
-const read = (bytes: Buffer, { store = STORE, nowMs = NOW_MS, maxStaleMs = HOUR_MS } = {}) =>
-  readSnapshot(bytes, { store, nowMs, maxStaleMs })
+function read(bytes: Buffer, { store = STORE, nowMs = NOW_MS, maxStaleMs = HOUR_MS } = {}) {
+  const found = readSnapshot(bytes, { store, nowMs, maxStaleMs })
+  if ('refused' in found) return found
+  const { savedAtMs, ...rest } = found
+  assert.equal(typeof savedAtMs, 'number')
+  return rest
+}
 
 /** A file with these lines, and a last line that vouches for them. */
 function vouched(lines: readonly string[], { routes = lines.length - 1 }: { routes?: unknown } = {}): Buffer {
@@ -41,6 +46,11 @@ test('reads what was written, in its order and with its age', () => {
   assert.deepEqual(read(write([ALICE, BOB])), { routes: [ALICE, BOB] })
   assert.deepEqual(read(write([])), { routes: [] })
   assert.deepEqual(read(vouched([HEADER, ALICE_LINE])), { routes: [ALICE] })
+})
+
+test('keeps the marker, and that a route is gone', () => {
+  const gone: RememberedRoute = { ...BOB, gone: true }
+  assert.deepEqual(read(write([ALICE, gone], NOW_MS, 'id')), { routes: [ALICE, gone], marker: 'id' })
 })
 
 test('counts the time between two starts towards the age, and leaves out what is too old by then', () => {

@@ -27,6 +27,8 @@ export type ScriptedRedis = {
   heard: (command: RegExp, count?: number) => Promise<void>
   /** Tells of changed keys; null: all. */
   push: (keys: readonly string[] | null) => void
+  /** Sends a text on the channel of the changes, as PUBLISH of any client does. */
+  publish: (text: string) => void
   hangUp: (asker: Asker) => void
 }
 
@@ -83,6 +85,7 @@ export async function startScriptedRedis(t: TestContext, answers: Answers): Prom
         `${String(command)} ${count} times`,
       ),
     push: (keys) => each('changes', (socket) => socket.write(message(keys))),
+    publish: (text) => each('changes', (socket) => socket.write(list(bulk('message'), bulk(CHANNEL), bulk(text)))),
     hangUp: (asker) => each(asker, (socket) => socket.destroy()),
   }
 }
@@ -104,6 +107,9 @@ function message(keys: readonly string[] | null): string {
 }
 
 function usual([name = '', word = '']: readonly string[], asker: Asker): string {
+  if (name === 'hmget' && word === 'mailmux:marker') return fields('id-of-the-marker', null, null)
+  if (name === 'exists') return ':0\r\n'
+  if (name === 'hset') return ':1\r\n'
   if (name === 'info') return info('one', 'master')
   if (name === 'client' && word === 'ID') return ':7\r\n'
   if (name === 'subscribe') return list(bulk('subscribe'), bulk(CHANNEL), ':1\r\n')

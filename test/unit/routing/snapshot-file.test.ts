@@ -40,7 +40,8 @@ function openDisk(t: TestContext) {
         },
         log,
       ),
-    load: (where = file) => loadSnapshot(where, { store: 'store', nowMs: Date.now(), maxStaleMs: 60_000 }, log),
+    load: (where = file) =>
+      loadSnapshot(where, { store: 'store', nowMs: Date.now(), maxStaleMs: 60_000 }, log)?.routes ?? [],
   }
 }
 
@@ -174,7 +175,7 @@ test('of several workers each writes a file of its own, and all are read', async
   const { directory, file, know, keep, said } = openDisk(t)
   const origin = { store: 'store', nowMs: Date.now(), maxStaleMs: 60_000 }
   const { log } = keepLog()
-  assert.deepEqual(loadSnapshots(file, origin, log), [])
+  assert.deepEqual(loadSnapshots(file, origin, log), { routes: [] })
   const save = async (worker: number) => {
     const keeper = keep(snapshotFileOf(file, worker))
     know(`worker${worker}@example.test`, 'store1')
@@ -182,7 +183,7 @@ test('of several workers each writes a file of its own, and all are read', async
   }
   for (const worker of [1, 2, 12]) await save(worker)
   assert.deepEqual(fs.readdirSync(directory).sort(), ['routes', 'routes.12', 'routes.2'])
-  const users = loadSnapshots(file, origin, log).map(({ user }) => user)
+  const users = loadSnapshots(file, origin, log).routes.map(({ user }) => user)
   assert.deepEqual(users.sort(), ['worker12@example.test', 'worker1@example.test', 'worker2@example.test'])
   assert.deepEqual(said, [])
 })
@@ -204,10 +205,29 @@ test('believes the newest that a worker knew of a user, and refuses one file wit
   await write(3, 'store3', 90_000)
   fs.writeFileSync(path.join(directory, 'routes.4'), 'rubbish')
   fs.writeFileSync(path.join(directory, 'routes.old'), 'not ours')
-  assert.deepEqual(homes(loadSnapshots(file, origin, log)), ['alice store2'])
+  assert.deepEqual(homes(loadSnapshots(file, origin, log).routes), ['alice store2'])
   const refused = lines.filter(({ message }) => message === 'known routes on disk are refused')
   assert.deepEqual(
     refused.map((line) => line.file),
     [path.join(directory, 'routes.4')],
   )
+})
+
+test('keeps the id of the marker, without a route too, and reads the one that a worker saw last', async (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 1_800_000_000_000 })
+  const { file } = openDisk(t)
+  const { log } = keepLog()
+  const write = async (worker: number, id: string): Promise<void> => {
+    const seen: { marker?: string } = {}
+    const source = { users: () => [], remembered: () => undefined, revision: () => 0, marker: () => seen.marker }
+    const keeper = keepSnapshot(snapshotFileOf(file, worker), 'store', source, log)
+    seen.marker = id
+    await keeper.close()
+  }
+  await write(1, 'of-today')
+  t.mock.timers.setTime(1_800_000_001_000)
+  await write(2, 'of-tomorrow')
+  await write(3, 'of-tomorrow')
+  const origin = { store: 'store', nowMs: Date.now(), maxStaleMs: 1 }
+  assert.deepEqual(loadSnapshots(file, origin, log), { routes: [], marker: 'of-tomorrow' })
 })

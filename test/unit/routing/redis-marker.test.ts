@@ -1,0 +1,216 @@
+/** How a directory that has lost its data is told from one that holds none yet: by several instances, restarts and masters. */
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { createMarker, type MarkerState } from '../../../src/routing/redis-marker.ts'
+import { partKeys, partNumber, slotOf } from '../../../src/routing/redis-slots.ts'
+import { silent } from './scripted-redis.ts'
+
+const KEY = 'mailmux:marker'
+const AWAY = new Error('Connection is closed.')
+
+/** A Redis that only knows hashes, and may refuse. */
+function createStore() {
+  const hashes = new Map<string, Record<string, string>>()
+  const store = { hashes, refuse: (_key: string, _writes: boolean): Error | undefined => undefined }
+  const redis = {
+    async hmget(key: string, ...fields: string[]): Promise<(string | null)[]> {
+      const error = store.refuse(key, false)
+      if (error) throw error
+      return Promise.resolve(fields.map((field) => hashes.get(key)?.[field] ?? null))
+    },
+    async hset(key: string, fields: Readonly<Record<string, string>>): Promise<void> {
+      const error = store.refuse(key, true)
+      if (error) throw error
+      hashes.set(key, { ...hashes.get(key), ...fields })
+      return Promise.resolve()
+    },
+  }
+  /** What an operator types to accept the directory as it is. */
+  const accept = (): void => {
+    const { lost: _, ...rest } = hashes.get(KEY) ?? {}
+    hashes.set(KEY, rest)
+  }
+  return { ...store, store, redis, accept }
+}
+
+function openInstance(
+  t: TestContext,
+  { redis }: ReturnType<typeof createStore>,
+  { seen, isCluster = false }: { seen?: string | undefined; isCluster?: boolean } = {},
+) {
+  const states: MarkerState[] = []
+  const clock = { nowMs: 0 }
+  const marker = createMarker({
+    redis,
+    prefix: 'mailmux:',
+    isCluster,
+    seen,
+    log: silent,
+    onState: (state) => states.push(state),
+    nowMs: () => clock.nowMs,
+  })
+  t.after(() => marker.close())
+  return { marker, states, clock }
+}
+
+const LOST = { code: 'directory-unavailable', message: /has lost its data.*HDEL mailmux:marker lost/u }
+const UNAVAILABLE = { code: 'directory-unavailable' }
+
+test('writes the marker where none was ever seen, and finds it again', async (t) => {
+  const redis = createStore()
+  const { marker, states } = openInstance(t, redis)
+  await marker.mayRead()
+  assert.deepEqual(states, ['sound'])
+  assert.equal(redis.hashes.get(KEY)?.id, marker.id())
+  assert.equal(marker.mayRead(), undefined, 'no question for each lookup')
+  const other = openInstance(t, redis)
+  await other.marker.mayRead()
+  assert.equal(other.marker.id(), marker.id())
+  await openInstance(t, redis, { seen: marker.id() }).marker.mayRead()
+})
+
+test('takes a directory without the marker for lost where one was seen, and so does each other instance', async (t) => {
+  const redis = createStore()
+  const { marker, states } = openInstance(t, redis)
+  await marker.check()
+  redis.hashes.clear()
+  await assert.rejects(marker.confirmAbsence('mailmux:user:alice'), LOST)
+  await assert.rejects(marker.mayRead() ?? Promise.resolve(), LOST)
+  assert.deepEqual(states, ['sound', 'lost'])
+  const fresh = openInstance(t, redis)
+  await assert.rejects(fresh.marker.mayRead() ?? Promise.resolve(), LOST)
+  assert.deepEqual(fresh.states, ['lost'])
+})
+
+test('remembers over a restart that there was a marker', async (t) => {
+  await assert.rejects(openInstance(t, createStore(), { seen: 'before' }).marker.check(), LOST)
+})
+
+test('takes another marker for lost data, also one of an instance that was faster', async (t) => {
+  const redis = createStore()
+  const { marker } = openInstance(t, redis)
+  await marker.check()
+  redis.hashes.clear()
+  const fresh = openInstance(t, redis)
+  await fresh.marker.check()
+  await assert.rejects(marker.confirmAbsence('mailmux:user:alice'), LOST)
+  await assert.rejects(fresh.marker.confirmAbsence('mailmux:user:bob'), LOST)
+})
+
+test('goes on once an operator has accepted the directory, also where an instance was away meanwhile', async (t) => {
+  const redis = createStore()
+  const { marker, states } = openInstance(t, redis)
+  await marker.check()
+  const before = marker.id()
+  redis.hashes.clear()
+  await assert.rejects(marker.check(), LOST)
+  redis.accept()
+  await marker.check()
+  assert.deepEqual(states, ['sound', 'lost', 'sound'])
+  assert.notEqual(marker.id(), before)
+  await openInstance(t, redis, { seen: before }).marker.check()
+  await openInstance(t, redis).marker.check()
+})
+
+test('looks for the acceptance by itself', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const redis = createStore()
+  const { marker, states } = openInstance(t, redis, { seen: 'before' })
+  await assert.rejects(marker.check(), LOST)
+  redis.accept()
+  t.mock.timers.tick(2000)
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.deepEqual(states, ['lost', 'sound'])
+})
+
+test('is away with the connection, and asks before the next answer counts', async (t) => {
+  const redis = createStore()
+  const { marker, states } = openInstance(t, redis)
+  await marker.check()
+  marker.disconnected()
+  redis.store.refuse = () => AWAY
+  await assert.rejects(marker.mayRead() ?? Promise.resolve(), UNAVAILABLE)
+  redis.store.refuse = () => undefined
+  redis.hashes.clear() // restarted without persistence
+  await assert.rejects(marker.mayRead() ?? Promise.resolve(), LOST)
+  assert.deepEqual(states, ['sound', 'away', 'lost'])
+})
+
+test('does not count what a check has read before the last reason for one', async (t) => {
+  const redis = createStore()
+  const { marker } = openInstance(t, redis)
+  await marker.check()
+  const early = marker.check()
+  redis.hashes.clear()
+  await assert.rejects(marker.confirmAbsence('mailmux:user:alice'), LOST)
+  await assert.rejects(early, LOST)
+})
+
+test('serves without a marker where the user of Redis may not read or write it', async (t) => {
+  for (const forbidsReading of [true, false]) {
+    const redis = createStore()
+    redis.store.refuse = (_key, writes) => (writes || forbidsReading ? new Error('NOPERM no') : undefined)
+    const { marker, states } = openInstance(t, redis)
+    await marker.check()
+    await marker.confirmAbsence('mailmux:user:alice')
+    assert.deepEqual(states, ['sound'])
+    assert.equal(marker.id(), undefined)
+  }
+})
+
+test('has a part in each 256th of the slots of a Cluster', () => {
+  assert.equal(slotOf('123456789'), 0x31c3) // the check value of the specification
+  assert.equal(slotOf('a{123456789}b'), 0x31c3)
+  const parts = partKeys(KEY)
+  assert.deepEqual(
+    parts.map((key) => partNumber(key)),
+    Array.from({ length: 64 }, (_, part) => part),
+  )
+  assert.deepEqual(partKeys('{mailmux}:marker'), [])
+})
+
+/** The keys that a master with the second half of the slots holds. */
+const isSecond = (key: string): boolean => slotOf(key) >= 8192
+const routeIn = (second: boolean): string =>
+  Array.from({ length: 100 }, (_, n) => `mailmux:user:u${n}`).find((key) => isSecond(key) === second) ?? ''
+/** The other half holds the marker itself. */
+const [WITH_MARKER, WITHOUT] = isSecond(KEY) ? [true, false] : [false, true]
+
+test('notices that one master of a Cluster has lost its data, and has that confirmed', async (t) => {
+  const redis = createStore()
+  const { marker, states, clock } = openInstance(t, redis, { isCluster: true })
+  await marker.check()
+  assert.equal(redis.hashes.size, 65)
+  await marker.confirmAbsence(routeIn(WITHOUT))
+  for (const key of redis.hashes.keys()) if (isSecond(key) === WITHOUT) redis.hashes.delete(key)
+  await marker.confirmAbsence(routeIn(WITH_MARKER))
+  await assert.rejects(marker.confirmAbsence(routeIn(WITHOUT)), UNAVAILABLE)
+  assert.deepEqual(states, ['sound', 'away'])
+  clock.nowMs = 5000
+  await assert.rejects(marker.check(), LOST)
+  const fresh = openInstance(t, redis, { isCluster: true })
+  await assert.rejects(fresh.marker.check(), LOST)
+  redis.accept()
+  await marker.check()
+  await fresh.marker.check()
+  await fresh.marker.confirmAbsence(routeIn(WITHOUT))
+  assert.equal(redis.hashes.size, 65)
+})
+
+test('goes on in a Cluster while one master is away, with the marker or without it', async (t) => {
+  for (const half of [true, false]) {
+    const redis = createStore()
+    const { marker } = openInstance(t, redis, { isCluster: true })
+    await marker.check()
+    redis.store.refuse = (key) => (isSecond(key) === half ? AWAY : undefined)
+    await marker.check()
+    await marker.confirmAbsence(routeIn(!half))
+    await assert.rejects(marker.confirmAbsence(routeIn(half)), UNAVAILABLE)
+  }
+})
+
+test('is away while no master of a Cluster answers', async (t) => {
+  const redis = createStore()
+  redis.store.refuse = () => AWAY
+  await assert.rejects(openInstance(t, redis, { isCluster: true }).marker.check(), UNAVAILABLE)
+})
