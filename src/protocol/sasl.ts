@@ -4,6 +4,7 @@
  */
 import type { MechanismName } from '../config/settings.ts'
 import { Secret } from '../secret.ts'
+import { MAX_CREDENTIAL_BYTES } from './credential-bounds.ts'
 import type { Credentials } from './protocol.ts'
 
 /** A token of an OAuth provider is 2 to 4 KiB, with claims for everything 16; beyond 64 KiB nothing is a token. */
@@ -73,10 +74,11 @@ function relayed(mechanism: MechanismName, { ask }: SaslExchange, first: FirstMe
     const message = first.rewrite(user)
     return message === undefined ? undefined : new Secret(message)
   }
-  // What is no SASL line goes no further; the back end hears that the client has given up.
+  // What is no SASL line, or longer than servers take, goes no further; the back end hears that the client has given up.
   const converse = async (challenge: string): Promise<string> => {
     const line = await ask(challenge)
-    return decodeBase64(line) === undefined ? '*' : line
+    const answer = decodeBase64(line)
+    return answer === undefined || answer.length > MAX_CREDENTIAL_BYTES ? '*' : line
   }
   return { user: first.user, credentials: { kind: 'relayed', mechanism, firstMessage, converse } }
 }

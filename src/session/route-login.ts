@@ -2,6 +2,7 @@
 import type { Backend } from '../backend/backends.ts'
 import { MuxError } from '../errors.ts'
 import type { LookupSource, Metrics } from '../metrics/metrics.ts'
+import { judgeLength, MAX_CREDENTIAL_BYTES, MAX_TOKEN_BYTES } from '../protocol/credential-bounds.ts'
 import type { BackendLogin, Credentials, LoginAttempt } from '../protocol/protocol.ts'
 import type { LoginFacts } from '../routing/directory.ts'
 import type { Route } from '../routing/router.ts'
@@ -38,6 +39,7 @@ export async function routeLogin(
   const defaultDomain = isCertified ? undefined : findDefaultDomain(listener, serverName, local.address)?.domain
   const user = world.router.identify(login.user, { defaultDomain, delimiters: listener.delimiters })
   conn.user = user
+  if (judgeLength(login.user, login.credentials) === 'too-long') return TOO_LONG
   const route = user === undefined ? UNKNOWN : await findRoute(user, () => describeLogin(conn, login), world, metrics)
   if (route.kind !== 'backend') return refusalOfRoute(route)
   const backend = world.backends.get(route.backend.name)
@@ -56,6 +58,12 @@ export async function routeLogin(
     ...(user !== undefined &&
       route.source === 'placed' && { settle: () => world.router.settle(user, route.backend.name) }),
   }
+}
+
+/** In the words and at the pace of a wrong password; no directory and no back end is asked. */
+const TOO_LONG: TurnedAway = {
+  refusal: { reason: 'authentication-failed' },
+  detail: `a name and a password of more than ${MAX_CREDENTIAL_BYTES} octets, or a token of more than ${MAX_TOKEN_BYTES}`,
 }
 
 /** What cannot be anybody's name is nobody's, and no directory needs to be asked. */

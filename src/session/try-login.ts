@@ -5,6 +5,7 @@ import type { Backend } from '../backend/backends.ts'
 import type { Turn } from '../backend/turn.ts'
 import { reachWithin, type Step } from '../backend/way.ts'
 import { asMuxError, MuxError, type ErrorCode } from '../errors.ts'
+import { judgeLength, MAX_CREDENTIAL_BYTES } from '../protocol/credential-bounds.ts'
 import type { Acceptance, BackendLogin, ClientIdentity, LoginAttempt, Refusal } from '../protocol/protocol.ts'
 import { protocols } from '../protocol/protocols.ts'
 import type { World } from '../world.ts'
@@ -147,6 +148,10 @@ async function ask(
         turn.release() // for others, while this one waits for its next attempt
         const error = asMuxError(thrown)
         const { code, message } = error
+        if (progress.told && HUNG_UP.has(code) && judgeLength(login.user, login.credentials) === 'long') {
+          const detail = `${message}, after a token of more than ${MAX_CREDENTIAL_BYTES} octets`
+          return { accepted: false, refusal: { reason: 'authentication-failed' }, detail, code }
+        }
         // Once the back end may know who it is for, the failure may be about that client (banned there, a broken mailbox).
         const isKnown = progress.told || (progress.connected && proxyProtocol !== 'none')
         const witness = isKnown ? { client: conn.client.address, user: conn.user ?? '' } : undefined
@@ -168,6 +173,9 @@ async function ask(
   }
   throw new MuxError('backend-down', `back end ${name} has no address to try`)
 }
+
+/** How servers end a connection on which more comes than fits into their buffers: without another word, or with a BYE. */
+const HUNG_UP = new Set<ErrorCode>(['backend-closed', 'backend-bye'])
 
 /** Codes that say nothing of the address: the login lacks a mechanism there, or did not get its turn back after a challenge. */
 const NO_FAILURE = new Set<ErrorCode>(['backend-no-mechanism', 'backend-busy', 'backend-down'])

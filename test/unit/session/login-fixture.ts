@@ -34,7 +34,7 @@ export async function startStore(t: TestContext, answer: Answer): Promise<number
     lines.on('line', (line) => {
       const [tag = ''] = line.split(' ')
       if (/^\S+ CAPABILITY/.test(line))
-        say('* CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=SCRAM-SHA-256', `${tag} OK done`)
+        say('* CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=SCRAM-SHA-256 AUTH=XOAUTH2', `${tag} OK done`)
       else answer(line, say, socket)
     })
   }).listen(0, '127.0.0.1')
