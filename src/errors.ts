@@ -13,6 +13,7 @@ export const ERRORS = {
   'client-line-too-long': { side: 'client', retryable: false },
   'client-literal-too-large': { side: 'client', retryable: false },
   'client-too-many-bad-commands': { side: 'client', retryable: false },
+  'client-too-many-wrong-passwords': { side: 'client', retryable: false },
   'client-refused': { side: 'client', retryable: false },
   'client-login-timeout': { side: 'client', retryable: false },
   'client-not-trusted': { side: 'client', retryable: false },

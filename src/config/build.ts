@@ -258,6 +258,7 @@ function buildLimits(limits: Main['limits']): LimitSettings {
     maxLineBytes: limits.max_line,
     loginTimeoutMs: limits.login_timeout,
     maxBadCommands: limits.max_bad_commands,
+    maxWrongPasswords: limits.max_wrong_passwords,
     failureDelayMs: limits.failure_delay,
     backendTimeoutMs: limits.backend_timeout,
     idleMs: { imap: limits.idle_imap, pop3: limits.idle_pop3 },

@@ -87,6 +87,11 @@ const limits = z
       3,
       [1, 100],
     ),
+    max_wrong_passwords: boundedInt(
+      'Refused credentials before the connection is closed. Default 5: a person who mistypes, or a mail client with an old password, tries two or three times; more only spares a guesser new connections.',
+      5,
+      [1, 100],
+    ),
     failure_delay: duration(
       'A refused login is answered no sooner than this, whether the password or the user was wrong. Default 1s: it slows guessing and hides which of the two it was, and a person hardly notices.',
       '1s',

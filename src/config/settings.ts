@@ -223,6 +223,7 @@ export type LimitSettings = {
   /** from the greeting, or from the last refused attempt, to the next login */
   loginTimeoutMs: number
   maxBadCommands: number
+  maxWrongPasswords: number
   /** a refused password, right user or not, is answered no sooner than this */
   failureDelayMs: number
   /** from the login command to the back end's answer: dial, TLS, greeting and replay together */

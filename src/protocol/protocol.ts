@@ -139,6 +139,8 @@ export type DialogueFacts = {
   announced: readonly string[]
   maxLineBytes: number
   maxBadCommands: number
+  /** refusals of credentials, the last of which ends the connection */
+  maxWrongPasswords: number
 }
 
 /** Why mailmux ends a connection on its own account. */
@@ -161,7 +163,7 @@ export type ClientDialogue = {
   stillTrying(): void
   /** Tells the client that it is in; from here on the back end speaks. */
   accept(acceptance: Acceptance): void
-  /** Tells the client that it is not; it may try again. */
+  /** Tells the client that it is not; it may try again. @throws MuxError `client-too-many-wrong-passwords` at the last refusal */
   refuse(refusal: Refusal): void
   goodbye(why: Goodbye): void
 }

@@ -102,6 +102,7 @@ async function reachBackend(
       ...services.offer(listener, world.backends),
       maxLineBytes: limits.maxLineBytes,
       maxBadCommands: limits.maxBadCommands,
+      maxWrongPasswords: limits.maxWrongPasswords,
     })
     conn.dialogue.greet()
 

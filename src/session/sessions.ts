@@ -119,6 +119,7 @@ function goodbyeFor({ code }: MuxError): Goodbye | undefined {
     case 'client-too-many-bad-commands':
       return 'too-many-bad-commands'
     case 'client-refused':
+    case 'client-too-many-wrong-passwords':
       return 'refused'
     case 'shutting-down':
       return 'shutting-down'

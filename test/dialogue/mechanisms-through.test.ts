@@ -25,6 +25,7 @@ async function playThrough(cut: Cut, name: Name, script: string): Promise<void> 
     announced: [],
     maxLineBytes: 8192,
     maxBadCommands: 3,
+    maxWrongPasswords: 5,
   })
   const replay = async ({ credentials, user, utf8, id }: LoginAttempt): Promise<void> => {
     assert.notEqual(credentials.kind, 'certificate')

@@ -158,6 +158,7 @@ export function openCase(
     announced: [],
     maxLineBytes: 8192,
     maxBadCommands: 3,
+    maxWrongPasswords: 5,
     ...facts,
   })
   const tried: (Attempt | RelayedAttempt | CertifiedAttempt)[] = []

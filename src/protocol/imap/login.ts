@@ -5,9 +5,10 @@
 import { MuxError } from '../../errors.ts'
 import { Secret } from '../../secret.ts'
 import { canStartTls, mayAuthenticate, mayUseLogin, offeredMechanisms } from '../predicates.ts'
-import type { Acceptance, ClientDialogue, ClientWire, Credentials, DialogueFacts, LoginAttempt } from '../protocol.ts'
+import type { Acceptance, ClientDialogue, ClientWire, Credentials, DialogueFacts, LoginAttempt, Refusal } from '../protocol.ts'
 import { isHttpRequest } from '../http.ts'
 import { hasControlCharacter, MAX_SASL_LINE_BYTES, runMechanism } from '../sasl.ts'
+import { limitWrongPasswords } from '../wrong-passwords.ts'
 import { clientCapability } from './capability.ts'
 import { readTtl } from './identity.ts'
 import { parseAStrings, parseCommandStart, parseIdPairs, parseLiteralMarker, type Piece } from './parse.ts'
@@ -34,6 +35,11 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
 
   const commandLimit = { bytes: facts.maxLineBytes, token: { start: AUTHENTICATE_START, bytes: MAX_SASL_LINE_BYTES } }
   const reply = (text: string): void => client.write(`${tag} ${text}\r\n`)
+  const countRefusal = limitWrongPasswords(facts.maxWrongPasswords)
+  const refuse = (refusal: Refusal): void => {
+    reply(refusalReply(refusal))
+    countRefusal(refusal)
+  }
   const bad = (text: string): void => {
     badCommands++
     client.write(`${tag} BAD ${text}\r\n`)
@@ -111,7 +117,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     }
     const outcome = await runMechanism(mechanism, { initial, ask, certifiedUser: client.certifiedUser })
     if (outcome === 'cancelled') reply(refusalReply({ reason: 'cancelled' }))
-    else if (outcome === 'not-authorized') reply(refusalReply({ reason: 'authorization-failed' }))
+    else if (outcome === 'not-authorized') refuse({ reason: 'authorization-failed' })
     else if (outcome === 'malformed') bad('Invalid SASL response')
     else return { ...outcome, mechanism, id, ttl: readTtl(id), utf8: false }
     return undefined
@@ -208,7 +214,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
       const shown = inAnswer ? words : code
       client.write(`${lines}${beside}${tag} OK ${shown ? `[${shown}] ` : ''}${text}\r\n`)
     },
-    refuse: (refusal) => reply(refusalReply(refusal)),
+    refuse,
     goodbye: (why) => client.write(`${goodbyeReply(why)}\r\n`),
   }
 }

@@ -5,9 +5,10 @@
 import { MuxError } from '../../errors.ts'
 import { Secret } from '../../secret.ts'
 import { canStartTls, mayAuthenticate, mayUseLogin, offeredMechanisms } from '../predicates.ts'
-import type { ClientDialogue, ClientWire, Credentials, DialogueFacts, LoginAttempt } from '../protocol.ts'
+import type { ClientDialogue, ClientWire, Credentials, DialogueFacts, LoginAttempt, Refusal } from '../protocol.ts'
 import { isHttpRequest } from '../http.ts'
 import { hasControlCharacter, MAX_SASL_LINE_BYTES, runMechanism } from '../sasl.ts'
+import { limitWrongPasswords } from '../wrong-passwords.ts'
 import { clientCapability, mayUseUtf8 } from './capability.ts'
 import { parseCommand } from './parse.ts'
 import { goodbyeReply, refusalReply } from './replies.ts'
@@ -23,6 +24,11 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
   let ttl: number | undefined
 
   const reply = (text: string): void => client.write(`${text}\r\n`)
+  const countRefusal = limitWrongPasswords(facts.maxWrongPasswords)
+  const refuse = (refusal: Refusal): void => {
+    reply(refusalReply(refusal))
+    countRefusal(refusal)
+  }
   const bad = (text: string): void => {
     badCommands++
     reply(`-ERR ${text}`)
@@ -77,7 +83,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     }
     const outcome = await runMechanism(mechanism, { initial, ask, certifiedUser: client.certifiedUser })
     if (outcome === 'cancelled') reply(refusalReply({ reason: 'cancelled' }))
-    else if (outcome === 'not-authorized') reply(refusalReply({ reason: 'authorization-failed' }))
+    else if (outcome === 'not-authorized') refuse({ reason: 'authorization-failed' })
     else if (outcome === 'malformed') bad('Invalid SASL response')
     else return { ...outcome, mechanism, id: NO_ID, ttl, utf8 }
     return undefined
@@ -158,7 +164,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     awaitLogin,
     stillTrying: () => undefined, // RFC 1939 3: one response to a command, and nothing before it
     accept: ({ text }) => reply(`+OK ${text}`),
-    refuse: (refusal) => reply(refusalReply(refusal)),
+    refuse,
     goodbye: (why) => reply(goodbyeReply(why)),
   }
 }

@@ -41,6 +41,7 @@ test('fills every default in', (t) => {
     maxLineBytes: 8192,
     loginTimeoutMs: 60_000,
     maxBadCommands: 3,
+    maxWrongPasswords: 5,
     failureDelayMs: 1000,
     backendTimeoutMs: 20_000,
     idleMs: { imap: 31 * 60_000, pop3: 10 * 60_000 },

@@ -153,6 +153,7 @@ for (const name of ['imap', 'pop3'] as const)
       announced: ['IDLE', 'MOVE', 'UIDPLUS', 'CONDSTORE', 'QRESYNC', 'SPECIAL-USE'],
       maxLineBytes: 8192,
       maxBadCommands: 3,
+      maxWrongPasswords: 5,
     })
     dialogue.greet()
     const over = dialogue.awaitLogin().catch((error: unknown) => error)

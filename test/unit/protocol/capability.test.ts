@@ -18,6 +18,7 @@ function facts(changes: Partial<DialogueFacts> = {}): DialogueFacts {
     announced: [],
     maxLineBytes: 8192,
     maxBadCommands: 3,
+    maxWrongPasswords: 5,
     ...changes,
   }
 }
