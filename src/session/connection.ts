@@ -43,7 +43,7 @@ export class ClientConnection implements ClientWire {
   hasProxyHeader = false
   /** logins that the client has tried here */
   loginAttempts = 0
-  /** a load balancer's probe (PROXY LOCAL): served, but neither logged nor counted */
+  /** a load balancer's probe (PROXY LOCAL) that has tried no login: served, but neither logged nor counted */
   isHealthCheck = false
   /** the name that the client asked for in TLS */
   serverName: string | undefined

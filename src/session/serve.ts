@@ -84,7 +84,10 @@ async function reachBackend(
     if (listener.passthrough.length > 0) {
       const backend = await findPassThrough(conn, entrance, world)
       clearTimeout(deadline)
-      if (backend) return await joinUnopened(conn, backend, world, services)
+      if (backend) {
+        countAsClient(conn, services) // a login would be inside the TLS
+        return await joinUnopened(conn, backend, world, services)
+      }
       if (listener.tls === 'passthrough') throw new MuxError('client-no-such-name', 'no rule for this server name')
       deadline = setTimeout(expire, limits.loginTimeoutMs)
     }
@@ -111,6 +114,7 @@ async function reachBackend(
       const login = await conn.dialogue.awaitLogin()
       if (login === 'logout') return { cause: 'logout', ...NOTHING_RELAYED }
       clearTimeout(deadline)
+      countAsClient(conn, services)
 
       const outcome = await tryLogin(conn, login, world, services)
       if (outcome.accepted) {
@@ -128,6 +132,13 @@ async function reachBackend(
   } finally {
     clearTimeout(deadline)
   }
+}
+
+/** PROXY LOCAL is a load balancer's probe only as long as it tries no login: from then on it is counted, listed and logged. */
+function countAsClient(conn: ClientConnection, { metrics }: Services): void {
+  if (!conn.isHealthCheck) return
+  conn.isHealthCheck = false
+  metrics.connectionAccepted(conn.listener.protocol, conn.listener.name)
 }
 
 /** Joins both sides; what either has sent that nobody has read goes first. */

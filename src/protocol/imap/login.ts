@@ -5,7 +5,15 @@
 import { MuxError } from '../../errors.ts'
 import { Secret } from '../../secret.ts'
 import { canStartTls, mayAuthenticate, mayUseLogin, offeredMechanisms } from '../predicates.ts'
-import type { Acceptance, ClientDialogue, ClientWire, Credentials, DialogueFacts, LoginAttempt, Refusal } from '../protocol.ts'
+import type {
+  Acceptance,
+  ClientDialogue,
+  ClientWire,
+  Credentials,
+  DialogueFacts,
+  LoginAttempt,
+  Refusal,
+} from '../protocol.ts'
 import { isHttpRequest } from '../http.ts'
 import { hasControlCharacter, MAX_SASL_LINE_BYTES, runMechanism } from '../sasl.ts'
 import { limitWrongPasswords } from '../wrong-passwords.ts'
