@@ -7,24 +7,20 @@ const MAX_LINES = 256
 /** Two long capability lists are 16 KiB, and a challenge is 64 KiB at most. */
 const MAX_BYTES = 128 * 1024
 
-export type BackendWire = Omit<Wire, 'readBytes'>
-
-/**
- * @returns the same wire, for one dialogue. Its `readLine` throws `backend-garbage` where the back end has sent too many lines or
- * octets. It does not read octets: no dialogue with a back end has literals of its own.
- */
-export function boundWire(wire: Wire): BackendWire {
+/** @returns the same wire, for one dialogue. It throws `backend-garbage` where the back end has sent too many lines or octets. */
+export function boundWire(wire: Wire): Wire {
   let lines = 0
   let bytes = 0
+  const count = (text: string): string => {
+    lines++
+    bytes += text.length
+    if (lines > MAX_LINES || bytes > MAX_BYTES)
+      throw new MuxError('backend-garbage', `more than ${MAX_LINES} lines or ${MAX_BYTES} bytes without a result`)
+    return text
+  }
   return {
-    async readLine(limit: LineLimit) {
-      const line = await wire.readLine(limit)
-      lines++
-      bytes += line.length
-      if (lines > MAX_LINES || bytes > MAX_BYTES)
-        throw new MuxError('backend-garbage', `more than ${MAX_LINES} lines or ${MAX_BYTES} bytes without a result`)
-      return line
-    },
+    readLine: async (limit: LineLimit) => count(await wire.readLine(limit)),
+    readBytes: async (wanted) => count(await wire.readBytes(wanted)),
     write: (text) => wire.write(text),
     startTls: () => wire.startTls(),
     get secure() {

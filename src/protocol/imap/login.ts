@@ -214,13 +214,16 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     // An untagged OK is allowed at any time (RFC 9051 7.1.1).
     stillTrying: () => client.write('* OK Still connecting to your mail store.\r\n'),
     /** The client learns what the back end can do, in the place where it looks: in the answer, or beside it if it has shown that it asks. */
-    accept({ untagged, capability, code, text }: Acceptance) {
+    accept({ untagged, capability, code: said, text }: Acceptance) {
       const lines = untagged.map((line) => `${line}\r\n`).join('')
       const words = capability && `CAPABILITY ${capability.words}`
-      const inAnswer = capability && (capability.where === 'answer' || !askedForCapability)
-      const beside = words && !inAnswer ? `* ${words}\r\n` : ''
-      const shown = inAnswer ? words : code
-      client.write(`${lines}${beside}${tag} OK ${shown ? `[${shown}] ` : ''}${text}\r\n`)
+      const code = said?.startsWith('CAPABILITY') ? undefined : said
+      const beside = words && askedForCapability ? `* ${words}\r\n` : ''
+      const inAnswer = askedForCapability ? undefined : words
+      // Two codes do not fit into one answer, and an ALERT has to be shown (RFC 9051 7.1).
+      const ahead = inAnswer && code ? `* OK [${code}] ${text}\r\n` : ''
+      const shown = inAnswer ?? code
+      client.write(`${lines}${ahead}${beside}${tag} OK ${shown ? `[${shown}] ` : ''}${text}\r\n`)
     },
     refuse,
     goodbye: (why) => client.write(`${goodbyeReply(why)}\r\n`),

@@ -6,22 +6,12 @@ import { MuxError } from '../../errors.ts'
 import type { MechanismName } from '../../config/settings.ts'
 import type { BackendLogin, LoginAnswer, Refusal, RelayedCredentials, Wire } from '../protocol.ts'
 import { encodeBase64, encodePlain } from '../sasl.ts'
-import { boundWire, type BackendWire } from '../bounded-wire.ts'
+import { boundWire } from '../bounded-wire.ts'
+import { ID_TAG, MAX_LINE_BYTES, readAnswer, type Answer } from './answer.ts'
 import { parseBackendCapability, parseSessionCapability, type BackendCapability } from './capability.ts'
 import { createUnauthenticateGuard } from './guard.ts'
 import { formatIdCommand } from './identity.ts'
-import { formatQuoted, parseCapabilityLine, parseStatus, type Status } from './parse.ts'
-
-/** A capability list of a well-fed server is about 1 KiB; eight times that is somebody's mistake. */
-const MAX_LINE_BYTES = 8192
-/** Untagged lines that are kept for the client while a command is answered (an ALERT or two). */
-const MAX_UNTAGGED = 32
-
-/** The tag of the ID command, whose answer is of no consequence. */
-const ID_TAG = 'I'
-
-/** A tagged answer, and what came before it. */
-type Answer = { status: Status; capability: string | undefined; untagged: string[] }
+import { formatQuoted, parseStatus, type Status } from './parse.ts'
 
 /** @throws MuxError backend-* where the conversation cannot lead to a login */
 export async function replayLogin(wire: Wire, login: BackendLogin): Promise<LoginAnswer> {
@@ -35,15 +25,18 @@ export async function replayLogin(wire: Wire, login: BackendLogin): Promise<Logi
   if (answer.status.type !== 'OK') return { accepted: false, ...refusalOf(answer.status) }
   const { code, codeArguments, text } = answer.status
   const inAnswer = code === 'CAPABILITY' ? codeArguments : undefined
+  const { untagged } = answer
   // A server that tells its capabilities neither in the answer nor beside it is asked, so that the client need not be told stale ones.
-  const after = parseSessionCapability(inAnswer ?? answer.capability ?? (await askCapability(backend, answer.untagged)))
+  const words = inAnswer ?? answer.capability ?? (await askSessionCapability(backend, untagged))
+  const after = words === undefined ? undefined : parseSessionCapability(words)
+  const mayUnauthenticate = capability.words.includes('UNAUTHENTICATE') || (after?.unauthenticate ?? true)
   return {
     accepted: true,
-    untagged: answer.untagged,
-    capability: { words: after.words, where: inAnswer === undefined ? 'beside' : 'answer' },
-    code: code === 'REFERRAL' ? undefined : code && code + (codeArguments && ` ${codeArguments}`), // it names hosts behind mailmux
+    untagged,
+    capability: after && { words: after.words, where: inAnswer === undefined ? 'beside' : 'answer' },
+    code: code === 'REFERRAL' ? undefined : codeOf(answer.status), // it names hosts behind mailmux
     text: text || 'Logged in',
-    guard: after.unauthenticate ? createUnauthenticateGuard() : undefined,
+    guard: mayUnauthenticate ? createUnauthenticateGuard() : undefined,
   }
 }
 
@@ -56,7 +49,7 @@ export async function askCapabilities(wire: Wire, startTls: boolean): Promise<re
 }
 
 /** From the greeting to the capabilities that count: those from before TLS are forgotten (RFC 9051 6.2.1). */
-async function meet(backend: BackendWire, tls: boolean): Promise<BackendCapability> {
+async function meet(backend: Wire, tls: boolean): Promise<BackendCapability> {
   let words = await readGreeting(backend)
   if (tls) {
     await startTls(backend, words)
@@ -68,7 +61,7 @@ async function meet(backend: BackendWire, tls: boolean): Promise<BackendCapabili
 }
 
 /** RFC 9051 7.1.4, 7.1.5: PREAUTH is somebody's session, and not this user's. @returns the capabilities in the greeting, if any */
-async function readGreeting(backend: BackendWire): Promise<string | undefined> {
+async function readGreeting(backend: Wire): Promise<string | undefined> {
   const line = await backend.readLine(MAX_LINE_BYTES)
   const greeting = parseStatus(line)
   if (greeting?.tag === '*' && greeting.type === 'OK') {
@@ -78,7 +71,7 @@ async function readGreeting(backend: BackendWire): Promise<string | undefined> {
   throw new MuxError('backend-garbage', `not an IMAP greeting: ${JSON.stringify(line.slice(0, 80))}`)
 }
 
-async function startTls(backend: BackendWire, words: string | undefined): Promise<void> {
+async function startTls(backend: Wire, words: string | undefined): Promise<void> {
   const capability = parseBackendCapability(words ?? (await askCapability(backend)))
   if (!capability?.canStartTls) throw new MuxError('backend-no-starttls', 'the back end does not offer STARTTLS')
   backend.write('S STARTTLS\r\n')
@@ -87,15 +80,27 @@ async function startTls(backend: BackendWire, words: string | undefined): Promis
   await backend.startTls()
 }
 
-/** Other untagged lines that come with the answer go into `untagged`, where given. */
-async function askCapability(backend: BackendWire, untagged?: string[]): Promise<string> {
+async function askCapability(backend: Wire): Promise<string> {
   backend.write('C CAPABILITY\r\n')
-  const answer = await readAnswer(backend, 'C')
-  untagged?.push(...answer.untagged)
-  if (answer.status.type !== 'OK' || answer.capability === undefined) {
+  const { status, capability } = await readAnswer(backend, 'C')
+  if (status.type !== 'OK' || capability === undefined) {
     throw new MuxError('backend-garbage', 'the back end does not answer CAPABILITY')
   }
-  return answer.capability
+  return capability
+}
+
+/**
+ * After a login. Some stores refuse everything to a user whose IMAP access is disabled; the user is to read why.
+ * @param untagged what else comes with the answer goes here, for the client
+ */
+async function askSessionCapability(backend: Wire, untagged: string[]): Promise<string | undefined> {
+  backend.write('C CAPABILITY\r\n')
+  const { status, capability, untagged: more } = await readAnswer(backend, 'C')
+  untagged.push(...more)
+  if (status.type === 'OK') return capability
+  const code = status.code === undefined || status.code === 'CAPABILITY' ? '' : `[${codeOf(status)}] `
+  untagged.push(`* ${status.type} ${code}${status.text}`)
+  return undefined
 }
 
 /** An initial response that makes the line longer than this goes on a line of its own: servers cut commands off at 8 KiB. */
@@ -109,7 +114,7 @@ type Respond = (challenge: string) => string | Promise<string>
 
 /** @param before a command whose answer does not matter, sent along so that it costs no round trip */
 async function logIn(
-  backend: BackendWire,
+  backend: Wire,
   login: BackendLogin,
   capability: BackendCapability,
   before: string,
@@ -144,7 +149,7 @@ async function logIn(
 
 /** The client's own conversation with the back end; mailmux hands on lines and learns nothing (RFC 5802, RFC 7628). */
 async function relay(
-  backend: BackendWire,
+  backend: Wire,
   user: string,
   { mechanism, firstMessage, converse: askClient }: RelayedCredentials,
   capability: BackendCapability,
@@ -174,7 +179,7 @@ async function relay(
 
 /** RFC 4959: the first message goes along with the command where it may. */
 async function authenticate(
-  backend: BackendWire,
+  backend: Wire,
   mechanism: MechanismName,
   first: string,
   capability: BackendCapability,
@@ -200,7 +205,7 @@ function acceptedUnseen(): MuxError {
 }
 
 /** Writes a command and what the back end asks for beyond it; a refusal on the way is the answer. */
-async function converse(backend: BackendWire, command: string, respond: Respond): Promise<Answer> {
+async function converse(backend: Wire, command: string, respond: Respond): Promise<Answer> {
   const untagged: string[] = []
   for (let line = command; ;) {
     backend.write(`${line}\r\n`)
@@ -214,46 +219,9 @@ function nothingMore(): never {
   throw new MuxError('backend-garbage', 'the back end asks for more than it was to be given')
 }
 
-type ReadOptions = {
-  mayContinue: boolean
-  /** where untagged lines for the client go; shared by the steps of one command */
-  untagged: string[]
-}
-
-async function readAnswer(backend: BackendWire, tag: string): Promise<Answer>
-async function readAnswer(
-  backend: BackendWire,
-  tag: string,
-  options: ReadOptions,
-): Promise<Answer | { challenge: string }>
-async function readAnswer(
-  backend: BackendWire,
-  tag: string,
-  { mayContinue, untagged }: ReadOptions = { mayContinue: false, untagged: [] },
-): Promise<Answer | { challenge: string }> {
-  let capability: string | undefined
-  for (;;) {
-    const line = await backend.readLine(MAX_LINE_BYTES)
-    // RFC 9051 7.6 wants a space after the plus; some servers leave it out.
-    if (line.startsWith('+')) {
-      if (mayContinue) return { challenge: line.slice(line.startsWith('+ ') ? 2 : 1) }
-      throw new MuxError('backend-garbage', 'the back end asks for a continuation that it was not offered')
-    }
-    const status = parseStatus(line)
-    if (status?.tag === tag) return { status, capability, untagged }
-    if (status?.tag === '*' && status.code === 'CAPABILITY') {
-      capability = status.codeArguments // as good as the untagged response of that name
-      continue
-    }
-    if (status?.type === 'BYE') throw new MuxError('backend-bye', `the back end said BYE: ${status.text}`)
-    if (status?.tag === ID_TAG || line.startsWith('* ID ')) continue // of no consequence, whatever it is
-    if (!line.startsWith('* '))
-      throw new MuxError('backend-garbage', `not an IMAP response: ${JSON.stringify(line.slice(0, 80))}`)
-    const words = parseCapabilityLine(line)
-    if (words !== undefined) capability = words
-    else if (untagged.length < MAX_UNTAGGED) untagged.push(line)
-    else throw new MuxError('backend-garbage', `more than ${MAX_UNTAGGED} untagged responses before an answer`)
-  }
+/** The response code with its arguments. */
+function codeOf({ code, codeArguments }: Status): string | undefined {
+  return code && code + (codeArguments && ` ${codeArguments}`)
 }
 
 /** Codes of RFC 5530 and its like that tell a user something; what else a server says stays in the log, lest it reveal who exists. */

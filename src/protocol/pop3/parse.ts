@@ -8,11 +8,19 @@ export function parseCommand(line: string): { name: string; argument: string } {
 }
 
 /** `+OK text` or `-ERR [CODE] text` (RFC 2449 8); undefined where the line is neither. */
-export type Response = { ok: boolean; code: string | undefined; text: string }
+export type Response = {
+  ok: boolean
+  /** in upper case */
+  code: string | undefined
+  /** what follows the code */
+  text: string
+  /** the code and the text, as they came */
+  words: string
+}
 
 export function parseResponse(line: string): Response | undefined {
-  const match = /^(\+OK|-ERR)(?: (?:\[([^\] ]+)\] ?)?(.*))?$/i.exec(line)
+  const match = /^(\+OK|-ERR)(?: ((?:\[([^\] ]+)\] ?)?(.*)))?$/i.exec(line)
   if (!match) return undefined
-  const [, indicator = '', code, text = ''] = match
-  return { ok: indicator.startsWith('+'), code: code?.toUpperCase(), text }
+  const [, indicator = '', words = '', code, text = ''] = match
+  return { ok: indicator.startsWith('+'), code: code?.toUpperCase(), text, words }
 }

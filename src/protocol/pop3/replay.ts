@@ -6,7 +6,7 @@ import { MuxError } from '../../errors.ts'
 import type { MechanismName } from '../../config/settings.ts'
 import type { BackendLogin, LoginAnswer, Refusal, RelayedCredentials, Wire } from '../protocol.ts'
 import { encodeBase64, encodePlain, MAX_SASL_LINE_BYTES } from '../sasl.ts'
-import { boundWire, type BackendWire } from '../bounded-wire.ts'
+import { boundWire } from '../bounded-wire.ts'
 import { parseBackendCapability, splitCapability, type BackendCapability } from './capability.ts'
 import { formatXclient } from './identity.ts'
 import { parseResponse, type Response } from './parse.ts'
@@ -35,8 +35,8 @@ export async function replayLogin(wire: Wire, login: BackendLogin): Promise<Logi
     accepted: true,
     untagged: [],
     capability: undefined,
-    code: answer.code,
-    text: answer.text || 'Logged in.',
+    code: undefined, // it stays where it is, in the text
+    text: answer.words || 'Logged in.',
     guard: undefined, // no command of POP3 leads back before login
   }
 }
@@ -50,10 +50,7 @@ export async function askCapabilities(wire: Wire, startTls: boolean): Promise<st
 }
 
 /** From the greeting to the capabilities that count: those from before TLS are forgotten (RFC 2595 4). */
-async function meet(
-  backend: BackendWire,
-  tls: boolean,
-): Promise<{ capability: BackendCapability; takesXclient: boolean }> {
+async function meet(backend: Wire, tls: boolean): Promise<{ capability: BackendCapability; takesXclient: boolean }> {
   const greeting = await readResponse(backend)
   if (!greeting.ok) throw new MuxError('backend-bye', `the back end greeted with -ERR ${greeting.text}`)
   let capability = await askCapability(backend)
@@ -70,21 +67,21 @@ async function meet(
 }
 
 /** @throws MuxError `backend-no-mechanism` where the back end refuses what it has announced */
-async function expectOk(backend: BackendWire, command: string): Promise<void> {
+async function expectOk(backend: Wire, command: string): Promise<void> {
   backend.write(`${command}\r\n`)
   const answer = await readResponse(backend)
   if (!answer.ok)
     throw new MuxError('backend-no-mechanism', `the back end refused ${command.split(' ')[0] ?? ''}: ${answer.text}`)
 }
 
-async function readResponse(backend: BackendWire): Promise<Response> {
+async function readResponse(backend: Wire): Promise<Response> {
   const line = await backend.readLine(MAX_LINE_BYTES)
   const response = parseResponse(line)
   if (response) return response
   throw new MuxError('backend-garbage', `not a POP3 response: ${JSON.stringify(line.slice(0, 80))}`)
 }
 
-async function askCapability(backend: BackendWire): Promise<BackendCapability> {
+async function askCapability(backend: Wire): Promise<BackendCapability> {
   backend.write('CAPA\r\n')
   const lines: string[] = []
   const told = (await readResponse(backend)).ok
@@ -102,7 +99,7 @@ async function askCapability(backend: BackendWire): Promise<BackendCapability> {
 }
 
 async function logIn(
-  backend: BackendWire,
+  backend: Wire,
   login: BackendLogin,
   capability: BackendCapability,
 ): Promise<Response | 'cancelled'> {
@@ -125,7 +122,7 @@ async function logIn(
 
 /** The client's own conversation with the back end; mailmux hands on lines and learns nothing (RFC 5802, RFC 7628). */
 async function relay(
-  backend: BackendWire,
+  backend: Wire,
   user: string,
   { mechanism, firstMessage, converse }: RelayedCredentials,
   capability: BackendCapability,
@@ -147,7 +144,7 @@ async function relay(
 
 /** RFC 5034 4: the first message goes along with the command where both fit into a line; challenges are answered until there is a response. */
 async function authenticate(
-  backend: BackendWire,
+  backend: Wire,
   mechanism: MechanismName,
   first: string,
   respond: (challenge: string) => string | Promise<string>,

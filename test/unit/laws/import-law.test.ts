@@ -45,6 +45,7 @@ const FREE = new Set(['errors', 'log', 'printable', 'secret', 'type config', 'ty
 /** Files that one of the twins has alone, by their place in its folder, and why the other needs none. */
 const WITHOUT_TWIN: Readonly<Record<string, string>> = {
   'imap/guard.ts': 'looks for UNAUTHENTICATE; POP3 has no command that leads back before login',
+  'imap/answer.ts': 'untagged responses, which POP3 has none of',
   'imap/follow.ts': 'follows a guarded session',
   'imap/responses.ts': 'reads what the back end says in a guarded session',
 }

@@ -92,9 +92,15 @@ test('takes a POP3 command apart without losing a space of its argument', () => 
 })
 
 test('takes a POP3 response apart', () => {
-  assert.deepEqual(parseResponse('-ERR [SYS/TEMP] away'), { ok: false, code: 'SYS/TEMP', text: 'away' })
-  assert.deepEqual(parseResponse('+OK [not a code] hello'), { ok: true, code: undefined, text: '[not a code] hello' })
-  assert.deepEqual(parseResponse('+OK'), { ok: true, code: undefined, text: '' })
+  assert.deepEqual(parseResponse('-ERR [SYS/TEMP] away'), {
+    ok: false,
+    code: 'SYS/TEMP',
+    text: 'away',
+    words: '[SYS/TEMP] away',
+  })
+  const words = '[not a code] hello'
+  assert.deepEqual(parseResponse(`+OK ${words}`), { ok: true, code: undefined, text: words, words })
+  assert.deepEqual(parseResponse('+OK'), { ok: true, code: undefined, text: '', words: '' })
   for (const line of ['', '+', '+ ', '+OKAY', '-ERROR', ' +OK', '* OK'])
     assert.equal(parseResponse(line), undefined, line)
 })
