@@ -15,6 +15,7 @@ import {
   type Snapshot,
   type SnapshotOrigin,
 } from './route-snapshot.ts'
+import { whyUntrustedFile, whyUntrustedPath } from './trusted-file.ts'
 import type { RememberedRoute, RouteCache } from './route-cache.ts'
 
 /** What changes within this time before a crash is missing; more often would keep the disk busy for it. */
@@ -91,6 +92,7 @@ export function loadSnapshot(
 
 /** @returns undefined where there is no file. @throws Error where it is not to be read */
 function readBounded(file: string): Buffer | undefined {
+  const ownUid = process.geteuid?.() ?? 0
   let descriptor: number
   try {
     descriptor = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK) // to open a pipe would wait for its writer
@@ -101,8 +103,8 @@ function readBounded(file: string): Buffer | undefined {
   try {
     const stat = fs.fstatSync(descriptor)
     if (!stat.isFile()) throw new Error('no file')
-    // Whoever may write to it may send every user's password to the back end of his choice.
-    if ((stat.mode & 0o022) !== 0) throw new Error('others may write to it')
+    const untrusted = whyUntrustedFile(stat, ownUid) ?? whyUntrustedPath(file, ownUid)
+    if (untrusted !== undefined) throw new Error(untrusted)
     if (stat.size > MAX_BYTES) throw new Error('too large')
     return fs.readFileSync(descriptor)
   } finally {
