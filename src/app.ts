@@ -65,13 +65,19 @@ export type Answers = {
 
 /** @param settings those of a configuration without errors */
 export function createApp(settings: Settings, { log, metrics, ticketSecret, listen }: Surroundings): App {
-  const directory = openDirectory(settings.directory, log, metrics)
+  const noteShortage = createShortageNotes(log, metrics.shortageNoted)
+  const directory = openDirectory(settings.directory, log, { ...metrics, noteShortage })
   if (!directory) metrics.directoryIsUp(true)
 
-  const noteShortage = createShortageNotes(log, metrics.shortageNoted)
   const admissions = createAdmissions({ log, loginWaited: metrics.loginWaited })
   metrics.watchGates(admissions.describe)
-  const backends = createLiveBackends({ log, metrics, onLost: admissions.lost, onRecovered: admissions.recovered })
+  const backends = createLiveBackends({
+    log,
+    metrics,
+    noteShortage,
+    onLost: admissions.lost,
+    onRecovered: admissions.recovered,
+  })
   const capacity = createCapacity(log, readDescriptorLimit())
   const worlds = createWorlds(settings, { ticketSecret, directory, backends, admissions, capacity, log, metrics })
   const book = createCapabilityBook(log)

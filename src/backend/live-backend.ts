@@ -1,6 +1,6 @@
 /** What a running mailmux knows of one back end: its addresses, how each of them does, and which of them a login is to try. */
 import type { BackendSettings, HealthSettings, ProtocolName } from '../config/settings.ts'
-import { MuxError, type ErrorCode } from '../errors.ts'
+import { MuxError, type ErrorCode, type NoteShortage } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { addressesOf, hasNames, keyOf, NOTHING_KNOWN, type Address, type Known } from './addresses.ts'
 import { afterFailure, afterFault, afterSuccess, newHealth, type Failure, type Health, type Proof } from './health.ts'
@@ -47,7 +47,7 @@ export type LiveBackend = {
   addresses(protocol: ProtocolName, user?: string): readonly Place[]
   /**
    * The way of one login through them, which must be left again. Waits for DNS only while no address has ever been known.
-   * @throws MuxError `backend-no-port`, `backend-unreachable` where no address is known, `backend-timeout`, or `backend-down`
+   * @throws MuxError `backend-no-port`, `local-shortage`, `backend-unreachable` where no address is known, `backend-timeout`, or `backend-down`
    * where all are down and somebody is trying already
    */
   enter(protocol: ProtocolName, user: string, withinMs: number): Promise<Way>
@@ -69,6 +69,7 @@ export type LiveBackendParts = {
   settings: BackendSettings
   lookup: Lookup
   log: Log
+  noteShortage: NoteShortage
   nowMs: () => number
   onChange: (backend: LiveBackend, change: Change) => void
   /** other addresses are known than before */
@@ -88,7 +89,15 @@ const HURRY_MS = 1000
 
 const PROTOCOLS = ['imap', 'pop3'] as const satisfies readonly ProtocolName[]
 
-export function createLiveBackend({ log, lookup, nowMs, onChange, onMoved, ...parts }: LiveBackendParts): LiveBackend {
+export function createLiveBackend({
+  log,
+  noteShortage,
+  lookup,
+  nowMs,
+  onChange,
+  onMoved,
+  ...parts
+}: LiveBackendParts): LiveBackend {
   let { settings } = parts
   const { name } = settings
   /** by rank; nothing where the protocol is not served */
@@ -145,7 +154,8 @@ export function createLiveBackend({ log, lookup, nowMs, onChange, onMoved, ...pa
       const [first] = backend.addresses(protocol)
       if (!first) {
         const why = whereabouts?.failure() ?? 'there is none'
-        throw new MuxError('backend-unreachable', `no address of back end ${name} for ${protocol}: ${why}`)
+        const code = whereabouts?.lacksResources() === true ? 'local-shortage' : 'backend-unreachable'
+        throw new MuxError(code, `no address of back end ${name} for ${protocol}: ${why}`)
       }
       const isTrial = isDown(first)
       if (isTrial && trials.has(protocol)) {
@@ -193,7 +203,9 @@ export function createLiveBackend({ log, lookup, nowMs, onChange, onMoved, ...pa
   }
 
   take(NOTHING_KNOWN)
-  const whereabouts = hasNames(settings) ? openWhereabouts({ settings, lookup, log, nowMs, onKnown: take }) : undefined
+  const whereabouts = hasNames(settings)
+    ? openWhereabouts({ settings, lookup, log, noteShortage, nowMs, onKnown: take })
+    : undefined
   return backend
 }
 

@@ -3,6 +3,7 @@
  * stood, and an older world's logins still find those that it was born with.
  */
 import type { BackendSettings, ProtocolName, RoutingSettings } from '../config/settings.ts'
+import type { NoteShortage } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { keyOf } from './addresses.ts'
@@ -23,6 +24,7 @@ export type LiveBackends = {
 export type LiveBackendsParts = {
   log: Log
   metrics: Pick<Metrics, 'backendIsUp' | 'backendAddresses'>
+  noteShortage?: NoteShortage
   /** milliseconds of the epoch */
   nowMs?: () => number
   lookupBy?: (resolvers: readonly string[]) => Lookup
@@ -35,6 +37,7 @@ export type LiveBackendsParts = {
 export function createLiveBackends({
   log,
   metrics,
+  noteShortage = () => undefined,
   nowMs = Date.now,
   onLost = () => undefined,
   lookupBy = createLookup,
@@ -97,7 +100,7 @@ export function createLiveBackends({
         if (live && before?.where === where) live.adopt(settings)
         else {
           live?.close()
-          live = createLiveBackend({ settings, lookup, log, nowMs, onChange, onMoved })
+          live = createLiveBackend({ settings, lookup, log, noteShortage, nowMs, onChange, onMoved })
         }
         current.set(name, { where, live })
         bySettings.set(settings, live)

@@ -1,5 +1,6 @@
 /** Keeps the names of one back end looked up, in the background: no login waits for DNS once an address is known. */
 import type { BackendSettings } from '../config/settings.ts'
+import { isShortage, type NoteShortage } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { lookUp, NOTHING_KNOWN, type Known } from './addresses.ts'
 import type { Lookup } from './lookup.ts'
@@ -14,6 +15,8 @@ export type Whereabouts = {
   dueMs(): number
   /** the last failure, for people */
   failure(): string | undefined
+  /** the last lookup failed for want of a descriptor or the like on this machine */
+  lacksResources(): boolean
   close(): void
 }
 
@@ -21,12 +24,20 @@ export type WhereaboutsParts = {
   settings: BackendSettings
   lookup: Lookup
   log: Log
+  noteShortage: NoteShortage
   nowMs: () => number
   onKnown: (known: Known) => void
 }
 
 /** Begins at once. */
-export function openWhereabouts({ settings, lookup, log, nowMs, onKnown }: WhereaboutsParts): Whereabouts {
+export function openWhereabouts({
+  settings,
+  lookup,
+  log,
+  noteShortage,
+  nowMs,
+  onKnown,
+}: WhereaboutsParts): Whereabouts {
   let known = NOTHING_KNOWN
   let timer: NodeJS.Timeout | undefined
   let running: Promise<void> | undefined
@@ -39,10 +50,12 @@ export function openWhereabouts({ settings, lookup, log, nowMs, onKnown }: Where
     if (isClosed) return
     const backend = settings.name
     for (const { name, cause } of failures) {
-      if (causes.get(name) !== cause) log.warn({ backend, name, cause }, 'back end name not found')
+      if (isShortage(cause)) noteShortage('lookup', `name ${name} of back end ${backend}: ${cause}`)
+      else if (causes.get(name) !== cause) log.warn({ backend, name, cause }, 'back end name not found')
     }
-    for (const name of causes.keys()) {
-      if (!failures.some((failure) => failure.name === name)) log.info({ backend, name }, 'back end name found again')
+    for (const [name, cause] of causes) {
+      if (isShortage(cause) || failures.some((failure) => failure.name === name)) continue
+      log.info({ backend, name }, 'back end name found again')
     }
     causes = new Map(failures.map(({ name, cause }) => [name, cause]))
     known = next
@@ -70,6 +83,7 @@ export function openWhereabouts({ settings, lookup, log, nowMs, onKnown }: Where
     refresh,
     dueMs: () => dueMs,
     failure: () => [...causes].map(([name, cause]) => `${name} ${cause}`).join(', ') || undefined,
+    lacksResources: () => [...causes.values()].some(isShortage),
     close() {
       isClosed = true
       clearTimeout(timer)

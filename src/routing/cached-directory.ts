@@ -31,10 +31,11 @@ export function openCachedDirectory(settings: RedisSettings, log: Log, monitor: 
   const tracked = Promise.withResolvers<undefined>()
   let policy = 'noeviction'
 
-  const redis = openRedisClient(settings, log, (isConnected) => {
+  const onConnection = (isConnected: boolean): void => {
     if (isConnected) checkMarker()
     else marker.disconnected()
-  })
+  }
+  const redis = openRedisClient(settings, log, onConnection, monitor.noteShortage)
   const marker = createMarker({
     redis,
     prefix,
@@ -56,7 +57,7 @@ export function openCachedDirectory(settings: RedisSettings, log: Log, monitor: 
   const keeper =
     file === undefined
       ? undefined
-      : keepSnapshot(snapshotFileOf(file, snapshotSlot), id, { ...cache, marker: marker.id }, log)
+      : keepSnapshot(snapshotFileOf(file, snapshotSlot), id, { ...cache, marker: marker.id }, log, monitor.noteShortage)
   const comparison = createComparison(cache.startComparing, cache.compare, now)
 
   /** Its outcome is told by the marker's state. */

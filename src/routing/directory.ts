@@ -2,6 +2,7 @@
 import type { X509Certificate } from 'node:crypto'
 import type { MechanismName, ProtocolName, RoutingSettings } from '../config/settings.ts'
 import type { Metrics } from '../metrics/metrics.ts'
+import type { NoteShortage } from '../errors.ts'
 import type { Secret } from '../secret.ts'
 import type { Trace } from './trace.ts'
 
@@ -66,7 +67,9 @@ export type Question = {
 }
 
 /** Told of how the directory is. */
-export type DirectoryMonitor = Pick<Metrics, 'directoryIsUp' | 'directoryHasLostData' | 'directoryAnsweredBadly'>
+export type DirectoryMonitor = Pick<Metrics, 'directoryIsUp' | 'directoryHasLostData' | 'directoryAnsweredBadly'> & {
+  noteShortage?: NoteShortage
+}
 
 export type Directory = {
   /**

@@ -4,7 +4,7 @@
  */
 import type { Cluster, Redis } from 'ioredis'
 import type { Endpoint, RedisSettings } from '../config/settings.ts'
-import { systemCode } from '../errors.ts'
+import { isShortage, systemCode, type NoteShortage } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { connectCluster, connectRedis } from './redis-connection.ts'
 
@@ -57,12 +57,13 @@ export function openRedisClient(
   settings: RedisSettings,
   log: Log,
   onConnection: (connected: boolean) => void,
+  noteShortage: NoteShortage = () => undefined,
 ): RedisClient {
   // commandTimeout leaves a dead socket in use; this one has it replaced.
   const socketTimeout = Math.max(1500, 3 * settings.timeoutMs)
   if (settings.servers.kind === 'cluster') {
     const { client, close } = connectCluster(settings, socketTimeout)
-    const connected = announce(client, log, onConnection)
+    const connected = announce(client, log, onConnection, noteShortage)
     const { timeoutMs } = settings
     return {
       connected,
@@ -79,7 +80,7 @@ export function openRedisClient(
     }
   }
   const { client, close } = connectRedis(settings, { socketTimeout, enableAutoPipelining: true })
-  const connected = announce(client, log, onConnection)
+  const connected = announce(client, log, onConnection, noteShortage)
   return {
     connected,
     hmget: async (key, ...fields) => checkFields(await client.hmget(key, ...fields), fields.length),
@@ -149,7 +150,12 @@ export function causeOf(error: unknown): string {
 }
 
 /** Reports a connection that comes and goes. @returns when it comes for the first time */
-function announce(client: Redis | Cluster, log: Log, onConnection: (connected: boolean) => void): Promise<void> {
+function announce(
+  client: Redis | Cluster,
+  log: Log,
+  onConnection: (connected: boolean) => void,
+  noteShortage: NoteShortage,
+): Promise<void> {
   let said: string | undefined
   client.on('ready', () => {
     said = undefined
@@ -159,7 +165,8 @@ function announce(client: Redis | Cluster, log: Log, onConnection: (connected: b
   client.on('error', (error) => {
     // One line for each new cause: an outage of an hour is one event.
     const cause = causeOf(error)
-    if (cause !== said) log.error({ cause }, 'directory unavailable')
+    if (isShortage(error)) noteShortage('directory', `Redis cannot be connected to: ${cause}`)
+    else if (cause !== said) log.error({ cause }, 'directory unavailable')
     said = cause
   })
   return new Promise((resolve) => client.once('ready', resolve))

@@ -5,7 +5,7 @@
 import fs from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
 import path from 'node:path'
-import { systemCode } from '../errors.ts'
+import { isShortage, systemCode, type NoteShortage } from '../errors.ts'
 import type { Log } from '../log.ts'
 import {
   createSnapshotWriter,
@@ -121,7 +121,13 @@ export type SnapshotKeeper = {
 type SnapshotSource = Pick<RouteCache, 'users' | 'remembered' | 'revision'> & { marker?: () => string | undefined }
 
 /** Writes what there is from time to time, where it may be another than was written last. */
-export function keepSnapshot(file: string, store: string, source: SnapshotSource, log: Log): SnapshotKeeper {
+export function keepSnapshot(
+  file: string,
+  store: string,
+  source: SnapshotSource,
+  log: Log,
+  noteShortage: NoteShortage = () => undefined,
+): SnapshotKeeper {
   let saved = source.revision()
   let savedMarker = source.marker?.()
   let saving = Promise.resolve()
@@ -138,7 +144,9 @@ export function keepSnapshot(file: string, store: string, source: SnapshotSource
       said = undefined
     } catch (error) {
       const cause = systemCode(error)
-      if (cause !== said) log.error({ file, cause }, 'known routes cannot be written to disk')
+      // What was there stays there, and the next attempt comes in 30 s.
+      if (isShortage(error)) noteShortage('snapshot', `${file}: ${cause}`)
+      else if (cause !== said) log.error({ file, cause }, 'known routes cannot be written to disk')
       said = cause
     }
   }

@@ -63,22 +63,26 @@ export function liveWorld(...all: BackendSettings[]) {
     hosts: new Map<string, readonly string[]>(),
     services: new Map<string, readonly Service[]>(),
     ttlMs: 30_000,
+    /** the code of every lookup's failure */
+    code: 'ENOTFOUND',
     asked: [] as string[],
   }
   const find = <T>(table: ReadonlyMap<string, readonly T[]>) =>
     function ask(name: string): Promise<Found<T>> {
       dns.asked.push(name)
       const records = table.get(name)
-      if (!records) return Promise.reject(Object.assign(new Error(`no ${name}`), { code: 'ENOTFOUND' }))
+      if (!records) return Promise.reject(Object.assign(new Error(`no ${name}`), { code: dns.code }))
       return Promise.resolve({ records, ttlMs: dns.ttlMs })
     }
   const recovered: string[] = []
+  const shortages: string[] = []
   const live = createLiveBackends({
     log,
     metrics: {
       backendIsUp: (name, up) => void gauges.set(name, up),
       backendAddresses: (name, protocol, counts) => void gauges.set(`${name} ${protocol}`, counts),
     },
+    noteShortage: (place, detail) => void shortages.push(`${place}: ${detail}`),
     nowMs: () => clock.ms,
     lookupBy: () => ({ addresses: find(dns.hosts), services: find(dns.services) }),
     onRecovered: (name) => void recovered.push(name),
@@ -86,5 +90,5 @@ export function liveWorld(...all: BackendSettings[]) {
   const enter = (...newest: BackendSettings[]): void =>
     live.reconcile({ backends: new Map(newest.map((one) => [one.name, one])), resolvers: [] })
   enter(...all)
-  return { live, enter, clock, dns, log, lines, gauges, recovered }
+  return { live, enter, clock, dns, log, lines, gauges, recovered, shortages }
 }

@@ -159,3 +159,13 @@ test('describes each address in plain facts', () => {
     },
   ])
 })
+
+test('a name that this machine has no descriptor to look up is no failure of DNS or of the back end', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const { live, dns, enter, lines, shortages } = liveWorld()
+  dns.code = 'EMFILE'
+  enter(imapAt(['store.example.test']))
+  await assert.rejects(live.get('a')!.enter('imap', 'ann', 1000), isCode('local-shortage'))
+  assert.deepEqual(lines, [])
+  assert.deepEqual([...new Set(shortages)], ['lookup: name store.example.test of back end a: EMFILE'])
+})

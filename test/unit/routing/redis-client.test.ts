@@ -1,5 +1,6 @@
 /** What asks Redis: the limits on how long that takes, against a Redis that is played by a script, and against none. */
 import assert from 'node:assert/strict'
+import { Socket } from 'node:net'
 import { test } from 'node:test'
 import type { RedisSettings } from '../../../src/config/settings.ts'
 import type { Log } from '../../../src/log.ts'
@@ -33,6 +34,26 @@ for (const kind of ['single', 'sentinels', 'cluster'] as const)
     await until(lines, (all) => all.length > 0, 'line')
     assert.match(lines.all[0] ?? '', /"directory unavailable"/u)
   })
+
+test('a connection that this machine has no descriptor for is no outage of the directory', async (t) => {
+  const { settings } = await startScriptedRedis(t, () => PASS)
+  const [lines, shortages] = [growList<string>(), growList<string>()]
+  const log: Log = { ...silent, error: (...line: unknown[]) => lines.add(JSON.stringify(line)) }
+  t.mock.method(Socket.prototype, 'connect', function connect(this: Socket) {
+    process.nextTick(() => this.destroy(Object.assign(new Error('connect EMFILE'), { code: 'EMFILE' })))
+    return this
+  })
+  const redis = openRedisClient(
+    settings,
+    log,
+    () => undefined,
+    (place, detail) => shortages.add(`${place}: ${detail}`),
+  )
+  t.after(() => redis.close())
+  await until(shortages, (all) => all.length > 0, 'shortage')
+  assert.match(shortages.all[0] ?? '', /^directory: Redis cannot be connected to: .*EMFILE/u)
+  assert.deepEqual(lines.all, [])
+})
 
 test('gives up on an answer that does not come', async (t) => {
   const { settings } = await startScriptedRedis(t, ([name]) => (name === 'hmget' ? undefined : PASS))
