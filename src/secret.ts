@@ -1,15 +1,16 @@
 /** A value that no inspect, JSON, template or log line can print. Only `reveal()` gives it out, and only the wire may call it. */
 import { inspect } from 'node:util'
+import { encodeUtf8, type Octets } from './octets.ts'
 
-export class Secret {
-  readonly #value: string
+export class Secret<T extends string = string> {
+  readonly #value: T
 
-  /** @param value the secret; for what came over the wire, bytes as latin1 so that every octet survives */
-  constructor(value: string) {
+  /** @param value the secret: octets where it comes from the wire or goes there, else text */
+  constructor(value: T) {
     this.#value = value
   }
 
-  reveal(): string {
+  reveal(): T {
     return this.#value
   }
 
@@ -24,4 +25,9 @@ export class Secret {
   [inspect.custom](): string {
     return '[secret]'
   }
+}
+
+/** A secret that a file holds as text, as it goes over the wire. */
+export function encodeSecret(secret: Secret): Secret<Octets> {
+  return new Secret(encodeUtf8(secret.reveal()))
 }

@@ -24,7 +24,7 @@ import type {
   ServerNameRule,
   Settings,
 } from './settings.ts'
-import type { Secret } from '../secret.ts'
+import { encodeSecret, type Secret } from '../secret.ts'
 import { toPlain, type YamlNode } from './source.ts'
 import { countWorkers, normalizeUser, type Parsed } from './values.ts'
 import { parseServerPattern } from './wire-values.ts'
@@ -151,7 +151,8 @@ function buildBackend(name: string, backend: Routing['backends'][string], files:
       timeoutMs: health.timeout,
       rise: health.rise,
       fall: health.fall,
-      testUser: health.user === undefined || !testSecret ? undefined : { user: health.user, secret: testSecret },
+      testUser:
+        health.user === undefined || !testSecret ? undefined : { user: health.user, secret: encodeSecret(testSecret) },
     },
     tls,
     tlsName,
@@ -164,7 +165,7 @@ function buildBackend(name: string, backend: Routing['backends'][string], files:
     loginFormat: backend.login_format,
     weight: backend.weight,
     tags: backend.tags,
-    master: master && secret && { user: master.user, secret, separator: master.separator },
+    master: master && secret && { user: master.user, secret: encodeSecret(secret), separator: master.separator },
     limits: buildBackendLimits(backend.limits),
     slowStartMs: backend.slow_start,
   }

@@ -3,6 +3,7 @@
  * `load.ts` makes it from the two YAML files; nothing else does, and nothing changes it afterwards: what one of several workers is
  * given is a copy with its share of the limits.
  */
+import type { Octets } from '../octets.ts'
 import type { Secret } from '../secret.ts'
 
 export type ProtocolName = 'imap' | 'pop3'
@@ -86,7 +87,7 @@ export type HealthSettings = {
   /** failures in a row, of checks or logins, that make it down */
   fall: number
   /** who logs in where `check` is `login` */
-  testUser: { user: string; secret: Secret } | undefined
+  testUser: { user: string; secret: Secret<Octets> } | undefined
 }
 
 export type BackendSettings = {
@@ -118,7 +119,7 @@ export type BackendSettings = {
   /** which domains' new users it takes */
   tags: readonly string[]
   /** who may log in for others there, for users who have shown a certificate; `separator` undefined: by authzid, else user*master */
-  master: { user: string; secret: Secret; separator: string | undefined } | undefined
+  master: { user: string; secret: Secret<Octets>; separator: string | undefined } | undefined
   limits: BackendLimits
   /** after it was down, how long until it gets logins at its full rate; 0: it does at once */
   slowStartMs: number

@@ -6,6 +6,7 @@
  */
 import type { Socket } from 'node:net'
 import { isShortage, MuxError, systemCode, type ErrorCode } from '../errors.ts'
+import { asOctets } from '../octets.ts'
 
 /** Unread bytes past which the socket is paused: two lines of the longest kind fit, and a flood from a hostile side does not. */
 const MAX_UNREAD_BYTES = 64 * 1024
@@ -85,9 +86,9 @@ export class LineSocket {
     })
   }
 
-  /** Writes latin1 text in one go. What is written to a socket that has gone is dropped: the next read says why. */
+  /** Writes octets in one go. @throws RangeError where the string is text: half of each character would be lost. What is written to a socket that has gone is dropped: the next read says why. */
   write(text: string): void {
-    if (this.socket.writable) this.socket.write(text, 'latin1')
+    if (this.socket.writable) this.socket.write(asOctets(text), 'latin1')
   }
 
   /** Makes the wait under way, and each later one, end with `error`. The first failure stays. */

@@ -2,6 +2,7 @@
  * How long a name and its proof may be to go to a back end. Real servers hang up on what does not fit into their input buffers, which
  * looks like a fault of the server. What is longer than this is no user's password, and is refused as a wrong one. Pure.
  */
+import type { Octets } from '../octets.ts'
 import type { Credentials } from './protocol.ts'
 
 /**
@@ -14,9 +15,9 @@ export const MAX_TOKEN_BYTES = 48 * 1024
 
 /**
  * `long`: a token that not every server takes. Dovecot 2.3 hangs up on more than 6144 octets (LOGIN_MAX_AUTH_BUF_SIZE, in base64).
- * @param user as the client gave it, latin1
+ * @param user as the client gave it
  */
-export function judgeLength(user: string, credentials: Credentials): 'usual' | 'long' | 'too-long' {
+export function judgeLength(user: Octets, credentials: Credentials): 'usual' | 'long' | 'too-long' {
   const bytes = countBytes(user, credentials)
   if (bytes <= MAX_CREDENTIAL_BYTES) return 'usual'
   const mayBeLong =
@@ -24,7 +25,7 @@ export function judgeLength(user: string, credentials: Credentials): 'usual' | '
   return mayBeLong && bytes <= MAX_TOKEN_BYTES ? 'long' : 'too-long'
 }
 
-function countBytes(user: string, credentials: Credentials): number {
+function countBytes(user: Octets, credentials: Credentials): number {
   switch (credentials.kind) {
     case 'certificate':
       return user.length

@@ -3,6 +3,7 @@
  * A new protocol is a folder with the same files and one entry in `protocols.ts`.
  */
 import type { MechanismName, ProtocolName } from '../config/settings.ts'
+import type { Octets } from '../octets.ts'
 import type { Secret } from '../secret.ts'
 
 /**
@@ -24,20 +25,20 @@ export type Wire = {
 
 export type ClientWire = Wire & {
   /** the user that the client's certificate speaks for, where it has shown one that is trusted */
-  readonly certifiedUser: string | undefined
+  readonly certifiedUser: Octets | undefined
 }
 
-/** What proves who the user is. Names and secrets are octets (latin1) as they came. */
+/** What proves who the user is. Names and secrets are octets as they came. */
 export type Credentials =
   /** `authcid` is whose password it is; it differs from the user only where one acts for another (RFC 4616 authzid) */
-  { kind: 'password'; authcid: string; password: Secret } | RelayedCredentials | { kind: 'certificate' }
+  { kind: 'password'; authcid: Octets; password: Secret<Octets> } | RelayedCredentials | { kind: 'certificate' }
 
 /** A mechanism that is carried line for line, so that what it proves stays between the client and the back end. */
 export type RelayedCredentials = {
   kind: 'relayed'
   mechanism: MechanismName
   /** the client's first message, saying that it is `user`; undefined where its name cannot be changed without breaking the proof */
-  firstMessage: (user: string) => Secret | undefined
+  firstMessage: (user: Octets) => Secret<Octets> | undefined
   /** Passes a challenge on (base64, without the plus). @returns the client's line: base64, or `*` where it gives up */
   converse: (challenge: string) => Promise<string>
 }
@@ -45,7 +46,7 @@ export type RelayedCredentials = {
 /** What the client asked to be logged in as. */
 export type LoginAttempt = {
   /** the name that decides the route: the authzid where one was given */
-  user: string
+  user: Octets
   mechanism: MechanismName | 'USER'
   credentials: Credentials
   /** what the client said of itself and of proxies before us (IMAP ID), by lower-case key */
@@ -70,7 +71,7 @@ export type ClientIdentity = {
 
 /** The same for the back end: `user` is the mailbox, under the name it has there. */
 export type BackendLogin = {
-  user: string
+  user: Octets
   credentials: Exclude<Credentials, { kind: 'certificate' }>
   startTls: boolean
   utf8: boolean

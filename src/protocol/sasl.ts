@@ -1,8 +1,9 @@
 /**
  * SASL towards the client, the same for every protocol: each mechanism's messages, and the checks that every credential passes before
- * it may be replayed anywhere. Octets as latin1, one character each.
+ * it may be replayed anywhere.
  */
 import type { MechanismName } from '../config/settings.ts'
+import { asOctets, bytesOf, octetsOf, type Octets } from '../octets.ts'
 import { Secret } from '../secret.ts'
 import { MAX_CREDENTIAL_BYTES } from './credential-bounds.ts'
 import type { Credentials } from './protocol.ts'
@@ -12,18 +13,21 @@ export const MAX_SASL_LINE_BYTES = 64 * 1024
 
 /** What an exchange has come to: a name and its proof, or why not. */
 export type SaslOutcome =
-  | { user: string; credentials: Credentials }
+  | PasswordLogin
   | 'cancelled'
   | 'malformed'
   /** the certificate does not speak for the user that was asked for */
   | 'not-authorized'
+
+/** A user and what proves who that is. */
+type PasswordLogin = { user: Octets; credentials: Credentials }
 
 export type SaslExchange = {
   /** the client's initial response as it stood on the wire (base64, or `=` for an empty one); undefined: none was sent */
   initial: string | undefined
   /** Sends a challenge (base64) and reads the client's line. */
   ask: (challenge: string) => Promise<string>
-  certifiedUser: string | undefined
+  certifiedUser: Octets | undefined
 }
 
 /** Runs the part of a mechanism that needs no back end. @throws what `ask` throws */
@@ -54,23 +58,26 @@ async function runLogin({ initial, ask }: SaslExchange): Promise<SaslOutcome> {
   if (typeof password === 'string') return password
   if (user.octets === '' || password.octets === '') return 'malformed'
   if (hasControlCharacter(user.octets) || hasControlCharacter(password.octets)) return 'malformed'
-  return {
-    user: user.octets,
-    credentials: { kind: 'password', authcid: user.octets, password: new Secret(password.octets) },
-  }
+  return byPassword(user.octets, password.octets)
+}
+
+/** The login of a user who gives a password. @param user @param password octets, without control characters */
+export function byPassword(user: string, password: string): PasswordLogin {
+  const authcid = asOctets(user)
+  return { user: authcid, credentials: { kind: 'password', authcid, password: new Secret(asOctets(password)) } }
 }
 
 /** RFC 4422 appendix A: an empty authzid is whoever the certificate says. */
-function takeCertificate(authzid: string, certifiedUser: string | undefined): SaslOutcome {
+function takeCertificate(authzid: Octets, certifiedUser: Octets | undefined): SaslOutcome {
   if (certifiedUser === undefined || (authzid !== '' && authzid !== certifiedUser)) return 'not-authorized'
   return { user: certifiedUser, credentials: { kind: 'certificate' } }
 }
 
-type FirstMessage = { user: string; rewrite: (user: string) => string | undefined }
+type FirstMessage = { user: Octets; rewrite: (user: Octets) => Octets | undefined }
 
 function relayed(mechanism: MechanismName, { ask }: SaslExchange, first: FirstMessage | undefined): SaslOutcome {
   if (first === undefined || first.user === '' || hasControlCharacter(first.user)) return 'malformed'
-  const firstMessage = (user: string): Secret | undefined => {
+  const firstMessage = (user: Octets): Secret<Octets> | undefined => {
     const message = first.rewrite(user)
     return message === undefined ? undefined : new Secret(message)
   }
@@ -84,60 +91,66 @@ function relayed(mechanism: MechanismName, { ask }: SaslExchange, first: FirstMe
 }
 
 /** Google's and Microsoft's own: `user=` name, `auth=Bearer` token, parted and ended by ^A. */
-export function decodeXoauth2(octets: string): FirstMessage | undefined {
+export function decodeXoauth2(octets: Octets): FirstMessage | undefined {
   const match = /^user=([^\x01]+)\x01(auth=[^\x01]+\x01\x01)$/i.exec(octets)
   if (!match) return undefined
   const [, user = '', rest = ''] = match
-  return { user, rewrite: (name) => `user=${name}\x01${rest}` }
+  return { user: asOctets(user), rewrite: (name) => asOctets(`user=${name}\x01${rest}`) }
 }
 
 /** RFC 7628 3.1. No channel binding: it would bind to our TLS, not to the back end's. */
-export function decodeOauthBearer(octets: string): FirstMessage | undefined {
+export function decodeOauthBearer(octets: Octets): FirstMessage | undefined {
   const match = /^[ny],a=([^,\x01]+),(\x01(?:[^\x01]+\x01)*\x01)$/.exec(octets)
   const user = decodeSaslName(match?.[1] ?? '')
   if (!match || user === undefined) return undefined
-  return { user, rewrite: (name) => `n,a=${encodeSaslName(name)},${match[2] ?? ''}` }
+  return { user, rewrite: (name) => asOctets(`n,a=${encodeSaslName(name)},${match[2] ?? ''}`) }
 }
 
 /**
  * RFC 5802 7, client-first-message. The proof that follows covers it, so that it can go to the back end as it is or not at all.
  * A name there that differs from ours only in its domain's case is the same; every other needs a rewrite and gets none.
  */
-export function decodeScram(octets: string): FirstMessage | undefined {
+export function decodeScram(octets: Octets): FirstMessage | undefined {
   const match = /^[ny],(?:a=([^,]+))?,n=([^,]+),r=[\x21-\x2b\x2d-\x7e]+(?:,[A-Za-z]=[^,]*)*$/.exec(octets)
   if (!match) return undefined
   const [, authzid, authcid = ''] = match
   const name = decodeSaslName(authcid)
   const user = authzid === undefined ? name : decodeSaslName(authzid)
   if (name === undefined || user === undefined || hasControlCharacter(name)) return undefined
-  return { user, rewrite: (name) => (name.toLowerCase() === user.toLowerCase() ? octets : undefined) }
+  return { user, rewrite: (name) => (lowerAscii(name) === lowerAscii(user) ? octets : undefined) }
+}
+
+/** Octets beyond ASCII are parts of characters, and have no case of their own. */
+function lowerAscii(octets: Octets): string {
+  return octets.replace(/[A-Z]/g, (letter) => letter.toLowerCase())
 }
 
 /** RFC 5802 5.1: `=2C` and `=3D` stand for comma and equals sign, and nothing else follows an equals sign. */
-function decodeSaslName(name: string): string | undefined {
+function decodeSaslName(name: string): Octets | undefined {
   if (/=(?!2C|3D)/.test(name)) return undefined
-  return name.replace(/=2C/g, ',').replace(/=3D/g, '=')
+  return asOctets(name.replace(/=2C/g, ',').replace(/=3D/g, '='))
 }
 
-function encodeSaslName(name: string): string {
+function encodeSaslName(name: Octets): string {
   return name.replace(/=/g, '=3D').replace(/,/g, '=2C')
 }
 
 /** One line of the client's: `*` cancels (RFC 9051 6.2.2, RFC 5034 4), `=` is an empty initial response. */
-function readResponse(line: string): { octets: string } | 'cancelled' | 'malformed' {
+function readResponse(line: string): { octets: Octets } | 'cancelled' | 'malformed' {
   if (line === '*') return 'cancelled'
-  const octets = line === '=' ? '' : decodeBase64(line)
+  const octets = line === '=' ? asOctets('') : decodeBase64(line)
   return octets === undefined ? 'malformed' : { octets }
 }
 
 /** Strict base64 (RFC 4648 4: padding required, no other characters); undefined where it is not. */
-export function decodeBase64(text: string): string | undefined {
+export function decodeBase64(text: string): Octets | undefined {
   if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) return undefined
-  return Buffer.from(text, 'base64').toString('latin1')
+  return octetsOf(Buffer.from(text, 'base64'))
 }
 
+/** @throws RangeError where the string is text and no octets */
 export function encodeBase64(octets: string): string {
-  return Buffer.from(octets, 'latin1').toString('base64')
+  return bytesOf(asOctets(octets)).toString('base64')
 }
 
 /**
@@ -153,19 +166,20 @@ export function hasControlCharacter(octets: string): boolean {
 }
 
 /** A PLAIN message (RFC 4616 2) taken apart; undefined where it is malformed or carries control characters. */
-export function decodePlain(octets: string): { user: string; credentials: Credentials } | undefined {
+export function decodePlain(octets: Octets): PasswordLogin | undefined {
   const parts = octets.split('\0')
   if (parts.length !== 3) return undefined
   const [authzid = '', authcid = '', password = ''] = parts
   if (authcid === '' || password === '' || parts.some(hasControlCharacter)) return undefined
-  return {
-    user: authzid === '' ? authcid : authzid,
-    credentials: { kind: 'password', authcid, password: new Secret(password) },
-  }
+  const login = byPassword(authcid, password)
+  return authzid === '' ? login : { ...login, user: asOctets(authzid) }
 }
 
 /** The PLAIN message for the back end. The authzid goes along only where it says something: some servers refuse any. */
-export function encodePlain(user: string, { authcid, password }: { authcid: string; password: Secret }): string {
+export function encodePlain(
+  user: Octets,
+  { authcid, password }: { authcid: Octets; password: Secret<Octets> },
+): string {
   const authzid = user === authcid ? '' : user
   return encodeBase64(`${authzid}\0${authcid}\0${password.reveal()}`)
 }

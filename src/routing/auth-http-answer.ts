@@ -5,6 +5,7 @@
 import net from 'node:net'
 import type { BackendSettings, ProtocolName } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
+import { asOctets, decodeUtf8, type Octets } from '../octets.ts'
 import { Secret } from '../secret.ts'
 import { RouteInvalid } from './route-invalid.ts'
 
@@ -12,7 +13,7 @@ import { RouteInvalid } from './route-invalid.ts'
 const LONGEST_WAIT_MS = 10_000
 
 export type Answer =
-  | { kind: 'ok'; server: string; port: number; user: string | undefined; password: Secret | undefined }
+  | { kind: 'ok'; server: string; port: number; user: string | undefined; password: Secret<Octets> | undefined }
   /** ask again after this */
   | { kind: 'wait'; waitMs: number }
   /** `waitMs` undefined: the connection is to be closed */
@@ -68,7 +69,7 @@ export function readAnswer(status: number, rawHeaders: readonly string[]): Answe
     server,
     port: Number(port),
     user: decode(headers.get('auth-user')),
-    password: password === undefined ? undefined : new Secret(password),
+    password: password === undefined ? undefined : new Secret(asOctets(password)),
   }
 }
 
@@ -97,7 +98,7 @@ function isPassword(octets: string): boolean {
 
 /** Node reads headers as latin1; names are UTF-8. What is not becomes a character that no name may have. */
 function decode(octets: string | undefined): string | undefined {
-  return octets === undefined ? undefined : Buffer.from(octets, 'latin1').toString()
+  return octets === undefined ? undefined : (decodeUtf8(asOctets(octets)) ?? '\ufffd')
 }
 
 /**

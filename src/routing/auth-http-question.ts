@@ -4,6 +4,7 @@
  */
 import type { X509Certificate } from 'node:crypto'
 import type { AuthHttpSettings } from '../config/settings.ts'
+import { asOctets, encodeUtf8, type Octets, type Text } from '../octets.ts'
 import type { ClientCertificate, LoginFacts } from './directory.ts'
 
 /** Octets of one header line. nginx takes 8,192 for a line (`large_client_header_buffers`), Apache 8,190 (`LimitRequestFieldSize`). */
@@ -12,14 +13,14 @@ const MAX_LINE_BYTES = 8000
 const MAX_QUESTION_BYTES = 12 * 1024
 
 /** @param user a normalised name */
-export function buildQuestion(user: string, facts: LoginFacts, settings: AuthHttpSettings): Record<string, string> {
+export function buildQuestion(user: Text, facts: LoginFacts, settings: AuthHttpSettings): Record<string, string> {
   const { protocol, proof, attempt, client, proxied, tls } = facts
   // A server that shall not have passwords, or a mechanism without one, gets what nginx sends for a login without a password.
   const password = settings.sendPassword && proof.kind === 'password' ? proof.password?.reveal() : undefined
   const question: Record<string, string> = {
     'Auth-Method': methodOf(proof),
-    'Auth-User': escapeOctets(Buffer.from(user).toString('latin1')),
-    'Auth-Pass': escapeOctets(password ?? ''),
+    'Auth-User': escapeOctets(encodeUtf8(user)),
+    'Auth-Pass': password === undefined ? '' : escapeOctets(password),
     'Auth-Protocol': protocol,
     'Auth-Login-Attempt': String(attempt),
     'Client-IP': client.address,
@@ -75,7 +76,7 @@ function describeCertificate({ shown, problem }: ClientCertificate, whole: boole
     'Auth-SSL-Issuer': nameOf(shown, 'issuer'),
     'Auth-SSL-Serial': shown.serialNumber,
     'Auth-SSL-Fingerprint': shown.fingerprint.replaceAll(':', '').toLowerCase(),
-    ...(whole && { 'Auth-SSL-Cert': escapeOctets(shown.toString()) }),
+    ...(whole && { 'Auth-SSL-Cert': escapeOctets(asOctets(shown.toString())) }),
   }
 }
 
@@ -90,16 +91,14 @@ function nameOf(certificate: X509Certificate, which: 'subject' | 'issuer'): stri
     .split('\n')
     .reverse()
     .map((part) => part.split(' + ').reverse().join('+')) // a `+` of the value itself is escaped
-  const text = Buffer.from(parts.join(',')).toString('latin1')
-  return text.replace(/[^ -~]/g, (octet) => `\\${hexOf(octet)}`)
+  return encodeUtf8(parts.join(',')).replace(/[^ -~]/g, (octet) => `\\${hexOf(octet)}`)
 }
 
 /**
  * `%` and everything that could end a header or a value, as `%0D`: nginx's own set (NGX_ESCAPE_MAIL_AUTH), so that servers decode
  * what they have always decoded, and DEL, which no header may hold.
- * @param octets latin1
  */
-export function escapeOctets(octets: string): string {
+export function escapeOctets(octets: Octets): string {
   return octets.replace(/[\x00-\x20%\x7f]/g, (octet) => `%${hexOf(octet)}`)
 }
 

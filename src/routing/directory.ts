@@ -3,6 +3,7 @@ import type { X509Certificate } from 'node:crypto'
 import type { MechanismName, ProtocolName, RoutingSettings } from '../config/settings.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { NoteShortage } from '../errors.ts'
+import type { Octets, Text } from '../octets.ts'
 import type { Secret } from '../secret.ts'
 import type { Trace } from './trace.ts'
 
@@ -11,7 +12,7 @@ export type DirectoryEntry = {
   login: string | undefined
   status: 'active' | 'hold' | 'disabled'
   /** what logs the user in there in place of his own password, from a directory that has checked that one */
-  password?: Secret
+  password?: Secret<Octets>
 }
 
 /**
@@ -46,7 +47,7 @@ export type LoginFacts = {
    * that mailmux has checked, or by a mechanism that only the back end can follow.
    */
   proof:
-    | { kind: 'password'; password: Secret | undefined }
+    | { kind: 'password'; password: Secret<Octets> | undefined }
     | { kind: 'certificate' }
     | { kind: 'relayed'; mechanism: MechanismName }
   /** how many logins this connection has tried, this one included */
@@ -78,7 +79,7 @@ export type Directory = {
    * @param question what else there is to know; absent where nobody is logging in
    * @throws MuxError `directory-unavailable`, or `route-invalid` where the entry makes no sense
    */
-  lookup(user: string, trace?: Trace, question?: Question): Promise<DirectoryAnswer>
+  lookup(user: Text, trace?: Trace, question?: Question): Promise<DirectoryAnswer>
   /**
    * Keeps a back end for a user without a route, so that every instance that asks meanwhile goes to the same one: the first word
    * counts. Forgotten by itself unless it is settled, since most names that nobody knows are guesses.
@@ -87,16 +88,16 @@ export type Directory = {
    *   `backend`, it is kept for somebody else: to go there, ask again with its name.
    * @throws MuxError as `lookup`; it may have been written all the same, and does no harm
    */
-  place?(user: string, backend: string, forMs: number): Promise<DirectoryAnswer>
+  place?(user: Text, backend: string, forMs: number): Promise<DirectoryAnswer>
   /**
    * The back end that was kept for the user has let the user in, and becomes the route.
    * @throws MuxError `directory-unavailable` also where it is no longer kept, or the route is another by now: no session may begin
    */
-  settle?(user: string, backend: string): Promise<void>
+  settle?(user: Text, backend: string): Promise<void>
   /** The last route of a user that is remembered, even where the directory has none any more. Such a user is placed nowhere else. */
-  lastKnown?(user: string): DirectoryEntry | undefined
+  lastKnown?(user: Text): DirectoryEntry | undefined
   /** A back end has refused the user, so that what is remembered may be wrong: the next lookup asks. */
-  doubt(user: string): void
+  doubt(user: Text): void
   /** resolves when the directory can be asked for the first time, and not before */
   readonly connected: Promise<void>
   close(): Promise<void>

@@ -1,4 +1,5 @@
 /** From what a client calls itself to the one name that routes are kept under. Pure. */
+import { decodeUtf8, encodeUtf8, type Octets, type Text } from '../octets.ts'
 import { isDomain, isLocalPart } from '../user-name.ts'
 
 /** RFC 5321 4.5.3.1: 64 octets, the @, 255 octets; no mailbox is longer. */
@@ -26,17 +27,18 @@ export type NoteName = (note: NameNote) => void
 /**
  * Adds the default domain, folds the domain's case and puts an alias's own name in its place, and refuses every character that some
  * directory, log or back end might read as more than a part of a name. The local part's case is the back end's business.
- * @param octets the name as it came, latin1
+ * @param octets the name as it came
  * @param note hears how it is read
  * @returns the name with `@`, or undefined where it cannot be anybody's
  */
 export function normaliseUser(
-  octets: string,
+  octets: Octets,
   { defaultDomain, delimiters, aliases }: NameRules,
   note?: NoteName,
-): string | undefined {
+): Text | undefined {
   if (octets.length > MAX_USER_LENGTH) return refuse(TOO_LONG, note)
-  const name = isAscii(octets) ? octets : decodeUtf8(octets)
+  // NFC: the same name typed on two keyboards is one key.
+  const name = decodeUtf8(octets)?.normalize('NFC')
   if (name === undefined) return refuse('it is not UTF-8', note)
   const at = findDelimiter(name, delimiters)
   if (at !== -1) note?.({ what: 'delimiter', delimiter: name.charAt(at) })
@@ -57,7 +59,7 @@ export function normaliseUser(
 const TOO_LONG = `it is longer than ${MAX_USER_LENGTH} octets`
 
 /** In one expression: notes it, and is the name that nobody has. */
-function refuse(why: string, note: NoteName | undefined): string | undefined {
+function refuse(why: string, note: NoteName | undefined): Text | undefined {
   note?.({ what: 'wrong', why })
   return undefined
 }
@@ -70,9 +72,9 @@ function findDelimiter(name: string, delimiters: string): number {
 }
 
 /** Whether a name that the directory gives may be sent to a back end: the same characters, and no more. */
-export function canBeLogin(name: string): boolean {
+export function canBeLogin(name: Text): boolean {
   const rules = { defaultDomain: undefined, delimiters: '@', aliases: new Map<string, string>() }
-  return normaliseUser(Buffer.from(name).toString('latin1'), rules) !== undefined
+  return normaliseUser(encodeUtf8(name), rules) !== undefined
 }
 
 /** `%u` the whole name, `%n` without its domain, `%d` the domain, `%%` a percent sign. */
@@ -90,19 +92,4 @@ export function formatLogin(template: string, user: string): string {
 export function domainOf(user: string): string | undefined {
   const at = user.indexOf('@')
   return at === -1 ? undefined : user.slice(at + 1)
-}
-
-function isAscii(octets: string): boolean {
-  return /^[\x00-\x7f]*$/.test(octets)
-}
-
-const utf8 = new TextDecoder('utf-8', { fatal: true })
-
-function decodeUtf8(octets: string): string | undefined {
-  try {
-    // NFC: the same name typed on two keyboards is one key.
-    return utf8.decode(Buffer.from(octets, 'latin1')).normalize('NFC')
-  } catch {
-    return undefined
-  }
 }

@@ -3,6 +3,7 @@
  * no default: a user sent to the wrong store finds an empty mailbox, and a client that believes it deletes its copy.
  */
 import type { BackendSettings, RoutingSettings } from '../config/settings.ts'
+import type { Octets, Text } from '../octets.ts'
 import type { Secret } from '../secret.ts'
 import type { AnswerSource, Directory, DirectoryEntry, DirectoryRefusal, LoginFacts } from './directory.ts'
 import { canBeLogin, domainOf, formatLogin, normaliseUser, type NoteName } from './identity.ts'
@@ -15,7 +16,7 @@ export type RouteSource = 'static' | AnswerSource | 'domain'
 
 export type Route =
   /** `password`, where there is one, takes the place of the user's own */
-  | { kind: 'backend'; backend: BackendSettings; login: string; password?: Secret; source: RouteSource }
+  | { kind: 'backend'; backend: BackendSettings; login: string; password?: Secret<Octets>; source: RouteSource }
   | { kind: 'hold' | 'disabled'; source: RouteSource }
   /** the directory has checked the password itself */
   | ({ kind: 'refused'; source: RouteSource } & DirectoryRefusal)
@@ -24,29 +25,29 @@ export type Route =
 
 export type Router = {
   /**
-   * @param name as the client gave it, latin1
+   * @param name as the client gave it
    * @param note hears how it is read
    * @returns the one name that routes are kept under; undefined where it cannot be anybody's
    */
   identify(
-    name: string,
+    name: Octets,
     rules: { defaultDomain: string | undefined; delimiters: string },
     note?: NoteName,
-  ): string | undefined
+  ): Text | undefined
   /**
    * @param user as `identify` gave it
    * @param trace hears of each step, to explain a route; with it nothing is changed: no route is remembered or placed
    * @param facts what else there is to know of a login; called only for a directory that asks
    * @throws MuxError `directory-unavailable`, `route-invalid`; `backend-down` where a new user can be placed nowhere
    */
-  byUser(user: string, trace?: Trace, facts?: () => LoginFacts): Promise<Route>
+  byUser(user: Text, trace?: Trace, facts?: () => LoginFacts): Promise<Route>
   /**
    * The back end has accepted a user whose route is `placed`: now it is the user's. To be awaited before the session begins.
    * @throws MuxError `directory-unavailable`: the session must not begin
    */
-  settle(user: string, backend: string): Promise<void>
+  settle(user: Text, backend: string): Promise<void>
   /** A back end has refused the user's password: perhaps the mailbox has moved, and nobody has said so. */
-  doubt(user: string): void
+  doubt(user: Text): void
 }
 
 /**

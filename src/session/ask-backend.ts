@@ -4,6 +4,7 @@ import { dial } from '../backend/dialer.ts'
 import type { Place } from '../backend/live-backend.ts'
 import type { Look } from '../backend/prober.ts'
 import { MuxError } from '../errors.ts'
+import { encodeUtf8 } from '../octets.ts'
 import type { BackendLogin } from '../protocol/protocol.ts'
 import { protocols } from '../protocol/protocols.ts'
 import { BackendConnection } from './backend-connection.ts'
@@ -48,7 +49,7 @@ const TTL = 6
 function testLogin({ settings: { health, tls, proxyProtocol } }: Backend): BackendLogin {
   const { testUser } = health
   if (!testUser) throw new MuxError('internal', 'a check by login without a user')
-  const user = Buffer.from(testUser.user).toString('latin1')
+  const user = encodeUtf8(testUser.user)
   return {
     user,
     credentials: { kind: 'password', authcid: user, password: testUser.secret },

@@ -7,6 +7,7 @@ import { MuxError, systemCode } from '../errors.ts'
 import { closeSoon } from '../net/closing.ts'
 import { LineSocket, type LineLimit } from '../net/line-socket.ts'
 import { ProxyHeaderError, readProxyHeader, type Endpoint, type ProxyHeader } from '../net/proxy-header.ts'
+import { encodeUtf8, type Octets, type Text } from '../octets.ts'
 import type { ClientDialogue, ClientWire } from '../protocol/protocol.ts'
 import { isTrusted, userOfCertificate } from '../tls/client-certificate.ts'
 import { ClientHelloError, createClientHelloReader } from '../tls/client-hello.ts'
@@ -48,7 +49,7 @@ export class ClientConnection implements ClientWire {
   /** the name that the client asked for in TLS */
   serverName: string | undefined
   /** the normalised name, once a login was routed */
-  user: string | undefined
+  user: Text | undefined
   /** the back end that the last login was routed to */
   backend: string | undefined
   /** its place at that back end; `close()` gives it back, whatever has happened on the way */
@@ -59,7 +60,7 @@ export class ClientConnection implements ClientWire {
   tlsVersion: string | undefined
   /** in OpenSSL's words, or those of the proxy in front */
   cipher: string | undefined
-  certifiedUser: string | undefined
+  certifiedUser: Octets | undefined
   #socket: Socket
   #lines: LineSocket | undefined
   #failure: MuxError | undefined
@@ -179,7 +180,8 @@ export class ClientConnection implements ClientWire {
       if (typeof socket.servername === 'string') this.serverName = socket.servername.toLowerCase()
       if (this.listener.clientUser !== undefined && isTrusted(socket)) {
         const certificate = socket.getPeerX509Certificate()
-        this.certifiedUser = certificate && userOfCertificate(this.listener.clientUser, certificate)
+        const user = certificate && userOfCertificate(this.listener.clientUser, certificate)
+        this.certifiedUser = user === undefined ? undefined : encodeUtf8(user)
       }
       if (this.listener.clientCa !== undefined && this.listener.clientUser === undefined && !isTrusted(socket)) {
         throw new Error('the client has shown no certificate that client_ca_file trusts')

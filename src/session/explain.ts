@@ -4,6 +4,7 @@
  */
 import type { BackendSettings, ListenerSettings, ProtocolName } from '../config/settings.ts'
 import { asMuxError, MuxError, type ErrorCode } from '../errors.ts'
+import { encodeUtf8 } from '../octets.ts'
 import type { Refusal } from '../protocol/protocol.ts'
 import type { NameNote } from '../routing/identity.ts'
 import type { Route } from '../routing/router.ts'
@@ -78,7 +79,7 @@ export async function explain(
   const defaultDomain = findDefaultDomain(listener, serverName, address)
   const notes: NameNote[] = []
   const user = world.router.identify(
-    Buffer.from(question.user).toString('latin1'),
+    encodeUtf8(question.user),
     { defaultDomain: defaultDomain?.domain, delimiters: listener.delimiters },
     (note) => notes.push(note),
   )

@@ -2,6 +2,7 @@
 import type { Backend } from '../backend/backends.ts'
 import { MuxError } from '../errors.ts'
 import type { LookupSource, Metrics } from '../metrics/metrics.ts'
+import { asOctets, encodeUtf8, type Octets, type Text } from '../octets.ts'
 import { judgeLength, MAX_CREDENTIAL_BYTES, MAX_TOKEN_BYTES } from '../protocol/credential-bounds.ts'
 import type { BackendLogin, Credentials, LoginAttempt } from '../protocol/protocol.ts'
 import type { LoginFacts } from '../routing/directory.ts'
@@ -45,7 +46,7 @@ export async function routeLogin(
   const backend = world.backends.get(route.backend.name)
   if (!backend) throw new MuxError('internal', `no back end ${route.backend.name} in this world`)
   conn.backend = route.backend.name
-  const mailbox = Buffer.from(route.login).toString('latin1')
+  const mailbox = encodeUtf8(route.login)
   return {
     backend,
     source: route.source,
@@ -69,7 +70,7 @@ const TOO_LONG: TurnedAway = {
 /** What cannot be anybody's name is nobody's, and no directory needs to be asked. */
 const UNKNOWN: Route = { kind: 'unknown' }
 
-async function findRoute(user: string, facts: () => LoginFacts, { router }: World, metrics: Metrics): Promise<Route> {
+async function findRoute(user: Text, facts: () => LoginFacts, { router }: World, metrics: Metrics): Promise<Route> {
   const started = performance.now()
   let source: LookupSource = 'error'
   try {
@@ -84,10 +85,10 @@ async function findRoute(user: string, facts: () => LoginFacts, { router }: Worl
 /** The client's own proof; the password that the directory gives in its place; or, for a client that has proved itself to us by certificate, the master user's. */
 function credentialsFor(
   { settings }: Backend,
-  mailbox: string,
+  mailbox: Octets,
   { user, credentials }: LoginAttempt,
-  given: Secret | undefined,
-): { user: string; credentials: Exclude<Credentials, { kind: 'certificate' }> } {
+  given: Secret<Octets> | undefined,
+): { user: Octets; credentials: Exclude<Credentials, { kind: 'certificate' }> } {
   if (given) return { user: mailbox, credentials: { kind: 'password', authcid: mailbox, password: given } }
   if (credentials.kind === 'relayed') return { user: mailbox, credentials }
   if (credentials.kind === 'password') {
@@ -98,8 +99,9 @@ function credentialsFor(
   const { master } = settings
   if (!master)
     throw new MuxError('no-master', `back end ${settings.name} has no master user, which a login by certificate takes`)
-  const { user: authcid, secret: password, separator } = master
+  const { secret: password, separator } = master
+  const authcid = encodeUtf8(master.user)
   if (separator === undefined) return { user: mailbox, credentials: { kind: 'password', authcid, password } }
-  const combined = `${mailbox}${separator}${authcid}` // Dovecot's auth_master_user_separator
+  const combined = asOctets(`${mailbox}${separator}${authcid}`) // Dovecot's auth_master_user_separator
   return { user: combined, credentials: { kind: 'password', authcid: combined, password } }
 }

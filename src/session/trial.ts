@@ -8,6 +8,7 @@ import { isIPv6, Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { asMuxError } from '../errors.ts'
 import type { LoginAttempt } from '../protocol/protocol.ts'
+import { encodeUtf8 } from '../octets.ts'
 import { Secret } from '../secret.ts'
 import { findServerName } from '../tls/server-name.ts'
 import type { World } from '../world.ts'
@@ -67,8 +68,8 @@ export async function tryOut(
 
 /** Octets, as they would come over the wire. */
 function toAttempt(name: string, secret: Secret): LoginAttempt {
-  const user = Buffer.from(name).toString('latin1')
-  const password = new Secret(Buffer.from(secret.reveal()).toString('latin1'))
+  const user = encodeUtf8(name)
+  const password = new Secret(encodeUtf8(secret.reveal()))
   const credentials = { kind: 'password', authcid: user, password } as const
   return { user, mechanism: 'PLAIN', credentials, id: new Map(), ttl: undefined, utf8: false }
 }

@@ -1,6 +1,7 @@
 /** From a client's certificate to the user that it speaks for. Refuses what could be read in two ways. */
 import type { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
+import type { Text } from '../octets.ts'
 
 /** Whether the client has shown a certificate in this handshake that was issued by a CA that the listener trusts. */
 export function isTrusted(socket: TLSSocket): boolean {
@@ -30,7 +31,7 @@ export function whyNotTrusted(socket: TLSSocket): string | undefined {
  * @returns undefined where the certificate lacks what the template asks for (CVE-2019-3814: an absent name must not match any user), or
  * has several of it: which of them counts would be a guess
  */
-export function userOfCertificate(template: string, certificate: X509Certificate): string | undefined {
+export function userOfCertificate(template: string, certificate: X509Certificate): Text | undefined {
   const names: Record<string, string | undefined> = { cn: commonName(certificate), email: emailAddress(certificate) }
   const asked = [...template.matchAll(/%\{(cn|email)\}/g)].map(([, name = '']) => names[name])
   if (asked.includes(undefined)) return undefined

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict'
 import { isDeepStrictEqual } from 'node:util'
 import { asMuxError, MuxError, type ErrorCode } from '../../src/errors.ts'
+import { asOctets } from '../../src/octets.ts'
 import { imap } from '../../src/protocol/imap/imap.ts'
 import { pop3 } from '../../src/protocol/pop3/pop3.ts'
 import type {
@@ -148,7 +149,7 @@ export function openCase(
   { greet = false, secure = true, certifiedUser, facts, challenges = [], answers = [] }: Omit<ClientCase, 'script'>,
 ): { wire: MemoryWire; ended: Promise<string>; tried: (Attempt | RelayedAttempt | CertifiedAttempt)[]; told: Told[] } {
   const wire = new MemoryWire('client', { cut, secure })
-  wire.certifiedUser = certifiedUser
+  wire.certifiedUser = certifiedUser === undefined ? undefined : asOctets(certifiedUser)
   const dialogue = protocols[name].openDialogue(wire, {
     banner: 'the banner',
     product: 'mailmux',
@@ -248,10 +249,10 @@ export function replayCase(
   const replay = async (): Promise<Acceptance | Refusal> => {
     const credentials: BackendLogin['credentials'] = as.relayed
       ? await startRelayed(as.relayed, challenges)
-      : { kind: 'password', authcid: as.authcid ?? user, password: new Secret(password) }
+      : { kind: 'password', authcid: asOctets(as.authcid ?? user), password: new Secret(asOctets(password)) }
     return shortAnswer(
       await protocols[name].replayLogin(wire, {
-        user,
+        user: asOctets(user),
         credentials,
         startTls,
         utf8,

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import net from 'node:net'
 import { buildProxyHeader, ProxyHeaderError, readProxyHeader } from '../../src/net/proxy-header.ts'
+import { asOctets, octetsOf } from '../../src/octets.ts'
 import * as imap from '../../src/protocol/imap/parse.ts'
 import * as pop3 from '../../src/protocol/pop3/parse.ts'
 import * as sasl from '../../src/protocol/sasl.ts'
@@ -288,7 +289,7 @@ const pop3Lines: Target<ReturnType<typeof parsePop3>> = {
 }
 
 function parseSasl(input: Buffer) {
-  const octets = input.toString('latin1')
+  const octets = octetsOf(input)
   return {
     octets,
     decoded: sasl.decodeBase64(octets),
@@ -331,7 +332,7 @@ const saslMessages: Target<ReturnType<typeof parseSasl>> = {
       for (const text of [user, credentials.authcid, credentials.password.reveal()]) {
         assert.ok(!sasl.hasControlCharacter(text), 'a control character in a credential')
       }
-      const again = sasl.decodePlain(sasl.decodeBase64(sasl.encodePlain(user, credentials)) ?? '')
+      const again = sasl.decodePlain(sasl.decodeBase64(sasl.encodePlain(user, credentials)) ?? asOctets(''))
       assert.ok(again?.credentials.kind === 'password')
       assert.deepEqual([again.user, again.credentials.authcid], [user, credentials.authcid])
       assert.equal(again.credentials.password.reveal(), credentials.password.reveal())
@@ -344,7 +345,7 @@ const saslMessages: Target<ReturnType<typeof parseSasl>> = {
       // Rewritten for the same user it says the same; for another user it names that one, or is not rewritten at all.
       assert.ok(rewritten !== undefined)
       assert.equal(decode(rewritten)?.user, message.user)
-      const other = message.rewrite('bob@example.test')
+      const other = message.rewrite(asOctets('bob@example.test'))
       if (other !== undefined) assert.equal(decode(other)?.user.toLowerCase(), 'bob@example.test')
     }
     // Few inputs are messages: what stands in them leads on to those.

@@ -58,7 +58,18 @@ export async function makeAuthority(directory: string): Promise<Authority> {
         extensionFile,
         `subjectAltName=${names.join(',')}\nbasicConstraints=critical,CA:FALSE\nextendedKeyUsage=${usage}\n`,
       )
-      await run('openssl', ['req', '-new', ...NEW_KEY, '-keyout', keyFile, '-out', requestFile, '-subj', `/CN=${name}`])
+      await run('openssl', [
+        'req',
+        '-new',
+        '-utf8',
+        ...NEW_KEY,
+        '-keyout',
+        keyFile,
+        '-out',
+        requestFile,
+        '-subj',
+        `/CN=${name}`,
+      ])
       if (endsAt) {
         await signUntil(endsAt, directory, [
           ...['-in', requestFile, '-cert', caFile, '-keyfile', caKeyFile, '-extfile', extensionFile, '-out', certFile],

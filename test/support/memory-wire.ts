@@ -7,6 +7,7 @@ import { Duplex } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { MuxError } from '../../src/errors.ts'
 import { LineSocket } from '../../src/net/line-socket.ts'
+import { type Octets } from '../../src/octets.ts'
 import type { ClientWire, LineLimit } from '../../src/protocol/protocol.ts'
 import { READ_DEADLINE_MS, within } from './deadline.ts'
 import { WHOLE, type Cut } from './splits.ts'
@@ -15,7 +16,7 @@ export type MemoryWireOptions = { cut?: Cut; secure?: boolean }
 
 export class MemoryWire implements ClientWire {
   secure: boolean
-  certifiedUser: string | undefined
+  certifiedUser: Octets | undefined
   /** what was said so far: `>` by the script, `<` by mailmux */
   readonly transcript: string[] = []
   readonly #side: 'client' | 'backend'

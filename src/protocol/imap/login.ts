@@ -3,19 +3,10 @@
  * back end, and hands out logins to try. Refuses everything that belongs to a session.
  */
 import { MuxError } from '../../errors.ts'
-import { Secret } from '../../secret.ts'
 import { canStartTls, mayAuthenticate, mayUseLogin, offeredMechanisms } from '../predicates.ts'
-import type {
-  Acceptance,
-  ClientDialogue,
-  ClientWire,
-  Credentials,
-  DialogueFacts,
-  LoginAttempt,
-  Refusal,
-} from '../protocol.ts'
+import type { Acceptance, ClientDialogue, ClientWire, DialogueFacts, LoginAttempt, Refusal } from '../protocol.ts'
 import { isHttpRequest } from '../http.ts'
-import { hasControlCharacter, MAX_SASL_LINE_BYTES, runMechanism } from '../sasl.ts'
+import { byPassword, hasControlCharacter, MAX_SASL_LINE_BYTES, runMechanism } from '../sasl.ts'
 import { limitWrongPasswords } from '../wrong-passwords.ts'
 import { clientCapability } from './capability.ts'
 import { readTtl } from './identity.ts'
@@ -96,8 +87,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     else if (user === '' || password === '' || hasControlCharacter(user) || hasControlCharacter(password))
       bad('Invalid characters in credentials')
     else {
-      const credentials: Credentials = { kind: 'password', authcid: user, password: new Secret(password) }
-      return { user, mechanism: 'LOGIN', credentials, id, ttl: readTtl(id), utf8: false }
+      return { ...byPassword(user, password), mechanism: 'LOGIN', id, ttl: readTtl(id), utf8: false }
     }
     return undefined
   }

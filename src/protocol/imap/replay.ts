@@ -4,6 +4,7 @@
  */
 import { MuxError } from '../../errors.ts'
 import type { MechanismName } from '../../config/settings.ts'
+import type { Octets } from '../../octets.ts'
 import type { BackendLogin, LoginAnswer, Refusal, RelayedCredentials, Wire } from '../protocol.ts'
 import { encodeBase64, encodePlain } from '../sasl.ts'
 import { boundWire } from '../bounded-wire.ts'
@@ -130,7 +131,7 @@ async function logIn(
   }
   // What needs a literal ends a step: without LITERAL+ the back end is asked to go on before each (RFC 9051 4.3).
   const steps: string[] = []
-  let step = `${before}A LOGIN`
+  let step: string = `${before}A LOGIN`
   for (const octets of [user, credentials.password.reveal()]) {
     const quoted = formatQuoted(octets)
     if (quoted !== undefined) step += ` ${quoted}`
@@ -150,7 +151,7 @@ async function logIn(
 /** The client's own conversation with the back end; mailmux hands on lines and learns nothing (RFC 5802, RFC 7628). */
 async function relay(
   backend: Wire,
-  user: string,
+  user: Octets,
   { mechanism, firstMessage, converse: askClient }: RelayedCredentials,
   capability: BackendCapability,
   before: string,

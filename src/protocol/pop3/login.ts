@@ -3,11 +3,10 @@
  * and hands out logins to try. Refuses everything that belongs to a session.
  */
 import { MuxError } from '../../errors.ts'
-import { Secret } from '../../secret.ts'
 import { canStartTls, mayAuthenticate, mayUseLogin, offeredMechanisms } from '../predicates.ts'
-import type { ClientDialogue, ClientWire, Credentials, DialogueFacts, LoginAttempt, Refusal } from '../protocol.ts'
+import type { ClientDialogue, ClientWire, DialogueFacts, LoginAttempt, Refusal } from '../protocol.ts'
 import { isHttpRequest } from '../http.ts'
-import { hasControlCharacter, MAX_SASL_LINE_BYTES, runMechanism } from '../sasl.ts'
+import { byPassword, hasControlCharacter, MAX_SASL_LINE_BYTES, runMechanism } from '../sasl.ts'
 import { limitWrongPasswords } from '../wrong-passwords.ts'
 import { clientCapability, mayUseUtf8 } from './capability.ts'
 import { parseCommand } from './parse.ts'
@@ -52,8 +51,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     else if (user === undefined) bad('USER comes before PASS')
     else if (password === '' || hasControlCharacter(password)) bad('PASS takes a password')
     else {
-      const credentials: Credentials = { kind: 'password', authcid: user, password: new Secret(password) }
-      const attempt: LoginAttempt = { user, mechanism: 'USER', credentials, id: NO_ID, ttl, utf8 }
+      const attempt: LoginAttempt = { ...byPassword(user, password), mechanism: 'USER', id: NO_ID, ttl, utf8 }
       user = undefined
       return attempt
     }

@@ -4,6 +4,7 @@
  */
 import { MuxError } from '../../errors.ts'
 import type { MechanismName } from '../../config/settings.ts'
+import type { Octets } from '../../octets.ts'
 import type { BackendLogin, LoginAnswer, Refusal, RelayedCredentials, Wire } from '../protocol.ts'
 import { encodeBase64, encodePlain, MAX_SASL_LINE_BYTES } from '../sasl.ts'
 import { boundWire } from '../bounded-wire.ts'
@@ -123,7 +124,7 @@ async function logIn(
 /** The client's own conversation with the back end; mailmux hands on lines and learns nothing (RFC 5802, RFC 7628). */
 async function relay(
   backend: Wire,
-  user: string,
+  user: Octets,
   { mechanism, firstMessage, converse }: RelayedCredentials,
   capability: BackendCapability,
 ): Promise<Response | 'cancelled'> {

@@ -30,6 +30,7 @@ const LAW: Law = {
   metrics: [],
   errors: [],
   log: [],
+  octets: [],
   printable: [],
   secret: [],
   resources: [],
@@ -40,7 +41,7 @@ const LAW: Law = {
 }
 
 /** What every room may import besides. */
-const FREE = new Set(['errors', 'log', 'printable', 'secret', 'type config', 'type metrics'])
+const FREE = new Set(['errors', 'log', 'octets', 'printable', 'secret', 'type config', 'type metrics'])
 
 /** Files that one of the twins has alone, by their place in its folder, and why the other needs none. */
 const WITHOUT_TWIN: Readonly<Record<string, string>> = {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MECHANISMS } from '../../../src/config/settings.ts'
+import { asOctets } from '../../../src/octets.ts'
 import { canStartTls, mayAuthenticate, mayUseLogin, offeredMechanisms } from '../../../src/protocol/predicates.ts'
 import * as imap from '../../../src/protocol/imap/capability.ts'
 import * as pop3 from '../../../src/protocol/pop3/capability.ts'
@@ -25,7 +26,7 @@ function facts(changes: Partial<DialogueFacts> = {}): DialogueFacts {
 
 function client({ secure = true, certifiedUser }: { secure?: boolean; certifiedUser?: string } = {}): MemoryWire {
   const wire = new MemoryWire('client', { secure })
-  wire.certifiedUser = certifiedUser
+  wire.certifiedUser = certifiedUser === undefined ? undefined : asOctets(certifiedUser)
   return wire
 }
 

@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import type { AuthHttpSettings } from '../../../src/config/settings.ts'
 import type { Log } from '../../../src/log.ts'
+import { asOctets } from '../../../src/octets.ts'
 import { openAuthHttpDirectory } from '../../../src/routing/auth-http-directory.ts'
 import type { DirectoryAnswer, LoginFacts } from '../../../src/routing/directory.ts'
 import type { RouteStep } from '../../../src/routing/trace.ts'
@@ -240,8 +241,8 @@ for (const status of [400, 414, 431])
   })
 
 for (const [what, over] of Object.entries({
-  'password of 3,000 percent signs': { proof: { kind: 'password', password: new Secret('%'.repeat(3000)) } },
-  'password of 8,000 letters': { proof: { kind: 'password', password: new Secret('x'.repeat(8000)) } },
+  'password of 3,000 percent signs': { proof: { kind: 'password', password: new Secret(asOctets('%'.repeat(3000))) } },
+  'password of 8,000 letters': { proof: { kind: 'password', password: new Secret(asOctets('x'.repeat(8000))) } },
 } satisfies Record<string, Partial<LoginFacts>>))
   test(`refuses a ${what} as a wrong one, and asks nothing`, async (t) => {
     const port = await serve(t, () => assert.fail('asked'))

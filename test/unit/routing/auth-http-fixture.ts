@@ -1,5 +1,6 @@
 /** What an auth server is asked in these tests: one login, and settings that send its password. */
 import type { AuthHttpSettings, BackendSettings } from '../../../src/config/settings.ts'
+import { asOctets } from '../../../src/octets.ts'
 import type { LoginFacts } from '../../../src/routing/directory.ts'
 import { Secret } from '../../../src/secret.ts'
 import { routing } from './fixture.ts'
@@ -20,7 +21,7 @@ export function settings(over: Partial<AuthHttpSettings> = {}): AuthHttpSettings
 export function facts(over: Partial<LoginFacts> = {}): LoginFacts {
   return {
     protocol: 'imap',
-    proof: { kind: 'password', password: new Secret('secret') },
+    proof: { kind: 'password', password: new Secret(asOctets('secret')) },
     attempt: 1,
     client: { address: '192.0.2.42', port: 50_000 },
     proxied: undefined,

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import fc from 'fast-check'
+import { asOctets } from '../../../src/octets.ts'
 import { buildQuestion, escapeOctets, findOversize } from '../../../src/routing/auth-http-question.ts'
 import { Secret } from '../../../src/secret.ts'
 import { facts, settings } from './auth-http-fixture.ts'
@@ -132,7 +133,7 @@ test('sends the certificate itself where it is told to, and what OpenSSL has aga
 })
 
 test('escapes what nginx escapes, in upper case, and leaves the rest', () => {
-  assert.equal(escapeOctets('a b%c\r\nd\0\x7f+&=;"é'), 'a%20b%25c%0D%0Ad%00%7F+&=;"é')
+  assert.equal(escapeOctets(asOctets('a b%c\r\nd\0\x7f+&=;"é')), 'a%20b%25c%0D%0Ad%00%7F+&=;"é')
 })
 
 /** Octets as they come from the wire. */
@@ -143,7 +144,7 @@ const octets = fc
 test('loses nothing in escaping: a server that decodes has every octet again', () => {
   fc.assert(
     fc.property(octets, (text) => {
-      const decoded = escapeOctets(text).replace(/%([0-9A-F]{2})/g, (_, hex: string) =>
+      const decoded = escapeOctets(asOctets(text)).replace(/%([0-9A-F]{2})/g, (_, hex: string) =>
         String.fromCharCode(Number.parseInt(hex, 16)),
       )
       assert.equal(decoded, text)
@@ -155,7 +156,7 @@ test('loses nothing in escaping: a server that decodes has every octet again', (
 test('lets no name and no password out of its header', () => {
   fc.assert(
     fc.property(octets, fc.string({ unit: 'binary', maxLength: 100 }), (password, user) => {
-      const proof = { kind: 'password', password: new Secret(password) } as const
+      const proof = { kind: 'password', password: new Secret(asOctets(password)) } as const
       for (const [name, value] of Object.entries(buildQuestion(user, facts({ proof }), settings()))) {
         assert.doesNotMatch(value, /[\x00-\x1f\x7f]/)
         validateHeaderValue(name, value)
@@ -166,7 +167,7 @@ test('lets no name and no password out of its header', () => {
 
 test('sends a long password, and none that a usual server rejects for its size', () => {
   const ask = (password: string, over = {}) => {
-    const proof = { kind: 'password', password: new Secret(password) } as const
+    const proof = { kind: 'password', password: new Secret(asOctets(password)) } as const
     return findOversize(buildQuestion('alice', facts({ proof, ...over }), settings()), settings())
   }
   assert.equal(ask('x'.repeat(4096)), undefined)
@@ -184,7 +185,7 @@ test('counts a certificate and a password together, and no configured header', (
     certificate: { shown: certificate('/CN=' + 'a'.repeat(64)).shown, problem: undefined },
   }
   const oversize = (password: string, headers = new Map<string, Secret>()) => {
-    const proof = { kind: 'password', password: new Secret(password) } as const
+    const proof = { kind: 'password', password: new Secret(asOctets(password)) } as const
     const asking = settings({ sendClientCertificate: true, headers })
     const question = { ...buildQuestion('alice', facts({ proof, tls }), asking), 'Auth-SSL-Subject': 'x'.repeat(7000) }
     return findOversize(question, asking)

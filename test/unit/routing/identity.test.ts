@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { asOctets } from '../../../src/octets.ts'
 import { domainOf, normaliseUser as normalise } from '../../../src/routing/identity.ts'
 
 const normaliseUser = (octets: string, defaultDomain: string | undefined): string | undefined =>
-  normalise(octets, { defaultDomain, delimiters: '@', aliases: new Map() })
+  normalise(asOctets(octets), { defaultDomain, delimiters: '@', aliases: new Map() })
 
 /** What a client calls itself, and the name that routes are kept under. */
 const NAMES: [name: string, domain: string | undefined, user: string | undefined][] = [
@@ -90,17 +91,17 @@ test('makes of a name that it made the same name, and never one with a control c
 
 test('parts user from domain at other characters where the listener says so, and at the last @ before all', () => {
   const rules = { defaultDomain: 'example.test', delimiters: '+=', aliases: new Map<string, string>() }
-  assert.equal(normalise('alice+Other.test', rules), 'alice@other.test')
-  assert.equal(normalise('alice=other.test', rules), 'alice@other.test')
-  assert.equal(normalise('alice+news@other.test', rules), 'alice+news@other.test')
-  assert.equal(normalise('alice', rules), 'alice@example.test')
+  assert.equal(normalise(asOctets('alice+Other.test'), rules), 'alice@other.test')
+  assert.equal(normalise(asOctets('alice=other.test'), rules), 'alice@other.test')
+  assert.equal(normalise(asOctets('alice+news@other.test'), rules), 'alice+news@other.test')
+  assert.equal(normalise(asOctets('alice'), rules), 'alice@example.test')
 })
 
 test('puts the own name of an alias in its place, in any case of letters and for the default domain too', () => {
   const rules = { defaultDomain: 'alias.test', delimiters: '@', aliases: new Map([['alias.test', 'example.test']]) }
-  assert.equal(normalise('alice@Alias.TEST', rules), 'alice@example.test')
-  assert.equal(normalise('alice', rules), 'alice@example.test')
-  assert.equal(normalise('alice@sub.alias.test', rules), 'alice@sub.alias.test')
+  assert.equal(normalise(asOctets('alice@Alias.TEST'), rules), 'alice@example.test')
+  assert.equal(normalise(asOctets('alice'), rules), 'alice@example.test')
+  assert.equal(normalise(asOctets('alice@sub.alias.test'), rules), 'alice@sub.alias.test')
 })
 
 test('gives the domain of a name', () => {

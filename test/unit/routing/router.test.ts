@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MuxError } from '../../../src/errors.ts'
+import { asOctets } from '../../../src/octets.ts'
 import type { Directory, DirectoryEntry } from '../../../src/routing/directory.ts'
 import { createRouter, type Route } from '../../../src/routing/router.ts'
 import { PLACING, routing } from './fixture.ts'
@@ -40,7 +41,7 @@ async function route(
   noted: string[] = [],
 ): Promise<unknown> {
   const router = createRouter(routing(), directory, (who, { fault }) => noted.push(`${who} ${fault}`), PLACING)
-  const user = router.identify(name, { defaultDomain: domain, delimiters: '@' })
+  const user = router.identify(asOctets(name), { defaultDomain: domain, delimiters: '@' })
   return user === undefined ? 'nobody' : { user, ...brief(await router.byUser(user, undefined, NO_FACTS)) }
 }
 

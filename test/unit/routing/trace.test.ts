@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MuxError } from '../../../src/errors.ts'
+import { asOctets } from '../../../src/octets.ts'
 import type { Directory, DirectoryEntry } from '../../../src/routing/directory.ts'
 import { normaliseUser, type NameNote } from '../../../src/routing/identity.ts'
 import { createRouteCache } from '../../../src/routing/route-cache.ts'
@@ -165,7 +166,7 @@ test('tells how a name is read', () => {
   const rules = { defaultDomain: 'Example.test', delimiters: '@%', aliases: new Map([['alias.test', 'example.test']]) }
   const read = (name: string) => {
     const notes: NameNote[] = []
-    return [normaliseUser(name, rules, (note) => notes.push(note)), ...notes]
+    return [normaliseUser(asOctets(name), rules, (note) => notes.push(note)), ...notes]
   }
   assert.deepEqual(read('alice'), ['alice@example.test', { what: 'default-domain', domain: 'Example.test' }])
   assert.deepEqual(read('alice%Alias.test'), [

@@ -11,6 +11,7 @@ import { connect as connectTls } from 'node:tls'
 import type { ListenerSettings } from '../../../src/config/settings.ts'
 import { createIpSet } from '../../../src/net/ip-set.ts'
 import type { LoginAttempt } from '../../../src/protocol/protocol.ts'
+import { normaliseUser } from '../../../src/routing/identity.ts'
 import { Secret } from '../../../src/secret.ts'
 import { ClientConnection } from '../../../src/session/connection.ts'
 import { describeLogin } from '../../../src/session/login-facts.ts'
@@ -187,6 +188,20 @@ test('takes a certificate that lacks what the rule asks for as nobody’s', asyn
   const shown = await authority.issue('alice', { usage: 'clientAuth' })
   assert.equal(await certifiedUser(t, { clientUser: '%{email}' }, shown), undefined)
 })
+
+/** The name that routes are kept under, of a client that shows a certificate with this common name. */
+async function routedAs(t: TestContext, name: string): Promise<string | undefined> {
+  const { certifiedUser } = await shakeHands(t, {}, await authority.issue(name, { usage: 'clientAuth' }))
+  return (
+    certifiedUser && normaliseUser(certifiedUser, { defaultDomain: undefined, delimiters: '@', aliases: new Map() })
+  )
+}
+
+// written as octets, `š` (U+0161) would lose its high byte and become `a` (0x61)
+for (const name of ['jürgen@example.test', 'šlice@example.test', '慬ice@example.test', '𝒶lice@example.test'])
+  test(`takes a client for the user with the name ${name} and for no other`, async (t) => {
+    assert.equal(await routedAs(t, name), name.normalize('NFC'))
+  })
 
 /** What a directory that asks is told of TLS with this client. */
 async function factsOfTls(...handshake: Parameters<typeof shakeHands>) {

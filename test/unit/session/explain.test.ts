@@ -6,6 +6,7 @@ import { createAdmissions } from '../../../src/backend/admission.ts'
 import { createLiveBackends } from '../../../src/backend/live-backends.ts'
 import type { BackendSettings, ListenerSettings } from '../../../src/config/settings.ts'
 import { MuxError, type ErrorCode } from '../../../src/errors.ts'
+import { asOctets } from '../../../src/octets.ts'
 import type { Directory, DirectoryAnswer } from '../../../src/routing/directory.ts'
 import { createRouter } from '../../../src/routing/router.ts'
 import { Secret } from '../../../src/secret.ts'
@@ -284,7 +285,7 @@ test('tells how a back end is trusted, and nothing secret', async () => {
       clientCertificate: key,
       proxyProtocol: 'v2',
       forwardIdentity: false,
-      master: { user: 'admin', secret: new Secret('hunter2'), separator: '*' },
+      master: { user: 'admin', secret: new Secret(asOctets('hunter2')), separator: '*' },
     }),
     {
       tls: 'none',

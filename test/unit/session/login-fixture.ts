@@ -7,6 +7,7 @@ import { createAdmissions } from '../../../src/backend/admission.ts'
 import { createLiveBackends } from '../../../src/backend/live-backends.ts'
 import type { BackendSettings } from '../../../src/config/settings.ts'
 import { createIpSet } from '../../../src/net/ip-set.ts'
+import { asOctets, type Octets } from '../../../src/octets.ts'
 import type { Credentials, LoginAttempt, RelayedCredentials } from '../../../src/protocol/protocol.ts'
 import type { Route } from '../../../src/routing/router.ts'
 import { Secret } from '../../../src/secret.ts'
@@ -129,16 +130,20 @@ export function openSite(t: TestContext, port: number, changes: Partial<BackendS
 }
 
 function attemptOf(user: string, mechanism: LoginAttempt['mechanism'], credentials: Credentials): LoginAttempt {
-  return { user, mechanism, credentials, id: new Map(), ttl: undefined, utf8: false }
+  return { user: asOctets(user), mechanism, credentials, id: new Map(), ttl: undefined, utf8: false }
 }
 
 export function byPassword(user: string): LoginAttempt {
-  return attemptOf(user, 'PLAIN', { kind: 'password', authcid: user, password: new Secret('secret') })
+  return attemptOf(user, 'PLAIN', {
+    kind: 'password',
+    authcid: asOctets(user),
+    password: new Secret(asOctets('secret')),
+  })
 }
 
 /** @param converse gives the client's answer to a challenge */
 export function byScram(user: string, converse: RelayedCredentials['converse']): LoginAttempt {
-  const firstMessage = (): Secret => new Secret(`n,,n=${user},r=nonce`)
+  const firstMessage = (): Secret<Octets> => new Secret(asOctets(`n,,n=${user},r=nonce`))
   return attemptOf(user, 'SCRAM-SHA-256', { kind: 'relayed', mechanism: 'SCRAM-SHA-256', firstMessage, converse })
 }
 

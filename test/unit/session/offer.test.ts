@@ -2,13 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createCapabilityBook } from '../../../src/backend/capabilities.ts'
 import type { BackendSettings, ListenerSettings, ProtocolName } from '../../../src/config/settings.ts'
+import { asOctets } from '../../../src/octets.ts'
 import { splitCapability } from '../../../src/protocol/pop3/capability.ts'
 import { Secret } from '../../../src/secret.ts'
 import { buildOffer, createOffers, type Offer } from '../../../src/session/offer.ts'
 import { backendsOf, keepLog } from '../backend/fixture.ts'
 import { listenerSettings } from '../listener/listener-settings.ts'
 
-const MASTER = { user: 'admin', secret: new Secret('s'), separator: undefined }
+const MASTER = { user: 'admin', secret: new Secret(asOctets('s')), separator: undefined }
 
 const FULL = {
   imap: [

@@ -1,20 +1,22 @@
 /** Servers hang up on what does not fit into their buffers. Such a login is refused as a wrong password, and no back end hears of it. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { asOctets, type Octets } from '../../../src/octets.ts'
 import type { Credentials, LoginAttempt } from '../../../src/protocol/protocol.ts'
 import { Secret } from '../../../src/secret.ts'
 import { openSite, startStore } from './login-fixture.ts'
 
 const password = (user: string, authcid: string, bytes: number): LoginAttempt => {
-  const credentials: Credentials = { kind: 'password', authcid, password: new Secret('x'.repeat(bytes)) }
-  return { user, mechanism: 'PLAIN', credentials, id: new Map(), ttl: undefined, utf8: false }
+  const secret = new Secret(asOctets('x'.repeat(bytes)))
+  const credentials: Credentials = { kind: 'password', authcid: asOctets(authcid), password: secret }
+  return { user: asOctets(user), mechanism: 'PLAIN', credentials, id: new Map(), ttl: undefined, utf8: false }
 }
 
 const relayed = (mechanism: 'XOAUTH2' | 'SCRAM-SHA-256', bytes: number): LoginAttempt => {
-  const firstMessage = (): Secret => new Secret('x'.repeat(bytes))
+  const firstMessage = (): Secret<Octets> => new Secret(asOctets('x'.repeat(bytes)))
   const converse = (): Promise<string> => Promise.reject(new Error('the client was asked'))
   const credentials: Credentials = { kind: 'relayed', mechanism, firstMessage, converse }
-  return { user: 'alice', mechanism, credentials, id: new Map(), ttl: undefined, utf8: false }
+  return { user: asOctets('alice'), mechanism, credentials, id: new Map(), ttl: undefined, utf8: false }
 }
 
 const TOO_LONG: Record<string, LoginAttempt> = {

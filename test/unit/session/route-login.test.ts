@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import type { BackendSettings } from '../../../src/config/settings.ts'
 import { MuxError } from '../../../src/errors.ts'
 import type { Metrics } from '../../../src/metrics/metrics.ts'
+import { asOctets } from '../../../src/octets.ts'
 import type { Credentials, LoginAttempt } from '../../../src/protocol/protocol.ts'
 import type { Route } from '../../../src/routing/router.ts'
 import { Secret } from '../../../src/secret.ts'
@@ -26,7 +27,7 @@ type Scene = {
 }
 
 function password(authcid = 'alice'): Credentials {
-  return { kind: 'password', authcid, password: new Secret('secret') }
+  return { kind: 'password', authcid: asOctets(authcid), password: new Secret(asOctets('secret')) }
 }
 
 async function route({ login, settings, mailbox = 'alice', route: fixed, conn: where = {}, identify }: Scene) {
@@ -60,7 +61,7 @@ async function route({ login, settings, mailbox = 'alice', route: fixed, conn: w
   } as unknown as World
   const metrics = { routeDecided: (source: string) => void sources.push(source) } as unknown as Metrics
   const attempt: LoginAttempt = {
-    user: 'alice',
+    user: asOctets('alice'),
     mechanism: 'PLAIN',
     credentials: password(),
     id: new Map(),
@@ -81,7 +82,7 @@ async function loginOf(scene: Scene): Promise<unknown> {
   return { user, authcid: credentials.authcid, password: credentials.password.reveal() }
 }
 
-const master = { user: 'admin', secret: new Secret('master secret'), separator: undefined }
+const master = { user: 'admin', secret: new Secret(asOctets('master secret')), separator: undefined }
 const CERTIFIED: Partial<LoginAttempt> = { mechanism: 'EXTERNAL', credentials: { kind: 'certificate' } }
 
 test('logs a user in as himself, under the name that he has at the back end', async () => {
@@ -105,6 +106,15 @@ test('logs a certified user in by the master user’s authzid', async () => {
   assert.deepEqual(await loginOf({ login: CERTIFIED, settings: { master }, mailbox: 'alice@example.org' }), {
     user: 'alice@example.org',
     authcid: 'admin',
+    password: 'master secret',
+  })
+})
+
+test('names a master user outside ASCII in UTF-8', async () => {
+  const settings = { master: { ...master, user: 'šef' } }
+  assert.deepEqual(await loginOf({ login: CERTIFIED, settings }), {
+    user: 'alice',
+    authcid: '\xc5\xa1ef',
     password: 'master secret',
   })
 })
@@ -206,7 +216,7 @@ test('logs in with the password that the directory gives, as the user who has th
     backend: backendSettings({}),
     login: 'a1',
     source: 'directory',
-    password: new Secret('other'),
+    password: new Secret(asOctets('other')),
   }
   const wanted = { user: 'a1', authcid: 'a1', password: 'other' }
   assert.deepEqual(await loginOf({ route: given }), wanted)
@@ -283,7 +293,7 @@ test('gives the name of a certificate no domain, whatever the client connects to
     ['imap.one.test', 'one.test'],
     ['198.51.100.2', 'two.test'],
   ])
-  const master = { user: 'admin', secret: new Secret('master secret'), separator: undefined }
+  const master = { user: 'admin', secret: new Secret(asOctets('master secret')), separator: undefined }
   for (const where of [{ serverName: 'imap.one.test' }, { localAddress: '198.51.100.2' }, {}]) {
     const { asked } = await route({ login: CERTIFIED, settings: { master }, conn: { ...where, defaultDomains } })
     assert.deepEqual(asked, [{ name: 'alice', domain: undefined }])
