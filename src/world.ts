@@ -4,6 +4,7 @@ import { buildBackends, type Backends } from './backend/backends.ts'
 import type { ListenerSettings, Settings } from './config/settings.ts'
 import { createIpSet, type IpSet } from './net/ip-set.ts'
 import { buildBanner } from './protocol/banner.ts'
+import { createDecoyChallenge, type DecoyChallenge } from './protocol/decoy-challenge.ts'
 import { protocols } from './protocol/protocols.ts'
 import type { Directory } from './routing/directory.ts'
 import type { NoteRefusal } from './routing/route-invalid.ts'
@@ -28,6 +29,8 @@ export type World = {
   backends: Backends
   router: Router
   entrances: ReadonlyMap<string, Entrance>
+  /** what a login by SCRAM is asked that no back end can be asked for */
+  decoyChallenge: DecoyChallenge
 }
 
 export const PRODUCT = 'mailmux'
@@ -44,7 +47,7 @@ export type WorldParts = {
   /** whether a back end can take a new user now; outlives this world too */
   isUp: (backend: string) => boolean
   version: string
-  /** for session tickets, where the settings have none */
+  /** for session tickets and decoys, where the settings have none */
   ticketSecret: string
   nowMs: number
 }
@@ -79,5 +82,6 @@ export function buildWorld({
       loginMs: settings.limits.backendTimeoutMs + DIRECTORY_MS,
     }),
     entrances: new Map(entrances.map((entrance) => [entrance.settings.name, entrance])),
+    decoyChallenge: createDecoyChallenge(secret),
   })
 }

@@ -13,6 +13,8 @@ import { BackendConnection, type Progress } from './backend-connection.ts'
 import type { ClientConnection } from './connection.ts'
 import { watchConversation, type Conversation } from './conversation.ts'
 import { logAccepted, logRefused } from './login-lines.ts'
+import { refuseAsBackend } from './decoy.ts'
+import type { RefusalPace } from './refusal-pace.ts'
 import { refusalOfError, type Verdict } from './refusals.ts'
 import { routeLogin } from './route-login.ts'
 import type { Services } from './serve.ts'
@@ -47,10 +49,12 @@ export async function tryLogin(
   let answer: Answer
   try {
     conn.phase = 'routing'
-    const routed = await routeLogin(conn, { ...login, credentials: conversation.credentials }, world, metrics)
+    const watched = { ...login, credentials: conversation.credentials }
+    const routed = await routeLogin(conn, watched, world, metrics)
+    const refusedInMs = performance.now() - started
     answer =
       'refusal' in routed
-        ? { accepted: false, ...routed, refusedInMs: performance.now() - started }
+        ? { accepted: false, refusedInMs, ...(await refuseAsBackend(watched, conn.user, routed, world, pace)) }
         : await ask(conn, routed.backend, routed.login, login, conversation, world, services)
     if (answer.accepted && !('refusal' in routed)) {
       if (routed.settle) await settle(conn, answer.backend, routed.settle)
@@ -106,7 +110,7 @@ async function ask(
   login: LoginAttempt,
   conversation: Conversation,
   world: World,
-  { backends, admissions, log }: Services,
+  { backends, admissions, log, pace }: Services,
 ): Promise<Answer> {
   const identity = identityOf(conn, login)
   const { name, forwardIdentity, proxyProtocol } = backend.settings
@@ -134,6 +138,7 @@ async function ask(
           told,
           identity,
           conversation,
+          pace,
           deadline - performance.now(),
         )
         live.succeeded(place, ANSWERED)
@@ -189,6 +194,7 @@ async function askOnce(
   login: BackendLogin,
   identity: ClientIdentity,
   conversation: Conversation,
+  pace: RefusalPace,
   withinMs: number,
 ): Promise<Answer> {
   const protocol = protocols[conn.listener.protocol]
@@ -199,9 +205,11 @@ async function askOnce(
   let untilMs = performance.now() + withinMs
   // The back end's turn and its deadline stand still while the client is asked.
   let askedMs = 0
+  const startedMs = performance.now()
   conversation.pauseWith({
     asked() {
       askedMs = performance.now()
+      if (conversation.clientMs() === 0) pace.observeChallenge(askedMs - startedMs)
       clearTimeout(timer)
       turn.pause()
     },

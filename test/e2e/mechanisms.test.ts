@@ -38,6 +38,12 @@ async function isAtHome(client: MailClient, answer: SaslAnswer): Promise<void> {
   await client.quit()
 }
 
+/** Of a server-first-message (RFC 5802 7): all but the random bytes. The client's own nonce has 24 characters. */
+function shapeOf(challenge: string): string {
+  const [, nonce = '', salt = '', rest = ''] = /^r=([^,]+),s=([^,]+),(.*)$/.exec(challenge) ?? []
+  return `nonce ${nonce.length - 24}, salt ${Buffer.from(salt, 'base64').length}, ${rest}`
+}
+
 describe('stores that take every mechanism', () => {
   let site: Site
   before(async () => {
@@ -92,6 +98,21 @@ describe('stores that take every mechanism', () => {
           const scram = scramClient(mechanism, ALICE, PASSWORD)
           await isAtHome(client, await authenticate(client, mechanism, scram.first, scram.respond))
           assert.equal(findInLog(site.mailmux, 'mistaken-password'), undefined)
+        })
+      }
+
+      for (const mechanism of ['SCRAM-SHA-1', 'SCRAM-SHA-256'] as const) {
+        test(`cannot be told by ${mechanism} from mailmux itself, which refuses a user that does not exist`, async () => {
+          const seen: { shape: string; answer: string }[] = []
+          for (const user of [ALICE, 'nobody-at-all@example.test']) {
+            const client = await site.open(protocol, 'implicit')
+            const scram = scramClient(mechanism, user, 'mistaken-password')
+            const { challenges, answer } = await authenticate(client, mechanism, scram.first, scram.respond)
+            seen.push({ shape: challenges.map(shapeOf).join(' '), answer })
+            client.peer.destroy()
+          }
+          assert.deepEqual(seen[1], seen[0])
+          assert.match(seen[0]!.shape, /^nonce 64, salt 16, i=4096$/)
         })
       }
 

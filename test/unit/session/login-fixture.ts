@@ -8,6 +8,7 @@ import { createLiveBackends } from '../../../src/backend/live-backends.ts'
 import type { BackendSettings } from '../../../src/config/settings.ts'
 import { createIpSet } from '../../../src/net/ip-set.ts'
 import { asOctets, type Octets } from '../../../src/octets.ts'
+import { createDecoyChallenge } from '../../../src/protocol/decoy-challenge.ts'
 import type { Credentials, LoginAttempt, RelayedCredentials } from '../../../src/protocol/protocol.ts'
 import type { Route } from '../../../src/routing/router.ts'
 import { Secret } from '../../../src/secret.ts'
@@ -60,6 +61,7 @@ export function openSite(t: TestContext, port: number, changes: Partial<BackendS
   })
   const { log, lines } = keepLog()
   const observed: number[] = []
+  const challenged: number[] = []
   const listener = listenerSettings()
   const backends = createLiveBackends({
     log,
@@ -84,13 +86,19 @@ export function openSite(t: TestContext, port: number, changes: Partial<BackendS
       byUser: (user: string) => Promise.resolve(route(user)),
       doubt: () => undefined,
     },
+    decoyChallenge: createDecoyChallenge('secret'),
   } as unknown as World
   const services = {
     log,
     backends,
     admissions,
     metrics: { routeDecided: () => undefined, loginEnded: () => undefined, loginTook: () => undefined },
-    pace: { observe: (ms: number) => void observed.push(ms), dueMs: (leastMs: number) => leastMs },
+    pace: {
+      observeChallenge: (ms: number) => void challenged.push(ms),
+      challengeMs: () => 0,
+      observe: (ms: number) => void observed.push(ms),
+      dueMs: (leastMs: number) => leastMs,
+    },
   } as unknown as Services
   const entrance = {
     settings: listener,
@@ -119,6 +127,8 @@ export function openSite(t: TestContext, port: number, changes: Partial<BackendS
       ),
     /** what the pace of refusals was told */
     observed,
+    /** and of the time that challenges take */
+    challenged,
     connect(address = '192.0.2.1'): ClientConnection {
       const conn = new ClientConnection('s', new Socket(), entrance, () => undefined)
       conn.client = { address, port: 4711 }

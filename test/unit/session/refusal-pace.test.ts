@@ -60,3 +60,21 @@ test('is never sooner than the least, nor than the refusal just seen up to the l
     }),
   )
 })
+
+test('gives a made-up challenge one of the recent times of real ones, and none where there are none', () => {
+  let random = 0
+  const pace = createRefusalPace(() => random)
+  assert.equal(pace.challengeMs(), 0)
+  for (const ms of [10, 20, 30, 60_000]) pace.observeChallenge(ms)
+  const times = [0, 0.3, 0.6, 0.99].map((value) => {
+    random = value
+    return pace.challengeMs()
+  })
+  assert.deepEqual(times, [10, 20, 30, 10_000])
+})
+
+test('forgets the times of old challenges', () => {
+  const pace = createRefusalPace(() => 0.999)
+  for (let i = 0; i < 1000; i++) pace.observeChallenge(i < 900 ? 5000 : 10)
+  for (let i = 0; i < 50; i++) assert.equal(pace.challengeMs(), 10)
+})

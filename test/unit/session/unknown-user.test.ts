@@ -1,0 +1,62 @@
+/** An unknown user is asked and refused as a known one with a wrong password: neither words nor steps tell who exists. */
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { byScram, openSite, startStore, steerClock, type Site } from './login-fixture.ts'
+
+const startRefusingStore = (t: TestContext) =>
+  startStore(t, (line, say) => say(line.startsWith('A ') ? '+ cj1u' : 'A NO [AUTHENTICATIONFAILED] no'))
+
+/** What the client is asked, and how it ends. */
+async function play(site: Site, user: string, answer: string) {
+  const challenges: string[] = []
+  const outcome = await site.login(
+    site.connect(),
+    byScram(user, (challenge) => {
+      challenges.push(challenge)
+      return Promise.resolve(answer)
+    }),
+  )
+  assert.ok(!outcome.accepted)
+  return { steps: challenges.length, challenges, refusal: outcome.refusal, last: outcome.last }
+}
+
+for (const [what, answer] of [
+  ['a proof', 'Yz1iaXdzLHI9bixwPXg='],
+  ['a cancel', '*'],
+] as const) {
+  test(`is refused after ${what} as a known one is`, async (t) => {
+    const site = openSite(t, await startRefusingStore(t))
+    const known = await play(site, 'alice', answer)
+    const unknown = await play(site, 'nobody', answer)
+    assert.deepEqual({ ...unknown, challenges: [] }, { ...known, challenges: [] })
+  })
+}
+
+test('is challenged with the same salt each time', async (t) => {
+  const site = openSite(t, await startRefusingStore(t))
+  const salts: (string | undefined)[] = []
+  for (let i = 0; i < 2; i++) {
+    const { challenges } = await play(site, 'nobody', 'Yz1u')
+    salts.push(/,s=([^,]+),/.exec(Buffer.from(challenges[0] ?? '', 'base64').toString('latin1'))?.[1])
+  }
+  assert.notEqual(salts[0], undefined)
+  assert.equal(salts[0], salts[1])
+})
+
+test('is challenged after the time that back ends take: it is noted without the answer of the client', async (t) => {
+  const pass = steerClock(t)
+  const port = await startStore(t, (line, say) => {
+    if (line.startsWith('A ')) pass(3000)
+    say(line.startsWith('A ') ? '+ cj1u' : 'A NO no')
+  })
+  const site = openSite(t, port)
+  await site.login(
+    site.connect(),
+    byScram('alice', () => {
+      pass(60_000)
+      return Promise.resolve('Yz1u')
+    }),
+  )
+  assert.equal(site.challenged.length, 1)
+  assert.ok(Number(site.challenged[0]) >= 3000 && Number(site.challenged[0]) < 30_000, String(site.challenged[0]))
+})
