@@ -41,6 +41,7 @@ async function run(configFile: string): Promise<void> {
   const loaded = load()
   if (!loaded.settings) {
     for (const problem of loaded.problems) for (const line of formatProblem(problem)) complain(line)
+    if (loaded.more.error > 0) complain(`and ${loaded.more.error} more errors`)
     process.exitCode = 1
     return
   }

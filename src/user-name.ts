@@ -4,6 +4,9 @@
 const LOCAL_PART = /^[\p{L}\p{N}._+\-=&'~#!$]+$/u
 const DOMAIN = /^[\p{L}\p{N}](?:[\p{L}\p{N}.-]*[\p{L}\p{N}])?$/u
 
+/** RFC 5321 4.5.3.1: 64 octets, the @, 255 octets. No mailbox is longer. */
+export const MAX_USER_OCTETS = 320
+
 export function isLocalPart(text: string): boolean {
   return LOCAL_PART.test(text)
 }

@@ -9,10 +9,13 @@ import type { Environment } from '../config/variables.ts'
  * @returns the exit code: 0 where the configuration would be taken (warnings or not), else 1
  */
 export function check(configFile: string, env: Environment, out: (line: string) => void): Promise<number> {
-  const { settings, problems } = loadConfig(configFile, env)
+  const { settings, problems, more } = loadConfig(configFile, env)
   for (const problem of problems) for (const line of formatProblem(problem)) out(line)
-  const errors = problems.filter(({ severity }) => severity === 'error').length
-  const warnings = problems.length - errors
+  if (more.error > 0) out(`and ${count(more.error, 'more error')}`)
+  if (more.warning > 0) out(`and ${count(more.warning, 'more warning')}`)
+  const shown = problems.filter(({ severity }) => severity === 'error').length
+  const errors = shown + more.error
+  const warnings = problems.length - shown + more.warning
   const also = warnings === 0 ? '' : `, ${count(warnings, 'warning')}`
 
   if (settings === undefined) {

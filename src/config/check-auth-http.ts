@@ -4,7 +4,10 @@ import { isLoopback } from './addresses.ts'
 import type { FileReader } from './check-files.ts'
 import type { MainDraft } from './check-main.ts'
 import { readCertificates, readSecret } from './pem.ts'
+import type { RoutingDraft } from './check-routing.ts'
 import type { Path, Reporter } from './read.ts'
+import { PROTOCOLS } from './schema-listener.ts'
+import { isWritten } from './source.ts'
 
 export type AuthHttpFiles = { ca: string | undefined; headers: Map<string, Secret> }
 
@@ -52,5 +55,45 @@ export function readAuthHttpFiles(authHttp: AuthHttp, readFile: FileReader, repo
   return {
     ca: file === undefined ? undefined : readFile(file, readCertificates, [...AT, 'ca_file'], report)?.pem,
     headers,
+  }
+}
+
+/** An answer names an address and a port, or a back end and a port: that must be one back end of the routing file. */
+export function checkAuthHttpBackends(
+  { source, value: routing }: RoutingDraft,
+  main: MainDraft,
+  report: Reporter,
+): void {
+  if (main.value?.directory?.auth_http === undefined || routing === undefined) return
+  const routes = Object.values(routing.users ?? {})
+  const rules = (main.value.listeners ?? []).flatMap((listener) => Object.values(listener?.passthrough ?? {}))
+  const otherwiseUsed = new Set([
+    ...routes.map((route) => (typeof route === 'string' ? route : route?.backend)),
+    ...rules,
+  ])
+  const taken = new Map<string, string>()
+  for (const [name, backend] of Object.entries(routing.backends ?? {})) {
+    if (backend === undefined) continue
+    const path: Path = ['backends', name]
+    if (isWritten(source, [...path, 'srv'])) {
+      if (!otherwiseUsed.has(name))
+        report.error([...path, 'srv'], 'an auth server names an address and a port, which no back end by srv has')
+      continue
+    }
+    const { host } = backend
+    const hosts = [host].flat().flatMap((one) => (one === undefined ? [] : [one.toLowerCase()]))
+    const places = PROTOCOLS.flatMap((protocol) =>
+      [...new Set([name, ...hosts])].map((place) => ({ place, protocol, port: backend[protocol] })),
+    )
+    for (const { place, protocol, port } of places) {
+      if (port === undefined) continue
+      const id = JSON.stringify([protocol, place, port])
+      const other = taken.get(id)
+      if (other === undefined) taken.set(id, name)
+      else {
+        report.error(path, `at ${place} port ${port}, as ${other} is: an auth server could not tell them apart`, 'key')
+        break
+      }
+    }
   }
 }

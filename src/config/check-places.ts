@@ -29,7 +29,10 @@ export function checkPlaces(backend: Backend, main: MainDraft, { source, path, r
       report.error([...path, 'srv'], 'serves nothing: it needs imap or pop3', 'key')
   }
   const hosts = hostsOf(backend, path)
-  if (hosts.length > MOST_HOSTS) report.error([...path, 'host'], `at most ${MOST_HOSTS} hosts`)
+  if (hosts.length > MOST_HOSTS) {
+    report.error([...path, 'host'], `at most ${MOST_HOSTS} hosts`)
+    return
+  }
   hosts.forEach(({ host, at }, index) => {
     if (hosts.findIndex((other) => other.host === host) < index) report.error(at, `${host} stands here already`)
     checkLoop(backend, { host, at }, path, main, report)

@@ -9,7 +9,7 @@ import { checkMain } from './check-main.ts'
 import { checkSnapshotFile } from './check-redis.ts'
 import { checkRouting } from './check-routing.ts'
 import { readText } from './pem.ts'
-import { createProblems, type Problem } from './problems.ts'
+import { createProblems, type Problem, type Problems } from './problems.ts'
 import { createReporter, readDraft } from './read.ts'
 import { MAX_YAML_BYTES } from './regular-file.ts'
 import { mainSchema, routingSchema } from './schema.ts'
@@ -22,6 +22,8 @@ export type LoadResult = {
   settings: Settings | undefined
   /** errors and warnings, by place; with `settings` there are warnings only */
   problems: Problem[]
+  /** how many there are besides, which are only counted */
+  more: Record<Problem['severity'], number>
   /** absolute paths of all that was read, or would have been: what a watcher must watch */
   files: string[]
 }
@@ -34,12 +36,33 @@ export type LoadResult = {
 export function loadConfig(mainFile: string, env: Environment, now: Date = new Date()): LoadResult {
   const problems = createProblems()
   const files = new Set<string>([path.resolve(mainFile)])
-  const finish = (settings?: Settings): LoadResult => ({ settings, problems: problems.list(), files: [...files] })
+  const finish = (settings?: Settings): LoadResult => ({
+    settings,
+    problems: problems.list(),
+    more: problems.more(),
+    files: [...files],
+  })
+  try {
+    return finish(readAll(mainFile, env, now, problems, files))
+  } catch (error) {
+    // A defect of ours, or a limit of the engine: it must not look like a failure of whatever asked for the configuration.
+    problems.error(mainFile, undefined, `cannot be checked: ${error instanceof Error ? error.message : String(error)}`)
+    return finish()
+  }
+}
 
+/** @returns the settings; undefined where there is an error, which is in `problems`. @param files grows by each file that is read */
+function readAll(
+  mainFile: string,
+  env: Environment,
+  now: Date,
+  problems: Problems,
+  files: Set<string>,
+): Settings | undefined {
   const mainText = readText(mainFile, MAX_YAML_BYTES)
   if ('wrong' in mainText) {
     problems.error(mainFile, undefined, `this file ${mainText.wrong}`)
-    return finish()
+    return undefined
   }
   const mainSource = readSource(mainFile, mainText.value, env, problems)
   const main = readDraft(mainSchema, mainSource, problems)
@@ -61,13 +84,13 @@ export function loadConfig(mainFile: string, env: Environment, now: Date = new D
 
   checkMain(main, problems)
   const mainFiles = checkMainFiles(main, directory, files, now, problems)
-  if (routing === undefined || routingFile === undefined) return finish()
+  if (routing === undefined || routingFile === undefined) return undefined
   const routingFiles = checkRouting(routing, main, path.dirname(routingFile), files, now, problems)
   checkSnapshotFile(mainFiles.redis.snapshotFile, files, createReporter(main, problems))
   const [mainRoot, routingRoot] = [mainSource.root, routing.source.root]
-  if (problems.hasErrors() || mainRoot === undefined || routingRoot === undefined) return finish()
+  if (problems.hasErrors() || mainRoot === undefined || routingRoot === undefined) return undefined
   const paths = { main: path.resolve(mainFile), routing: path.resolve(routingFile) }
-  return finish(buildSettings({ main: mainRoot, routing: routingRoot, paths, mainFiles, routingFiles }))
+  return buildSettings({ main: mainRoot, routing: routingRoot, paths, mainFiles, routingFiles })
 }
 
 /** Relative where the main file was named relatively, so that an editor opens what a message names. */

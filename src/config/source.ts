@@ -27,6 +27,13 @@ export type Source = {
 /** What an honest file of 100,000 users needs, with room to spare; a bomb of aliases in aliases passes it at once. */
 const MAX_NODES = 1_000_000
 
+/**
+ * Characters of one key or value. The longest that makes sense is a list of ciphers, of about 2,000. Patterns of the schema would
+ * exhaust the stack over megabytes, and messages would repeat them.
+ */
+const MAX_TEXT = 4096
+const TOO_LONG = `longer than ${MAX_TEXT} characters`
+
 /** Both files are five levels deep at most. Deeper ones must not exhaust the stack. */
 const MAX_DEPTH = 100
 
@@ -106,7 +113,11 @@ function buildTree(
     }
     if (!isScalar(node)) return emptyAt(range)
     if (typeof node.value !== 'string') return { kind: 'scalar', range, weight: 1, value: node.value }
-    const filled = fillVariables(node.value, env)
+    const filled = node.value.length > MAX_TEXT ? undefined : fillVariables(node.value, env)
+    if (filled === undefined || ('value' in filled && filled.value.length > MAX_TEXT)) {
+      fail([range[0], range[0] + 1], TOO_LONG)
+      return { kind: 'scalar', range, weight: 1, value: UNKNOWN }
+    }
     if ('value' in filled) return { kind: 'scalar', range, weight: 1, value: filled.value }
     const at = text.indexOf(filled.at, range[0])
     fail(at === -1 || at >= range[1] ? range : [at, at + filled.at.length], filled.wrong)
@@ -132,6 +143,7 @@ function buildTree(
       if (isMergeKey(key)) merged.push(...(node.kind === 'list' ? node.items : [node]))
       // `__proto__` would be lost by everything that later copies the entries into an object.
       else if (typeof name !== 'string' || name === '__proto__') fail(keyRange, 'not usable as a key')
+      else if (name.length > MAX_TEXT) fail([keyRange[0], keyRange[0] + 1], TOO_LONG)
       else if (entries.has(name)) fail(keyRange, `"${name}" stands here twice`)
       else entries.set(name, { key: keyRange, node })
     }

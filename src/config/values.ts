@@ -2,7 +2,7 @@
 import net from 'node:net'
 import os from 'node:os'
 import { isUnspecified } from '../unspecified-address.ts'
-import { isLocalPart } from '../user-name.ts'
+import { isLocalPart, MAX_USER_OCTETS } from '../user-name.ts'
 import { Secret } from '../secret.ts'
 import type { Endpoint, ListenAddress } from './settings.ts'
 
@@ -128,6 +128,8 @@ export function parseName(text: string): Parsed<string> {
  */
 export function normalizeUser(text: string): Parsed<{ user: string; hasDomain: boolean }> {
   const wrong = "not a user name: letters, digits and . _ + - = & ' ~ # ! $, as in alice@example.org"
+  if (Buffer.byteLength(text) > MAX_USER_OCTETS)
+    return { wrong: `longer than the ${MAX_USER_OCTETS} octets that a login may name` }
   const at = text.lastIndexOf('@')
   const local = at === -1 ? text : text.slice(0, at)
   if (!isLocalPart(local)) return { wrong }

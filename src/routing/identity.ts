@@ -1,9 +1,6 @@
 /** From what a client calls itself to the one name that routes are kept under. Pure. */
 import { decodeUtf8, encodeUtf8, type Octets, type Text } from '../octets.ts'
-import { isDomain, isLocalPart } from '../user-name.ts'
-
-/** RFC 5321 4.5.3.1: 64 octets, the @, 255 octets; no mailbox is longer. */
-const MAX_USER_LENGTH = 320
+import { isDomain, isLocalPart, MAX_USER_OCTETS } from '../user-name.ts'
 
 /** How a listener and the routing file want names to be read. */
 export type NameRules = {
@@ -36,7 +33,7 @@ export function normaliseUser(
   { defaultDomain, delimiters, aliases }: NameRules,
   note?: NoteName,
 ): Text | undefined {
-  if (octets.length > MAX_USER_LENGTH) return refuse(TOO_LONG, note)
+  if (octets.length > MAX_USER_OCTETS) return refuse(TOO_LONG, note)
   // NFC: the same name typed on two keyboards is one key.
   const name = decodeUtf8(octets)?.normalize('NFC')
   if (name === undefined) return refuse('it is not UTF-8', note)
@@ -53,10 +50,10 @@ export function normaliseUser(
   const alias = aliases.get(folded)
   if (alias !== undefined) note?.({ what: 'alias', from: folded, to: alias })
   const user = `${local}@${alias ?? folded}`
-  return user.length > MAX_USER_LENGTH ? refuse(TOO_LONG, note) : user
+  return Buffer.byteLength(user) > MAX_USER_OCTETS ? refuse(TOO_LONG, note) : user
 }
 
-const TOO_LONG = `it is longer than ${MAX_USER_LENGTH} octets`
+const TOO_LONG = `it is longer than ${MAX_USER_OCTETS} octets`
 
 /** In one expression: notes it, and is the name that nobody has. */
 function refuse(why: string, note: NoteName | undefined): Text | undefined {

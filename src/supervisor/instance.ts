@@ -110,8 +110,9 @@ type Followers = { load: () => LoadResult; takeOver: Crew['takeOver']; log: Log;
 function keepConfiguration(first: Settings, loaded: LoadResult, { load, takeOver, log, metrics }: Followers) {
   let { files } = loaded
 
-  function welcome({ problems }: LoadResult): void {
+  function welcome({ problems, more }: LoadResult): void {
     for (const problem of problems) log.warn({ warning: formatProblem(problem)[0] }, 'configuration')
+    if (more.warning > 0) log.warn({ warning: `and ${more.warning} more` }, 'configuration')
     metrics.configurationLoaded(new Date())
   }
   async function reload(): Promise<void> {
@@ -120,6 +121,7 @@ function keepConfiguration(first: Settings, loaded: LoadResult, { load, takeOver
     if (!result.settings) {
       const errors = result.problems.filter(({ severity }) => severity === 'error')
       for (const problem of errors) log.error({ problem: formatProblem(problem)[0] }, 'configuration not taken over')
+      if (result.more.error > 0) log.error({ problem: `and ${result.more.error} more` }, 'configuration not taken over')
       metrics.configurationRefused()
       return
     }
