@@ -8,6 +8,7 @@ import { LAST_BYTES_MS } from '../net/closing.ts'
 import { createReadMemory, keepChunk, LeanSocket, makeLean, type ReadMemory } from '../net/lean-socket.ts'
 import { Gate, type GateCause } from './gate.ts'
 import type { RelayCause, RelayEnding, RelayOptions } from './options.ts'
+import { Turns } from './turns.ts'
 
 export type { RelayCause, RelayEnding, RelayOptions } from './options.ts'
 
@@ -17,13 +18,14 @@ const HALF_CLOSED_MS = 120_000
 /** Silence after which a session that owes its client nothing counts as having nothing under way. */
 const QUIET_MS = 2000
 
+/** Silence that does not come in the middle of a literal, other than from a peer that stalls. */
+const REST_MS = 1000
+
 /**
  * How long the last open side may take nothing of the mail that still waits for it. A slow link empties the kernel's buffer in
  * seconds, and only then takes more from here. A larger value would let a client that never reads hold its descriptor longer.
  */
 const LAST_MAIL_MS = 30_000
-
-const LF = 10
 
 export type Relays = {
   /** Owns both sockets from here on, and resolves when both are closed. */
@@ -88,8 +90,7 @@ class Relay {
   #cause: RelayCause | undefined
   #bytesFromClient = 0
   #bytesFromBackend = 0
-  /** the back end spoke last, and ended with a line: nobody waits for anybody, as far as can be seen from outside */
-  #answered = true
+  readonly #turns = new Turns()
   #sweptFromClient = 0
   #sweptFromBackend = 0
   #activeMs: number | undefined
@@ -164,13 +165,13 @@ class Relay {
 
   #carryFromClient(chunk: Buffer): void {
     this.#bytesFromClient += chunk.length
-    this.#answered = false
+    this.#turns.fromClient(chunk)
     carry(chunk, this.#client, this.#backend)
   }
 
   #carryFromBackend(chunk: Buffer): void {
     this.#bytesFromBackend += chunk.length
-    this.#answered = chunk[chunk.length - 1] === LF
+    this.#turns.fromBackend(chunk)
     carry(chunk, this.#backend, this.#client)
   }
 
@@ -239,6 +240,7 @@ class Relay {
   sweep(nowMs: number, draining: boolean): void {
     if (this.#settleAccount() || this.#activeMs === undefined) this.#activeMs = nowMs
     this.#silentMs = nowMs - this.#activeMs
+    if (this.#silentMs >= REST_MS) this.#turns.rest()
     if (this.#last) this.#endLast(this.#last, nowMs)
     else if (this.#halfClosed && this.#silentMs >= HALF_CLOSED_MS) this.end('half-closed-too-long')
     else if (this.#silentMs >= this.#idleMs) this.#takeLeave('idle')
@@ -255,8 +257,9 @@ class Relay {
   }
 
   endIfQuiet(): void {
-    if (this.#halfClosed || !this.#answered || this.#settleAccount() || this.#silentMs < QUIET_MS) return
-    this.#takeLeave('shutdown')
+    if (this.#halfClosed || this.#settleAccount() || this.#silentMs < QUIET_MS) return
+    this.#turns.rest()
+    if (this.#turns.isAnswered) this.#takeLeave('shutdown')
   }
 
   #takeLeave(why: 'shutdown' | 'idle'): void {
@@ -265,8 +268,8 @@ class Relay {
     this.#lastBytesMs = LAST_BYTES_MS
     // The back end first: what it might say from now on would follow a BYE.
     this.#backend.destroy()
-    // In the middle of something (a literal, a long answer) the client would take the words for a part of it.
-    if (this.#answered) this.#client.end(this.#goodbye[why])
+    // In the middle of a literal or of compressed octets the client would take the message for a part of it.
+    if (this.#turns.mayHearText) this.#client.end(this.#goodbye[why])
     this.#client.destroySoon()
   }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
+import { constants, createDeflateRaw } from 'node:zlib'
 import { startRelay, type Relayed, type RelayedOptions } from './fixture.ts'
 
 /** A relay in which one command was asked and answered, and nothing has happened for `quietMs` since. */
@@ -102,4 +103,102 @@ test('the end of the grace period ends what is left, whatever it does', async (t
   await relay.client.expectClose()
   await relay.backend.expectClose()
   assert.equal((await relay.ending()).cause, 'shutdown-deadline')
+})
+
+type Flush = 'Z_SYNC_FLUSH' | 'Z_PARTIAL_FLUSH'
+
+/** One direction of COMPRESS=DEFLATE (RFC 4978): each text as the octets that a sender flushes for it. */
+function deflating(flush: Flush): (text: string) => Promise<Buffer> {
+  const deflate = createDeflateRaw({ flush: constants[flush] })
+  return async (text) => {
+    deflate.write(text)
+    const pieces: Buffer[] = []
+    await new Promise<void>((resolve) => deflate.flush(constants[flush], resolve))
+    for (let piece = deflate.read() as Buffer | null; piece; piece = deflate.read() as Buffer | null) pieces.push(piece)
+    return Buffer.concat(pieces)
+  }
+}
+
+/** A relay whose client has asked for compression, and then a command whose answer has come. */
+async function startCompressed(t: TestContext, flush: Flush, options: RelayedOptions = {}): Promise<Relayed> {
+  const relay = await startRelay(t, options)
+  relay.client.send('a COMPRESS DEFLATE')
+  await relay.backend.expect('a COMPRESS DEFLATE')
+  relay.backend.send('a OK DEFLATE active')
+  await relay.client.expect('a OK DEFLATE active')
+  const question = await deflating(flush)('b SELECT INBOX\r\n')
+  relay.client.sendRaw(question)
+  await relay.backend.readBytes(question.length)
+  const answer = await deflating(flush)('* 23 EXISTS\r\nb OK done\r\n')
+  relay.backend.sendRaw(answer)
+  await relay.client.readBytes(answer.length)
+  return relay
+}
+
+// RFC 4978: octets of mailmux's own would be read as compressed ones
+for (const flush of ['Z_SYNC_FLUSH', 'Z_PARTIAL_FLUSH'] as const) {
+  test(`a drain ends a compressed session after two seconds of silence, without a message (${flush})`, async (t) => {
+    const relay = await startCompressed(t, flush)
+    relay.relays.sweep(0)
+    relay.relays.drain()
+    relay.relays.sweep(1999)
+    assert.equal(relay.near.client.destroyed, false)
+    relay.relays.sweep(2000)
+    await relay.client.expectClose()
+    assert.equal((await relay.ending()).cause, 'shutdown')
+  })
+
+  test(`an idle compressed session ends without a message (${flush})`, async (t) => {
+    const relay = await startCompressed(t, flush, { idleMs: 10_000 })
+    relay.relays.sweep(0)
+    relay.relays.sweep(10_000)
+    await relay.client.expectClose()
+    assert.equal((await relay.ending()).cause, 'idle')
+  })
+}
+
+test('a drain waits while a client waits for a compressed answer', async (t) => {
+  const relay = await startCompressed(t, 'Z_SYNC_FLUSH')
+  const question = await deflating('Z_SYNC_FLUSH')('c SEARCH BODY x\r\n')
+  relay.client.sendRaw(question)
+  await relay.backend.readBytes(question.length)
+  relay.relays.sweep(0)
+  relay.relays.drain()
+  relay.relays.sweep(20_000)
+  assert.equal(relay.near.client.destroyed, false)
+  const answer = await deflating('Z_SYNC_FLUSH')('c OK done\r\n')
+  relay.backend.sendRaw(answer)
+  await relay.client.readBytes(answer.length)
+  relay.relays.sweep(21_000)
+  relay.relays.sweep(23_000)
+  await relay.client.expectClose()
+  assert.equal((await relay.ending()).cause, 'shutdown')
+})
+
+test('sends no message into a compressed session whose last octets look like the end of a line', async (t) => {
+  const relay = await startCompressed(t, 'Z_SYNC_FLUSH')
+  relay.relays.sweep(0)
+  relay.relays.sweep(1000) // at rest, in the middle of a line on either side: not text
+  relay.client.sendRaw(Buffer.from('\x80\x0d\x0a', 'latin1'))
+  await relay.backend.readBytes(3)
+  relay.backend.sendRaw(Buffer.from('\x81\x0d\x0a', 'latin1'))
+  await relay.client.readBytes(3)
+  relay.relays.drain()
+  relay.relays.sweep(2000)
+  relay.relays.sweep(4000)
+  await relay.client.expectClose()
+  assert.equal((await relay.ending()).cause, 'shutdown')
+})
+
+test('a drain ends TLS that is passed through after two seconds of silence', async (t) => {
+  const relay = await startRelay(t, { goodbye: { shutdown: '', idle: '' } })
+  relay.client.sendRaw(Buffer.from('170303000401020304', 'hex'))
+  await relay.backend.readBytes(9)
+  relay.backend.sendRaw(Buffer.from('170303000405060708', 'hex'))
+  await relay.client.readBytes(9)
+  relay.relays.sweep(0)
+  relay.relays.drain()
+  relay.relays.sweep(2000)
+  await relay.client.expectClose()
+  assert.equal((await relay.ending()).cause, 'shutdown')
 })
