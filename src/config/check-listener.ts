@@ -159,6 +159,8 @@ function checkCertifiedNames({ client_user: template }: Listener, { source, path
 
 /** A key of `default_domains`: an address in one spelling, or a server name. */
 export function parseLocalName(key: string): Parsed<string> {
+  if (net.isIP(key) !== 0 && key.includes('%'))
+    return { wrong: `write the address without its zone: ${key.replace(/%.*/u, '')}` }
   if (net.isIP(key) !== 0) return { value: canonicalAddress(key).replace(/^::ffff:(?=[\d.]+$)/u, '') }
   const name = parseServerName(key)
   return 'value' in name ? name : { wrong: 'not an address and not a server name (imap.example.org)' }
@@ -176,7 +178,7 @@ function checkDefaultDomains(listener: Listener, { path, report }: Place): void 
     if ('wrong' in parsed) continue
     if (net.isIP(parsed.value) === 0) {
       if (listener.tls === 'none') report.error([...at, key], 'never matches: without TLS no server name comes', 'key')
-    } else if (bound !== undefined && !bound.some(({ host }) => overlaps(host, parsed.value))) {
+    } else if (bound !== undefined && !bound.some(({ host }) => overlaps(host.replace(/%.*/u, ''), parsed.value))) {
       report.error([...at, key], 'never matches: this listener is not at that address', 'key')
     }
   }

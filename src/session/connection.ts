@@ -73,8 +73,8 @@ export class ClientConnection implements ClientWire {
     const { settings } = entrance
     this.id = id
     this.listener = settings
-    this.client = { address: withoutMapping(socket.remoteAddress ?? 'unknown'), port: socket.remotePort ?? 0 }
-    this.local = { address: withoutMapping(socket.localAddress ?? 'unknown'), port: socket.localPort ?? 0 }
+    this.client = { address: plainAddress(socket.remoteAddress ?? 'unknown'), port: socket.remotePort ?? 0 }
+    this.local = { address: plainAddress(socket.localAddress ?? 'unknown'), port: socket.localPort ?? 0 }
     this.#socket = socket
     this.#entrance = entrance
     this.#handshakeEnded = handshakeEnded
@@ -241,7 +241,12 @@ export class ClientConnection implements ClientWire {
 
 const NO_TLS: TLSSocketOptions = {}
 
-/** A dual-stack socket shows IPv4 clients as ::ffff:192.0.2.1. */
-function withoutMapping(address: string): string {
+/**
+ * A dual-stack socket shows an IPv4 client as ::ffff:192.0.2.1, and a link-local one with its zone, as fe80::1%eth0. A zone
+ * means nothing to another machine (RFC 4007 11.2), and Dovecot rejects it in XCLIENT.
+ */
+function plainAddress(address: string): string {
+  const zone = address.indexOf('%')
+  if (zone !== -1) return address.slice(0, zone)
   return address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address
 }

@@ -180,6 +180,15 @@ const NAMES: Case[] = [
     main: withListener("default_domains: {192.0.2.1: a.test, '2001:db8::1': c.test, Imap.b.test: b.test}"),
   },
   {
+    it: 'an address with a zone as a key of default_domains',
+    main: withListener("default_domains: {'fe80::1%eth0': a.test}"),
+    error: /write the address without its zone: fe80::1/u,
+  },
+  {
+    it: 'a link-local address in default_domains where the listener has it with its zone',
+    main: withListener("listen: ['[fe80::1%eth0]:143'], default_domains: {'fe80::1': a.test}"),
+  },
+  {
     it: 'a default domain that is none',
     main: withListener('default_domains: {192.0.2.1: a..test}'),
     error: /^mailmux\.yaml:2:60: not a domain/u,
