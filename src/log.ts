@@ -10,7 +10,13 @@ import sonicBoom from 'sonic-boom'
 import type { Settings } from './config/settings.ts'
 
 /** The part of a logger that rooms may use: fields first, then one fixed sentence, so that lines can be searched for. */
-export type Log = Pick<pino.Logger, 'debug' | 'info' | 'warn' | 'error'>
+export type Log = Pick<pino.Logger, 'debug' | 'info' | 'warn' | 'error'> & {
+  /** Asked before the fields of a `debug` line are put together, so that they cost nothing where it is off. */
+  isLevelEnabled?: (level: 'debug') => boolean
+}
+
+/** A log whose level and format follow the configuration. */
+export type AdjustableLog = Required<Log> & { configure: (settings: Settings['log']) => void }
 
 /** Where this process writes its log. */
 export type LogOutput = {
@@ -99,21 +105,28 @@ export function openLogOutput(fd: number, bufferBytes = BUFFER_BYTES): LogOutput
  * Writes to `output`, a line an event: for people with `pretty`, else JSON.
  * @param worker its number, which stands in each line, where there are several
  */
-export function createLog(output: LogOutput, { level, format }: Settings['log'], worker?: number): Log {
-  const pretty =
-    format === 'pretty' &&
-    prettyFactory({ colorize: output.isTerminal, translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l', singleLine: true })
-  const write = pretty ? (line: string) => output.write(pretty(line)) : output.write
+export function createLog(output: LogOutput, settings: Settings['log'], worker?: number): AdjustableLog {
+  const toPretty = prettyFactory({
+    colorize: output.isTerminal,
+    translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l',
+    singleLine: true,
+  })
+  let { format } = settings
   const log = pino(
     {
-      level,
+      level: settings.level,
       // The process id and host name are what the collector adds anyway.
       base: worker === undefined ? null : { worker },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label: string) => ({ level: label }) },
     },
-    { write },
+    { write: (line: string) => output.write(format === 'pretty' ? toPretty(line) : line) },
   )
   output.onRecovered((lines) => log.warn({ lines }, 'log lines dropped'))
-  return log
+  return Object.assign(log, {
+    configure(changed: Settings['log']) {
+      format = changed.format
+      log.level = changed.level
+    },
+  })
 }

@@ -9,7 +9,6 @@ export function findRestartNeeds(before: Settings, after: Settings): string[] {
       settings.listeners.map(({ name, protocol, listen }) => ({ name, protocol, listen })),
     directory: ({ directory }: Settings) => revealed(directory),
     admin: ({ admin }: Settings) => admin && { ...admin, token: admin.token?.reveal() },
-    log: ({ log }: Settings) => log,
     shutdown_grace: ({ limits }: Settings) => limits.shutdownGraceMs,
   }
   return Object.entries(parts).flatMap(([name, part]) =>

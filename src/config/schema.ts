@@ -145,7 +145,7 @@ const log = z
     level: choice(
       ['debug', 'info', 'warn', 'error'],
       [],
-      'The least that is logged. Default info: one line for each session and each change.',
+      'The least that is logged; a reload changes it. Default info: a line for each login, each session and each change.',
       'info',
     ),
     format: choice(

@@ -39,7 +39,9 @@ export class ClientConnection implements ClientWire {
   /** the client's end, and the end that it connected to: the PROXY header's where there is one */
   client: Endpoint
   local: Endpoint
-  phase: Phase = 'login'
+  #phase: Phase = 'login'
+  /** is told of each phase, where the log wants to know */
+  onPhase: ((phase: Phase) => void) | undefined
   /** a PROXY header has said where the client is and where it came to */
   hasProxyHeader = false
   /** logins that the client has tried here */
@@ -79,6 +81,15 @@ export class ClientConnection implements ClientWire {
     this.#entrance = entrance
     this.#handshakeEnded = handshakeEnded
     this.#lines = new LineSocket(socket, 'client')
+  }
+
+  get phase(): Phase {
+    return this.#phase
+  }
+
+  set phase(phase: Phase) {
+    this.#phase = phase
+    this.onPhase?.(phase)
   }
 
   get socket(): Socket {

@@ -27,6 +27,49 @@ export function peerFields({ id: session, client, listener, local }: ClientConne
   }
 }
 
+/** Has each phase of a session in the log. */
+export function logPhases(log: Log, conn: ClientConnection): void {
+  log.debug(peerFields(conn), 'session begins')
+  conn.onPhase = (phase) => {
+    const { id: session, bornMs, serverName, tlsVersion: tls, cipher } = conn
+    log.debug({ session, phase, serverName, tls, cipher, ms: Math.round(performance.now() - bornMs) }, 'phase begins')
+  }
+}
+
+/** What was decided on a login, before its back end is asked. */
+export function logRoute(
+  log: Log,
+  { id: session, user, backend }: ClientConnection,
+  routed: { source: RouteSource } | { refusal: Refusal; detail: string },
+): void {
+  const decision =
+    'refusal' in routed ? { reason: routed.refusal.reason, detail: routed.detail } : { source: routed.source }
+  log.debug({ session, user, backend, ...decision }, 'route decided')
+}
+
+/** What a back end has answered to a login, one line for each attempt; `detail` has its words for a refusal, which hold no secret. */
+export function logAnswer(
+  log: Log,
+  { id: session, backend }: ClientConnection,
+  { address, attempt, startedMs }: { address: Address; attempt: number; startedMs: number },
+  answer: { accepted: boolean; refusal?: Refusal; code?: string; detail?: string },
+): void {
+  const { accepted, refusal, code, detail } = answer
+  const ms = Math.round(performance.now() - startedMs)
+  const fields = {
+    session,
+    backend,
+    address: keyOf(address),
+    attempt,
+    accepted,
+    reason: refusal?.reason,
+    code,
+    detail,
+    ms,
+  }
+  log.debug(fields, 'back end answered')
+}
+
 /** @param startedMs the login command, on the clock of `performance.now()` */
 export function logAccepted(
   log: Log,

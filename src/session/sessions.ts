@@ -5,7 +5,7 @@ import { asMuxError, MuxError } from '../errors.ts'
 import type { Goodbye } from '../protocol/protocol.ts'
 import type { Entrance, World } from '../world.ts'
 import { ClientConnection } from './connection.ts'
-import { peerFields } from './login-lines.ts'
+import { logPhases, peerFields } from './login-lines.ts'
 import { serve, type Ending, type Services } from './serve.ts'
 import { createTurnAway } from './turn-away.ts'
 import { reportSessions, type SessionFilter, type SessionReport } from './session-report.ts'
@@ -84,6 +84,7 @@ export function createSessions(world: () => World, services: Services): Sessions
         return
       }
       const conn = new ClientConnection(id, socket, entrance, metrics.handshakeEnded)
+      if (log.isLevelEnabled?.('debug')) logPhases(log, conn)
       running.add(conn)
       void run(conn, entrance, born)
     },

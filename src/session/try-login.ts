@@ -12,7 +12,7 @@ import type { World } from '../world.ts'
 import { BackendConnection, type Progress } from './backend-connection.ts'
 import type { ClientConnection } from './connection.ts'
 import { watchConversation, type Conversation } from './conversation.ts'
-import { logAccepted, logRefused } from './login-lines.ts'
+import { logAccepted, logAnswer, logRefused, logRoute } from './login-lines.ts'
 import { refuseAsBackend } from './decoy.ts'
 import type { RefusalPace } from './refusal-pace.ts'
 import { refusalOfError, type Verdict } from './refusals.ts'
@@ -52,6 +52,7 @@ export async function tryLogin(
     const watched = { ...login, credentials: conversation.credentials }
     const routed = await routeLogin(conn, watched, world, metrics)
     const refusedInMs = performance.now() - started
+    if (log.isLevelEnabled?.('debug')) logRoute(log, conn, routed)
     answer =
       'refusal' in routed
         ? { accepted: false, refusedInMs, ...(await refuseAsBackend(watched, conn.user, routed, world, pace)) }
@@ -142,6 +143,8 @@ async function ask(
           deadline - performance.now(),
         )
         live.succeeded(place, ANSWERED)
+        if (log.isLevelEnabled?.('debug'))
+          logAnswer(log, conn, { address: place.address, attempt, startedMs: attemptMs }, answer)
         if (answer.accepted) {
           turn.loggedIn()
           return answer

@@ -55,7 +55,15 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
       ? createCrewOfOne(createApp, settings, { log, metrics: createMetrics(registry), ticketSecret })
       : createWorkers({ settings, program, ticketSecret: new Secret(ticketSecret), log, metrics })
   metrics.watchWorkers(crew.states)
-  const files = keepConfiguration(settings, loaded, { load, takeOver: crew.takeOver, log, metrics })
+  const files = keepConfiguration(settings, loaded, {
+    load,
+    takeOver(settings) {
+      log.configure(settings.log)
+      return crew.takeOver(settings)
+    },
+    log,
+    metrics,
+  })
 
   let notReady: string | undefined = 'starting'
   let closeAdmin: (() => void) | undefined

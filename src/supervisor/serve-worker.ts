@@ -1,6 +1,6 @@
 /** A worker's own side: it is told by its supervisor what to serve, answers what it is asked, and ends when it is told to, or when nobody is left to tell it. */
 import { openBoundPorts } from '../listener/bound-ports.ts'
-import { createLog, type Log, type LogOutput } from '../log.ts'
+import { createLog, type AdjustableLog, type LogOutput } from '../log.ts'
 import { createMetrics } from '../metrics/metrics.ts'
 import { createRegistry } from '../metrics/readings.ts'
 import type { App } from '../app.ts'
@@ -18,7 +18,7 @@ export type Channel = {
   exit: (code: number) => void
 }
 
-type Serving = { app: App; log: Log; registry: ReturnType<typeof createRegistry> }
+type Serving = { app: App; log: AdjustableLog; registry: ReturnType<typeof createRegistry> }
 
 export function serveWorker({ send, onMessage, onGone, exit }: Channel, createApp: CreateApp, output: LogOutput): void {
   let serving: Serving | undefined
@@ -91,13 +91,16 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
   })
 }
 
-async function tell(ask: Ask, { app: { answers, takeOver }, registry }: Serving): Promise<unknown> {
+async function tell(ask: Ask, { app: { answers, takeOver }, log, registry }: Serving): Promise<unknown> {
   switch (ask.what) {
     case 'ping':
       return true
-    case 'configure':
-      takeOver(unpack(ask.settings))
+    case 'configure': {
+      const settings = unpack(ask.settings)
+      log.configure(settings.log)
+      takeOver(settings)
       return true
+    }
     case 'reading':
       return registry.getMetricsAsJSON()
     case 'backends':

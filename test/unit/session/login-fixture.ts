@@ -112,6 +112,7 @@ export function openSite(t: TestContext, port: number, changes: Partial<BackendS
     backend: backend.settings,
     live: backends.of(backend.settings),
     admissions,
+    log,
     lines,
     /** what goes on at the back end's gate */
     facts() {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { logPhases } from '../../../src/session/login-lines.ts'
 import { byPassword, openSite, startStore } from './login-fixture.ts'
 
 const REFUSED =
@@ -79,4 +80,36 @@ test('docs/operations.md has the fields of both lines in their order', () => {
       ),
       names,
     )
+})
+
+test('debug has the phases, the route and the answers of each attempt, and no secret', async (t) => {
+  const port = await startStore(t, (line, say) => say(`${line.split(' ')[0]} NO [AUTHENTICATIONFAILED] not today`))
+  const site = openSite(t, port)
+  const debug = (): unknown[] => site.lines.filter(({ level }) => level === 'debug').map(({ message }) => message)
+  await site.login(site.connect(), byPassword('alice'))
+  assert.deepEqual(debug(), [], 'nothing is put together where debug is off')
+
+  Object.assign(site.log, { isLevelEnabled: () => true })
+  const conn = site.connect()
+  logPhases(site.log, conn)
+  await site.login(conn, byPassword('alice'))
+  const lines = site.lines.filter(({ level }) => level === 'debug')
+  assert.deepEqual(
+    lines.map(({ message, phase }) => phase ?? message),
+    ['session begins', 'routing', 'route decided', 'connecting', 'replaying-login', 'back end answered'],
+  )
+  assert.deepEqual([lines[2]?.['backend'], lines[2]?.['source']], ['store-1', 'static'])
+  assert.ok(lines[5])
+  const { accepted, address, attempt, reason, detail } = lines[5]
+  assert.deepEqual([accepted, address, attempt, reason], [false, `127.0.0.1:${port}`, 1, 'authentication-failed'])
+  assert.match(String(detail), /not today/)
+  assert.doesNotMatch(JSON.stringify(lines), /secret|c2VjcmV0/)
+  assert.ok(lines.every(({ session }) => session === 's'))
+
+  const before = site.lines.length
+  await site.login(conn, byPassword('nobody'))
+  assert.equal(
+    site.lines.slice(before).find(({ message }) => message === 'route decided')?.['reason'],
+    'authentication-failed',
+  )
 })
