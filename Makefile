@@ -30,7 +30,7 @@ DEPS := node_modules/.package-lock.json
 DIRECTORY ?= static
 DEMO_PACKAGES := dovecot-imapd dovecot-pop3d openssl $(if $(filter redis,$(DIRECTORY)),redis-server redis-tools)
 TEST_PACKAGES := dovecot-imapd dovecot-pop3d redis-server redis-tools openssl curl python3 \
-	isync fetchmail getmail6 neomutt gsasl sasl2-bin bsdutils haproxy testssl.sh nginx libnginx-mod-mail dnsmasq-base fail2ban
+	isync fetchmail getmail6 neomutt gsasl sasl2-bin bsdutils haproxy testssl.sh nginx libnginx-mod-mail dnsmasq-base faketime fail2ban
 
 .PHONY: help runtime deps demo run build lint types check test test-packages bench bench-quick soak docker
 

@@ -3,6 +3,7 @@ import { createAdmissions, type Admissions } from './backend/admission.ts'
 import { createCapabilityBook } from './backend/capabilities.ts'
 import { createLiveBackends, type LiveBackends } from './backend/live-backends.ts'
 import { startProber } from './backend/prober.ts'
+import { createRunningClock } from './clock.ts'
 import type { Settings } from './config/settings.ts'
 import type { Accept, Listeners } from './listener/listener.ts'
 import { systemCode } from './errors.ts'
@@ -30,6 +31,8 @@ import { buildWorld, type World } from './world.ts'
 
 /** How often silent relays are looked for. Idle limits are minutes; a second also makes a shutdown prompt. */
 const SWEEP_MS = 1000
+/** How soon after midnight, or after a step of the clock, other ticket keys hold. */
+const ROTATION_CHECK_MS = 10_000
 /** How long the first connections wait for the directory and the back ends to be heard of; mailmux serves without them too. */
 const PATIENCE_MS = 2000
 
@@ -104,8 +107,9 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
   }
   const sessions = createSessions(worlds.current, services)
   metrics.watchConnections(() => ({ open: sessions.count(), max: capacity.max() }))
+  const running = createRunningClock(3 * SWEEP_MS)
   const sweep = setInterval(() => {
-    relays.sweep(performance.now())
+    relays.sweep(running())
     lookForDescriptor(noteShortage)
   }, SWEEP_MS)
 
@@ -162,7 +166,6 @@ function createWorlds(first: Settings, sources: WorldSources) {
   const { ticketSecret, directory, backends, admissions, capacity, log, metrics } = sources
   const noteRefusal = createRefusalNotes(log, metrics.routeRefused, () => performance.now())
   let current: World
-  let rotation: NodeJS.Timeout | undefined
 
   function enter(settings: Settings): void {
     const isUp = (name: string): boolean => backends.get(name)?.isUp() === true
@@ -171,16 +174,18 @@ function createWorlds(first: Settings, sources: WorldSources) {
     admissions.configure(settings.routing.backends)
     capacity.configure(settings)
     metrics.worldEntered(settings, current.certificates.expiries)
-    clearTimeout(rotation)
-    rotation = setTimeout(() => enter(current.settings), current.certificates.validUntilMs - Date.now())
-    rotation.unref()
   }
 
+  // The keys are those of a day by the wall clock, which may step, or go on while the machine is suspended.
+  const rotation = setInterval(() => {
+    if (!current.certificates.areKeysOf(Date.now())) enter(current.settings)
+  }, ROTATION_CHECK_MS)
+  rotation.unref()
   enter(first)
   return {
     current: () => current,
     enter,
-    close: () => clearTimeout(rotation),
+    close: () => clearInterval(rotation),
   }
 }
 

@@ -70,7 +70,10 @@ export type LiveBackendParts = {
   lookup: Lookup
   log: Log
   noteShortage: NoteShortage
+  /** a monotonic clock */
   nowMs: () => number
+  /** a moment of that clock in milliseconds of the epoch */
+  toEpochMs: (ms: number) => number
   onChange: (backend: LiveBackend, change: Change) => void
   /** other addresses are known than before */
   onMoved: (backend: LiveBackend, protocol: ProtocolName, isFirst: boolean) => void
@@ -94,6 +97,7 @@ export function createLiveBackend({
   noteShortage,
   lookup,
   nowMs,
+  toEpochMs,
   onChange,
   onMoved,
   ...parts
@@ -192,8 +196,10 @@ export function createLiveBackend({
       check: settings.health.check,
       addresses: [...places.values()].flat().map((place) => ({
         ...factsOf(place),
-        nextCheckMs: settings.health.check === 'none' ? undefined : place.checkDueMs,
-        lookedUpAgainMs: place.address.source === 'address' ? undefined : whereabouts?.dueMs(),
+        sinceMs: toEpochMs(place.health.sinceMs),
+        nextCheckMs: settings.health.check === 'none' ? undefined : toEpochMs(place.checkDueMs),
+        lookedUpAgainMs:
+          place.address.source === 'address' || !whereabouts ? undefined : toEpochMs(whereabouts.dueMs()),
       })),
     }),
     adopt(newer) {
@@ -212,7 +218,7 @@ export function createLiveBackend({
 function factsOf({ protocol, address, health }: Place) {
   const { host, ip, port, source } = address
   const state = !health.up ? ('down' as const) : health.fault ? ('misconfigured' as const) : ('up' as const)
-  return { protocol, host, ip, port, source, state, sinceMs: health.sinceMs, lastError: health.lastError }
+  return { protocol, host, ip, port, source, state, lastError: health.lastError }
 }
 
 /** @throws MuxError `backend-timeout` */

@@ -2,6 +2,7 @@
  * What a running mailmux knows of its back ends. Outlives worlds: a reload keeps what is known of every back end that stands where it
  * stood, and an older world's logins still find those that it was born with.
  */
+import { toEpochMs as toEpoch } from '../clock.ts'
 import type { BackendSettings, ProtocolName, RoutingSettings } from '../config/settings.ts'
 import type { NoteShortage } from '../errors.ts'
 import type { Log } from '../log.ts'
@@ -25,8 +26,10 @@ export type LiveBackendsParts = {
   log: Log
   metrics: Pick<Metrics, 'backendIsUp' | 'backendAddresses'>
   noteShortage?: NoteShortage
-  /** milliseconds of the epoch */
+  /** a monotonic clock */
   nowMs?: () => number
+  /** a moment of that clock in milliseconds of the epoch, for people */
+  toEpochMs?: (ms: number) => number
   lookupBy?: (resolvers: readonly string[]) => Lookup
   /** No address of a back end is left for a protocol. */
   onLost?: (name: string, protocol: ProtocolName) => void
@@ -38,7 +41,8 @@ export function createLiveBackends({
   log,
   metrics,
   noteShortage = () => undefined,
-  nowMs = Date.now,
+  nowMs = () => performance.now(),
+  toEpochMs = toEpoch,
   onLost = () => undefined,
   lookupBy = createLookup,
   onRecovered = () => undefined,
@@ -68,7 +72,7 @@ export function createLiveBackends({
       log.warn({ ...fields, code: health.lastError, detail, othersUp }, 'back end down')
       if (othersUp === 0) onLost(backend.name, protocol)
     } else if (!before.up && health.up) {
-      log.info({ ...fields, downMs: health.sinceMs - before.sinceMs }, 'back end up')
+      log.info({ ...fields, downMs: Math.round(health.sinceMs - before.sinceMs) }, 'back end up')
       const lostMs = Math.max(before.sinceMs, ...others.map((one) => one.health.sinceMs))
       if (othersUp === 0) onRecovered(backend.name, health.sinceMs - lostMs)
     }
@@ -100,7 +104,7 @@ export function createLiveBackends({
         if (live && before?.where === where) live.adopt(settings)
         else {
           live?.close()
-          live = createLiveBackend({ settings, lookup, log, noteShortage, nowMs, onChange, onMoved })
+          live = createLiveBackend({ settings, lookup, log, noteShortage, nowMs, toEpochMs, onChange, onMoved })
         }
         current.set(name, { where, live })
         bySettings.set(settings, live)

@@ -21,6 +21,9 @@ const TICK_MS = 100
 /** Checks of many back ends must not come in one burst, and those of many instances not at one moment. */
 const JITTER = 0.1
 
+/** A timer that is later than this was held up by more than a busy machine. */
+const STALL_MS = 2000
+
 export type Look = Exclude<HealthSettings['check'], 'none'>
 
 /** @returns what the back end says that it can do, where that was asked @throws MuxError, or the signal's reason */
@@ -45,6 +48,7 @@ export type ProberParts = {
   log: Log
   metrics: Pick<Metrics, 'backendProbed'>
   noteShortage: NoteShortage
+  /** a monotonic clock */
   nowMs?: () => number
   random?: () => number
 }
@@ -62,7 +66,7 @@ export function startProber({
   log,
   metrics,
   noteShortage,
-  nowMs = Date.now,
+  nowMs = () => performance.now(),
   random = Math.random,
 }: ProberParts): Prober {
   const running = new Set<Place>()
@@ -77,6 +81,7 @@ export function startProber({
     if (look === 'none') return
     if (isAboutCapabilities) askedMs.set(`${protocol} ${name}`, nowMs())
     const isCheck = look === health.check
+    const startedMs = nowMs()
     const giveUp = new AbortController()
     const late = new MuxError('backend-timeout', `no answer to a check within ${health.timeoutMs} ms`)
     const timer = setTimeout(() => giveUp.abort(late), health.timeoutMs)
@@ -92,6 +97,8 @@ export function startProber({
         noteShortage('check', message)
         return
       }
+      // The process itself has not run (SIGSTOP, a suspended machine): the answer may be there, and has not been read.
+      if (code === 'backend-timeout' && nowMs() - startedMs > health.timeoutMs + STALL_MS) return
       if (side !== 'backend') log.error({ backend: name, protocol, err: thrown }, 'defect')
       else if (isCheck) live.failed(place, { by: 'check', code, witness: undefined }, message)
       else log.warn({ backend: name, protocol, code, detail: message }, 'back end does not tell its capabilities')

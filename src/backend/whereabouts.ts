@@ -11,7 +11,7 @@ const LEAST_BETWEEN_MS = 1000
 export type Whereabouts = {
   /** Asks now, unless it has just done so; several that wait wait for one answer. Never rejects. */
   refresh(): Promise<void>
-  /** when it will ask again by itself, in milliseconds of the epoch */
+  /** when it will ask again by itself, on the clock of `nowMs` */
   dueMs(): number
   /** the last failure, for people */
   failure(): string | undefined
@@ -25,6 +25,7 @@ export type WhereaboutsParts = {
   lookup: Lookup
   log: Log
   noteShortage: NoteShortage
+  /** a monotonic clock: the wall clock may step backward, and no lookup would follow */
   nowMs: () => number
   onKnown: (known: Known) => void
 }

@@ -16,8 +16,8 @@ export type Certificates = {
   serverOptions: ReadonlyMap<string, TLSSocketOptions>
   /** end of validity of each certificate, for the metrics */
   expiries: { file: string; notAfterMs: number }[]
-  /** when the ticket keys are to be replaced, which takes building this anew */
-  validUntilMs: number
+  /** Whether the ticket keys are those of this moment, in milliseconds of the epoch. Others take building this anew. */
+  areKeysOf: (nowMs: number) => boolean
 }
 
 /** @param secret what ticket keys are derived from; of this process alone where no other is configured */
@@ -34,7 +34,7 @@ export function buildCertificates(
       file: certFile,
       notAfterMs: Date.parse(new X509Certificate(cert).validTo),
     })),
-    validUntilMs: ticketKeysEndMs(nowMs),
+    areKeysOf: (laterMs) => ticketKeysEndMs(laterMs) === ticketKeysEndMs(nowMs),
   }
 }
 

@@ -31,6 +31,8 @@ export type MailmuxOptions = {
   adminToken?: string
   /** the limit of open files, as `prlimit --nofile` takes it: `soft:hard` */
   openFiles?: string
+  /** its environment; default: that of the test */
+  env?: NodeJS.ProcessEnv
   /** anything else for the top of the main file */
   settings?: YamlMap
   /** anything else for the top of the routing file */
@@ -94,7 +96,7 @@ export async function startMailmux(scene: Scene, options: MailmuxOptions): Promi
     admin: await freePort(),
   }
   const { configFile, routingFile } = await writeConfiguration(scene, ports, options)
-  const program = launchMailmux(scene, configFile, undefined, options.openFiles)
+  const program = launchMailmux(scene, configFile, undefined, options)
   const processes = Number(options.settings?.workers ?? WORKERS ?? 1) // which start side by side, on as few cores as one
   const startMs = START_DEADLINE_MS * Math.min(processes, 3)
   await program.waitForLine((line) => parseLog(line)?.msg === 'ready', startMs, 'its readiness')
@@ -144,7 +146,7 @@ export function launchMailmux(
   scene: Scene,
   configFile: string,
   show?: (line: string) => void,
-  openFiles?: string,
+  { openFiles, env }: Pick<MailmuxOptions, 'openFiles' | 'env'> = {},
 ): Program {
   const args = [MAIN, 'run', '-c', configFile]
   return startProgram(scene, {
@@ -152,6 +154,7 @@ export function launchMailmux(
     ...(openFiles === undefined
       ? { command: MAILMUX_RUNTIME, args }
       : { command: 'prlimit', args: [`--nofile=${openFiles}`, '--', MAILMUX_RUNTIME, ...args] }),
+    ...(env && { env }),
     ...(show === undefined ? {} : { show }),
   })
 }

@@ -84,6 +84,7 @@ export function liveWorld(...all: BackendSettings[]) {
     },
     noteShortage: (place, detail) => void shortages.push(`${place}: ${detail}`),
     nowMs: () => clock.ms,
+    toEpochMs: (ms) => ms,
     lookupBy: () => ({ addresses: find(dns.hosts), services: find(dns.services) }),
     onRecovered: (name) => void recovered.push(name),
   })

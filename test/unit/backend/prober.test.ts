@@ -261,3 +261,16 @@ test('a check that this machine has no descriptor for is no failure of the back 
   assert.ok(shortages.length > 3)
   assert.deepEqual([...new Set(shortages)], [`check: ${shortage}`])
 })
+
+test('a check that outlasts its time because this process did not run is no failure of the back end', async (t) => {
+  const hangs: Ask = (_backend, _place, _look, signal) =>
+    new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
+  const { prober, live, clock, outcomes, pass } = probing(t, hangs, imapAt('one', { fall: 1, timeoutMs: 1000 }))
+  void prober.probeAll()
+  await pass(500)
+  clock.ms += 3_600_000 // stopped by a signal, or with its machine
+  await pass(1000)
+  assert.deepEqual([live.get('one')?.isUp(), outcomes], [true, []])
+  await pass(60_000)
+  assert.deepEqual([live.get('one')?.isUp(), outcomes.slice(0, 1)], [false, ['one failed']])
+})

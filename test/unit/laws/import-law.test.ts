@@ -28,6 +28,7 @@ const LAW: Law = {
   admin: [],
   cli: ['admin', 'config'],
   metrics: [],
+  clock: [],
   errors: [],
   log: [],
   octets: [],
@@ -41,7 +42,7 @@ const LAW: Law = {
 }
 
 /** What every room may import besides. */
-const FREE = new Set(['errors', 'log', 'octets', 'printable', 'secret', 'type config', 'type metrics'])
+const FREE = new Set(['clock', 'errors', 'log', 'octets', 'printable', 'secret', 'type config', 'type metrics'])
 
 /** Files that one of the twins has alone, by their place in its folder, and why the other needs none. */
 const WITHOUT_TWIN: Readonly<Record<string, string>> = {
@@ -49,6 +50,22 @@ const WITHOUT_TWIN: Readonly<Record<string, string>> = {
   'imap/answer.ts': 'untagged responses, which POP3 has none of',
   'imap/follow.ts': 'follows a guarded session',
   'imap/responses.ts': 'reads what the back end says in a guarded session',
+}
+
+/**
+ * The files that may read the wall clock, and what for. It steps when it is set, so that a duration, an age or a deadline reckoned by it
+ * is wrong, and a check that waits for one may never come.
+ */
+const WALL_CLOCK: Readonly<Record<string, string>> = {
+  'src/clock.ts': 'converts moments of the monotonic clock for the API',
+  'src/app.ts': 'ticket keys of a day, which instances share',
+  'src/session/serve.ts': 'the date in the banner',
+  'src/config/load.ts': 'certificates that are not valid yet or any more',
+  'src/routing/cached-directory.ts': 'the age of routes that another process has kept',
+  'src/routing/snapshot-file.ts': 'the same when it is written',
+  'src/routing/redis-marker.ts': 'a date that people read',
+  'src/supervisor/instance.ts': 'a timestamp of a metric',
+  'src/cli/explain.ts': 'moments that the API tells in milliseconds of the epoch',
 }
 
 type Source = { path: string; text: string }
@@ -176,6 +193,9 @@ function checkFile(source: Source): string[] {
     if (!ts.isVariableStatement(statement) || statement.declarationList.flags & ts.NodeFlags.Const) continue
     report(statement, 'no module-level state: neither let nor var')
   }
+  if (!(source.path in WALL_CLOCK)) {
+    for (const node of wallClockReads(tree)) report(node, 'performance.now() for durations, not the wall clock')
+  }
   visit(tree, (node) => {
     const call = ts.isCallExpression(node) ? node.expression : undefined
     if (room === 'protocol' && call && ts.isIdentifier(call) && TIMERS.has(call.text)) report(node, 'no timers here')
@@ -188,6 +208,17 @@ function checkFile(source: Source): string[] {
       report(node, 'name the event: other rooms may listen on the same emitter')
   })
   return wrong
+}
+
+/** `Date.now`, `new Date()` and `Date()`. A date that is made of a given moment is none. */
+function wallClockReads(tree: ts.SourceFile): ts.Node[] {
+  const reads: ts.Node[] = []
+  visit(tree, (node) => {
+    if (ts.isPropertyAccessExpression(node) && node.getText() === 'Date.now') reads.push(node)
+    const makes = ts.isNewExpression(node) || ts.isCallExpression(node)
+    if (makes && node.expression.getText() === 'Date' && (node.arguments?.length ?? 0) === 0) reads.push(node)
+  })
+  return reads
 }
 
 /** The files that make a client of Redis, once for each, with its class. */
@@ -223,6 +254,11 @@ describe('the program', () => {
   test('keeps the invariants in every file', () => {
     assert.ok(sources.length > 20, 'the sources are not where they were')
     assert.deepEqual(sources.flatMap(checkFile), [])
+  })
+
+  test('reads the wall clock in the files that are named here with the reason, and in no others', () => {
+    const reading = sources.filter((source) => wallClockReads(parse(source)).length > 0).map(({ path }) => path)
+    assert.deepEqual(reading.sort(), Object.keys(WALL_CLOCK).sort())
   })
 
   test('makes a client of Redis in one place', () => {
@@ -324,6 +360,9 @@ describe('the check of a file', () => {
     ['client.pipe(backend)', 'src/session/serve.ts', /only relay/],
     ["import type { Socket } from 'node:net'", 'src/protocol/imap/login.ts', /no sockets/],
     ["import tls from 'tls'", 'src/protocol/imap/login.ts', /no sockets/],
+    ['const age = Date.now() - since', 'src/backend/prober.ts', /wall clock/],
+    ['const clock = { nowMs: Date.now }', 'src/backend/prober.ts', /wall clock/],
+    ['const now = new Date()', 'src/relay/relay.ts', /wall clock/],
     ['const f = () => setTimeout(g, 1000)', 'src/protocol/imap/login.ts', /no timers/],
   ]
   for (const [text, path, expected] of breaks) {
@@ -338,6 +377,8 @@ describe('the check of a file', () => {
     for (const [path, text] of [
       ['src/main.ts', "process.on('SIGTERM', stop)\nconst home = process.env.HOME"],
       ['src/relay/relay.ts', 'client.pipe(backend)'],
+      ['src/relay/relay.ts', 'const end = new Date(ms); const passed = performance.now() - start'],
+      ['src/cli/explain.ts', 'const now = Date.now()'],
       ['src/net/a.ts', "socket.removeAllListeners('data')\nfunction f() { let n = 0; setTimeout(f, n) }"],
       ['src/protocol/sasl.ts', '// setTimeout(f); console.log(process.env)\nconst TABLE = new Map()'],
       ['src/net/b.ts', 'f()\n'.repeat(300)],

@@ -58,7 +58,7 @@ function open({ listeners = [{}], backends = [{}], answer, aliases = [] }: Scene
     ),
   } as unknown as World
   const metrics = { backendIsUp: () => undefined, backendAddresses: () => undefined }
-  const live = createLiveBackends({ log: keepLog().log, metrics, nowMs: () => 1000 })
+  const live = createLiveBackends({ log: keepLog().log, metrics, nowMs: () => 1000, toEpochMs: (ms) => ms })
   live.reconcile(routing)
   const clock = { nowMs: () => 1000, every: () => () => undefined }
   const admissions = createAdmissions({ log: keepLog().log, loginWaited: () => undefined, clock })

@@ -63,7 +63,12 @@ async function open(t: TestContext, protocol: 'imap' | 'pop3'): Promise<Setting>
     loginEnded: () => undefined,
   }
   const offer = () => ({ mechanisms: ['PLAIN'], announced: [] })
-  const sessions = createSessions(() => world, { log, metrics, offer } as unknown as Services)
+  const sessions = createSessions(() => world, {
+    log,
+    metrics,
+    offer,
+    maxConnections: () => Infinity,
+  } as unknown as Services)
   const server = createServer({ allowHalfOpen: true }, (socket) => sessions.accept(socket, listener.name))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -142,3 +142,12 @@ test('tells when each certificate ends', () => {
   const days = expiries.map(({ notAfterMs }) => Math.round((notAfterMs - Date.now()) / 86_400_000))
   assert.deepEqual(days, [30, 30])
 })
+
+test('the ticket keys are those of one day, in either direction of a step of the clock', () => {
+  const day = 86_400_000
+  const { areKeysOf } = buildCertificates(tlsOf(['first']), [], 'secret', 100 * day + 1000)
+  assert.deepEqual(
+    [100 * day, 100 * day + 1000, 101 * day - 1, 101 * day, 100 * day - 1, 400 * day, 0].map(areKeysOf),
+    [true, true, true, false, false, false, false],
+  )
+})

@@ -1,0 +1,25 @@
+/**
+ * The two clocks. Durations, ages and deadlines are of `performance.now()`, which no step of the wall clock moves. The wall clock is for
+ * what people read and what other machines compare, and only the files that the import law's test names may read it.
+ */
+
+/** @param ms of `performance.now()`. @returns the same moment in milliseconds of the epoch, by the wall clock as it is now */
+export function toEpochMs(ms: number): number {
+  return Math.round(Date.now() - performance.now() + ms)
+}
+
+/**
+ * A clock that stands still while this process does: a machine that was suspended, or SIGSTOP. The silence of a peer is measured by it,
+ * since what the peer has sent meanwhile has not been read yet.
+ * @param mostMs how much it advances at most from one reading to the next: more than the usual time between two
+ */
+export function createRunningClock(mostMs: number, nowMs: () => number = () => performance.now()): () => number {
+  let last = nowMs()
+  let ran = 0
+  return () => {
+    const now = nowMs()
+    ran += Math.min(Math.max(0, now - last), mostMs)
+    last = now
+    return ran
+  }
+}
