@@ -16,6 +16,8 @@ export type SaslOutcome =
   | PasswordLogin
   | 'cancelled'
   | 'malformed'
+  /** well formed, with an empty name or password */
+  | 'empty'
   /** the certificate does not speak for the user that was asked for */
   | 'not-authorized'
 
@@ -37,7 +39,7 @@ export async function runMechanism(mechanism: MechanismName, exchange: SaslExcha
   if (typeof first === 'string') return first
   switch (mechanism) {
     case 'PLAIN':
-      return decodePlain(first.octets) ?? 'malformed'
+      return decodePlain(first.octets)
     case 'EXTERNAL':
       return takeCertificate(first.octets, exchange.certifiedUser)
     case 'XOAUTH2':
@@ -56,8 +58,8 @@ async function runLogin({ initial, ask }: SaslExchange): Promise<SaslOutcome> {
   if (typeof user === 'string') return user
   const password = readResponse(await ask(encodeBase64('Password:')))
   if (typeof password === 'string') return password
-  if (user.octets === '' || password.octets === '') return 'malformed'
   if (hasControlCharacter(user.octets) || hasControlCharacter(password.octets)) return 'malformed'
+  if (user.octets === '' || password.octets === '') return 'empty'
   return byPassword(user.octets, password.octets)
 }
 
@@ -76,7 +78,8 @@ function takeCertificate(authzid: Octets, certifiedUser: Octets | undefined): Sa
 type FirstMessage = { user: Octets; rewrite: (user: Octets) => Octets | undefined }
 
 function relayed(mechanism: MechanismName, { ask }: SaslExchange, first: FirstMessage | undefined): SaslOutcome {
-  if (first === undefined || first.user === '' || hasControlCharacter(first.user)) return 'malformed'
+  if (first === undefined || hasControlCharacter(first.user)) return 'malformed'
+  if (first.user === '') return 'empty'
   const firstMessage = (user: Octets): Secret<Octets> | undefined => {
     const message = first.rewrite(user)
     return message === undefined ? undefined : new Secret(message)
@@ -92,7 +95,7 @@ function relayed(mechanism: MechanismName, { ask }: SaslExchange, first: FirstMe
 
 /** Google's and Microsoft's own: `user=` name, `auth=Bearer` token, parted and ended by ^A. */
 export function decodeXoauth2(octets: Octets): FirstMessage | undefined {
-  const match = /^user=([^\x01]+)\x01(auth=[^\x01]+\x01\x01)$/i.exec(octets)
+  const match = /^user=([^\x01]*)\x01(auth=[^\x01]+\x01\x01)$/i.exec(octets)
   if (!match) return undefined
   const [, user = '', rest = ''] = match
   return { user: asOctets(user), rewrite: (name) => asOctets(`user=${name}\x01${rest}`) }
@@ -100,7 +103,7 @@ export function decodeXoauth2(octets: Octets): FirstMessage | undefined {
 
 /** RFC 7628 3.1. No channel binding: it would bind to our TLS, not to the back end's. */
 export function decodeOauthBearer(octets: Octets): FirstMessage | undefined {
-  const match = /^[ny],a=([^,\x01]+),(\x01(?:[^\x01]+\x01)*\x01)$/.exec(octets)
+  const match = /^[ny],a=([^,\x01]*),(\x01(?:[^\x01]+\x01)*\x01)$/.exec(octets)
   const user = decodeSaslName(match?.[1] ?? '')
   if (!match || user === undefined) return undefined
   return { user, rewrite: (name) => asOctets(`n,a=${encodeSaslName(name)},${match[2] ?? ''}`) }
@@ -111,11 +114,11 @@ export function decodeOauthBearer(octets: Octets): FirstMessage | undefined {
  * A name there that differs from ours only in its domain's case is the same; every other needs a rewrite and gets none.
  */
 export function decodeScram(octets: Octets): FirstMessage | undefined {
-  const match = /^[ny],(?:a=([^,]+))?,n=([^,]+),r=[\x21-\x2b\x2d-\x7e]+(?:,[A-Za-z]=[^,]*)*$/.exec(octets)
+  const match = /^[ny],(?:a=([^,]+))?,n=([^,]*),r=[\x21-\x2b\x2d-\x7e]+(?:,[A-Za-z]=[^,]*)*$/.exec(octets)
   if (!match) return undefined
   const [, authzid, authcid = ''] = match
   const name = decodeSaslName(authcid)
-  const user = authzid === undefined ? name : decodeSaslName(authzid)
+  const user = authzid === undefined || authcid === '' ? name : decodeSaslName(authzid)
   if (name === undefined || user === undefined || hasControlCharacter(name)) return undefined
   return { user, rewrite: (name) => (lowerAscii(name) === lowerAscii(user) ? octets : undefined) }
 }
@@ -165,12 +168,12 @@ export function hasControlCharacter(octets: string): boolean {
   return false
 }
 
-/** A PLAIN message (RFC 4616 2) taken apart; undefined where it is malformed or carries control characters. */
-export function decodePlain(octets: Octets): PasswordLogin | undefined {
+/** A PLAIN message (RFC 4616 2) taken apart; `malformed` where it carries control characters, too. */
+export function decodePlain(octets: Octets): PasswordLogin | 'malformed' | 'empty' {
   const parts = octets.split('\0')
-  if (parts.length !== 3) return undefined
+  if (parts.length !== 3 || parts.some(hasControlCharacter)) return 'malformed'
   const [authzid = '', authcid = '', password = ''] = parts
-  if (authcid === '' || password === '' || parts.some(hasControlCharacter)) return undefined
+  if (authcid === '' || password === '') return 'empty'
   const login = byPassword(authcid, password)
   return authzid === '' ? login : { ...login, user: asOctets(authzid) }
 }

@@ -74,7 +74,6 @@ for (const [what, { lines, id = {}, ttl }] of Object.entries(TAKEN))
   })
 
 const REFUSED: Record<string, string> = {
-  'no argument': 'C: i ID',
   'an atom': 'C: i ID mutt',
   'a list of atoms': 'C: i ID (name mutt)',
   'pairs without parentheses': 'C: i ID "name" "mutt"',
@@ -100,7 +99,7 @@ for (const [what, lines] of Object.entries(REFUSED))
   testClient(`ID refuses ${what}, and keeps nothing of it`, imap, {
     script: `
       ${lines}
-      S: i BAD ID takes NIL or a list of pairs
+      S: i NO ID takes NIL or a list of pairs
       ${LOGIN}`,
     attempts: [alice('LOGIN')],
     told: [{ id: {}, ttl: undefined }],

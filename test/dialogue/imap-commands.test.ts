@@ -169,7 +169,7 @@ testClient('refuses an empty line, a lone tag and a leading space', imap, {
     C>  a NOOP\x20
     C:
     S: * BAD Invalid tag
-    C: a  NOOP
+    C: a \x20
     S: a BAD Not a command before login`,
 })
 

@@ -157,11 +157,10 @@ for (const [what, { script, ...wanted }] of Object.entries(TAKEN))
 
 /** What is no message of its mechanism, in octets. */
 const MALFORMED: Record<string, readonly string[]> = {
-  PLAIN: ['', 'alice', '\0alice', '\0\0secret', '\0alice\0', '\0alice\0a\0b', '\0alice\0sec\r\nret', 'a\nb\0alice\0x'],
+  PLAIN: ['', 'alice', '\0alice', '\0alice\0a\0b', '\0alice\0sec\r\nret', 'a\nb\0alice\0x'],
   XOAUTH2: [
     '',
     'user=alice',
-    'user=\x01auth=Bearer t\x01\x01',
     'auth=Bearer t\x01\x01',
     'user=alice\x01auth=Bearer t\x01',
     'user=alice\x01auth=Bearer t\x01\x01x',
@@ -172,7 +171,6 @@ const MALFORMED: Record<string, readonly string[]> = {
     '',
     // whose token it is would be known to the provider alone: there is no back end to choose
     'n,,\x01auth=Bearer t\x01\x01',
-    'n,a=,\x01auth=Bearer t\x01\x01',
     // bound to our TLS, not to the back end's
     'p=tls-exporter,a=alice,\x01auth=Bearer t\x01\x01',
     'a=alice,\x01auth=Bearer t\x01\x01',
@@ -188,7 +186,6 @@ const MALFORMED: Record<string, readonly string[]> = {
     '',
     'alice',
     'n=alice,r=nonce',
-    'n,,n=,r=nonce',
     'n,,n=alice,r=',
     'n,,n=alice,r=no nce',
     'n,,n=alice',
@@ -215,7 +212,7 @@ for (const [mechanism, messages] of Object.entries(MALFORMED))
         S: %DONE`,
     })
 
-for (const octets of ['', 'al\nice'])
+for (const octets of ['al\nice'])
   testBothClients(`refuses LOGIN for the name ${JSON.stringify(octets)}`, {
     facts,
     script: `
@@ -225,7 +222,7 @@ for (const octets of ['', 'al\nice'])
       S: %MALFORMED`,
   })
 
-for (const octets of ['', 'sec\0ret', 'secret\r\nDELE 1'])
+for (const octets of ['sec\0ret', 'secret\r\nDELE 1'])
   testBothClients(`refuses LOGIN with the password ${JSON.stringify(octets)}`, {
     facts,
     script: `

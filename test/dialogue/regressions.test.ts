@@ -66,10 +66,10 @@ testBackend('gives LITERAL- 4096 octets at most (RFC 7888 5)', imap, {
     S: A OK [CAPABILITY IMAP4rev1] in`,
   answer: { text: 'in' },
 })
-testClient('refuses an empty password as PLAIN and PASS do', imap, {
+testClient('refuses an empty password as a wrong one', imap, {
   script: `
     C: a LOGIN alice ""
-    S: a BAD Invalid characters in credentials`,
+    S: a NO [AUTHENTICATIONFAILED] Authentication failed.`,
 })
 testBackend('shows no referral of an accepted login', imap, {
   script: `

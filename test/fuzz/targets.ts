@@ -326,14 +326,14 @@ const saslMessages: Target<ReturnType<typeof parseSasl>> = {
       assert.equal(decoded.length, (octets.length / 4) * 3 - (/=*$/.exec(octets)?.[0].length ?? 0))
       assert.equal(sasl.decodeBase64(sasl.encodeBase64(decoded)), decoded)
     }
-    if (plain) {
+    if (typeof plain === 'object') {
       assert.ok(plain.credentials.kind === 'password' && plain.user !== '')
       const { user, credentials } = plain
       for (const text of [user, credentials.authcid, credentials.password.reveal()]) {
         assert.ok(!sasl.hasControlCharacter(text), 'a control character in a credential')
       }
       const again = sasl.decodePlain(sasl.decodeBase64(sasl.encodePlain(user, credentials)) ?? asOctets(''))
-      assert.ok(again?.credentials.kind === 'password')
+      assert.ok(typeof again === 'object' && again.credentials.kind === 'password')
       assert.deepEqual([again.user, again.credentials.authcid], [user, credentials.authcid])
       assert.equal(again.credentials.password.reveal(), credentials.password.reveal())
     }
@@ -350,7 +350,8 @@ const saslMessages: Target<ReturnType<typeof parseSasl>> = {
     }
     // Few inputs are messages: what stands in them leads on to those.
     const signs = ['\x01', '=2C', ',r='].map((sign) => (octets.includes(sign) ? sign : undefined))
-    return pattern(decoded, plain, ...signs, plain && plain.user !== octets.split('\0')[1], ...bearers)
+    const hasAuthzid = typeof plain === 'object' && plain.user !== octets.split('\0')[1]
+    return pattern(decoded, plain === 'malformed' ? undefined : plain, ...signs, hasAuthzid, ...bearers)
   },
 }
 

@@ -4,6 +4,8 @@ import { formatQuoted } from './parse.ts'
 
 /** RFC 2971 3.3. */
 const MAX_PAIRS = 30
+/** Dovecot reads 8 KiB of a line before login. What does not fit is left out, as a longer line would cost the user the login. */
+const MAX_LIST_BYTES = 4096
 
 /** @returns the command without its line end. The client's own `x-` pairs are left out: they are how proxies speak to each other. */
 export function formatIdCommand(tag: string, identity: ClientIdentity): string {
@@ -18,11 +20,14 @@ export function formatIdCommand(tag: string, identity: ClientIdentity): string {
     ['x-client-transport', identity.tls ? 'TLS' : 'insecure'],
   ]
   for (const [key, value] of identity.id) if (!key.startsWith('x-')) pairs.push([key, value])
-  const texts = pairs.slice(0, MAX_PAIRS).flatMap((pair) => {
+  let list = ''
+  for (const pair of pairs.slice(0, MAX_PAIRS)) {
     const [key, value] = [formatQuoted(pair[0]), formatQuoted(pair[1])]
-    return key === undefined || value === undefined ? [] : [`${key} ${value}`] // a literal is not worth a round trip here
-  })
-  return `${tag} ID (${texts.join(' ')})`
+    if (key === undefined || value === undefined) continue // a literal is not worth a round trip here
+    const text = `${list === '' ? '' : ' '}${key} ${value}`
+    if (list.length + text.length <= MAX_LIST_BYTES) list += text
+  }
+  return `${tag} ID (${list})`
 }
 
 /** How many more proxies the session may pass, as the proxy before us has put it; undefined where there was none. */

@@ -15,11 +15,11 @@ import { goodbyeReply, refusalReply } from './replies.ts'
 
 /** A literal before login is a user name, a password or an ID value (RFC 2971: 1024 octets); nothing honest is near this. */
 const MAX_LITERAL_BYTES = 4096
-/** A whole command: RFC 2971 3.3 allows an ID of 30 pairs of at most 30 and 1024 octets, which fits; more is a flood. */
+/** A whole command: RFC 2971 3.3 allows an ID of 30 pairs of at most 30 and 1024 octets, which fits with every octet escaped. */
 const MAX_COMMAND_BYTES = 64 * 1024
 
-/** A line that may carry a token as its initial response. */
-const AUTHENTICATE_START = /^[^ ]{1,64} AUTHENTICATE /i
+/** A line that may carry a token as its initial response, or an ID in quoted strings. */
+const LONG_START = /^[^ ]{1,64} +(?:AUTHENTICATE|ID) /i
 
 /** A command whose literals have all arrived; `tag` is undefined where it was no tag. */
 type Command = { tag: string | undefined; name: string; args: Piece[] }
@@ -32,7 +32,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
   let askedForCapability = false
   let hasStartedTls = false
 
-  const commandLimit = { bytes: facts.maxLineBytes, token: { start: AUTHENTICATE_START, bytes: MAX_SASL_LINE_BYTES } }
+  const commandLimit = { bytes: facts.maxLineBytes, token: { start: LONG_START, bytes: MAX_SASL_LINE_BYTES } }
   const reply = (text: string): void => client.write(`${tag} ${text}\r\n`)
   const countRefusal = limitWrongPasswords(facts.maxWrongPasswords)
   const refuse = (refusal: Refusal): void => {
@@ -70,7 +70,8 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
       if (!fits) throw new MuxError('client-literal-too-large', `a literal of ${marker.bytes} bytes before login`)
       if (marker.synchronising) client.write('+ OK\r\n')
       args.push({ text: line.slice(0, line.lastIndexOf('{')) }, { literal: await client.readBytes(marker.bytes) })
-      line = await client.readLine(facts.maxLineBytes)
+      const isId = start.name === 'ID'
+      line = await client.readLine(isId ? Math.max(0, MAX_COMMAND_BYTES - bytes) : facts.maxLineBytes)
       bytes += line.length
     }
     args.push({ text: line })
@@ -84,8 +85,8 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
       bad('LOGIN takes a user name and a password')
     else if (!mayAuthenticate(facts, client.secure)) refusePlaintext(true)
     else if (!mayUseLogin(facts, client)) reply('NO [CANNOT] LOGIN is disabled.')
-    else if (user === '' || password === '' || hasControlCharacter(user) || hasControlCharacter(password))
-      bad('Invalid characters in credentials')
+    else if (hasControlCharacter(user) || hasControlCharacter(password)) bad('Invalid characters in credentials')
+    else if (user === '' || password === '') refuse({ reason: 'authentication-failed' })
     else {
       return { ...byPassword(user, password), mechanism: 'LOGIN', id, ttl: readTtl(id), utf8: false }
     }
@@ -95,7 +96,8 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
   /** RFC 9051 6.2.2; the initial response by RFC 4959. */
   async function authenticate(args: readonly Piece[]): Promise<LoginAttempt | undefined> {
     const [only, ...literals] = args
-    const [name = '', initial, ...more] = only && 'text' in only && literals.length === 0 ? only.text.split(' ') : []
+    const text = only && 'text' in only && literals.length === 0 ? only.text : ''
+    const [name = '', initial, ...more] = text.split(' ').filter(Boolean)
     if (name === '' || more.length > 0) {
       bad('AUTHENTICATE takes a mechanism and at most an initial response')
       return undefined
@@ -116,6 +118,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     const outcome = await runMechanism(mechanism, { initial, ask, certifiedUser: client.certifiedUser })
     if (outcome === 'cancelled') reply(refusalReply({ reason: 'cancelled' }))
     else if (outcome === 'not-authorized') refuse({ reason: 'authorization-failed' })
+    else if (outcome === 'empty') refuse({ reason: 'authentication-failed' })
     else if (outcome === 'malformed') bad('Invalid SASL response')
     else return { ...outcome, mechanism, id, ttl: readTtl(id), utf8: false }
     return undefined
@@ -124,7 +127,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
   /** RFC 2971 3.2: what clients tell of themselves is for the back end; the first word counts. */
   function takeId(args: readonly Piece[]): void {
     const pairs = parseIdPairs(args)
-    if (pairs === undefined) return bad('ID takes NIL or a list of pairs')
+    if (pairs === undefined) return reply('NO ID takes NIL or a list of pairs')
     if (id.size === 0) id = pairs
     client.write(`* ID ("name" "${facts.product}")\r\n${tag} OK ID completed.\r\n`)
   }

@@ -17,7 +17,7 @@ export function parseLiteralMarker(line: string): LiteralMarker | undefined {
 
 /** Tag and command name of a line, the name in upper case. An invalid tag is undefined and must never be echoed. */
 export function parseCommandStart(line: string): { tag: string | undefined; name: string; rest: string } {
-  const match = /^([^ ]+)(?: ([^ ]*)(?: (.*))?)?$/s.exec(line)
+  const match = /^([^ ]+)(?: +([^ ]*)(?: (.*))?)?$/s.exec(line)
   if (!match) return { tag: undefined, name: '', rest: '' }
   const [, tag = '', name = '', rest = ''] = match
   return { tag: isTag(tag) ? tag : undefined, name: name.toUpperCase(), rest }
@@ -28,15 +28,35 @@ function isTag(tag: string): boolean {
   return tag.length <= 64 && /^[\x21\x23\x24\x26\x27\x2c-\x5b\x5d-\x7a\x7c\x7e]+$/.test(tag)
 }
 
+/** A quoted string; servers take a backslash before any character (RFC 9051 9 has it before quotes and backslashes). */
+const QUOTED = '"((?:[^"\\\\\\r\\n\\0]|\\\\[^\\r\\n\\0])*)"'
+/** An atom as Dovecot takes it: RFC 9051 9 leaves out `%`, `*` and backslashes, and clients send names and passwords with them. */
+const ATOM = '([^\\x00-\\x20\\x7f(){"]+)'
+const ASTRING = new RegExp(`^(?:${QUOTED}|${ATOM})`)
+const ID_ITEM = new RegExp(`^(?:${QUOTED}|(NIL)(?=[ )]|$))`, 'i')
+
+/** By hand: an expression that looks for spaces before an end takes quadratic time on a line of spaces. */
+function trimSpaces(text: string): string {
+  let start = 0
+  let end = text.length
+  while (text[start] === ' ') start++
+  while (end > start && text[end - 1] === ' ') end--
+  return text.slice(start, end)
+}
+
+function unquote(text: string): string {
+  return text.replace(/\\(.)/g, '$1')
+}
+
 /**
- * Arguments that are all astrings (RFC 9051 9: atom, quoted string or literal), parted by one space.
+ * Arguments that are all astrings (RFC 9051 9: atom, quoted string or literal), parted and surrounded by any number of spaces.
  * @returns their octets, or undefined where the grammar is not met
  */
 export function parseAStrings(pieces: readonly Piece[]): string[] | undefined {
   const values: string[] = []
-  // After a value only a space or the end may come, after a space only a value.
+  // After a value only a space or the end may come.
   let wantsValue = true
-  for (const [index, piece] of pieces.entries()) {
+  for (const piece of pieces) {
     if ('literal' in piece) {
       if (!wantsValue) return undefined
       values.push(piece.literal)
@@ -45,37 +65,34 @@ export function parseAStrings(pieces: readonly Piece[]): string[] | undefined {
     }
     let rest = piece.text
     while (rest !== '') {
-      if (!wantsValue) {
-        if (!rest.startsWith(' ')) return undefined
-        rest = rest.slice(1)
-        wantsValue = true
-        continue
-      }
-      const match = /^(?:"((?:[^"\\\r\n\0]|\\["\\])*)"|([^\x00-\x20\x7f(){%*"\\]+))/.exec(rest)
+      const spaces = /^ */.exec(rest)?.[0].length ?? 0
+      rest = rest.slice(spaces)
+      wantsValue ||= spaces > 0
+      if (rest === '') break
+      const match = wantsValue ? ASTRING.exec(rest) : null
       if (!match) return undefined
-      values.push(match[2] ?? (match[1] ?? '').replace(/\\(["\\])/g, '$1'))
+      values.push(match[2] ?? unquote(match[1] ?? ''))
       rest = rest.slice(match[0].length)
       wantsValue = false
     }
-    if (index === pieces.length - 1 && wantsValue) return undefined
   }
   return values
 }
 
 /**
- * The pairs of an ID command (RFC 2971 3.1), by lower-case key; a NIL value leaves its key out.
+ * The pairs of an ID command (RFC 2971 3.1), by lower-case key; a NIL value leaves its key out, and no argument is as good as NIL.
  * @returns undefined where it is neither NIL nor a list of pairs, or goes over the RFC's limits (30 pairs, keys of 30, values of 1024 octets)
  */
 export function parseIdPairs(pieces: readonly Piece[]): Map<string, string> | undefined {
   const [first] = pieces
-  if (pieces.length === 1 && first && 'text' in first && first.text.toUpperCase() === 'NIL') return new Map()
+  if (pieces.length === 1 && first && 'text' in first && /^(?:NIL)?$/i.test(trimSpaces(first.text))) return new Map()
   const values: (string | undefined)[] = []
   for (const [index, piece] of pieces.entries()) {
     if ('literal' in piece) {
       values.push(piece.literal)
       continue
     }
-    let rest = piece.text
+    let rest = trimSpaces(piece.text)
     if (index === 0) {
       if (!rest.startsWith('(')) return undefined
       rest = rest.slice(1)
@@ -84,10 +101,11 @@ export function parseIdPairs(pieces: readonly Piece[]): Map<string, string> | un
       if (!rest.endsWith(')')) return undefined
       rest = rest.slice(0, -1)
     }
-    for (const match of rest.matchAll(/"((?:[^"\\\r\n\0]|\\["\\])*)"|(NIL)| |(.)/gis)) {
-      if (match[3] !== undefined) return undefined
-      if (match[1] !== undefined) values.push(match[1].replace(/\\(["\\])/g, '$1'))
-      else if (match[2] !== undefined) values.push(undefined)
+    for (rest = trimSpaces(rest); rest !== ''; rest = trimSpaces(rest)) {
+      const match = ID_ITEM.exec(rest)
+      if (!match) return undefined
+      values.push(match[2] === undefined ? unquote(match[1] ?? '') : undefined)
+      rest = rest.slice(match[0].length)
     }
   }
   if (values.length % 2 !== 0 || values.length > 60) return undefined

@@ -41,7 +41,8 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
   function takeUser(name: string): void {
     if (!mayAuthenticate(facts, client.secure)) return refusePlaintext()
     if (!mayUseLogin(facts, client)) return bad('USER is disabled')
-    if (name === '' || hasControlCharacter(name)) return bad('USER takes a user name')
+    if (hasControlCharacter(name)) return bad('USER takes a user name')
+    if (name === '') return reply('-ERR USER takes a user name')
     user = name
     reply('+OK Send PASS.')
   }
@@ -49,8 +50,11 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
   function takePassword(password: string): LoginAttempt | undefined {
     if (!mayAuthenticate(facts, client.secure)) refusePlaintext()
     else if (user === undefined) bad('USER comes before PASS')
-    else if (password === '' || hasControlCharacter(password)) bad('PASS takes a password')
-    else {
+    else if (hasControlCharacter(password)) bad('PASS takes a password')
+    else if (password === '') {
+      user = undefined
+      refuse({ reason: 'authentication-failed' })
+    } else {
       const attempt: LoginAttempt = { ...byPassword(user, password), mechanism: 'USER', id: NO_ID, ttl, utf8 }
       user = undefined
       return attempt
@@ -65,11 +69,11 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
       return undefined
     }
     const offered = offeredMechanisms(facts, client)
-    if (argument === '') {
+    const [name, initial, ...more] = argument.split(' ').filter(Boolean)
+    if (name === undefined) {
       reply(['+OK', ...offered, '.'].join('\r\n'))
       return undefined
     }
-    const [name = '', initial, ...more] = argument.split(' ')
     const mechanism = offered.find((mechanism) => mechanism === name.toUpperCase())
     if (mechanism === undefined || more.length > 0) {
       reply('-ERR Unsupported authentication mechanism')
@@ -82,6 +86,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     const outcome = await runMechanism(mechanism, { initial, ask, certifiedUser: client.certifiedUser })
     if (outcome === 'cancelled') reply(refusalReply({ reason: 'cancelled' }))
     else if (outcome === 'not-authorized') refuse({ reason: 'authorization-failed' })
+    else if (outcome === 'empty') refuse({ reason: 'authentication-failed' })
     else if (outcome === 'malformed') bad('Invalid SASL response')
     else return { ...outcome, mechanism, id: NO_ID, ttl, utf8 }
     return undefined
