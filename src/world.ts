@@ -1,5 +1,4 @@
 /** Everything that a connection needs to know, frozen at the moment when it was accepted. A reload builds a new one and swaps one pointer. */
-import type { TLSSocketOptions } from 'node:tls'
 import { buildBackends, type Backends } from './backend/backends.ts'
 import type { ListenerSettings, Settings } from './config/settings.ts'
 import { createIpSet, type IpSet } from './net/ip-set.ts'
@@ -9,7 +8,7 @@ import { protocols } from './protocol/protocols.ts'
 import type { Directory } from './routing/directory.ts'
 import type { NoteRefusal } from './routing/route-invalid.ts'
 import { createRouter, type Router } from './routing/router.ts'
-import { buildCertificates, type Certificates } from './tls/certificates.ts'
+import { buildCertificates, type Certificates, type ServerTls } from './tls/certificates.ts'
 
 /** A listener as its connections see it. */
 export type Entrance = {
@@ -17,7 +16,7 @@ export type Entrance = {
   /** the greeting's text */
   banner: (now: Date) => string
   /** undefined where TLS is not terminated */
-  tls: TLSSocketOptions | undefined
+  tls: ServerTls | undefined
   trustedProxies: IpSet
   /** server-name pattern to back end */
   passthrough: ReadonlyMap<string, string>

@@ -35,7 +35,7 @@ const tls = z
       .default([])
       .meta({
         description:
-          'Certificates for clients. The first is the default; the others are chosen by server name. Default: none, which only listeners with `tls: none` or `tls: passthrough` can do with.',
+          'Certificates for clients. The first is the default; the others are chosen by server name. With one of an RSA key and one of an EC key for the same names, each client is shown the one that it supports. Default: none, which only listeners with `tls: none` or `tls: passthrough` can do with.',
       }),
     min_version: choice(
       ['TLSv1.2', 'TLSv1.3'],

@@ -149,10 +149,11 @@ function readAuthority(value: Buffer): string | undefined {
   return authority
 }
 
-/** RFC 6066 3: a host name without a dot at its end. tls/server-name.ts keeps the same rule, and a test holds the two together. */
+/** A host name in lower case, without a dot at its end. tls/server-name.ts keeps the same rule, and a test holds the two together. */
 function parseAuthority(text: string): string | undefined {
-  const isName = text.length <= 253 && HOST_NAME.test(text) && net.isIP(text) === 0
-  return isName ? text.toLowerCase() : undefined
+  const name = text.endsWith('.') ? text.slice(0, -1) : text
+  const isName = name.length <= 253 && HOST_NAME.test(name) && net.isIP(name) === 0
+  return isName ? name.toLowerCase() : undefined
 }
 
 /**

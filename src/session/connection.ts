@@ -1,6 +1,5 @@
 /** The client's side of a session: its socket, where it comes from, what phase it is in, and what it has sent that nobody has read. */
 import type { Socket } from 'node:net'
-import type { TLSSocketOptions } from 'node:tls'
 import type { Turn } from '../backend/turn.ts'
 import type { ListenerSettings } from '../config/settings.ts'
 import { MuxError, systemCode } from '../errors.ts'
@@ -9,8 +8,10 @@ import { LineSocket, type LineLimit } from '../net/line-socket.ts'
 import { ProxyHeaderError, readProxyHeader, type Endpoint, type ProxyHeader } from '../net/proxy-header.ts'
 import { encodeUtf8, type Octets, type Text } from '../octets.ts'
 import type { ClientDialogue, ClientWire } from '../protocol/protocol.ts'
+import type { ServerTls } from '../tls/certificates.ts'
 import { isTrusted, userOfCertificate } from '../tls/client-certificate.ts'
 import { ClientHelloError, createClientHelloReader } from '../tls/client-hello.ts'
+import { parseServerName } from '../tls/server-name.ts'
 import { acceptTls } from '../tls/upgrade.ts'
 import type { Entrance } from '../world.ts'
 
@@ -181,14 +182,16 @@ export class ClientConnection implements ClientWire {
    */
   async #shakeHands(lines: LineSocket): Promise<void> {
     await lines.peek(({ length }) => length)
-    const first = this.detach() // leaves the socket paused, as `unshift` must find it
-    this.#socket.unshift(first)
     try {
-      const socket = await acceptTls(this.#socket, this.#entrance.tls ?? NO_TLS)
+      const { contextFor, ...options } = this.#entrance.tls ?? NO_TLS
+      const chosen = contextFor?.(await readServerName(lines))
+      const first = this.detach() // leaves the socket paused, as `unshift` must find it
+      this.#socket.unshift(first)
+      const socket = await acceptTls(this.#socket, { ...options, ...(chosen && { secureContext: chosen }) })
       this.#socket = socket
       this.tlsVersion = socket.getProtocol() ?? 'unknown'
       this.cipher = socket.getCipher().name
-      if (typeof socket.servername === 'string') this.serverName = socket.servername.toLowerCase()
+      if (typeof socket.servername === 'string') this.serverName = parseServerName(socket.servername)
       if (this.listener.clientUser !== undefined && isTrusted(socket)) {
         const certificate = socket.getPeerX509Certificate()
         const user = certificate && userOfCertificate(this.listener.clientUser, certificate)
@@ -250,7 +253,17 @@ export class ClientConnection implements ClientWire {
   }
 }
 
-const NO_TLS: TLSSocketOptions = {}
+const NO_TLS: ServerTls = {}
+
+/** The name in a ClientHello, which stays unread. OpenSSL answers what is no ClientHello, with an alert. */
+async function readServerName(lines: LineSocket): Promise<string | undefined> {
+  try {
+    return (await lines.peek(createClientHelloReader())).serverName
+  } catch (error) {
+    if (error instanceof ClientHelloError) return undefined
+    throw error
+  }
+}
 
 /**
  * A dual-stack socket shows an IPv4 client as ::ffff:192.0.2.1, and a link-local one with its zone, as fe80::1%eth0. A zone

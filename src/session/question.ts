@@ -28,7 +28,7 @@ export function imagine(question: Question, listeners: readonly ListenerSettings
   return {
     user: question.user,
     listener,
-    serverName: question.serverName?.toLowerCase(),
+    serverName: question.serverName?.toLowerCase().replace(/\.$/, ''),
     address: question.address ?? onlyAddress(listener),
   }
 }

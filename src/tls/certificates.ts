@@ -4,16 +4,22 @@
  */
 import { constants, createHash, X509Certificate } from 'node:crypto'
 import { createSecureContext, type SecureContext, type TLSSocketOptions } from 'node:tls'
-import type { ListenerSettings, Settings } from '../config/settings.ts'
+import type { CertificateSettings, ListenerSettings, Settings } from '../config/settings.ts'
 import { findServerName } from './server-name.ts'
 import { deriveTicketKeys, ticketKeysEndMs } from './ticket-keys.ts'
 
 /** TLS 1.2 with AEAD and forward secrecy alone (RFC 9325 4.2): its CBC ciphers leak by their timing (Lucky 13). TLS 1.3 has only such. */
 const AEAD_CIPHERS = 'ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20'
 
+/** What a handshake takes, with the certificates for a client that asks for no name of theirs. */
+export type ServerTls = TLSSocketOptions & {
+  /** The certificates for a server name; undefined where every client is shown the same. */
+  contextFor?: (serverName: string | undefined) => SecureContext | undefined
+}
+
 export type Certificates = {
-  /** what a handshake takes, by listener; only listeners that terminate TLS are in it */
-  serverOptions: ReadonlyMap<string, TLSSocketOptions>
+  /** by listener; only listeners that terminate TLS are in it */
+  serverOptions: ReadonlyMap<string, ServerTls>
   /** end of validity of each certificate, for the metrics */
   expiries: { file: string; notAfterMs: number }[]
   /** Whether the ticket keys are those of this moment, in milliseconds of the epoch. Others take building this anew. */
@@ -38,22 +44,16 @@ export function buildCertificates(
   }
 }
 
-function buildOptions(
-  tls: Settings['tls'],
-  listener: ListenerSettings,
-  secret: string,
-  nowMs: number,
-): TLSSocketOptions {
+function buildOptions(tls: Settings['tls'], listener: ListenerSettings, secret: string, nowMs: number): ServerTls {
   const { clientCa } = listener
   const minVersion = listener.minVersion ?? tls.minVersion
   const ciphers = listener.ciphers ?? AEAD_CIPHERS
   const scope = ticketScope(listener, minVersion, ciphers)
   const ticketKeys = clientCa === undefined ? deriveTicketKeys(secret, scope, nowMs) : undefined
-  const contexts = new Map<string, SecureContext>()
-  for (const { cert, key } of tls.certificates) {
-    const context = createSecureContext({
-      cert,
-      key: key.reveal(),
+  const build = (certificates: readonly CertificateSettings[]): SecureContext =>
+    createSecureContext({
+      cert: certificates.map(({ cert }) => cert),
+      key: certificates.map(({ key }) => key.reveal()),
       minVersion,
       ciphers,
       ...(ticketKeys && { ticketKeys }),
@@ -62,17 +62,13 @@ function buildOptions(
       secureOptions: constants.SSL_OP_NO_RENEGOTIATION | (clientCa === undefined ? 0 : constants.SSL_OP_NO_TICKET),
       ...(clientCa !== undefined && { ca: clientCa }),
     })
-    // `*` is the first: every name that no certificate carries.
-    for (const name of ['*', ...namesOf(cert)]) if (!contexts.has(name)) contexts.set(name, context)
-  }
+  const contexts = buildContexts(tls.certificates, build)
   const fallback = contexts.get('*')
+  const isOne = new Set(contexts.values()).size <= 1
   return {
     ...(fallback && { secureContext: fallback }),
-    // With a single certificate there is nothing to choose, and no callback to pay for at each handshake.
-    ...(tls.certificates.length > 1 && {
-      SNICallback: (name: string, answer: (error: Error | null, context?: SecureContext) => void) =>
-        answer(null, findServerName(contexts, name)),
-    }),
+    // Not Node's SNICallback: of the context that it gives, Node takes one certificate, and not one of each kind of key.
+    ...(!isOne && { contextFor: (name: string | undefined) => findServerName(contexts, name) }),
     // RFC 7301 3.2: a client that speaks to another protocol (ALPACA) is turned away; one that names none is fine.
     ALPNCallback: ({ protocols }) => (protocols.includes(listener.protocol) ? listener.protocol : undefined),
     requestCert: clientCa !== undefined,
@@ -95,6 +91,45 @@ function ticketScope({ name, protocol, clientCa }: ListenerSettings, minVersion:
   return createHash('sha256')
     .update(JSON.stringify([name, protocol, minVersion, ciphers, clientCa ?? null]))
     .digest('hex')
+}
+
+/**
+ * By server name, and `*` for every other name: the first certificate of each kind of key that carries the name, from which OpenSSL
+ * takes the one that the client supports. For `*` they are the first certificate and those that carry all of its names.
+ */
+function buildContexts(
+  certificates: readonly CertificateSettings[],
+  build: (certificates: readonly CertificateSettings[]) => SecureContext,
+): Map<string, SecureContext> {
+  const known = certificates.map((settings) => ({
+    settings,
+    names: namesOf(settings.cert),
+    kind: keyOf(settings.cert),
+  }))
+  const byCertificates = new Map<string, SecureContext>()
+  const contextOf = (carrying: typeof known): SecureContext => {
+    // OpenSSL holds one certificate of each kind: a second one would take the place of the first.
+    const chosen = carrying.filter(({ kind }, index) => carrying.findIndex((one) => one.kind === kind) === index)
+    const key = chosen.map((one) => known.indexOf(one)).join()
+    const context = byCertificates.get(key) ?? build(chosen.map(({ settings }) => settings))
+    byCertificates.set(key, context)
+    return context
+  }
+  const contexts = new Map<string, SecureContext>()
+  const [first] = known
+  if (!first) return contexts
+  contexts.set(
+    '*',
+    contextOf(known.filter((one) => one === first || first.names.every((name) => one.names.includes(name)))),
+  )
+  for (const name of new Set(known.flatMap(({ names }) => names)))
+    contexts.set(name, contextOf(known.filter(({ names }) => names.includes(name))))
+  return contexts
+}
+
+/** The kind of key by which OpenSSL tells certificates apart: the curve of an EC key makes no difference. */
+function keyOf(cert: string): string | undefined {
+  return new X509Certificate(cert).publicKey.asymmetricKeyType
 }
 
 /** The DNS names that a certificate speaks for (RFC 6125 6.4: the common name is not one). */

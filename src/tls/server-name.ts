@@ -4,10 +4,14 @@ import { isIP } from 'node:net'
 /** Letters, digits and hyphens (RFC 1123 2.1), and the underscores that names inside companies have. */
 const HOST_NAME = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*$/i
 
-/** The name in lower case; undefined where it is no host name, ends with a dot, or is an address (RFC 6066 3). */
+/**
+ * The name in lower case, without the dot that some clients put at its end in spite of RFC 6066 3; undefined where it is no host name, or
+ * is an address.
+ */
 export function parseServerName(text: string): string | undefined {
-  const isName = text.length <= 253 && HOST_NAME.test(text) && isIP(text) === 0
-  return isName ? text.toLowerCase() : undefined
+  const name = withoutDot(text)
+  const isName = name.length <= 253 && HOST_NAME.test(name) && isIP(name) === 0
+  return isName ? name.toLowerCase() : undefined
 }
 
 /**
@@ -18,8 +22,13 @@ export function parseServerName(text: string): string | undefined {
 export function findServerName<T>(rules: ReadonlyMap<string, T>, name: string | undefined): T | undefined {
   // A client that asks for `*.example.test` by that very name must not be taken for the pattern.
   if (name === undefined || name.includes('*')) return rules.get('*')
-  const wanted = name.toLowerCase()
+  const wanted = withoutDot(name).toLowerCase()
   const dot = wanted.indexOf('.')
   const wildcard = dot > 0 ? rules.get(`*${wanted.slice(dot)}`) : undefined
   return rules.get(wanted) ?? wildcard ?? rules.get('*')
+}
+
+/** DNS writes a name that is not to be completed with a dot at its end; it is the same name. */
+function withoutDot(name: string): string {
+  return name.endsWith('.') ? name.slice(0, -1) : name
 }

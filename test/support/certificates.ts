@@ -28,6 +28,8 @@ export type LeafOptions = {
   days?: number
   /** the exact end of validity, in place of `days` */
   endsAt?: Date
+  /** default: EC P-256 */
+  key?: 'rsa' | 'ec'
   /** whose side it may stand for; default: a server's. The nodes of a Redis Cluster are both to each other. */
   usage?: 'serverAuth' | 'clientAuth' | 'serverAuth,clientAuth'
 }
@@ -49,7 +51,7 @@ export async function makeAuthority(directory: string): Promise<Authority> {
   return {
     caFile,
     ca: await readFile(caFile, 'utf8'),
-    issue: async (name, { names = USUAL_NAMES, days = 30, endsAt, usage = 'serverAuth' } = {}) => {
+    issue: async (name, { names = USUAL_NAMES, days = 30, endsAt, key = 'ec', usage = 'serverAuth' } = {}) => {
       const certFile = join(directory, `${name}.pem`)
       const keyFile = join(directory, `${name}-key.pem`)
       const requestFile = join(directory, `${name}.csr`)
@@ -62,7 +64,7 @@ export async function makeAuthority(directory: string): Promise<Authority> {
         'req',
         '-new',
         '-utf8',
-        ...NEW_KEY,
+        ...(key === 'rsa' ? NEW_RSA_KEY : NEW_KEY),
         '-keyout',
         keyFile,
         '-out',
@@ -86,6 +88,7 @@ export async function makeAuthority(directory: string): Promise<Authority> {
   }
 }
 
+const NEW_RSA_KEY = ['-newkey', 'rsa:2048', '-nodes']
 const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
 
 /** `openssl x509` of OpenSSL 3.0 counts validity in days. `openssl ca` takes the end itself, and wants a database. */

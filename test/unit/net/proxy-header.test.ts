@@ -254,6 +254,7 @@ describe('the vectors of version 2', () => {
       ['localhost', 'localhost'],
       ['xn--bcher-kva.example', 'xn--bcher-kva.example'],
       ['_imap.internal', '_imap.internal'],
+      ['mail.example.test.', 'mail.example.test'],
       [longest, longest],
     ] as const) {
       assertReads(withTlvs(tlv(0x02, sent)), { ...base, authority: read })
@@ -261,7 +262,7 @@ describe('the vectors of version 2', () => {
     for (const wrong of [
       '',
       '.',
-      'a.',
+      'a..',
       '.a',
       'a..b',
       '-a.test',

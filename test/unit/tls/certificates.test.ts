@@ -5,10 +5,10 @@ import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { connect as connectTls, type ConnectionOptions, type TLSSocketOptions } from 'node:tls'
+import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import type { CertificateSettings, ListenerSettings, Settings } from '../../../src/config/settings.ts'
 import { Secret } from '../../../src/secret.ts'
-import { buildCertificates } from '../../../src/tls/certificates.ts'
+import { buildCertificates, type ServerTls } from '../../../src/tls/certificates.ts'
 import { acceptTls } from '../../../src/tls/upgrade.ts'
 import { makeAuthority, type Authority, type Leaf } from '../../support/certificates.ts'
 import { listenerSettings } from '../listener/listener-settings.ts'
@@ -20,6 +20,14 @@ const LEAVES: Record<string, string[]> = {
   late: ['DNS:imap.example.org', 'DNS:mail.example.test', 'DNS:late.example.test'],
 }
 
+/** Of the same names as those above, but for the last, with keys of the other kind. */
+const RSA_LEAVES: Record<string, string[]> = {
+  'first-rsa': LEAVES['first']!,
+  'wildcard-rsa': LEAVES['wildcard']!,
+  'wide-rsa': ['DNS:mail.example.test', 'DNS:wide.example.test'],
+  'other-rsa': ['DNS:other.example.net'],
+}
+
 let directory: string
 let authority: Authority
 let leaves: Record<string, CertificateSettings>
@@ -29,6 +37,8 @@ before(async () => {
   authority = await makeAuthority(directory)
   leaves = {}
   for (const [name, names] of Object.entries(LEAVES)) leaves[name] = toSettings(await authority.issue(name, { names }))
+  for (const [name, names] of Object.entries(RSA_LEAVES))
+    leaves[name] = toSettings(await authority.issue(name, { names, key: 'rsa' }))
 })
 
 after(() => rm(directory, { recursive: true }))
@@ -38,7 +48,7 @@ function toSettings({ certFile, cert, keyFile, key }: Leaf): CertificateSettings
 }
 
 /** What a listener with these certificates needs for a handshake. */
-function optionsOf(names: string[], listener: Partial<ListenerSettings> = {}): TLSSocketOptions {
+function optionsOf(names: string[], listener: Partial<ListenerSettings> = {}): ServerTls {
   const settings = listenerSettings({ tls: 'implicit', ...listener })
   const options = buildCertificates(tlsOf(names), [settings], 'secret', Date.now()).serverOptions.get(settings.name)
   assert.ok(options)
@@ -51,7 +61,7 @@ function tlsOf(names: string[]): Settings['tls'] {
 
 /** Shakes hands once, as listeners do. @returns the common name of the certificate that a client sees, and the server's error if any */
 async function shakeHands(
-  server: TLSSocketOptions,
+  { contextFor, ...server }: ServerTls,
   options: ConnectionOptions,
 ): Promise<{ shown: string | undefined; failure: string | undefined }> {
   const listening = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1')
@@ -63,7 +73,8 @@ async function shakeHands(
   client.on('error', () => undefined)
   client.on('secureConnect', () => (shown = String(client.getPeerCertificate().subject.CN)))
   const seen = Promise.race([once(client, 'secureConnect'), once(client, 'close')]).catch(() => undefined)
-  const failure = await acceptTls(accepted, server).then(
+  const chosen = contextFor?.(options.servername)
+  const failure = await acceptTls(accepted, { ...server, ...(chosen && { secureContext: chosen }) }).then(
     () => undefined,
     (error: unknown) => String(error),
   )
@@ -82,6 +93,8 @@ const SHOWN: Record<string, { asked: string | undefined; shown: string }> = {
   'the wildcard for one label more': { asked: 'smtp.example.org', shown: 'wildcard' },
   'the first, not the wildcard, for two labels more': { asked: 'a.b.example.org', shown: 'first' },
   'the first, not the wildcard, for the bare domain': { asked: 'example.org', shown: 'first' },
+  'the exact one for a name with a dot at its end': { asked: 'imap.example.org.', shown: 'exact' },
+  'the wildcard for a name with a dot at its end': { asked: 'smtp.example.org.', shown: 'wildcard' },
   'the first for a name that nobody has': { asked: 'unknown.test', shown: 'first' },
   'the first for a name without a dot': { asked: 'localhost', shown: 'first' },
   'the first to a client that asks for no name': { asked: undefined, shown: 'first' },
@@ -96,6 +109,57 @@ for (const [what, { asked, shown }] of Object.entries(SHOWN))
       shown,
       failure: undefined,
     })
+  })
+
+/** Clients that verify one kind of signature alone, by version. */
+const KINDS: Record<string, ConnectionOptions> = {
+  'TLSv1.3 ec': { minVersion: 'TLSv1.3', sigalgs: 'ecdsa_secp256r1_sha256' },
+  'TLSv1.3 rsa': { minVersion: 'TLSv1.3', sigalgs: 'rsa_pss_rsae_sha256' },
+  'TLSv1.2 ec': { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256' },
+  'TLSv1.2 rsa': { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-RSA-AES128-GCM-SHA256' },
+}
+
+/** By configured certificates and the name that is asked for: what clients of either kind see. */
+const OF_BOTH_KINDS: [
+  what: string,
+  names: string[],
+  asked: string | undefined,
+  ec: string | undefined,
+  rsa: string | undefined,
+][] = [
+  ['the only pair', ['first', 'first-rsa'], 'mail.example.test', 'first', 'first-rsa'],
+  ['the only pair, RSA first', ['first-rsa', 'first'], 'mail.example.test', 'first', 'first-rsa'],
+  [
+    'the first pair, to a client that asks for no name',
+    ['first', 'exact', 'first-rsa'],
+    undefined,
+    'first',
+    'first-rsa',
+  ],
+  ['the first pair, for a name of nobody', ['first-rsa', 'exact', 'first'], 'unknown.test', 'first', 'first-rsa'],
+  [
+    'a later pair by its wildcard',
+    ['first', 'wildcard', 'wildcard-rsa'],
+    'smtp.example.org',
+    'wildcard',
+    'wildcard-rsa',
+  ],
+  ['the pair of a name that the certificates share', ['first', 'wide-rsa'], 'mail.example.test', 'first', 'wide-rsa'],
+  ['the one certificate that carries the name', ['first', 'wide-rsa'], 'wide.example.test', undefined, 'wide-rsa'],
+  ['the first of two of one kind', ['first', 'late', 'first-rsa'], 'mail.example.test', 'first', 'first-rsa'],
+  ['no certificate of another name', ['first', 'other-rsa'], 'mail.example.test', 'first', undefined],
+  ['no certificate of another name by default', ['first', 'other-rsa'], undefined, 'first', undefined],
+]
+
+for (const [what, names, asked, ec, rsa] of OF_BOTH_KINDS)
+  test(`shows RSA and ECDSA certificates by what the client supports: ${what}`, async () => {
+    for (const [client, options] of Object.entries(KINDS)) {
+      const { shown } = await shakeHands(optionsOf(names), {
+        ...options,
+        ...(asked !== undefined && { servername: asked }),
+      })
+      assert.equal(shown, client.endsWith('ec') ? ec : rsa, client)
+    }
   })
 
 test('shows a single certificate whatever is asked for', async () => {

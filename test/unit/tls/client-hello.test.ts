@@ -206,7 +206,7 @@ describe('a ClientHello made by hand', () => {
     for (const name of [
       '',
       '.',
-      'a.',
+      'a..',
       '*.test',
       'a\0b',
       'a b',

@@ -56,13 +56,15 @@ test('a host name is a server name, in lower case; an address, a pattern or rubb
     ['localhost', 'localhost'],
     ['a-b.xn--bcher-kva.example', 'a-b.xn--bcher-kva.example'],
     ['_x.internal', '_x.internal'],
+    ['Mail.Example.Test.', 'mail.example.test'], // RFC 6066 3 has no dot at the end, but some clients do
   ] as const) {
     assert.equal(parseServerName(text), name)
   }
   for (const text of [
     '',
     '.',
-    'a.',
+    'a..',
+    '192.0.2.1.',
     '.a',
     '-a',
     'a-',
@@ -77,6 +79,7 @@ test('a host name is a server name, in lower case; an address, a pattern or rubb
     assert.equal(parseServerName(text), undefined, text)
   }
   assert.equal(parseServerName(`${'a.'.repeat(126)}a`)?.length, 253)
+  assert.equal(parseServerName(`${'a.'.repeat(126)}a.`)?.length, 253)
   assert.equal(parseServerName(`${'a.'.repeat(126)}aa`), undefined)
 })
 
