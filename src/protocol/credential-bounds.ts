@@ -38,6 +38,11 @@ function countBytes(user: Octets, credentials: Credentials): number {
   }
 }
 
+/** How long a message of the client's may be, decoded: a bearer token, or everything else. */
+export function mostBytes(mechanism: string): number {
+  return isToken(mechanism) ? MAX_TOKEN_BYTES : MAX_CREDENTIAL_BYTES
+}
+
 /** Mechanisms whose first message carries a bearer token. */
 function isToken(mechanism: string): boolean {
   return mechanism === 'XOAUTH2' || mechanism === 'OAUTHBEARER'

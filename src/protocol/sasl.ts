@@ -5,7 +5,7 @@
 import type { MechanismName } from '../config/settings.ts'
 import { asOctets, bytesOf, octetsOf, type Octets } from '../octets.ts'
 import { Secret } from '../secret.ts'
-import { MAX_CREDENTIAL_BYTES } from './credential-bounds.ts'
+import { mostBytes } from './credential-bounds.ts'
 import type { Credentials } from './protocol.ts'
 
 /** A token of an OAuth provider is 2 to 4 KiB, with claims for everything 16; beyond 64 KiB nothing is a token. */
@@ -88,7 +88,7 @@ function relayed(mechanism: MechanismName, { ask }: SaslExchange, first: FirstMe
   const converse = async (challenge: string): Promise<string> => {
     const line = await ask(challenge)
     const answer = decodeBase64(line)
-    return answer === undefined || answer.length > MAX_CREDENTIAL_BYTES ? '*' : line
+    return answer === undefined || answer.length > mostBytes(mechanism) ? '*' : line
   }
   return { user: first.user, credentials: { kind: 'relayed', mechanism, firstMessage, converse } }
 }
