@@ -14,6 +14,7 @@ import { createLog, type Log, type LogOutput } from '../log.ts'
 import { createInstanceMetrics, type InstanceMetrics } from '../metrics/instance-metrics.ts'
 import { createMetrics } from '../metrics/metrics.ts'
 import { createRegistry, sumReadings } from '../metrics/readings.ts'
+import { createRemovedFilter } from '../metrics/removed-series.ts'
 import { Secret } from '../secret.ts'
 import { version } from '../version.ts'
 import { createCrewOfOne, type CreateApp } from './alone.ts'
@@ -55,10 +56,12 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
       ? createCrewOfOne(createApp, settings, { log, metrics: createMetrics(registry), ticketSecret })
       : createWorkers({ settings, program, ticketSecret: new Secret(ticketSecret), log, metrics })
   metrics.watchWorkers(crew.states)
+  let withoutRemoved = createRemovedFilter(settings)
   const files = keepConfiguration(settings, loaded, {
     load,
     takeOver(settings) {
       log.configure(settings.log)
+      withoutRemoved = createRemovedFilter(settings)
       return crew.takeOver(settings)
     },
     log,
@@ -72,9 +75,8 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
     closeAdmin?.()
   }
   async function render(): Promise<string> {
-    const others = await crew.readings()
-    if (others.length === 0) return registry.metrics()
-    return sumReadings([await registry.getMetricsAsJSON(), ...others]).metrics()
+    const readings = [await registry.getMetricsAsJSON(), ...(await crew.readings())]
+    return sumReadings(readings.map(withoutRemoved)).metrics()
   }
   try {
     const admin = buildAdmin({

@@ -138,6 +138,15 @@ test('a session outlives a jump of the monotonic clock past its idle limit, and 
   const session = await place.open()
   session.send('a login user@example.test secret')
   await session.expectUntil(/^a OK/)
+  session.send('x capability')
+  await session.expectUntil(/^x OK/)
+  // Bytes are counted when the session has been looked at for the first time, from when on its silence is measured.
+  const series = 'mailmux_relayed_bytes_total{protocol="imap",backend="store1",direction="from-client"}'
+  await until(
+    START_DEADLINE_MS,
+    async () => ((await place.mailmux.metric(series)) ?? 0) > 0 || undefined,
+    () => 'no byte is counted',
+  )
   await place.step('+3h')
   await seeChecks(place, 2)
   await seeLookup(place, '127.0.0.2')
