@@ -1,11 +1,11 @@
 /**
  * `make demo`: three real mail stores and mailmux in front of them, in the foreground, until Ctrl-C.
- * Everything that it makes lives in `.demo/` and is used again by the next run.
+ * Everything that it makes is in `.demo/` and is used again by the next run, except Dovecot's sockets, and mail that cannot be there.
+ * DEMO_PORT_OFFSET is added to every port, for a second demo beside the first.
  */
 import { X509Certificate } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join, relative } from 'node:path'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
 import { stringify } from 'yaml'
 import { makeAuthority } from '../support/certificates.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
@@ -14,18 +14,26 @@ import { launchMailmux } from '../support/mailmux.ts'
 import { isFree } from '../support/ports.ts'
 import { startRedis } from '../support/redis.ts'
 import { openScene } from '../support/scene.ts'
+import { mayEveryoneEnter, openTemporaryRoot } from '../support/temporary.ts'
 
 const checkout = join(import.meta.dirname, '../..')
 const demo = join(checkout, '.demo')
 
+const offset = Number(process.env['DEMO_PORT_OFFSET'] ?? 0)
 const stores = [
   { name: 'store1', imap: 11143, pop3: 11110, user: 'alice@example.test' },
   { name: 'store2', imap: 12143, pop3: 12110, user: 'bob@example.test' },
   { name: 'store3', imap: 13143, pop3: 13110, user: 'carol@example.test' },
-]
+].map((store) => ({ ...store, imap: store.imap + offset, pop3: store.pop3 + offset }))
 const password = 'secret'
-const ports = { IMAP: 1143, IMAPS: 1993, POP3: 1110, POP3S: 1995, admin: 9143 }
-const redisPort = 16379
+const ports = {
+  IMAP: 1143 + offset,
+  IMAPS: 1993 + offset,
+  POP3: 1110 + offset,
+  POP3S: 1995 + offset,
+  admin: 9143 + offset,
+}
+const redisPort = 16379 + offset
 
 const withRedis = process.env['DIRECTORY'] === 'redis'
 const say = (text: string) => process.stdout.write(`${text}\n`)
@@ -34,6 +42,7 @@ const say = (text: string) => process.stdout.write(`${text}\n`)
 class Obstacle extends Error {}
 
 async function main(): Promise<void> {
+  process.umask(0o022) // Dovecot's users must read what is made here, whatever the umask of the shell is
   mkdirSync(demo, { recursive: true })
   await checkPorts()
   const scene = openScene(demo)
@@ -82,7 +91,9 @@ async function checkPorts(): Promise<void> {
   ]
   for (const [port, use] of wanted) {
     if (await isFree(port)) continue
-    throw new Obstacle(`port ${port} (${use}) is in use on 127.0.0.1, perhaps by another demo: stop that first`)
+    throw new Obstacle(
+      `port ${port} (${use}) is in use on 127.0.0.1, perhaps by another demo: stop that first, or set DEMO_PORT_OFFSET=10000`,
+    )
   }
 }
 
@@ -98,20 +109,16 @@ async function makeCertificate(): Promise<void> {
 }
 
 /**
- * Where the stores keep their mail. As root, Dovecot reads mail as `nobody`, who cannot enter a checkout in root's home, for example:
- * the mail is then kept elsewhere, for this run only.
+ * Where the stores keep their mail. As root, Dovecot reads mail as `nobody`, a user who cannot enter a checkout in root's home, for
+ * example: the mail is then kept in the temporary directory, for this run only.
  */
 function mailDirectory(): { path: string; remove: () => void } {
   const closed = process.getuid?.() === 0 && !mayEveryoneEnter(demo)
   if (!closed) return { path: join(demo, 'mail'), remove: () => {} }
-  const path = mkdtempSync(join(tmpdir(), 'mailmux-demo-'))
+  const path = mkdtempSync(join(openTemporaryRoot(), 'mailmux-demo-'))
+  chmodSync(path, 0o755) // mkdtemp makes it 0700
   say(`Other users may not enter ${demo}: the mail is in ${path} for this run.`)
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
-}
-
-function mayEveryoneEnter(directory: string): boolean {
-  const enterable = (statSync(directory).mode & 0o001) !== 0
-  return enterable && (dirname(directory) === directory || mayEveryoneEnter(dirname(directory)))
 }
 
 /** The main file is ours and written anew; the routing file is the one to play with, and stays as it was left. */
@@ -190,7 +197,8 @@ Ctrl-C stops everything.
 try {
   await main()
 } catch (error) {
-  if (!(error instanceof Obstacle)) throw error
+  const isForbidden = error instanceof Error && 'code' in error && error.code === 'EACCES'
+  if (!(error instanceof Obstacle || isForbidden)) throw error
   process.stderr.write(`demo: ${error.message}\n`)
   process.exitCode = 1
 }

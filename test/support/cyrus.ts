@@ -5,7 +5,7 @@
 import { execFile } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { lchown, cp, mkdir, readdir, writeFile } from 'node:fs/promises'
-import { tmpdir, userInfo } from 'node:os'
+import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { START_DEADLINE_MS, until } from './deadline.ts'
@@ -14,6 +14,7 @@ import { freePort } from './ports.ts'
 import { startProgram } from './processes.ts'
 import type { Scene } from './scene.ts'
 import { connectPeer } from './scripted-peer.ts'
+import { openTemporaryRoot } from './temporary.ts'
 
 const RUNTIME = join(import.meta.dirname, '../../.runtime/cyrus')
 /** Where `directory` has a copy of what was unpacked: its user may not be allowed into the checkout. */
@@ -37,7 +38,7 @@ export type CyrusOptions = {
 export async function startCyrus(scene: Scene, { name, users, admin }: CyrusOptions): Promise<Cyrus> {
   await run(join(import.meta.dirname, 'cyrus.sh'), [RUNTIME]) // at once where that is done
   // Unix sockets in it: the path has to be short
-  const directory = mkdtempSync(join(tmpdir(), `mailmux-${name}-`))
+  const directory = mkdtempSync(join(openTemporaryRoot(), `mailmux-${name}-`))
   chmodSync(directory, 0o755)
   const remove = () => rmSync(directory, { recursive: true, force: true, maxRetries: 5 })
   process.once('exit', remove)

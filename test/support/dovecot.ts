@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { chown, mkdir, readdir, rename, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
-import { tmpdir, userInfo } from 'node:os'
+import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import type { Leaf } from './certificates.ts'
 import { START_DEADLINE_MS, until, within } from './deadline.ts'
@@ -15,6 +15,7 @@ import { freePort } from './ports.ts'
 import { freezeTree, hangTree, nameOf, signalAll, slowTree } from './process-tree.ts'
 import { type Program, startProgram } from './processes.ts'
 import type { Scene } from './scene.ts'
+import { openTemporaryRoot } from './temporary.ts'
 
 export type DovecotOptions = {
   /** also the word by which its greeting and its marker messages can be told from another's */
@@ -60,7 +61,7 @@ export function markerSubject(store: string, user: string): string {
 /** Starts a Dovecot and waits for the greetings of both protocols. `scene.close()` ends it and removes what it made, the mail of a `mailDirectory` excepted. */
 export async function startDovecot(scene: Scene, options: DovecotOptions): Promise<Dovecot> {
   // A unix socket's path may have 107 bytes at most, and a checkout may lie deep: the run directory is never inside it.
-  const directory = mkdtempSync(join(tmpdir(), `mailmux-${options.name}-`))
+  const directory = mkdtempSync(join(openTemporaryRoot(), `mailmux-${options.name}-`))
   chmodSync(directory, 0o755)
   const remove = () => rmSync(directory, { recursive: true, force: true, maxRetries: 5 })
   process.once('exit', remove)
@@ -93,6 +94,8 @@ export async function startDovecot(scene: Scene, options: DovecotOptions): Promi
   for (const user of Object.keys(options.users)) {
     if (!present.includes(user)) await deliver(user, markerMessage(options.name, user))
   }
+  // Mail of an earlier run by another user must belong to Dovecot's too.
+  if (root && present.length > 0) execFileSync('chown', ['-R', `${mailOwner.uid}:${mailOwner.gid}`, mailDirectory])
 
   const start = async () => {
     const started = startProgram(scene, {

@@ -3,8 +3,8 @@
  * `after(() => scene.close())` is the whole of a test file's cleaning up.
  */
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { openTemporaryRoot } from './temporary.ts'
 
 export type Scene = {
   /** an empty directory of its own, gone after `close()`; others may enter it, as Dovecot's processes must */
@@ -18,7 +18,7 @@ export type Scene = {
 /** Opens a scene in the system's temporary directory, or in `directory`, which is then kept. */
 export function openScene(directory?: string): Scene {
   const kept = directory !== undefined
-  const own = directory ?? mkdtempSync(join(tmpdir(), 'mailmux-test-'))
+  const own = directory ?? mkdtempSync(join(openTemporaryRoot(), 'mailmux-test-'))
   if (!kept) chmodSync(own, 0o755) // Dovecot drops root before it reads a mailbox
   const closers: (() => Promise<void> | void)[] = []
   const remove = () => {

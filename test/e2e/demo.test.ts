@@ -1,0 +1,103 @@
+/** `make demo` from a checkout that other users may not enter, as root and as an ordinary user: mail is served, and nothing is left behind. */
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { until, within } from '../support/deadline.ts'
+import { isRunning, listProcesses } from '../support/process-tree.ts'
+import { startProgram } from '../support/processes.ts'
+import { run } from '../support/run.ts'
+import { openScene, type Scene } from '../support/scene.ts'
+
+const root = join(import.meta.dirname, '../..')
+const isRoot = process.getuid?.() === 0
+const NOBODY = 65_534
+/** Three Dovecots and mailmux start at once, on two cores that may be busy. */
+const DEADLINE_MS = 90_000
+
+/** A checkout of mode 0700 with the program and its packages, and a Node that its owner may run. */
+let checkout: string
+let node: string
+/** where the demo may leave nothing */
+let temporary: string
+let scene: Scene
+before(() => {
+  scene = openScene()
+  temporary = join(scene.directory, 'tmp')
+  mkdirSync(temporary)
+  chmodSync(temporary, 0o1777)
+  checkout = mkdtempSync(join(tmpdir(), 'mailmux-checkout-'))
+  for (const part of ['src', 'test/demo', 'test/support', 'package.json'])
+    cpSync(join(root, part), join(checkout, part), { recursive: true })
+  const packages = execFileSync('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: root, encoding: 'utf8' })
+  for (const path of packages.trim().split('\n').slice(1))
+    cpSync(path, join(checkout, path.slice(root.length)), { recursive: true })
+  node = join(checkout, 'node')
+  cpSync(process.execPath, node)
+})
+after(async () => {
+  await scene.close()
+  rmSync(checkout, { recursive: true, force: true })
+})
+
+async function serves(command: string, options: string[]): Promise<void> {
+  const offset = 10_000 + ((process.pid * 7) % 5000)
+  const demo = startProgram(scene, {
+    name: 'demo',
+    command,
+    args: [...options, node, 'test/demo/demo.ts'],
+    cwd: checkout,
+    env: { ...process.env, DEMO_PORT_OFFSET: String(offset), HOME: checkout, TMPDIR: temporary },
+  })
+  await demo.waitForLine((line) => line.startsWith('Ctrl-C stops everything'), DEADLINE_MS, 'its readiness')
+  const lines = demo.stdout().split('\n')
+  const commands = lines.filter((line) => line.startsWith('  curl --cacert'))
+  assert.equal(commands.length, 4)
+  for (const line of commands) {
+    const [, user = ''] = /--user (\w+)@/.exec(line) ?? []
+    const store = { alice: 'store1', bob: 'store2', carol: 'store3' }[user]
+    const { code, stdout, stderr } = await run('sh', ['-c', `cd ${checkout} && ${line}`])
+    assert.equal(code, 0, `${line}\n${stderr}\n${demo.stdout()}`)
+    assert.match(stdout, new RegExp(`This mailbox lives on ${store}\\.`))
+  }
+  const processes = listProcesses(demo.pid)
+  assert.ok(processes.length > 4)
+  demo.signal('SIGINT')
+  const { code } = await within(DEADLINE_MS, demo.exited, () => 'it does not end')
+  assert.equal(code, 0, demo.stderr())
+  const left = () => processes.filter(isRunning)
+  await until(
+    DEADLINE_MS, // Dovecot's own processes end a moment after their master
+    () => left().length === 0 || undefined,
+    () => `it leaves ${left().join(' ')} behind`,
+  )
+  assert.deepEqual(readdirSync(temporary), [])
+}
+
+test('in a folder that others may not enter, with any umask', async () => {
+  assert.equal(statSync(checkout).mode & 0o777, 0o700)
+  await serves('sh', ['-c', 'umask 077; exec "$@"', 'sh'])
+  await serves('env', []) // uses again what the first run has made
+})
+
+test('as an ordinary user', async () => {
+  if (!isRoot) return serves('env', [])
+  rmSync(join(checkout, '.demo'), { recursive: true })
+  execFileSync('chown', ['-R', `${NOBODY}:${NOBODY}`, checkout])
+  const setpriv = ['--reuid', String(NOBODY), '--regid', String(NOBODY), '--clear-groups', '--']
+  await serves('setpriv', setpriv)
+  await serves('setpriv', setpriv)
+})
+
+test('tells in one line that what another user has made is in the way', async () => {
+  if (!isRoot) return // nothing is in root's way, and others cannot make what is in theirs
+  execFileSync('chown', ['-R', '0:0', checkout])
+  execFileSync('chmod', ['755', checkout])
+  mkdirSync(join(checkout, '.demo'), { recursive: true })
+  const setpriv = ['--reuid', String(NOBODY), '--regid', String(NOBODY), '--clear-groups', '--']
+  const { code, stderr } = await run('setpriv', [...setpriv, node, join(checkout, 'test/demo/demo.ts')])
+  assert.equal(code, 1)
+  assert.match(stderr, /^demo: EACCES: permission denied, .*\n$/)
+})
