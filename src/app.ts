@@ -114,7 +114,9 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
   }, SWEEP_MS)
 
   let listeners: Listeners | undefined
+  const closed = new AbortController()
   const close = async (): Promise<void> => {
+    closed.abort()
     listeners?.close()
     clearInterval(sweep)
     prober.stop()
@@ -125,6 +127,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
   return {
     async start() {
       await withPatience([prober.probeAll(), directory?.connected ?? Promise.resolve()])
+      closed.signal.throwIfAborted()
       listeners = await listen(settings, {
         onConnection: sessions.accept,
         onError(error, listener) {
@@ -132,6 +135,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
           noteShortage('accept', `listener ${listener}: ${systemCode(error)}`)
         },
       })
+      if (closed.signal.aborted) listeners.close()
       return listeners.addresses
     },
     takeOver: worlds.enter,

@@ -11,7 +11,7 @@ import { readPassword } from './cli/password.ts'
 import { schemaText } from './cli/schema.ts'
 import { loadConfig, type LoadResult } from './config/load.ts'
 import { formatProblem } from './config/problems.ts'
-import { startInstance } from './supervisor/instance.ts'
+import { createInstance, type Instance } from './supervisor/instance.ts'
 import { serveWorker } from './supervisor/serve-worker.ts'
 import { openLogOutput, type LogOutput } from './log.ts'
 import { LOG_DESCRIPTOR } from './supervisor/messages.ts'
@@ -37,6 +37,29 @@ function openOutput(fd: number): LogOutput {
 
 /** Serves until SIGTERM or SIGINT, then lets sessions end and exits with 0; a second signal does not wait. */
 async function run(configFile: string): Promise<void> {
+  let instance: Instance | undefined = undefined
+  let exit = (code: number): void => process.exit(code)
+  let stopping = false
+  const stop = (): void => {
+    if (stopping) {
+      instance?.abandon()
+      process.exit(1)
+    }
+    stopping = true
+    if (!instance) return exit(0)
+    instance.stop().then(
+      () => exit(0),
+      (error: unknown) => {
+        complain(`mailmux: ${String(error)}`)
+        exit(1)
+      },
+    )
+  }
+  // Before anything else: without a handler each of these ends the process at once.
+  process.on('SIGHUP', () => instance?.reload())
+  process.on('SIGTERM', stop)
+  process.on('SIGINT', stop)
+
   const load = (): LoadResult => loadConfig(configFile, process.env)
   const loaded = load()
   if (!loaded.settings) {
@@ -54,26 +77,9 @@ async function run(configFile: string): Promise<void> {
   }
   // Node makes standard output non-blocking when `process.stdout` is first read: pipes, sockets and terminals, not files.
   const output = openOutput(process.stdout.fd)
-  const exit = (code: number): void => void output.flush(LAST_LINES_MS).then(() => process.exit(code))
-  const instance = await startInstance({ settings: loaded.settings, loaded, load, createApp, output, program })
-  let stopping = false
-  const stop = (): void => {
-    if (stopping) {
-      instance.abandon()
-      process.exit(1)
-    }
-    stopping = true
-    instance.stop().then(
-      () => exit(0),
-      (error: unknown) => {
-        complain(`mailmux: ${String(error)}`)
-        exit(1)
-      },
-    )
-  }
-  process.on('SIGHUP', instance.reload)
-  process.on('SIGTERM', stop)
-  process.on('SIGINT', stop)
+  exit = (code) => void output.flush(LAST_LINES_MS).then(() => process.exit(code))
+  instance = createInstance({ settings: loaded.settings, loaded, load, createApp, output, program })
+  await instance.start()
 }
 
 /** One of several workers, which `run` starts and speaks to. */

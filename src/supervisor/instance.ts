@@ -23,9 +23,11 @@ import type { WorkerProgram } from './worker.ts'
 import { createWorkers } from './workers.ts'
 
 export type Instance = {
+  /** Settles when clients are served, or when it is stopped before. @throws Error with a message for the operator; nothing is left open then */
+  start(): Promise<void>
   /** Reads the files again and takes over what is right; what is wrong changes nothing and is logged. */
   reload: () => void
-  /** Stops accepting, lets sessions come to an end, and closes everything. */
+  /** Stops accepting, lets sessions come to an end, and closes everything; before it is ready too. */
   stop(): Promise<void>
   /** Leaves nothing running behind, for a process that is about to end. */
   abandon(): void
@@ -44,8 +46,8 @@ export type InstanceParts = {
   program: WorkerProgram
 }
 
-/** @throws Error with a message for the operator; nothing is left open then */
-export async function startInstance(parts: InstanceParts): Promise<Instance> {
+/** It opens no port before `start`, and may be told to reload or to stop from now on. */
+export function createInstance(parts: InstanceParts): Instance {
   const { settings, loaded, load, createApp, output, program } = parts
   const log = createLog(output, settings.log)
   const registry = createRegistry(output.dropped)
@@ -69,6 +71,7 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
   })
 
   let notReady: string | undefined = 'starting'
+  const stopping = new AbortController()
   let closeAdmin: (() => void) | undefined
   const close = (): void => {
     files.close()
@@ -78,7 +81,7 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
     const readings = [await registry.getMetricsAsJSON(), ...(await crew.readings())]
     return sumReadings(readings.map(withoutRemoved)).metrics()
   }
-  try {
+  async function open(): Promise<void> {
     const admin = buildAdmin({
       notReady: () => notReady ?? whyNot(crew),
       metrics: { render, contentType: registry.contentType },
@@ -88,16 +91,26 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
     })
     if (settings.admin)
       closeAdmin = await openAdmin(admin, settings.admin, { log, refused: metrics.adminConnectionRefused })
+    if (stopping.signal.aborted) closeAdmin?.()
+    stopping.signal.throwIfAborted()
     const addresses = await crew.start()
+    if (stopping.signal.aborted) return
     notReady = undefined
     log.info({ version, listeners: addresses }, 'ready')
-  } catch (error) {
-    close()
-    throw error
   }
   return {
+    async start() {
+      try {
+        await open()
+      } catch (error) {
+        if (stopping.signal.aborted) return // what has not started cannot fail to
+        close()
+        throw error
+      }
+    },
     reload: () => void files.reload().catch((error: unknown) => log.error({ err: error }, 'defect')),
     async stop() {
+      stopping.abort()
       notReady = 'shutting down'
       const sessions = await crew.sessions({ limit: 0 }).catch(() => undefined)
       log.info({ sessions: sessions?.total }, 'shutting down')

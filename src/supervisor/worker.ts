@@ -42,7 +42,7 @@ export type WorkerParts = {
 export type Worker = {
   number: number
   state(): WorkerState
-  /** Starts it for the first time. @throws Error for the operator, where it does not come to serve */
+  /** Starts it for the first time. @throws Error for the operator, where it does not come to serve, or is stopped before */
   start(): Promise<void>
   /** @throws Error where there is no answer within this time, or nobody who could give one */
   ask<A extends Ask>(ask: A, withinMs: number): Promise<Answer[A['what']]>
@@ -126,7 +126,7 @@ export function createWorker({ number, program, descriptors, greeting, onEnded, 
     life = undefined
     for (const { reject } of born.waiting.values()) reject(new Error(`worker ${number} has ended`))
     born.ended.resolve(undefined)
-    if (stopping) return
+    if (stopping) return first.reject(new Error(`worker ${number} is stopped`)) // of no effect once it has served
     if (!hasServed) return first.reject(new Error(`worker ${number} has ended before it served: ${cause}`))
     const uptimeMs = Math.round(performance.now() - born.startedMs)
     const againMs = backOff({ livedMs: uptimeMs, served: born.serves })

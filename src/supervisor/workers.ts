@@ -45,6 +45,7 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
   const last = new Map<Worker, Reading>()
   const asking = new Map<Worker, Promise<void>>()
   let past: Promise<Reading> = Promise.resolve([])
+  const stopping = new AbortController()
 
   const packedFor = (worker: number) => pack(settingsOf({ worker, workers: first.workers }, current))
 
@@ -134,13 +135,16 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
     async start() {
       const bound = await bindPorts(first.listeners)
       ports = bound
+      if (stopping.signal.aborted) bound.close()
+      stopping.signal.throwIfAborted()
       workers = Array.from({ length: first.workers }, (_, index) => build(bound, index + 1))
       try {
         await Promise.all(workers.map((worker) => worker.start()))
       } catch (error) {
-        abandon()
+        if (!stopping.signal.aborted) abandon() // else those that serve are ending their sessions
         throw error
       }
+      if (stopping.signal.aborted) return bound.addresses
       reading = setInterval(() => {
         if (performance.now() - readMs > READ_EVERY_MS / 2) void readAll() // else somebody scrapes
       }, READ_EVERY_MS)
@@ -162,6 +166,7 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
       mergeBackends((await askAll({ what: 'backends' })).flatMap(({ told }) => (told ? [told] : []))),
     sessions: async (filter) => mergeSessions(await askAll({ what: 'sessions', filter }), filter.limit),
     async stop() {
+      stopping.abort()
       clearInterval(reading)
       ports?.close()
       await Promise.all(workers.map((worker) => worker.stop(first.limits.shutdownGraceMs + STOP_SLACK_MS)))
