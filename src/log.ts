@@ -8,6 +8,7 @@ import { pino } from 'pino'
 import { prettyFactory } from 'pino-pretty'
 import sonicBoom from 'sonic-boom'
 import type { Settings } from './config/settings.ts'
+import { escapeInJson, showInJson } from './printable.ts'
 
 /** The part of a logger that rooms may use: fields first, then one fixed sentence, so that lines can be searched for. */
 export type Log = Pick<pino.Logger, 'debug' | 'info' | 'warn' | 'error'> & {
@@ -120,7 +121,8 @@ export function createLog(output: LogOutput, settings: Settings['log'], worker?:
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label: string) => ({ level: label }) },
     },
-    { write: (line: string) => output.write(format === 'pretty' ? toPretty(line) : line) },
+    // Texts of others may hold characters that a terminal obeys, of which JSON escapes a part.
+    { write: (line: string) => output.write(format === 'pretty' ? toPretty(showInJson(line)) : escapeInJson(line)) },
   )
   output.onRecovered((lines) => log.warn({ lines }, 'log lines dropped'))
   return Object.assign(log, {

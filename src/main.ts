@@ -11,6 +11,7 @@ import { readPassword } from './cli/password.ts'
 import { schemaText } from './cli/schema.ts'
 import { loadConfig, type LoadResult } from './config/load.ts'
 import { formatProblem } from './config/problems.ts'
+import { printableLine, printableLines } from './printable.ts'
 import { createInstance, type Instance } from './supervisor/instance.ts'
 import { serveWorker } from './supervisor/serve-worker.ts'
 import { openLogOutput, type LogOutput } from './log.ts'
@@ -19,8 +20,8 @@ import { version } from './version.ts'
 
 const DEFAULT_CONFIG = '/etc/mailmux/mailmux.yaml'
 
-const print = (line: string): void => void process.stdout.write(`${line}\n`)
-const complain = (line: string): void => void process.stderr.write(`${line}\n`)
+const print = (line: string): void => void process.stdout.write(`${printableLine(line)}\n`)
+const complain = (line: string): void => void process.stderr.write(`${printableLine(line)}\n`)
 // A standard descriptor whose other end has gone must not end the process.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
 
@@ -72,7 +73,7 @@ async function run(configFile: string): Promise<void> {
     command: process.execPath,
     args: [...process.execArgv, import.meta.filename, 'worker'],
     complain(text: string) {
-      if (process.stderr.writableLength < STDERR_BYTES) process.stderr.write(text)
+      if (process.stderr.writableLength < STDERR_BYTES) process.stderr.write(printableLines(text))
     },
   }
   // Node makes standard output non-blocking when `process.stdout` is first read: pipes, sockets and terminals, not files.

@@ -1,6 +1,10 @@
-/** Text from outside, for a log line or a terminal: no character of it acts on the reader. Pure. */
+/**
+ * Text from outside (back ends, the directory, files, an admin port) for a log line, a terminal or a mail client: no character of it
+ * acts on the reader. The one place for this. Pure.
+ */
 
 import { StringDecoder } from 'node:string_decoder'
+import { asOctets, decodeUtf8, encodeUtf8, type Octets } from './octets.ts'
 
 /**
  * Control characters (C0, DEL, C1), which terminals obey; line and paragraph separators; marks that change the direction of text
@@ -26,4 +30,81 @@ export function octetsToPrintable(octets: string, maxLength: number): string {
   return shown.replace(/[\0-\x1f\x7f-\xff\\]/g, (one) =>
     one >= '\x80' ? `\\x${one.charCodeAt(0).toString(16)}` : toPrintable(one, 1),
   )
+}
+
+/** What stands in place of such a character in text for people. */
+const MARK = '\u{fffd}'
+
+const OBEYED = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu
+const OBEYED_BUT_TAB = /[^\P{Cc}\t]|[\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu
+/** Line ends and spaces between the values of a JSON text are no part of a value; within a value JSON has no raw C0 character. */
+const OBEYED_IN_JSON = /[^\P{Cc}\n\t]|[\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu
+
+/** One line of text, with a mark for each such character; not even a tab is left. */
+export function printable(text: string): string {
+  return text.replace(OBEYED, MARK)
+}
+
+/** One line of text in which tabs stay, as in a line of a file. A mark is as long as what it replaces, so that columns stay true. */
+export function printableLine(text: string, mark: string = MARK): string {
+  return text.replace(OBEYED_BUT_TAB, (found) => mark.repeat(found.length))
+}
+
+/** Several lines, as of a stack. */
+export function printableLines(text: string): string {
+  return text
+    .split('\n')
+    .map((line) => printableLine(line))
+    .join('\n')
+}
+
+/**
+ * A line of a mail protocol, or a literal, whose line ends stay. RFC 9051 allows UTF-8 in the text for people, so that C1 and
+ * bidirectional controls may come as UTF-8. What is no UTF-8 may be of an older character set and stays, but for its octets 0x80 to
+ * 0x9F, which are C1 there. As long as before, so that the length of a literal stays true.
+ */
+export function printableOctets(octets: Octets): Octets {
+  if (/^[\t -~]*$/.test(octets)) return octets
+  const text = decodeUtf8(octets)
+  if (text === undefined)
+    return asOctets(octets.replace(/[^\t -~\xa0-\xff]/g, (found, at: number) => (isLineEnd(octets, at) ? found : '?')))
+  return encodeUtf8(
+    text.replace(OBEYED_BUT_TAB, (found, at: number) =>
+      isLineEnd(text, at) ? found : '?'.repeat(Buffer.byteLength(found)),
+    ),
+  )
+}
+
+/** Whether the character at `at` is one of CRLF. */
+function isLineEnd(text: string, at: number): boolean {
+  return text.startsWith('\r\n', at) || text.startsWith('\r\n', at - 1)
+}
+
+/** A JSON text of the same value without raw characters of this kind: each is escaped, as JSON allows for any character. */
+export function escapeInJson(json: string): string {
+  return json.replace(OBEYED_IN_JSON, escapeUnits)
+}
+
+/** A JSON text whose values show such characters as `\u001b`, also where they were escaped. Line ends and tabs stay what they are. */
+export function showInJson(json: string): string {
+  const escaped = escapeInJson(json)
+  if (!/\\[bfru]/u.test(escaped)) return escaped
+  return escaped.replace(
+    /\\(?:u([0-9a-fA-F]{4})|([^u]))/gu,
+    (found, hex: string | undefined, short: string | undefined) => {
+      const character = hex === undefined ? SHORT[short ?? ''] : String.fromCharCode(Number.parseInt(hex, 16))
+      const isObeyed =
+        character !== undefined && character !== '\n' && character !== '\t' && printable(character) !== character
+      return isObeyed ? `\\${escapeUnits(character)}` : found
+    },
+  )
+}
+
+const SHORT: Partial<Record<string, string>> = { b: '\b', f: '\f', r: '\r' }
+
+function escapeUnits(text: string): string {
+  return text
+    .split('')
+    .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+    .join('')
 }

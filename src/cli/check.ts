@@ -2,6 +2,7 @@
 import { loadConfig } from '../config/load.ts'
 import { formatProblem } from '../config/problems.ts'
 import type { Environment } from '../config/variables.ts'
+import { printable } from '../printable.ts'
 
 /**
  * @param configFile path of mailmux.yaml, as typed; the messages name it that way
@@ -29,7 +30,7 @@ export function check(configFile: string, env: Environment, out: (line: string) 
     count(routing.backends.size, 'back end'),
     count(routing.users.size, 'user'),
   ]
-  out(`${configFile}: OK (${sums.join(', ')}${also})`)
+  out(`${printable(configFile)}: OK (${sums.join(', ')}${also})`)
   return Promise.resolve(0)
 }
 

@@ -1,6 +1,7 @@
 /** An explanation for people: what is decided, in the order in which it is, and the verdict last, where the eye is. Pure. */
 import type { BackendAnswer, RouteAnswer, TrialAnswer } from '../admin/answers.ts'
-import { formatMs, formatTable, printable, type Row } from './table.ts'
+import { printable } from '../printable.ts'
+import { formatMs, formatTable, type Row } from './table.ts'
 
 export function formatExplanation(answer: RouteAnswer & { trial?: TrialAnswer }, nowMs: number): string[] {
   const rows = [loginRow, nameRow, stepsRow, routeRow, backendRows].flatMap((rowsOf) => rowsOf(answer, nowMs))

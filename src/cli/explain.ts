@@ -4,6 +4,7 @@ import type { RouteQuestion } from '../admin/api.ts'
 import { createAdminClient, Unanswered, type AdminClient } from '../admin/client.ts'
 import { loadAdminPlace } from '../config/load-admin.ts'
 import type { Environment } from '../config/variables.ts'
+import { escapeInJson, printable } from '../printable.ts'
 import { Secret } from '../secret.ts'
 import { formatExplanation } from './explain-table.ts'
 
@@ -35,18 +36,20 @@ export async function explain(user: string, options: ExplainOptions, terminal: T
   const question = { user, protocol, listener, serverName, address }
   const place = loadAdminPlace(config, env)
   if ('wrong' in place) {
-    complain(`mailmux explain: ${place.wrong}`)
+    complain(printable(`mailmux explain: ${place.wrong}`))
     return 2
   }
   try {
     const client = createAdminClient(place)
     const answer: Answer = login ? await tryOut(client, question, readPassword) : await client.explain(question)
-    const lines = json ? [JSON.stringify(answer, undefined, 2)] : formatExplanation(answer, Date.now())
+    const lines = json
+      ? escapeInJson(JSON.stringify(answer, undefined, 2)).split('\n')
+      : formatExplanation(answer, Date.now())
     for (const line of lines) out(line)
     return (answer.trial?.accepted ?? answer.usable) ? 0 : 1
   } catch (error) {
     if (!(error instanceof Unanswered)) throw error
-    complain(`mailmux explain: ${error.message}`)
+    complain(printable(`mailmux explain: ${error.message}`))
     return 2
   }
 }

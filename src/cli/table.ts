@@ -1,14 +1,8 @@
 /** Text for a terminal: labels and columns in line, and nothing in it that a terminal would obey. Pure. */
+import { printable } from '../printable.ts'
 
 /** A label, and under it lines of cells. */
 export type Row = { label: string; lines: readonly (readonly string[])[] }
-
-/** Control characters, and those that turn the direction of text: what the directory holds may be anybody's, and a terminal obeys it. */
-const OBEYED = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
-
-export function printable(text: string): string {
-  return text.replace(OBEYED, '\u{fffd}')
-}
 
 /** Lines without their ends. Columns are as wide as their widest cell, but for the last, which may run on. */
 export function formatTable(rows: readonly Row[]): string[] {

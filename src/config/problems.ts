@@ -2,6 +2,7 @@
  * What is wrong with a configuration, and where: a file, a line, a column, and the line itself with a caret under it.
  * Knows nothing of YAML or of what the settings mean.
  */
+import { printable, printableLine } from '../printable.ts'
 
 /** Where something stands in a file. Line and column count from 1, as editors do. */
 export type Spot = { line: number; column: number; length: number; text: string }
@@ -70,13 +71,14 @@ const SHOWN_MESSAGE = 500
  * No password that stands in a URL is shown: the file's text has no types, so here a pattern must do.
  */
 export function formatProblem(problem: Problem): string[] {
-  const { file, spot, severity } = problem
-  const message = shorten(hidePasswords(problem.message))
+  const { spot, severity } = problem
+  const file = printable(problem.file)
+  const message = printable(shorten(hidePasswords(problem.message)))
   if (spot === undefined) return [`${file}: ${severity}: ${message}`]
 
   const caret = spot.column - 1
   const from = caret < SHOWN_COLUMNS - 20 ? 0 : caret - SHOWN_COLUMNS / 2
-  const shown = printable(cutOut(spot.text, from, from + SHOWN_COLUMNS))
+  const shown = printableLine(cutOut(spot.text, from, from + SHOWN_COLUMNS), '?')
   // Tabs are kept before the caret, so that it stands right whatever their width.
   const indent = shown.slice(0, caret - from).replace(/[^\t]/gu, ' ')
   const length = Math.max(1, Math.min(spot.length, shown.length - (caret - from)))
@@ -126,11 +128,6 @@ function hidePasswords(text: string): string {
 
 function shorten(message: string): string {
   return message.length <= SHOWN_MESSAGE ? message : `${message.slice(0, SHOWN_MESSAGE)}…`
-}
-
-/** Control characters in a file must not reach the operator's terminal, where they are commands. */
-function printable(text: string): string {
-  return text.replace(/[^\P{Cc}\t]/gu, '?')
 }
 
 /** No name that mailmux knows is longer: `parseName` allows 64. Comparing takes the product of two lengths. */

@@ -1,5 +1,7 @@
 /** A back end's side of a login that may not go on for ever: what is read of it is bounded in all, whatever each line is for. */
 import { MuxError } from '../errors.ts'
+import { asOctets } from '../octets.ts'
+import { printableOctets } from '../printable.ts'
 import type { LineLimit, Wire } from './protocol.ts'
 
 /** A login takes some ten lines, and 64 more where a POP3 server lists capabilities before and after TLS. */
@@ -7,7 +9,10 @@ const MAX_LINES = 256
 /** Two long capability lists are 16 KiB, and a challenge is 64 KiB at most. */
 const MAX_BYTES = 128 * 1024
 
-/** @returns the same wire, for one dialogue. It throws `backend-garbage` where the back end has sent too many lines or octets. */
+/**
+ * @returns the same wire, for one dialogue. It throws `backend-garbage` where the back end has sent too many lines or octets, and
+ * hands on no octet that a client's or an operator's terminal obeys.
+ */
 export function boundWire(wire: Wire): Wire {
   let lines = 0
   let bytes = 0
@@ -16,7 +21,7 @@ export function boundWire(wire: Wire): Wire {
     bytes += text.length
     if (lines > MAX_LINES || bytes > MAX_BYTES)
       throw new MuxError('backend-garbage', `more than ${MAX_LINES} lines or ${MAX_BYTES} bytes without a result`)
-    return text
+    return printableOctets(asOctets(text))
   }
   return {
     readLine: async (limit: LineLimit) => count(await wire.readLine(limit)),

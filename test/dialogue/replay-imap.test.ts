@@ -1,4 +1,5 @@
 /** The user's login played again to an IMAP back end: how it is said, and what is made of the answers. */
+import { encodeUtf8 } from '../../src/octets.ts'
 import { imap } from '../../src/protocol/imap/imap.ts'
 import { base64, testBackend, type BackendCase } from './play.ts'
 
@@ -363,3 +364,13 @@ const BROKEN: Record<string, BackendCase> = {
 }
 
 for (const [what, wanted] of Object.entries(BROKEN)) testBackend(`gives up a back end that ${what}`, imap, wanted)
+
+// A client may show the text on a terminal, and an operator the log.
+testBackend('hands nothing on that a terminal obeys', imap, {
+  script: `
+    ${OFFER}
+    ${SAY}
+    S: * OK [ALERT] \x1b[2Jnearly\x07 full\x7f ${encodeUtf8('\u009b\u202e Größe')}
+    S: A OK [CAPABILITY IMAP4rev1] in\x1b[31m`,
+  answer: { untagged: [`* OK [ALERT] ?[2Jnearly? full? ${encodeUtf8('????? Größe')}`], text: 'in?[31m' },
+})

@@ -1,4 +1,5 @@
 /** The user's login played again to a POP3 back end: how it is said, and what is made of the answers. */
+import { encodeUtf8 } from '../../src/octets.ts'
 import { pop3 } from '../../src/protocol/pop3/pop3.ts'
 import { base64, testBackend, type BackendCase } from './play.ts'
 
@@ -152,6 +153,16 @@ testBackend('leaves what follows the answer unread', pop3, {
     S: early`,
   answer: IN,
   unread: 'early\r\n',
+})
+
+// A client may show the text on a terminal, and an operator the log.
+testBackend('hands nothing on that a terminal obeys', pop3, {
+  script: `
+    S: +OK ready
+    ${CAPA}
+    C: AUTH PLAIN ${PLAIN}
+    S: +OK in\x1b[31m \x07\x7f ${encodeUtf8('\u009b\u202e Größe')}`,
+  answer: { text: `in?[31m ?? ${encodeUtf8('????? Größe')}` },
 })
 
 const GREETINGS: Record<string, { greeting: string; answer: BackendCase['answer'] }> = {

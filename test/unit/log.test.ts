@@ -5,7 +5,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { createLog, openLogOutput } from '../../src/log.ts'
+import { createLog, openLogOutput, type LogOutput } from '../../src/log.ts'
 import { createRegistry } from '../../src/metrics/readings.ts'
 import { until } from '../support/deadline.ts'
 
@@ -131,3 +131,19 @@ test('takes another level and another format at once', async (t) => {
   assert.match(lines[0]!, /^\[.*DEBUG.*: two$/)
   assert.match(lines[1]!, /^\{"level":"error".*"msg":"four"\}$/)
 })
+
+/** As a back end's text, a file's name, a stack or a key may have it. */
+const OBEYED = '\u001b[2J\u0007\u007f\u0085\u009b31m\u061c\u202e\u2066\u2028\r\b'
+
+for (const format of ['json', 'pretty'] as const)
+  test(`writes no character that a terminal obeys (${format})`, () => {
+    let written = ''
+    const output = { write: (line: string) => void (written += line), isTerminal: false, onRecovered: () => undefined }
+    const log = createLog(output as unknown as LogOutput, { level: 'info', format })
+    const err = Object.assign(new Error(`a${OBEYED}b`), { [`key${OBEYED}`]: OBEYED })
+    log.error({ err, detail: OBEYED, list: [OBEYED], inner: { [OBEYED]: OBEYED } }, 'defect')
+    log.info({ err: OBEYED }, OBEYED)
+    assert.match(written, /defect/)
+    assert.doesNotMatch(written.replaceAll('\n', ''), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
+    if (format === 'json') assert.equal((JSON.parse(written.split('\n')[1] ?? '') as { msg: string }).msg, OBEYED)
+  })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { formatMs, formatTable, printable } from '../../../src/cli/table.ts'
+import { formatMs, formatTable } from '../../../src/cli/table.ts'
+import { printable } from '../../../src/printable.ts'
 
 test('puts labels and columns in line, and lets the last column run on', () => {
   const rows = [
