@@ -89,9 +89,9 @@ for (const [what, offer] of Object.entries(OFFERS)) {
     ...wanted,
     greet: true,
     script: `
-      S: * OK [CAPABILITY IMAP4rev1 SASL-IR LITERAL- ID ENABLE ${offer.imap}] the banner
+      S: * OK [CAPABILITY IMAP4rev1 SASL-IR ID ENABLE ${offer.imap}] the banner
       C: a CAPABILITY
-      S: * CAPABILITY IMAP4rev1 SASL-IR LITERAL- ID ENABLE ${offer.imap}
+      S: * CAPABILITY IMAP4rev1 SASL-IR ID ENABLE ${offer.imap}
       S: a OK CAPABILITY completed.`,
   })
   testClient(`pop3 announces ${what}`, pop3, {
@@ -99,7 +99,7 @@ for (const [what, offer] of Object.entries(OFFERS)) {
     script: `
       C: CAPA
       S: +OK Capability list follows
-      ${['RESP-CODES', 'AUTH-RESP-CODE', 'PIPELINING', 'X-PROXY-TTL', ...offer.pop3, '.'].map((line) => `S: ${line}`).join('\n')}`,
+      ${['RESP-CODES', 'AUTH-RESP-CODE', 'X-PROXY-TTL', ...offer.pop3, '.'].map((line) => `S: ${line}`).join('\n')}`,
   })
   const listed = offer.pop3
     .find((line) => line.startsWith('SASL '))
@@ -126,13 +126,13 @@ testClient('imap announces other words after STARTTLS', imap, {
   facts: { startTlsOffered: true, mechanisms: ['PLAIN', 'SCRAM-SHA-1'] },
   script: `
     C: a CAPABILITY
-    S: * CAPABILITY IMAP4rev1 SASL-IR LITERAL- ID ENABLE STARTTLS LOGINDISABLED
+    S: * CAPABILITY IMAP4rev1 SASL-IR ID ENABLE STARTTLS LOGINDISABLED
     S: a OK CAPABILITY completed.
     C: b STARTTLS
     S: b OK Begin TLS negotiation now.
     = TLS
     C: c CAPABILITY
-    S: * CAPABILITY IMAP4rev1 SASL-IR LITERAL- ID ENABLE AUTH=PLAIN AUTH=SCRAM-SHA-1
+    S: * CAPABILITY IMAP4rev1 SASL-IR ID ENABLE AUTH=PLAIN AUTH=SCRAM-SHA-1
     S: c OK CAPABILITY completed.`,
 })
 
@@ -151,10 +151,10 @@ testClient('pop3 announces what holds on every back end', pop3, {
     S: +OK Capability list follows
     S: RESP-CODES
     S: AUTH-RESP-CODE
-    S: PIPELINING
     S: X-PROXY-TTL
     S: TOP
     S: UIDL
+    S: PIPELINING
     S: EXPIRE 60
     S: USER
     S: SASL PLAIN

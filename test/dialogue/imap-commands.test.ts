@@ -1,7 +1,7 @@
 import { imap } from '../../src/protocol/imap/imap.ts'
 import { alice, testClient } from './play.ts'
 
-const WORDS = 'IMAP4rev1 SASL-IR LITERAL- ID ENABLE'
+const WORDS = 'IMAP4rev1 SASL-IR ID ENABLE'
 /** Announced by the back ends, and so by mailmux. */
 const COMMON = { announced: ['IDLE', 'LITERAL+', 'NAMESPACE'] }
 const STARTTLS = { secure: false, facts: { startTlsOffered: true } }

@@ -4,7 +4,6 @@ import { accepted, alice, base64, testClient, type Attempt } from './play.ts'
 const ALWAYS = `S: +OK Capability list follows
     S: RESP-CODES
     S: AUTH-RESP-CODE
-    S: PIPELINING
     S: X-PROXY-TTL`
 
 const WRONG = 'S: -ERR [AUTH] Authentication failed.'

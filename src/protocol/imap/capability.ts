@@ -7,8 +7,11 @@ import { remember } from '../remember.ts'
 /** The words before login: what mailmux does itself, and what holds on every back end for clients that never ask again. */
 export function clientCapability(facts: DialogueFacts, client: ClientWire): string {
   // What is computed leaves IMAP4rev1 out; the operator's own list has it, and stands as it is.
-  const own = facts.announced.includes('IMAP4rev1') ? [] : ['IMAP4rev1', 'SASL-IR', 'LITERAL-', 'ID', 'ENABLE']
-  const words = new Set([...own, ...facts.announced])
+  const own = facts.announced.includes('IMAP4rev1') ? [] : ['IMAP4rev1', 'SASL-IR', 'ID', 'ENABLE']
+  const words = new Set([
+    ...own,
+    ...facts.announced.map((word) => (/^LITERAL[+-]$/i.test(word) ? word.toUpperCase() : word)),
+  ])
   if (words.has('LITERAL+')) words.delete('LITERAL-') // RFC 7888 5: one of them
   if (canStartTls(facts, client.secure)) words.add('STARTTLS')
   for (const mechanism of offeredMechanisms(facts, client)) words.add(`AUTH=${mechanism}`)
@@ -17,7 +20,16 @@ export function clientCapability(facts: DialogueFacts, client: ClientWire): stri
 }
 
 /** Words that speak of the time before login, where mailmux speaks for itself. */
-const BEFORE_LOGIN = /^(AUTH=.*|SASL-IR|STARTTLS|LOGINDISABLED|ID|ENABLE|LITERAL-|LANGUAGE|IMAP4|IMAP4rev1|IMAP4rev2)$/i
+const BEFORE_LOGIN = /^(AUTH=.*|SASL-IR|STARTTLS|LOGINDISABLED|ID|ENABLE|LANGUAGE|IMAP4|IMAP4rev1|IMAP4rev2)$/i
+
+/**
+ * The words with those that they imply. What is common to servers with LITERAL+, LITERAL- and IMAP4rev2 is LITERAL-, the lesser one
+ * (RFC 7888 5, RFC 9051 appendix E). @param words in upper case
+ */
+export function withImplied(words: readonly string[]): readonly string[] {
+  if (words.includes('LITERAL-') || !(words.includes('LITERAL+') || words.includes('IMAP4REV2'))) return words
+  return [...words, 'LITERAL-']
+}
 
 /** Of a back end's words before login, those that tell of its sessions. */
 export function announceable(words: readonly string[]): string[] {

@@ -9,7 +9,7 @@ import type { BackendLogin, LoginAnswer, Refusal, RelayedCredentials, Wire } fro
 import { encodeBase64, encodePlain } from '../sasl.ts'
 import { boundWire } from '../bounded-wire.ts'
 import { ID_TAG, MAX_LINE_BYTES, readAnswer, type Answer } from './answer.ts'
-import { parseBackendCapability, parseSessionCapability, type BackendCapability } from './capability.ts'
+import { parseBackendCapability, parseSessionCapability, withImplied, type BackendCapability } from './capability.ts'
 import { createUnauthenticateGuard } from './guard.ts'
 import { formatIdCommand } from './identity.ts'
 import { formatQuoted, parseStatus, type Status } from './parse.ts'
@@ -46,7 +46,7 @@ export async function askCapabilities(wire: Wire, startTls: boolean): Promise<re
   const backend = boundWire(wire)
   const { words } = await meet(backend, startTls)
   backend.write('L LOGOUT\r\n')
-  return words
+  return withImplied(words)
 }
 
 /** From the greeting to the capabilities that count: those from before TLS are forgotten (RFC 9051 6.2.1). */

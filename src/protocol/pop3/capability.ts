@@ -10,7 +10,7 @@ export function mayUseUtf8(facts: DialogueFacts): boolean {
 
 /** The lines of CAPA before login: what mailmux does itself, and what holds on every back end. */
 export function clientCapability(facts: DialogueFacts, client: ClientWire): string[] {
-  const lines = new Set(['RESP-CODES', 'AUTH-RESP-CODE', 'PIPELINING', 'X-PROXY-TTL', ...facts.announced])
+  const lines = new Set(['RESP-CODES', 'AUTH-RESP-CODE', 'X-PROXY-TTL', ...facts.announced])
   if (canStartTls(facts, client.secure)) lines.add('STLS')
   const mechanisms = offeredMechanisms(facts, client)
   if (mayUseLogin(facts, client)) lines.add('USER')
@@ -20,7 +20,7 @@ export function clientCapability(facts: DialogueFacts, client: ClientWire): stri
 
 /** Lines of which mailmux has its own, or that speak of the time before login. */
 const BEFORE_LOGIN =
-  /^(SASL|STLS|USER|APOP|RESP-CODES|AUTH-RESP-CODE|PIPELINING|IMPLEMENTATION|LOGIN-DELAY|LANG|XCLIENT|X-PROXY-TTL)\b/i
+  /^(SASL|STLS|USER|APOP|RESP-CODES|AUTH-RESP-CODE|IMPLEMENTATION|LOGIN-DELAY|LANG|XCLIENT|X-PROXY-TTL)\b/i
 
 /** Of a back end's lines before login, those that tell of its sessions (TOP, UIDL, UTF8 ...). */
 export function announceable(lines: readonly string[]): string[] {
