@@ -17,7 +17,7 @@ function isAboutCredentials(refusal: Refusal): boolean {
     case 'cancelled':
       return true
     case 'passed-on':
-      return ABOUT_CREDENTIALS.has(refusal.code)
+      return ABOUT_CREDENTIALS.has(refusal.code.replace(/ .*/, '')) // WEBALERT has a URL behind it
     default:
       return false
   }

@@ -1,5 +1,6 @@
 /** Reads a back end's answer to one command, with the untagged responses before it (RFC 9051 7). */
 import { MuxError } from '../../errors.ts'
+import { meaningOf } from '../known-words.ts'
 import type { Wire } from '../protocol.ts'
 import { parseCapabilityLine, parseLiteralMarker, parseStatus, type Status } from './parse.ts'
 
@@ -46,7 +47,13 @@ export async function readAnswer(
       capability = status.codeArguments // as good as the untagged response of that name
       continue
     }
-    if (status?.type === 'BYE') throw new MuxError('backend-bye', `the back end said BYE: ${status.text}`)
+    if (status?.type === 'BYE') {
+      // Courier ends the session of an account that may not use IMAP so, with a BYE in place of an answer.
+      const meaning = meaningOf(status.text)
+      if (meaning !== undefined && meaning !== 'unavailable')
+        return { status: { ...status, tag, type: 'NO' }, capability, untagged }
+      throw new MuxError('backend-bye', `the back end said BYE: ${status.text}`)
+    }
     if (status?.tag === ID_TAG) continue
     if (!line.startsWith('* '))
       throw new MuxError('backend-garbage', `not an IMAP response: ${JSON.stringify(line.slice(0, 80))}`)

@@ -5,7 +5,7 @@
 import { MuxError } from '../../errors.ts'
 import type { MechanismName } from '../../config/settings.ts'
 import type { Octets } from '../../octets.ts'
-import type { BackendLogin, LoginAnswer, Refusal, RelayedCredentials, Wire } from '../protocol.ts'
+import type { BackendLogin, LoginAnswer, RelayedCredentials, Wire } from '../protocol.ts'
 import { encodeBase64, encodePlain } from '../sasl.ts'
 import { boundWire } from '../bounded-wire.ts'
 import { ID_TAG, MAX_LINE_BYTES, readAnswer, type Answer } from './answer.ts'
@@ -13,6 +13,7 @@ import { parseBackendCapability, parseSessionCapability, withImplied, type Backe
 import { createUnauthenticateGuard } from './guard.ts'
 import { formatIdCommand } from './identity.ts'
 import { formatQuoted, parseStatus, type Status } from './parse.ts'
+import { refusalOf } from './refusal.ts'
 
 /** @throws MuxError backend-* where the conversation cannot lead to a login */
 export async function replayLogin(wire: Wire, login: BackendLogin): Promise<LoginAnswer> {
@@ -223,19 +224,4 @@ function nothingMore(): never {
 /** The response code with its arguments. */
 function codeOf({ code, codeArguments }: Status): string | undefined {
   return code && code + (codeArguments && ` ${codeArguments}`)
-}
-
-/** Codes of RFC 5530 and its like that tell a user something; what else a server says stays in the log, lest it reveal who exists. */
-const MISCONFIGURED = new Set(['SERVERBUG', 'PRIVACYREQUIRED', 'REFERRAL'])
-const PASSED_ON = new Set(['EXPIRED', 'CONTACTADMIN', 'LIMIT', 'ALERT', 'OVERQUOTA', 'INUSE'])
-
-function refusalOf({ type, code, text }: Status): { refusal: Refusal; detail: string } {
-  const detail = `the back end said ${type}${code === undefined ? '' : ` [${code}]`} ${text}`
-  if (code === 'UNAVAILABLE') throw new MuxError('backend-unavailable', detail)
-  // BAD is about our command, not about the password; a referral would lead past the routing file, and is not followed.
-  if (type === 'BAD' || (code !== undefined && MISCONFIGURED.has(code)))
-    return { refusal: { reason: 'misconfigured' }, detail }
-  if (code === 'AUTHORIZATIONFAILED') return { refusal: { reason: 'authorization-failed' }, detail }
-  if (code !== undefined && PASSED_ON.has(code)) return { refusal: { reason: 'passed-on', code, text }, detail }
-  return { refusal: { reason: 'authentication-failed' }, detail }
 }

@@ -5,12 +5,13 @@
 import { MuxError } from '../../errors.ts'
 import type { MechanismName } from '../../config/settings.ts'
 import type { Octets } from '../../octets.ts'
-import type { BackendLogin, LoginAnswer, Refusal, RelayedCredentials, Wire } from '../protocol.ts'
+import type { BackendLogin, LoginAnswer, RelayedCredentials, Wire } from '../protocol.ts'
 import { encodeBase64, encodePlain, MAX_SASL_LINE_BYTES } from '../sasl.ts'
 import { boundWire } from '../bounded-wire.ts'
 import { parseBackendCapability, splitCapability, type BackendCapability } from './capability.ts'
 import { formatXclient } from './identity.ts'
 import { parseResponse, type Response } from './parse.ts'
+import { refusalOf } from './refusal.ts'
 
 /** RFC 2449 4: a response line is at most 512 octets; servers with talkative banners get four times that. */
 const MAX_LINE_BYTES = 2048
@@ -165,15 +166,4 @@ async function authenticate(
     backend.write(`${sent ? await respond(line.slice(2)) : first}\r\n`)
     sent = true
   }
-}
-
-/** Codes that tell a user something (RFC 2449 8.1); what else a server says stays in the log, lest it reveal who exists. */
-const PASSED_ON = new Set(['IN-USE', 'LOGIN-DELAY', 'LIMIT'])
-
-function refusalOf({ code, text }: Response): { refusal: Refusal; detail: string } {
-  const detail = `the back end said -ERR${code === undefined ? '' : ` [${code}]`} ${text}`
-  if (code === 'SYS/TEMP') throw new MuxError('backend-unavailable', detail)
-  if (code === 'SYS/PERM' || code?.startsWith('REFERRAL')) return { refusal: { reason: 'misconfigured' }, detail }
-  if (code !== undefined && PASSED_ON.has(code)) return { refusal: { reason: 'passed-on', code, text }, detail }
-  return { refusal: { reason: 'authentication-failed' }, detail }
 }
