@@ -138,7 +138,10 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
       if (closed.signal.aborted) listeners.close()
       return listeners.addresses
     },
-    takeOver: worlds.enter,
+    takeOver(changed) {
+      worlds.enter(changed)
+      directory?.renew?.(changed.directory)
+    },
     async stop() {
       listeners?.close()
       admissions.close()

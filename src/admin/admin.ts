@@ -24,7 +24,7 @@ export function buildAdmin({ notReady, metrics, api, hosts, log }: AdminParts): 
   app.use(refuseBodies, refuseOtherSites)
   const known = refuseForeignNames(hosts)
   // With a token the API needs no name: no web page has the token.
-  app.use((c, next) => (api.token && c.req.path.startsWith('/api/v1/') ? next() : known(c, next)))
+  app.use((c, next) => (api.token() && c.req.path.startsWith('/api/v1/') ? next() : known(c, next)))
   app.get('/livez', (c) => c.text('ok\n'))
   app.get('/readyz', (c) => {
     const why = notReady()

@@ -27,7 +27,8 @@ export class Unavailable extends Error {
 /** Each of them may end so: @throws Unavailable */
 export type ApiParts = {
   /** undefined: everybody on this machine may ask */
-  token: Secret | undefined
+  /** asked for each request: the file may hold another by now */
+  token: () => Secret | undefined
   /** `wrong` says why a question has no answer */
   explain: (question: RouteQuestion) => Promise<RouteAnswer | { wrong: string }>
   backends: () => Promise<BackendAnswer[]>

@@ -7,9 +7,18 @@ import type { Context, MiddlewareHandler } from 'hono'
 import { bearerAuth } from 'hono/bearer-auth'
 import type { Secret } from '../secret.ts'
 
-/** Asks for the token where there is one. */
-export function askForToken(token: Secret | undefined): MiddlewareHandler {
-  if (!token) return (_, next) => next()
+/** Asks for the token where there is one. @param token of now */
+export function askForToken(token: () => Secret | undefined): MiddlewareHandler {
+  let inUse: { secret: Secret; ask: MiddlewareHandler } | undefined
+  return (c, next) => {
+    const secret = token()
+    if (!secret) return next()
+    if (inUse?.secret !== secret) inUse = { secret, ask: askFor(secret) }
+    return inUse.ask(c, next)
+  }
+}
+
+function askFor(token: Secret): MiddlewareHandler {
   const headers = { message: { error: 'this needs the token of admin.token_file: Authorization: Bearer TOKEN' } }
   return bearerAuth({
     token: token.reveal(),
@@ -20,10 +29,10 @@ export function askForToken(token: Secret | undefined): MiddlewareHandler {
   })
 }
 
-/** Whoever may look may not yet act: what changes something is done for those alone who have shown a token. */
-export function onlyWithToken(token: Secret | undefined): MiddlewareHandler {
+/** Reading needs no token where none is configured; an action always needs one. */
+export function onlyWithToken(token: () => Secret | undefined): MiddlewareHandler {
   return async (c, next) => {
-    return token ? next() : refuse(c, 403, 'this needs admin.token_file in the configuration')
+    return token() ? next() : refuse(c, 403, 'this needs admin.token_file in the configuration')
   }
 }
 

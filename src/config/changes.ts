@@ -7,8 +7,8 @@ export function findRestartNeeds(before: Settings, after: Settings): string[] {
     workers: ({ workers }: Settings) => workers,
     listeners: (settings: Settings) =>
       settings.listeners.map(({ name, protocol, listen }) => ({ name, protocol, listen })),
-    directory: ({ directory }: Settings) => revealed(directory),
-    admin: ({ admin }: Settings) => admin && { ...admin, token: admin.token?.reveal() },
+    directory: ({ directory }: Settings) => withoutSecrets(directory),
+    admin: ({ admin }: Settings) => admin && { ...admin, token: admin.token !== undefined },
     shutdown_grace: ({ limits }: Settings) => limits.shutdownGraceMs,
   }
   return Object.entries(parts).flatMap(([name, part]) =>
@@ -16,34 +16,48 @@ export function findRestartNeeds(before: Settings, after: Settings): string[] {
   )
 }
 
-/** With its secrets as they are, since two that differ would print alike. For comparing only. */
-function revealed(directory: DirectorySettings): object {
+/** What a running directory cannot take over. Passwords, keys and CAs count from its next connection on; that there is one must stay. */
+function withoutSecrets(directory: DirectorySettings): object {
   switch (directory.kind) {
     case 'static':
       return directory
     case 'redis':
-      return revealedRedis(directory)
+      return withoutRedisSecrets(directory)
     case 'auth_http':
-      return { ...directory, headers: [...directory.headers].map(([name, value]) => [name, value.reveal()]) }
+      return { ...directory, headers: [...directory.headers.keys()], url: directory.url.href }
   }
 }
 
-/**
- * The new settings with the listeners that are bound: one that was renamed, moved or taken out goes on as it was until the restart,
- * rather than hang up on its clients; one that is new waits for it.
- */
-export function withBoundListeners(bound: readonly ListenerSettings[], settings: Settings): Settings {
-  const place = ({ name, protocol, listen }: ListenerSettings): string => JSON.stringify({ name, protocol, listen })
-  const wanted = new Map(settings.listeners.map((listener) => [place(listener), listener]))
-  return { ...settings, listeners: bound.map((listener) => wanted.get(place(listener)) ?? listener) }
+/** @returns the new settings where they differ in secrets alone: those of another server are of no use to the one that is asked */
+function withNewSecrets(inUse: DirectorySettings, next: DirectorySettings): DirectorySettings {
+  return JSON.stringify(withoutSecrets(inUse)) === JSON.stringify(withoutSecrets(next)) ? next : inUse
 }
 
-function revealedRedis({ servers, password, tls, ...rest }: RedisSettings): object {
-  const certificate = tls?.clientCertificate
+/**
+ * The new settings as far as a running mailmux can take them over. The listeners are those that are bound: one that was renamed, moved
+ * or taken out goes on as it was until the restart, rather than hang up on its clients; one that is new waits for it. The directory and
+ * the admin HTTP are those of the start, with the secrets of now.
+ * @param first of the start
+ */
+export function withBoundParts(first: Settings, settings: Settings): Settings {
+  const place = ({ name, protocol, listen }: ListenerSettings): string => JSON.stringify({ name, protocol, listen })
+  const wanted = new Map(settings.listeners.map((listener) => [place(listener), listener]))
+  const { admin } = first
+  const token = admin?.token && (settings.admin?.token ?? admin.token)
+  return {
+    ...settings,
+    listeners: first.listeners.map((listener) => wanted.get(place(listener)) ?? listener),
+    directory: withNewSecrets(first.directory, settings.directory),
+    admin: admin && { ...admin, token },
+  }
+}
+
+function withoutRedisSecrets({ servers, password, tls, ...rest }: RedisSettings): object {
+  const { clientCertificate, ca, ...others } = tls ?? {}
   return {
     ...rest,
-    servers: servers.kind === 'sentinels' ? { ...servers, password: servers.password?.reveal() } : servers,
-    password: password?.reveal(),
-    tls: tls && { ...tls, clientCertificate: certificate && { ...certificate, key: certificate.key.reveal() } },
+    servers: servers.kind === 'sentinels' ? { ...servers, password: servers.password !== undefined } : servers,
+    password: password !== undefined,
+    tls: tls && { ...others, ca: ca !== undefined, clientCertificate: clientCertificate !== undefined },
   }
 }

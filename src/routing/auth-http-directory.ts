@@ -20,11 +20,12 @@ const ANSWERS = 'answers'
 
 /** @param onUp called when a question has been answered, or has not been @param sender owned from now on */
 export function openAuthHttpDirectory(
-  settings: AuthHttpSettings,
+  first: AuthHttpSettings,
   log: Log,
   onUp: (up: boolean) => void,
-  sender: AuthHttpSender = createAuthHttpSender(settings),
+  sender: AuthHttpSender = createAuthHttpSender(first),
 ): Directory {
+  let settings = first
   let state = 'not asked yet'
   onUp(true) // there is no connection to lose: it counts as there until a question fails
 
@@ -57,6 +58,9 @@ export function openAuthHttpDirectory(
   return {
     connected: Promise.resolve(),
     doubt: () => undefined,
+    renew(next) {
+      if (next.kind === 'auth_http') settings = next
+    },
     close() {
       sender.close()
       return Promise.resolve()

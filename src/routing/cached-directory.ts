@@ -10,7 +10,7 @@ import { createComparison } from './comparison.ts'
 import type { Directory, DirectoryEntry, DirectoryMonitor } from './directory.ts'
 import { openRedisClient } from './redis-client.ts'
 import { createRedisDirectory } from './redis-directory.ts'
-import { openRedisInvalidation } from './redis-invalidation.ts'
+import { openRedisInvalidation, type InvalidationListener } from './redis-invalidation.ts'
 import { createMarker } from './redis-marker.ts'
 import { createRouteCache } from './route-cache.ts'
 import { keepSnapshot, loadSnapshots, snapshotFileOf } from './snapshot-file.ts'
@@ -30,12 +30,17 @@ export function openCachedDirectory(settings: RedisSettings, log: Log, monitor: 
   const connected = Promise.withResolvers<undefined>()
   const tracked = Promise.withResolvers<undefined>()
   let policy = 'noeviction'
+  let current = settings
 
-  const onConnection = (isConnected: boolean): void => {
-    if (isConnected) checkMarker()
-    else marker.disconnected()
-  }
-  const redis = openRedisClient(settings, log, onConnection, monitor.noteShortage)
+  const redis = openRedisClient(
+    settings,
+    log,
+    (isConnected) => {
+      if (isConnected) checkMarker()
+      else marker.disconnected()
+    },
+    { noteShortage: monitor.noteShortage, current: () => current },
+  )
   const marker = createMarker({
     redis,
     prefix,
@@ -72,7 +77,7 @@ export function openCachedDirectory(settings: RedisSettings, log: Log, monitor: 
     return entry
   }
 
-  const closeInvalidation = openRedisInvalidation(settings, redis, log, {
+  const listener: InvalidationListener = {
     onTracking() {
       cache.startTrusting()
       comparison.start()
@@ -90,12 +95,16 @@ export function openCachedDirectory(settings: RedisSettings, log: Log, monitor: 
       policy = next
       if (policy !== 'noeviction') log.warn({ maxmemory_policy: policy }, 'directory may lose routes')
     },
-  })
+  }
+  const closeInvalidation = openRedisInvalidation(settings, redis, log, listener, () => current)
   return {
     connected: Promise.all([connected.promise, tracked.promise]).then(() => undefined),
     lookup: (user, trace) => cache.lookup(user, trace),
     lastKnown: cache.lastKnown,
     doubt: (user) => cache.doubt(user),
+    renew(next) {
+      if (next.kind === 'redis') current = next
+    },
     async place(user, backend, forMs) {
       await marker.mayRead()
       const answer = await store.claim(user, backend, forMs)

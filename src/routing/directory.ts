@@ -1,6 +1,6 @@
 /** What the router asks: which back end holds this mailbox? A directory answers from its own store and decides nothing. */
 import type { X509Certificate } from 'node:crypto'
-import type { MechanismName, ProtocolName, RoutingSettings } from '../config/settings.ts'
+import type { DirectorySettings, MechanismName, ProtocolName, RoutingSettings } from '../config/settings.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { NoteShortage } from '../errors.ts'
 import type { Octets, Text } from '../octets.ts'
@@ -98,6 +98,8 @@ export type Directory = {
   lastKnown?(user: Text): DirectoryEntry | undefined
   /** A back end has refused the user, so that what is remembered may be wrong: the next lookup asks. */
   doubt(user: Text): void
+  /** @param settings those of the start, but for passwords, keys and CAs, which count from the next connection on */
+  renew?(settings: DirectorySettings): void
   /** resolves when the directory can be asked for the first time, and not before */
   readonly connected: Promise<void>
   close(): Promise<void>

@@ -4,9 +4,10 @@
  */
 import type { Cluster, Redis } from 'ioredis'
 import type { Endpoint, RedisSettings } from '../config/settings.ts'
-import { isShortage, systemCode, type NoteShortage } from '../errors.ts'
+import { isShortage, type NoteShortage } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { connectCluster, connectRedis } from './redis-connection.ts'
+import { connectCluster, connectRedis, type CurrentSettings } from './redis-connection.ts'
+import { BadAnswer, causeOf, isForbidden, RedisFailure, toFailure } from './redis-errors.ts'
 
 /** Which process answers; a new one is another, be it at the same address. `evictionPolicy` is undefined where INFO does not tell it. */
 export type ServerIdentity = { runId: string; role: string; evictionPolicy: string | undefined }
@@ -49,6 +50,13 @@ export type RedisClient = {
   close(): void
 }
 
+export type RedisClientOptions = {
+  /** told of a connection that fails for want of this machine's own means */
+  noteShortage?: NoteShortage | undefined
+  /** the same settings, with the passwords and keys of now */
+  current?: CurrentSettings
+}
+
 /**
  * Connects in the background: a Redis that is away does not keep mailmux from serving static users.
  * @param onConnection called whenever the connection comes or goes
@@ -57,38 +65,22 @@ export function openRedisClient(
   settings: RedisSettings,
   log: Log,
   onConnection: (connected: boolean) => void,
-  noteShortage: NoteShortage = () => undefined,
+  { noteShortage = () => undefined, current = () => settings }: RedisClientOptions = {},
 ): RedisClient {
   // commandTimeout leaves a dead socket in use; this one has it replaced.
   const socketTimeout = Math.max(1500, 3 * settings.timeoutMs)
+  const { timeoutMs } = settings
   if (settings.servers.kind === 'cluster') {
-    const { client, close } = connectCluster(settings, socketTimeout)
-    const connected = announce(client, log, onConnection, noteShortage)
-    const { timeoutMs } = settings
-    return {
-      connected,
-      hmget: async (key, ...fields) =>
-        checkFields(await inCluster(client, timeoutMs, () => client.hmget(key, ...fields)), fields.length),
-      exists: (key) => checkExists(inCluster(client, timeoutMs, () => client.exists(key))),
-      async hset(key, fields) {
-        await inCluster(client, timeoutMs, () => client.hset(key, fields))
-      },
-      eval: (script, keys, ...values) =>
-        inCluster(client, timeoutMs, () => client.eval(script, keys.length, ...keys, ...values)),
-      answerer: clusterAnswerer(client),
-      close,
-    }
+    const { client, close } = connectCluster(settings, socketTimeout, current)
+    const { connected, lastCause } = announce(client, log, onConnection, noteShortage)
+    const ask = <T>(command: () => Promise<T>): Promise<T> => named(inCluster(client, timeoutMs, command), lastCause)
+    return { connected, ...commandsOf(client, ask), answerer: clusterAnswerer(client), close }
   }
-  const { client, close } = connectRedis(settings, { socketTimeout, enableAutoPipelining: true })
-  const connected = announce(client, log, onConnection, noteShortage)
+  const { client, close } = connectRedis(settings, { socketTimeout, enableAutoPipelining: true }, undefined, current)
+  const { connected, lastCause } = announce(client, log, onConnection, noteShortage)
   return {
     connected,
-    hmget: async (key, ...fields) => checkFields(await client.hmget(key, ...fields), fields.length),
-    exists: (key) => checkExists(client.exists(key)),
-    async hset(key, fields) {
-      await client.hset(key, fields)
-    },
-    eval: (script, keys, ...values) => client.eval(script, keys.length, ...keys, ...values),
+    ...commandsOf(client, (command) => named(command(), lastCause)),
     answerer: {
       kind: 'one',
       identify: () => identify(client),
@@ -102,17 +94,37 @@ export function openRedisClient(
   }
 }
 
+function commandsOf(
+  client: Redis | Cluster,
+  ask: <T>(command: () => Promise<T>) => Promise<T>,
+): Pick<RedisClient, 'hmget' | 'exists' | 'hset' | 'eval'> {
+  return {
+    hmget: async (key, ...fields) => checkFields(await ask(() => client.hmget(key, ...fields)), fields.length),
+    exists: (key) => checkExists(ask(() => client.exists(key))),
+    async hset(key, fields) {
+      await ask(() => client.hset(key, fields))
+    },
+    eval: (script, keys, ...values) => ask(() => client.eval(script, keys.length, ...keys, ...values)),
+  }
+}
+
+/** @throws RedisFailure in the place of any error */
+async function named<T>(answer: Promise<T>, lastCause: () => string | undefined): Promise<T> {
+  try {
+    return await answer
+  } catch (error) {
+    throw toFailure(error, lastCause())
+  }
+}
+
 /** @throws Error where Redis does not say who it is */
 export async function identify(client: Redis): Promise<ServerIdentity> {
   const info = await client.info()
   const field = (name: string): string | undefined => new RegExp(`^${name}:([\\w-]+)\r?$`, 'mu').exec(info)?.[1]
   const [runId, role] = [field('run_id'), field('role')]
-  if (runId === undefined || role === undefined) throw new Error('INFO without run_id and role')
+  if (runId === undefined || role === undefined) throw new RedisFailure('INFO without run_id and role')
   return { runId, role, evictionPolicy: field('maxmemory_policy') }
 }
-
-/** An answer that Redis would never give to this command. */
-export class BadAnswer extends Error {}
 
 /** The one place where the form of an answer of HMGET is checked: the types of ioredis only say what Redis ought to send. */
 function checkFields(answer: unknown, count: number): (string | null)[] {
@@ -134,28 +146,18 @@ async function checkExists(asked: Promise<unknown>): Promise<boolean> {
   return answer === 1
 }
 
-/** The user of Redis lacks the right, or the server is a replica, which takes no writes. */
-export function isForbidden(error: unknown): boolean {
-  return error instanceof Error && /^(?:NOPERM|READONLY)\b/u.test(error.message)
-}
-
 /** Has the connection made anew. While it is being made that would end it for good. */
 export function hangUp(client: Redis): void {
   if (client.status === 'ready') client.disconnect(true)
 }
 
-/** The same text for the same cause: ioredis puts the pause until its next attempt, which is a random one, into its words. */
-export function causeOf(error: unknown): string {
-  return systemCode(error).replace(/ Retrying from scratch after \d+ms\./u, '')
-}
-
-/** Reports a connection that comes and goes. @returns when it comes for the first time */
+/** Reports a connection that comes and goes. @returns when it comes for the first time, and why there is none now, where that is known */
 function announce(
   client: Redis | Cluster,
   log: Log,
   onConnection: (connected: boolean) => void,
   noteShortage: NoteShortage,
-): Promise<void> {
+): { connected: Promise<void>; lastCause: () => string | undefined } {
   let said: string | undefined
   client.on('ready', () => {
     said = undefined
@@ -169,14 +171,14 @@ function announce(
     else if (cause !== said) log.error({ cause }, 'directory unavailable')
     said = cause
   })
-  return new Promise((resolve) => client.once('ready', resolve))
+  return { connected: new Promise((resolve) => client.once('ready', resolve)), lastCause: () => said }
 }
 
 /** ioredis tries a command on other nodes, waits for a topology, and counts its deadline anew each time: here is the one that counts. */
 async function inCluster<T>(client: Cluster, timeoutMs: number, ask: () => Promise<T>): Promise<T> {
-  if (client.status !== 'ready') throw new Error('the Cluster is not connected')
+  if (client.status !== 'ready') throw new Error('not connected') // which `named` replaces by the cause
   const { promise: late, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(new Error(`no answer from the Cluster in ${timeoutMs} ms`)), timeoutMs)
+  const timer = setTimeout(() => reject(new RedisFailure('no answer in time')), timeoutMs)
   try {
     return await Promise.race([ask(), late])
   } finally {

@@ -1,10 +1,18 @@
 /** Connections to Redis: the one place that makes them, with the settings under which a lookup fails fast. */
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
-import type { Endpoint, RedisSettings, RedisTlsSettings } from '../config/settings.ts'
-import { createConnectorClass, createSentinelConnectorClass } from './redis-connector.ts'
+import type { Endpoint, RedisSettings } from '../config/settings.ts'
+import {
+  CONNECT_TIMEOUT_MS,
+  createConnectorClass,
+  createSentinelConnectorClass,
+  tlsOptions,
+} from './redis-connector.ts'
 
 /** What tells the connections apart; as in ioredis. */
 type ConnectionOptions = Pick<RedisOptions, 'protocol' | 'socketTimeout' | 'enableAutoPipelining' | 'autoResubscribe'>
+
+/** Asked for each connection: passwords and keys of the settings may have changed. */
+export type CurrentSettings = () => RedisSettings
 
 export type Connection<Client> = {
   /** The caller listens to `error`. */
@@ -12,8 +20,6 @@ export type Connection<Client> = {
   close: () => void
 }
 
-/** For a hung host, whose kernel may still answer, and for one that is gone. */
-const CONNECT_TIMEOUT_MS = 2000
 /** A connection that has lasted so long is made anew at once when it is lost; one that ends sooner waits, or would be made in a loop. */
 const LASTING_MS = 1000
 /** How often a Cluster is asked which node holds what; a node that has lost its slots says so itself to whoever asks it. */
@@ -24,8 +30,14 @@ const FAILOVER_RETRY_MS = 50
 /**
  * Connects in the background, again and again: to the one Redis, to the master that Sentinels name, or to `node` of a Cluster.
  * @param node needed for a Cluster, and for nothing else
+ * @param current the same settings, with the passwords and keys of now
  */
-export function connectRedis(settings: RedisSettings, options: ConnectionOptions, node?: Endpoint): Connection<Redis> {
+export function connectRedis(
+  settings: RedisSettings,
+  options: ConnectionOptions,
+  node?: Endpoint,
+  current: CurrentSettings = () => settings,
+): Connection<Redis> {
   // Attempts since the last connection that lasted; how long that was is told by when it was ready.
   let attempts = 0
   let readyAtMs: number | undefined
@@ -39,9 +51,7 @@ export function connectRedis(settings: RedisSettings, options: ConnectionOptions
     ...commonOptions(settings),
     ...placeOf(settings, node),
     Connector:
-      settings.servers.kind === 'sentinels'
-        ? createSentinelConnectorClass(settings, CONNECT_TIMEOUT_MS)
-        : createConnectorClass(settings, CONNECT_TIMEOUT_MS),
+      settings.servers.kind === 'sentinels' ? createSentinelConnectorClass(current) : createConnectorClass(current),
     // What cannot be answered now is refused now: clients are told to come back, and no queue builds up behind an outage.
     enableOfflineQueue: false,
     retryStrategy: nextPauseMs,
@@ -67,7 +77,11 @@ export function connectRedis(settings: RedisSettings, options: ConnectionOptions
 }
 
 /** Connects to a Cluster, in the background. It has no deadline of its own over all that it does for one command. */
-export function connectCluster(settings: RedisSettings, socketTimeout: number): Connection<Cluster> {
+export function connectCluster(
+  settings: RedisSettings,
+  socketTimeout: number,
+  current: CurrentSettings = () => settings,
+): Connection<Cluster> {
   const { servers } = settings
   if (servers.kind !== 'cluster') throw new Error('not a Cluster')
   const client = new Cluster([...servers.nodes], {
@@ -83,17 +97,17 @@ export function connectCluster(settings: RedisSettings, socketTimeout: number): 
     dnsLookup: (name, found) => found(null, name),
     redisOptions: {
       ...commonOptions(settings),
-      Connector: createConnectorClass(settings, CONNECT_TIMEOUT_MS),
+      Connector: createConnectorClass(current),
       socketTimeout,
     },
   })
   return { client, close: () => client.disconnect() }
 }
 
-/** Neither a user, a password nor a database is among them: the connector sees to those. */
-function commonOptions({ tls, timeoutMs }: RedisSettings) {
+/** Neither a user, a password, a key nor a database is among them: the connector sees to those. */
+function commonOptions({ timeoutMs }: RedisSettings) {
   return {
-    ...(tls && { tls: tlsOptions(tls) }),
+    enableReadyCheck: false, // the connector asks INFO
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     commandTimeout: timeoutMs,
@@ -105,18 +119,8 @@ function commonOptions({ tls, timeoutMs }: RedisSettings) {
   } satisfies RedisOptions
 }
 
-function tlsOptions({ ca, clientCertificate, serverName }: RedisTlsSettings): NonNullable<RedisOptions['tls']> {
-  return {
-    ...(ca !== undefined && { ca }),
-    ...(clientCertificate && { cert: clientCertificate.cert, key: clientCertificate.key.reveal() }),
-    ...(serverName !== undefined && { servername: serverName }),
-  }
-}
-
-function placeOf(
-  { servers, tls, timeoutMs }: RedisSettings,
-  node: Endpoint | undefined,
-): Omit<RedisOptions, 'replyMapping'> {
+function placeOf(settings: RedisSettings, node: Endpoint | undefined): Omit<RedisOptions, 'replyMapping'> {
+  const { servers, tls, timeoutMs } = settings
   if (node) return { ...node }
   switch (servers.kind) {
     case 'single':
@@ -125,9 +129,7 @@ function placeOf(
       return {
         name: servers.name,
         sentinels: [...servers.addresses],
-        ...(servers.username !== undefined && { sentinelUsername: servers.username }),
-        ...(servers.password && { sentinelPassword: servers.password.reveal() }),
-        ...(tls && { enableTLSForSentinelMode: true, sentinelTLS: tlsOptions(tls) }),
+        ...(tls && { enableTLSForSentinelMode: true, tls: tlsOptions(settings) }),
         sentinelCommandTimeout: timeoutMs,
         sentinelRetryStrategy: backOff,
         // Without it the old master is asked on for as long as it lives.

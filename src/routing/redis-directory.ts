@@ -1,7 +1,8 @@
 /** Routes in Redis: one hash a user. Fails closed; nothing that it reads is trusted (see also the router). */
-import { MuxError, systemCode } from '../errors.ts'
+import { MuxError } from '../errors.ts'
 import type { DirectoryEntry } from './directory.ts'
-import { BadAnswer, type RedisClient } from './redis-client.ts'
+import type { RedisClient } from './redis-client.ts'
+import { BadAnswer, causeOf } from './redis-errors.ts'
 import { RouteInvalid } from './route-invalid.ts'
 import { CLAIM, claimKey, SETTLE } from './redis-placement.ts'
 import { noteAnswer, type Trace } from './trace.ts'
@@ -43,7 +44,7 @@ export function createRedisDirectory(
         throw new RouteInvalid('wrong-type', 'the route in the directory is not a hash', error)
       }
       if (error instanceof BadAnswer) noteBadAnswer(error.message)
-      throw new MuxError('directory-unavailable', `directory lookup failed: ${systemCode(error)}`, error)
+      throw new MuxError('directory-unavailable', `Redis: ${causeOf(error)}`, error)
     }
   }
 

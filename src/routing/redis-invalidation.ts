@@ -5,7 +5,7 @@
 import type { Endpoint, RedisSettings } from '../config/settings.ts'
 import type { Log } from '../log.ts'
 import type { Answerer, RedisClient, ServerIdentity } from './redis-client.ts'
-import { connectRedis } from './redis-connection.ts'
+import { connectRedis, type CurrentSettings } from './redis-connection.ts'
 import { startTracking, type Tracking } from './redis-tracking.ts'
 import { createTrust } from './redis-trust.ts'
 
@@ -22,12 +22,16 @@ export type InvalidationListener = {
   onEvictionPolicy: (policy: string) => void
 }
 
-/** @returns how to close it */
+/**
+ * @param current the same settings, with the passwords and keys of now
+ * @returns how to close it
+ */
 export function openRedisInvalidation(
   settings: RedisSettings,
   { answerer }: RedisClient,
   log: Log,
   listener: InvalidationListener,
+  current: CurrentSettings = () => settings,
 ): () => void {
   const trust = createTrust(listener.onTracking, listener.onLost)
   const trackings = new Map<string, Tracking>()
@@ -39,7 +43,7 @@ export function openRedisInvalidation(
   function follow(name: string, node: Endpoint | undefined, isAnswerer: IsAnswerer): Tracking {
     trust.add(name)
     const tracking = startTracking(
-      connectRedis(settings, { protocol: 2, autoResubscribe: false }, node),
+      connectRedis(settings, { protocol: 2, autoResubscribe: false }, node, current),
       prefixes,
       {
         onIdentity: noteIdentity,

@@ -9,10 +9,11 @@
  * itself. So there are parts besides, one in each 256th of the slots, and a route that is missing counts only while the part beside it is there.
  */
 import { randomUUID } from 'node:crypto'
-import { MuxError, systemCode } from '../errors.ts'
+import { MuxError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { DataLost } from './data-lost.ts'
-import { isForbidden, type RedisClient } from './redis-client.ts'
+import type { RedisClient } from './redis-client.ts'
+import { causeOf, isForbidden } from './redis-errors.ts'
 import { partKeys, partNumber } from './redis-slots.ts'
 
 /** While the directory does not count: how often it is asked whether an operator has accepted it. */
@@ -88,7 +89,7 @@ export function createMarker({ redis, prefix, isCluster, seen, log, onState, now
 
   function giveUp(at: string, error: unknown): void {
     unprotected = true
-    if (!warned) log.warn({ key: at, cause: systemCode(error) }, 'directory has no marker')
+    if (!warned) log.warn({ key: at, cause: causeOf(error) }, 'directory has no marker')
     warned = true
   }
 
@@ -105,8 +106,7 @@ export function createMarker({ redis, prefix, isCluster, seen, log, onState, now
       return await readFields()
     } catch (error) {
       if (isForbidden(error)) giveUp(key, error)
-      else if (!isCluster)
-        throw new MuxError('directory-unavailable', `directory lookup failed: ${systemCode(error)}`, error)
+      else if (!isCluster) throw new MuxError('directory-unavailable', `Redis: ${causeOf(error)}`, error)
       return undefined
     }
   }

@@ -2,9 +2,9 @@
  * One Redis's own word that a route has changed (client-side caching, broadcast by key prefix). ioredis drops the pushes of RESP3, so
  * this is a connection of its own in RESP2 that redirects them to itself as messages.
  */
-import { systemCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { hangUp, identify, type ServerIdentity } from './redis-client.ts'
+import { causeOf } from './redis-errors.ts'
 import type { Connection } from './redis-connection.ts'
 import type { Redis } from 'ioredis'
 
@@ -105,7 +105,7 @@ export function startTracking(
   client.on('ready', () => {
     begin().catch((error: unknown) => {
       // Without it every login asks Redis, which is slower and no less right; one line for each new cause.
-      const cause = systemCode(error)
+      const cause = causeOf(error)
       if (cause !== said) log.error({ node, cause }, 'directory does not tell of changes')
       said = cause
       later(() => hangUp(client), TRY_AGAIN_MS)
@@ -118,7 +118,7 @@ export function startTracking(
   })
   client.on('error', (error) => {
     if (node === undefined) return // whoever asks says it
-    const cause = systemCode(error)
+    const cause = causeOf(error)
     if (cause !== away) log.error({ node, cause }, 'directory node unavailable')
     away = cause
   })

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { buildAdmin, openAdmin } from '../admin/admin.ts'
-import { findRestartNeeds, withBoundListeners } from '../config/changes.ts'
+import { findRestartNeeds, withBoundParts } from '../config/changes.ts'
 import type { LoadResult } from '../config/load.ts'
 import { formatProblem } from '../config/problems.ts'
 import type { Settings } from '../config/settings.ts'
@@ -85,7 +85,7 @@ export function createInstance(parts: InstanceParts): Instance {
     const admin = buildAdmin({
       notReady: () => notReady ?? whyNot(crew),
       metrics: { render, contentType: registry.contentType },
-      api: { ...crew, token: settings.admin?.token },
+      api: { ...crew, token: () => files.current().admin?.token },
       hosts: new Set(settings.admin?.hosts),
       log,
     })
@@ -132,6 +132,7 @@ type Followers = { load: () => LoadResult; takeOver: Crew['takeOver']; log: Log;
 /** Follows the files: what is right in them is taken over, what is wrong is told once. */
 function keepConfiguration(first: Settings, loaded: LoadResult, { load, takeOver, log, metrics }: Followers) {
   let { files } = loaded
+  let current = first
 
   function welcome({ problems, more }: LoadResult): void {
     for (const problem of problems) log.warn({ warning: formatProblem(problem)[0] }, 'configuration')
@@ -150,7 +151,8 @@ function keepConfiguration(first: Settings, loaded: LoadResult, { load, takeOver
     }
     const restart = findRestartNeeds(first, result.settings)
     if (restart.length > 0) log.warn({ restart }, 'these parts of the configuration change at the next restart')
-    await takeOver(withBoundListeners(first.listeners, result.settings))
+    current = withBoundParts(first, result.settings)
+    await takeOver(current)
     welcome(result)
     log.info('configuration taken over')
   }
@@ -159,5 +161,5 @@ function keepConfiguration(first: Settings, loaded: LoadResult, { load, takeOver
   const onError = (error: unknown): void =>
     log.error({ cause: systemCode(error) }, 'configuration files cannot be watched')
   const watcher = watchFiles(() => files, reload, { onError })
-  return { reload, close: () => watcher.close() }
+  return { reload, current: () => current, close: () => watcher.close() }
 }

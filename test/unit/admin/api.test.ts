@@ -21,7 +21,7 @@ function open(changes: Partial<ApiParts> = {}) {
   const tried: [user: string, password: string][] = []
   const { log, lines } = keepLog()
   const api: ApiParts = {
-    token: undefined,
+    token: () => undefined,
     explain: (question) => {
       asked.push(question)
       return Promise.resolve(ANSWER)
@@ -133,8 +133,19 @@ test('has no other paths', async () => {
     assert.match(await refused(404, path), /no such path/, path)
 })
 
+test('wants the token of now: the old one is refused as soon as the file has another', async () => {
+  const kept: { token: Secret } = { token: new Secret(TOKEN) }
+  const { get, refused } = open({ token: () => kept.token })
+  const path = '/api/v1/backends'
+  const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` })
+  assert.equal((await get(path, bearer(TOKEN))).status, 200)
+  kept.token = new Secret('the-next-token')
+  assert.match(await refused(401, path, bearer(TOKEN)), /not the one/)
+  assert.equal((await get(path, bearer('the-next-token'))).status, 200)
+})
+
 test('wants the token where there is one', async () => {
-  const { get, refused, asked } = open({ token: new Secret(TOKEN) })
+  const { get, refused, asked } = open({ token: () => new Secret(TOKEN) })
   const path = '/api/v1/routes/alice'
   assert.match(await refused(401, path), /Bearer TOKEN/)
   for (const token of ['wrong', TOKEN.slice(1), `${TOKEN}x`, TOKEN.toUpperCase()])
@@ -170,7 +181,7 @@ test('answers under no foreign name, whatever is asked', async () => {
 })
 
 test('asks for the token under every name, but answers the rest under its own names alone', async () => {
-  const { request } = open({ token: new Secret(TOKEN) })
+  const { request } = open({ token: () => new Secret(TOKEN) })
   const headers = { authorization: `Bearer ${TOKEN}` }
   assert.equal((await request('http://proxy.example/api/v1/backends', { headers })).status, 200)
   assert.equal((await request('http://proxy.example/api/v1/backends')).status, 401)
@@ -179,7 +190,7 @@ test('asks for the token under every name, but answers the rest under its own na
 
 test('does not look at what pages of other sites send off, token or none', async () => {
   const authorization = `Bearer ${TOKEN}`
-  for (const { request } of [open(), open({ token: new Secret(TOKEN) })]) {
+  for (const { request } of [open(), open({ token: () => new Secret(TOKEN) })]) {
     for (const path of PATHS) {
       const get = (header: object) => request(`http://127.0.0.1:9143${path}`, { headers: { authorization, ...header } })
       const foreign = [{ 'sec-fetch-site': 'cross-site' }, { 'sec-fetch-site': 'same-site' }, { origin: 'null' }]
@@ -220,7 +231,7 @@ test('tells nothing of a defect but to the log', async () => {
 })
 
 test('hands a password on, once, and answers with the route and what became of the login', async () => {
-  const { post, tried, asked } = open({ token: new Secret(TOKEN) })
+  const { post, tried, asked } = open({ token: () => new Secret(TOKEN) })
   const { status, json } = await post('/api/v1/routes/a%2Fb/login?protocol=pop3', '{"password":"p\u00e4ss wörd"}')
   assert.deepEqual([status, json], [200, { ...ANSWER, trial: TRIAL }])
   assert.deepEqual(loginAnswer.parse(json), json)
@@ -230,8 +241,8 @@ test('hands a password on, once, and answers with the route and what became of t
 
 test('logs nobody in without a token, not even on this machine', async () => {
   for (const [parts, token, status] of [
-    [{ token: undefined }, TOKEN, 403],
-    [{ token: new Secret(TOKEN) }, 'wrong', 401],
+    [{ token: () => undefined }, TOKEN, 403],
+    [{ token: () => new Secret(TOKEN) }, 'wrong', 401],
   ] as const) {
     const { post, tried } = open(parts)
     const answer = await post('/api/v1/routes/a/login', '{"password":"x"}', { token })
@@ -241,7 +252,7 @@ test('logs nobody in without a token, not even on this machine', async () => {
 })
 
 test('takes a password from this machine alone, as it comes in clear', async () => {
-  const { post, tried } = open({ token: new Secret(TOKEN) })
+  const { post, tried } = open({ token: () => new Secret(TOKEN) })
   const at = (remoteAddress: string | undefined, localAddress: string) =>
     post('/api/v1/routes/a/login', '{"password":"x"}', { socket: { remoteAddress, localAddress } })
   for (const remote of ['192.0.2.1', '::ffff:192.0.2.1', undefined, '128.0.0.1', '12.7.0.1'])
@@ -252,7 +263,7 @@ test('takes a password from this machine alone, as it comes in clear', async () 
 })
 
 test('refuses a body that is no password, and one that is too long', async () => {
-  const { post, tried } = open({ token: new Secret(TOKEN) })
+  const { post, tried } = open({ token: () => new Secret(TOKEN) })
   const long = JSON.stringify({ password: 'x'.repeat(1001) })
   const odd = ['{}', '', 'x', 'null', '{"password":1}', '{"password":""}', '{"password":"a","user":"b"}', long]
   for (const body of [...odd, '{"password":"a\\r\\nb"}', '{"password":"a\\u0000"}'])
@@ -263,7 +274,7 @@ test('refuses a body that is no password, and one that is too long', async () =>
 })
 
 test('changes nothing by GET', async () => {
-  const { refused, tried } = open({ token: new Secret(TOKEN) })
+  const { refused, tried } = open({ token: () => new Secret(TOKEN) })
   await refused(404, '/api/v1/routes/a/login', { authorization: `Bearer ${TOKEN}` })
   assert.deepEqual(tried, [])
 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { findRestartNeeds } from '../../../src/config/changes.ts'
+import { findRestartNeeds, withBoundParts } from '../../../src/config/changes.ts'
 import { certificate, loadSettings } from './fixture.ts'
 import { MAIN, testCases, withListener, type Case } from './cases.ts'
 
@@ -128,9 +128,16 @@ test('offers no mechanism that a server which checks passwords cannot judge, unl
   assert.equal(mechanisms('listen: 1', ''), undefined)
 })
 
-test('needs a restart for another secret, and for nothing that stays', (t) => {
+test('takes another secret over without a restart, and nothing else', (t) => {
   const settings = (key: string) =>
     loadSettings(t, { main: withAuth(`${HERE}, headers: {X-A: {file: auth.key}}`), others: { 'auth.key': key } })
-  assert.deepEqual(findRestartNeeds(settings('one'), settings('two')), ['directory'])
-  assert.deepEqual(findRestartNeeds(settings('one'), settings('one')), [])
+  const [one, two] = [settings('one'), settings('two')]
+  assert.deepEqual(findRestartNeeds(one, two), [])
+  const taken = withBoundParts(one, two).directory
+  assert.ok(taken.kind === 'auth_http')
+  assert.equal(taken.headers.get('x-a')?.reveal() ?? taken.headers.get('X-A')?.reveal(), 'two')
+  assert.ok(two.directory.kind === 'auth_http')
+  const moved = { ...two, directory: { ...two.directory, url: new URL('http://127.0.0.1:2/auth') } }
+  assert.deepEqual(findRestartNeeds(one, moved), ['directory'])
+  assert.equal(withBoundParts(one, moved).directory, one.directory, 'the secret may be that of the other server')
 })

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MAIN, testCases, type Case } from './cases.ts'
-import { findRestartNeeds } from '../../../src/config/changes.ts'
+import { findRestartNeeds, withBoundParts } from '../../../src/config/changes.ts'
 import type { RedisSettings } from '../../../src/config/settings.ts'
 import { certificate, loadSettings } from './fixture.ts'
 
@@ -213,7 +213,7 @@ test('a directory in clear has no TLS, and the user default', (t) => {
   }
 })
 
-test('a change of any credential needs a restart, though all print alike', (t) => {
+test('takes a change of any credential over without a restart, and of nothing else', (t) => {
   const settings = (password: string, key: 'mail' | 'other') =>
     loadSettings(t, {
       main: withRedis(
@@ -236,5 +236,13 @@ test('a change of any credential needs a restart, though all print alike', (t) =
     { ...before.directory, password: directory.password },
     { ...before.directory, servers: { ...before.directory.servers, password: directory.servers.password } },
   ])
-    assert.deepEqual(findRestartNeeds(before, { ...before, directory: changed }), ['directory'])
+    assert.deepEqual(findRestartNeeds(before, { ...before, directory: changed }), [])
+  const { tls } = settings('one', 'other').directory as typeof directory
+  const taken = { ...before, directory: { ...directory, tls } }
+  assert.equal(withBoundParts(before, taken).directory.kind, 'redis')
+  const elsewhere = { ...before, directory: { ...directory, prefix: 'other:' } }
+  assert.deepEqual(findRestartNeeds(before, elsewhere), ['directory'])
+  assert.equal(withBoundParts(before, elsewhere).directory, before.directory)
+  const open = { ...before, directory: { ...directory, password: undefined } }
+  assert.deepEqual(findRestartNeeds(before, open), ['directory'], 'that there is a password is no secret')
 })

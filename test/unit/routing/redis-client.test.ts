@@ -4,7 +4,8 @@ import { Socket } from 'node:net'
 import { test } from 'node:test'
 import type { RedisSettings } from '../../../src/config/settings.ts'
 import type { Log } from '../../../src/log.ts'
-import { causeOf, openRedisClient } from '../../../src/routing/redis-client.ts'
+import { Secret } from '../../../src/secret.ts'
+import { openRedisClient } from '../../../src/routing/redis-client.ts'
 import { freePort } from '../../support/ports.ts'
 import { PASS, silent, startScriptedRedis } from './scripted-redis.ts'
 import { growList, until } from './waiting.ts'
@@ -43,12 +44,9 @@ test('a connection that this machine has no descriptor for is no outage of the d
     process.nextTick(() => this.destroy(Object.assign(new Error('connect EMFILE'), { code: 'EMFILE' })))
     return this
   })
-  const redis = openRedisClient(
-    settings,
-    log,
-    () => undefined,
-    (place, detail) => shortages.add(`${place}: ${detail}`),
-  )
+  const redis = openRedisClient(settings, log, () => undefined, {
+    noteShortage: (place, detail) => shortages.add(`${place}: ${detail}`),
+  })
   t.after(() => redis.close())
   await until(shortages, (all) => all.length > 0, 'shortage')
   assert.match(shortages.all[0] ?? '', /^directory: Redis cannot be connected to: .*EMFILE/u)
@@ -61,7 +59,7 @@ test('gives up on an answer that does not come', async (t) => {
   t.after(() => redis.close())
   await redis.connected
   const started = performance.now()
-  await assert.rejects(redis.hmget('key', 'field'), /timed out/u)
+  await assert.rejects(redis.hmget('key', 'field'), /^RedisFailure: no answer in time$|^Error: no answer in time$/u)
   assert.ok(performance.now() - started >= settings.timeoutMs - 5)
 })
 
@@ -74,10 +72,23 @@ test('hands on the answer of a script, with its keys and values', async (t) => {
   assert.equal(asked.at(-1), 'lookups: eval return 1 2 a b x')
 })
 
-test('has one text for one cause', () => {
-  const say = (ms: number) =>
-    new Error(`All sentinels are unreachable. Retrying from scratch after ${ms}ms. Last error: connect ECONNREFUSED`)
-  assert.equal(causeOf(say(107)), causeOf(say(293)))
-  assert.equal(causeOf(say(107)), 'All sentinels are unreachable. Last error: connect ECONNREFUSED')
-  assert.equal(causeOf(Object.assign(new Error('connect'), { code: 'ECONNREFUSED' })), 'ECONNREFUSED')
-})
+for (const [what, answer, cause] of [
+  ['refuses the password', '-WRONGPASS invalid username-password pair\r\n', 'WRONGPASS invalid username-password pair'],
+  [
+    'is loading',
+    '-LOADING Redis is loading the dataset in memory\r\n',
+    'LOADING Redis is loading the dataset in memory',
+  ],
+] as const)
+  test(`says of each question that Redis ${what}, in the words of Redis`, async (t) => {
+    const { settings } = await startScriptedRedis(t, ([name]) => (name === 'auth' ? answer : PASS))
+    const lines = growList<string>()
+    const log: Log = { ...silent, error: (...line: unknown[]) => lines.add(JSON.stringify(line)) }
+    const redis = openRedisClient({ ...settings, password: new Secret('x') }, log, () => undefined)
+    t.after(() => redis.close())
+    await until(lines, (all) => all.length > 0, 'line')
+    assert.match(lines.all[0] ?? '', new RegExp(`"cause":"${cause}"`, 'u'))
+    await assert.rejects(redis.hmget('key', 'field'), { message: cause })
+    await assert.rejects(redis.eval('return 1', ['key']), { message: cause })
+    await assert.rejects(redis.hset('key', { field: 'x' }), { message: cause })
+  })
