@@ -3,20 +3,35 @@
  * The process: arguments to a command, signals, exit code. The only place that reads the environment. The first line bounds what V8 sets aside for
  * young objects: the first thousand logins leave 26 MiB less behind for it, and cost the same. Workers get what this process has.
  */
-import { Command, Option } from 'commander'
-import { createApp } from './app.ts'
-import { check } from './cli/check.ts'
-import { explain, type ExplainOptions } from './cli/explain.ts'
-import { readPassword } from './cli/password.ts'
-import { schemaText } from './cli/schema.ts'
-import { loadConfig, type LoadResult } from './config/load.ts'
-import { formatProblem } from './config/problems.ts'
-import { printableLine, printableLines } from './printable.ts'
-import { createInstance, type Instance } from './supervisor/instance.ts'
-import { serveWorker } from './supervisor/serve-worker.ts'
-import { openLogOutput, type LogOutput } from './log.ts'
-import { LOG_DESCRIPTOR } from './supervisor/messages.ts'
-import { version } from './version.ts'
+import type { Option } from 'commander'
+import type { ExplainOptions } from './cli/explain.ts'
+import type { LoadResult } from './config/load.ts'
+import type { LogOutput } from './log.ts'
+import type { Instance } from './supervisor/instance.ts'
+
+/** What a signal does until the modules are loaded. Without a handler SIGHUP would end the process, and SIGTERM with no exit code. */
+const WHILE_LOADING = { SIGHUP: () => undefined, SIGTERM: () => process.exit(0), SIGINT: () => process.exit(0) }
+const SIGNALS = ['SIGHUP', 'SIGTERM', 'SIGINT'] as const
+const [, , command] = process.argv
+if (command === 'run') for (const signal of SIGNALS) process.on(signal, WHILE_LOADING[signal])
+// Ctrl-C and service managers signal workers too; what it means, the supervisor tells.
+if (command === 'worker') for (const signal of SIGNALS) process.on(signal, () => undefined)
+
+// Only now: they take a good part of a second.
+const { Command, Option: CommandOption } = await import('commander')
+const { createApp } = await import('./app.ts')
+const { check } = await import('./cli/check.ts')
+const { explain } = await import('./cli/explain.ts')
+const { readPassword } = await import('./cli/password.ts')
+const { schemaText } = await import('./cli/schema.ts')
+const { loadConfig } = await import('./config/load.ts')
+const { formatProblem } = await import('./config/problems.ts')
+const { openLogOutput } = await import('./log.ts')
+const { printableLine, printableLines } = await import('./printable.ts')
+const { createInstance } = await import('./supervisor/instance.ts')
+const { LOG_DESCRIPTOR } = await import('./supervisor/messages.ts')
+const { serveWorker } = await import('./supervisor/serve-worker.ts')
+const { version } = await import('./version.ts')
 
 const DEFAULT_CONFIG = '/etc/mailmux/mailmux.yaml'
 
@@ -56,10 +71,10 @@ async function run(configFile: string): Promise<void> {
       },
     )
   }
-  // Before anything else: without a handler each of these ends the process at once.
   process.on('SIGHUP', () => instance?.reload())
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
+  for (const signal of SIGNALS) process.off(signal, WHILE_LOADING[signal])
 
   const load = (): LoadResult => loadConfig(configFile, process.env)
   const loaded = load()
@@ -86,8 +101,6 @@ async function run(configFile: string): Promise<void> {
 /** One of several workers, which `run` starts and speaks to. */
 function work(): void {
   if (!process.send) return program.error('mailmux run starts workers; nobody else can', { exitCode: 2 })
-  // Ctrl-C and service managers signal all processes; what it means, the supervisor tells.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
   const output = openOutput(LOG_DESCRIPTOR)
   serveWorker(
     {
@@ -103,7 +116,7 @@ function work(): void {
 }
 
 const configOption = (): Option =>
-  new Option('-c, --config <file>', 'the main configuration file').default(DEFAULT_CONFIG)
+  new CommandOption('-c, --config <file>', 'the main configuration file').default(DEFAULT_CONFIG)
 
 const program = new Command('mailmux')
   .description('A messaging multiplexor: one IMAP and POP3 front door for many back-end mail servers.')
@@ -139,7 +152,9 @@ program
   .description('ask the running mailmux where a login would go, and why: every decision on the way')
   .argument('<user>', 'as typed into a mail client')
   .addOption(configOption())
-  .addOption(new Option('--protocol <protocol>', 'default: that of the first listener').choices(['imap', 'pop3']))
+  .addOption(
+    new CommandOption('--protocol <protocol>', 'default: that of the first listener').choices(['imap', 'pop3']),
+  )
   .option('--listener <name>', 'the listener that the client comes to; default: the first of the protocol')
   .option('--sni <name>', 'the server name that the client asks for in TLS')
   .option('--ip <address>', 'the address of mailmux that the client comes to')

@@ -3,14 +3,19 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { makeAuthority } from '../support/certificates.ts'
+import { MAIN } from '../support/command.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { launchMailmux, type MailmuxPorts, writeConfiguration, type YamlMap } from '../support/mailmux.ts'
 import { freePort, isFree } from '../support/ports.ts'
 import { isRunning, listProcesses } from '../support/process-tree.ts'
-import type { Program } from '../support/processes.ts'
+import { type Program, startProgram } from '../support/processes.ts'
+import { MAILMUX_RUNTIME, ON_BUN } from '../support/runtime.ts'
 import { openScene, type Scene } from '../support/scene.ts'
+
+const onNode = { expectFailure: ON_BUN && 'Bun has no module.registerHooks, and no net.BoundSocket for workers' }
 
 let scene: Scene
 beforeEach(() => {
@@ -33,9 +38,8 @@ async function openSilent(): Promise<number> {
 
 type Starting = { program: Program; ports: MailmuxPorts; routingFile: string }
 
-/** mailmux on its way to be ready: its admin port answers, and it serves nobody yet. */
-async function launch(workers: number): Promise<Starting> {
-  const ports: MailmuxPorts = {
+async function freePorts(): Promise<MailmuxPorts> {
+  return {
     imap: await freePort(),
     imaps: await freePort(),
     imapClear: await freePort(),
@@ -44,6 +48,11 @@ async function launch(workers: number): Promise<Starting> {
     pop3Clear: await freePort(),
     admin: await freePort(),
   }
+}
+
+/** mailmux on its way to be ready: its admin port answers, and it serves nobody yet. */
+async function launch(workers: number): Promise<Starting> {
+  const ports = await freePorts()
   const authority = await makeAuthority(scene.directory)
   const silent = await openSilent()
   const settings: YamlMap = { workers }
@@ -69,7 +78,7 @@ async function launch(workers: number): Promise<Starting> {
 
 for (const workers of [1, 2]) {
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
-    test(`${signal} before it is ready ends it with 0 (workers: ${workers})`, async () => {
+    test(`${signal} before it is ready ends it with 0 (workers: ${workers})`, workers > 1 ? onNode : {}, async () => {
       const { program, ports } = await launch(workers)
       const processes = listProcesses(program.pid)
       program.signal(signal)
@@ -80,12 +89,59 @@ for (const workers of [1, 2]) {
       assert.deepEqual(processes.filter(isRunning), [])
     })
 
-  test(`SIGHUP before it is ready reads the files again, and it becomes ready (workers: ${workers})`, async () => {
-    const { program, routingFile } = await launch(workers)
-    await writeFile(routingFile, 'backends: {store2: {host: 127.0.0.1, imap: 1, pop3: 1}}\n')
-    program.signal('SIGHUP')
-    await program.waitForLine((line) => line.includes('"configuration taken over"'), START_DEADLINE_MS, 'the reload')
-    await program.waitForLine((line) => line.includes('"msg":"ready"'), START_DEADLINE_MS, 'its readiness')
-    assert.deepEqual(await program.stop(), { code: 0, signal: null })
-  })
+  test(
+    `SIGHUP before it is ready reads the files again, and it becomes ready (workers: ${workers})`,
+    workers > 1 ? onNode : {},
+    async () => {
+      const { program, routingFile } = await launch(workers)
+      await writeFile(routingFile, 'backends: {store2: {host: 127.0.0.1, imap: 1, pop3: 1}}\n')
+      program.signal('SIGHUP')
+      await program.waitForLine((line) => line.includes('"configuration taken over"'), START_DEADLINE_MS, 'the reload')
+      await program.waitForLine((line) => line.includes('"msg":"ready"'), START_DEADLINE_MS, 'its readiness')
+      assert.deepEqual(await program.stop(), { code: 0, signal: null })
+    },
+  )
 }
+
+/** Has Node stop where it loads mailmux's own modules, say so on standard output, and go on once a file is there. */
+function loaderThatWaitsFor(file: string): string {
+  const hook = `
+    import { registerHooks } from 'node:module'
+    import { existsSync, writeSync } from 'node:fs'
+    registerHooks({ load(url, context, next) {
+      if (url.endsWith('/src/app.ts')) {
+        writeSync(1, 'loading\\n')
+        while (!existsSync(${JSON.stringify(file)})) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
+      }
+      return next(url, context)
+    } })`
+  return `--import=data:text/javascript,${encodeURIComponent(hook)}`
+}
+
+for (const [signal, wanted] of [
+  ['SIGHUP', 'ready'],
+  ['SIGTERM', 'the end'],
+  ['SIGINT', 'the end'],
+] as const)
+  test(`${signal} while its modules are loaded leads to ${wanted}`, onNode, async () => {
+    const ports = await freePorts()
+    const authority = await makeAuthority(scene.directory)
+    const { configFile } = await writeConfiguration(scene, ports, {
+      certificate: await authority.issue('mailmux'),
+      backends: { store1: { host: '127.0.0.1', imap: 1, pop3: 1, health: { check: 'none' } } },
+      settings: { workers: 1 },
+    })
+    const go = join(scene.directory, 'go')
+    const program = startProgram(scene, {
+      name: 'mailmux',
+      command: MAILMUX_RUNTIME,
+      args: [loaderThatWaitsFor(go), MAIN, 'run', '-c', configFile],
+    })
+    await program.waitForLine((line) => line === 'loading', START_DEADLINE_MS, 'its modules')
+    program.signal(signal)
+    await writeFile(go, '')
+    if (wanted === 'ready') {
+      await program.waitForLine((line) => line.includes('"msg":"ready"'), START_DEADLINE_MS, 'its readiness')
+      assert.deepEqual(await program.stop(), { code: 0, signal: null })
+    } else assert.deepEqual(await program.exited, { code: 0, signal: null })
+  })
