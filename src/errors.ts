@@ -67,6 +67,11 @@ export class MuxError extends Error {
   }
 }
 
+/** Whether something thrown is the expected failure of this code. */
+export function hasCode(error: unknown, code: ErrorCode): error is MuxError {
+  return error instanceof MuxError && error.code === code
+}
+
 /** Anything thrown, as a MuxError: what is not one already is a defect of ours and becomes `internal`. */
 export function asMuxError(error: unknown): MuxError {
   if (error instanceof MuxError) return error

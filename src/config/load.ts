@@ -3,6 +3,7 @@
  * It changes nothing and keeps nothing, so a reload is another call; it never throws for what stands in a file.
  */
 import path from 'node:path'
+import { hasCode } from '../errors.ts'
 import { buildSettings } from './build.ts'
 import { checkMainFiles } from './check-files.ts'
 import { checkMain } from './check-main.ts'
@@ -32,6 +33,7 @@ export type LoadResult = {
  * @param mainFile path of mailmux.yaml; problems name files the way that this does
  * @param env the variables that `${NAME}` may name; `main.ts` alone reads `process.env`
  * @param now what certificates are held against
+ * @throws MuxError `local-shortage` where a file cannot be read for want of a descriptor or memory
  */
 export function loadConfig(mainFile: string, env: Environment, now: Date = new Date()): LoadResult {
   const problems = createProblems()
@@ -45,6 +47,7 @@ export function loadConfig(mainFile: string, env: Environment, now: Date = new D
   try {
     return finish(readAll(mainFile, env, now, problems, files))
   } catch (error) {
+    if (hasCode(error, 'local-shortage')) throw error
     // A defect of ours, or a limit of the engine: it must not look like a failure of whatever asked for the configuration.
     problems.error(mainFile, undefined, `cannot be checked: ${error instanceof Error ? error.message : String(error)}`)
     return finish()

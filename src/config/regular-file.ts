@@ -3,7 +3,7 @@
  * have no end: regular files alone are read, up to a limit, and no call waits for another process.
  */
 import fs from 'node:fs'
-import { systemCode } from '../errors.ts'
+import { isShortage, MuxError, systemCode } from '../errors.ts'
 import type { Parsed } from './values.ts'
 
 const MIB = 1024 * 1024
@@ -17,6 +17,7 @@ const NOT_REGULAR = 'is not a regular file'
 
 /**
  * @returns the whole file, or what is wrong in words that follow the file's name
+ * @throws MuxError `local-shortage` where this machine has no descriptor or memory to read it
  */
 export function readRegularFile(file: string, maxBytes: number): Parsed<Buffer<ArrayBuffer>> {
   try {
@@ -34,6 +35,8 @@ export function readRegularFile(file: string, maxBytes: number): Parsed<Buffer<A
     }
   } catch (error) {
     const code = systemCode(error)
+    // What is in the file cannot be told now, so that nothing is wrong with it.
+    if (isShortage(code)) throw new MuxError('local-shortage', `${file} cannot be read: ${code}`, error)
     return { wrong: FILE_ERRORS[code] ?? `cannot be read (${code})` }
   }
 }

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
-import { systemCode } from '../errors.ts'
+import { hasCode, systemCode } from '../errors.ts'
 import { MAX_YAML_BYTES, readRegularFile } from './regular-file.ts'
 import { watchedNames } from './watched-names.ts'
 
@@ -25,6 +25,9 @@ export type FileWatcher = {
 /** Whoever writes on and on cannot put a look off for longer than ten times the quiet that it waits for. */
 const MOST_DELAYS = 10
 
+/** Where this machine lacked a descriptor, the files are looked at again after this: no event would come of its having one. */
+const SHORTAGE_MS = 5000
+
 /**
  * @param files absolute paths, present or not; asked anew before each look and after each `onChange`, so that it may grow and shrink
  * @param onChange never called while its last promise is open; a change meanwhile is told afterwards
@@ -38,6 +41,7 @@ export function watchFiles(
   const watchers = new Map<string, { watcher: fs.FSWatcher; inode: string | undefined; names: ReadonlySet<string> }>()
   let known = new Map<string, string>()
   let timer: NodeJS.Timeout | undefined
+  let again: NodeJS.Timeout | undefined
   let firstEventAt: number | undefined
   let busy = false
   let closed = false
@@ -107,6 +111,7 @@ export function watchFiles(
       }
     } catch (error) {
       onError(error)
+      if (hasCode(error, 'local-shortage')) again = setTimeout(lookSoon, SHORTAGE_MS)
     }
     lookAgain()
   }
@@ -124,6 +129,7 @@ export function watchFiles(
     close() {
       closed = true
       clearTimeout(timer)
+      clearTimeout(again)
       for (const { watcher } of watchers.values()) watcher.close()
       watchers.clear()
     },

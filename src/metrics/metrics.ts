@@ -5,7 +5,7 @@
  */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { ProtocolName, Settings } from '../config/settings.ts'
-import { SHORTAGE_PLACES, type ShortagePlace } from '../errors.ts'
+import { createShortageCounter } from './shortage-counter.ts'
 
 export type LoginOutcome = 'accepted' | 'refused' | 'unavailable' | 'misconfigured' | 'disabled'
 export type LookupSource =
@@ -67,12 +67,7 @@ export function createMetrics(registry: Registry) {
       this.set(readConnections().max)
     },
   })
-  const shortages = new Counter({
-    name: 'mailmux_local_shortages_total',
-    help: 'Times that a descriptor, memory or a local port was missing here, by what could not be done for it.',
-    labelNames: ['place'],
-    registers,
-  })
+  const shortageNoted = createShortageCounter(registry)
   const sessions = new Gauge({
     name: 'mailmux_sessions',
     help: 'Sessions that are relaying now.',
@@ -211,7 +206,6 @@ export function createMetrics(registry: Registry) {
     aggregator: 'min',
     registers,
   })
-  for (const place of SHORTAGE_PLACES) shortages.inc({ place }, 0)
   for (const reason of ROUTE_FAULTS) routesRefused.inc({ reason }, 0)
   const accounts = new Map<string, RelayAccount>()
 
@@ -223,7 +217,7 @@ export function createMetrics(registry: Registry) {
     watchConnections(read: () => ConnectionReading) {
       readConnections = read
     },
-    shortageNoted: (place: ShortagePlace) => shortages.inc({ place }),
+    shortageNoted,
     loginEnded: (protocol: ProtocolName, mechanism: string, outcome: LoginOutcome) =>
       logins.inc({ protocol, mechanism, outcome }),
     loginTook: (protocol: ProtocolName, backend: string, ms: number) =>

@@ -9,12 +9,14 @@ import type { LoadResult } from '../config/load.ts'
 import { formatProblem } from '../config/problems.ts'
 import type { Settings } from '../config/settings.ts'
 import { watchFiles } from '../config/watch.ts'
-import { systemCode } from '../errors.ts'
+import { hasCode, systemCode, type NoteShortage } from '../errors.ts'
 import { createLog, type Log, type LogOutput } from '../log.ts'
 import { createInstanceMetrics, type InstanceMetrics } from '../metrics/instance-metrics.ts'
 import { createMetrics } from '../metrics/metrics.ts'
 import { createRegistry, sumReadings } from '../metrics/readings.ts'
 import { createRemovedFilter } from '../metrics/removed-series.ts'
+import { createShortageCounter } from '../metrics/shortage-counter.ts'
+import { createShortageNotes } from '../resources/shortages.ts'
 import { Secret } from '../secret.ts'
 import { version } from '../version.ts'
 import { createCrewOfOne, type CreateApp } from './alone.ts'
@@ -68,6 +70,7 @@ export function createInstance(parts: InstanceParts): Instance {
     },
     log,
     metrics,
+    noteShortage: createShortageNotes(log, createShortageCounter(registry)),
   })
 
   let notReady: string | undefined = 'starting'
@@ -108,7 +111,7 @@ export function createInstance(parts: InstanceParts): Instance {
         throw error
       }
     },
-    reload: () => void files.reload().catch((error: unknown) => log.error({ err: error }, 'defect')),
+    reload: files.reload,
     async stop() {
       stopping.abort()
       notReady = 'shutting down'
@@ -127,20 +130,45 @@ function whyNot(crew: Crew): string | undefined {
   return crew.states().includes('up') ? undefined : 'no worker serves'
 }
 
-type Followers = { load: () => LoadResult; takeOver: Crew['takeOver']; log: Log; metrics: InstanceMetrics }
+/** How soon files are read again that could not be read for want of a descriptor. */
+const SHORTAGE_MS = 5000
+
+type Followers = {
+  load: () => LoadResult
+  takeOver: Crew['takeOver']
+  log: Log
+  metrics: InstanceMetrics
+  noteShortage: NoteShortage
+}
 
 /** Follows the files: what is right in them is taken over, what is wrong is told once. */
-function keepConfiguration(first: Settings, loaded: LoadResult, { load, takeOver, log, metrics }: Followers) {
+function keepConfiguration(
+  first: Settings,
+  loaded: LoadResult,
+  { load, takeOver, log, metrics, noteShortage }: Followers,
+) {
   let { files } = loaded
   let current = first
+  let again: NodeJS.Timeout | undefined
+  const defect = (error: unknown): void => log.error({ err: error }, 'defect')
 
   function welcome({ problems, more }: LoadResult): void {
     for (const problem of problems) log.warn({ warning: formatProblem(problem)[0] }, 'configuration')
     if (more.warning > 0) log.warn({ warning: `and ${more.warning} more` }, 'configuration')
     metrics.configurationLoaded(new Date())
   }
+  /** Also called again by itself, where the files cannot be read for want of a descriptor. */
   async function reload(): Promise<void> {
-    const result = load()
+    clearTimeout(again)
+    let result: LoadResult
+    try {
+      result = load()
+    } catch (error) {
+      if (!hasCode(error, 'local-shortage')) throw error
+      noteShortage('configuration', error.message)
+      again = setTimeout(() => void reload().catch(defect), SHORTAGE_MS)
+      return
+    }
     files = result.files
     if (!result.settings) {
       const errors = result.problems.filter(({ severity }) => severity === 'error')
@@ -158,8 +186,17 @@ function keepConfiguration(first: Settings, loaded: LoadResult, { load, takeOver
   }
 
   welcome(loaded)
-  const onError = (error: unknown): void =>
-    log.error({ cause: systemCode(error) }, 'configuration files cannot be watched')
+  const onError = (error: unknown): void => {
+    if (hasCode(error, 'local-shortage')) noteShortage('configuration', error.message)
+    else log.error({ cause: systemCode(error) }, 'configuration files cannot be watched')
+  }
   const watcher = watchFiles(() => files, reload, { onError })
-  return { reload, current: () => current, close: () => watcher.close() }
+  return {
+    reload: () => void reload().catch(defect),
+    current: () => current,
+    close() {
+      clearTimeout(again)
+      watcher.close()
+    },
+  }
 }

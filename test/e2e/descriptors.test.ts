@@ -129,10 +129,11 @@ test('descriptors that are used up put no back end down, are logged once and cou
   }
   const before = Number(/^Max open files +(\d+)/m.exec(readFileSync(`/proc/${mailmux.pid}/limits`, 'latin1'))?.[1])
   limitTo(lowestFree(mailmux.pid))
+  mailmux.program.signal('SIGHUP') // the files cannot be read now, and are read as soon as they can
   client.send('b login user@example.test secret')
   const answers = await client.expectUntil(/^b /, START_DEADLINE_MS)
   assert.match(answers.at(-1) ?? '', /^b NO \[UNAVAILABLE\]/)
-  const places = ['accept', 'backend', 'check']
+  const places = ['accept', 'backend', 'check', 'configuration']
   for (const place of places) {
     const isIt = ({ msg, place: told }: { msg: string; place?: unknown }): boolean =>
       msg === 'local shortage' && told === place
@@ -149,7 +150,9 @@ test('descriptors that are used up put no back end down, are logged once and cou
     assert.ok(((await mailmux.metric(`mailmux_local_shortages_total{place="${place}"}`)) ?? 0) >= 1, place)
     assert.equal(mailmux.log().filter((line) => line.msg === 'local shortage' && line.place === place).length, 1, place)
   }
-  assert.equal(mailmux.log().filter(({ msg }) => msg === 'back end down' || msg === 'defect').length, 0)
+  await mailmux.waitForLog(({ msg }) => msg === 'configuration taken over', 'the reload', START_DEADLINE_MS)
+  const never = ['back end down', 'configuration not taken over', 'defect']
+  assert.equal(mailmux.log().filter(({ msg }) => never.includes(msg)).length, 0)
   assert.equal(await mailmux.metric('mailmux_backend_up{backend="store1"}'), 1)
   const refused = mailmux.log().find(({ msg }) => msg === 'login refused')
   assert.deepEqual([refused?.code, refused?.reason], ['local-shortage', 'unavailable'])

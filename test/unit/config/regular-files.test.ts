@@ -3,10 +3,12 @@ import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
+import { loadConfig } from '../../../src/config/load.ts'
 import { loadAdminPlace } from '../../../src/config/load-admin.ts'
 import { readRegularFile } from '../../../src/config/regular-file.ts'
 import { watchFiles } from '../../../src/config/watch.ts'
+import { START_DEADLINE_MS, until } from '../../support/deadline.ts'
 import { certificate, MAIN, ROUTING, temporaryDirectory } from './fixture.ts'
 import { oneFile } from './watching.ts'
 
@@ -111,4 +113,53 @@ test('a file that becomes a FIFO is a change, and does not stop the watcher', as
   makeFifo(`${file}.fifo`)
   fs.renameSync(`${file}.fifo`, file)
   await changed.promise
+})
+
+/** Makes each opening fail as it does without a descriptor, until it is taken back. */
+function withoutDescriptors(t: TestContext): () => void {
+  const { mock } = t.mock.method(fs, 'openSync', () => {
+    throw Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' })
+  })
+  return () => mock.restore()
+}
+
+const isShortage = { name: 'MuxError', code: 'local-shortage', message: /cannot be read: EMFILE$/ }
+
+test('a file that this machine has no descriptor for is not one that is wrong', (t) => {
+  const file = oneFile(t)
+  const restore = withoutDescriptors(t)
+  assert.throws(() => readRegularFile(file, 1000), isShortage)
+  assert.throws(() => loadConfig(file, {}), isShortage)
+  restore()
+  assert.ok('value' in readRegularFile(file, 1000))
+})
+
+test('a change that cannot be read for want of a descriptor is told once it can', async (t) => {
+  const file = oneFile(t)
+  const errors: unknown[] = []
+  let told = 0
+  const watcher = watchFiles(
+    () => [file],
+    () => {
+      told++
+    },
+    { debounceMs: 10, onError: (error) => errors.push(error) },
+  )
+  t.after(() => watcher.close())
+  const other = `${file}.other`
+  fs.writeFileSync(other, 'two')
+  const restore = withoutDescriptors(t)
+  fs.renameSync(other, file)
+  await until(
+    START_DEADLINE_MS,
+    () => errors.length > 0 || undefined,
+    () => 'no shortage is told',
+  )
+  assert.equal(told, 0)
+  restore()
+  await until(
+    START_DEADLINE_MS,
+    () => told === 1 || undefined,
+    () => 'the change is not told',
+  )
 })

@@ -13,7 +13,7 @@ type Law = Readonly<Record<string, readonly string[]>>
 
 const LAW: Law = {
   main: ['app', 'cli', 'config', 'supervisor', 'version'],
-  supervisor: ['admin', 'type app', 'config', 'listener', 'metrics', 'version'],
+  supervisor: ['admin', 'type app', 'config', 'listener', 'metrics', 'resources', 'version'],
   app: ['backend', 'type listener', 'relay', 'routing', 'resources', 'session', 'version', 'world'],
   world: ['backend', 'net', 'protocol', 'routing', 'tls'],
   session: ['backend', 'config', 'net', 'protocol', 'tls', 'type relay', 'type routing', 'world'],
