@@ -96,7 +96,8 @@ describe('a store that is down', () => {
 describe('a Redis that is away', () => {
   let site: Site
   before(async () => {
-    site = await startSite({ redis: true, mailmux: { users: { 'dora@example.org': 'store3' } } })
+    // durable: a Redis that comes back without its data has to be accepted first
+    site = await startSite({ redis: 'durable', mailmux: { users: { 'dora@example.org': 'store3' } } })
   })
   after(() => site.close())
 

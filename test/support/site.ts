@@ -44,7 +44,7 @@ export type Site = {
 
 export type SiteOptions = {
   /** keeps the routes in a Redis: HOMES is written there instead of into the routing file */
-  redis?: boolean
+  redis?: boolean | 'durable'
   /** in place of that: starts a directory of the test's own, and gives the `directory` of the main file; nobody has a route then */
   directory?: (scene: Scene, authority: Authority) => Promise<YamlMap>
   /** how mailmux reaches the stores; default: in clear */
@@ -81,7 +81,7 @@ async function startIn(scene: Scene, options: SiteOptions): Promise<Site> {
     await Promise.all(STORES.map((name) => stores[name].stop())) // each takes a second: not one after the other
   })
 
-  const redis = options.redis === true ? await startRedis(scene) : undefined
+  const redis = options.redis ? await startRedis(scene, { durable: options.redis === 'durable' }) : undefined
   for (const [user, store] of Object.entries(redis === undefined ? {} : HOMES)) {
     await redis?.command('HSET', `mailmux:user:${user}`, 'backend', store)
   }
