@@ -11,6 +11,8 @@ import type { Wire } from '../protocol/protocol.ts'
 export type Progress = {
   /** the TCP connection stands, and the PROXY header, if any, is on its way */
   connected: boolean
+  /** lines that the back end has sent, its greeting included */
+  heard: number
   /** the back end has been told, or is just being told, whose login it is */
   told: boolean
 }
@@ -20,13 +22,21 @@ export class BackendConnection implements Wire {
   readonly #backend: Backend
   readonly #address: Address
   readonly #signal: AbortSignal
+  readonly #progress: Pick<Progress, 'heard'>
   #socket: Socket
   #lines: LineSocket
 
-  private constructor(backend: Backend, address: Address, socket: Socket, signal: AbortSignal) {
+  private constructor(
+    backend: Backend,
+    address: Address,
+    socket: Socket,
+    signal: AbortSignal,
+    progress: Pick<Progress, 'heard'>,
+  ) {
     this.#backend = backend
     this.#address = address
     this.#signal = signal
+    this.#progress = progress
     this.#socket = socket
     this.#lines = new LineSocket(socket, 'backend')
     this.secure = backend.settings.tls === 'implicit'
@@ -45,17 +55,19 @@ export class BackendConnection implements Wire {
     address: Address,
     origin: Origin | undefined,
     signal: AbortSignal,
-    progress: Pick<Progress, 'connected'> = { connected: false },
+    progress: Pick<Progress, 'connected' | 'heard'> = { connected: false, heard: 0 },
   ): Promise<BackendConnection> {
     const socket = await dial(backend, address, origin, signal)
     progress.connected = true
     const implicit = backend.settings.tls === 'implicit'
     const ready = implicit ? await secureBackend(socket, backend, address, signal) : socket
-    return new BackendConnection(backend, address, ready, signal)
+    return new BackendConnection(backend, address, ready, signal, progress)
   }
 
-  readLine(limit: LineLimit): Promise<string> {
-    return this.#lines.readLine(limit)
+  async readLine(limit: LineLimit): Promise<string> {
+    const line = await this.#lines.readLine(limit)
+    this.#progress.heard++
+    return line
   }
 
   readBytes(count: number): Promise<string> {

@@ -14,6 +14,7 @@ import type { ClientConnection } from './connection.ts'
 import { watchConversation, type Conversation } from './conversation.ts'
 import { logAccepted, logAnswer, logRefused, logRoute } from './login-lines.ts'
 import { refuseAsBackend } from './decoy.ts'
+import { withProxyHint } from './proxy-hint.ts'
 import type { RefusalPace } from './refusal-pace.ts'
 import { refusalOfError, type Verdict } from './refusals.ts'
 import { routeLogin } from './route-login.ts'
@@ -124,7 +125,7 @@ async function ask(
     for (let attempt = 1; step; attempt++) {
       const turn = await takeTurn(conn, backend.settings, attempt, deadline - LEAST_FOR_AN_ATTEMPT_MS, admissions)
       const { place } = step
-      const progress: Progress = { connected: false, told: false }
+      const progress: Progress = { connected: false, heard: 0, told: false }
       const attemptMs = performance.now()
       try {
         const told = {
@@ -241,7 +242,7 @@ async function askOnce(
     return answer
   } catch (error) {
     connection?.close()
-    throw withProxyHint(error, backend)
+    throw withProxyHint(error, backend.settings.proxyProtocol, progress)
   } finally {
     clearTimeout(timer)
     clearTimeout(sooner)
@@ -272,16 +273,4 @@ function originOf({ client, local, serverName, tls }: ClientIdentity, { tlsVersi
       : undefined,
     uniqueId: undefined,
   }
-}
-
-/** What a back end does that takes a PROXY header for a command, or waits for one that does not come. */
-const PUZZLED = new Set<ErrorCode>(['backend-timeout', 'backend-closed', 'backend-tls-failed'])
-const PUZZLED_BY_HEADER = new Set<ErrorCode>([...PUZZLED, 'backend-garbage', 'backend-bye'])
-
-/** A back end and mailmux that disagree on the PROXY header look like garbage or a hang; the log should say what to look at. */
-function withProxyHint(error: unknown, { settings: { proxyProtocol } }: Backend): unknown {
-  const sent = proxyProtocol !== 'none'
-  if (!(error instanceof MuxError) || !(sent ? PUZZLED_BY_HEADER : PUZZLED).has(error.code)) return error
-  const hint = sent ? 'does the back end expect no PROXY header?' : 'does the back end expect a PROXY header?'
-  return new MuxError(error.code, `${error.message} (${hint})`, error)
 }

@@ -23,14 +23,15 @@ import { listenerSettings } from '../listener/listener-settings.ts'
 /** What the store says to a line of the client's. */
 export type Answer = (line: string, say: (...lines: string[]) => void, socket: Socket) => void
 
-/** An IMAP store that announces PLAIN and SCRAM; `answer` gets every line but CAPABILITY and ID. Closed with the test. */
-export async function startStore(t: TestContext, answer: Answer): Promise<number> {
+/** An IMAP store that announces PLAIN, SCRAM and XOAUTH2; `answer` gets every line but CAPABILITY. Closed with the test. */
+export async function startStore(t: TestContext, answer: Answer, greeting = '* OK ready'): Promise<number> {
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
     sockets.add(socket)
     const say = (...lines: string[]): void => void socket.write(lines.map((line) => `${line}\r\n`).join(''))
     socket.on('error', () => undefined)
-    say('* OK ready')
+    if (greeting === '') socket.end()
+    else say(greeting)
     const lines = createInterface({ input: socket })
     lines.on('error', () => undefined) // readline repeats the errors of the socket
     lines.on('line', (line) => {
@@ -133,6 +134,7 @@ export function openSite(t: TestContext, port: number, changes: Partial<BackendS
     connect(address = '192.0.2.1'): ClientConnection {
       const conn = new ClientConnection('s', new Socket(), entrance, () => undefined)
       conn.client = { address, port: 4711 }
+      conn.local = { address: '198.51.100.1', port: 143 }
       t.after(() => conn.close())
       return conn
     },
