@@ -27,10 +27,13 @@ export function peerFields({ id: session, client, listener, local }: ClientConne
   }
 }
 
-/** Has each phase of a session in the log. */
+/** Logs the beginning and each phase of a session, from the PROXY header on where there is one. A load balancer's probe is not logged. */
 export function logPhases(log: Log, conn: ClientConnection): void {
-  log.debug(peerFields(conn), 'session begins')
+  let hasBegun = false
   conn.onPhase = (phase) => {
+    if (phase === 'proxy-header' || conn.isHealthCheck) return
+    if (!hasBegun) log.debug(peerFields(conn), 'session begins')
+    hasBegun = true
     const { id: session, bornMs, serverName, tlsVersion: tls, cipher } = conn
     log.debug({ session, phase, serverName, tls, cipher, ms: Math.round(performance.now() - bornMs) }, 'phase begins')
   }
