@@ -246,3 +246,37 @@ describe('Cyrus, which knows UNAUTHENTICATE and referrals,', () => {
     })
   }
 })
+
+const PLAIN = Buffer.from(plainMessage(BOB, PASSWORD)).toString('base64')
+
+/** Commands that would let another user in, or change how the session is read. No RFC allows them after a login. */
+const BEFORE_LOGIN = {
+  imap: [`LOGIN ${BOB} ${PASSWORD}`, `AUTHENTICATE PLAIN ${PLAIN}`, 'STARTTLS', 'UNAUTHENTICATE'],
+  pop3: [
+    `USER ${BOB}`,
+    `PASS ${PASSWORD}`,
+    `AUTH PLAIN ${PLAIN}`,
+    `APOP ${BOB} d41d8cd98f00b204e9800998ecf8427e`,
+    'STLS',
+    'XCLIENT ADDR=192.0.2.1',
+  ],
+}
+
+for (const protocol of PROTOCOLS)
+  test(`by ${protocol} no server takes a second login, or TLS, in a session that is not followed`, async () => {
+    for (const [user, store] of [
+      [DORA, 'cyrus'],
+      [BOB, 'dovecot'],
+    ] as const) {
+      const client = await open(protocol)
+      assert.ok((await client.login(user, PASSWORD)).accepted)
+      for (const command of BEFORE_LOGIN[protocol]) {
+        client.peer.send(protocol === 'imap' ? `z ${command}` : command)
+        const answer =
+          protocol === 'imap' ? (await client.peer.expectUntil(/^z /)).at(-1)! : await client.peer.readLine()
+        assert.match(answer, /^(z (NO|BAD)|-ERR)/, `${store}: ${command}`)
+      }
+      assert.deepEqual(await client.subjects(), [markerSubject(store, user)])
+      await client.quit()
+    }
+  })

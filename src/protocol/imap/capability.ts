@@ -7,7 +7,8 @@ import { remember } from '../remember.ts'
 /** The words before login: what mailmux does itself, and what holds on every back end for clients that never ask again. */
 export function clientCapability(facts: DialogueFacts, client: ClientWire): string {
   // What is computed leaves IMAP4rev1 out; the operator's own list has it, and stands as it is.
-  const own = facts.announced.includes('IMAP4rev1') ? [] : ['IMAP4rev1', 'SASL-IR', 'ID', 'ENABLE']
+  const hasRevision = facts.announced.some((word) => /^IMAP4rev1$/i.test(word))
+  const own = hasRevision ? [] : ['IMAP4rev1', 'SASL-IR', 'ID', 'ENABLE']
   const words = new Set([
     ...own,
     ...facts.announced.map((word) => (/^LITERAL[+-]$/i.test(word) ? word.toUpperCase() : word)),

@@ -131,13 +131,15 @@ export function createFollower(mayRun: (name: string, tag: string) => boolean): 
     }
     if (octet === QUOTE) quoted = true
     // The plus is left out at once. What follows has to be the rest of a marker.
-    else if (octet === PLUS && /^\{\d+$/.test(marker) && !hasPlus) {
+    else if (octet === PLUS && marker !== '' && /^\{\d+$/.test(marker) && !hasPlus) {
       hasPlus = true
       return 'drop'
     }
     if (octet === OPENING_BRACE) marker = '{'
-    else if (marker !== '') marker = (marker + String.fromCharCode(octet)).slice(0, MAX_MARKER_BYTES)
-    if (/^\{\d{11}/.test(marker)) return 'ambiguous' // 2 ** 31 has ten digits
+    else if (marker !== '' && marker.length < MAX_MARKER_BYTES) {
+      marker += String.fromCharCode(octet)
+      if (/^\{\d{11}/.test(marker)) return 'ambiguous' // 2 ** 31 has ten digits
+    }
     return hasPlus && !marker.endsWith('}') ? 'ambiguous' : 'pass'
   }
 

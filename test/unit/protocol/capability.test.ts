@@ -68,6 +68,11 @@ test('imap announces no literals on its own account', () => {
   assert.doesNotMatch(imap.clientCapability(facts({ announced: ['IDLE'] }), client()), /LITERAL/)
 })
 
+test('imap knows the operator’s own list in any case', () => {
+  const words = imap.clientCapability(facts({ announced: ['imap4REV1', 'IDLE'] }), client())
+  assert.match(words, /^imap4REV1 IDLE AUTH=PLAIN /)
+})
+
 test('imap announces each word once', () => {
   const announced = ['ID', 'IDLE', 'IMAP4rev1', 'IDLE', 'AUTH=PLAIN', 'STARTTLS']
   const words = imap.clientCapability(facts({ announced }), client({ secure: false })).split(' ')
