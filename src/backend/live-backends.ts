@@ -10,6 +10,7 @@ import type { Metrics } from '../metrics/metrics.ts'
 import { keyOf } from './addresses.ts'
 import { createLiveBackend, type BackendFacts, type Change, type LiveBackend } from './live-backend.ts'
 import { createLookup, type Lookup } from './lookup.ts'
+import { createSystemLookup } from './system-lookup.ts'
 
 export type LiveBackends = {
   /** Brings what is known into line with the back ends of a new world. */
@@ -44,7 +45,7 @@ export function createLiveBackends({
   nowMs = () => performance.now(),
   toEpochMs = toEpoch,
   onLost = () => undefined,
-  lookupBy = createLookup,
+  lookupBy = createLookups(),
   onRecovered = () => undefined,
 }: LiveBackendsParts): LiveBackends {
   const current = new Map<string, { where: string; live: LiveBackend }>()
@@ -122,4 +123,10 @@ export function createLiveBackends({
       for (const { live } of current.values()) live.close()
     },
   }
+}
+
+/** The look-ups of all worlds share one turn at the system's resolver: those of an older world may still be under way. */
+function createLookups(): (resolvers: readonly string[]) => Lookup {
+  const system = createSystemLookup()
+  return (resolvers) => createLookup(resolvers, system)
 }

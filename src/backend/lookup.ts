@@ -1,8 +1,9 @@
 /** Asks for the addresses of names and for SRV records: the system, or name servers of the operator's choice. What they say is not trusted. */
-import { lookup as systemLookup, Resolver } from 'node:dns/promises'
+import { Resolver } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { isUnspecified } from '../unspecified-address.ts'
+import { createSystemLookup, type SystemLookup } from './system-lookup.ts'
 
 /** What was found, and how long that may be believed. */
 export type Found<T> = { readonly records: readonly T[]; readonly ttlMs: number }
@@ -28,8 +29,11 @@ const UNTOLD_TTL_MS = 30_000
 /** A name server that does not answer is asked once more, and the next one then. */
 const PATIENCE = { timeout: 2000, tries: 2 }
 
-/** @param servers `127.0.0.1:53`, `[::1]:53`; none: as the system does it, hosts file and search domains included */
-export function createLookup(servers: readonly string[]): Lookup {
+/**
+ * @param servers `127.0.0.1:53`, `[::1]:53`; none: as the system does it, hosts file and search domains included
+ * @param system shared by all back ends of the process
+ */
+export function createLookup(servers: readonly string[], system: SystemLookup = createSystemLookup()): Lookup {
   const resolver = new Resolver(PATIENCE)
   if (servers.length > 0) resolver.setServers(servers)
 
@@ -50,11 +54,8 @@ export function createLookup(servers: readonly string[]): Lookup {
         const records = await ask(name)
         return found(usable(records.map(({ address }) => address)), lifetimeOf(records))
       }
-      const [all, told] = await Promise.all([
-        systemLookup(name, { all: true, order: 'verbatim' }),
-        ask(name).catch(() => []),
-      ])
-      return found(usable(all.map(({ address }) => address)), lifetimeOf(told))
+      const [all, told] = await Promise.all([system(name), ask(name).catch(() => [])])
+      return found(usable(all), lifetimeOf(told))
     },
     async services(name) {
       const records = await resolver.resolveSrv(name)

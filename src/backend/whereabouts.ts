@@ -8,6 +8,11 @@ import type { Lookup } from './lookup.ts'
 /** While nothing is found, logins ask again, but not for each of a crowd of them. */
 const LEAST_BETWEEN_MS = 1000
 
+/** The resolver itself does not answer: codes of getaddrinfo and of c-ares. That there is no such name is an answer. */
+const RESOLVER_AWAY = new Set(['EAI_AGAIN', 'ETIMEOUT', 'ESERVFAIL', 'ECONNREFUSED'])
+/** The pause doubles up to this: 30 seconds after the resolver is back at the latest, every name is asked for. */
+const MOST_AGAIN_MS = 30_000
+
 export type Whereabouts = {
   /** Asks now, unless it has just done so; several that wait wait for one answer. Never rejects. */
   refresh(): Promise<void>
@@ -45,6 +50,8 @@ export function openWhereabouts({
   let isClosed = false
   let [askedMs, dueMs] = [-Infinity, nowMs()]
   let causes = new Map<string, string>()
+  /** rounds in a row in which the resolver did not answer */
+  let awayRounds = 0
 
   async function ask(): Promise<void> {
     const { known: next, ttlMs, failures } = await lookUp(settings, lookup, known)
@@ -61,15 +68,22 @@ export function openWhereabouts({
     causes = new Map(failures.map(({ name, cause }) => [name, cause]))
     known = next
     onKnown(known)
+    awayRounds = failures.some(({ cause }) => RESOLVER_AWAY.has(cause)) ? awayRounds + 1 : 0
+    const pauseMs = awayRounds === 0 ? ttlMs : Math.min(ttlMs * 2 ** (awayRounds - 1), MOST_AGAIN_MS)
     askedMs = nowMs()
-    dueMs = askedMs + ttlMs
-    timer = setTimeout(() => void refresh(), ttlMs)
+    dueMs = askedMs + pauseMs
+    timer = setTimeout(() => void run(), pauseMs)
     timer.unref()
   }
 
+  /** Logins may ask before the time, but not a resolver that does not answer: each question holds it up for all others. */
   async function refresh(): Promise<void> {
     if (running) return running
-    if (isClosed || nowMs() - askedMs < LEAST_BETWEEN_MS) return
+    const isTooSoon = awayRounds === 0 ? nowMs() - askedMs < LEAST_BETWEEN_MS : nowMs() < dueMs
+    if (!isClosed && !isTooSoon) await run()
+  }
+
+  async function run(): Promise<void> {
     clearTimeout(timer)
     running = ask()
     try {
@@ -79,7 +93,7 @@ export function openWhereabouts({
     }
   }
 
-  void refresh()
+  void run()
   return {
     refresh,
     dueMs: () => dueMs,

@@ -7,6 +7,7 @@ import http from 'node:http'
 import https from 'node:https'
 import type { AuthHttpSettings } from '../config/settings.ts'
 import { QuestionFailed } from './auth-http-answer.ts'
+import { createJoinedLookup } from './joined-lookup.ts'
 
 /** The answer is a handful of headers. A head that is larger is refused. */
 const MAX_HEADER_BYTES = 16 * 1024
@@ -28,10 +29,11 @@ export function createAuthHttpSender({ url, ca }: Pick<AuthHttpSettings, 'url' |
   // It has no limit of its own: an agent that has one passes a used connection on to the requests that wait for it.
   const agent = secure ? new https.Agent({ keepAlive: false, ca }) : new http.Agent({ keepAlive: false })
   const turns = createTurns(MAX_CONNECTIONS)
+  const lookup = createJoinedLookup()
 
   async function askOnce(headers: Record<string, string>, signal: AbortSignal): Promise<Reply> {
     const { promise, resolve, reject } = Promise.withResolvers<Reply>()
-    const options = { agent, headers, signal, maxHeaderSize: MAX_HEADER_BYTES }
+    const options = { agent, headers, signal, maxHeaderSize: MAX_HEADER_BYTES, lookup }
     const request = (secure ? https : http).get(url, options, (response) => {
       resolve({ status: response.statusCode ?? 0, rawHeaders: response.rawHeaders })
       response.on('error', () => undefined) // the answer is complete without its body

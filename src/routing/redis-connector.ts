@@ -7,7 +7,7 @@ import { connect as dialTls, type ConnectionOptions } from 'node:tls'
 import { AbstractConnector, Redis, SentinelConnector, type RedisOptions, type SentinelConnectionOptions } from 'ioredis'
 import type { RedisSettings } from '../config/settings.ts'
 import type { Secret } from '../secret.ts'
-import { createRedisLookup } from './redis-lookup.ts'
+import { createJoinedLookup } from './joined-lookup.ts'
 import { logIn, mustBeOk, type LoginStep, type Reply } from './redis-login.ts'
 
 type Stream = Awaited<ReturnType<AbstractConnector['connect']>>
@@ -72,7 +72,7 @@ export function createSentinelConnectorClass(settings: () => RedisSettings): Con
 }
 
 function createDialler(steps: () => LoginStep[], tls: () => ConnectionOptions | undefined): ConnectorClass {
-  const lookup = createRedisLookup()
+  const lookup = createJoinedLookup()
   return class extends AbstractConnector {
     readonly #options: RedisOptions
     #abort: (() => void) | undefined

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { logIn, mustBeOk, parse, type LoginStep } from '../../../src/routing/redis-login.ts'
-import { createRedisLookup } from '../../../src/routing/redis-lookup.ts'
+import { createJoinedLookup } from '../../../src/routing/joined-lookup.ts'
 
 const one = (text: string) => parse(Buffer.from(text))
 
@@ -76,7 +76,7 @@ test('blames the resolver while the name is being looked up, and counts its time
 
 test('looks a name up once, however many connections wait for it', async () => {
   const answers: ((all: { address: string; family: number }[]) => void)[] = []
-  const lookup = createRedisLookup(() => new Promise((resolve) => answers.push(resolve)))
+  const lookup = createJoinedLookup(() => new Promise((resolve) => answers.push(resolve)))
   const ask = (): Promise<unknown> =>
     new Promise((resolve, reject) =>
       lookup('redis.example.test', {}, (error, address) => (error ? reject(error) : resolve(address))),

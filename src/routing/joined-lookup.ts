@@ -1,6 +1,6 @@
 /**
- * Looks up the names of Redis servers as the system does, once at a time for each name: a look-up cannot be cancelled, and each holds
- * one of the few threads of libuv. Attempts that were given up must not take them all while the name server is dead.
+ * Looks up the names of the directory's servers as the system does, once at a time for each name: a look-up cannot be cancelled, and
+ * each holds one of libuv's four threads. Attempts that were given up must not take them all while the name server is dead.
  */
 import { lookup as systemLookup, type LookupAddress } from 'node:dns'
 import type { LookupFunction } from 'node:net'
@@ -13,7 +13,7 @@ const ofSystem: Lookups = (name) =>
   })
 
 /** @param ask for the tests */
-export function createRedisLookup(ask: Lookups = ofSystem): LookupFunction {
+export function createJoinedLookup(ask: Lookups = ofSystem): LookupFunction {
   const underWay = new Map<string, Promise<LookupAddress[]>>()
   return (name, { all }, found) => {
     let asked = underWay.get(name)
