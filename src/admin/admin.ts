@@ -6,6 +6,7 @@ import { HTTPException } from 'hono/http-exception'
 import { systemCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { buildApi, Unavailable, type ApiParts } from './api.ts'
+import { inTurn } from './in-turn.ts'
 import { refuse, refuseBodies, refuseForeignNames, refuseOtherSites } from './guard.ts'
 
 export type AdminParts = {
@@ -74,7 +75,7 @@ export function openAdmin(
   // A request without Host, which HTTP/1.0 allows, is one to the address that is listened on.
   const hostname = host.includes(':') ? `[${host}]` : host
   const server = createAdaptorServer({
-    fetch: app.fetch,
+    fetch: inTurn(app.fetch),
     hostname,
     createServer,
     serverOptions: SERVER_OPTIONS,
