@@ -126,7 +126,7 @@ const limits = z
 const admin = z
   .strictObject({
     listen: oneAddress(
-      'One address with a port for health, metrics, the status page and the API. Default 127.0.0.1:9143. An address that is not loopback needs token_file.',
+      'One address with a port for health, metrics and the API. Default 127.0.0.1:9143. An address that is not loopback needs token_file.',
       '127.0.0.1:9143',
     ),
     token_file: text(

@@ -44,7 +44,7 @@ export type ListenerSettings = {
   capability: string | undefined
   /** over the one of `tls` for all listeners */
   minVersion: 'TLSv1.2' | 'TLSv1.3' | undefined
-  /** OpenSSL's cipher list for TLS 1.2; undefined: Node's */
+  /** OpenSSL's cipher list for TLS 1.2; undefined: those with AEAD and forward secrecy */
   ciphers: string | undefined
   /** PEM text of the CAs whose client certificates are accepted; undefined: none is asked for */
   clientCa: string | undefined

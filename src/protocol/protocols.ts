@@ -1,4 +1,4 @@
-/** The one table of protocols: a third one is a third folder and a line here. */
+/** The table of protocols for sessions. A third one is a folder, an entry here, and a name in configuration, admin API and metrics. */
 import type { ProtocolName } from '../config/settings.ts'
 import { imap } from './imap/imap.ts'
 import { pop3 } from './pop3/pop3.ts'
