@@ -17,11 +17,20 @@ if (command === 'run') for (const signal of SIGNALS) process.on(signal, WHILE_LO
 // Ctrl-C and service managers signal workers too; what it means, the supervisor tells.
 if (command === 'worker') for (const signal of SIGNALS) process.on(signal, () => undefined)
 
+// Before the other modules: an older Node may not even read all of them.
+const { describeOldNode, version } = await import('./version.ts')
+const oldNode = describeOldNode(process.versions)
+if (oldNode !== undefined) {
+  process.stderr.write(`${oldNode}\n`)
+  process.exit(1)
+}
+
 // Only now: they take a good part of a second.
 const { Command, Option: CommandOption } = await import('commander')
 const { createApp } = await import('./app.ts')
 const { check } = await import('./cli/check.ts')
 const { explain } = await import('./cli/explain.ts')
+const { health } = await import('./cli/health.ts')
 const { readPassword } = await import('./cli/password.ts')
 const { schemaText } = await import('./cli/schema.ts')
 const { loadConfig } = await import('./config/load.ts')
@@ -31,7 +40,6 @@ const { printableLine, printableLines } = await import('./printable.ts')
 const { createInstance } = await import('./supervisor/instance.ts')
 const { LOG_DESCRIPTOR } = await import('./supervisor/messages.ts')
 const { serveWorker } = await import('./supervisor/serve-worker.ts')
-const { version } = await import('./version.ts')
 
 const DEFAULT_CONFIG = '/etc/mailmux/mailmux.yaml'
 
@@ -145,6 +153,19 @@ program
   .action((file: string) => {
     if (file === 'mailmux' || file === 'routing') process.stdout.write(schemaText(file))
     else program.error(`no schema for ${file}: say mailmux or routing`, { exitCode: 2 })
+  })
+
+program
+  .command('health')
+  .description('ask the running mailmux whether it serves: for the health check of a container')
+  .addOption(configOption())
+  .addHelpText(
+    'after',
+    '\nExit codes: 0 it serves, 1 it does not serve (yet, or any more) or gives no answer, 2 wrong usage, or no `admin` in the configuration.\nExample: mailmux health -c /etc/mailmux/mailmux.yaml',
+  )
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
+  .action(async ({ config }: { config: string }) => {
+    process.exitCode = await health(config, { env: process.env, out: print, complain })
   })
 
 program

@@ -7,16 +7,21 @@ import { systemCode } from '../errors.ts'
 import type { Secret } from '../secret.ts'
 import { errorAnswer, loginAnswer, routeAnswer, type RouteAnswer, type TrialAnswer } from './answers.ts'
 import type { RouteQuestion } from './api.ts'
+import { toPrintable } from '../printable.ts'
 import { isWithinMachine } from './guard.ts'
 
 /** Longer than any lookup: `directory.redis.timeout` is seconds at most. */
 const LOOKUP_MS = 15_000
+/** `/readyz` waits for nothing. A health check of a container gives up sooner than its caller does. */
+const READINESS_MS = 3000
 /** Longer than any login: `limits.backend_timeout` and its like are a minute or two together at most, where somebody has raised them. */
 const LOGIN_MS = 300_000
 /** A hundred times what there is to say. */
 const MAX_ANSWER_LENGTH = 1_000_000
 
 export type AdminClient = {
+  /** Whether mailmux serves, in the words of `/readyz`. @throws Unanswered */
+  readiness(): Promise<{ ready: boolean; text: string }>
   /** @throws Unanswered */
   explain(question: RouteQuestion): Promise<RouteAnswer>
   /** The same, and then logs in with this password. @throws Unanswered; also where mailmux is on another machine */
@@ -34,6 +39,11 @@ type Place = { host: string; port: number; token: Secret | undefined }
 
 export function createAdminClient(place: Place): AdminClient {
   return {
+    async readiness() {
+      const { status, text } = await fetchAnswer(place, { path: '/readyz', withinMs: READINESS_MS })
+      if (status === 200 || status === 503) return { ready: status === 200, text: toPrintable(text.trim(), 200) }
+      throw new Unanswered(`${nameOf(place)} answers as no mailmux does (HTTP ${status})`)
+    },
     explain: (question) => ask(place, { path: pathOf(question, ''), withinMs: LOOKUP_MS }, routeAnswer),
     tryOut: (question, password) =>
       ask(place, { path: pathOf(question, '/login'), password, withinMs: LOGIN_MS }, loginAnswer),
@@ -49,11 +59,13 @@ function pathOf({ user, protocol, listener, serverName, address }: RouteQuestion
   return `/api/v1/routes/${encodeURIComponent(user)}${what}?${query.toString()}`
 }
 
-async function ask<S extends z.ZodType>(place: Place, request: Request, schema: S): Promise<z.output<S>> {
-  const at = place.host.includes(':') ? `[${place.host}]:${place.port}` : `${place.host}:${place.port}`
-  let answer: Answer
+const nameOf = ({ host, port }: Place): string => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
+
+/** @throws Unanswered */
+async function fetchAnswer(place: Place, request: Request): Promise<Answer> {
+  const at = nameOf(place)
   try {
-    answer = await fetchText(place, request)
+    return await fetchText(place, request)
   } catch (error) {
     if (error instanceof Unanswered) throw error
     const cause = systemCode(error)
@@ -61,12 +73,16 @@ async function ask<S extends z.ZodType>(place: Place, request: Request, schema: 
     if (cause === 'ABORT_ERR') throw new Unanswered(`${at} does not answer`)
     throw new Unanswered(`${at} does not answer: ${cause}`)
   }
+}
+
+async function ask<S extends z.ZodType>(place: Place, request: Request, schema: S): Promise<z.output<S>> {
+  const answer = await fetchAnswer(place, request)
   const json = parseJson(answer.text)
   const told = answer.status === 200 ? schema.safeParse(json) : undefined
   if (told?.success) return told.data
   const refused = errorAnswer.safeParse(json)
   if (refused.success) throw new Unanswered(`mailmux refuses to answer: ${refused.data.error}`)
-  throw new Unanswered(`${at} answers as no mailmux of this version does (HTTP ${answer.status})`)
+  throw new Unanswered(`${nameOf(place)} answers as no mailmux of this version does (HTTP ${answer.status})`)
 }
 
 /** Over `node:http`: `fetch` may go through a proxy of the environment, and refuses some ports for what browsers could do there. */

@@ -1,0 +1,25 @@
+/** `mailmux health`: whether the running mailmux serves, as `/readyz` says. */
+import { createAdminClient, Unanswered } from '../admin/client.ts'
+import { loadAdminPlace } from '../config/load-admin.ts'
+import type { Terminal } from './explain.ts'
+
+/** @returns the exit code: 0 where it serves, 1 where not, 2 where the configuration does not tell whom to ask */
+export async function health(
+  configFile: string,
+  { env, out, complain }: Pick<Terminal, 'env' | 'out' | 'complain'>,
+): Promise<number> {
+  const place = loadAdminPlace(configFile, env)
+  if ('wrong' in place) {
+    complain(`mailmux health: ${place.wrong}`)
+    return 2
+  }
+  try {
+    const { ready, text } = await createAdminClient(place).readiness()
+    out(text)
+    return ready ? 0 : 1
+  } catch (error) {
+    if (!(error instanceof Unanswered)) throw error
+    complain(`mailmux health: ${error.message}`)
+    return 1
+  }
+}

