@@ -3,7 +3,7 @@ import { createAdmissions, type Admissions } from './backend/admission.ts'
 import { createCapabilityBook } from './backend/capabilities.ts'
 import { createLiveBackends, type LiveBackends } from './backend/live-backends.ts'
 import { startProber } from './backend/prober.ts'
-import { createRunningClock } from './clock.ts'
+import { createRunningClock, watchStalls } from './clock.ts'
 import type { Settings } from './config/settings.ts'
 import type { Accept, Listeners } from './listener/listener.ts'
 import { systemCode } from './errors.ts'
@@ -74,10 +74,12 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
 
   const admissions = createAdmissions({ log, loginWaited: metrics.loginWaited })
   metrics.watchGates(admissions.describe)
+  const stalls = watchStalls()
   const backends = createLiveBackends({
     log,
     metrics,
     noteShortage,
+    hasStalled: stalls.hasStalled,
     onLost: admissions.lost,
     onRecovered: admissions.recovered,
   })
@@ -119,6 +121,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     closed.abort()
     listeners?.close()
     clearInterval(sweep)
+    stalls.stop()
     prober.stop()
     worlds.close()
     backends.close()

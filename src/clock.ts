@@ -23,3 +23,33 @@ export function createRunningClock(mostMs: number, nowMs: () => number = () => p
     return ran
   }
 }
+
+/** How often it is seen that the process runs. */
+const TICK_MS = 500
+/** More than a busy event loop is late by. */
+const STALL_MS = 2000
+/** Deadlines that ran out during a stall are dealt with in this time after it. */
+const AFTER_MS = 1000
+
+export type StallWatch = {
+  /** The process has not run for seconds, until just now: a deadline that has passed says nothing of a peer, whose answer is unread. */
+  hasStalled: () => boolean
+  stop: () => void
+}
+
+export function watchStalls(nowMs: () => number = () => performance.now()): StallWatch {
+  let tickMs = nowMs()
+  let stalledMs = -Infinity
+  // Timers that are due run in any order: whichever asks first after a stall finds it.
+  const look = (): boolean => {
+    const now = nowMs()
+    if (now - tickMs > STALL_MS) stalledMs = now
+    return now - stalledMs < AFTER_MS
+  }
+  const timer = setInterval(() => {
+    look()
+    tickMs = nowMs()
+  }, TICK_MS)
+  timer.unref()
+  return { hasStalled: look, stop: () => clearInterval(timer) }
+}

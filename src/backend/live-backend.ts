@@ -74,6 +74,8 @@ export type LiveBackendParts = {
   nowMs: () => number
   /** a moment of that clock in milliseconds of the epoch */
   toEpochMs: (ms: number) => number
+  /** this process has not run for seconds, so that a timeout is no failure of the back end */
+  hasStalled: () => boolean
   onChange: (backend: LiveBackend, change: Change) => void
   /** other addresses are known than before */
   onMoved: (backend: LiveBackend, protocol: ProtocolName, isFirst: boolean) => void
@@ -98,6 +100,7 @@ export function createLiveBackend({
   lookup,
   nowMs,
   toEpochMs,
+  hasStalled,
   onChange,
   onMoved,
   ...parts
@@ -182,6 +185,7 @@ export function createLiveBackend({
       change(place, afterSuccess(place.health, what, settings.health, nowMs()))
     },
     failed(place, failure, detail) {
+      if (failure.code === 'backend-timeout' && hasStalled()) return
       const after = FAULTS.has(failure.code)
         ? afterFault(place.health, failure.code)
         : afterFailure(place.health, failure, settings.health, nowMs())

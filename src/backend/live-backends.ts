@@ -31,6 +31,7 @@ export type LiveBackendsParts = {
   nowMs?: () => number
   /** a moment of that clock in milliseconds of the epoch, for people */
   toEpochMs?: (ms: number) => number
+  hasStalled?: () => boolean
   lookupBy?: (resolvers: readonly string[]) => Lookup
   /** No address of a back end is left for a protocol. */
   onLost?: (name: string, protocol: ProtocolName) => void
@@ -44,6 +45,7 @@ export function createLiveBackends({
   noteShortage = () => undefined,
   nowMs = () => performance.now(),
   toEpochMs = toEpoch,
+  hasStalled = () => false,
   onLost = () => undefined,
   lookupBy = createLookups(),
   onRecovered = () => undefined,
@@ -105,7 +107,17 @@ export function createLiveBackends({
         if (live && before?.where === where) live.adopt(settings)
         else {
           live?.close()
-          live = createLiveBackend({ settings, lookup, log, noteShortage, nowMs, toEpochMs, onChange, onMoved })
+          live = createLiveBackend({
+            settings,
+            lookup,
+            log,
+            noteShortage,
+            nowMs,
+            toEpochMs,
+            hasStalled,
+            onChange,
+            onMoved,
+          })
         }
         current.set(name, { where, live })
         bySettings.set(settings, live)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createRunningClock, toEpochMs } from '../../src/clock.ts'
+import { createRunningClock, toEpochMs, watchStalls } from '../../src/clock.ts'
 
 test('gives a moment of the monotonic clock in milliseconds of the epoch, as the wall clock is now', (t) => {
   t.mock.timers.enable({ apis: ['Date'], now: 5_000_000 })
@@ -18,4 +18,27 @@ test('a running clock stands still while its process does', () => {
     return running()
   }
   assert.deepEqual([after(1000), after(1500), after(7_200_000), after(1000)], [1000, 2500, 5500, 6500])
+})
+
+test('a stall is seen by whichever timer comes first after it, and for a second', (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  let now = 0
+  const { hasStalled, stop } = watchStalls(() => now)
+  t.after(stop)
+  const pass = (ms: number): void => {
+    for (let passed = 0; passed < ms; passed += 500) {
+      now += 500
+      t.mock.timers.tick(500)
+    }
+  }
+  pass(10_000)
+  assert.equal(hasStalled(), false)
+  now += 60_000
+  assert.equal(hasStalled(), true) // before the tick
+  t.mock.timers.tick(500)
+  assert.equal(hasStalled(), true) // after it
+  pass(500)
+  assert.equal(hasStalled(), true)
+  pass(1000)
+  assert.equal(hasStalled(), false)
 })

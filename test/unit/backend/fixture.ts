@@ -57,7 +57,7 @@ export function keepLog(): { log: Log; lines: LogLine[] } {
 /** Live back ends with a clock and a DNS that the test moves. */
 export function liveWorld(...all: BackendSettings[]) {
   const { log, lines } = keepLog()
-  const clock = { ms: 1_000_000 }
+  const clock = { ms: 1_000_000, hasStalled: false }
   const gauges = new Map<string, unknown>()
   const dns = {
     hosts: new Map<string, readonly string[]>(),
@@ -85,6 +85,7 @@ export function liveWorld(...all: BackendSettings[]) {
     noteShortage: (place, detail) => void shortages.push(`${place}: ${detail}`),
     nowMs: () => clock.ms,
     toEpochMs: (ms) => ms,
+    hasStalled: () => clock.hasStalled,
     lookupBy: () => ({ addresses: find(dns.hosts), services: find(dns.services) }),
     onRecovered: (name) => void recovered.push(name),
   })

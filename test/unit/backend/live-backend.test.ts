@@ -169,3 +169,17 @@ test('a name that this machine has no descriptor to look up is no failure of DNS
   assert.deepEqual(lines, [])
   assert.deepEqual([...new Set(shortages)], ['lookup: name store.example.test of back end a: EMFILE'])
 })
+
+test('a timeout while this process did not run is no failure of the back end, other failures are', () => {
+  const { live: all, clock } = liveWorld(imapAt(['192.0.2.1']))
+  const live = all.get('a')!
+  const [place] = live.addresses('imap')
+  clock.hasStalled = true
+  for (let times = 0; times < 9; times++) {
+    clock.ms += 1000
+    live.failed(place!, { by: 'login', code: 'backend-timeout', witness: undefined }, 'late')
+  }
+  assert.equal(live.isUp('imap'), true)
+  makeDown(live, place!)
+  assert.equal(live.isUp('imap'), false)
+})
