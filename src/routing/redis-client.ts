@@ -40,6 +40,8 @@ export type RedisClient = {
   exists(key: string): Promise<boolean>
   /** It may take effect after the error. @throws Error like `hmget` */
   hset(key: string, fields: Readonly<Record<string, string>>): Promise<void>
+  /** Sets a field that the hash does not have yet, and leaves it as it is otherwise. It may take effect after the error. @throws Error like `hmget` */
+  hsetnx(key: string, field: string, value: string): Promise<void>
   /**
    * A script about keys that a Cluster keeps in one place, since they say whom to ask. It may take effect after the error, as a
    * command that was sent cannot be taken back.
@@ -97,12 +99,15 @@ export function openRedisClient(
 function commandsOf(
   client: Redis | Cluster,
   ask: <T>(command: () => Promise<T>) => Promise<T>,
-): Pick<RedisClient, 'hmget' | 'exists' | 'hset' | 'eval'> {
+): Pick<RedisClient, 'hmget' | 'exists' | 'hset' | 'hsetnx' | 'eval'> {
   return {
     hmget: async (key, ...fields) => checkFields(await ask(() => client.hmget(key, ...fields)), fields.length),
     exists: (key) => checkExists(ask(() => client.exists(key))),
     async hset(key, fields) {
       await ask(() => client.hset(key, fields))
+    },
+    async hsetnx(key, field, value) {
+      await ask(() => client.hsetnx(key, field, value))
     },
     eval: (script, keys, ...values) => ask(() => client.eval(script, keys.length, ...keys, ...values)),
   }

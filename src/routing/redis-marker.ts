@@ -41,7 +41,7 @@ export type Marker = {
 export type MarkerState = 'sound' | 'lost' | 'away'
 
 export type MarkerOptions = {
-  redis: Pick<RedisClient, 'hmget' | 'hset'>
+  redis: Pick<RedisClient, 'hmget' | 'hset' | 'hsetnx'>
   prefix: string
   isCluster: boolean
   /** from the snapshot; undefined: none was ever seen */
@@ -112,9 +112,9 @@ export function createMarker({ redis, prefix, isCluster, seen, log, onState, now
   }
 
   /** @returns whether it is written; false where the user of Redis may not write */
-  async function write(at: string, fields: Record<string, string>): Promise<boolean> {
+  async function write(at: string, command: () => Promise<void>): Promise<boolean> {
     try {
-      await redis.hset(at, fields)
+      await command()
       return true
     } catch (error) {
       if (!isForbidden(error)) throw error
@@ -124,14 +124,15 @@ export function createMarker({ redis, prefix, isCluster, seen, log, onState, now
   }
 
   async function writeParts(id: string): Promise<void> {
-    for (const part of parts) if (!(await write(part, { id }))) return
+    for (const part of parts) if (!(await write(part, () => redis.hset(part, { id })))) return
   }
 
   async function declareLost(found: Fields): Promise<never> {
     if (found.lost !== null) return refuse()
     // A marker that is whole but another keeps its id: so all instances agree on what is to be accepted.
     const id = found.id !== null && found.id !== known ? found.id : randomUUID()
-    await write(key, { id, after: known ?? '', lost: new Date().toISOString() }).catch(ignore)
+    const fields = { id, after: known ?? '', lost: new Date().toISOString() }
+    await write(key, () => redis.hset(key, fields)).catch(ignore)
     return refuse()
   }
 
@@ -145,7 +146,8 @@ export function createMarker({ redis, prefix, isCluster, seen, log, onState, now
       if (known !== undefined) return declareLost(found)
       const id = randomUUID()
       await writeParts(id)
-      if (await write(key, { id })) known = (await readFields()).id ?? undefined // another instance may have been later
+      // HSETNX: where two instances start at once, both must have the marker of the one that was first.
+      if (await write(key, () => redis.hsetnx(key, 'id', id))) known = (await readFields()).id ?? undefined
       return
     }
     if (known === found.id) return

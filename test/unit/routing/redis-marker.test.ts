@@ -24,6 +24,12 @@ function createStore() {
       hashes.set(key, { ...hashes.get(key), ...fields })
       return Promise.resolve()
     },
+    async hsetnx(key: string, field: string, value: string): Promise<void> {
+      const error = store.refuse(key, true)
+      if (error) throw error
+      hashes.set(key, { [field]: value, ...hashes.get(key) })
+      return Promise.resolve()
+    },
   }
   /** What an operator types to accept the directory as it is. */
   const accept = (): void => {
@@ -55,6 +61,33 @@ function openInstance(
 
 const LOST = { code: 'directory-unavailable', message: /has lost its data.*HDEL mailmux:marker lost/u }
 const UNAVAILABLE = { code: 'directory-unavailable' }
+
+test('agrees on one marker where two instances start at once on an empty directory', async (t) => {
+  const store = createStore()
+  const first = openInstance(t, store)
+  let isFirstWritten = Promise.resolve()
+  // It reads before the first writes, and writes after the first has read its own marker again.
+  const { hmget } = store.redis
+  const slow = {
+    ...store.redis,
+    async hmget(key: string, ...fields: string[]) {
+      const found = await hmget(key, ...fields)
+      await isFirstWritten
+      return found
+    },
+  }
+  const second = openInstance(t, { ...store, redis: slow })
+  const { promise, resolve } = Promise.withResolvers<void>()
+  isFirstWritten = promise
+  const secondChecked = second.marker.check()
+  await first.marker.check()
+  resolve()
+  await secondChecked
+  assert.equal(second.marker.id(), first.marker.id())
+  first.marker.disconnected()
+  await first.marker.check()
+  assert.deepEqual(first.states, ['sound', 'away', 'sound'])
+})
 
 test('writes the marker where none was ever seen, and finds it again', async (t) => {
   const redis = createStore()

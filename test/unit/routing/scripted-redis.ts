@@ -109,7 +109,7 @@ function message(keys: readonly string[] | null): string {
 function usual([name = '', word = '']: readonly string[], asker: Asker): string {
   if (name === 'hmget' && word === 'mailmux:marker') return fields('id-of-the-marker', null, null)
   if (name === 'exists') return ':0\r\n'
-  if (name === 'hset') return ':1\r\n'
+  if (name === 'hset' || name === 'hsetnx') return ':1\r\n'
   if (name === 'info') return info('one', 'master')
   if (name === 'client' && word === 'ID') return ':7\r\n'
   if (name === 'subscribe') return list(bulk('subscribe'), bulk(CHANNEL), ':1\r\n')
