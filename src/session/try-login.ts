@@ -80,10 +80,11 @@ export async function tryLogin(
   const { user, backend } = conn
   logRefused(log, conn, login, { refusal, code, detail, startedMs: started })
   if (refusal.reason === 'authentication-failed') {
-    if (answer.refusedInMs !== undefined && (backend !== undefined || verdict)) pace.observe(answer.refusedInMs)
+    if (answer.refusedInMs !== undefined && (backend !== undefined || verdict))
+      pace.observe(answer.refusedInMs, conn.client.address)
     if (user !== undefined) world.router.doubt(user)
     const tookMs = performance.now() - started - conversation.clientMs()
-    await wait(Math.max(0, pace.dueMs(limits.failureDelayMs) - tookMs, verdict?.waitMs ?? 0))
+    await wait(Math.max(0, pace.dueMs(limits.failureDelayMs, conn.client.address) - tookMs, verdict?.waitMs ?? 0))
   }
   return { accepted: false, refusal, last: verdict?.last ?? false, detail, code }
 }

@@ -78,3 +78,36 @@ test('forgets the times of old challenges', () => {
   for (let i = 0; i < 1000; i++) pace.observeChallenge(i < 900 ? 5000 : 10)
   for (let i = 0; i < 50; i++) assert.equal(pace.challengeMs(), 10)
 })
+
+test('lets a network wait alone for what a back end does to it alone, as a penalty for guessing', () => {
+  const pace = createRefusalPace()
+  pace.observe(300, '192.0.2.1')
+  pace.observe(200, '192.0.2.2')
+  for (let i = 0; i < 20; i++) pace.observe(9000, '192.0.2.66')
+  assert.equal(pace.dueMs(0, '192.0.2.66'), 9000)
+  for (const address of ['192.0.2.1', '192.0.2.2', '192.0.2.3']) {
+    const dueMs = pace.dueMs(0, address)
+    assert.ok(dueMs <= 300 && dueMs > 290, `${address}: ${dueMs} ms`)
+  }
+})
+
+test('follows what two networks have met, for all of them', () => {
+  const pace = createRefusalPace()
+  pace.observe(3000, '192.0.2.1')
+  pace.observe(3000, '2001:db8::1')
+  assert.ok(pace.dueMs(0, '198.51.100.1') > 2900)
+})
+
+test('follows the only network that it knows of', () => {
+  const pace = createRefusalPace()
+  pace.observe(3000, '192.0.2.1')
+  assert.equal(pace.dueMs(0, '198.51.100.1'), 3000)
+})
+
+test('keeps the times of a bounded number of networks, the slowest ones', () => {
+  const pace = createRefusalPace()
+  pace.observe(5000, '192.0.2.1')
+  for (let i = 0; i < 1000; i++) pace.observe(10, `10.0.${i >> 8}.${i & 255}`)
+  assert.ok(pace.dueMs(0, '192.0.2.1') <= 5000)
+  assert.ok(pace.dueMs(0, '10.0.0.0') <= 10)
+})
