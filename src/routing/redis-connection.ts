@@ -1,6 +1,7 @@
 /** Connections to Redis: the one place that makes them, with the settings under which a lookup fails fast. */
-import { Cluster, Redis, type RedisOptions } from 'ioredis'
+import { Cluster, Command, Redis, type RedisOptions } from 'ioredis'
 import type { Endpoint, RedisSettings } from '../config/settings.ts'
+import { checkClusterAnswer, isBadRedirection } from './redis-slots.ts'
 import {
   CONNECT_TIMEOUT_MS,
   createConnectorClass,
@@ -84,6 +85,8 @@ export function connectCluster(
 ): Connection<Cluster> {
   const { servers } = settings
   if (servers.kind !== 'cluster') throw new Error('not a Cluster')
+  // ioredis takes the form of the slots for granted, in a callback whose exception nothing catches.
+  Command.setReplyTransformer('cluster', checkClusterAnswer)
   const client = new Cluster([...servers.nodes], {
     enableOfflineQueue: false,
     // Not pipelined: there ioredis sends a whole pipeline again where one of its keys has moved, and fails the others.
@@ -114,8 +117,12 @@ function commonOptions({ timeoutMs }: RedisSettings) {
     connectTimeout: CONNECT_TIMEOUT_MS, // of the connections to Sentinels; the others are dialled by the connector
     disableClientInfo: true, // CLIENT SETINFO is a right more that a user of Redis would need
     disconnectTimeout: timeoutMs, // what has hung answers no goodbye either
-    // A master that was demoted still reads; writing to it is what tells. Nothing is sent twice, as there is no queue.
-    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+    reconnectOnError(error: Error) {
+      // ioredis reads the place out of a redirection with no regard to its form. It asks this first, and goes by the text afterwards.
+      if (isBadRedirection(error.message)) error.message = 'ERR redirection in another form'
+      // A master that was demoted still reads; writing to it is what tells. Nothing is sent twice, as there is no queue.
+      return error.message.startsWith('READONLY')
+    },
   } satisfies RedisOptions
 }
 

@@ -1,4 +1,5 @@
-/** Which keys a Redis Cluster keeps together, and one key for each part of it. Pure. */
+/** Which keys a Redis Cluster keeps together, one key for each part of it, and the form in which it tells who has what. Pure. */
+import { BadAnswer } from './redis-errors.ts'
 
 const SLOTS = 16_384
 /** A master that holds 256 slots in a row, as one of up to 64 that share them evenly, holds one of them. */
@@ -35,4 +36,36 @@ export function partKeys(key: string): string[] {
 /** @returns which of `partKeys` is in the same part of the slots as this key */
 export function partNumber(key: string): number {
   return Math.floor((slotOf(key) * PARTS) / SLOTS)
+}
+
+/**
+ * @param answer to CLUSTER INFO, a text, or to CLUSTER SLOTS
+ * @returns the same
+ * @throws BadAnswer where it is neither
+ */
+export function checkClusterAnswer(answer: unknown): unknown {
+  if (typeof answer === 'string' || (Array.isArray(answer) && answer.every(isSlotRange))) return answer
+  throw new BadAnswer('CLUSTER SLOTS was answered in another form')
+}
+
+/** First and last slot, then the nodes that have them, the master first: each its address, its port, and more. */
+function isSlotRange(range: unknown): boolean {
+  if (!Array.isArray(range)) return false
+  const [first, last, ...nodes] = range as unknown[]
+  const isSlot = (slot: unknown): slot is number => Number.isInteger(slot) && Number(slot) >= 0 && Number(slot) < SLOTS
+  return isSlot(first) && isSlot(last) && first <= last && nodes.every(isNode)
+}
+
+function isNode(node: unknown): boolean {
+  if (!Array.isArray(node)) return false
+  const [host, port] = node as unknown[]
+  // An empty address, or none, is that of the node that was asked, which does not know it.
+  return (
+    (host === null || typeof host === 'string') && Number.isInteger(port) && Number(port) > 0 && Number(port) < 65_536
+  )
+}
+
+/** Whether an error is to lead to another node, and does not say to which. */
+export function isBadRedirection(message: string): boolean {
+  return /^(?:MOVED|ASK)\b/u.test(message) && !/^(?:MOVED|ASK) \d{1,5} \S*:\d{1,5}$/u.test(message)
 }
