@@ -14,7 +14,7 @@ import { openRedisInvalidation, type InvalidationListener } from './redis-invali
 import { createMarker } from './redis-marker.ts'
 import { createRouteCache } from './route-cache.ts'
 import { keepSnapshot, loadSnapshots, snapshotFileOf } from './snapshot-file.ts'
-import type { Trace } from './trace.ts'
+import { noteAnswer, type Trace } from './trace.ts'
 
 /** One line a minute: each login gets such an answer. */
 const SAY_EVERY_MS = 60_000
@@ -70,9 +70,15 @@ export function openCachedDirectory(settings: RedisSettings, log: Log, monitor: 
     marker.check().catch(() => undefined)
   }
 
-  async function read(user: string, trace?: Trace): Promise<DirectoryEntry | undefined> {
+  /** The marker is a part of the answer: a trace shows a directory that does not count as unavailable. */
+  function read(user: string, trace?: Trace): Promise<DirectoryEntry | undefined> {
+    const answer = readMarked(user)
+    return trace ? noteAnswer(trace, store.keyOf(user), answer) : answer
+  }
+
+  async function readMarked(user: string): Promise<DirectoryEntry | undefined> {
     await marker.mayRead()
-    const entry = await store.read(user, trace)
+    const entry = await store.read(user)
     if (!entry) await marker.confirmAbsence(store.keyOf(user))
     return entry
   }

@@ -5,7 +5,6 @@ import type { RedisClient } from './redis-client.ts'
 import { BadAnswer, causeOf } from './redis-errors.ts'
 import { RouteInvalid } from './route-invalid.ts'
 import { CLAIM, claimKey, SETTLE } from './redis-placement.ts'
-import { noteAnswer, type Trace } from './trace.ts'
 
 /** What a new user may count on: a route that is there by now, or a back end that is kept for a time. */
 export type Claim = { entry: DirectoryEntry } | { kept: string }
@@ -15,7 +14,7 @@ export type RouteStore = {
   /** The key of a user's route. */
   keyOf(user: string): string
   /** @throws MuxError `directory-unavailable`, `route-invalid` */
-  read(user: string, trace?: Trace): Promise<DirectoryEntry | undefined>
+  read(user: string): Promise<DirectoryEntry | undefined>
   /** See `Directory.place`: the route, or the back end that is kept. @throws as `read` */
   claim(user: string, backend: string, forMs: number): Promise<Claim>
   /** See `Directory.settle`. @returns whether the route of the user is this back end now. @throws as `read` */
@@ -62,11 +61,7 @@ export function createRedisDirectory(
 
   return {
     keyOf: routeKey,
-    read(user, trace) {
-      const route = routeKey(user)
-      const answer = ask(() => readKey(route))
-      return trace ? noteAnswer(trace, route, answer) : answer
-    },
+    read: (user) => ask(() => readKey(routeKey(user))),
     async claim(user, backend, forMs) {
       return ask(async () => toClaim(await redis.eval(CLAIM, bothKeys(user), backend, String(Math.ceil(forMs)))))
     },

@@ -209,7 +209,10 @@ for (const protocol of PROTOCOLS)
     const early = await connectPeer(scene, { port: mailmux.ports[`${protocol}s`], localAddress })
     early.end()
     await early.expectClose()
-    const { cause } = await mailmux.waitForLog((line) => line.client === localAddress, 'the end of who said nothing')
+    const { cause } = await mailmux.waitForLog(
+      ({ client, msg }) => client === localAddress && msg === 'session ended',
+      'the end of a client that sent nothing',
+    )
     assert.equal(cause, 'client-closed')
     assert.equal(await mailmux.metric(failed), failures, 'no handshake has failed that has not begun')
     const late = await connectPeer(scene, { port: mailmux.ports[protocol] })

@@ -69,6 +69,18 @@ test('says in the words of Redis why it cannot be asked', async (t) => {
   await assert.rejects(directory.lookup('alice'), { message: 'Redis: WRONGPASS invalid' })
 })
 
+test('shows the directory as unavailable in a trace, also while its marker cannot be read', async (t) => {
+  const answers: Answers = ([name, key]) => (name === 'hmget' && key === 'mailmux:marker' ? '-LOADING\r\n' : PASS)
+  const { redis, directory } = await open(t, answers)
+  await redis.heard(/hmget mailmux:marker/u, 1)
+  const steps: RouteStep[] = []
+  await assert.rejects(directory.lookup('alice', (step) => steps.push(step)))
+  assert.deepEqual(steps.map(({ asked, outcome }) => `${asked}: ${outcome}`).slice(0, 2), [
+    'memory: nothing',
+    'directory: unavailable',
+  ])
+})
+
 test('is never up where the login is refused for want of a right', async (t) => {
   const answers: Answers = ([name]) => (name === 'auth' ? '-NOPERM no\r\n' : PASS)
   const { redis, directory, ups } = await open(t, answers, { password: new Secret('x') })

@@ -5,7 +5,7 @@ import { MuxError } from '../../../src/errors.ts'
 import type { RouteFault } from '../../../src/metrics/metrics.ts'
 import { openRedisClient, type RedisClient } from '../../../src/routing/redis-client.ts'
 import { createRedisDirectory, type RouteStore } from '../../../src/routing/redis-directory.ts'
-import type { RouteStep } from '../../../src/routing/trace.ts'
+import { noteAnswer, type RouteStep } from '../../../src/routing/trace.ts'
 import { RouteInvalid } from '../../../src/routing/route-invalid.ts'
 import { READ_DEADLINE_MS, within } from '../../support/deadline.ts'
 import { bulk, fields, list, PASS, silent, startScriptedRedis } from './scripted-redis.ts'
@@ -75,10 +75,8 @@ for (const [what, { answer, fault }] of Object.entries(FAULTS))
 test('refuses a hash without the field backend, and says so to whoever asks why', async (t) => {
   const { directory } = await openDirectory(t, fields(null, null, null), ':1\r\n')
   const steps: RouteStep[] = []
-  await assert.rejects(
-    directory.read('alice', (step) => steps.push(step)),
-    { code: 'route-invalid', fault: 'no-backend' },
-  )
+  const answer = noteAnswer((step) => steps.push(step), directory.keyOf('alice'), directory.read('alice'))
+  await assert.rejects(answer, { code: 'route-invalid', fault: 'no-backend' })
   assert.deepEqual(
     steps.map(({ outcome, detail }) => [outcome, detail]),
     [['invalid', 'the hash in the directory has no field "backend"']],
