@@ -25,8 +25,9 @@ import type {
   Settings,
 } from './settings.ts'
 import { encodeSecret, type Secret } from '../secret.ts'
+import type { UserCase } from '../user-name.ts'
 import { toPlain, type YamlNode } from './source.ts'
-import { countWorkers, normalizeUser, type Parsed } from './values.ts'
+import { countWorkers, keyOfDomain, normalizeUser, type Parsed } from './values.ts'
 import { parseServerPattern } from './wire-values.ts'
 
 type Main = z.output<typeof mainSchema>
@@ -66,7 +67,7 @@ export function buildSettings({
       ticketSecret: mainFiles.ticketSecret,
     },
     directory: buildDirectory(main.directory, mainFiles),
-    routing: buildRouting(routing, routingFiles, servedProtocols(main.listeners)),
+    routing: buildRouting(routing, routingFiles, servedProtocols(main.listeners), main.user_case),
     limits: buildLimits(main.limits),
     admin: main.admin && buildAdmin(main.admin, mainFiles.token, main.hostname),
     log: main.log,
@@ -199,14 +200,19 @@ const NO_FILES: BackendFiles = {
   testSecret: undefined,
 }
 
-function buildRouting(routing: Routing, files: RoutingFiles, protocols: ReadonlySet<ProtocolName>): RoutingSettings {
+function buildRouting(
+  routing: Routing,
+  files: RoutingFiles,
+  protocols: ReadonlySet<ProtocolName>,
+  userCase: UserCase,
+): RoutingSettings {
   const backends = new Map(
     Object.entries(routing.backends).map(
       ([name, backend]) => [name, buildBackend(name, backend, files.get(name) ?? NO_FILES)] as const,
     ),
   )
   const users = Object.entries(routing.users).map(([key, route]) => {
-    const parsed = normalizeUser(key)
+    const parsed = normalizeUser(key, userCase)
     const user = 'value' in parsed ? parsed.value.user : key
     return [
       user,
@@ -214,10 +220,11 @@ function buildRouting(routing: Routing, files: RoutingFiles, protocols: Readonly
     ] as const
   })
   const domains = Object.entries(routing.domains).map(
-    ([domain, entry]) => [domain.toLowerCase(), typeof entry === 'string' ? { backend: entry } : entry] as const,
+    ([domain, entry]) => [keyOfDomain(domain), typeof entry === 'string' ? { backend: entry } : entry] as const,
   )
-  const aliases = Object.entries(routing.aliases).map(([alias, domain]) => [alias.toLowerCase(), domain] as const)
+  const aliases = Object.entries(routing.aliases).map(([alias, domain]) => [keyOfDomain(alias), domain] as const)
   return {
+    userCase,
     backends,
     users: new Map(users),
     domains: new Map(

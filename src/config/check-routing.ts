@@ -10,7 +10,7 @@ import { serves } from './check-places.ts'
 import { didYouMean, type Problems } from './problems.ts'
 import { createReporter, type Draft, type Path, type Reporter } from './read.ts'
 import type { routingSchema } from './schema.ts'
-import { normalizeUser, parseDomain, parseName, type Parsed } from './values.ts'
+import { keyOfDomain, normalizeUser, parseDomain, parseName, type Parsed } from './values.ts'
 
 export type RoutingDraft = Draft<typeof routingSchema>
 type Routing = NonNullable<RoutingDraft['value']>
@@ -77,51 +77,68 @@ function checkUsers(routing: Routing, main: MainDraft, suggest: Suggest, report:
   // A listener about which something is unclear might be the one that lets bare names in.
   const bareNamesArrive = asking.length === 0 || asking.some((listener) => listener?.default_domain === undefined)
   const aliases = foldedAliases(routing)
+  const userCase = main.value?.user_case ?? 'keep'
   const parse = (key: string): Parsed<string> => {
-    const parsed = normalizeUser(key)
+    const parsed = normalizeUser(key, userCase)
     if ('wrong' in parsed) return parsed
-    const { user, hasDomain } = parsed.value
-    if (!hasDomain && !bareNamesArrive) {
+    const { user, domain } = parsed.value
+    if (domain === undefined && !bareNamesArrive) {
       return { wrong: 'never matches: every listener appends its default_domain; write the domain here too' }
     }
-    const domain = user.slice(user.lastIndexOf('@') + 1)
-    const meant = hasDomain ? aliases.get(domain) : undefined
-    if (meant !== undefined) return { wrong: `never matches: ${domain} is an alias of ${meant}; write ${meant} here` }
+    const meant = domain === undefined ? undefined : aliases.get(domain)
+    if (meant !== undefined)
+      return { wrong: `never matches: ${domain ?? ''} is an alias of ${meant}; write ${meant} here` }
     return { value: user }
   }
-  checkRoutes(routing, 'users', parse, suggest, report)
+  checkRoutes(routing, 'users', parse, suggest, report, userCase === 'lower')
+  if (userCase === 'keep') warnOfCapitals(routing, report)
+}
+
+/** One warning for all of them; of two users that differ in case alone, both are meant. */
+function warnOfCapitals({ users = {} }: Routing, report: Reporter): void {
+  const first = Object.keys(users).find((key) => /^[^@]*\p{Lu}/u.test(key) && !Object.hasOwn(users, key.toLowerCase()))
+  if (first === undefined) return
+  const why =
+    'matches in this case of letters alone: user_case: lower in mailmux.yaml ignores the case, as Dovecot does by default'
+  report.warn(['users', first], why, 'key')
 }
 
 function checkDomains(routing: Routing, main: MainDraft, suggest: Suggest, report: Reporter): void {
-  checkRoutes(routing, 'domains', parseDomain, suggest, report)
+  checkRoutes(routing, 'domains', parseKey, suggest, report)
   if (main.value?.directory?.auth_http !== undefined && Object.keys(routing.domains ?? {}).length > 0) {
     report.error(['domains'], 'does nothing: directory.auth_http is asked first, and its no is final', 'key')
   }
 }
 
-/** The aliases by their folded names; the domain that one stands for is unknown where it has a mistake of its own. */
+/** The aliases by their keys; the domain that one stands for is unknown where it has a mistake of its own. */
 function foldedAliases(routing: Routing): Map<string, string | undefined> {
-  return new Map(Object.entries(routing.aliases ?? {}).map(([alias, domain]) => [alias.toLowerCase(), domain]))
+  return new Map(Object.entries(routing.aliases ?? {}).map(([alias, domain]) => [keyOfDomain(alias), domain]))
+}
+
+function parseKey(text: string): Parsed<string> {
+  const domain = parseDomain(text)
+  return 'wrong' in domain ? domain : { value: keyOfDomain(text) }
 }
 
 /** One step, so that nobody has to follow a chain to know where a user lives, and none can be a ring. */
 function checkAliases(routing: Routing, report: Reporter): void {
   const aliases = foldedAliases(routing)
-  const domains = new Set(Object.keys(routing.domains ?? {}).map((domain) => domain.toLowerCase()))
+  const domains = new Set(Object.keys(routing.domains ?? {}).map(keyOfDomain))
   const spellings = new Map<string, string>()
   for (const [key, domain] of Object.entries(routing.aliases ?? {})) {
     const path: Path = ['aliases', key]
-    const parsed = parseDomain(key)
+    const parsed = parseKey(key)
     if ('wrong' in parsed) {
       report.error(path, parsed.wrong, 'key')
       continue
     }
     const alias = parsed.value
     const other = spellings.get(alias)
-    if (other !== undefined) report.error(path, `the same as "${other}": domains ignore case`, 'key')
+    if (other !== undefined) report.error(path, `the same as "${other}": ${SAME_DOMAIN}`, 'key')
     spellings.set(alias, key)
-    if (domain === alias) report.error(path, 'stands for itself')
-    else if (domain !== undefined && aliases.has(domain)) {
+    const meant = domain === undefined ? undefined : keyOfDomain(domain)
+    if (meant === alias) report.error(path, 'stands for itself')
+    else if (domain !== undefined && meant !== undefined && aliases.has(meant)) {
       report.error(path, `${domain} is an alias too; name the domain that it stands for`)
     }
     if (domains.has(alias)) {
@@ -135,14 +152,19 @@ function loginListeners(main: MainDraft): (Listener | undefined)[] {
   return main.value?.listeners?.filter((listener) => listener?.tls !== 'passthrough') ?? []
 }
 
+/** Why two names of a domain are one. */
+const SAME_DOMAIN = 'domains ignore case, and an A-label (xn--) is the same as its U-label'
+
 function checkRoutes(
   routing: Routing,
   section: 'users' | 'domains',
   parse: (key: string) => Parsed<string>,
   suggest: Suggest,
   report: Reporter,
+  ignoresCase = false,
 ): void {
   const known = routing.backends
+  const same = ignoresCase ? `user_case: lower, and ${SAME_DOMAIN}` : SAME_DOMAIN
   const spellings = new Map<string, string>()
   const routes: Record<string, string | { backend?: string | undefined } | undefined> = routing[section] ?? {}
   for (const [key, route] of Object.entries(routes)) {
@@ -151,7 +173,7 @@ function checkRoutes(
     if ('wrong' in parsed) report.error(path, parsed.wrong, 'key')
     else {
       const other = spellings.get(parsed.value)
-      if (other !== undefined) report.error(path, `the same as "${other}": domains ignore case`, 'key')
+      if (other !== undefined) report.error(path, `the same as "${other}": ${same}`, 'key')
       else spellings.set(parsed.value, key)
     }
     const backend = typeof route === 'string' ? route : route?.backend

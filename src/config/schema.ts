@@ -13,6 +13,7 @@ import {
   name,
   oneAddress,
   size,
+  parsedText,
   text,
   workers,
 } from './fields.ts'
@@ -20,6 +21,7 @@ import { authHttp } from './schema-auth-http.ts'
 import { backend } from './schema-backend.ts'
 import { listener } from './schema-listener.ts'
 import { redis } from './schema-redis.ts'
+import { parseLogin } from './values.ts'
 
 const tls = z
   .strictObject({
@@ -179,6 +181,12 @@ export const mainSchema = z
     limits,
     admin,
     log,
+    user_case: choice(
+      ['keep', 'lower'],
+      [],
+      'The case of the local part of user names: keep tells Alice and alice apart, lower makes both alice, in routes, directory keys, placement, logs and the name at the back end. Domains never have case. Default keep: what the back ends make of it is theirs to decide; Dovecot folds to lower by default (auth_username_format).',
+      'keep',
+    ),
   })
   .meta({
     title: 'mailmux.yaml',
@@ -191,7 +199,10 @@ const user = z.union([
   backendName,
   z.strictObject({
     backend: backendName,
-    login: text('The name to log in with there. Default: the user.', undefined, /^\P{Cc}+$/u).optional(),
+    login: parsedText(
+      parseLogin,
+      'The name to log in with there, of the characters that a user name may have. Default: the user.',
+    ).optional(),
   }),
 ])
 

@@ -5,6 +5,7 @@
  */
 import type { Octets } from '../octets.ts'
 import type { Secret } from '../secret.ts'
+import type { UserCase } from '../user-name.ts'
 
 export type ProtocolName = 'imap' | 'pop3'
 
@@ -139,12 +140,13 @@ export type PlacementSettings = {
 }
 
 export type RoutingSettings = {
+  userCase: UserCase
   backends: ReadonlyMap<string, BackendSettings>
   users: ReadonlyMap<string, UserRoute>
-  /** domain (lower case) to back end */
+  /** key of a domain to back end */
   domains: ReadonlyMap<string, { backend: string }>
   placement: PlacementSettings
-  /** domain that means another, both lower case */
+  /** key of a domain to the domain that it means, as it is spelled */
   aliases: ReadonlyMap<string, string>
   /** name servers, `127.0.0.1:53` or `[::1]:53`, in place of the system's way of finding addresses; empty: that */
   resolvers: readonly string[]

@@ -2,7 +2,7 @@
 import net from 'node:net'
 import os from 'node:os'
 import { isUnspecified } from '../unspecified-address.ts'
-import { isLocalPart, MAX_USER_OCTETS } from '../user-name.ts'
+import { canBeLogin, MAX_USER_OCTETS, PLAIN_RULES, readDomain, readUser, type UserCase } from '../user-name.ts'
 import { Secret } from '../secret.ts'
 import type { Endpoint, ListenAddress } from './settings.ts'
 
@@ -108,12 +108,15 @@ export function parseHost(text: string): Parsed<string> {
   return { value: text }
 }
 
-/** A mail domain, lower case. Letters beyond ASCII pass: a login may carry a domain in either of its two spellings. */
+/** A mail domain, lower case, as it is spelled: a login may carry a domain in either of its two forms (RFC 5890 2.3.2.1). */
 export function parseDomain(text: string): Parsed<string> {
-  if (text === '' || text.length > 253 || /[@\s\p{Cc}]/u.test(text) || /^\.|\.\.|\.$/u.test(text)) {
-    return { wrong: 'not a domain: write it as example.org' }
-  }
-  return { value: text.toLowerCase() }
+  const domain = readDomain(text)
+  return domain ? { value: domain.spelled } : { wrong: 'not a domain: write it as example.org' }
+}
+
+/** The one spelling of a mail domain by which two are compared; of what is no domain, the text in lower case. */
+export function keyOfDomain(text: string): string {
+  return readDomain(text)?.key ?? text.toLowerCase()
 }
 
 /** The name of a listener or of a back end: it becomes a metric's label and part of a Redis key. */
@@ -123,19 +126,21 @@ export function parseName(text: string): Parsed<string> {
 }
 
 /**
- * A user as written in the routing file, its domain lower-cased (RFC 5321 2.4: domains ignore case, local parts may not).
- * A name that could never arrive in a login would be a route that does nothing, and is refused.
+ * A user as written in the routing file, under the name that its logins are looked up by. A name that could never arrive in a login
+ * would be a route that does nothing, and is refused.
  */
-export function normalizeUser(text: string): Parsed<{ user: string; hasDomain: boolean }> {
-  const wrong = "not a user name: letters, digits and . _ + - = & ' ~ # ! $, as in alice@example.org"
+export function normalizeUser(text: string, userCase: UserCase): Parsed<{ user: string; domain: string | undefined }> {
   if (Buffer.byteLength(text) > MAX_USER_OCTETS)
     return { wrong: `longer than the ${MAX_USER_OCTETS} octets that a login may name` }
-  const at = text.lastIndexOf('@')
-  const local = at === -1 ? text : text.slice(0, at)
-  if (!isLocalPart(local)) return { wrong }
-  if (at === -1) return { value: { user: local, hasDomain: false } }
-  const domain = parseDomain(text.slice(at + 1))
-  return 'wrong' in domain ? { wrong } : { value: { user: `${local}@${domain.value}`, hasDomain: true } }
+  const name = readUser(text, { ...PLAIN_RULES, userCase })
+  if (!name) return { wrong: "not a user name: letters, digits and . _ + - = & ' ~ # ! $, as in alice@example.org" }
+  return { value: { user: name.user, domain: name.domain === undefined ? undefined : keyOfDomain(name.domain) } }
+}
+
+/** A user's name at a back end, which the router refuses where it could be no user's name. */
+export function parseLogin(text: string): Parsed<string> {
+  if (canBeLogin(text)) return { value: text }
+  return { wrong: "has characters that are not allowed: a login has letters, digits and . _ + - = & ' ~ # ! $" }
 }
 
 /** `http://` or `https://`, as a whole: credentials belong into `headers`, and a fragment is never sent. */

@@ -4,7 +4,7 @@
  */
 import { createHash, type Hash } from 'node:crypto'
 import type { DirectoryEntry } from './directory.ts'
-import { canBeLogin } from './identity.ts'
+import { canBeLogin } from '../user-name.ts'
 import type { RememberedRoute } from './route-cache.ts'
 
 const FORMAT = 'mailmux routes'

@@ -6,7 +6,8 @@ import type { BackendSettings, RoutingSettings } from '../config/settings.ts'
 import type { Octets, Text } from '../octets.ts'
 import type { Secret } from '../secret.ts'
 import type { AnswerSource, Directory, DirectoryEntry, DirectoryRefusal, LoginFacts } from './directory.ts'
-import { canBeLogin, domainOf, formatLogin, normaliseUser, type NoteName } from './identity.ts'
+import { domainOf, formatLogin, identifyUser } from './identity.ts'
+import { canBeLogin, type NoteName, type UserName } from '../user-name.ts'
 import { createNewUsers, placedName, type Placing } from './new-users.ts'
 import { RouteInvalid, type NoteRefusal } from './route-invalid.ts'
 import { findStaticUser } from './static-directory.ts'
@@ -27,20 +28,20 @@ export type Router = {
   /**
    * @param name as the client gave it
    * @param note hears how it is read
-   * @returns the one name that routes are kept under; undefined where it cannot be anybody's
+   * @returns how it is read; undefined where it can be no user's
    */
   identify(
     name: Octets,
     rules: { defaultDomain: string | undefined; delimiters: string },
     note?: NoteName,
-  ): Text | undefined
+  ): UserName | undefined
   /**
-   * @param user as `identify` gave it
+   * @param name as `identify` gave it
    * @param trace hears of each step, to explain a route; with it nothing is changed: no route is remembered or placed
    * @param facts what else there is to know of a login; called only for a directory that asks
    * @throws MuxError `directory-unavailable`, `route-invalid`; `backend-down` where a new user can be placed nowhere
    */
-  byUser(user: Text, trace?: Trace, facts?: () => LoginFacts): Promise<Route>
+  byUser(name: UserName, trace?: Trace, facts?: () => LoginFacts): Promise<Route>
   /**
    * The back end has accepted a user whose route is `placed`: now it is the user's. To be awaited before the session begins.
    * @throws MuxError `directory-unavailable`: the session must not begin
@@ -62,22 +63,22 @@ export function createRouter(
 ): Router {
   const newUsers = createNewUsers(routing.placement, directory, placing)
 
-  /** What the routing file or the directory has under a name. @param user whose route it is */
+  /** What the routing file or the directory has under a key. @param name whose route it is */
   async function findKnown(
-    name: string,
-    user: string,
+    key: string,
+    name: UserName,
     trace?: Trace,
     facts?: () => LoginFacts,
   ): Promise<Route | undefined> {
-    const fixed = findStaticUser(routing, name)
-    trace?.({ asked: 'users', key: name, ...outcomeOf(fixed && describeEntry(fixed)) })
-    if (fixed) return toRoute(user, fixed, 'static')
-    const found = await directory?.lookup(name, trace, facts && { facts, backends: routing.backends })
+    const fixed = findStaticUser(routing, key)
+    trace?.({ asked: 'users', key, ...outcomeOf(fixed && describeEntry(fixed)) })
+    if (fixed) return toRoute(name, fixed, 'static')
+    const found = await directory?.lookup(key, trace, facts && { facts, backends: routing.backends })
     if (found?.refusal) return { kind: 'refused', source: found.source, ...found.refusal }
-    return found?.entry && toRoute(user, found.entry, found.source)
+    return found?.entry && toRoute(name, found.entry, found.source)
   }
 
-  function toRoute(user: string, entry: DirectoryEntry, source: RouteSource): Route {
+  function toRoute(name: UserName, entry: DirectoryEntry, source: RouteSource): Route {
     if (entry.status !== 'active') return { kind: entry.status, source }
     const backend = routing.backends.get(entry.backend)
     // Whoever can write to the directory must not be able to have passwords sent to a host of his own (CVE-2022-27924).
@@ -87,31 +88,33 @@ export function createRouter(
         `the route names a back end that the routing file does not: ${JSON.stringify(entry.backend.slice(0, 80))}`,
       )
     }
-    const login = entry.login ?? formatLogin(backend.loginFormat, user)
+    const login = entry.login ?? formatLogin(backend.loginFormat, name)
     if (entry.login !== undefined && !canBeLogin(entry.login)) {
       throw new RouteInvalid('bad-login', 'the login name of the route holds characters that no name may have')
     }
     return { kind: 'backend', backend, login, source, ...(entry.password && { password: entry.password }) }
   }
 
-  async function find(user: string, trace?: Trace, facts?: () => LoginFacts): Promise<Route> {
-    const known = await findKnown(user, user, trace, facts)
+  async function find(name: UserName, trace?: Trace, facts?: () => LoginFacts): Promise<Route> {
+    const { user } = name
+    const known = await findKnown(user, name, trace, facts)
     if (known) return known
     const domain = domainOf(user)
     const everybody = routing.domains.get(domain ?? '')
     if (domain !== undefined) trace?.({ asked: 'domains', key: domain, ...outcomeOf(everybody?.backend) })
-    if (everybody) return toRoute(user, { ...everybody, login: undefined, status: 'active' }, 'domain')
+    if (everybody) return toRoute(name, { ...everybody, login: undefined, status: 'active' }, 'domain')
     const pool = newUsers.poolFor(user)
     if (!pool) return { kind: 'unknown' }
-    const name = placedName(user)
-    const asPlaced = name === user ? undefined : await findKnown(name, user, trace, facts)
+    const placed = placedName(user)
+    const asPlaced = placed === user ? undefined : await findKnown(placed, name, trace, facts)
     if (asPlaced) return asPlaced
-    const { entry, source } = await newUsers.place(name, pool, trace)
-    return entry ? toRoute(user, entry, source) : { kind: 'unknown' }
+    const { entry, source } = await newUsers.place(placed, pool, trace)
+    return entry ? toRoute(name, entry, source) : { kind: 'unknown' }
   }
 
   return {
-    identify: (name, rules, note) => normaliseUser(name, { ...rules, aliases: routing.aliases }, note),
+    identify: (octets, rules, note) =>
+      identifyUser(octets, { ...rules, aliases: routing.aliases, userCase: routing.userCase }, note),
     doubt(user) {
       directory?.doubt(user)
       const name = placedName(user)
@@ -120,11 +123,11 @@ export function createRouter(
     async settle(user, backend) {
       await directory?.settle?.(placedName(user), backend)
     },
-    async byUser(user, trace, facts) {
+    async byUser(name, trace, facts) {
       try {
-        return await find(user, trace, facts)
+        return await find(name, trace, facts)
       } catch (error) {
-        if (error instanceof RouteInvalid && !trace) noteRefusal(user, error)
+        if (error instanceof RouteInvalid && !trace) noteRefusal(name.user, error)
         throw error
       }
     },

@@ -6,10 +6,10 @@ import type { BackendSettings, ListenerSettings, ProtocolName } from '../config/
 import { asMuxError, MuxError, type ErrorCode } from '../errors.ts'
 import { encodeUtf8 } from '../octets.ts'
 import type { Refusal } from '../protocol/protocol.ts'
-import type { NameNote } from '../routing/identity.ts'
 import type { Route } from '../routing/router.ts'
 import type { RouteStep } from '../routing/trace.ts'
 import { findServerName } from '../tls/server-name.ts'
+import type { NameNote } from '../user-name.ts'
 import type { World } from '../world.ts'
 import { reportBackend, type BackendReport } from './backend-report.ts'
 import { findDefaultDomain, type DefaultDomain } from './default-domain.ts'
@@ -78,17 +78,18 @@ export async function explain(
 
   const defaultDomain = findDefaultDomain(listener, serverName, address)
   const notes: NameNote[] = []
-  const user = world.router.identify(
+  const read = world.router.identify(
     encodeUtf8(question.user),
     { defaultDomain: defaultDomain?.domain, delimiters: listener.delimiters },
     (note) => notes.push(note),
   )
   const usesDefault = notes.some(({ what }) => what === 'default-domain')
+  const user = read?.user
   const name = { ...(user !== undefined && { user }), ...(usesDefault && defaultDomain && { defaultDomain }), notes }
   const steps: RouteStep[] = []
   try {
     const route: Route =
-      user === undefined ? { kind: 'unknown' } : await world.router.byUser(user, (step) => steps.push(step))
+      read === undefined ? { kind: 'unknown' } : await world.router.byUser(read, (step) => steps.push(step))
     return { ...asked, name, steps, ...whereTo(route, { protocol: listener.protocol, user }, world, services) }
   } catch (thrown) {
     return { ...asked, name, steps, usable: false, refusal: turnedAwayBy(asMuxError(thrown)) }

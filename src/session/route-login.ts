@@ -2,12 +2,13 @@
 import type { Backend } from '../backend/backends.ts'
 import { MuxError } from '../errors.ts'
 import type { LookupSource, Metrics } from '../metrics/metrics.ts'
-import { asOctets, encodeUtf8, type Octets, type Text } from '../octets.ts'
+import { asOctets, encodeUtf8, type Octets } from '../octets.ts'
 import { judgeLength, MAX_CREDENTIAL_BYTES, MAX_TOKEN_BYTES } from '../protocol/credential-bounds.ts'
 import type { BackendLogin, Credentials, LoginAttempt } from '../protocol/protocol.ts'
 import type { LoginFacts } from '../routing/directory.ts'
 import type { Route } from '../routing/router.ts'
 import type { Secret } from '../secret.ts'
+import type { UserName } from '../user-name.ts'
 import type { World } from '../world.ts'
 import type { ClientConnection } from './connection.ts'
 import { findDefaultDomain } from './default-domain.ts'
@@ -38,10 +39,10 @@ export async function routeLogin(
   // The name of a certificate is complete: a client may choose the server name, the address and the port that it connects to.
   const isCertified = login.credentials.kind === 'certificate'
   const defaultDomain = isCertified ? undefined : findDefaultDomain(listener, serverName, local.address)?.domain
-  const user = world.router.identify(login.user, { defaultDomain, delimiters: listener.delimiters })
-  conn.user = user
+  const name = world.router.identify(login.user, { defaultDomain, delimiters: listener.delimiters })
+  conn.user = name?.user
   if (judgeLength(login.user, login.credentials) === 'too-long') return TOO_LONG
-  const route = user === undefined ? UNKNOWN : await findRoute(user, () => describeLogin(conn, login), world, metrics)
+  const route = name === undefined ? UNKNOWN : await findRoute(name, () => describeLogin(conn, login), world, metrics)
   if (route.kind !== 'backend') return refusalOfRoute(route)
   const backend = world.backends.get(route.backend.name)
   if (!backend) throw new MuxError('internal', `no back end ${route.backend.name} in this world`)
@@ -56,8 +57,8 @@ export async function routeLogin(
       utf8: login.utf8,
       proxyHeader: route.backend.proxyProtocol !== 'none',
     },
-    ...(user !== undefined &&
-      route.source === 'placed' && { settle: () => world.router.settle(user, route.backend.name) }),
+    ...(name !== undefined &&
+      route.source === 'placed' && { settle: () => world.router.settle(name.user, route.backend.name) }),
   }
 }
 
@@ -70,11 +71,11 @@ const TOO_LONG: TurnedAway = {
 /** What cannot be anybody's name is nobody's, and no directory needs to be asked. */
 const UNKNOWN: Route = { kind: 'unknown' }
 
-async function findRoute(user: Text, facts: () => LoginFacts, { router }: World, metrics: Metrics): Promise<Route> {
+async function findRoute(name: UserName, facts: () => LoginFacts, { router }: World, metrics: Metrics): Promise<Route> {
   const started = performance.now()
   let source: LookupSource = 'error'
   try {
-    const route = await router.byUser(user, undefined, facts)
+    const route = await router.byUser(name, undefined, facts)
     source = route.kind === 'unknown' ? 'unknown' : route.source
     return route
   } finally {

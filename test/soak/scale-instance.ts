@@ -11,6 +11,7 @@ import { loadConfig } from '../../src/config/load.ts'
 import { openCachedDirectory } from '../../src/routing/cached-directory.ts'
 import { createRouter, type Router } from '../../src/routing/router.ts'
 import { userName } from './write-routes.ts'
+import { named } from '../support/user-name.ts'
 
 export type InstanceOrder =
   | { do: 'open'; configFile: string }
@@ -58,7 +59,7 @@ async function lookUp(router: Router, atOnce: number, next: () => Promise<number
   const goOn = async (): Promise<void> => {
     for (let user = await next(); user !== undefined; user = await next()) {
       const askedAt = process.hrtime.bigint()
-      const route = await router.byUser(userName(user))
+      const route = await router.byUser(named(userName(user)))
       histogram.record(process.hrtime.bigint() - askedAt)
       const source = route.kind === 'unknown' ? 'unknown' : route.source
       bySource.set(source, (bySource.get(source) ?? 0) + 1)
@@ -94,7 +95,7 @@ function lookUpUntil(router: Router, order: InstanceOrder & { do: 'lookups-until
   return lookUp(router, 1, async () => {
     await pass(1)
     if (done++ % 10 > 0) return between(random, 0, order.among - 1)
-    const route = await router.byUser(userName(order.user))
+    const route = await router.byUser(named(userName(order.user)))
     return route.kind === 'backend' && route.backend.name === order.backend ? undefined : order.user
   })
 }

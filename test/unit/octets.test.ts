@@ -5,13 +5,14 @@ import type { Socket } from 'node:net'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { LineSocket } from '../../src/net/line-socket.ts'
-import { asOctets, bytesOf, decodeUtf8, encodeUtf8, octetsOf } from '../../src/octets.ts'
+import { asOctets, bytesOf, decodeUtf8, encodeUtf8, octetsOf, type Octets, type Text } from '../../src/octets.ts'
 import { byPassword, decodeBase64, encodeBase64, runMechanism } from '../../src/protocol/sasl.ts'
 import { buildQuestion } from '../../src/routing/auth-http-question.ts'
-import { normaliseUser } from '../../src/routing/identity.ts'
+import { identifyUser } from '../../src/routing/identity.ts'
 import { encodeSecret, Secret } from '../../src/secret.ts'
+import { PLAIN_RULES } from '../../src/user-name.ts'
 
-const RULES = { defaultDomain: undefined, delimiters: '@', aliases: new Map<string, string>() }
+const normaliseUser = (octets: Octets): Text | undefined => identifyUser(octets, PLAIN_RULES)?.user
 
 /** Every code point but the surrogates, which no well-formed text has. */
 function* everyCodePoint(): Generator<string> {
@@ -84,7 +85,7 @@ test('a name reaches the directory and the back end in SASL, in auth_http and in
   const client = { address: '192.0.2.1', port: 1 }
   await fc.assert(
     fc.asyncProperty(fc.string({ unit: 'grapheme', minLength: 1 }), async (text) => {
-      const name = normaliseUser(encodeUtf8(text), RULES)
+      const name = normaliseUser(encodeUtf8(text))
       if (name === undefined) return
       const octets = encodeUtf8(name)
       const question = buildQuestion(name, { ...facts, client, proxied: undefined, tls: undefined }, settings)
@@ -93,7 +94,7 @@ test('a name reaches the directory and the back end in SASL, in auth_http and in
       const ask = (): Promise<string> => assert.fail('nothing to ask')
       const outcome = await runMechanism('EXTERNAL', { initial: '=', ask, certifiedUser: octets })
       assert.ok(typeof outcome === 'object')
-      assert.equal(normaliseUser(outcome.user, RULES), name)
+      assert.equal(normaliseUser(outcome.user), name)
     }),
   )
 })
@@ -107,7 +108,7 @@ function escape8(octets: string): string {
 test('no character makes a name another user’s', () => {
   for (const character of everyCodePoint()) {
     const text = `${character}lice@example.test`
-    const user = normaliseUser(encodeUtf8(text), RULES)
+    const user = normaliseUser(encodeUtf8(text))
     if (user !== undefined && user !== text.normalize('NFC')) assert.fail(`U+${character.codePointAt(0)?.toString(16)}`)
   }
 })

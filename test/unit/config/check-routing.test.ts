@@ -142,6 +142,37 @@ const CASES: Case[] = [
     error: /not a user name/u,
   },
   {
+    it: 'two users that differ in case, with user_case: lower',
+    main: `${MAIN}user_case: lower\n`,
+    routing: 'backends: {s: {host: h, imap: 1}}\nusers: {Alice@b.test: s, alice@b.test: s}',
+    error: /^routing\.yaml:2:26: the same as "Alice@b\.test": user_case: lower/u,
+  },
+  {
+    it: 'a user with a capital letter, that no client may type',
+    routing: 'backends: {s: {host: h, imap: 1}}\nusers: {Alice@b.test: s}',
+    warning: /^routing\.yaml:2:9: matches in this case of letters alone: user_case: lower/u,
+  },
+  {
+    it: 'a user with a capital letter, with user_case: lower',
+    main: `${MAIN}user_case: lower\n`,
+    routing: 'backends: {s: {host: h, imap: 1}}\nusers: {Alice@b.test: s}',
+  },
+  {
+    it: 'two users whose domains are the two forms of one',
+    routing: 'backends: {s: {host: h, imap: 1}}\nusers: {a@xn--bcher-kva.test: s, a@bücher.test: s}',
+    error: /the same as "a@xn--bcher-kva\.test": domains ignore case/u,
+  },
+  {
+    it: 'a user in the other form of an alias',
+    routing: 'backends: {s: {host: h, imap: 1}}\nusers: {a@xn--bcher-kva.test: s}\naliases: {bücher.test: b.test}',
+    error: /never matches: bücher\.test is an alias of b\.test/u,
+  },
+  {
+    it: 'a login that the router would refuse',
+    routing: 'backends: {s: {host: h, imap: 1}}\nusers: {a@b.test: {backend: s, login: a*b}}',
+    error: /characters that are not allowed/u,
+  },
+  {
     it: 'a login with a line break',
     routing: 'backends: {s: {host: h, imap: 1}}\nusers: {a@b: {backend: s, login: "x\\r\\ny"}}',
     error: /characters that are not allowed/u,

@@ -134,10 +134,13 @@ test('tells hosts from mistyped addresses and from hosts with ports', () => {
 
 test('lower-cases the domain of a user and leaves the local part alone', () => {
   assert.deepEqual(parseDomain('Example.Test'), { value: 'example.test' })
-  assert.deepEqual(valueOf(normalizeUser('Alice@Example.Test')), { user: 'Alice@example.test', hasDomain: true })
-  assert.deepEqual(valueOf(normalizeUser('Alice')), { user: 'Alice', hasDomain: false })
+  assert.deepEqual(valueOf(normalizeUser('Alice@Example.Test', 'keep')), {
+    user: 'Alice@example.test',
+    domain: 'example.test',
+  })
+  assert.deepEqual(valueOf(normalizeUser('Alice', 'keep')), { user: 'Alice', domain: undefined })
   for (const text of ['', '@', 'a@', '@b', '"a@b"@c.test', 'a b@c.test', 'a/b', 'a@b c', 'a\r\n@b', 'a@b..c', 'a@.b']) {
-    assert.ok('wrong' in normalizeUser(text), text)
+    assert.ok('wrong' in normalizeUser(text, 'keep'), text)
   }
 })
 

@@ -16,7 +16,7 @@ const LAW: Law = {
   supervisor: ['admin', 'type app', 'config', 'listener', 'metrics', 'resources', 'version'],
   app: ['backend', 'type listener', 'relay', 'routing', 'resources', 'session', 'version', 'world'],
   world: ['backend', 'net', 'protocol', 'routing', 'tls'],
-  session: ['backend', 'config', 'net', 'protocol', 'tls', 'type relay', 'type routing', 'world'],
+  session: ['backend', 'config', 'net', 'protocol', 'tls', 'type relay', 'type routing', 'type user-name', 'world'],
   listener: ['net'],
   tls: [],
   protocol: ['config'],

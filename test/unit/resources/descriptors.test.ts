@@ -17,6 +17,7 @@ function routingOf(count: number): Settings['routing'] {
     return [name, backendSettings({ name, hosts: ['192.0.2.1', '192.0.2.2'] })] as const
   })
   return {
+    userCase: 'keep',
     backends: new Map(backends),
     users: new Map(),
     domains: new Map(),

@@ -11,6 +11,7 @@ export function routing(): RoutingSettings {
     backendSettings({ name, hosts: [`${name}.example.test`], ports: { imap: 143 } }),
   ])
   return {
+    userCase: 'keep',
     backends: new Map(backends),
     users: new Map([['fixed@example.test', { backend: 'store3', login: 'inner' }]]),
     domains: new Map([['example.test', { backend: 'store1' }]]),

@@ -8,6 +8,7 @@ import type { Directory, DirectoryAnswer, DirectoryEntry } from '../../../src/ro
 import { createRouter, type Route } from '../../../src/routing/router.ts'
 import type { RouteStep } from '../../../src/routing/trace.ts'
 import { routing as plainRouting } from './fixture.ts'
+import { named } from '../../support/user-name.ts'
 
 const at = (backend: string): DirectoryEntry => ({ backend, login: undefined, status: 'active' })
 
@@ -85,17 +86,17 @@ const brief = (route: Route): string =>
 test('keeps a back end for a new user until a login is over, and makes it the route when it is accepted', async () => {
   const agreement = new Agreement()
   const router = openRouter(agreement)
-  assert.equal(brief(await router.byUser('alice@example.test')), 'store3 placed')
+  assert.equal(brief(await router.byUser(named('alice@example.test'))), 'store3 placed')
   assert.equal(agreement.routes.size, 0)
   await router.settle('alice@example.test', 'store3')
-  assert.equal(brief(await router.byUser('alice@example.test')), 'store3 directory')
+  assert.equal(brief(await router.byUser(named('alice@example.test'))), 'store3 directory')
 })
 
 test('leaves nothing of a new user who is not accepted', async () => {
   const clock = { nowMs: 0 }
   const agreement = new Agreement(() => clock.nowMs)
   const router = openRouter(agreement)
-  await router.byUser('alice@example.test')
+  await router.byUser(named('alice@example.test'))
   clock.nowMs = 1000
   assert.equal(agreement.claimOf('alice@example.test'), undefined)
   await assert.rejects(router.settle('alice@example.test', 'store3'), { code: 'directory-unavailable' })
@@ -105,36 +106,41 @@ test('leaves nothing of a new user who is not accepted', async () => {
 test('places nobody of a domain that is not to be, nor a user with a route', async () => {
   const agreement = new Agreement()
   const router = openRouter(agreement)
-  assert.equal(brief(await router.byUser('alice@none.test')), 'unknown')
-  assert.equal(brief(await router.byUser('alice@fixed.test')), 'store1 domain')
-  assert.equal(brief(await router.byUser('fixed@example.test')), 'store3 static')
+  assert.equal(brief(await router.byUser(named('alice@none.test'))), 'unknown')
+  assert.equal(brief(await router.byUser(named('alice@fixed.test'))), 'store1 domain')
+  assert.equal(brief(await router.byUser(named('fixed@example.test'))), 'store3 static')
   agreement.routes.set('alice@example.test', { ...at('store1'), status: 'disabled' })
-  assert.equal(brief(await router.byUser('alice@example.test')), 'disabled')
+  assert.equal(brief(await router.byUser(named('alice@example.test'))), 'disabled')
   assert.equal(agreement.claims.size, 0)
 })
 
 test('places a new user on none that is down, and nobody where all are', async () => {
   assert.equal(
-    brief(await openRouter(new Agreement(), { down: ['store3'] }).byUser('alice@example.test')),
+    brief(await openRouter(new Agreement(), { down: ['store3'] }).byUser(named('alice@example.test'))),
     'store2 placed',
   )
   const down = ['store1', 'store2', 'store3']
-  await assert.rejects(openRouter(new Agreement(), { down }).byUser('alice@example.test'), { code: 'backend-down' })
+  await assert.rejects(openRouter(new Agreement(), { down }).byUser(named('alice@example.test')), {
+    code: 'backend-down',
+  })
 })
 
 test('leaves a user who has been placed where he is, down or not, whatever is added', async () => {
   const agreement = new Agreement()
   agreement.routes.set('alice@example.test', at('store3'))
   const router = openRouter(agreement, { down: ['store3'], weights: { store1: 1000 } })
-  assert.equal(brief(await router.byUser('alice@example.test')), 'store3 directory')
+  assert.equal(brief(await router.byUser(named('alice@example.test'))), 'store3 directory')
 })
 
 test('follows another instance that was first, and lengthens what that one has begun', async () => {
   const clock = { nowMs: 0 }
   const agreement = new Agreement(() => clock.nowMs)
-  assert.equal(brief(await openRouter(agreement, { down: ['store3'] }).byUser('alice@example.test')), 'store2 placed')
+  assert.equal(
+    brief(await openRouter(agreement, { down: ['store3'] }).byUser(named('alice@example.test'))),
+    'store2 placed',
+  )
   clock.nowMs = 900
-  assert.equal(brief(await openRouter(agreement).byUser('alice@example.test')), 'store2 placed')
+  assert.equal(brief(await openRouter(agreement).byUser(named('alice@example.test'))), 'store2 placed')
   clock.nowMs = 1800
   assert.equal(agreement.claimOf('alice@example.test'), 'store2')
 })
@@ -142,23 +148,23 @@ test('follows another instance that was first, and lengthens what that one has b
 test('goes nowhere, and lengthens nothing, where another instance has chosen a back end that is down', async () => {
   const clock = { nowMs: 0 }
   const agreement = new Agreement(() => clock.nowMs)
-  await openRouter(agreement).byUser('alice@example.test')
+  await openRouter(agreement).byUser(named('alice@example.test'))
   clock.nowMs = 900
   const other = openRouter(agreement, { down: ['store3'] })
-  await assert.rejects(other.byUser('alice@example.test'), { code: 'backend-down', retryable: true })
+  await assert.rejects(other.byUser(named('alice@example.test')), { code: 'backend-down', retryable: true })
   clock.nowMs = 1000
-  assert.equal(brief(await other.byUser('alice@example.test')), 'store2 placed')
+  assert.equal(brief(await other.byUser(named('alice@example.test'))), 'store2 placed')
 })
 
 test('takes all spellings of a new user for one', async () => {
   const agreement = new Agreement()
   const router = openRouter(agreement)
-  const route = await router.byUser('ALICE@example.test')
+  const route = await router.byUser(named('ALICE@example.test'))
   assert.deepEqual([...agreement.claims.keys()], ['alice@example.test'])
   assert.equal(route.kind === 'backend' && route.login, 'ALICE@example.test', "the case is the back end's business")
   await router.settle('ALICE@example.test', 'store3')
   for (const spelling of ['alice', 'Alice', 'ALICE'])
-    assert.equal(brief(await router.byUser(`${spelling}@example.test`)), 'store3 directory')
+    assert.equal(brief(await router.byUser(named(`${spelling}@example.test`))), 'store3 directory')
 })
 
 test('lets a spelling have a route of its own', async () => {
@@ -166,8 +172,8 @@ test('lets a spelling have a route of its own', async () => {
   agreement.routes.set('Alice@example.test', at('store1'))
   agreement.routes.set('alice@example.test', at('store2'))
   const router = openRouter(agreement)
-  assert.equal(brief(await router.byUser('Alice@example.test')), 'store1 directory')
-  assert.equal(brief(await router.byUser('ALICE@example.test')), 'store2 directory')
+  assert.equal(brief(await router.byUser(named('Alice@example.test'))), 'store1 directory')
+  assert.equal(brief(await router.byUser(named('ALICE@example.test'))), 'store2 directory')
 })
 
 test('fails closed where the directory cannot be asked, and asks for no other back end', async () => {
@@ -181,7 +187,7 @@ test('fails closed where the directory cannot be asked, and asks for no other ba
     },
   }
   const router = createRouter(routing(), directory, () => undefined, { isUp: () => true, loginMs: 1000 })
-  await assert.rejects(router.byUser('alice@example.test'), away)
+  await assert.rejects(router.byUser(named('alice@example.test')), away)
   assert.deepEqual(asked, ['store3'])
 })
 
@@ -189,20 +195,20 @@ test('places nobody by a directory that remembers nothing', async () => {
   const directory = directoryOn(new Agreement())
   delete directory.place
   const router = createRouter(routing(), directory, () => undefined, { isUp: () => true, loginMs: 1000 })
-  await assert.rejects(router.byUser('alice@example.test'), { code: 'directory-unavailable' })
+  await assert.rejects(router.byUser(named('alice@example.test')), { code: 'directory-unavailable' })
 })
 
 test('refuses a back end that is kept but not in the routing file', async () => {
   const agreement = new Agreement()
   agreement.claims.set('alice@example.test', { backend: 'evil.example.net', untilMs: 1000 })
-  await assert.rejects(openRouter(agreement).byUser('alice@example.test'), { code: 'route-invalid' })
+  await assert.rejects(openRouter(agreement).byUser(named('alice@example.test')), { code: 'route-invalid' })
 })
 
 test('explains where a new user would be placed, and writes nothing', async () => {
   const agreement = new Agreement()
   const steps: RouteStep[] = []
   const router = openRouter(agreement, { down: ['store1'] })
-  assert.equal(brief(await router.byUser('alice@example.test', (step) => steps.push(step))), 'store3 placed')
+  assert.equal(brief(await router.byUser(named('alice@example.test'), (step) => steps.push(step))), 'store3 placed')
   assert.equal(agreement.claims.size, 0)
   assert.deepEqual(steps.at(-1), {
     asked: 'placement',
@@ -299,7 +305,7 @@ async function play(logins: readonly Login[]): Promise<string[]> {
       { isUp: (backend) => backend !== down, loginMs: LOGIN_MS },
     )
     try {
-      const route = await router.byUser('alice@example.test')
+      const route = await router.byUser(named('alice@example.test'))
       if (route.kind !== 'backend') return
       visit(me, route.backend.name)
       await time.pass(me.backendMs)
@@ -331,7 +337,7 @@ test('brings no user to two back ends at once, whatever the order of events', as
 
 /** A user of everywhere, and a back end that is not chosen for that user. */
 async function otherHome(user: string): Promise<string> {
-  const route = await openRouter(new Agreement()).byUser(user)
+  const route = await openRouter(new Agreement()).byUser(named(user))
   return route.kind === 'backend' && route.backend.name === 'store1' ? 'store2' : 'store1'
 }
 
@@ -340,7 +346,7 @@ test('places a user whose last route is remembered where that one led, for every
   const home = await otherHome(user)
   const agreement = new Agreement()
   const router = openRouter(agreement, { lastKnown: { [user]: at(home) } })
-  assert.equal(brief(await router.byUser(user)), brief(await openRouter(agreement).byUser(user)))
+  assert.equal(brief(await router.byUser(named(user))), brief(await openRouter(agreement).byUser(named(user))))
   await router.settle(user, home)
   assert.deepEqual(agreement.routes.get(user), at(home))
 })
@@ -349,15 +355,17 @@ test('places a user whose last route is remembered nowhere else', async () => {
   const user = 'dora@example.test'
   const home = await otherHome(user)
   const lastKnown = { [user]: at(home) }
-  await assert.rejects(openRouter(new Agreement(), { lastKnown, down: [home] }).byUser(user), { code: 'backend-down' })
+  await assert.rejects(openRouter(new Agreement(), { lastKnown, down: [home] }).byUser(named(user)), {
+    code: 'backend-down',
+  })
   const agreement = new Agreement()
-  await openRouter(agreement).byUser(user)
-  await assert.rejects(openRouter(agreement, { lastKnown }).byUser(user), { code: 'directory-unavailable' })
+  await openRouter(agreement).byUser(named(user))
+  await assert.rejects(openRouter(agreement, { lastKnown }).byUser(named(user)), { code: 'directory-unavailable' })
   for (const entry of [
     { ...at(home), login: 'd' },
     { ...at(home), status: 'hold' as const },
   ])
-    await assert.rejects(openRouter(new Agreement(), { lastKnown: { [user]: entry } }).byUser(user), {
+    await assert.rejects(openRouter(new Agreement(), { lastKnown: { [user]: entry } }).byUser(named(user)), {
       code: 'directory-unavailable',
     })
 })
@@ -366,7 +374,7 @@ test('explains that the last route counts, and claims nothing', async () => {
   const user = 'dora@example.test'
   const agreement = new Agreement()
   const steps: RouteStep[] = []
-  await openRouter(agreement, { lastKnown: { [user]: at('store2') } }).byUser(user, (step) => steps.push(step))
+  await openRouter(agreement, { lastKnown: { [user]: at('store2') } }).byUser(named(user), (step) => steps.push(step))
   assert.equal(steps.at(-1)?.detail, 'store2 (the last route)')
   assert.equal(agreement.claims.size, 0)
 })

@@ -42,7 +42,7 @@ async function route(
 ): Promise<unknown> {
   const router = createRouter(routing(), directory, (who, { fault }) => noted.push(`${who} ${fault}`), PLACING)
   const user = router.identify(asOctets(name), { defaultDomain: domain, delimiters: '@' })
-  return user === undefined ? 'nobody' : { user, ...brief(await router.byUser(user, undefined, NO_FACTS)) }
+  return user === undefined ? 'nobody' : { user: user.user, ...brief(await router.byUser(user, undefined, NO_FACTS)) }
 }
 
 const AWAY = new MuxError('directory-unavailable', 'away')

@@ -4,11 +4,13 @@ import { test } from 'node:test'
 import { MuxError } from '../../../src/errors.ts'
 import { asOctets } from '../../../src/octets.ts'
 import type { Directory, DirectoryEntry } from '../../../src/routing/directory.ts'
-import { normaliseUser, type NameNote } from '../../../src/routing/identity.ts'
+import { identifyUser } from '../../../src/routing/identity.ts'
+import type { NameNote } from '../../../src/user-name.ts'
 import { createRouteCache } from '../../../src/routing/route-cache.ts'
 import { createRouter } from '../../../src/routing/router.ts'
 import { describeEntry, noteAnswer, type RouteStep } from '../../../src/routing/trace.ts'
 import { PLACING, routing } from './fixture.ts'
+import { named, rulesWith } from '../../support/user-name.ts'
 
 const AWAY = new MuxError('directory-unavailable', 'away')
 const at = (backend: string): DirectoryEntry => ({ backend, login: undefined, status: 'active' })
@@ -31,7 +33,7 @@ function open(answer: DirectoryEntry | undefined | Error) {
   const router = createRouter(routing(), directory, () => assert.fail('what only looks is not counted'), PLACING)
   const explain = async (user: string) => {
     const steps: RouteStep[] = []
-    const route = await router.byUser(user, (step) => steps.push(step)).catch((error: unknown) => error)
+    const route = await router.byUser(named(user), (step) => steps.push(step)).catch((error: unknown) => error)
     return { steps, route: route instanceof MuxError ? route.code : (route as { kind: string }).kind }
   }
   return { store, clock, cache, router, explain }
@@ -163,10 +165,11 @@ test('repeats little of what the directory holds', () => {
 })
 
 test('tells how a name is read', () => {
-  const rules = { defaultDomain: 'Example.test', delimiters: '@%', aliases: new Map([['alias.test', 'example.test']]) }
+  const aliases = new Map([['alias.test', 'example.test']])
+  const rules = rulesWith({ defaultDomain: 'Example.test', delimiters: '@%', aliases })
   const read = (name: string) => {
     const notes: NameNote[] = []
-    return [normaliseUser(asOctets(name), rules, (note) => notes.push(note)), ...notes]
+    return [identifyUser(asOctets(name), rules, (note) => notes.push(note))?.user, ...notes]
   }
   assert.deepEqual(read('alice'), ['alice@example.test', { what: 'default-domain', domain: 'Example.test' }])
   assert.deepEqual(read('alice%Alias.test'), [

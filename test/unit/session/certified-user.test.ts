@@ -11,12 +11,13 @@ import { connect as connectTls } from 'node:tls'
 import type { ListenerSettings } from '../../../src/config/settings.ts'
 import { createIpSet } from '../../../src/net/ip-set.ts'
 import type { LoginAttempt } from '../../../src/protocol/protocol.ts'
-import { normaliseUser } from '../../../src/routing/identity.ts'
+import { identifyUser } from '../../../src/routing/identity.ts'
 import { Secret } from '../../../src/secret.ts'
 import { ClientConnection } from '../../../src/session/connection.ts'
 import { describeLogin } from '../../../src/session/login-facts.ts'
 import { buildCertificates } from '../../../src/tls/certificates.ts'
 import { userOfCertificate } from '../../../src/tls/client-certificate.ts'
+import { PLAIN_RULES } from '../../../src/user-name.ts'
 import { makeAuthority, type Authority, type Leaf } from '../../support/certificates.ts'
 import { READ_DEADLINE_MS, within } from '../../support/deadline.ts'
 import { listenerSettings } from '../listener/listener-settings.ts'
@@ -192,9 +193,7 @@ test('takes a certificate that lacks what the rule asks for as nobody’s', asyn
 /** The name that routes are kept under, of a client that shows a certificate with this common name. */
 async function routedAs(t: TestContext, name: string): Promise<string | undefined> {
   const { certifiedUser } = await shakeHands(t, {}, await authority.issue(name, { usage: 'clientAuth' }))
-  return (
-    certifiedUser && normaliseUser(certifiedUser, { defaultDomain: undefined, delimiters: '@', aliases: new Map() })
-  )
+  return certifiedUser && identifyUser(certifiedUser, PLAIN_RULES)?.user
 }
 
 // written as octets, `š` (U+0161) would lose its high byte and become `a` (0x61)

@@ -39,6 +39,7 @@ function open({ listeners = [{}], backends = [{}], answer, aliases = [] }: Scene
   }
   const settings = listeners.map((one) => listenerSettings(one))
   const routing = {
+    userCase: 'keep' as const,
     backends: new Map([...all].map(([name, one]) => [name, one.settings])),
     users: new Map([['static@example.test', { backend: 'store-1', login: undefined }]]),
     domains: new Map([['whole.test', { backend: 'store-1' }]]),

@@ -12,6 +12,7 @@ import { READ_DEADLINE_MS, until } from '../../support/deadline.ts'
 import { ScriptedPeer } from '../../support/scripted-peer.ts'
 import { keepLog, type LogLine } from '../backend/fixture.ts'
 import { listenerSettings } from '../listener/listener-settings.ts'
+import { named } from '../../support/user-name.ts'
 
 /** PROXY v2, command LOCAL. */
 const LOCAL = Buffer.from('0d0a0d0a000d0a515549540a20000000', 'hex')
@@ -51,7 +52,7 @@ async function open(t: TestContext, protocol: 'imap' | 'pop3'): Promise<Setting>
       ],
     ]),
     router: {
-      identify: (name: string) => name,
+      identify: named,
       byUser: () => Promise.reject(new MuxError('directory-unavailable', 'away')),
     },
   } as unknown as World

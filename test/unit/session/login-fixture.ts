@@ -19,6 +19,8 @@ import type { World } from '../../../src/world.ts'
 import { READ_DEADLINE_MS, until } from '../../support/deadline.ts'
 import { backend as buildBackend, keepLog } from '../backend/fixture.ts'
 import { listenerSettings } from '../listener/listener-settings.ts'
+import type { UserName } from '../../../src/user-name.ts'
+import { named } from '../../support/user-name.ts'
 
 /** What the store says to a line of the client's. */
 export type Answer = (line: string, say: (...lines: string[]) => void, socket: Socket) => void
@@ -83,8 +85,8 @@ export function openSite(t: TestContext, port: number, changes: Partial<BackendS
     settings: { limits: { failureDelayMs: 0, backendTimeoutMs: 20_000 } },
     backends: new Map([[backend.settings.name, backend]]),
     router: {
-      identify: (name: string) => name,
-      byUser: (user: string) => Promise.resolve(route(user)),
+      identify: named,
+      byUser: ({ user }: UserName) => Promise.resolve(route(user)),
       doubt: () => undefined,
     },
     decoyChallenge: createDecoyChallenge('secret'),

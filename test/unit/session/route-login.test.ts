@@ -14,6 +14,7 @@ import { routeLogin } from '../../../src/session/route-login.ts'
 import type { World } from '../../../src/world.ts'
 import { backend, backendSettings, backendsOf } from '../backend/fixture.ts'
 import { listenerSettings } from '../listener/listener-settings.ts'
+import { named } from '../../support/user-name.ts'
 
 type Scene = {
   login?: Partial<LoginAttempt>
@@ -53,7 +54,8 @@ async function route({ login, settings, mailbox = 'alice', route: fixed, conn: w
     router: {
       identify: (name: string, { defaultDomain }: { defaultDomain: string | undefined }) => {
         asked.push({ name, domain: defaultDomain })
-        return identify ? identify(name) : name
+        const user = identify ? identify(name) : name
+        return user === undefined ? undefined : named(user)
       },
       byUser: () => (found instanceof Error ? Promise.reject(found) : Promise.resolve(found)),
       settle: (...words: string[]) => Promise.resolve(void settled.push(words.join(' at '))),

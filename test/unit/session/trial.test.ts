@@ -9,6 +9,7 @@ import { tryOut, type Trial } from '../../../src/session/trial.ts'
 import type { World } from '../../../src/world.ts'
 import { keepLog } from '../backend/fixture.ts'
 import { listenerSettings } from '../listener/listener-settings.ts'
+import { named } from '../../support/user-name.ts'
 
 function open(changes: Partial<ListenerSettings>) {
   const listener = listenerSettings(changes)
@@ -23,7 +24,7 @@ function open(changes: Partial<ListenerSettings>) {
       ],
     ]),
     router: {
-      identify: (name: string) => (asked.push(name), name),
+      identify: (name: string) => (asked.push(name), named(name)),
       byUser: () => Promise.reject(new MuxError('directory-unavailable', 'away')),
     },
   } as unknown as World

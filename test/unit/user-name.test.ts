@@ -1,0 +1,143 @@
+/** The one rule for names: what the configuration accepts, a client can use, and the other way round. */
+import assert from 'node:assert/strict'
+import { domainToASCII } from 'node:url'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { normalizeUser, parseDomain, parseLogin } from '../../src/config/values.ts'
+import { encodeUtf8 } from '../../src/octets.ts'
+import { identifyUser } from '../../src/routing/identity.ts'
+import { readDomain, type NameNote, type UserCase } from '../../src/user-name.ts'
+import { rulesWith } from '../support/user-name.ts'
+
+const oneOf = (characters: string): fc.Arbitrary<string> => fc.constantFrom(...Array.from(characters))
+
+/** Characters of which names are made, and some that no name has, of many scripts. */
+const character = fc.oneof(
+  { weight: 4, arbitrary: oneOf('aAzZ09._+-=@') },
+  { weight: 2, arbitrary: oneOf('üÜßẞσςΣİıéπаАसंपर्कผู้ใช้مَرْيَم漢字ｅ１ﬁ𝒶Ⅷ\u0301\u0308\u093e') },
+  { weight: 1, arbitrary: oneOf(' *\\%/"\'\u200d\u00a0\u202e\0\ufeff') },
+  { weight: 1, arbitrary: fc.string({ unit: 'grapheme', minLength: 1, maxLength: 1 }) },
+)
+const part = fc.array(character, { minLength: 1, maxLength: 8 }).map((characters) => characters.join(''))
+const label = fc.oneof(part, part.map(domainToASCII), fc.constantFrom('xn--bcher-kva', 'xn--', 'xn--a', 'xn--zzzzzz'))
+const name = fc.oneof(
+  part,
+  fc
+    .tuple(part, fc.array(label, { minLength: 1, maxLength: 3 }))
+    .map(([local, labels]) => `${local}@${labels.join('.')}`),
+  fc.string({ unit: 'binary', maxLength: 30 }),
+)
+const userCase = fc.constantFrom<UserCase>('keep', 'lower')
+
+/** The name that a client’s login is looked up by. */
+const asClient = (text: string, how: UserCase): string | undefined =>
+  identifyUser(encodeUtf8(text), rulesWith({ userCase: how }))?.user
+
+/** The name that a user of the routing file is found by. */
+function asConfigured(text: string, how: UserCase): string | undefined {
+  const parsed = normalizeUser(text, how)
+  return 'value' in parsed ? parsed.value.user : undefined
+}
+
+test('a client can use every name that the configuration accepts, and the configuration accepts every name that a client can use', () => {
+  fc.assert(
+    fc.property(name, userCase, (text, how) => {
+      const key = asClient(text, how)
+      assert.equal(asConfigured(text, how), key)
+      if (key === undefined) return
+      // The key, as it stands in Redis and in logs, is a name of the same user, which a client and the configuration may use as well.
+      assert.equal(asClient(key, how), key)
+      assert.equal(asConfigured(key, how), key)
+      assert.ok('value' in parseLogin(key))
+      assert.doesNotMatch(key, /[\p{C}\p{Z}*\\%/":]/u)
+    }),
+    { numRuns: 20_000 },
+  )
+})
+
+test('a client can use every domain that the configuration accepts, in both of its forms', () => {
+  fc.assert(
+    fc.property(fc.array(label, { minLength: 1, maxLength: 3 }), (labels) => {
+      const domain = labels.join('.')
+      const parsed = parseDomain(domain)
+      const key = asClient(`a@${domain}`, 'keep')
+      // What has an @ in it is read as a user of another domain.
+      if (!domain.includes('@')) assert.equal('value' in parsed, key !== undefined)
+      if (!('value' in parsed)) return
+      const read = readDomain(domain)
+      assert.equal(`a@${read?.key}`, key)
+      const inAscii = read?.key.split('.').map((one) => (/^[\x00-\x7f]*$/.test(one) ? one : domainToASCII(one)))
+      assert.equal(readDomain(inAscii?.join('.') ?? '')?.key, read?.key)
+      assert.equal(readDomain(parsed.value)?.key, read?.key)
+    }),
+    { numRuns: 5000 },
+  )
+})
+
+test('users with lower-cased names do not differ in case', () => {
+  fc.assert(
+    fc.property(part, (text) => {
+      const key = asClient(text, 'lower')
+      if (key === undefined || /[İẞΣσς]/.test(text)) return // letters whose other case has other letters
+      assert.equal(asClient(key.toUpperCase(), 'lower'), asClient(key.toUpperCase().toLowerCase(), 'lower'))
+      assert.equal(key, key.toLowerCase())
+    }),
+  )
+})
+
+// RFC 6532 3.2, RFC 5892: marks are parts of letters in many scripts
+for (const text of ['संपर्क@उदाहरण.test', 'ผู้ใช้@ตัวอย่าง.test', 'مَرْيَم@مِثَال.test', 'jürgen@bücher.test'])
+  test(`takes the name ${text}`, () => {
+    for (const typed of [text, text.normalize('NFD')]) assert.equal(asClient(typed, 'keep'), text.normalize('NFC'))
+  })
+
+test('takes an A-label and its U-label for one domain, and keeps how it is spelled for the back end', () => {
+  for (const [typed, domain] of [
+    ['alice@bücher.test', 'bücher.test'],
+    ['alice@xn--bcher-kva.test', 'xn--bcher-kva.test'],
+    ['alice@XN--BCHER-KVA.Test', 'xn--bcher-kva.test'],
+    ['alice@BÜCHER.test', 'bücher.test'],
+  ] as const) {
+    const read = identifyUser(encodeUtf8(typed), rulesWith({}))
+    assert.deepEqual(read, { user: 'alice@bücher.test', local: 'alice', domain })
+  }
+  const aliases = new Map([['bücher.test', 'xn--bcher-kva.example']])
+  const read = identifyUser(encodeUtf8('alice@xn--bcher-kva.test'), rulesWith({ aliases }))
+  assert.deepEqual(read, { user: 'alice@bücher.example', local: 'alice', domain: 'xn--bcher-kva.example' })
+})
+
+test('takes no label that IDNA would refuse', () => {
+  for (const domain of [
+    'xn--.test',
+    'xn--zzzzzzzz.test',
+    'ｅxample.test',
+    'ﬁsh.test',
+    '\u0301a.test',
+    'a-.test',
+    '-a.test',
+    'a..test',
+    '１.２',
+  ])
+    assert.equal(asClient(`alice@${domain}`, 'keep'), undefined, domain)
+})
+
+test('folds the case of local parts where it is told to', () => {
+  for (const [typed, keep, lower] of [
+    ['Alice@Example.Test', 'Alice@example.test', 'alice@example.test'],
+    ['ALICE', 'ALICE', 'alice'],
+    ['JÜRGEN@example.test', 'JÜRGEN@example.test', 'jürgen@example.test'],
+  ] as const) {
+    assert.equal(asClient(typed, 'keep'), keep)
+    assert.equal(asClient(typed, 'lower'), lower)
+  }
+})
+
+test('begins no name with a mark', () => {
+  assert.equal(asClient('\u0301alice', 'keep'), undefined)
+})
+
+test('notes why a name is refused', () => {
+  const notes: NameNote[] = []
+  identifyUser(encodeUtf8('alice@a b'), rulesWith({}), (note) => notes.push(note))
+  assert.equal(notes.at(-1)?.what, 'wrong')
+})
