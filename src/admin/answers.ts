@@ -113,6 +113,7 @@ export const routeAnswer = z.object({
   route: z.object({ source: z.string(), backend: z.string(), login: z.string().optional() }).optional(),
   backend: backendAnswer.optional(),
   refusal: z.object({ reason: z.string().optional(), code: z.string().optional(), detail: z.string() }).optional(),
+  heldBack: z.object({ file: z.string(), why: z.string() }).optional(),
 })
 
 const trial = z.object({

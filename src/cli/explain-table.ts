@@ -4,7 +4,9 @@ import { printable } from '../printable.ts'
 import { formatMs, formatTable, type Row } from './table.ts'
 
 export function formatExplanation(answer: RouteAnswer & { trial?: TrialAnswer }, nowMs: number): string[] {
-  const rows = [loginRow, nameRow, stepsRow, routeRow, backendRows].flatMap((rowsOf) => rowsOf(answer, nowMs))
+  const rows = [loginRow, heldBackRow, nameRow, stepsRow, routeRow, backendRows].flatMap((rowsOf) =>
+    rowsOf(answer, nowMs),
+  )
   const { trial } = answer
   return [...formatTable(rows), '', printable(verdict(answer)), ...(trial ? [printable(trialVerdict(trial))] : [])]
 }
@@ -15,6 +17,11 @@ function loginRow({ login }: RouteAnswer): Row[] {
   if (serverName !== undefined) came.push(`server name ${serverName}`)
   if (address !== undefined) came.push(`address ${address}`)
   return [{ label: 'login', lines: [[user, came.join(', ')]] }]
+}
+
+function heldBackRow({ heldBack }: RouteAnswer): Row[] {
+  if (!heldBack) return []
+  return [{ label: 'held back', lines: [[`${heldBack.file}: ${heldBack.why}; SIGHUP takes it over`]] }]
 }
 
 const DOMAIN_BY = {

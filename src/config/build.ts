@@ -70,6 +70,7 @@ export function buildSettings({
     routing: buildRouting(routing, routingFiles, servedProtocols(main.listeners), main.user_case),
     limits: buildLimits(main.limits),
     admin: main.admin && buildAdmin(main.admin, mainFiles.token, main.hostname),
+    reload: main.reload === 'auto' ? { kind: 'auto', settleMs: main.settle } : { kind: 'signal' },
     log: main.log,
   }
 }

@@ -45,6 +45,8 @@ export function checkMain(draft: MainDraft, problems: Problems): void {
     else names.set(listener.name, index)
   })
   checkOverlaps(main, report)
+  if (main.reload === 'signal' && isWritten(draft.source, ['settle']))
+    report.error(['settle'], 'does nothing with reload: signal, which reads the files at once', 'key')
   checkTls(draft, main, report)
   checkDirectory(draft, main, report)
   checkLimits(main, report)

@@ -178,6 +178,17 @@ export const mainSchema = z
       'The file with back ends, users and domains, relative to this one. Default "routing.yaml". A file of its own, as it changes far more often.',
       'routing.yaml',
     ),
+    reload: choice(
+      ['auto', 'signal'],
+      [],
+      'auto: changed files are read again by themselves. signal: on SIGHUP alone. Default auto: a renewed certificate needs no second step.',
+      'auto',
+    ),
+    settle: duration(
+      'How long size and time of a file that is written in place must stay the same before it is read; one that is replaced by rename is read at once. Default 2s: writers that pause are rarely slower.',
+      '2s',
+      ['10ms', '5m'],
+    ),
     limits,
     admin,
     log,

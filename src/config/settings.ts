@@ -251,5 +251,7 @@ export type Settings = {
   limits: LimitSettings
   /** `hosts` are names that it may be asked under, in lower case. `token` is what the API asks for; without one `host` is a loopback address */
   admin: { host: string; port: number; token?: Secret | undefined; hosts: readonly string[] } | undefined
+  /** whether changed files are noticed, and for how long one that is written in place has to rest; else on SIGHUP alone */
+  reload: { kind: 'auto'; settleMs: number } | { kind: 'signal' }
   log: { level: 'debug' | 'info' | 'warn' | 'error'; format: 'json' | 'pretty' }
 }

@@ -1,25 +1,37 @@
 /**
  * Tells when a file of the configuration has other content than before. What that means, and whether it is any good, others find out.
  * Directories are watched, never a file: whoever replaces a file by another leaves a watcher of the old one deaf. What is told is a
- * change of content: a touch, a second look, a rename to and fro are none.
+ * change of content: a touch, a second look, a rename to and fro are none. A file that is written in place is left to settle.
  */
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
 import { hasCode, systemCode } from '../errors.ts'
+import { createArrivals, type Arrival } from './arrivals.ts'
 import { MAX_YAML_BYTES, readRegularFile } from './regular-file.ts'
 import { watchedNames } from './watched-names.ts'
 
 export type WatchOptions = {
-  /** how long it has to be quiet after an event; default 100: an editor's or a script's few writes count as one change */
+  /** how long it has to be quiet after an event; default 100: a few renames of a script count as one change */
   debounceMs?: number
-  /** a directory that cannot be watched, or an `onChange` that failed; SIGHUP still works. Default: thrown, which ends the process */
+  /** how long size and time of a file that is written in place have to stay the same; default 2000. Asked at each look. */
+  settleMs?: () => number
+  /** after which a directory that cannot be watched is tried again, and the files are compared; default 30 s */
+  retryMs?: number
+  /** Called when a directory cannot be watched, with the cause, and with undefined once all are watched again. */
+  onWatching?: (failure: string | undefined) => void
+  /** an `onChange` that failed. Default: thrown, which ends the process */
   onError?: (error: unknown) => void
 }
+
+/** Files that hold other content than before, and how they arrived. */
+export type FileChanges = ReadonlyMap<string, Arrival>
 
 export type FileWatcher = {
   /** Ends it; nothing is told afterwards. May be called twice. */
   close(): void
+  /** Tries at once to watch what cannot be watched so far, and takes the files as they are now for known: they were just read. */
+  refresh(): void
 }
 
 /** Whoever writes on and on cannot put a look off for longer than ten times the quiet that it waits for. */
@@ -34,14 +46,16 @@ const SHORTAGE_MS = 5000
  */
 export function watchFiles(
   files: () => readonly string[],
-  onChange: () => void | Promise<void>,
+  onChange: (changes: FileChanges) => void | Promise<void>,
   options: WatchOptions = {},
 ): FileWatcher {
-  const { debounceMs = 100, onError = rethrow } = options
+  const { debounceMs = 100, settleMs = () => 2000, retryMs = 30_000, onError = rethrow, onWatching } = options
+  const arrivals = createArrivals()
   const watchers = new Map<string, { watcher: fs.FSWatcher; inode: string | undefined; names: ReadonlySet<string> }>()
   let known = new Map<string, string>()
   let timer: NodeJS.Timeout | undefined
-  let again: NodeJS.Timeout | undefined
+  let settling: NodeJS.Timeout | undefined
+  let failure: string | undefined
   let firstEventAt: number | undefined
   let busy = false
   let closed = false
@@ -49,6 +63,7 @@ export function watchFiles(
   /** Watches where the files are now: links may have moved, directories may be others of the same name. */
   function watchDirectories(paths: readonly string[]): void {
     const wanted = watchedNames(paths)
+    let failed: string | undefined
     for (const [directory, { watcher, inode }] of watchers) {
       if (wanted.has(directory) && inodeOf(directory) === inode) continue
       watcher.close()
@@ -57,30 +72,49 @@ export function watchFiles(
     for (const [directory, names] of wanted) {
       const watched = watchers.get(directory)
       if (watched) watched.names = names
-      else watchDirectory(directory, names)
+      else failed = watchDirectory(directory, names) ?? failed
     }
+    if (failed !== failure) onWatching?.(failed)
+    failure = failed
+    // Descriptors and watches are freed by other programs, without an event here.
+    if (failed !== undefined && !closed) lookIn(retryMs)
   }
 
-  function watchDirectory(directory: string, names: ReadonlySet<string>): void {
+  /** @returns why it cannot be watched */
+  function watchDirectory(directory: string, names: ReadonlySet<string>): string | undefined {
     try {
       // Before the watch: exchanged in between, it is only watched once more.
       const inode = inodeOf(directory)
       const watcher = fs.watch(directory)
       watchers.set(directory, { watcher, inode, names })
-      watcher.on('error', onError)
-      watcher.on('change', (_, name) => {
+      watcher.on('error', () => {
+        watcher.close()
+        watchers.delete(directory)
+        lookSoon()
+      })
+      watcher.on('change', (event, name) => {
         // Its own name: it was moved or removed, and this watcher with it, though the next may have the same inode.
         if (name === path.basename(directory)) {
           watcher.close()
           watchers.delete(directory)
           lookSoon()
-        } else if (watchers.get(directory)?.names.has(String(name)) === true) lookSoon()
+        } else if (watchers.get(directory)?.names.has(String(name)) === true) {
+          arrivals.noteEvent(directory, String(name), event)
+          lookSoon()
+        }
       })
     } catch (error) {
       // Gone since it was found: the next look finds what there is above it.
-      if (systemCode(error) === 'ENOENT') lookSoon()
-      else onError(error)
+      if (systemCode(error) !== 'ENOENT') return systemCode(error)
+      lookSoon()
     }
+    return undefined
+  }
+
+  /** Looks after this time at the latest, also without an event. */
+  function lookIn(ms: number): void {
+    clearTimeout(settling)
+    settling = setTimeout(lookSoon, ms).unref()
   }
 
   function lookSoon(): void {
@@ -101,35 +135,56 @@ export function watchFiles(
     firstEventAt = undefined
     busy = true
     try {
-      const found = readAll()
-      const changed = [...found].some(([file, hash]) => known.has(file) && known.get(file) !== hash)
-      known = found
-      if (changed) {
-        await onChange()
-        // What is new in the list is known from now on; what was in it keeps the hash that it was told with.
-        if (!closed) known = new Map([...readAll()].map(([file, hash]) => [file, found.get(file) ?? hash]))
-      }
+      const paths = files()
+      watchDirectories(paths)
+      const { waitMs, changed } = arrivals.look(paths, settleMs())
+      // All of them: a file that arrived complete must not be read together with one that is half written.
+      if (waitMs > 0) lookIn(waitMs)
+      else await tell(paths, changed)
     } catch (error) {
       onError(error)
-      if (hasCode(error, 'local-shortage')) again = setTimeout(lookSoon, SHORTAGE_MS)
+      if (hasCode(error, 'local-shortage')) lookIn(SHORTAGE_MS)
     }
     lookAgain()
   }
 
-  /** The watchers first: a change after the reading is then an event. */
-  function readAll(): Map<string, string> {
-    const paths = files()
-    watchDirectories(paths)
+  async function tell(paths: readonly string[], arrived: FileChanges): Promise<void> {
+    const found = readAll(paths)
+    arrivals.take()
+    const changed = paths.filter((file) => known.has(file) && known.get(file) !== found.get(file))
+    known = found
+    if (changed.length === 0) return
+    // A change without a trace in size, time and inode is taken for the kind that may be half written.
+    await onChange(new Map(changed.map((file) => [file, arrived.get(file) ?? 'in-place'])))
+    // What is new in the list is known from now on; what was in it keeps the hash that it was told with.
+    if (closed) return
+    const now = files()
+    watchDirectories(now)
+    arrivals.look(now, 0)
+    known = new Map([...readAll(now)].map(([file, hash]) => [file, found.get(file) ?? hash]))
+  }
+
+  function readAll(paths: readonly string[]): Map<string, string> {
     return new Map(paths.map((file) => [file, contentHash(file)]))
   }
 
-  known = readAll()
+  function refresh(): void {
+    const paths = files()
+    // The watchers first: a change after the reading is then an event.
+    watchDirectories(paths)
+    arrivals.look(paths, 0)
+    arrivals.take()
+    known = readAll(paths)
+  }
+
+  refresh()
 
   return {
+    refresh,
     close() {
       closed = true
       clearTimeout(timer)
-      clearTimeout(again)
+      clearTimeout(settling)
       for (const { watcher } of watchers.values()) watcher.close()
       watchers.clear()
     },

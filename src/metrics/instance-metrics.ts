@@ -28,6 +28,16 @@ export function createInstanceMetrics(registry: Registry, version: string) {
     help: 'When the configuration in force was read.',
     registers,
   })
+  const heldBack = new Gauge({
+    name: 'mailmux_config_held_back',
+    help: '1 while a routing file that may be half written is not taken over.',
+    registers,
+  })
+  const unwatched = new Gauge({
+    name: 'mailmux_config_files_unwatched',
+    help: '1 while a change of the files is not noticed at once, because a directory cannot be watched.',
+    registers,
+  })
   new Gauge({
     name: 'mailmux_workers',
     help: 'Workers by how they do.',
@@ -58,6 +68,8 @@ export function createInstanceMetrics(registry: Registry, version: string) {
       lastReload.set(now.getTime() / 1000)
     },
     configurationRefused: () => reloads.inc({ outcome: 'failure' }),
+    configurationHeldBack: (isHeldBack: boolean) => heldBack.set(isHeldBack ? 1 : 0),
+    configurationUnwatched: (isUnwatched: boolean) => unwatched.set(isUnwatched ? 1 : 0),
     /** Where to read at each scrape how the workers do. */
     watchWorkers(read: () => readonly WorkerState[]) {
       readWorkers = read

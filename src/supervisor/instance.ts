@@ -4,14 +4,12 @@
  */
 import { randomBytes } from 'node:crypto'
 import { buildAdmin, openAdmin } from '../admin/admin.ts'
-import { findRestartNeeds, withBoundParts } from '../config/changes.ts'
+import type { RouteAnswer } from '../admin/answers.ts'
+import type { RouteQuestion } from '../admin/api.ts'
 import type { LoadResult } from '../config/load.ts'
-import { formatProblem } from '../config/problems.ts'
 import type { Settings } from '../config/settings.ts'
-import { watchFiles } from '../config/watch.ts'
-import { hasCode, systemCode, type NoteShortage } from '../errors.ts'
-import { createLog, type Log, type LogOutput } from '../log.ts'
-import { createInstanceMetrics, type InstanceMetrics } from '../metrics/instance-metrics.ts'
+import { createLog, type LogOutput } from '../log.ts'
+import { createInstanceMetrics } from '../metrics/instance-metrics.ts'
 import { createMetrics } from '../metrics/metrics.ts'
 import { createRegistry, sumReadings } from '../metrics/readings.ts'
 import { createRemovedFilter } from '../metrics/removed-series.ts'
@@ -20,6 +18,7 @@ import { createShortageNotes } from '../resources/shortages.ts'
 import { Secret } from '../secret.ts'
 import { version } from '../version.ts'
 import { createCrewOfOne, type CreateApp } from './alone.ts'
+import { keepConfiguration } from './configuration.ts'
 import type { Crew } from './crew.ts'
 import type { WorkerProgram } from './worker.ts'
 import { createWorkers } from './workers.ts'
@@ -84,11 +83,17 @@ export function createInstance(parts: InstanceParts): Instance {
     const readings = [await registry.getMetricsAsJSON(), ...(await crew.readings())]
     return sumReadings(readings.map(withoutRemoved)).metrics()
   }
+  /** One of those who serve explains a login; whether they serve by an older file is known here. */
+  async function explain(question: RouteQuestion): Promise<RouteAnswer | { wrong: string }> {
+    const answer = await crew.explain(question)
+    const heldBack = files.heldBack()
+    return 'wrong' in answer || !heldBack ? answer : { ...answer, heldBack }
+  }
   async function open(): Promise<void> {
     const admin = buildAdmin({
       notReady: () => notReady ?? whyNot(crew),
       metrics: { render, contentType: registry.contentType },
-      api: { ...crew, token: () => files.current().admin?.token },
+      api: { ...crew, explain, token: () => files.current().admin?.token },
       hosts: new Set(settings.admin?.hosts),
       log,
     })
@@ -111,7 +116,7 @@ export function createInstance(parts: InstanceParts): Instance {
         throw error
       }
     },
-    reload: files.reload,
+    reload: () => void files.reload().catch((error: unknown) => log.error({ err: error }, 'defect')),
     async stop() {
       stopping.abort()
       notReady = 'shutting down'
@@ -128,75 +133,4 @@ export function createInstance(parts: InstanceParts): Instance {
 /** As long as one worker serves, clients are served: a load balancer must not take the rest away too. */
 function whyNot(crew: Crew): string | undefined {
   return crew.states().includes('up') ? undefined : 'no worker serves'
-}
-
-/** How soon files are read again that could not be read for want of a descriptor. */
-const SHORTAGE_MS = 5000
-
-type Followers = {
-  load: () => LoadResult
-  takeOver: Crew['takeOver']
-  log: Log
-  metrics: InstanceMetrics
-  noteShortage: NoteShortage
-}
-
-/** Follows the files: what is right in them is taken over, what is wrong is told once. */
-function keepConfiguration(
-  first: Settings,
-  loaded: LoadResult,
-  { load, takeOver, log, metrics, noteShortage }: Followers,
-) {
-  let { files } = loaded
-  let current = first
-  let again: NodeJS.Timeout | undefined
-  const defect = (error: unknown): void => log.error({ err: error }, 'defect')
-
-  function welcome({ problems, more }: LoadResult): void {
-    for (const problem of problems) log.warn({ warning: formatProblem(problem)[0] }, 'configuration')
-    if (more.warning > 0) log.warn({ warning: `and ${more.warning} more` }, 'configuration')
-    metrics.configurationLoaded(new Date())
-  }
-  /** Also called again by itself, where the files cannot be read for want of a descriptor. */
-  async function reload(): Promise<void> {
-    clearTimeout(again)
-    let result: LoadResult
-    try {
-      result = load()
-    } catch (error) {
-      if (!hasCode(error, 'local-shortage')) throw error
-      noteShortage('configuration', error.message)
-      again = setTimeout(() => void reload().catch(defect), SHORTAGE_MS)
-      return
-    }
-    files = result.files
-    if (!result.settings) {
-      const errors = result.problems.filter(({ severity }) => severity === 'error')
-      for (const problem of errors) log.error({ problem: formatProblem(problem)[0] }, 'configuration not taken over')
-      if (result.more.error > 0) log.error({ problem: `and ${result.more.error} more` }, 'configuration not taken over')
-      metrics.configurationRefused()
-      return
-    }
-    const restart = findRestartNeeds(first, result.settings)
-    if (restart.length > 0) log.warn({ restart }, 'these parts of the configuration change at the next restart')
-    current = withBoundParts(first, result.settings)
-    await takeOver(current)
-    welcome(result)
-    log.info('configuration taken over')
-  }
-
-  welcome(loaded)
-  const onError = (error: unknown): void => {
-    if (hasCode(error, 'local-shortage')) noteShortage('configuration', error.message)
-    else log.error({ cause: systemCode(error) }, 'configuration files cannot be watched')
-  }
-  const watcher = watchFiles(() => files, reload, { onError })
-  return {
-    reload: () => void reload().catch(defect),
-    current: () => current,
-    close() {
-      clearTimeout(again)
-      watcher.close()
-    },
-  }
 }

@@ -3,11 +3,14 @@ import assert from 'node:assert/strict'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import { parse, stringify } from 'yaml'
+import { MAIN } from '../support/command.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { markerSubject } from '../support/dovecot.ts'
 import type { MailClient, MailProtocol } from '../support/mail-client.ts'
 import type { LogLine, YamlMap } from '../support/mailmux.ts'
 import { freePort, isFree } from '../support/ports.ts'
+import { run } from '../support/run.ts'
+import { MAILMUX_RUNTIME } from '../support/runtime.ts'
 import { PASSWORD, type Site, startSite } from '../support/site.ts'
 
 const PROTOCOLS: MailProtocol[] = ['imap', 'pop3']
@@ -59,6 +62,11 @@ function aliceAt(store: string): string {
   return stringify(changed)
 }
 
+async function replaceRouting(text: string): Promise<void> {
+  await writeFile(`${site.mailmux.routingFile}.new`, text)
+  await rename(`${site.mailmux.routingFile}.new`, site.mailmux.routingFile)
+}
+
 async function logIn(protocol: MailProtocol): Promise<MailClient> {
   const client = await site.open(protocol, 'implicit')
   const { accepted, answer } = await client.login(ALICE, PASSWORD)
@@ -79,13 +87,7 @@ async function counted(outcome: 'success' | 'failure'): Promise<number> {
 describe('a routing file', () => {
   for (const [how, write] of [
     ['that is written in place', (text: string) => writeFile(site.mailmux.routingFile, text)],
-    [
-      'that is replaced by another',
-      async (text: string) => {
-        await writeFile(`${site.mailmux.routingFile}.new`, text)
-        await rename(`${site.mailmux.routingFile}.new`, site.mailmux.routingFile)
-      },
-    ],
+    ['that is replaced by another', replaceRouting],
   ] as const)
     test(`${how} counts for the next login, and running sessions live on`, async () => {
       const running = await Promise.all(PROTOCOLS.map(logIn))
@@ -103,10 +105,29 @@ describe('a routing file', () => {
     const running = await logIn('imap')
     const changed = parse(aliceAt('store2')) as { backends: YamlMap }
     delete changed.backends.store1
-    await writeFile(site.mailmux.routingFile, stringify(changed))
+    await replaceRouting(stringify(changed))
     await takenOver()
     await requireAliceAt('store2', await logIn('imap'))
     await requireAliceAt('store1', running)
+  })
+
+  test('that is written in place without a store is held back until SIGHUP, and `explain` says so', async () => {
+    const changed = parse(aliceAt('store2')) as { backends: YamlMap }
+    delete changed.backends.store1
+    await writeFile(site.mailmux.routingFile, stringify(changed))
+    const line = await nextLine(({ msg }) => msg === 'configuration held back', 'what is held back')
+    assert.deepEqual(line.backends, ['store1'])
+    assert.equal(await site.mailmux.metric('mailmux_config_held_back'), 1)
+    await requireAliceAt('store1', await logIn('imap'))
+    const asked = await run(MAILMUX_RUNTIME, [MAIN, 'explain', ALICE, '-c', site.mailmux.configFile])
+    assert.match(
+      asked.stdout,
+      /held back +\S+routing\.yaml: it lacks the back ends store1 of the file in force; SIGHUP/,
+    )
+    site.mailmux.program.signal('SIGHUP')
+    await takenOver()
+    assert.equal(await site.mailmux.metric('mailmux_config_held_back'), 0)
+    await requireAliceAt('store2', await logIn('imap'))
   })
 })
 

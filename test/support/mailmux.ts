@@ -185,6 +185,7 @@ export async function writeConfiguration(
     directory: options.directory ?? { static: {} },
     routing: 'routing.yaml',
     admin: { listen: `127.0.0.1:${ports.admin}`, ...(token === undefined ? {} : { token_file: 'admin.token' }) },
+    settle: '100ms', // the default of 2 s would be the longest part of many tests
     log: { level: 'debug', format: 'json' },
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...options.settings,

@@ -32,7 +32,7 @@ export function watch(t: TestContext, files: () => string[], onChange: () => voi
       changed?.()
       return onChange()
     },
-    { debounceMs: 10, onError: (error) => errors.push(error) },
+    { debounceMs: 10, settleMs: () => 10, onError: (error) => errors.push(error) },
   )
   t.after(() => watcher.close())
   const within = (what: string, arm: (done: () => void) => void): Promise<void> =>

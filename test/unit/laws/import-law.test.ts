@@ -64,7 +64,7 @@ const WALL_CLOCK: Readonly<Record<string, string>> = {
   'src/routing/cached-directory.ts': 'the age of routes that another process has kept',
   'src/routing/snapshot-file.ts': 'the same when it is written',
   'src/routing/redis-marker.ts': 'a date that people read',
-  'src/supervisor/instance.ts': 'a timestamp of a metric',
+  'src/supervisor/configuration.ts': 'a timestamp of a metric',
   'src/cli/explain.ts': 'moments that the API tells in milliseconds of the epoch',
 }
 

@@ -1,0 +1,41 @@
+/** What a new routing file has lost against the one in force: a file that is half written is valid YAML more often than not. Pure. */
+import type { RoutingSettings } from '../config/settings.ts'
+
+/** A tenth: an operator removes single users, and a writer that pauses has written any part of a file. */
+const MOST_LOST_SHARE = 0.1
+
+export type Losses = {
+  /** users of the file in force, and how many of them the new one lacks */
+  users?: { before: number; lost: number }
+  domains?: { before: number; lost: number }
+  /** back ends of the file in force that the new one lacks */
+  backends?: string[]
+}
+
+/** @returns undefined where no back end is lost, and no more than a tenth of the users and of the domains */
+export function findLosses(before: RoutingSettings, after: RoutingSettings): Losses | undefined {
+  const users = countLost(before.users, after.users)
+  const domains = countLost(before.domains, after.domains)
+  const backends = [...before.backends.keys()].filter((name) => !after.backends.has(name))
+  if (!users && !domains && backends.length === 0) return undefined
+  return { ...(users && { users }), ...(domains && { domains }), ...(backends.length > 0 && { backends }) }
+}
+
+function countLost(
+  before: ReadonlyMap<string, unknown>,
+  after: ReadonlyMap<string, unknown>,
+): { before: number; lost: number } | undefined {
+  let lost = 0
+  for (const key of before.keys()) if (!after.has(key)) lost++
+  return lost > before.size * MOST_LOST_SHARE ? { before: before.size, lost } : undefined
+}
+
+/** In words, for the log and for `explain`. */
+export function describeLosses({ users, domains, backends }: Losses): string {
+  const parts = [
+    ...(users ? [`${users.lost} of ${users.before} users`] : []),
+    ...(domains ? [`${domains.lost} of ${domains.before} domains`] : []),
+    ...(backends ? [`the back ends ${backends.join(', ')}`] : []),
+  ]
+  return `it lacks ${parts.join(' and ')} of the file in force`
+}
