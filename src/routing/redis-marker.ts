@@ -194,7 +194,7 @@ export function createMarker({ redis, prefix, isCluster, seen, log, onState, now
     wanted++
     underWay ??= checkUntilCurrent()
       .catch((error: unknown) => {
-        if (state !== 'lost') enter('away')
+        enter(state === 'lost' ? 'lost' : 'away') // also sets the time of the next check
         throw error
       })
       .finally(() => {

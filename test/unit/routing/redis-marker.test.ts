@@ -156,6 +156,21 @@ test('looks for the acceptance by itself', async (t) => {
   assert.deepEqual(states, ['lost', 'sound'])
 })
 
+test('looks for the acceptance again after Redis has not answered', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const redis = createStore()
+  const { marker, states } = openInstance(t, redis, { seen: 'before' })
+  await assert.rejects(marker.check(), LOST)
+  redis.store.refuse = () => new Error('Command timed out')
+  t.mock.timers.tick(2000)
+  await new Promise((resolve) => setImmediate(resolve))
+  redis.store.refuse = () => undefined
+  redis.accept()
+  t.mock.timers.tick(2000)
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.deepEqual(states, ['lost', 'sound'])
+})
+
 test('is away with the connection, and asks before the next answer counts', async (t) => {
   const redis = createStore()
   const { marker, states } = openInstance(t, redis)
