@@ -16,7 +16,7 @@ const URL_TEXT = 'mailmux:url'
 /** @param value of plain data, Maps, Sets, Secrets and URLs; what is in it twice is one thing afterwards too */
 export function pack<T>(value: T): Packed<T> {
   return convert(value, (one) => {
-    if (one instanceof Secret) return { [SECRET]: one.reveal() }
+    if (one instanceof Secret) return { [SECRET]: (one as Secret).reveal() }
     return one instanceof URL ? { [URL_TEXT]: one.href } : undefined
   }) as Packed<T>
 }

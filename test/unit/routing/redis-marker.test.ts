@@ -65,23 +65,22 @@ const UNAVAILABLE = { code: 'directory-unavailable' }
 test('agrees on one marker where two instances start at once on an empty directory', async (t) => {
   const store = createStore()
   const first = openInstance(t, store)
-  let isFirstWritten = Promise.resolve()
+  let isFirstWritten: Promise<undefined> = Promise.resolve(undefined)
   // It reads before the first writes, and writes after the first has read its own marker again.
-  const { hmget } = store.redis
   const slow = {
     ...store.redis,
     async hmget(key: string, ...fields: string[]) {
-      const found = await hmget(key, ...fields)
+      const found = await store.redis.hmget(key, ...fields)
       await isFirstWritten
       return found
     },
   }
   const second = openInstance(t, { ...store, redis: slow })
-  const { promise, resolve } = Promise.withResolvers<void>()
+  const { promise, resolve } = Promise.withResolvers<undefined>()
   isFirstWritten = promise
   const secondChecked = second.marker.check()
   await first.marker.check()
-  resolve()
+  resolve(undefined)
   await secondChecked
   assert.equal(second.marker.id(), first.marker.id())
   first.marker.disconnected()
