@@ -27,6 +27,12 @@ export function createDecoyChallenge(secret: string): DecoyChallenge {
   }
 }
 
+/** Whether the client gives the name of another user beside its own (RFC 5802 7: authzid). @param firstMessage as above */
+export function actsForAnother(firstMessage: string): boolean {
+  const [, authzid, authcid] = /^[^,]*,a=([^,]+),n=([^,]*),/.exec(firstMessage) ?? []
+  return authzid !== authcid
+}
+
 /** RFC 5802 7: printable characters but the comma. */
 function makeNonce(): string {
   const characters = Array.from(randomBytes(NONCE_CHARACTERS), (byte) => String.fromCharCode(0x21 + (byte % 93)))

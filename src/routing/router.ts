@@ -42,6 +42,8 @@ export type Router = {
    * @throws MuxError `directory-unavailable`, `route-invalid`; `backend-down` where a new user can be placed nowhere
    */
   byUser(name: UserName, trace?: Trace, facts?: () => LoginFacts): Promise<Route>
+  /** The names that a user would have at the back ends if there were a route without a `login`. */
+  loginsOf(name: UserName): string[]
   /**
    * The back end has accepted a user whose route is `placed`: now it is the user's. To be awaited before the session begins.
    * @throws MuxError `directory-unavailable`: the session must not begin
@@ -61,6 +63,7 @@ export function createRouter(
   noteRefusal: NoteRefusal,
   placing: Placing,
 ): Router {
+  const loginFormats = [...new Set([...routing.backends.values()].map(({ loginFormat }) => loginFormat))]
   const newUsers = createNewUsers(routing.placement, directory, placing)
 
   /** What the routing file or the directory has under a key. @param name whose route it is */
@@ -115,6 +118,7 @@ export function createRouter(
   return {
     identify: (octets, rules, note) =>
       identifyUser(octets, { ...rules, aliases: routing.aliases, userCase: routing.userCase }, note),
+    loginsOf: (name) => loginFormats.map((format) => formatLogin(format, name)),
     doubt(user) {
       directory?.doubt(user)
       const name = placedName(user)

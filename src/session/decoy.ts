@@ -1,5 +1,6 @@
 /** A login by SCRAM that mailmux itself refuses: challenged as a back end would, so that the exchange does not tell who exists. */
 import { setTimeout as wait } from 'node:timers/promises'
+import { actsForAnother } from '../protocol/decoy-challenge.ts'
 import type { LoginAttempt } from '../protocol/protocol.ts'
 import { judgeLength } from '../protocol/credential-bounds.ts'
 import type { World } from '../world.ts'
@@ -24,8 +25,11 @@ export async function refuseAsBackend(
   if (credentials.kind !== 'relayed' || (mechanism !== 'SCRAM-SHA-1' && mechanism !== 'SCRAM-SHA-256'))
     return turnedAway
   if (judgeLength(name, credentials) === 'too-long') return turnedAway
+  const firstMessage = credentials.firstMessage(name)?.reveal() ?? ''
+  // Dovecot and Cyrus challenge a client that acts for another only if they know that client.
+  if (actsForAnother(firstMessage)) return turnedAway
   await wait(pace.challengeMs())
-  const challenge = decoyChallenge(mechanism, user ?? name, credentials.firstMessage(name)?.reveal() ?? '')
+  const challenge = decoyChallenge(mechanism, user ?? name, firstMessage)
   const line = await credentials.converse(challenge)
   return line === '*' ? { refusal: { reason: 'cancelled' }, detail: 'the client gave up' } : turnedAway
 }

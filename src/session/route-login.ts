@@ -43,6 +43,7 @@ export async function routeLogin(
   conn.user = name?.user
   if (judgeLength(login.user, login.credentials) === 'too-long') return TOO_LONG
   const route = name === undefined ? UNKNOWN : await findRoute(name, () => describeLogin(conn, login), world, metrics)
+  if (route.kind === 'unknown' && name !== undefined && isOtherAtEachBackend(login, name, world)) return OTHER_NAME
   if (route.kind !== 'backend') return refusalOfRoute(route)
   const backend = world.backends.get(route.backend.name)
   if (!backend) throw new MuxError('internal', `no back end ${route.backend.name} in this world`)
@@ -68,6 +69,18 @@ const TOO_LONG: TurnedAway = {
   detail: `a name and a password of more than ${MAX_CREDENTIAL_BYTES} octets, or a token of more than ${MAX_TOKEN_BYTES}`,
 }
 
+/** SCRAM proves the name too: a login under another name than the client's own can go to no back end. */
+function isOtherAtEachBackend({ credentials }: LoginAttempt, name: UserName, { router }: World): boolean {
+  if (credentials.kind !== 'relayed') return false
+  return router.loginsOf(name).every((login) => credentials.firstMessage(encodeUtf8(login)) === undefined)
+}
+
+/** As `credentialsFor` refuses a known user by that name, and as soon, so that the answer does not tell who exists. */
+const OTHER_NAME: TurnedAway = {
+  refusal: { reason: 'misconfigured' },
+  detail: 'no route for this user, whose name no back end would have',
+}
+
 /** What cannot be anybody's name is nobody's, and no directory needs to be asked. */
 const UNKNOWN: Route = { kind: 'unknown' }
 
@@ -91,7 +104,14 @@ function credentialsFor(
   given: Secret<Octets> | undefined,
 ): { user: Octets; credentials: Exclude<Credentials, { kind: 'certificate' }> } {
   if (given) return { user: mailbox, credentials: { kind: 'password', authcid: mailbox, password: given } }
-  if (credentials.kind === 'relayed') return { user: mailbox, credentials }
+  if (credentials.kind === 'relayed') {
+    if (credentials.firstMessage(mailbox) === undefined)
+      throw new MuxError(
+        'backend-no-mechanism',
+        `${credentials.mechanism} cannot carry another name than the client’s own`,
+      )
+    return { user: mailbox, credentials }
+  }
   if (credentials.kind === 'password') {
     // Who logs in as himself does so at the back end too, under the name that he has there.
     const authcid = credentials.authcid === user ? mailbox : credentials.authcid

@@ -10,6 +10,7 @@ import { createIpSet } from '../../../src/net/ip-set.ts'
 import { asOctets, type Octets } from '../../../src/octets.ts'
 import { createDecoyChallenge } from '../../../src/protocol/decoy-challenge.ts'
 import type { Credentials, LoginAttempt, RelayedCredentials } from '../../../src/protocol/protocol.ts'
+import { decodeScram } from '../../../src/protocol/sasl.ts'
 import type { Route } from '../../../src/routing/router.ts'
 import { Secret } from '../../../src/secret.ts'
 import { ClientConnection } from '../../../src/session/connection.ts'
@@ -53,8 +54,13 @@ export async function startStore(t: TestContext, answer: Answer, greeting = '* O
 
 export type Site = ReturnType<typeof openSite>
 
-/** One back end `store-1` at `port`; the user `nobody` has no route, every other user is there. */
-export function openSite(t: TestContext, port: number, changes: Partial<BackendSettings> = {}) {
+/** One back end `store-1` at `port`; the user `nobody` has no route, in any domain; every other user is there. */
+export function openSite(
+  t: TestContext,
+  port: number,
+  changes: Partial<BackendSettings> = {},
+  identify: (name: string) => UserName = named,
+) {
   const backend = buildBackend({
     hosts: ['127.0.0.1'],
     ports: { imap: port },
@@ -78,14 +84,15 @@ export function openSite(t: TestContext, port: number, changes: Partial<BackendS
     backends.close()
   })
   const route = (user: string): Route =>
-    user === 'nobody'
+    /^nobody(?:@|$)/.test(user)
       ? { kind: 'unknown' }
       : { kind: 'backend', backend: backend.settings, login: user, source: 'static' }
   const world = {
     settings: { limits: { failureDelayMs: 0, backendTimeoutMs: 20_000 } },
     backends: new Map([[backend.settings.name, backend]]),
     router: {
-      identify: named,
+      identify,
+      loginsOf: ({ user }: UserName) => [user],
       byUser: ({ user }: UserName) => Promise.resolve(route(user)),
       doubt: () => undefined,
     },
@@ -160,6 +167,22 @@ export function byPassword(user: string): LoginAttempt {
 export function byScram(user: string, converse: RelayedCredentials['converse']): LoginAttempt {
   const firstMessage = (): Secret<Octets> => new Secret(asOctets(`n,,n=${user},r=nonce`))
   return attemptOf(user, 'SCRAM-SHA-256', { kind: 'relayed', mechanism: 'SCRAM-SHA-256', firstMessage, converse })
+}
+
+/** The same by a client-first-message of its own. */
+export function byFirstMessage(first: string, converse: RelayedCredentials['converse']): LoginAttempt {
+  const message = decodeScram(asOctets(first))
+  if (!message) throw new Error(`no client-first-message: ${first}`)
+  const firstMessage = (user: Octets): Secret<Octets> | undefined => {
+    const rewritten = message.rewrite(user)
+    return rewritten === undefined ? undefined : new Secret(rewritten)
+  }
+  return attemptOf(message.user, 'SCRAM-SHA-256', {
+    kind: 'relayed',
+    mechanism: 'SCRAM-SHA-256',
+    firstMessage,
+    converse,
+  })
 }
 
 /** `performance.now()` with a hand that moves it forward. */

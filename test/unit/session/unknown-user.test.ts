@@ -1,7 +1,8 @@
 /** An unknown user is asked and refused as a known one with a wrong password: neither words nor steps tell who exists. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { byScram, openSite, startStore, steerClock, type Site } from './login-fixture.ts'
+import { named } from '../../support/user-name.ts'
+import { byFirstMessage, byScram, openSite, startStore, steerClock, type Site } from './login-fixture.ts'
 
 const startRefusingStore = (t: TestContext) =>
   startStore(t, (line, say) => say(line.startsWith('A ') ? '+ cj1u' : 'A NO [AUTHENTICATIONFAILED] no'))
@@ -31,6 +32,36 @@ for (const [what, answer] of [
     assert.deepEqual({ ...unknown, challenges: [] }, { ...known, challenges: [] })
   })
 }
+
+test('is refused as a known one where the client acts for another, which Dovecot refuses without a challenge', async (t) => {
+  const port = await startStore(t, (_line, say) => say('A NO [AUTHENTICATIONFAILED] no'))
+  const site = openSite(t, port)
+  const asked: string[] = []
+  const refusalOf = async (user: string): Promise<unknown> => {
+    const attempt = byFirstMessage(`n,a=${user},n=mallory,r=nonce`, () => {
+      asked.push(user)
+      return Promise.resolve('Yz1u')
+    })
+    const outcome = await site.login(site.connect(), attempt)
+    return outcome.accepted || outcome.refusal
+  }
+  assert.deepEqual(await refusalOf('nobody'), await refusalOf('alice'))
+  assert.deepEqual(asked, [])
+})
+
+test('is refused as a known one where the name lacks its domain, which the proof covers', async (t) => {
+  // A store that hangs up: the answer to a known user may not take a connection either, whose time would tell.
+  const port = await startStore(t, () => undefined, '')
+  const site = openSite(t, port, {}, (name) => named(`${name}@example.test`))
+  const refusalOf = async (user: string): Promise<unknown> => {
+    const attempt = byFirstMessage(`n,,n=${user},r=nonce`, () => Promise.resolve('*'))
+    const outcome = await site.login(site.connect(), attempt)
+    return outcome.accepted || outcome.refusal
+  }
+  const known = await refusalOf('alice')
+  assert.deepEqual(known, { reason: 'misconfigured' })
+  assert.deepEqual(await refusalOf('nobody'), known)
+})
 
 test('is challenged with the same salt each time', async (t) => {
   const site = openSite(t, await startRefusingStore(t))
