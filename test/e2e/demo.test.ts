@@ -16,6 +16,8 @@ const isRoot = process.getuid?.() === 0
 const NOBODY = 65_534
 /** Three Dovecots and mailmux start at once, on two cores that may be busy. */
 const DEADLINE_MS = 90_000
+/** Debian's PATH for users other than root: without /usr/sbin, where Dovecot is */
+const ORDINARY_PATH = '/usr/local/bin:/usr/bin:/bin'
 
 /** A checkout of mode 0700 with the program and its packages, and a Node that its owner may run. */
 let checkout: string
@@ -42,14 +44,14 @@ after(async () => {
   rmSync(checkout, { recursive: true, force: true })
 })
 
-async function serves(command: string, options: string[]): Promise<void> {
+async function serves(command: string, options: string[], path = process.env.PATH): Promise<void> {
   const offset = 10_000 + ((process.pid * 7) % 5000)
   const demo = startProgram(scene, {
     name: 'demo',
     command,
     args: [...options, node, 'test/demo/demo.ts'],
     cwd: checkout,
-    env: { ...process.env, DEMO_PORT_OFFSET: String(offset), HOME: checkout, TMPDIR: temporary },
+    env: { ...process.env, PATH: path, DEMO_PORT_OFFSET: String(offset), HOME: checkout, TMPDIR: temporary },
   })
   await demo.waitForLine((line) => line.startsWith('Ctrl-C stops everything'), DEADLINE_MS, 'its readiness')
   const lines = demo.stdout().split('\n')
@@ -83,12 +85,12 @@ test('in a folder that others may not enter, with any umask', async () => {
 })
 
 test('as an ordinary user', async () => {
-  if (!isRoot) return serves('env', [])
+  if (!isRoot) return serves('env', [], ORDINARY_PATH)
   rmSync(join(checkout, '.demo'), { recursive: true })
   execFileSync('chown', ['-R', `${NOBODY}:${NOBODY}`, checkout])
   const setpriv = ['--reuid', String(NOBODY), '--regid', String(NOBODY), '--clear-groups', '--']
-  await serves('setpriv', setpriv)
-  await serves('setpriv', setpriv)
+  await serves('setpriv', setpriv, ORDINARY_PATH)
+  await serves('setpriv', setpriv, ORDINARY_PATH)
 })
 
 test('tells in one line that what another user has made is in the way', async () => {

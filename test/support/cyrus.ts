@@ -109,7 +109,7 @@ async function deliver(scene: Scene, { name, ports }: Cyrus, user: string, passw
 
 async function addUser(database: string, user: string, password: string): Promise<void> {
   const [local = '', domain = ''] = user.split('@')
-  const done = run('saslpasswd2', ['-p', '-c', '-f', database, '-u', domain, local])
+  const done = run('/usr/sbin/saslpasswd2', ['-p', '-c', '-f', database, '-u', domain, local])
   done.child.stdin?.end(password)
   await done
 }

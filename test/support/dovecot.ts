@@ -58,6 +58,9 @@ export function markerSubject(store: string, user: string): string {
   return `You are on ${store}, ${user}`
 }
 
+/** Debian keeps Dovecot where only root's PATH looks. */
+const PROGRAM = '/usr/sbin/dovecot'
+
 /** Starts a Dovecot and waits for the greetings of both protocols. `scene.close()` ends it and removes what it made, the mail of a `mailDirectory` excepted. */
 export async function startDovecot(scene: Scene, options: DovecotOptions): Promise<Dovecot> {
   // A unix socket's path may have 107 bytes at most, and a checkout may lie deep: the run directory is never inside it.
@@ -100,7 +103,7 @@ export async function startDovecot(scene: Scene, options: DovecotOptions): Promi
   const start = async () => {
     const started = startProgram(scene, {
       name: options.name,
-      command: 'dovecot',
+      command: PROGRAM,
       args: ['-F', '-c', join(directory, 'dovecot.conf')],
       ...(options.show === undefined ? {} : { show: options.show }),
     })

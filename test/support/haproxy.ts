@@ -47,7 +47,7 @@ export async function startHaproxy(scene: Scene, doors: HaproxyDoor[]): Promise<
     file,
     [HEAD, `listen statistics\n  mode http\n  bind 127.0.0.1:${statistics}`, STATISTICS, ...sections, ''].join('\n'),
   )
-  const program = startProgram(scene, { name: 'haproxy', command: 'haproxy', args: ['-db', '-f', file] })
+  const program = startProgram(scene, { name: 'haproxy', command: '/usr/sbin/haproxy', args: ['-db', '-f', file] })
 
   const table = async () => {
     const response = await fetch(`http://127.0.0.1:${statistics}/;csv`)
