@@ -16,6 +16,7 @@ import { logAccepted, logAnswer, logRefused, logRoute } from './login-lines.ts'
 import { refuseAsBackend } from './decoy.ts'
 import { withProxyHint } from './proxy-hint.ts'
 import type { RefusalPace } from './refusal-pace.ts'
+import { hideSecrets, withoutSecrets } from './repeated-secret.ts'
 import { refusalOfError, type Verdict } from './refusals.ts'
 import { routeLogin } from './route-login.ts'
 import type { Services } from './serve.ts'
@@ -240,10 +241,10 @@ async function askOnce(
     const answer = await protocol.replayLogin(connection, login)
     if (answer.accepted) return { accepted: true, acceptance: answer, backend: connection, address: step.place.address }
     connection.close()
-    return answer
+    return { ...answer, detail: hideSecrets(answer.detail, login) }
   } catch (error) {
     connection?.close()
-    throw withProxyHint(error, backend.settings.proxyProtocol, progress)
+    throw withProxyHint(withoutSecrets(error, login), backend.settings.proxyProtocol, progress)
   } finally {
     clearTimeout(timer)
     clearTimeout(sooner)
