@@ -8,7 +8,7 @@ import type { AuthHttpSettings } from '../config/settings.ts'
 import { isShortage, MuxError, systemCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { findBackendAt, QuestionFailed, readAnswer, type Answer } from './auth-http-answer.ts'
-import { buildQuestion, findOversize } from './auth-http-question.ts'
+import { buildQuestion, escapeOctets, findOversize } from './auth-http-question.ts'
 import { createAuthHttpSender, type AuthHttpSender } from './auth-http-sender.ts'
 import type { Directory, DirectoryAnswer, LoginFacts, Question } from './directory.ts'
 import { RouteInvalid } from './route-invalid.ts'
@@ -85,7 +85,7 @@ export function openAuthHttpDirectory(
       for (;;) {
         const answer = await ask(headers, signal)
         if (answer.kind === 'ok') return toRoute(answer, facts, backends, settings)
-        if (answer.kind === 'refused') return refuse(answer)
+        if (answer.kind === 'refused') return refuse(answer, facts)
         const waitMs = Math.max(answer.waitMs, LEAST_WAIT_MS)
         if (performance.now() + waitMs >= deadline)
           throw new MuxError('directory-unavailable', 'the auth server says WAIT for longer than its time')
@@ -113,10 +113,26 @@ function toRoute(
   return { entry: { backend, login: user, status: 'active', ...(password && { password }) }, source: 'directory' }
 }
 
-function refuse({ text, waitMs }: Extract<Answer, { kind: 'refused' }>): DirectoryAnswer {
+/** Without the escapes of a quoted text. */
+const plain = (text: string): string => text.replaceAll('\\', '')
+
+/** Characters by which a password is found in a text that was cut. */
+const RECOGNISED = 16
+
+function refuse(
+  { text, waitMs }: Extract<Answer, { kind: 'refused' }>,
+  { proof }: Pick<LoginFacts, 'proof'>,
+): DirectoryAnswer {
+  const password = proof.kind === 'password' ? proof.password?.reveal() : undefined
+  // Such words go into the log. They are cut, so that the beginning of the password has to do.
+  const repeats =
+    password !== undefined &&
+    [password, escapeOctets(password)].some((form) => plain(text).includes(plain(form).slice(0, RECOGNISED)))
   const refusal = {
     reason: 'authentication-failed',
-    detail: `the auth server says ${text}`,
+    detail: repeats
+      ? 'the auth server repeats the password, so that its words are not shown'
+      : `the auth server says ${text}`,
     waitMs: waitMs ?? 0,
     last: waitMs === undefined,
   } as const

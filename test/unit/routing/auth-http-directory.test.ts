@@ -218,6 +218,18 @@ test('is unavailable where nobody listens, tells of it once, and of the return',
   assert.deepEqual(ups, [true, false, false, false, true])
 })
 
+test('does not hand on a password that the server repeats', async (t) => {
+  const password = new Secret(asOctets('s3"cret pass'))
+  for (const repeated of ['s3"cret pass', 's3"cret%20pass']) {
+    const port = await serve(t, (_request, response) =>
+      response.writeHead(200, { 'Auth-Status': `wrong password ${repeated}` }).end(),
+    )
+    const { refusal } = await open(t, port, { sendPassword: true }).ask({ proof: { kind: 'password', password } })
+    assert.equal(refusal?.reason, 'authentication-failed')
+    assert.doesNotMatch(refusal.detail, /cret/)
+  }
+})
+
 // A client chooses its password: what a server says of the size or the form of one question is no outage.
 for (const status of [400, 414, 431])
   test(`fails one login, and not the directory, where the answer is ${status} without Auth-Status`, async (t) => {
