@@ -4,7 +4,9 @@
  * (`uniqueKeys` of the library compares each key with each other: 12 s for 20,000 users).
  */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Pair } from 'yaml'
+import { createLineIndex } from './line-index.ts'
 import type { Problems, Spot } from './problems.ts'
+import { cutUserBlock, type UserBlock } from './user-block.ts'
 import { fillVariables, type Environment } from './variables.ts'
 
 /** From and to, as offsets into the text. */
@@ -37,42 +39,63 @@ const TOO_LONG = `longer than ${MAX_TEXT} characters`
 /** Both files are five levels deep at most. Deeper ones must not exhaust the stack. */
 const MAX_DEPTH = 100
 
-/** Parses one file's text. Never throws: whatever is wrong becomes a problem with its place. */
-export function readSource(file: string, text: string, env: Environment, problems: Problems): Source {
-  const lineCounter = new LineCounter()
-  const lines = text.split(/\r?\n/u)
-
-  function spot([from, to]: Range): Spot {
-    const { line, col } = lineCounter.linePos(Math.min(from, text.length))
-    return {
-      line: Math.max(1, line),
-      column: Math.max(1, col),
-      length: Math.max(1, to - from),
-      text: lines[line - 1] ?? '',
-    }
-  }
+/**
+ * Parses one file's text. Never throws: whatever is wrong becomes a problem with its place.
+ * @param cut for tests of the two ways to read users
+ */
+export function readSource(
+  file: string,
+  text: string,
+  env: Environment,
+  problems: Problems,
+  cut: (text: string) => UserBlock | undefined = cutUserBlock,
+): Source {
+  const spotAt = createLineIndex(text)
+  const spot = ([from, to]: Range): Spot => spotAt(from, to)
   const fail = (range: Range, message: string): void => problems.error(file, spot(range), message)
 
   try {
-    const options = { lineCounter, merge: true, stringKeys: true, uniqueKeys: false, prettyErrors: false } as const
-    const document = parseDocument(text, options)
-    const troubles = [...document.errors, ...document.warnings]
-    // One slip upsets the parser several times over; only its first complaint about a line means something.
-    const told = new Set<number>()
-    for (const { pos, code, message } of troubles) {
-      const { line } = spot(pos)
-      if (!told.has(line)) fail(pos, SYNTAX_MESSAGES[code] ?? message)
-      told.add(line)
-    }
-    // YAML 1.1 reads `no` and `off` as false: the same file would mean two things.
-    if (document.directives.yaml.version === '1.1') fail([0, 1], 'this file asks for YAML 1.1; only 1.2 is read')
-    const root = buildTree(document.contents, text, env, fail)
-    return { file, root: troubles.length === 0 ? root : undefined, spot }
+    const users = cut(text)
+    const root = (users && readWithout(users, text, env, fail)) ?? readWhole(text, env, fail)
+    return { file, root, spot }
   } catch (error) {
     problems.error(file, undefined, `cannot be read as YAML: ${error instanceof Error ? error.message : String(error)}`)
     return { file, root: undefined, spot }
   }
 }
+
+type Fail = (range: Range, message: string) => void
+
+function readWhole(text: string, env: Environment, fail: Fail): YamlNode | undefined {
+  const lineCounter = new LineCounter()
+  const document = parseDocument(text, { ...PARSE_OPTIONS, lineCounter })
+  const troubles = [...document.errors, ...document.warnings]
+  // One slip upsets the parser several times over; only its first complaint about a line means something.
+  const told = new Set<number>()
+  for (const { pos, code, message } of troubles) {
+    const { line } = lineCounter.linePos(Math.min(pos[0], text.length))
+    if (!told.has(line)) fail(pos, SYNTAX_MESSAGES[code] ?? message)
+    told.add(line)
+  }
+  // YAML 1.1 reads `no` and `off` as false: the same file would mean two things.
+  if (document.directives.yaml.version === '1.1') fail([0, 1], 'this file asks for YAML 1.1; only 1.2 is read')
+  const root = buildTree(document.contents, { text, env, fail })
+  return troubles.length === 0 ? root : undefined
+}
+
+/** @returns undefined where the rest of the text has an error, or the lines are not the value of the key `users` of its root */
+function readWithout(users: UserBlock, text: string, env: Environment, fail: Fail): YamlNode | undefined {
+  const { contents, errors, warnings, directives } = parseDocument(users.rest, PARSE_OPTIONS)
+  if (errors.length > 0 || warnings.length > 0 || directives.yaml.version === '1.1') return undefined
+  if (!isMap(contents) || contents.flow === true) return undefined
+  const value = contents.items.find(({ key }) => isScalar(key) && key.range && key.range[0] === users.keyAt)?.value
+  // Without extent: a `null` that is written, an anchor or a tag could not be followed by users.
+  const isLeftOut = isScalar(value) && value.range && value.range[0] === value.range[1] && !value.anchor && !value.tag
+  if (!isLeftOut) return undefined
+  return buildTree(contents, { text, env, fail, users: { ...users, value } })
+}
+
+const PARSE_OPTIONS = { merge: true, stringKeys: true, uniqueKeys: false, prettyErrors: false } as const
 
 const SYNTAX_MESSAGES: Partial<Record<string, string>> = {
   MULTIPLE_DOCS: 'a second document begins here; one file holds one',
@@ -80,15 +103,19 @@ const SYNTAX_MESSAGES: Partial<Record<string, string>> = {
   RESOURCE_EXHAUSTION: 'nested too deeply',
 }
 
-function buildTree(
-  contents: unknown,
-  text: string,
-  env: Environment,
-  fail: (range: Range, message: string) => void,
-): YamlNode {
+type TreeParts = {
+  text: string
+  env: Environment
+  fail: Fail
+  /** read already, and the node that stands in their place */
+  users?: UserBlock & { value: unknown }
+}
+
+function buildTree(contents: unknown, { text, env, fail, users }: TreeParts): YamlNode {
   /** `'open'` while the anchored value itself is being built: an alias met then would contain itself */
   const anchors = new Map<string, YamlNode | 'open'>()
   let nodes = 0
+  const rangeOf = (node: unknown, fallback: Range): Range => findRange(node, fallback, users)
 
   function build(node: unknown, fallback: Range, depth: number): YamlNode {
     if (isAlias(node)) return follow(node.source, rangeOf(node, fallback))
@@ -100,6 +127,11 @@ function buildTree(
   }
 
   function buildPlain(node: unknown, fallback: Range, depth: number): YamlNode {
+    if (users && node === users.value) {
+      const built = users.build((name, key) => fail(key, twice(name)))
+      nodes += built.weight
+      return built
+    }
     const range = rangeOf(node, fallback)
     nodes++
     if (depth > MAX_DEPTH) {
@@ -144,7 +176,7 @@ function buildTree(
       // `__proto__` would be lost by everything that later copies the entries into an object.
       else if (typeof name !== 'string' || name === '__proto__') fail(keyRange, 'not usable as a key')
       else if (name.length > MAX_TEXT) fail([keyRange[0], keyRange[0] + 1], TOO_LONG)
-      else if (entries.has(name)) fail(keyRange, `"${name}" stands here twice`)
+      else if (entries.has(name)) fail(keyRange, twice(name))
       else entries.set(name, { key: keyRange, node })
     }
     // As `yaml` itself does: what is written in the map wins, then the first of the merged ones.
@@ -178,10 +210,20 @@ function weigh(nodes: Iterable<YamlNode>): number {
   return weight
 }
 
-/** A value left out (`tls:` and nothing more) has no extent of its own: its key is shown in its place. */
-function rangeOf(node: unknown, fallback: Range): Range {
+function twice(name: string): string {
+  return `"${name}" stands here twice`
+}
+
+/**
+ * A value left out (`tls:` and nothing more) has no extent of its own: its key is shown in its place.
+ * @param cut the lines that the parser did not see
+ */
+function findRange(node: unknown, fallback: Range, cut: { from: number; to: number } | undefined): Range {
   const range = isAlias(node) || isMap(node) || isSeq(node) || isScalar(node) ? node.range : undefined
-  return range === undefined || range === null || range[1] <= range[0] ? fallback : [range[0], range[1]]
+  if (range === undefined || range === null || range[1] <= range[0]) return fallback
+  if (!cut) return [range[0], range[1]]
+  const shift = (offset: number): number => (offset < cut.from ? offset : offset + cut.to - cut.from)
+  return [shift(range[0]), shift(range[1])]
 }
 
 /** `<<` as a word; in quotes it is a key like any other, as in the library. */
