@@ -35,6 +35,7 @@ const { readPassword } = await import('./cli/password.ts')
 const { schemaText } = await import('./cli/schema.ts')
 const { loadConfig } = await import('./config/load.ts')
 const { formatProblem } = await import('./config/problems.ts')
+const { probe } = await import('./inspect/probe.ts')
 const { openLogOutput } = await import('./log.ts')
 const { printableLine, printableLines } = await import('./printable.ts')
 const { createInstance } = await import('./supervisor/instance.ts')
@@ -142,8 +143,15 @@ program
   .command('check')
   .description('check the configuration: each error with its line and a caret; exit code 0 or 1')
   .addOption(configOption())
-  .action(async ({ config }: { config: string }) => {
-    process.exitCode = await check(config, process.env, print)
+  .option('--probe', 'also connect to the directory and to each back end, and see whether the ports are free')
+  .addHelpText(
+    'after',
+    '\n--probe takes up to about 10 seconds, logs in to nothing but Redis, and writes nothing.\nExit codes: 0 no error (warnings or not), 1 errors.\nExample: mailmux check --probe -c /etc/mailmux/mailmux.yaml',
+  )
+  .action(async ({ config, probe: isProbe }: { config: string; probe?: boolean }) => {
+    process.exitCode = await check(config, process.env, print, isProbe === true ? probe : undefined)
+    // A look-up of a name that nobody waits for any more would hold up the end of the process.
+    if (isProbe === true) process.stdout.write('', () => process.exit())
   })
 
 program

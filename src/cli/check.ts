@@ -1,28 +1,42 @@
-/** `mailmux check`: every mistake in the configuration, before anything is reloaded or restarted. Speaks to no running mailmux. */
-import { loadConfig } from '../config/load.ts'
-import { formatProblem } from '../config/problems.ts'
+/**
+ * `mailmux check`: every mistake in the configuration, before anything is reloaded or restarted, and with a probe what is wrong with the
+ * servers and ports that it names. Speaks to no running mailmux.
+ */
+import { loadWithPlaces, type Locate } from '../config/load.ts'
+import { createProblems, formatProblem, type Problem } from '../config/problems.ts'
+import type { Settings } from '../config/settings.ts'
 import type { Environment } from '../config/variables.ts'
+import type { Finding, Probed } from '../inspect/findings.ts'
 import { printable } from '../printable.ts'
 
 /**
  * @param configFile path of mailmux.yaml, as typed; the messages name it that way
  * @param out takes one line, without its end
- * @returns the exit code: 0 where the configuration would be taken (warnings or not), else 1
+ * @param probe looks at the servers and ports of a configuration without errors
+ * @returns the exit code: 0 where the configuration would be taken and the probe finds no error (warnings or not), else 1
  */
-export function check(configFile: string, env: Environment, out: (line: string) => void): Promise<number> {
-  const { settings, problems, more } = loadConfig(configFile, env)
+export async function check(
+  configFile: string,
+  env: Environment,
+  out: (line: string) => void,
+  probe?: (settings: Settings) => Promise<Probed>,
+): Promise<number> {
+  const { settings, locate, ...loaded } = loadWithPlaces(configFile, env)
+  const probed = settings && (await probe?.(settings))
+  const { problems, more } = withFindings(loaded, probed?.findings ?? [], locate)
   for (const problem of problems) for (const line of formatProblem(problem)) out(line)
   if (more.error > 0) out(`and ${count(more.error, 'more error')}`)
   if (more.warning > 0) out(`and ${count(more.warning, 'more warning')}`)
+  for (const note of probed?.notes ?? []) out(note)
   const shown = problems.filter(({ severity }) => severity === 'error').length
   const errors = shown + more.error
   const warnings = problems.length - shown + more.warning
   const also = warnings === 0 ? '' : `, ${count(warnings, 'warning')}`
 
-  if (settings === undefined) {
+  if (settings === undefined || errors > 0) {
     // A single error about a whole file is one line already, and needs no sum.
     if (problems.some(({ spot }) => spot !== undefined)) out(`${count(errors, 'error')}${also}`)
-    return Promise.resolve(1)
+    return 1
   }
   const { listeners, routing } = settings
   const sums = [
@@ -31,7 +45,27 @@ export function check(configFile: string, env: Environment, out: (line: string) 
     count(routing.users.size, 'user'),
   ]
   out(`${printable(configFile)}: OK (${sums.join(', ')}${also})`)
-  return Promise.resolve(0)
+  return 0
+}
+
+type Shown = { problems: Problem[]; more: Record<Problem['severity'], number> }
+
+/** The findings among the problems of the files, each at its place. */
+function withFindings({ problems, more }: Shown, findings: readonly Finding[], locate: Locate): Shown {
+  if (findings.length === 0) return { problems, more }
+  const all = createProblems()
+  const add = ({ severity, file, spot, message }: Problem): void =>
+    (severity === 'error' ? all.error : all.warn)(file, spot, message)
+  problems.forEach(add)
+  for (const which of ['main', 'routing'] as const) {
+    for (const { path, severity, message } of findings.filter((finding) => finding.which === which))
+      add({ severity, message, ...locate(which, path, 'key') })
+  }
+  const others = all.more()
+  return {
+    problems: all.list(),
+    more: { error: more.error + others.error, warning: more.warning + others.warning },
+  }
 }
 
 function count(number: number, what: string): string {

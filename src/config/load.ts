@@ -11,11 +11,11 @@ import { checkSnapshotFile } from './check-redis.ts'
 import { checkRouting } from './check-routing.ts'
 import { readText } from './pem.ts'
 import { createProblems, type Problem, type Problems } from './problems.ts'
-import { createReporter, readDraft } from './read.ts'
+import { createReporter, readDraft, type Path } from './read.ts'
 import { MAX_YAML_BYTES } from './regular-file.ts'
 import { mainSchema, routingSchema } from './schema.ts'
 import type { Settings } from './settings.ts'
-import { locate, readSource, type Source } from './source.ts'
+import { locate as locateIn, readSource, type Source } from './source.ts'
 import type { Environment } from './variables.ts'
 
 export type LoadResult = {
@@ -29,6 +29,11 @@ export type LoadResult = {
   files: string[]
 }
 
+/** Where a path stands in one of the files, for what is found about it after loading. */
+export type Locate = (which: 'main' | 'routing', path: Path, part?: 'key' | 'value') => Pick<Problem, 'file' | 'spot'>
+
+type Sources = Partial<Record<'main' | 'routing', Source>>
+
 /**
  * @param mainFile path of mailmux.yaml; problems name files the way that this does
  * @param env the variables that `${NAME}` may name; `main.ts` alone reads `process.env`
@@ -36,6 +41,22 @@ export type LoadResult = {
  * @throws MuxError `local-shortage` where a file cannot be read for want of a descriptor or memory
  */
 export function loadConfig(mainFile: string, env: Environment, now: Date = new Date()): LoadResult {
+  return loadInto({}, mainFile, env, now)
+}
+
+/** As `loadConfig`, for a command that ends soon: `locate` keeps both files in memory, as trees. */
+export function loadWithPlaces(mainFile: string, env: Environment): LoadResult & { locate: Locate } {
+  const sources: Sources = {}
+  const loaded = loadInto(sources, mainFile, env, new Date())
+  const locate: Locate = (which, path, part) => {
+    const source = sources[which]
+    return source ? { file: source.file, spot: locateIn(source, path, part) } : { file: mainFile, spot: undefined }
+  }
+  return { ...loaded, locate }
+}
+
+/** @param sources gets what was read */
+function loadInto(sources: Sources, mainFile: string, env: Environment, now: Date): LoadResult {
   const problems = createProblems()
   const files = new Set<string>([path.resolve(mainFile)])
   const finish = (settings?: Settings): LoadResult => ({
@@ -45,7 +66,7 @@ export function loadConfig(mainFile: string, env: Environment, now: Date = new D
     files: [...files],
   })
   try {
-    return finish(readAll(mainFile, env, now, problems, files))
+    return finish(readAll(sources, mainFile, env, now, problems, files))
   } catch (error) {
     if (hasCode(error, 'local-shortage')) throw error
     // A defect of ours, or a limit of the engine: it must not look like a failure of whatever asked for the configuration.
@@ -56,6 +77,7 @@ export function loadConfig(mainFile: string, env: Environment, now: Date = new D
 
 /** @returns the settings; undefined where there is an error, which is in `problems`. @param files grows by each file that is read */
 function readAll(
+  sources: Sources,
   mainFile: string,
   env: Environment,
   now: Date,
@@ -68,6 +90,7 @@ function readAll(
     return undefined
   }
   const mainSource = readSource(mainFile, mainText.value, env, problems)
+  sources.main = mainSource
   const main = readDraft(mainSchema, mainSource, problems)
 
   // Even where the main file is not understood the routing file most likely has its usual name, and its errors are told too.
@@ -80,9 +103,10 @@ function readAll(
     const text = readText(routingFile, MAX_YAML_BYTES)
     if ('value' in text) routingSource = readSource(routingFile, text.value, env, problems)
     else if (main.value !== undefined) {
-      problems.error(mainFile, locate(mainSource, ['routing']), `the routing file ${routingFile} ${text.wrong}`)
+      problems.error(mainFile, locateIn(mainSource, ['routing']), `the routing file ${routingFile} ${text.wrong}`)
     }
   }
+  if (routingSource) sources.routing = routingSource
   const routing = routingSource && readDraft(routingSchema, routingSource, problems)
 
   checkMain(main, problems)

@@ -33,17 +33,17 @@ export async function complain(
   listener: string,
   { host, port }: { host: string; port: number },
 ): Promise<Error> {
-  const why = await explain(systemCode(error), port)
+  const code = systemCode(error)
+  const why = whyNotBound(code, code === 'EADDRINUSE' ? await findPortHolder(port) : undefined)
   const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
   return new Error(`listener ${listener}: cannot listen on ${address}: ${why}`)
 }
 
-async function explain(code: string, port: number): Promise<string> {
+/** @param holder the program that has the port, where that is known */
+export function whyNotBound(code: string, holder?: string): string {
   switch (code) {
-    case 'EADDRINUSE': {
-      const holder = await findPortHolder(port)
+    case 'EADDRINUSE':
       return `the port is in use${holder === undefined ? '' : ` by ${holder}`}; stop that program or choose another port (EADDRINUSE)`
-    }
     case 'EACCES':
       return `ports below 1024 need a right that this process lacks; choose another port, or grant it: setcap cap_net_bind_service=+ep ${process.execPath} (EACCES)`
     case 'EADDRNOTAVAIL':

@@ -12,7 +12,7 @@ import ts from 'typescript'
 type Law = Readonly<Record<string, readonly string[]>>
 
 const LAW: Law = {
-  main: ['app', 'cli', 'config', 'supervisor', 'version'],
+  main: ['app', 'cli', 'config', 'inspect', 'supervisor', 'version'],
   supervisor: ['admin', 'type app', 'config', 'listener', 'metrics', 'resources', 'version'],
   app: ['backend', 'type listener', 'relay', 'routing', 'resources', 'session', 'version', 'world'],
   world: ['backend', 'net', 'protocol', 'routing', 'tls'],
@@ -26,7 +26,8 @@ const LAW: Law = {
   net: [],
   config: ['unspecified-address', 'user-name'],
   admin: [],
-  cli: ['admin', 'config'],
+  cli: ['admin', 'config', 'type inspect'],
+  inspect: ['backend', 'listener', 'net', 'routing', 'session'],
   metrics: [],
   clock: [],
   errors: [],

@@ -1,0 +1,171 @@
+/**
+ * Whether Redis answers as mailmux needs it: login, data, eviction, rights. Connects as the program does, and writes nothing: of the
+ * commands that write, Redis is sent a form that it refuses after it has checked the user's rights.
+ */
+import type { Redis } from 'ioredis'
+import type { Endpoint, RedisSettings } from '../config/settings.ts'
+import type { Log } from '../log.ts'
+import { identify, openRedisClient, type Answerer, type RedisClient } from '../routing/redis-client.ts'
+import { connectRedis } from '../routing/redis-connection.ts'
+import { causeOf, isForbidden, RedisFailure } from '../routing/redis-errors.ts'
+import { partKeys } from '../routing/redis-slots.ts'
+import { error, inTime, warning, type Told } from './findings.ts'
+
+/** A look-up of a name takes up to 5 seconds, and a login up to 2 more. */
+const CONNECT_MS = 7000
+const ALL_MS = 9000
+
+const LOST = 'docs/operations.md#when-redis-has-lost-its-data'
+
+/** @param isPlacing new users are placed, for which Redis needs more rights */
+export async function probeRedis(settings: RedisSettings, isPlacing: boolean): Promise<Told[]> {
+  const told: Told[] = []
+  const closers: (() => void)[] = []
+  try {
+    const examined = examine({ settings, isPlacing, tell: (one) => told.push(one), closers })
+    await inTime(ALL_MS, examined, () => new RedisFailure('no answer in time'))
+  } catch (thrown) {
+    told.push(error(`directory-unavailable: Redis: ${causeOf(thrown)}`))
+  } finally {
+    for (const close of closers) close()
+  }
+  return [...told]
+}
+
+type Examination = {
+  settings: RedisSettings
+  isPlacing: boolean
+  tell: (told: Told) => void
+  closers: (() => void)[]
+}
+
+async function examine(examination: Examination): Promise<void> {
+  const { settings, tell, closers } = examination
+  const refused = Promise.withResolvers<never>()
+  let cause = 'no answer'
+  const noteCause = (text: string): void => {
+    cause = text
+    // Sentinels and the nodes of a Cluster are asked in turn: one that refuses may be followed by one that answers.
+    if (settings.servers.kind === 'single') refused.reject(new RedisFailure(text))
+  }
+  const redis = openRedisClient(settings, logOf(noteCause), () => undefined, {
+    noteShortage: (_place, detail) => noteCause(`local-shortage: ${detail}`),
+  })
+  closers.push(() => redis.close())
+  const masters = redis.answerer.kind === 'cluster' ? firstMasters(redis.answerer) : Promise.resolve([undefined])
+  const connected = Promise.race([redis.connected, refused.promise])
+  await inTime(CONNECT_MS, connected, () => new RedisFailure(cause))
+  await readRoutes(redis, settings)
+  await readMarker(redis, settings, tell)
+  await Promise.all((await masters).map((node) => examineServer(examination, node)))
+}
+
+/** Keeps the cause that the client logs, which it has put into words for operators. */
+function logOf(noteCause: (cause: string) => void): Log {
+  const keep = (fields: unknown): void => {
+    if (typeof fields === 'object' && fields !== null && 'cause' in fields) noteCause(String(fields.cause))
+  }
+  return { debug: () => undefined, info: () => undefined, warn: () => undefined, error: keep }
+}
+
+function firstMasters(answerer: Extract<Answerer, { kind: 'cluster' }>): Promise<readonly Endpoint[]> {
+  return new Promise((resolve) => answerer.onMasters((masters, whole) => whole && resolve(masters)))
+}
+
+/** @throws RedisFailure where no login could find its route */
+async function readRoutes(redis: RedisClient, { prefix }: RedisSettings): Promise<void> {
+  await redis.hmget(`${prefix}user:`, 'backend')
+}
+
+async function readMarker(
+  redis: RedisClient,
+  { prefix, servers }: RedisSettings,
+  tell: Examination['tell'],
+): Promise<void> {
+  const key = `${prefix}marker`
+  try {
+    const [id = null, lost = null] = await redis.hmget(key, 'id', 'lost')
+    if (lost !== null) {
+      const words = `Redis has lost its data (${lost}); to accept it as it is: HDEL ${key} lost`
+      tell(error(`directory-unavailable: ${words} (${LOST})`))
+      return
+    }
+    if (id === null) {
+      const words = `Redis has no marker ${key}: right before the first start; later it means that Redis has lost its data`
+      tell(warning(`${words} (${LOST})`))
+      return
+    }
+    const parts = servers.kind === 'cluster' ? partKeys(key) : []
+    const ids = await Promise.all(parts.map(async (part) => (await redis.hmget(part, 'id'))[0]))
+    const missing = parts.filter((_, index) => ids[index] === null)
+    if (missing.length > 0)
+      tell(error(`directory-unavailable: parts of the marker are missing: ${missing.join(', ')} (${LOST})`))
+  } catch (thrown) {
+    if (!isForbidden(thrown)) throw thrown
+    tell(warning(`Redis: ${causeOf(thrown)}: without its marker the loss of data is not noticed (${LOST})`))
+  }
+}
+
+/** The settings and the rights of one server. @param node of a Cluster */
+async function examineServer(examination: Examination, node: Endpoint | undefined): Promise<void> {
+  const { settings, closers, tell } = examination
+  const name = node ? `Redis ${node.host}:${node.port}` : 'Redis'
+  const { client, close } = connectRedis(settings, { protocol: 2, autoResubscribe: false }, node)
+  closers.push(close)
+  await new Promise<void>((resolve, reject) => {
+    client.once('ready', () => resolve())
+    client.on('error', (thrown) => {
+      if (settings.servers.kind !== 'sentinels') reject(thrown)
+    })
+  })
+  try {
+    const { evictionPolicy = 'noeviction' } = await identify(client)
+    if (evictionPolicy !== 'noeviction') {
+      const words = `maxmemory-policy is ${evictionPolicy}, which may remove routes; set it to noeviction`
+      tell(warning(`${name}: ${words} (docs/routing.md#persistence-and-eviction)`))
+    }
+  } catch (thrown) {
+    tell(warning(`${name}: ${causeOf(thrown)}: ${RIGHTS}`))
+  }
+  await examineRights(client, examination)
+}
+
+const RIGHTS = 'the rights that mailmux needs are in docs/operations.md'
+
+/** Names the commands that the user may not use, where the server can tell (Redis 7). */
+const NOT_PERMITTED = `
+if not redis.acl_check_cmd then return {} end
+local missing = {}
+for _, words in ipairs({{'GET', ARGV[1]}, {'SET', ARGV[1], '-'}, {'HSETNX', ARGV[2], 'id', '-'}}) do
+  if not redis.acl_check_cmd(unpack(words)) then table.insert(missing, words[1]) end
+end
+return missing
+`
+
+async function examineRights(client: Redis, { settings, isPlacing, tell }: Examination): Promise<void> {
+  const [user, marker] = [`${settings.prefix}user:`, `${settings.prefix}marker`]
+  /** @returns undefined where it is refused for want of a right. A refusal for any other reason comes after the check of the rights */
+  async function attempt(command: () => Promise<unknown>): Promise<{ answer: unknown } | undefined> {
+    try {
+      return { answer: await command() }
+    } catch (thrown) {
+      if (!isForbidden(thrown)) return { answer: undefined }
+      tell(warning(`Redis: ${causeOf(thrown)}: ${RIGHTS}`))
+      return undefined
+    }
+  }
+  await attempt(() => client.ping())
+  await attempt(() => client.exists(marker))
+  // A field without a value: Redis refuses it, but not before it has checked the rights.
+  await attempt(() => client.call('HSET', marker, 'id', 'x', 'field'))
+  if (isPlacing) {
+    const missing = await attempt(() => client.eval(NOT_PERMITTED, 0, `${settings.prefix}claim:`, marker))
+    if (Array.isArray(missing?.answer) && missing.answer.length > 0)
+      tell(warning(`Redis: this user may not use ${missing.answer.join(', ')}: ${RIGHTS}`))
+  }
+  const id = await attempt(() => client.client('ID'))
+  const prefixes = ['PREFIX', user, 'PREFIX', marker]
+  if (id)
+    await attempt(() => client.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', String(id.answer), 'BCAST', ...prefixes))
+  await attempt(() => client.subscribe('__redis__:invalidate'))
+}
