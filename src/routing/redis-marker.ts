@@ -147,7 +147,11 @@ export function createMarker({ redis, prefix, isCluster, seen, log, onState, now
       const id = randomUUID()
       await writeParts(id)
       // HSETNX: where two instances start at once, both must have the marker of the one that was first.
-      if (await write(key, () => redis.hsetnx(key, 'id', id))) known = (await readFields()).id ?? undefined
+      if (!(await write(key, () => redis.hsetnx(key, 'id', id)))) return
+      const written = await readFields()
+      known = written.id ?? undefined
+      // An instance that has seen a marker before may have declared the loss meanwhile.
+      if (written.lost !== null) return refuse()
       return
     }
     if (known === found.id) return

@@ -88,6 +88,21 @@ test('agrees on one marker where two instances start at once on an empty directo
   assert.deepEqual(first.states, ['sound', 'away', 'sound'])
 })
 
+test('hears of a loss that another instance declares while the marker is written', async (t) => {
+  const store = createStore()
+  const { hsetnx } = store.redis
+  const overtaken = {
+    ...store.redis,
+    async hsetnx(key: string, field: string, value: string) {
+      await store.redis.hset(KEY, { id: 'other', after: 'before', lost: 'now' })
+      return hsetnx(key, field, value)
+    },
+  }
+  const { marker, states } = openInstance(t, { ...store, redis: overtaken })
+  await assert.rejects(marker.check(), LOST)
+  assert.deepEqual(states, ['lost'])
+})
+
 test('writes the marker where none was ever seen, and finds it again', async (t) => {
   const redis = createStore()
   const { marker, states } = openInstance(t, redis)
