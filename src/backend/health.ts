@@ -11,7 +11,7 @@ export type HealthRules = {
   fall: number
 }
 
-/** Whose login failed. */
+/** Whose login failed. `client` is its network (address-share.ts): an IPv6 client has many addresses. */
 export type Witness = { client: string; user: string }
 
 export type Failure = {

@@ -1,5 +1,6 @@
 /** One login, from its route to the back end's answer: tried again where that may help, and refused in good time where it does not. */
 import { setTimeout as wait } from 'node:timers/promises'
+import { networkOf } from '../backend/address-share.ts'
 import type { Address } from '../backend/addresses.ts'
 import type { Backend } from '../backend/backends.ts'
 import type { Turn } from '../backend/turn.ts'
@@ -165,7 +166,7 @@ async function ask(
         }
         // Once the back end may know who it is for, the failure may be about that client (banned there, a broken mailbox).
         const isKnown = progress.told || (progress.connected && proxyProtocol !== 'none')
-        const witness = isKnown ? { client: conn.client.address, user: conn.user ?? '' } : undefined
+        const witness = isKnown ? { client: networkOf(conn.client.address), user: conn.user ?? '' } : undefined
         if (error.side === 'backend' && !NO_FAILURE.has(code))
           live.failed(place, { by: 'login', code, witness }, message)
         const mayGoOn = error.retryable && attempt < MAX_ATTEMPTS && !conversation.hasBegun() && !conn.socket.destroyed
