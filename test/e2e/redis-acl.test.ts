@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import type { Endpoint, RedisServers, RedisSettings } from '../../src/config/settings.ts'
 import type { Log } from '../../src/log.ts'
+import { probeRedis } from '../../src/inspect/probe-redis.ts'
 import { openCachedDirectory } from '../../src/routing/cached-directory.ts'
 import { Secret } from '../../src/secret.ts'
 import { START_DEADLINE_MS, until, within } from '../support/deadline.ts'
@@ -43,13 +44,13 @@ function openWith(servers: RedisServers) {
     directoryHasLostData: () => undefined,
     directoryAnsweredBadly: () => undefined,
   })
-  return { directory, ups, lines }
+  return { directory, ups, lines, settings }
 }
 
 /** Everything that mailmux does with Redis, by one user of it. */
 async function useAll(
-  { directory, lines }: ReturnType<typeof openWith>,
-  command: (...words: string[]) => Promise<unknown>,
+  { directory, lines, settings }: ReturnType<typeof openWith>,
+  command: (...words: string[]) => Promise<string>,
 ): Promise<void> {
   const route = `mailmux:user:${ALICE}`
   try {
@@ -69,6 +70,9 @@ async function useAll(
     await directory.settle?.(NEW, 'store3')
     assert.equal((await directory.lookup(NEW)).entry?.backend, 'store3')
     assert.doesNotMatch(lines.join('\n'), /NOPERM|unavailable/u)
+    // `mailmux check --probe` misses no right either, and leaves the marker as it is.
+    assert.deepEqual(await probeRedis(settings, true), [])
+    assert.match(await command('HGETALL', 'mailmux:marker'), /^id\n[0-9a-f-]{36}$/u)
   } finally {
     await directory.close()
   }
