@@ -92,6 +92,9 @@ const step = z.object({
   leftMs: z.number().optional(),
 })
 
+const route = z.object({ source: z.string(), backend: z.string(), login: z.string().optional() })
+const refusal = z.object({ reason: z.string().optional(), code: z.string().optional(), detail: z.string() })
+
 export const routeAnswer = z.object({
   usable: z.boolean(),
   login: z.object({
@@ -110,10 +113,13 @@ export const routeAnswer = z.object({
     })
     .optional(),
   steps: z.array(step),
-  route: z.object({ source: z.string(), backend: z.string(), login: z.string().optional() }).optional(),
+  route: route.optional(),
   backend: backendAnswer.optional(),
-  refusal: z.object({ reason: z.string().optional(), code: z.string().optional(), detail: z.string() }).optional(),
+  refusal: refusal.optional(),
   heldBack: z.object({ file: z.string(), why: z.string() }).optional(),
+  otherWorkers: z
+    .array(z.object({ worker: z.number(), usable: z.boolean(), route: route.optional(), refusal: refusal.optional() }))
+    .optional(),
 })
 
 const trial = z.object({

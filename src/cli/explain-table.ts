@@ -8,7 +8,8 @@ export function formatExplanation(answer: RouteAnswer & { trial?: TrialAnswer },
     rowsOf(answer, nowMs),
   )
   const { trial } = answer
-  return [...formatTable(rows), '', printable(verdict(answer)), ...(trial ? [printable(trialVerdict(trial))] : [])]
+  const verdicts = [printable(verdict(answer)), ...otherVerdicts(answer)]
+  return [...formatTable(rows), '', ...verdicts, ...(trial ? [printable(trialVerdict(trial))] : [])]
 }
 
 function loginRow({ login }: RouteAnswer): Row[] {
@@ -141,7 +142,12 @@ function trustOf({ verifies, certificateName, trusts, pins = [] }: BackendAnswer
   }
 }
 
-function verdict({ usable, route, refusal }: RouteAnswer): string {
+/** Each worker remembers routes by itself, so that a user may be known to one of them alone. */
+function otherVerdicts({ otherWorkers = [] }: RouteAnswer): string[] {
+  return otherWorkers.map((answer) => printable(`Worker ${answer.worker} decides otherwise: ${verdict(answer)}`))
+}
+
+function verdict({ usable, route, refusal }: Pick<RouteAnswer, 'usable' | 'route' | 'refusal'>): string {
   if (usable && route?.source === 'placed') return `OK: a login would place this user on ${route.backend}`
   if (usable) return `OK: a login goes to ${route?.backend ?? ''}`
   const { reason = 'closed without a word', code, detail = '' } = refusal ?? {}

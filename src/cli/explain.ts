@@ -29,7 +29,7 @@ export type Terminal = {
 
 type Answer = RouteAnswer & { trial?: TrialAnswer }
 
-/** @returns the exit code: 0 where a login gets to a back end (with `--login`: is accepted there), 1 where not, 2 where there is no answer */
+/** @returns the exit code: 0 where a login gets to a back end at every worker (with `--login`: is accepted there), 1 where not, 2 where there is no answer */
 export async function explain(user: string, options: ExplainOptions, terminal: Terminal): Promise<number> {
   const { env, out, complain, readPassword } = terminal
   const { config, protocol, listener, sni: serverName, ip: address, login, json } = options
@@ -46,7 +46,8 @@ export async function explain(user: string, options: ExplainOptions, terminal: T
       ? escapeInJson(JSON.stringify(answer, undefined, 2)).split('\n')
       : formatExplanation(answer, Date.now())
     for (const line of lines) out(line)
-    return (answer.trial?.accepted ?? answer.usable) ? 0 : 1
+    const isUsable = [answer, ...(answer.otherWorkers ?? [])].every(({ usable }) => usable)
+    return (answer.trial?.accepted ?? isUsable) ? 0 : 1
   } catch (error) {
     if (!(error instanceof Unanswered)) throw error
     complain(printable(`mailmux explain: ${error.message}`))

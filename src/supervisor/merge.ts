@@ -1,5 +1,5 @@
 /** What several workers answer, as one answer of the shape that one of them gives. Pure. */
-import type { BackendAnswer, SessionAnswer } from '../admin/answers.ts'
+import type { BackendAnswer, RouteAnswer, SessionAnswer } from '../admin/answers.ts'
 
 type Load = BackendAnswer['load']
 
@@ -94,4 +94,33 @@ export function mergeSessions(
     total: workers.reduce((sum, { told }) => sum + (told?.total ?? 0), 0),
     ...(missing.length > 0 && { incomplete: missing }),
   }
+}
+
+type Explanation = RouteAnswer | { wrong: string }
+
+/**
+ * The explanation of one worker, with the decisions of those that decide otherwise in `otherWorkers`.
+ * @param others undefined where a worker gave no answer
+ */
+export function mergeExplanations(
+  answer: Explanation,
+  others: readonly { worker: number; told: Explanation | undefined }[],
+): Explanation {
+  if ('wrong' in answer) return answer
+  const otherWorkers = others.flatMap(({ worker, told }) => {
+    if (!told || 'wrong' in told || haveSameDecision(told, answer)) return []
+    const { usable, route, refusal } = told
+    return [{ worker, usable, ...(route && { route }), ...(refusal && { refusal }) }]
+  })
+  return otherWorkers.length === 0 ? answer : { ...answer, otherWorkers }
+}
+
+function haveSameDecision(a: RouteAnswer, b: RouteAnswer): boolean {
+  return (
+    a.usable === b.usable &&
+    a.route?.backend === b.route?.backend &&
+    a.route?.login === b.route?.login &&
+    a.refusal?.code === b.refusal?.code &&
+    a.refusal?.reason === b.refusal?.reason
+  )
 }

@@ -11,7 +11,7 @@ import type { InstanceMetrics } from '../metrics/instance-metrics.ts'
 import { addToPast, type Reading } from '../metrics/readings.ts'
 import type { Secret } from '../secret.ts'
 import type { Crew } from './crew.ts'
-import { mergeBackends, mergeSessions } from './merge.ts'
+import { mergeBackends, mergeExplanations, mergeSessions } from './merge.ts'
 import type { Answer, Ask } from './messages.ts'
 import { pack } from './packed.ts'
 import { settingsOf } from './share.ts'
@@ -118,8 +118,7 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
     throw new Unavailable('no worker answers')
   }
 
-  async function askAnyone<A extends Ask>(ask: A, withinMs: number): Promise<Answer[A['what']]> {
-    const worker = await anyone()
+  async function askOne<A extends Ask>(worker: Worker, ask: A, withinMs: number): Promise<Answer[A['what']]> {
     return worker.ask(ask, withinMs).catch((error: unknown) => {
       throw new Unavailable(error instanceof Error ? error.message : 'no worker answers')
     })
@@ -160,8 +159,19 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
       const known = [...last.values()] // at the same moment as the past, or who ends in between would be in neither
       return [await past, ...known]
     },
-    explain: (question) => askAnyone({ what: 'explain', question }, LOOKUP_MS),
-    tryOut: (question, password) => askAnyone({ what: 'tryOut', question, password: pack(password) }, LOGIN_MS),
+    async explain(question) {
+      const ask: Extract<Ask, { what: 'explain' }> = { what: 'explain', question }
+      const first = await anyone()
+      const others = workers
+        .filter((worker) => worker !== first)
+        .map(async (worker) => ({
+          worker: worker.number,
+          told: await worker.ask(ask, ALL_MS).catch(() => undefined),
+        }))
+      return mergeExplanations(await askOne(first, ask, LOOKUP_MS), await Promise.all(others))
+    },
+    tryOut: async (question, password) =>
+      askOne(await anyone(), { what: 'tryOut', question, password: pack(password) }, LOGIN_MS),
     backends: async () =>
       mergeBackends((await askAll({ what: 'backends' })).flatMap(({ told }) => (told ? [told] : []))),
     sessions: async (filter) => mergeSessions(await askAll({ what: 'sessions', filter }), filter.limit),

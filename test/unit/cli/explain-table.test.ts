@@ -153,3 +153,23 @@ test('tells what became of the login, and where the log has more of it', () => {
     'LOGIN REFUSED while replaying-login at store1: unavailable, backend-closed: hung\u{fffd} up (1s; in the log as try-1)',
   )
 })
+
+test('tells beside the verdict which workers decide otherwise', () => {
+  const answer: RouteAnswer = {
+    usable: true,
+    login: LOGIN,
+    steps: [],
+    route: { source: 'stale', backend: 'store2' },
+    otherWorkers: [
+      {
+        worker: 2,
+        usable: false,
+        refusal: { reason: 'unavailable', code: 'directory-unavailable', detail: 'Redis: \u001b[2J' },
+      },
+    ],
+  }
+  assert.deepEqual(print(answer).split('\n').slice(-2), [
+    'OK: a login goes to store2',
+    'Worker 2 decides otherwise: NOT USABLE: unavailable, directory-unavailable: Redis: \ufffd[2J',
+  ])
+})

@@ -1,8 +1,15 @@
 /** What operators are told where several workers have something to say. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { backendsAnswer, sessionsAnswer, type BackendAnswer, type SessionAnswer } from '../../../src/admin/answers.ts'
-import { mergeBackends, mergeSessions } from '../../../src/supervisor/merge.ts'
+import {
+  backendsAnswer,
+  routeAnswer,
+  sessionsAnswer,
+  type BackendAnswer,
+  type RouteAnswer,
+  type SessionAnswer,
+} from '../../../src/admin/answers.ts'
+import { mergeBackends, mergeExplanations, mergeSessions } from '../../../src/supervisor/merge.ts'
 
 type Address = BackendAnswer['addresses'][number]
 
@@ -89,4 +96,36 @@ test('lists the oldest sessions of all workers, each with its worker, and says w
 
 test('says nothing of missing workers where none is', () => {
   assert.deepEqual(mergeSessions([{ worker: 1, told: { sessions: [], total: 0 } }], 5), { sessions: [], total: 0 })
+})
+
+const LOGIN = { user: 'bob', protocol: 'imap', listener: 'imap', tls: 'starttls' } as const
+const known: RouteAnswer = { usable: true, login: LOGIN, steps: [], route: { source: 'stale', backend: 'store2' } }
+const unknown: RouteAnswer = {
+  usable: false,
+  login: LOGIN,
+  steps: [],
+  refusal: { reason: 'unavailable', code: 'directory-unavailable', detail: 'Redis: ECONNREFUSED' },
+}
+
+test('an explanation names the workers that decide otherwise', () => {
+  const merged = mergeExplanations(known, [
+    { worker: 2, told: unknown },
+    { worker: 3, told: { ...known, route: { source: 'cache', backend: 'store2' } } },
+    { worker: 4, told: { ...known, route: { source: 'stale', backend: 'store1' } } },
+  ])
+  assert.deepEqual(merged, {
+    ...known,
+    otherWorkers: [
+      { worker: 2, usable: false, refusal: unknown.refusal },
+      { worker: 4, usable: true, route: { source: 'stale', backend: 'store1' } },
+    ],
+  })
+  assert.doesNotThrow(() => routeAnswer.strict().parse(merged))
+})
+
+test('an explanation does without a worker that gives no answer', () => {
+  assert.equal(mergeExplanations(known, [{ worker: 2, told: undefined }]), known)
+  assert.deepEqual(mergeExplanations({ wrong: 'no such listener' }, [{ worker: 2, told: known }]), {
+    wrong: 'no such listener',
+  })
 })
