@@ -66,8 +66,10 @@ export async function startCyrus(scene: Scene, { name, users, admin }: CyrusOpti
 
   const program = startProgram(scene, {
     name,
-    command: join(programsIn(directory), 'cyrus/bin/master'),
+    // In a process group of its own: where it ends, it sends SIGTERM to all of its group.
+    command: 'setsid',
     args: [
+      join(programsIn(directory), 'cyrus/bin/master'),
       '-D',
       '-C',
       join(directory, 'imapd.conf'),
