@@ -12,8 +12,10 @@ export type UserCase = 'keep' | 'lower'
 export type NameRules = {
   userCase: UserCase
   defaultDomain: string | undefined
-  /** characters that part user from domain; `@` always does */
+  /** characters that part user from domain; `@` always does; before a backslash the domain comes first (`DOMAIN\user`) */
   delimiters: string
+  /** what stands between the owner of a mailbox and the master user who logs in for that owner; no character of a name */
+  masterSeparator: string | undefined
   /** domain that means another; by its key */
   aliases: ReadonlyMap<string, string>
 }
@@ -23,6 +25,7 @@ export type NameNote =
   | { what: 'delimiter'; delimiter: string }
   | { what: 'default-domain'; domain: string }
   | { what: 'alias'; from: string; to: string }
+  | { what: 'master'; master: string }
   /** why it is no user's */
   | { what: 'wrong'; why: string }
 
@@ -34,7 +37,14 @@ export type UserName = {
   local: Text
   /** as the client, the default domain or the alias spells it; a back end knows a domain in one of its two spellings */
   domain: Text | undefined
+  /** the name in the form in which it is sent on, where that is not `local@domain`: `DOMAIN\user`, `user domain` */
+  typed?: Text
+  /** the master separator and the name of the master user: the back end gets it behind the name of the mailbox and checks it */
+  master?: Text
 }
+
+/** Delimiters that are sent on as they are: in place of them an `@` would make a name that such a back end does not have. */
+const KEPT_DELIMITERS = '\\ '
 
 /** RFC 5321 4.5.3.1: 64 octets, the @, 255 octets. No mailbox is longer. */
 export const MAX_USER_OCTETS = 320
@@ -87,25 +97,37 @@ function readLabel(label: string): string | undefined {
  * @param note hears how it is read
  * @returns undefined where it can be no user's name
  */
-export function readUser(
-  text: Text,
-  { userCase, defaultDomain, delimiters, aliases }: NameRules,
-  note?: NoteName,
-): UserName | undefined {
+export function readUser(text: Text, rules: NameRules, note?: NoteName): UserName | undefined {
   // NFC: the same name typed on two keyboards is one key.
-  const name = text.normalize('NFC')
-  if (Buffer.byteLength(name) > MAX_USER_OCTETS) return refuse(TOO_LONG, note)
+  const whole = text.normalize('NFC')
+  if (Buffer.byteLength(whole) > MAX_USER_OCTETS) return refuse(TOO_LONG, note)
+  const cut = rules.masterSeparator === undefined ? -1 : whole.indexOf(rules.masterSeparator)
+  if (cut === -1) return readOwner(whole, rules, note)
+  // Servers differ in which of two separators counts, and so in whose mailbox they open.
+  const master = whole.slice(cut + 1)
+  if (!canBeLogin(master))
+    return refuse(`what stands behind the "${whole.charAt(cut)}" is no name of a master user`, note)
+  note?.({ what: 'master', master })
+  const owner = readOwner(whole.slice(0, cut), rules, note)
+  return owner && { ...owner, master: whole.slice(cut) }
+}
+
+/** Reads a name without a master user, in NFC. */
+function readOwner(name: string, rules: NameRules, note: NoteName | undefined): UserName | undefined {
+  const { userCase, defaultDomain, delimiters, aliases } = rules
   const at = findDelimiter(name, delimiters)
-  if (at !== -1) note?.({ what: 'delimiter', delimiter: name.charAt(at) })
-  const written = at === -1 ? name : name.slice(0, at)
+  const delimiter = name.charAt(at)
+  if (at !== -1) note?.({ what: 'delimiter', delimiter })
+  const isDomainFirst = delimiter === '\\'
+  const [before, behind] = at === -1 ? [name, undefined] : [name.slice(0, at), name.slice(at + 1)]
+  const written = isDomainFirst ? (behind ?? '') : before
   // Some letters are longer in lower case, and some compose anew.
   const local = userCase === 'lower' ? written.toLowerCase().normalize('NFC') : written
-  if (!isLocalPart(local))
-    return refuse('it is empty before the domain, or has a character that no name may have', note)
-  const typed = at === -1 ? defaultDomain : name.slice(at + 1)
-  if (typed === undefined) return { user: local, local, domain: undefined }
-  if (at === -1) note?.({ what: 'default-domain', domain: typed })
-  const domain = readDomain(typed)
+  if (!isLocalPart(local)) return refuse(whyNoLocalPart(local, rules), note)
+  const given = isDomainFirst ? before : (behind ?? defaultDomain)
+  if (given === undefined) return { user: local, local, domain: undefined }
+  if (at === -1) note?.({ what: 'default-domain', domain: given })
+  const domain = readDomain(given)
   if (!domain) return refuse('its domain is empty, or has a character that no domain may have', note)
   const alias = aliases.get(domain.key)
   if (alias !== undefined) note?.({ what: 'alias', from: domain.key, to: alias })
@@ -113,22 +135,46 @@ export function readUser(
   if (!own) return refuse('its domain is an alias of what is no domain', note)
   const user = `${local}@${own.key}`
   if (Buffer.byteLength(user) > MAX_USER_OCTETS) return refuse(TOO_LONG, note)
-  return { user, local, domain: own.spelled }
+  const read = { user, local, domain: own.spelled }
+  if (at === -1 || !KEPT_DELIMITERS.includes(delimiter)) return read
+  return { ...read, typed: isDomainFirst ? `${given}\\${local}` : `${local} ${given}` }
+}
+
+/** The forms of names that other servers take and that a setting may allow each have a reason of their own. */
+function whyNoLocalPart(local: string, { delimiters, masterSeparator }: NameRules): string {
+  if (local === '') return 'it is empty before the domain'
+  for (const [character, what] of [
+    ['\\', 'backslash'],
+    [' ', 'space'],
+  ] as const) {
+    if (!local.includes(character)) continue
+    if (delimiters.includes(character))
+      return `it has a second ${what} or another delimiter, so that its domain is unclear`
+    return `it has a ${what}, which no name may have and which is not among the delimiters of the listener`
+  }
+  if (local.includes('*')) {
+    const why =
+      masterSeparator === undefined
+        ? 'the listener has no master_separator'
+        : `the listener's master_separator is "${masterSeparator}"`
+    return `it has a "*", which no name may have, and ${why}`
+  }
+  return 'it has a character that no name may have'
 }
 
 const TOO_LONG = `it is longer than ${MAX_USER_OCTETS} octets`
 
-/** In one expression: notes the reason, and is the name of no user. */
+/** Notes the reason. @returns the name of no user */
 function refuse(why: string, note: NoteName | undefined): UserName | undefined {
   note?.({ what: 'wrong', why })
   return undefined
 }
 
-/** The last `@` wins: what else parts user from domain may stand inside a local part (`alice+news@example.test`). */
+/** The last `@` wins, and the first backslash: what else parts user from domain may stand inside a local part (`alice+news@example.test`). */
 function findDelimiter(name: string, delimiters: string): number {
   const at = name.lastIndexOf('@')
   if (at !== -1) return at
-  return Math.max(...Array.from(delimiters, (delimiter) => name.lastIndexOf(delimiter)))
+  return Math.max(...Array.from(delimiters, (one) => (one === '\\' ? name.indexOf(one) : name.lastIndexOf(one))))
 }
 
 /** How names are read that come from no listener: a route, a file of routes. */
@@ -136,6 +182,7 @@ export const PLAIN_RULES: NameRules = {
   userCase: 'keep',
   defaultDomain: undefined,
   delimiters: '@',
+  masterSeparator: undefined,
   aliases: new Map(),
 }
 

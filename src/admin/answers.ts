@@ -80,6 +80,7 @@ const nameNote = z.discriminatedUnion('what', [
   z.object({ what: z.literal('delimiter'), delimiter: z.string() }),
   z.object({ what: z.literal('default-domain'), domain: z.string() }),
   z.object({ what: z.literal('alias'), from: z.string(), to: z.string() }),
+  z.object({ what: z.literal('master'), master: z.string() }),
   z.object({ what: z.literal('wrong'), why: z.string() }),
 ])
 

@@ -41,6 +41,8 @@ function nameRow({ name }: RouteAnswer): Row[] {
         return name.defaultDomain ? DOMAIN_BY[name.defaultDomain.by] : 'default domain'
       case 'alias':
         return `${note.from} means ${note.to}`
+      case 'master':
+        return `the master user ${note.master} logs in`
       case 'wrong':
         return note.why
     }

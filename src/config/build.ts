@@ -109,6 +109,7 @@ function buildListener(
     defaultDomain: listener.default_domain,
     defaultDomains: new Map(localNames.map(([name, domain]) => [folded(parseLocalName, name), domain])),
     delimiters: listener.delimiters,
+    masterSeparator: listener.master_separator,
   }
 }
 

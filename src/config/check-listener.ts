@@ -9,7 +9,12 @@ import { canonicalAddress, type Parsed } from './values.ts'
 import { parseServerName, parseServerPattern } from './wire-values.ts'
 
 /** What a listener takes from the rest of the file. */
-export type Surroundings = { hostname: string; minVersion: 'TLSv1.2' | 'TLSv1.3' | undefined }
+export type Surroundings = {
+  hostname: string
+  minVersion: 'TLSv1.2' | 'TLSv1.3' | undefined
+  /** the directory gets the password of each login */
+  checksPasswords: boolean
+}
 
 /** Where a listener stands, and whom to tell. */
 type Place = { source: Source; path: Path; report: Reporter }
@@ -27,6 +32,7 @@ const OPENED_ONLY = [
   'default_domain',
   'default_domains',
   'delimiters',
+  'master_separator',
 ] as const
 
 const TLS_ONLY = ['min_version', 'ciphers', 'client_ca_file', 'client_user'] as const
@@ -48,12 +54,29 @@ export function checkListener(listener: Listener, surroundings: Surroundings, pl
   checkClientTls(listener, surroundings, place)
   checkDefaultDomains(listener, place)
   checkCertifiedNames(listener, place)
+  checkMasterSeparator(listener, surroundings, place)
   if (listener.protocol === 'pop3') refuse(['capability'], 'does nothing here: it is of IMAP alone', place)
 }
 
 function refuse(keys: readonly string[], why: string, { source, path, report }: Place): void {
   for (const key of keys) if (isWritten(source, [...path, key])) report.error([...path, key], why, 'key')
 }
+
+/** What an auth server that checks passwords could check of such a login is the password of another user: see auth-http-directory.ts. */
+function checkMasterSeparator(
+  { master_separator: separator, delimiters, mechanisms }: Listener,
+  { checksPasswords }: Surroundings,
+  { path, report }: Place,
+): void {
+  if (separator === undefined) return
+  const at = [...path, 'master_separator']
+  if (delimiters?.includes(separator) === true)
+    report.error(at, 'parts user from domain already: it is one of delimiters')
+  if (checksPasswords && (mechanisms === undefined || mechanisms.every((one) => PASSWORD_ONLY.has(one ?? ''))))
+    report.error(at, 'does nothing with directory.auth_http.send_password, which has no word for a master user', 'key')
+}
+
+const PASSWORD_ONLY: ReadonlySet<string> = new Set(['PLAIN', 'LOGIN', 'EXTERNAL'])
 
 function checkPlaintext({ tls, allow_plaintext_auth: allowed }: Listener, { path, report }: Place): void {
   if (allowed === true) {

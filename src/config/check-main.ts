@@ -33,7 +33,11 @@ export function checkMain(draft: MainDraft, problems: Problems): void {
   const { value: main } = draft
   if (main === undefined) return
   const report = createReporter(draft, problems)
-  const surroundings = { hostname: main.hostname ?? os.hostname(), minVersion: main.tls?.min_version }
+  const surroundings = {
+    hostname: main.hostname ?? os.hostname(),
+    minVersion: main.tls?.min_version,
+    checksPasswords: main.directory?.auth_http?.send_password === true,
+  }
   const names = new Map<string, number>()
   main.listeners?.forEach((listener, index) => {
     if (listener === undefined) return

@@ -192,6 +192,12 @@ function checkServed({ source, value: routing }: RoutingDraft, main: MainDraft, 
     // What is passed through names its back ends, and they are held against it already.
     if (protocol === undefined || listener?.tls === 'passthrough') return
     const serving = backends.filter(([name]) => serves(source, ['backends', name], protocol))
+    const separator = listener?.master_separator
+    const other = serving.find(([, one]) => (one?.master?.separator ?? separator) !== separator)
+    if (separator !== undefined && other !== undefined) {
+      const why = `back end ${other[0]} has another: its master.separator is "${other[1]?.master?.separator ?? ''}"`
+      report.warn(['listeners', index, 'master_separator'], why)
+    }
     if (listener?.client_user !== undefined && !serving.some(([, one]) => one?.master)) {
       const why = `no back end for ${protocol} has a master user: nobody can log in with a certificate`
       report.warn(['listeners', index, 'client_user'], why)

@@ -2,7 +2,14 @@
 import { z } from 'zod'
 import { address, choice, domain, name, parsedText, text } from './fields.ts'
 import type { MechanismName, ProtocolName } from './settings.ts'
-import { parseCapability, parseCiphers, parseClientUser, parseDelimiters, parseNetwork } from './wire-values.ts'
+import {
+  parseCapability,
+  parseCiphers,
+  parseClientUser,
+  parseDelimiters,
+  parseSeparator,
+  parseNetwork,
+} from './wire-values.ts'
 
 export const PROTOCOLS = ['imap', 'pop3'] as const satisfies readonly ProtocolName[]
 
@@ -100,8 +107,12 @@ export const listener = z
     }),
     delimiters: parsedText(
       parseDelimiters,
-      'Characters that part user from domain in the names that clients send: 1 to 4 of @ % + ! # /, with @ among them. They become @ before the lookup. Default "@": with others, a name that holds one would be cut in two.',
+      'Characters that part user from domain in the names that clients send: 1 to 4 of @ % + ! # /, backslash and space, with @ among them. They become @ before the lookup. Before a backslash the domain comes first (DOMAIN\\user); a name with a backslash or a space is sent on as it is typed. Default "@": with others, a name that holds one would be cut in two.',
       '@',
     ),
+    master_separator: parsedText(
+      parseSeparator,
+      "What stands between a user and the master user who logs in for that user (alice*admin), as in Dovecot's auth_master_user_separator: one character that no user name has. The login is routed by the user and sent on whole; the back end checks the master user and the password. Default: none; such names are refused.",
+    ).optional(),
   })
   .meta({ description: 'One listener: a protocol, with its addresses and its TLS.' })

@@ -61,6 +61,8 @@ export type ListenerSettings = {
   defaultDomains: ReadonlyMap<string, string>
   /** characters that part user from domain in what clients send; `@` always does */
   delimiters: string
+  /** between the owner of a mailbox and the master user in what clients send; undefined: no name has a master user */
+  masterSeparator: string | undefined
 }
 
 /** One certificate chain and its private key, as PEM text read at load time. */

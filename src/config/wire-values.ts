@@ -133,8 +133,8 @@ function isCipherList(ciphers: string): boolean {
 
 /** `@`, and up to three more characters that part user from domain. */
 export function parseDelimiters(text: string): Parsed<string> {
-  if (!/^[@%+!#/]{1,4}$/u.test(text) || new Set(text).size !== text.length) {
-    return { wrong: 'one to four different characters of @ % + ! # /' }
+  if (!/^[@%+!#/\\ ]{1,4}$/u.test(text) || new Set(text).size !== text.length) {
+    return { wrong: 'one to four different characters of @ % + ! # /, backslash and space' }
   }
   return text.includes('@') ? { value: text } : { wrong: '@ must be among them: addresses have it' }
 }

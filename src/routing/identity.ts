@@ -18,10 +18,10 @@ export function identifyUser(octets: Octets, rules: NameRules, note?: NoteName):
   return undefined
 }
 
-/** `%u` the whole name, `%n` without its domain, `%d` the domain, `%%` a percent sign. */
-export function formatLogin(template: string, { local, domain }: UserName): string {
+/** `%u` the whole name (`CORP\alice` as it is typed), `%n` without its domain, `%d` the domain, `%%` a percent sign. */
+export function formatLogin(template: string, { local, domain, typed }: UserName): string {
   const values: Record<string, string> = {
-    '%u': domain === undefined ? local : `${local}@${domain}`,
+    '%u': typed ?? (domain === undefined ? local : `${local}@${domain}`),
     '%n': local,
     '%d': domain ?? '',
     '%%': '%',

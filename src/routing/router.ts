@@ -7,7 +7,7 @@ import type { Octets, Text } from '../octets.ts'
 import type { Secret } from '../secret.ts'
 import type { AnswerSource, Directory, DirectoryEntry, DirectoryRefusal, LoginFacts } from './directory.ts'
 import { domainOf, formatLogin, identifyUser } from './identity.ts'
-import { canBeLogin, type NoteName, type UserName } from '../user-name.ts'
+import { canBeLogin, type NameRules, type NoteName, type UserName } from '../user-name.ts'
 import { createNewUsers, placedName, type Placing } from './new-users.ts'
 import { RouteInvalid, type NoteRefusal } from './route-invalid.ts'
 import { findStaticUser } from './static-directory.ts'
@@ -32,7 +32,7 @@ export type Router = {
    */
   identify(
     name: Octets,
-    rules: { defaultDomain: string | undefined; delimiters: string },
+    rules: Pick<NameRules, 'defaultDomain' | 'delimiters' | 'masterSeparator'>,
     note?: NoteName,
   ): UserName | undefined
   /**
@@ -42,7 +42,7 @@ export type Router = {
    * @throws MuxError `directory-unavailable`, `route-invalid`; `backend-down` where a new user can be placed nowhere
    */
   byUser(name: UserName, trace?: Trace, facts?: () => LoginFacts): Promise<Route>
-  /** The names that a user would have at the back ends if there were a route without a `login`. */
+  /** The names that a user would have at the back ends if there were a route without a `login`, with the master user behind it. */
   loginsOf(name: UserName): string[]
   /**
    * The back end has accepted a user whose route is `placed`: now it is the user's. To be awaited before the session begins.
@@ -118,7 +118,7 @@ export function createRouter(
   return {
     identify: (octets, rules, note) =>
       identifyUser(octets, { ...rules, aliases: routing.aliases, userCase: routing.userCase }, note),
-    loginsOf: (name) => loginFormats.map((format) => formatLogin(format, name)),
+    loginsOf: (name) => loginFormats.map((format) => `${formatLogin(format, name)}${name.master ?? ''}`),
     doubt(user) {
       directory?.doubt(user)
       const name = placedName(user)

@@ -53,6 +53,8 @@ export class ClientConnection implements ClientWire {
   serverName: string | undefined
   /** the normalised name, once a login was routed */
   user: Text | undefined
+  /** the master user who logs in for that user, where the name says so (`alice*admin`) */
+  master: Text | undefined
   /** the back end that the last login was routed to */
   backend: string | undefined
   /** its place at that back end; `close()` gives it back, whatever has happened on the way */

@@ -80,7 +80,11 @@ export async function explain(
   const notes: NameNote[] = []
   const read = world.router.identify(
     encodeUtf8(question.user),
-    { defaultDomain: defaultDomain?.domain, delimiters: listener.delimiters },
+    {
+      defaultDomain: defaultDomain?.domain,
+      delimiters: listener.delimiters,
+      masterSeparator: listener.masterSeparator,
+    },
     (note) => notes.push(note),
   )
   const usesDefault = notes.some(({ what }) => what === 'default-domain')
@@ -90,7 +94,12 @@ export async function explain(
   try {
     const route: Route =
       read === undefined ? { kind: 'unknown' } : await world.router.byUser(read, (step) => steps.push(step))
-    return { ...asked, name, steps, ...whereTo(route, { protocol: listener.protocol, user }, world, services) }
+    return {
+      ...asked,
+      name,
+      steps,
+      ...whereTo(route, { protocol: listener.protocol, user }, read?.master, world, services),
+    }
   } catch (thrown) {
     return { ...asked, name, steps, usable: false, refusal: turnedAwayBy(asMuxError(thrown)) }
   }
@@ -106,12 +115,14 @@ type Found = Pick<Explanation, 'usable' | 'route' | 'backend' | 'refusal'>
 /** By which protocol, and for whom: the order of several addresses may depend on it. */
 type Way = { protocol: ProtocolName; user: string | undefined }
 
-function whereTo(route: Route, way: Way, world: World, services: Known): Found {
+/** @param master what the back end gets behind the name of the mailbox */
+function whereTo(route: Route, way: Way, master: string | undefined, world: World, services: Known): Found {
   if (route.kind !== 'backend') {
     const { refusal, detail } = refusalOfRoute(route)
     return { usable: false, refusal: { reason: refusal.reason, detail } }
   }
-  const { backend, login, source } = route
+  const { backend, source } = route
+  const login = `${route.login}${master ?? ''}`
   return { route: { source, backend: backend.name, login }, ...atBackend(backend.name, way, world, services) }
 }
 

@@ -1,5 +1,6 @@
 /** What a directory may want to know of a login beside its user: put together for one that asks, and for no other. */
 import { TLSSocket } from 'node:tls'
+import type { Text } from '../octets.ts'
 import type { LoginAttempt } from '../protocol/protocol.ts'
 import type { LoginFacts } from '../routing/directory.ts'
 import { whyNotTrusted } from '../tls/client-certificate.ts'
@@ -9,7 +10,7 @@ export function describeLogin(conn: ClientConnection, login: LoginAttempt): Logi
   const { listener, loginAttempts: attempt, client, local, hasProxyHeader } = conn
   return {
     protocol: listener.protocol,
-    proof: proofOf(login),
+    proof: proofOf(login, conn.master),
     attempt,
     client,
     proxied: hasProxyHeader ? local : undefined,
@@ -17,10 +18,12 @@ export function describeLogin(conn: ClientConnection, login: LoginAttempt): Logi
   }
 }
 
-function proofOf({ user, credentials }: LoginAttempt): LoginFacts['proof'] {
+/** A master user's password proves nothing of the user whom the directory is asked about. */
+function proofOf({ user, credentials }: LoginAttempt, master: Text | undefined): LoginFacts['proof'] {
   if (credentials.kind === 'relayed') return { kind: 'relayed', mechanism: credentials.mechanism }
   if (credentials.kind === 'certificate') return { kind: 'certificate' }
-  return { kind: 'password', password: credentials.authcid === user ? credentials.password : undefined }
+  const isOwn = credentials.authcid === user && master === undefined
+  return { kind: 'password', password: isOwn ? credentials.password : undefined }
 }
 
 /** TLS may have ended at a proxy in front, which tells its version at most. */

@@ -80,10 +80,10 @@ export function logAccepted(
   { mechanism }: LoginAttempt,
   { address, source, startedMs }: { address: Address; source: RouteSource; startedMs: number },
 ): void {
-  const { user, tlsVersion: tls, cipher, backend } = conn
+  const { user, master, tlsVersion: tls, cipher, backend } = conn
   const ms = Math.round(performance.now() - startedMs)
   log.info(
-    { ...peerFields(conn), user, mechanism, tls, cipher, backend, address: keyOf(address), source, ms },
+    { ...peerFields(conn), user, mechanism, tls, cipher, backend, address: keyOf(address), source, ms, master },
     'login accepted',
   )
 }
@@ -99,7 +99,7 @@ export function logRefused(
     startedMs,
   }: { refusal: Refusal; code: string | undefined; detail: string; startedMs: number },
 ): void {
-  const { user, tlsVersion: tls, backend, phase } = conn
+  const { user, master, tlsVersion: tls, backend, phase } = conn
   const fields = {
     ...peerFields(conn),
     attempted: octetsToPrintable(login.user, MAX_ATTEMPTED),
@@ -112,6 +112,7 @@ export function logRefused(
     code,
     detail,
     ms: Math.round(performance.now() - startedMs),
+    master,
   }
   log.info(fields, 'login refused')
 }

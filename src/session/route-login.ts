@@ -39,8 +39,13 @@ export async function routeLogin(
   // The name of a certificate is complete: a client may choose the server name, the address and the port that it connects to.
   const isCertified = login.credentials.kind === 'certificate'
   const defaultDomain = isCertified ? undefined : findDefaultDomain(listener, serverName, local.address)?.domain
-  const name = world.router.identify(login.user, { defaultDomain, delimiters: listener.delimiters })
+  const name = world.router.identify(login.user, {
+    defaultDomain,
+    delimiters: isCertified ? listener.delimiters.replace(/[\\ ]/g, '') : listener.delimiters,
+    masterSeparator: mayNameMaster(login) ? listener.masterSeparator : undefined,
+  })
   conn.user = name?.user
+  conn.master = name?.master?.slice(1)
   if (judgeLength(login.user, login.credentials) === 'too-long') return TOO_LONG
   const route = name === undefined ? UNKNOWN : await findRoute(name, () => describeLogin(conn, login), world, metrics)
   if (route.kind === 'unknown' && name !== undefined && isOtherAtEachBackend(login, name, world)) return OTHER_NAME
@@ -48,7 +53,7 @@ export async function routeLogin(
   const backend = world.backends.get(route.backend.name)
   if (!backend) throw new MuxError('internal', `no back end ${route.backend.name} in this world`)
   conn.backend = route.backend.name
-  const mailbox = encodeUtf8(route.login)
+  const mailbox = encodeUtf8(`${route.login}${name?.master ?? ''}`)
   return {
     backend,
     source: route.source,
@@ -61,6 +66,11 @@ export async function routeLogin(
     ...(name !== undefined &&
       route.source === 'placed' && { settle: () => world.router.settle(name.user, route.backend.name) }),
   }
+}
+
+/** A certificate speaks for one user alone. In PLAIN with an authzid the authcid is the master user: no second one is read from the name. */
+function mayNameMaster({ user, credentials }: LoginAttempt): boolean {
+  return credentials.kind === 'relayed' || (credentials.kind === 'password' && credentials.authcid === user)
 }
 
 /** In the words and at the pace of a wrong password; no directory and no back end is asked. */
@@ -113,7 +123,7 @@ function credentialsFor(
     return { user: mailbox, credentials }
   }
   if (credentials.kind === 'password') {
-    // Who logs in as himself does so at the back end too, under the name that he has there.
+    // A user without an authzid gets the name at the back end as authcid, with the master user behind it where there is one.
     const authcid = credentials.authcid === user ? mailbox : credentials.authcid
     return { user: mailbox, credentials: { ...credentials, authcid } }
   }

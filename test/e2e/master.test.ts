@@ -1,4 +1,4 @@
-/** EXTERNAL: a client's certificate says who it is, and a master user opens the mailbox at the store. */
+/** Master users: mailmux's own opens the mailbox for a client certificate (EXTERNAL), a client's own logs in as user*master. */
 import assert from 'node:assert/strict'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { type Dovecot, markerSubject, startDovecot } from '../support/dovecot.ts
 import { type MailClient, type MailProtocol, openMailClient } from '../support/mail-client.ts'
 import { type Mailmux, startMailmux, toBackend, type YamlMap } from '../support/mailmux.ts'
 import { freePort } from '../support/ports.ts'
-import { authenticate, findInLog, type SaslAnswer } from '../support/sasl-client.ts'
+import { authenticate, findInLog, plainMessage, scramClient, type SaslAnswer } from '../support/sasl-client.ts'
 import { openScene, type Scene } from '../support/scene.ts'
 import type { PeerTls } from '../support/scripted-peer.ts'
 
@@ -31,6 +31,8 @@ let scene: Scene
 let ca: string
 let stores: Dovecot[]
 let mailmux: Mailmux
+/** ports of the listeners that let user*master through, by protocol */
+const masterDoors: Record<string, number> = {}
 /** ports of the listeners that ask for certificates, by protocol and by what they take the user from */
 const doors: Record<string, number> = {}
 /** a certificate of a client, by what it says */
@@ -67,14 +69,24 @@ before(async () => {
   args = ${masters}
 }
 `
+  const mechanisms = 'plain login scram-sha-256'
   stores = await Promise.all([
-    startDovecot(scene, { name: 'authzid', users, extra: passdb }),
-    startDovecot(scene, { name: 'separator', users, extra: `${passdb}auth_master_user_separator = *\n` }),
-    startDovecot(scene, { name: 'ordinary', users }),
+    startDovecot(scene, { mechanisms, name: 'authzid', users, extra: passdb }),
+    startDovecot(scene, { mechanisms, name: 'separator', users, extra: `${passdb}auth_master_user_separator = *\n` }),
+    startDovecot(scene, { mechanisms, name: 'ordinary', users }),
   ])
   const [authzid, separator, ordinary] = stores
   const listeners: YamlMap[] = []
   for (const protocol of PROTOCOLS) {
+    const masterPort = await freePort()
+    masterDoors[protocol] = masterPort
+    listeners.push({
+      name: `${protocol}-master`,
+      protocol,
+      listen: `127.0.0.1:${masterPort}`,
+      tls: 'implicit',
+      master_separator: '*',
+    })
     for (const [kind, template] of [
       ['cn', '%{cn}'],
       ['email', '%{email}'],
@@ -201,6 +213,63 @@ for (const protocol of PROTOCOLS) {
       const client = await openMailClient(scene, protocol, mailmux.ports[`${protocol}s`], 'implicit', tls)
       assert.equal(await offersExternal(client), false)
       assert.match((await authenticate(client, 'EXTERNAL', '')).answer, NOT_OFFERED[protocol])
+      await client.quit()
+    })
+  })
+}
+
+/** Everything that a client may log in by with a password. */
+const MASTER_LOGINS: Record<string, (client: MailClient, user: string, password: string) => Promise<SaslAnswer>> = {
+  'the plain command': async (client, user, password) => ({ ...(await client.login(user, password)), challenges: [] }),
+  PLAIN: (client, user, password) => authenticate(client, 'PLAIN', plainMessage(user, password)),
+  LOGIN: (client, user, password) =>
+    authenticate(client, 'LOGIN', undefined, (_, step) => (step === 1 ? user : password)),
+  'SCRAM-SHA-256': (client, user, password) => {
+    const { first, respond } = scramClient('SCRAM-SHA-256', user, password)
+    return authenticate(client, 'SCRAM-SHA-256', first, respond)
+  },
+}
+
+for (const protocol of PROTOCOLS) {
+  describe(`user*master by ${protocol}`, () => {
+    const enter = () =>
+      openMailClient(scene, protocol, masterDoors[protocol]!, 'implicit', { ca, servername: 'mail.example.test' })
+
+    for (const [how, login] of Object.entries(MASTER_LOGINS)) {
+      test(`opens the user’s mailbox by ${how}, and is logged with the master user`, async () => {
+        const client = await enter()
+        await arrives(client, await login(client, `${BOB}*${MASTER}`, MASTER_SECRET), BOB)
+        const listener = `${protocol}-master`
+        const mechanism = how === 'the plain command' ? (protocol === 'imap' ? 'LOGIN' : 'USER') : how
+        await mailmux.waitForLog(
+          (line) =>
+            line['msg'] === 'login accepted' &&
+            line['listener'] === listener &&
+            line['mechanism'] === mechanism &&
+            line['user'] === BOB &&
+            line['master'] === MASTER,
+          `the login of ${how}`,
+        )
+      })
+    }
+
+    test('is refused by the store where the user is no master, or gives another password', async () => {
+      const client = await enter()
+      const [wrong, own, unknown] = [
+        await client.login(`${BOB}*${MASTER}`, PASSWORD),
+        await client.login(`${BOB}*${ALICE}`, PASSWORD),
+        await client.login(`stranger@example.test*${MASTER}`, MASTER_SECRET),
+      ]
+      assert.deepEqual([wrong.accepted, own.accepted, unknown.accepted], [false, false, false])
+      const { accepted } = await client.login(BOB, PASSWORD)
+      assert.ok(accepted)
+      await client.quit()
+    })
+
+    test('is unknown where the listener has no separator', async () => {
+      const tls = { ca, servername: 'mail.example.test' }
+      const client = await openMailClient(scene, protocol, mailmux.ports[`${protocol}s`], 'implicit', tls)
+      assert.equal((await client.login(`${BOB}*${MASTER}`, MASTER_SECRET)).accepted, false)
       await client.quit()
     })
   })

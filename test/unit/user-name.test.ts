@@ -5,8 +5,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { normalizeUser, parseDomain, parseLogin } from '../../src/config/values.ts'
 import { encodeUtf8 } from '../../src/octets.ts'
-import { identifyUser } from '../../src/routing/identity.ts'
-import { readDomain, type NameNote, type UserCase } from '../../src/user-name.ts'
+import { formatLogin, identifyUser } from '../../src/routing/identity.ts'
+import { MAX_USER_OCTETS, readDomain, type NameNote, type NameRules, type UserCase } from '../../src/user-name.ts'
 import { rulesWith } from '../support/user-name.ts'
 
 const oneOf = (characters: string): fc.Arbitrary<string> => fc.constantFrom(...Array.from(characters))
@@ -140,4 +140,90 @@ test('notes why a name is refused', () => {
   const notes: NameNote[] = []
   identifyUser(encodeUtf8('alice@a b'), rulesWith({}), (note) => notes.push(note))
   assert.equal(notes.at(-1)?.what, 'wrong')
+})
+
+/** A master user’s login as a listener with these rules reads it. */
+const readTyped = (text: string, rules: Partial<NameRules>, notes: NameNote[] = []) =>
+  identifyUser(encodeUtf8(text), rulesWith(rules), (note) => notes.push(note))
+
+// Dovecot's auth_master_user_separator
+test('reads the owner and the master of user*master, each by the one rule for names', () => {
+  fc.assert(
+    fc.property(name, name, userCase, oneOf('*%|;'), (owner, master, how, masterSeparator) => {
+      const read = readTyped(`${owner}${masterSeparator}${master}`, { userCase: how, masterSeparator })
+      const alone = asClient(owner, how)
+      const isName = alone !== undefined && asClient(master, 'keep') !== undefined
+      if (!isName || Buffer.byteLength(`${owner}*${master}`) > MAX_USER_OCTETS) assert.equal(read, undefined)
+      else {
+        assert.equal(read?.user, alone)
+        assert.equal(read?.master, `${masterSeparator}${master.normalize('NFC')}`)
+      }
+    }),
+    { numRuns: 5000 },
+  )
+})
+
+test('reads every other name in the same way with a master separator and without', () => {
+  fc.assert(
+    fc.property(name, userCase, (text, how) => {
+      if (text.includes('*')) return
+      const masterSeparator = '*'
+      assert.deepEqual(readTyped(text, { userCase: how, masterSeparator }), readTyped(text, { userCase: how }))
+    }),
+    { numRuns: 5000 },
+  )
+})
+
+test('completes the owner’s name, not the master’s', () => {
+  const rules = { masterSeparator: '*', defaultDomain: 'example.test', delimiters: '@%' }
+  for (const [typed, user, master] of [
+    ['alice*admin', 'alice@example.test', '*admin'],
+    ['alice@Other.test*admin', 'alice@other.test', '*admin'],
+    ['alice%other.test*admin', 'alice@other.test', '*admin'],
+    ['alice*admin@corp.test', 'alice@example.test', '*admin@corp.test'],
+    ['alice@other.test*Admin@corp.test', 'alice@other.test', '*Admin@corp.test'],
+  ] as const) {
+    const read = readTyped(typed, rules)
+    assert.deepEqual([read?.user, read?.master], [user, master], typed)
+  }
+})
+
+test('routes by the domain before a backslash and behind a space, and keeps the name as it is typed for the back end', () => {
+  const aliases = new Map([['corp', 'corp.example']])
+  const rules = { delimiters: '@\\ ', aliases, defaultDomain: 'example.test', userCase: 'lower' as const }
+  for (const [typed, user, sent] of [
+    ['CORP\\Alice', 'alice@corp.example', 'CORP\\alice'],
+    ['other\\alice', 'alice@other', 'other\\alice'],
+    ['alice Example.Test', 'alice@example.test', 'alice Example.Test'],
+    ['alice@example.test', 'alice@example.test', 'alice@example.test'],
+    ['alice', 'alice@example.test', 'alice@example.test'],
+  ] as const) {
+    const read = readTyped(typed, rules)
+    assert.equal(read?.user, user)
+    assert.equal(read && formatLogin('%u', read), sent)
+  }
+  const both = readTyped('CORP\\alice*admin', { ...rules, masterSeparator: '*' })
+  assert.deepEqual([both?.user, both?.typed, both?.master], ['alice@corp.example', 'CORP\\alice', '*admin'])
+})
+
+test('says which setting a refused name lacks', () => {
+  for (const [typed, rules, why] of [
+    ['alice*admin', {}, /has a "\*".* no master_separator/],
+    ['alice*admin', { masterSeparator: '%' }, /has a "\*".* master_separator is "%"/],
+    ['alice%admin', { masterSeparator: '*' }, /character that no name may have/],
+    ['alice*', { masterSeparator: '*' }, /behind the "\*" is no name/],
+    ['alice*admin*admin', { masterSeparator: '*' }, /behind the "\*" is no name/],
+    ['alice*ad min', { masterSeparator: '*' }, /behind the "\*" is no name/],
+    ['*admin', { masterSeparator: '*' }, /empty before the domain/],
+    ['CORP\\alice', {}, /has a backslash, .* not among the delimiters/],
+    ['CORP\\alice\\shared', { delimiters: '@\\' }, /has a second backslash/],
+    ['CORP\\alice@example.test', { delimiters: '@\\' }, /has a second backslash or another delimiter/],
+    ['Alice Liddell', {}, /has a space, .* not among the delimiters/],
+    ['Alice Liddell@example.test', { delimiters: '@ ' }, /has a second space or another delimiter/],
+  ] as const) {
+    const notes: NameNote[] = []
+    assert.equal(readTyped(typed, rules, notes), undefined, typed)
+    const last = notes.at(-1)
+    assert.match(last?.what === 'wrong' ? last.why : '', why, typed)
+  }
 })

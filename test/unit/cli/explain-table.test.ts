@@ -121,6 +121,12 @@ test('says how long a remembered route is good for, and what is wrong with a nam
   assert.match(text, /store1, read 12s ago, good for 59m 48s$/m)
 })
 
+test('says which master user logs in', () => {
+  const name = { user: 'alice', notes: [{ what: 'master', master: 'admin' } as const] }
+  const text = print({ usable: true, login: LOGIN, name, steps: [] })
+  assert.match(text, /^user +alice {2}the master user admin logs in$/m)
+})
+
 test('warns loudly of a back end whose certificate nobody looks at', () => {
   const leg = { tls: 'starttls', verifies: 'nothing', proxyHeader: 'none', forwardsIdentity: false } as const
   const load = { sessions: 0, logins: 0, waiting: 0, limits: { logins: 20, waitMs: 10_000, queue: 9 } }

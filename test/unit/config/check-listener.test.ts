@@ -172,7 +172,40 @@ const PROXIES: Case[] = [
   },
 ]
 
+/** Two back ends that separate the name of their master users in different ways. */
+const TWO_MASTERS = `backends:
+  s: {host: h, imap: 143, master: {user: m, secret_file: secret, separator: '*'}}
+  t: {host: i, imap: 143, master: {user: m, secret_file: secret, separator: '%'}}
+users: {a@b.test: s}
+`
+const AUTH_HTTP = 'directory: {auth_http: {url: "http://127.0.0.1/", send_password: true}}'
+
 const NAMES: Case[] = [
+  { it: 'a master separator', main: withListener("master_separator: '*', delimiters: '@%'") },
+  { it: 'delimiters of names that are sent as they are typed', main: withListener(`delimiters: '@\\ '`) },
+  {
+    it: 'a master separator that a user name may have',
+    main: withListener("master_separator: '+'"),
+    error: /^mailmux\.yaml:2:49: one character that no user name has/u,
+  },
+  {
+    it: 'a master separator that is a delimiter',
+    main: withListener("master_separator: '%', delimiters: '@%'"),
+    error: /^mailmux\.yaml:2:49: parts user from domain already/u,
+  },
+  {
+    it: 'a master separator where the directory checks passwords',
+    main: withListener("allow_plaintext_auth: true, tls: none, master_separator: '*'", AUTH_HTTP),
+    routing: 'backends: {s: {host: 127.0.0.1, imap: 143}}\n',
+    error: /^mailmux\.yaml:2:\d+: does nothing with directory\.auth_http\.send_password/u,
+  },
+  {
+    it: 'a master separator of which a back end has another',
+    main: withListener("master_separator: '*'"),
+    routing: TWO_MASTERS,
+    others: { secret: 'x' },
+    warning: /^mailmux\.yaml:2:49: back end t has another: its master\.separator is "%"/u,
+  },
   { it: 'other delimiters', main: withListener('delimiters: "@%+"') },
   { it: 'delimiters without @', main: withListener('delimiters: "%"'), error: /^mailmux\.yaml:2:43: @ must be among/u },
   {

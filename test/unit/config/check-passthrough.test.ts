@@ -105,6 +105,7 @@ const CASES: Case[] = [
     'default_domain: a.test',
     'default_domains: {a.test: a.test}',
     'delimiters: "@"',
+    'master_separator: "*"',
   ].map((key): Case => {
     return {
       it: `${key.replace(/:.*/u, '')} on a listener that passes through`,

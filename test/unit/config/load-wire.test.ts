@@ -27,6 +27,7 @@ listeners:
     default_domain: D.test
     default_domains: {'2001:DB8:0::1': E.test, '::ffff:192.0.2.7': g.test, Imap.F.test: f.test}
     delimiters: '@%'
+    master_separator: '*'
   - {name: all, protocol: imap, listen: 994, tls: passthrough, passthrough: {'*': store2, '*.b.test': store2, a.test: store2}}
 tls: {certificates: [{cert: cert.pem, key: key.pem}], min_version: TLSv1.3, ticket_secret_file: tickets}
 limits: {failure_delay: 0s}
@@ -89,6 +90,7 @@ test('everything said of the wire reaches the settings of a listener', (t) => {
       ['imap.f.test', 'f.test'],
     ]),
     delimiters: '@%',
+    masterSeparator: '*',
   })
   assert.deepEqual(
     all.passthrough.map(({ name }) => name),

@@ -111,8 +111,8 @@ test('ciphers are those that OpenSSL knows for TLS 1.2', () => {
 })
 
 test('delimiters are up to four characters of a few, with @', () => {
-  takes(parseDelimiters, { '@': '@', '@%+': '@%+', '%@': '%@', '@!#/': '@!#/' })
-  refuses(parseDelimiters, ['', '@@', '@.', '@-', '@%+!#', 'a@', '@ '], /one to four/u)
+  takes(parseDelimiters, { '@': '@', '@%+': '@%+', '%@': '%@', '@!#/': '@!#/', '@\\ ': '@\\ ' })
+  refuses(parseDelimiters, ['', '@@', '@.', '@-', '@%+!#', 'a@', '@\t'], /one to four/u)
   refuses(parseDelimiters, ['%', '%+!#'], /@ must be among/u)
 })
 

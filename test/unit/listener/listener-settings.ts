@@ -21,6 +21,7 @@ export function listenerSettings(changes: Partial<ListenerSettings> = {}): Liste
     defaultDomain: undefined,
     defaultDomains: new Map(),
     delimiters: '@',
+    masterSeparator: undefined,
     ...changes,
   }
 }

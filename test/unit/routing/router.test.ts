@@ -41,11 +41,20 @@ async function route(
   noted: string[] = [],
 ): Promise<unknown> {
   const router = createRouter(routing(), directory, (who, { fault }) => noted.push(`${who} ${fault}`), PLACING)
-  const user = router.identify(asOctets(name), { defaultDomain: domain, delimiters: '@' })
+  const user = router.identify(asOctets(name), { defaultDomain: domain, delimiters: '@', masterSeparator: undefined })
   return user === undefined ? 'nobody' : { user: user.user, ...brief(await router.byUser(user, undefined, NO_FACTS)) }
 }
 
 const AWAY = new MuxError('directory-unavailable', 'away')
+
+test('names a user at each kind of back end with the master user behind the name', () => {
+  const router = createRouter(routing(), undefined, () => undefined, PLACING)
+  const rules = { defaultDomain: undefined, delimiters: '@', masterSeparator: '*' }
+  const name = router.identify(asOctets('alice@example.test*admin'), rules)
+  assert.ok(name)
+  assert.ok(router.loginsOf(name).length > 0)
+  for (const login of router.loginsOf(name)) assert.match(login, /^alice(?:@example\.test)?\*admin$/)
+})
 
 test('takes a static user before the directory and the domain, and asks nobody', async () => {
   const asked: string[] = []

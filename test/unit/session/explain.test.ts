@@ -144,6 +144,23 @@ test('tells of an alias', async () => {
   assert.equal(route?.source, 'domain')
 })
 
+test('tells who logs in for whom, and as whom at the back end', async () => {
+  const { answerTo } = open({ listeners: [{ masterSeparator: '*', delimiters: '@\\' }] })
+  const { name, route } = await answerTo({ user: 'alice@whole.test*admin' })
+  assert.equal(name?.user, 'alice@whole.test')
+  assert.deepEqual(name.notes[0], { what: 'master', master: 'admin' })
+  assert.equal(route?.login, 'alice@whole.test*admin')
+  const typed = await answerTo({ user: 'whole.test\\alice' })
+  assert.deepEqual([typed.name?.user, typed.route?.login], ['alice@whole.test', 'whole.test\\alice'])
+})
+
+for (const user of ['alice*admin', 'CORP\\alice', 'Alice Liddell'])
+  test(`tells which setting lets ${user} through`, async () => {
+    const { name, usable } = await open().answerTo({ user })
+    assert.deepEqual([usable, name?.user], [false, undefined])
+    assert.match(JSON.stringify(name?.notes), /which no name may have.* (?:master_separator|delimiters)/)
+  })
+
 for (const [what, user, answer, refusal] of [
   [
     'nobody knows',

@@ -92,7 +92,7 @@ export function openSite(
     backends: new Map([[backend.settings.name, backend]]),
     router: {
       identify,
-      loginsOf: ({ user }: UserName) => [user],
+      loginsOf: ({ user, master = '' }: UserName) => [`${user}${master}`],
       byUser: ({ user }: UserName) => Promise.resolve(route(user)),
       doubt: () => undefined,
     },

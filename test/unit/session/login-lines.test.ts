@@ -4,12 +4,14 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { logPhases } from '../../../src/session/login-lines.ts'
+import { readUser } from '../../../src/user-name.ts'
+import { rulesWith } from '../../support/user-name.ts'
 import { byPassword, openSite, startStore } from './login-fixture.ts'
 
 const REFUSED =
-  'session client clientPort listener local localPort attempted user mechanism tls backend phase reason code detail ms'
+  'session client clientPort listener local localPort attempted user mechanism tls backend phase reason code detail ms master'
 const ACCEPTED =
-  'session client clientPort listener local localPort user mechanism tls cipher backend address source ms'
+  'session client clientPort listener local localPort user mechanism tls cipher backend address source ms master'
 
 const namesOf = (line: object): string =>
   Object.keys(line)
@@ -47,6 +49,7 @@ test('an accepted login leaves a line at once, with who, from where, how and whe
     backend: 'store-1',
     address: `127.0.0.1:${port}`,
     source: 'static',
+    master: undefined,
   })
 })
 
@@ -66,6 +69,37 @@ test('a refused login leaves the attempted name, with its fields in the promised
     assert.equal(line?.['attempted'], attempted)
     assert.equal(namesOf(line), REFUSED)
   }
+})
+
+test('both lines end with the master user who logs in for the user', async (t) => {
+  const said: string[] = []
+  const port = await startStore(t, (line, say) => {
+    const [tag = ''] = line.split(' ')
+    say(said.push(line) === 1 ? `${tag} OK done` : `${tag} NO [AUTHENTICATIONFAILED] wrong`)
+  })
+  const site = openSite(t, port, {}, (name) => {
+    const read = readUser(name, rulesWith({ masterSeparator: '*' }))
+    assert.ok(read)
+    return read
+  })
+  const accepted = await site.login(site.connect(), byPassword('alice*admin'))
+  assert.ok(accepted.accepted)
+  accepted.backend.close()
+  await site.login(site.connect(), byPassword('alice*admin'))
+  for (const [message, names] of [
+    ['login accepted', ACCEPTED],
+    ['login refused', REFUSED],
+  ] as const) {
+    const line = site.lines.find((one) => one.message === message)
+    assert.ok(line)
+    assert.equal(namesOf(line), names)
+    assert.deepEqual([line['user'], line['master']], ['alice', 'admin'])
+  }
+  const plain = Buffer.from('\0alice*admin\0secret').toString('base64')
+  assert.deepEqual(
+    said.map((line) => line.split(' ').at(-1)),
+    [plain, plain],
+  )
 })
 
 test('docs/operations.md has the fields of both lines in their order', () => {

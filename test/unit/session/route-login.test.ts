@@ -1,12 +1,13 @@
 /** Where a login goes and as whom: the router, the back ends and the client's side are the few facts of them that it asks for. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { BackendSettings } from '../../../src/config/settings.ts'
+import type { BackendSettings, ListenerSettings } from '../../../src/config/settings.ts'
 import { MuxError } from '../../../src/errors.ts'
 import type { Metrics } from '../../../src/metrics/metrics.ts'
-import { asOctets } from '../../../src/octets.ts'
+import { asOctets, type Octets } from '../../../src/octets.ts'
 import type { Credentials, LoginAttempt } from '../../../src/protocol/protocol.ts'
-import type { Route } from '../../../src/routing/router.ts'
+import type { Route, Router } from '../../../src/routing/router.ts'
+import { identifyUser } from '../../../src/routing/identity.ts'
 import { Secret } from '../../../src/secret.ts'
 import type { ClientConnection } from '../../../src/session/connection.ts'
 import { describeLogin } from '../../../src/session/login-facts.ts'
@@ -14,7 +15,7 @@ import { routeLogin } from '../../../src/session/route-login.ts'
 import type { World } from '../../../src/world.ts'
 import { backend, backendSettings, backendsOf } from '../backend/fixture.ts'
 import { listenerSettings } from '../listener/listener-settings.ts'
-import { named } from '../../support/user-name.ts'
+import { named, rulesWith } from '../../support/user-name.ts'
 
 type Scene = {
   login?: Partial<LoginAttempt>
@@ -23,6 +24,7 @@ type Scene = {
   mailbox?: string
   route?: Route | Error
   conn?: { serverName?: string; localAddress?: string; defaultDomains?: ReadonlyMap<string, string> }
+  listener?: Partial<ListenerSettings>
   /** what the router makes of a name */
   identify?: (name: string) => string | undefined
 }
@@ -31,13 +33,25 @@ function password(authcid = 'alice'): Credentials {
   return { kind: 'password', authcid: asOctets(authcid), password: new Secret(asOctets('secret')) }
 }
 
-async function route({ login, settings, mailbox = 'alice', route: fixed, conn: where = {}, identify }: Scene) {
+async function route({
+  login,
+  settings,
+  mailbox = 'alice',
+  route: fixed,
+  conn: where = {},
+  listener,
+  identify,
+}: Scene) {
   const backends = backendsOf(settings ?? {})
   const asked: { name: string; domain: string | undefined }[] = []
   const sources: string[] = []
   const settled: string[] = []
   const conn = {
-    listener: listenerSettings({ defaultDomain: 'default.test', defaultDomains: where.defaultDomains ?? new Map() }),
+    listener: listenerSettings({
+      defaultDomain: 'default.test',
+      defaultDomains: where.defaultDomains ?? new Map(),
+      ...listener,
+    }),
     serverName: where.serverName,
     local: { address: where.localAddress ?? '198.51.100.1', port: 993 },
     user: 'before',
@@ -52,8 +66,9 @@ async function route({ login, settings, mailbox = 'alice', route: fixed, conn: w
   const world = {
     backends,
     router: {
-      identify: (name: string, { defaultDomain }: { defaultDomain: string | undefined }) => {
+      identify: (name: Octets, { defaultDomain, ...rules }: Parameters<Router['identify']>[1]) => {
         asked.push({ name, domain: defaultDomain })
+        if (listener) return identifyUser(name, rulesWith(rules))
         const user = identify ? identify(name) : name
         return user === undefined ? undefined : named(user)
       },
@@ -129,6 +144,64 @@ test('logs a certified user in as user*master where the back end has a separator
     authcid: 'alice@example.org*admin',
     password: 'master secret',
   })
+})
+
+/** A listener that lets names through which only the back end understands. */
+const OPEN_NAMES = { masterSeparator: '*', delimiters: '@\\ ' }
+
+test('routes user*master by the user, and sends the name at the back end with the master user behind it', async () => {
+  const login = { user: asOctets('alice*admin'), credentials: password('alice*admin') }
+  for (const mailbox of ['alice', 'inner@example.org']) {
+    const scene = { login, mailbox, listener: OPEN_NAMES }
+    const name = `${mailbox}*admin`
+    assert.deepEqual(await loginOf(scene), { user: name, authcid: name, password: 'secret' })
+    const { conn } = await route(scene)
+    assert.deepEqual([conn.user, conn.master], ['alice', 'admin'])
+    // The directory is asked about the user, and the password is another's.
+    assert.deepEqual(describeLogin(conn, { ...login, mechanism: 'PLAIN' } as LoginAttempt).proof, {
+      kind: 'password',
+      password: undefined,
+    })
+  }
+})
+
+test('sends a proof of the client’s own with the whole name', async () => {
+  for (const mechanism of ['XOAUTH2', 'OAUTHBEARER', 'SCRAM-SHA-1', 'SCRAM-SHA-256'] as const) {
+    const firstMessage = (user: Octets) => new Secret(user)
+    const credentials = { kind: 'relayed', mechanism, firstMessage } as Credentials
+    const login = { user: asOctets('alice*admin'), mechanism, credentials }
+    const { routed } = await route({ login, listener: OPEN_NAMES })
+    assert.equal((routed as { login: { user: string } }).login.user, 'alice*admin')
+  }
+})
+
+test('never logs a master user in with a password that the directory gives for the user', async () => {
+  const given: Route = {
+    kind: 'backend',
+    backend: backendSettings({}),
+    login: 'a1',
+    source: 'directory',
+    password: new Secret(asOctets('of alice')),
+  }
+  const login = { user: asOctets('alice*admin'), credentials: password('alice*admin') }
+  // The back end checks it as the password of the master user.
+  const wanted = { user: 'a1*admin', authcid: 'a1*admin', password: 'of alice' }
+  assert.deepEqual(await loginOf({ route: given, login, listener: OPEN_NAMES }), wanted)
+})
+
+test('reads no master user in a certificate’s name, nor beside an authcid, nor where the listener has no separator', async () => {
+  const user = asOctets('alice*admin')
+  for (const scene of [
+    { login: { user, ...CERTIFIED }, settings: { master }, listener: OPEN_NAMES },
+    { login: { user, credentials: password('admin') }, listener: OPEN_NAMES },
+    { login: { user, credentials: password('alice*admin') }, listener: {} },
+    { login: { user: asOctets('Alice Liddell'), ...CERTIFIED }, settings: { master }, listener: OPEN_NAMES },
+    { login: { user: asOctets('CORP\\alice'), ...CERTIFIED }, settings: { master }, listener: OPEN_NAMES },
+  ]) {
+    const { routed, conn } = await route(scene)
+    assert.deepEqual((routed as { refusal: unknown }).refusal, { reason: 'authentication-failed' })
+    assert.deepEqual([conn.user, conn.master], [undefined, undefined])
+  }
 })
 
 test('has no use for the master user where there is a password', async () => {

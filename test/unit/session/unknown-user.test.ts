@@ -63,6 +63,25 @@ test('is refused as a known one where the name lacks its domain, which the proof
   assert.deepEqual(await refusalOf('nobody'), known)
 })
 
+test('is challenged as a known one where a master user logs in, whose name the proof covers', async (t) => {
+  const site = openSite(t, await startRefusingStore(t), {}, (name) => {
+    const owner = named(name.replace('*admin', ''))
+    return { ...owner, master: '*admin' }
+  })
+  const play = async (user: string): Promise<unknown> => {
+    const asked: string[] = []
+    const attempt = byFirstMessage(`n,,n=${user}*admin,r=nonce`, (challenge) => {
+      asked.push(challenge)
+      return Promise.resolve('Yz1u')
+    })
+    const outcome = await site.login(site.connect(), attempt)
+    return { steps: asked.length, refusal: outcome.accepted || outcome.refusal }
+  }
+  const known = await play('alice')
+  assert.deepEqual(known, { steps: 1, refusal: { reason: 'authentication-failed' } })
+  assert.deepEqual(await play('nobody'), known)
+})
+
 test('is challenged with the same salt each time', async (t) => {
   const site = openSite(t, await startRefusingStore(t))
   const salts: (string | undefined)[] = []
