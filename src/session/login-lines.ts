@@ -29,11 +29,11 @@ export function peerFields({ id: session, client, listener, local }: ClientConne
 
 /** Logs the beginning and each phase of a session, from the PROXY header on where there is one. A load balancer's probe is not logged. */
 export function logPhases(log: Log, conn: ClientConnection): void {
-  let hasBegun = false
+  let last: string | undefined
   conn.onPhase = (phase) => {
-    if (phase === 'proxy-header' || conn.isHealthCheck) return
-    if (!hasBegun) log.debug(peerFields(conn), 'session begins')
-    hasBegun = true
+    if (phase === last || phase === 'proxy-header' || conn.isHealthCheck) return
+    if (last === undefined) log.debug(peerFields(conn), 'session begins')
+    last = phase
     const { id: session, bornMs, serverName, tlsVersion: tls, cipher } = conn
     log.debug({ session, phase, serverName, tls, cipher, ms: Math.round(performance.now() - bornMs) }, 'phase begins')
   }

@@ -35,7 +35,7 @@ export function describeLosses({ users, domains, backends }: Losses): string {
   const parts = [
     ...(users ? [`${users.lost} of ${users.before} users`] : []),
     ...(domains ? [`${domains.lost} of ${domains.before} domains`] : []),
-    ...(backends ? [`the back ends ${backends.join(', ')}`] : []),
+    ...(backends ? [`the back ${backends.length === 1 ? 'end' : 'ends'} ${backends.join(', ')}`] : []),
   ]
   return `it lacks ${parts.join(' and ')} of the file in force`
 }

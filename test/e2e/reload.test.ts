@@ -120,10 +120,7 @@ describe('a routing file', () => {
     assert.equal(await site.mailmux.metric('mailmux_config_held_back'), 1)
     await requireAliceAt('store1', await logIn('imap'))
     const asked = await run(MAILMUX_RUNTIME, [MAIN, 'explain', ALICE, '-c', site.mailmux.configFile])
-    assert.match(
-      asked.stdout,
-      /held back +\S+routing\.yaml: it lacks the back ends store1 of the file in force; SIGHUP/,
-    )
+    assert.match(asked.stdout, /held back +\S+routing\.yaml: it lacks the back end store1 of the file in force; SIGHUP/)
     site.mailmux.program.signal('SIGHUP')
     await takenOver()
     assert.equal(await site.mailmux.metric('mailmux_config_held_back'), 0)

@@ -147,3 +147,15 @@ test('debug has the phases, the route and the answers of each attempt, and no se
     'authentication-failed',
   )
 })
+
+test('debug has one line for a phase that is set twice, and another when the phase comes again', (t) => {
+  const site = openSite(t, 1)
+  const conn = site.connect()
+  logPhases(site.log, conn)
+  const phases = ['tls', 'login', 'login', 'routing', 'login'] as const
+  for (const phase of phases) conn.phase = phase
+  assert.deepEqual(
+    site.lines.flatMap(({ phase }) => phase ?? []),
+    ['tls', 'login', 'routing', 'login'],
+  )
+})

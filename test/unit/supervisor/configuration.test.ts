@@ -114,7 +114,7 @@ for (const [what, text] of Object.entries({
     assert.deepEqual([taken.length, gauges.heldBack], [0, true])
     const { file, why = '' } = configuration.heldBack() ?? {}
     assert.equal(file, routingFile)
-    assert.match(why, /^it lacks (11 of 100 users|the back ends store2) of the file in force$/)
+    assert.match(why, /^it lacks (11 of 100 users|the back end store2) of the file in force$/)
     fs.writeFileSync(routingFile, routing(101))
     await untilLogged(TAKEN_OVER)
     assert.deepEqual([users(), gauges.heldBack, configuration.heldBack()], [101, false, undefined])
