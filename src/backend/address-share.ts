@@ -3,11 +3,9 @@ import type { Waiter } from './waiting-line.ts'
 
 /** One network may have an eighth of a limit: seven others still get their part, and a webmail server's burst fits into it. */
 const PARTS = 8
-/** Of a limit that is smaller than this one network may have all: a share of 1 would have a household log in one by one. */
-const LEAST = 4
-
-export function shareOf(limit: number): number {
-  return Math.max(Math.ceil(limit / PARTS), Math.min(limit, LEAST))
+/** @param least of a limit that is smaller than this one network may have all */
+export function shareOf(limit: number, least: number): number {
+  return Math.max(Math.ceil(limit / PARTS), Math.min(limit, least))
 }
 
 /** What one network has. */

@@ -78,13 +78,13 @@ export class Gate implements TurnKeeper {
     const limit = this.#findObstacle() ?? inFront?.limit ?? (isOver ? 'per_address' : undefined)
     if (limit === undefined) return this.#letIn(address)
     const sinceMs = this.#parts.nowMs()
-    const { queue, waitMs } = this.#settings.limits
+    const { queue, waitMs, leastForAddress } = this.#settings.limits
     this.#notes.reached(limit, this.#line.size, sinceMs)
     if (patience.signal.aborted) throw patience.signal.reason
     if (this.#line.beside(rank) >= queue)
       throw this.#queueFull(limit, `${limit} of ${this.#name} is reached, and ${queue} logins wait already`)
     const use = this.#shares.open(address)
-    if (use && use.waiting >= shareOf(queue))
+    if (use && use.waiting >= shareOf(queue, leastForAddress))
       throw this.#queueFull('per_address', `${use.waiting} logins of ${use.network} wait for ${this.#name} already`)
     const longestMs = waitMs * (1 - WAIT_JITTER * this.#parts.random())
     const untilMs = Math.min(patience.untilMs, sinceMs + longestMs)
@@ -233,7 +233,8 @@ export class Gate implements TurnKeeper {
   }
 
   #isOverShare(use: AddressUse | undefined): boolean {
-    return use !== undefined && use.logins >= shareOf(this.#settings.limits.logins)
+    const { logins, leastForAddress } = this.#settings.limits
+    return use !== undefined && use.logins >= shareOf(logins, leastForAddress)
   }
 
   /** One that may be next counts for its network, so that no more of them are in the way of others than may be let in. */

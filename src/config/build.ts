@@ -174,9 +174,12 @@ function buildBackend(name: string, backend: Routing['backends'][string], files:
   }
 }
 
+/** A share of 1 would have a household log in one by one. */
+const LEAST_FOR_ADDRESS = 4
+
 function buildBackendLimits(limits: Routing['backends'][string]['limits']): BackendLimits {
   const { sessions, logins, logins_per_second: loginsPerSecond, wait: waitMs, queue } = limits
-  return { sessions, logins, loginsPerSecond, waitMs, queue }
+  return { sessions, logins, loginsPerSecond, waitMs, queue, leastForAddress: LEAST_FOR_ADDRESS }
 }
 
 /** RFC 6186 3.2, 3.3: what a domain calls its mail services, by whether they begin with TLS. */

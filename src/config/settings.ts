@@ -78,6 +78,8 @@ export type BackendLimits = {
   /** how long a login waits for its turn, and how many may */
   waitMs: number
   queue: number
+  /** of `logins` and of `queue`, what one client address has at least */
+  leastForAddress: number
 }
 
 /** How it is found out whether an address of a back end works. */

@@ -124,7 +124,7 @@ function reportTrust({ pins, verify, tlsName, ca }: BackendSettings): Partial<Le
 function reportLoad({ name, limits }: BackendSettings, admissions: Services['admissions']): LoadReport {
   const gate = admissions.describe().find(({ backend }) => backend === name)
   const { sessions = 0, logins = 0, waiting = 0, slowStart } = gate ?? {}
-  const { sessions: most, loginsPerSecond, ...always } = limits
+  const { sessions: most, loginsPerSecond, leastForAddress: _, ...always } = limits
   const perSecond = loginsPerSecond !== undefined && { loginsPerSecond }
   return {
     sessions,

@@ -30,7 +30,8 @@ export function settingsOf(slot: Slot, settings: Settings): Settings {
   }
 }
 
-function shareLimits(slot: Slot, { sessions, logins, loginsPerSecond, queue, waitMs }: BackendLimits): BackendLimits {
+function shareLimits(slot: Slot, limits: BackendLimits): BackendLimits {
+  const { sessions, logins, loginsPerSecond, queue, waitMs, leastForAddress } = limits
   return {
     sessions: sessions === undefined ? undefined : share(slot, sessions),
     logins: share(slot, logins),
@@ -38,6 +39,8 @@ function shareLimits(slot: Slot, { sessions, logins, loginsPerSecond, queue, wai
     loginsPerSecond: loginsPerSecond === undefined ? undefined : loginsPerSecond / slot.workers,
     queue: share(slot, queue),
     waitMs,
+    // The connections of one client reach all workers.
+    leastForAddress: share(slot, leastForAddress),
   }
 }
 

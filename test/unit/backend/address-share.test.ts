@@ -10,7 +10,10 @@ const times = <T>(count: number, make: () => T): T[] => Array.from({ length: cou
 const count = (states: string[], state: string): number => states.filter((one) => one === state).length
 
 test('is an eighth of a limit, and of a small one as much as four', () => {
-  assert.deepEqual([1, 3, 4, 8, 32, 33, 1000, 10_000].map(shareOf), [1, 3, 4, 4, 4, 5, 125, 1250])
+  assert.deepEqual(
+    [1, 3, 4, 8, 32, 33, 1000, 10_000].map((limit) => shareOf(limit, 4)),
+    [1, 3, 4, 4, 4, 5, 125, 1250],
+  )
 })
 
 test('is of a /64 for IPv6, and of one address for IPv4', () => {

@@ -26,7 +26,14 @@ export function backendSettings(changes: Partial<BackendSettings> = {}): Backend
     weight: 1,
     tags: [],
     master: undefined,
-    limits: { sessions: undefined, logins: 1000, loginsPerSecond: undefined, waitMs: 10_000, queue: 10_000 },
+    limits: {
+      sessions: undefined,
+      logins: 1000,
+      loginsPerSecond: undefined,
+      waitMs: 10_000,
+      queue: 10_000,
+      leastForAddress: 4,
+    },
     slowStartMs: 10_000,
     ...changes,
   }

@@ -75,7 +75,7 @@ function open({ listeners = [{}], backends = [{}], answer, aliases = [] }: Scene
   return { ask, answerTo, live, admissions }
 }
 
-const { sessions: _none, loginsPerSecond: _nor, ...LIMITS } = backendSettings().limits
+const { sessions: _none, loginsPerSecond: _nor, leastForAddress: _neither, ...LIMITS } = backendSettings().limits
 
 test('tells all of a static user, from the name to the way there', async () => {
   const { answerTo } = open({ listeners: [{ defaultDomain: 'example.test', tls: 'starttls' }] })
@@ -266,8 +266,8 @@ test('tells of TLS that is passed through, where nobody looks at the name', asyn
 
 test('tells how full a back end is, and how full it may be', async () => {
   const limits = { sessions: 9, logins: 4, loginsPerSecond: 100, waitMs: 1000, queue: 5 }
-  const { answerTo, admissions } = open({ backends: [{ limits }] })
-  const settings = backendSettings({ limits })
+  const { answerTo, admissions } = open({ backends: [{ limits: { ...limits, leastForAddress: 4 } }] })
+  const settings = backendSettings({ limits: { ...limits, leastForAddress: 4 } })
   admissions.enter(settings, 1)?.loggedIn()
   admissions.enter(settings, 1)
   const { backend } = await answerTo({ user: 'static@example.test' })

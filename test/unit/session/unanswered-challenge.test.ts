@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { byPassword, byScram, openSite, startStore } from './login-fixture.ts'
 
-const LIMITS = { sessions: undefined, logins: 1, loginsPerSecond: undefined, waitMs: 0, queue: 9 }
+const LIMITS = { sessions: undefined, logins: 1, loginsPerSecond: undefined, waitMs: 0, queue: 9, leastForAddress: 4 }
 
 /** A store that asks for a proof with SCRAM, and refuses every login. */
 const startAskingStore = (t: TestContext) =>

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { BackendLimits, Settings } from '../../../src/config/settings.ts'
+import { shareOf } from '../../../src/backend/address-share.ts'
 import { settingsOf } from '../../../src/supervisor/share.ts'
 import { backendSettings } from '../backend/fixture.ts'
 
@@ -33,6 +34,15 @@ test('parts each limit so that the sum is what is configured', () => {
   )
   const rate = parts.reduce((sum, part) => sum + (part?.loginsPerSecond ?? 0), 0)
   assert.ok(Math.abs(rate - 5) < 1e-9)
+})
+
+test('gives one client address no more of all workers than of one', () => {
+  const ofAddress = (workers: number) =>
+    shares(workers, { logins: 16 }).reduce(
+      (sum, part) => sum + shareOf(part?.logins ?? 0, part?.leastForAddress ?? 0),
+      0,
+    )
+  assert.deepEqual([1, 2, 4].map(ofAddress), [4, 4, 4])
 })
 
 test('grants everybody at least one, and no limit where there is none', () => {
