@@ -23,6 +23,10 @@ const BOB = 'bob@example.test'
 const CAROL = 'carol@example.test'
 const HOMES = { [ALICE]: 'authzid', [BOB]: 'separator', [CAROL]: 'ordinary' }
 
+/** names in forms that the store knows, and their users by route */
+const TYPED = ['CORP\\dora', 'emil corp.test']
+const TYPED_USERS = ['dora@corp', 'emil@corp.test']
+
 const REFUSED = { imap: /^NO \[AUTHORIZATIONFAILED\] /, pop3: /^-ERR \[AUTH\] / }
 const NOT_OFFERED = { imap: /^NO \[CANNOT\] /, pop3: /^-ERR [^[]/ }
 const MISCONFIGURED = { imap: /^NO \[SERVERBUG\] /, pop3: /^-ERR \[SYS\/PERM\] / }
@@ -73,7 +77,19 @@ before(async () => {
   stores = await Promise.all([
     startDovecot(scene, { mechanisms, name: 'authzid', users, extra: passdb }),
     startDovecot(scene, { mechanisms, name: 'separator', users, extra: `${passdb}auth_master_user_separator = *\n` }),
-    startDovecot(scene, { mechanisms, name: 'ordinary', users }),
+    startDovecot(scene, {
+      mechanisms,
+      name: 'ordinary',
+      users: { ...users, ...Object.fromEntries(TYPED.map((user) => [user, PASSWORD])) },
+      // Every character, both cases of letters; a file of users has no name with a backslash.
+      extra: `auth_username_chars =
+auth_username_format = %u
+passdb {
+  driver = static
+  args = password=${PASSWORD}
+}
+`,
+    }),
   ])
   const [authzid, separator, ordinary] = stores
   const listeners: YamlMap[] = []
@@ -86,6 +102,7 @@ before(async () => {
       listen: `127.0.0.1:${masterPort}`,
       tls: 'implicit',
       master_separator: '*',
+      delimiters: '@\\ ',
     })
     for (const [kind, template] of [
       ['cn', '%{cn}'],
@@ -112,7 +129,7 @@ before(async () => {
       separator: { ...toBackend(separator!), master: { ...master, separator: '*' } },
       ordinary: toBackend(ordinary!),
     },
-    users: HOMES,
+    users: { ...HOMES, ...Object.fromEntries(TYPED_USERS.map((user) => [user, 'ordinary'])) },
   })
 })
 after(() => scene.close())
@@ -218,9 +235,10 @@ for (const protocol of PROTOCOLS) {
   })
 }
 
+const COMMAND = 'the plain command'
 /** Everything that a client may log in by with a password. */
-const MASTER_LOGINS: Record<string, (client: MailClient, user: string, password: string) => Promise<SaslAnswer>> = {
-  'the plain command': async (client, user, password) => ({ ...(await client.login(user, password)), challenges: [] }),
+const PASSWORD_LOGINS: Record<string, (client: MailClient, user: string, password: string) => Promise<SaslAnswer>> = {
+  [COMMAND]: async (client, user, password) => ({ ...(await client.login(user, password)), challenges: [] }),
   PLAIN: (client, user, password) => authenticate(client, 'PLAIN', plainMessage(user, password)),
   LOGIN: (client, user, password) =>
     authenticate(client, 'LOGIN', undefined, (_, step) => (step === 1 ? user : password)),
@@ -235,21 +253,19 @@ for (const protocol of PROTOCOLS) {
     const enter = () =>
       openMailClient(scene, protocol, masterDoors[protocol]!, 'implicit', { ca, servername: 'mail.example.test' })
 
-    for (const [how, login] of Object.entries(MASTER_LOGINS)) {
+    for (const [how, login] of Object.entries(PASSWORD_LOGINS)) {
       test(`opens the user’s mailbox by ${how}, and is logged with the master user`, async () => {
         const client = await enter()
         await arrives(client, await login(client, `${BOB}*${MASTER}`, MASTER_SECRET), BOB)
-        const listener = `${protocol}-master`
-        const mechanism = how === 'the plain command' ? (protocol === 'imap' ? 'LOGIN' : 'USER') : how
-        await mailmux.waitForLog(
-          (line) =>
-            line['msg'] === 'login accepted' &&
-            line['listener'] === listener &&
-            line['mechanism'] === mechanism &&
-            line['user'] === BOB &&
-            line['master'] === MASTER,
-          `the login of ${how}`,
-        )
+        const command = protocol === 'imap' ? 'LOGIN' : 'USER'
+        const seen = {
+          listener: `${protocol}-master`,
+          user: BOB,
+          master: MASTER,
+          mechanism: how === COMMAND ? command : how,
+        }
+        const isSeen = (line: object) => Object.entries(seen).every(([key, value]) => Reflect.get(line, key) === value)
+        await mailmux.waitForLog(isSeen, `the login by ${how}`)
       })
     }
 
@@ -265,6 +281,19 @@ for (const protocol of PROTOCOLS) {
       assert.ok(accepted)
       await client.quit()
     })
+
+    for (const [index, typed] of TYPED.entries())
+      test(`beside it, ${typed} reaches the store as it is typed`, async () => {
+        for (const [how, login] of Object.entries(PASSWORD_LOGINS)) {
+          const client = await enter()
+          const name = how === COMMAND && protocol === 'imap' ? `"${typed.replace('\\', '\\\\')}"` : typed
+          const { accepted, answer } = await login(client, name, PASSWORD)
+          assert.ok(accepted, answer)
+          assert.deepEqual(await client.subjects(), [markerSubject('ordinary', typed)])
+          await client.quit()
+        }
+        await mailmux.waitForLog((line) => line['user'] === TYPED_USERS[index], 'the user by route')
+      })
 
     test('is unknown where the listener has no separator', async () => {
       const tls = { ca, servername: 'mail.example.test' }
