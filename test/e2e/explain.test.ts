@@ -130,6 +130,17 @@ test('tells of a poisoned route without obeying it, and counts no refused login'
   assert.equal(site.mailmux.log().length, lines)
 })
 
+/** Without times of day, which are computed anew for each answer and may differ by a millisecond. */
+function withoutMoments({ backend, ...answer }: RouteAnswer): unknown {
+  if (!backend) return answer
+  const addresses = backend.addresses.map((address) => ({
+    ...address,
+    sinceMs: typeof address.sinceMs,
+    nextCheckMs: typeof address.nextCheckMs,
+  }))
+  return { ...answer, backend: { ...backend, addresses } }
+}
+
 test('gives machines the facts of the API', async () => {
   for (const [user, code] of [
     ['bob', 0],
@@ -137,14 +148,17 @@ test('gives machines the facts of the API', async () => {
   ] as const) {
     const { stdout, stderr, ...exit } = await explain([user, '--json', '--protocol', 'pop3', '--ip', '127.0.0.1'])
     assert.deepEqual([exit.code, stderr], [code, ''])
-    assert.deepEqual(JSON.parse(stdout), await facts(user, '?protocol=pop3'))
+    assert.deepEqual(
+      withoutMoments(routeAnswer.strict().parse(JSON.parse(stdout))),
+      withoutMoments(await facts(user, '?protocol=pop3')),
+    )
   }
 })
 
 test('prints a table for people', async () => {
   const { code, stdout, stderr } = await explain(['bob%x@example.test'])
   assert.deepEqual([code, stderr], [1, ''])
-  assert.match(stdout, /^user +nobody {2}it is empty before the domain, or has a character that no name may have$/m)
+  assert.match(stdout, /^user +nobody {2}it has a character that no name may have$/m)
   const { stdout: text } = await explain(['bob'])
   for (const line of [
     /^login +bob {2}imap at listener imap-starttls \(tls: starttls\), address 127\.0\.0\.1$/m,
