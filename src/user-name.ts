@@ -57,6 +57,9 @@ const LOCAL_PART = /^(?!\p{M})[\p{L}\p{M}\p{N}._+\-=&'~#!$]+$/u
 /** RFC 5891 4.2.3: no hyphen at either end, no mark at the beginning. */
 const LABEL = /^[\p{L}\p{N}](?:[\p{L}\p{M}\p{N}-]*[\p{L}\p{M}\p{N}])?$/u
 const MAX_DOMAIN_OCTETS = 255
+/** Nearly every domain: itself its key and its spelling. */
+const PLAIN_LABEL = '(?!xn--)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?'
+const PLAIN_DOMAIN = new RegExp(String.raw`^${PLAIN_LABEL}(?:\.${PLAIN_LABEL})*$`, 'u')
 
 export function isLocalPart(text: string): boolean {
   return LOCAL_PART.test(text)
@@ -67,6 +70,7 @@ export function isLocalPart(text: string): boolean {
  * A-labels (RFC 5890 2.3.2.1). Undefined for what is no domain.
  */
 export function readDomain(text: Text): { key: Text; spelled: Text } | undefined {
+  if (text.length <= MAX_DOMAIN_OCTETS && PLAIN_DOMAIN.test(text)) return { key: text, spelled: text }
   const spelled = text.toLowerCase().normalize('NFC')
   if (Buffer.byteLength(spelled) > MAX_DOMAIN_OCTETS) return undefined
   const labels: string[] = []

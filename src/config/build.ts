@@ -7,7 +7,7 @@ import type { BackendFiles } from './check-backend.ts'
 import type { MainFiles } from './check-files.ts'
 import { parseLocalName } from './check-listener.ts'
 import { listenAddresses } from './check-main.ts'
-import type { RoutingFiles } from './check-routing.ts'
+import type { RoutingDraft, RoutingFiles } from './check-routing.ts'
 import { findPool, servedProtocols } from './placement-pool.ts'
 import { mainSchema, routingSchema } from './schema.ts'
 import type {
@@ -23,6 +23,7 @@ import type {
   RoutingSettings,
   ServerNameRule,
   Settings,
+  UserRoute,
 } from './settings.ts'
 import { encodeSecret, type Secret } from '../secret.ts'
 import type { UserCase } from '../user-name.ts'
@@ -31,12 +32,13 @@ import { countWorkers, keyOfDomain, normalizeUser, type Parsed } from './values.
 import { parseServerPattern } from './wire-values.ts'
 
 type Main = z.output<typeof mainSchema>
-type Routing = z.output<typeof routingSchema>
+type Routing = Omit<z.output<typeof routingSchema>, 'users'>
 
 /** What was read and found without error. */
 export type Found = {
   main: YamlNode
   routing: YamlNode
+  users: NonNullable<RoutingDraft['value']>['users']
   paths: { main: string; routing: string }
   mainFiles: MainFiles
   routingFiles: RoutingFiles
@@ -46,13 +48,15 @@ export type Found = {
 export function buildSettings({
   main: mainNode,
   routing: routingNode,
+  users,
   paths,
   mainFiles,
   routingFiles,
 }: Found): Settings {
   // The schema as a whole is asked once more: it is the promise, and it alone gives the full type.
   const main = mainSchema.parse(toPlain(mainNode))
-  const routing = routingSchema.parse(toPlain(routingNode))
+  // Not the users: each has been held against its own schema, and a million of them would take seconds more.
+  const routing = routingSchema.omit({ users: true }).parse(toPlain(withoutUsers(routingNode)))
   return {
     files: paths,
     hostname: main.hostname ?? os.hostname(),
@@ -67,7 +71,11 @@ export function buildSettings({
       ticketSecret: mainFiles.ticketSecret,
     },
     directory: buildDirectory(main.directory, mainFiles),
-    routing: buildRouting(routing, routingFiles, servedProtocols(main.listeners), main.user_case),
+    routing: {
+      ...buildRouting(routing, routingFiles, servedProtocols(main.listeners)),
+      userCase: main.user_case,
+      users: buildUsers(users ?? {}, main.user_case),
+    },
     limits: buildLimits(main.limits),
     admin: main.admin && buildAdmin(main.admin, mainFiles.token, main.hostname),
     reload: main.reload === 'auto' ? { kind: 'auto', settleMs: main.settle } : { kind: 'signal' },
@@ -209,29 +217,18 @@ function buildRouting(
   routing: Routing,
   files: RoutingFiles,
   protocols: ReadonlySet<ProtocolName>,
-  userCase: UserCase,
-): RoutingSettings {
+): Omit<RoutingSettings, 'userCase' | 'users'> {
   const backends = new Map(
     Object.entries(routing.backends).map(
       ([name, backend]) => [name, buildBackend(name, backend, files.get(name) ?? NO_FILES)] as const,
     ),
   )
-  const users = Object.entries(routing.users).map(([key, route]) => {
-    const parsed = normalizeUser(key, userCase)
-    const user = 'value' in parsed ? parsed.value.user : key
-    return [
-      user,
-      typeof route === 'string' ? { backend: route, login: undefined } : { login: undefined, ...route },
-    ] as const
-  })
   const domains = Object.entries(routing.domains).map(
     ([domain, entry]) => [keyOfDomain(domain), typeof entry === 'string' ? { backend: entry } : entry] as const,
   )
   const aliases = Object.entries(routing.aliases).map(([alias, domain]) => [keyOfDomain(alias), domain] as const)
   return {
-    userCase,
     backends,
-    users: new Map(users),
     domains: new Map(
       domains.flatMap(([domain, { backend }]) => (backend === undefined ? [] : [[domain, { backend }]])),
     ),
@@ -239,6 +236,26 @@ function buildRouting(
     aliases: new Map(aliases),
     resolvers: routing.resolvers.map(({ host, port }) => (isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`)),
   }
+}
+
+function buildUsers(users: NonNullable<Found['users']>, userCase: UserCase): RoutingSettings['users'] {
+  const built = new Map<string, UserRoute>()
+  // Most users have the route of many others.
+  const shared = new Map<string, UserRoute>()
+  for (const [key, route] of Object.entries(users)) {
+    const parsed = normalizeUser(key, userCase)
+    const [backend, login] = typeof route === 'string' ? [route] : [route?.backend, route?.login]
+    if (backend === undefined || 'wrong' in parsed) continue // an error, with which nothing is built
+    const own = (login === undefined && shared.get(backend)) || { backend, login }
+    if (login === undefined) shared.set(backend, own)
+    built.set(parsed.value.user, own)
+  }
+  return built
+}
+
+function withoutUsers(node: YamlNode): YamlNode {
+  if (node.kind !== 'map') return node
+  return { ...node, entries: new Map([...node.entries].filter(([name]) => name !== 'users')) }
 }
 
 type DomainEntry = {

@@ -117,7 +117,8 @@ function readAll(
   const [mainRoot, routingRoot] = [mainSource.root, routing.source.root]
   if (problems.hasErrors() || mainRoot === undefined || routingRoot === undefined) return undefined
   const paths = { main: path.resolve(mainFile), routing: path.resolve(routingFile) }
-  return buildSettings({ main: mainRoot, routing: routingRoot, paths, mainFiles, routingFiles })
+  const users = routing.value?.users
+  return buildSettings({ main: mainRoot, routing: routingRoot, users, paths, mainFiles, routingFiles })
 }
 
 /** Relative where the main file was named relatively, so that an editor opens what a message names. */

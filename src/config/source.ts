@@ -88,9 +88,9 @@ function readWithout(users: UserBlock, text: string, env: Environment, fail: Fai
   const { contents, errors, warnings, directives } = parseDocument(users.rest, PARSE_OPTIONS)
   if (errors.length > 0 || warnings.length > 0 || directives.yaml.version === '1.1') return undefined
   if (!isMap(contents) || contents.flow === true) return undefined
-  const value = contents.items.find(({ key }) => isScalar(key) && key.range && key.range[0] === users.keyAt)?.value
+  const value = contents.items.find(({ key }) => isScalar(key) && key.range[0] === users.keyAt)?.value
   // Without extent: a `null` that is written, an anchor or a tag could not be followed by users.
-  const isLeftOut = isScalar(value) && value.range && value.range[0] === value.range[1] && !value.anchor && !value.tag
+  const isLeftOut = isScalar(value) && value.range[0] === value.range[1] && !value.anchor && !value.tag
   if (!isLeftOut) return undefined
   return buildTree(contents, { text, env, fail, users: { ...users, value } })
 }
