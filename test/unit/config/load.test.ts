@@ -30,6 +30,7 @@ test('fills every default in', (t) => {
       defaultDomain: undefined,
       defaultDomains: new Map(),
       delimiters: '@',
+      masterSeparator: undefined,
     },
   ])
   assert.equal(settings.tls.minVersion, 'TLSv1.2')
