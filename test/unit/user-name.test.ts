@@ -156,7 +156,7 @@ test('reads the owner and the master of user*master, each by the one rule for na
       if (!isName || Buffer.byteLength(`${owner}*${master}`) > MAX_USER_OCTETS) assert.equal(read, undefined)
       else {
         assert.equal(read?.user, alone)
-        assert.equal(read?.master, `${masterSeparator}${master.normalize('NFC')}`)
+        assert.equal(read.master, `${masterSeparator}${master.normalize('NFC')}`)
       }
     }),
     { numRuns: 5000 },
@@ -200,7 +200,7 @@ test('routes by the domain before a backslash and behind a space, and keeps the 
   ] as const) {
     const read = readTyped(typed, rules)
     assert.equal(read?.user, user)
-    assert.equal(read && formatLogin('%u', read), sent)
+    assert.equal(formatLogin('%u', read), sent)
   }
   const both = readTyped('CORP\\alice*admin', { ...rules, masterSeparator: '*' })
   assert.deepEqual([both?.user, both?.typed, both?.master], ['alice@corp.example', 'CORP\\alice', '*admin'])

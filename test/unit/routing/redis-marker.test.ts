@@ -90,12 +90,11 @@ test('agrees on one marker where two instances start at once on an empty directo
 
 test('hears of a loss that another instance declares while the marker is written', async (t) => {
   const store = createStore()
-  const { hsetnx } = store.redis
   const overtaken = {
     ...store.redis,
     async hsetnx(key: string, field: string, value: string) {
       await store.redis.hset(KEY, { id: 'other', after: 'before', lost: 'now' })
-      return hsetnx(key, field, value)
+      return store.redis.hsetnx(key, field, value)
     },
   }
   const { marker, states } = openInstance(t, { ...store, redis: overtaken })
