@@ -150,7 +150,7 @@ program
   )
   .action(async ({ config, probe: isProbe }: { config: string; probe?: boolean }) => {
     process.exitCode = await check(config, process.env, print, isProbe === true ? probe : undefined)
-    // A look-up of a name that nobody waits for any more would hold up the end of the process.
+    // A name lookup that is still running would delay the end of the process.
     if (isProbe === true) process.stdout.write('', () => process.exit())
   })
 

@@ -1,6 +1,6 @@
 /**
- * Who may ask. A browser on the same machine reaches a loopback address too, and what it runs is anybody's: no page may read
- * who lives where. There is no CORS, so that pages of other sites cannot read an answer; what is left is closed here.
+ * Which requests are answered. A browser on the same machine reaches a loopback address too, and its pages may come from any site:
+ * no page may read users and their back ends. There is no CORS, so pages of other sites cannot read an answer; this file refuses the rest.
  */
 import { isIP, type Socket } from 'node:net'
 import type { Context, MiddlewareHandler } from 'hono'

@@ -105,7 +105,7 @@ function checkAdmin(admin: Main['admin'], readFile: FileReader, report: Reporter
   if (admin === undefined) return undefined
   if (admin.token_file !== undefined)
     return readFile(admin.token_file, readBearerToken, ['admin', 'token_file'], report)
-  // The API lists who is connected, and `explain` tells of users and back ends.
+  // The API lists the sessions, and `explain` tells of users and back ends.
   if (admin.listen !== undefined && !isLoopback(admin.listen.host)) {
     report.error(['admin', 'listen'], 'an address that is not loopback needs admin.token_file')
   }

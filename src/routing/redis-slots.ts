@@ -1,4 +1,4 @@
-/** Which keys a Redis Cluster keeps together, one key for each part of it, and the form in which it tells who has what. Pure. */
+/** The slots of a Redis Cluster: the slot of a key, one key for each part of the slots, and the form of the answer to CLUSTER SLOTS. Pure. */
 import { BadAnswer } from './redis-errors.ts'
 
 const SLOTS = 16_384
