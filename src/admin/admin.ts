@@ -5,6 +5,7 @@ import { Hono } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { systemCode } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { createLogLimit } from '../log-limit.ts'
 import { buildApi, Unavailable, type ApiParts } from './api.ts'
 import { inTurn } from './in-turn.ts'
 import { refuse, refuseBodies, refuseForeignNames, refuseOtherSites } from './guard.ts'
@@ -60,9 +61,6 @@ const SERVER_OPTIONS = {
   maxHeaderSize: 16_384,
 }
 
-/** While there are too many, each further one would be a line. */
-const SAY_EVERY_MS = 60_000
-
 /**
  * @param refused counts each connection that was closed as one too many, and each that could not be accepted
  * @throws Error with a message for the operator. @returns how to close it
@@ -82,12 +80,10 @@ export function openAdmin(
   }) as Server
   server.maxConnections = MAX_CONNECTIONS
   server.timeout = IDLE_MS
-  let saidMs = -Infinity
+  const limit = createLogLimit()
   const onTrouble = (cause: string): void => {
     refused()
-    if (performance.now() - saidMs < SAY_EVERY_MS) return
-    saidMs = performance.now()
-    log.warn({ cause }, 'admin connection refused')
+    if (limit('admin connection refused')) log.warn({ cause }, 'admin connection refused')
   }
   server.on('drop', () => onTrouble(`more than ${MAX_CONNECTIONS} connections`))
   return new Promise((resolve, reject) => {

@@ -54,7 +54,7 @@ export class Gate implements TurnKeeper {
     this.#name = settings.name
     this.#settings = settings
     this.#parts = parts
-    this.#notes = new LimitNotes(settings.name, parts.log)
+    this.#notes = new LimitNotes(settings.name, parts.log, parts.nowMs)
     this.#bucket = createBucket(parts.nowMs())
   }
 
@@ -79,7 +79,7 @@ export class Gate implements TurnKeeper {
     if (limit === undefined) return this.#letIn(address)
     const sinceMs = this.#parts.nowMs()
     const { queue, waitMs, leastForAddress } = this.#settings.limits
-    this.#notes.reached(limit, this.#line.size, sinceMs)
+    this.#notes.reached(limit, this.#line.size)
     if (patience.signal.aborted) throw patience.signal.reason
     if (this.#line.beside(rank) >= queue)
       throw this.#queueFull(limit, `${limit} of ${this.#name} is reached, and ${queue} logins wait already`)

@@ -1,28 +1,25 @@
-/** Log lines for the limits of one back end: a limit that is reached is worth a line, but not one for each login. */
+/** Log lines for the limits of one back end: one a minute for each limit that makes logins wait. */
 import type { Log } from '../log.ts'
+import { createLogLimit, type LogLimit } from '../log-limit.ts'
 import type { LimitName } from './waiting-line.ts'
-
-const LOG_EVERY_MS = 60_000
 
 export class LimitNotes {
   readonly #backend: string
   readonly #log: Log
-  readonly #known = new Map<LimitName, { loggedMs: number; times: number }>()
+  readonly #logLimit: LogLimit<LimitName>
 
-  constructor(backend: string, log: Log) {
+  constructor(backend: string, log: Log, nowMs: () => number) {
     this.#backend = backend
     this.#log = log
+    this.#logLimit = createLogLimit(nowMs)
   }
 
   /** A slow start has lines of its own. @param waiting logins in the queue */
-  reached(limit: LimitName, waiting: number, nowMs: number): void {
+  reached(limit: LimitName, waiting: number): void {
     if (limit === 'slow_start') return
-    const note = this.#known.get(limit) ?? { loggedMs: -LOG_EVERY_MS, times: 0 }
-    this.#known.set(limit, note)
-    note.times++
-    if (nowMs - note.loggedMs < LOG_EVERY_MS) return
-    this.#log.warn({ backend: this.#backend, limit, times: note.times, waiting }, 'limit of a back end reached')
-    note.loggedMs = nowMs
-    note.times = 0
+    const note = this.#logLimit(limit)
+    if (!note) return
+    const times = 1 + (note.others ?? 0)
+    this.#log.warn({ backend: this.#backend, limit, times, waiting }, 'limit of a back end reached')
   }
 }

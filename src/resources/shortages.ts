@@ -1,25 +1,21 @@
-/** What is missing on this machine (descriptors, memory, local ports): logged once a minute, and counted each time. It is never put down to a peer. */
+/** What is missing on this machine (descriptors, memory, local ports): logged once a minute, and counted each time. It is never attributed to a peer. */
 import type { NoteShortage, ShortagePlace } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { createLogLimit } from '../log-limit.ts'
 
-/** During a shortage each new connection meets it, and a line for each of them would fill the disk as well. */
-const SAY_EVERY_MS = 60_000
-
-/** @param count is called for each shortage, logged or not */
+/**
+ * One line a minute for each place: a shortage affects each new connection.
+ * @param count is called for each shortage, logged or not
+ */
 export function createShortageNotes(
   log: Log,
   count: (place: ShortagePlace) => void,
-  nowMs: () => number = () => performance.now(),
+  nowMs?: () => number,
 ): NoteShortage {
-  const said = new Map<ShortagePlace, { atMs: number; unsaid: number }>()
+  const limit = createLogLimit<ShortagePlace>(nowMs)
   return (place, detail) => {
     count(place)
-    const last = said.get(place)
-    if (last && nowMs() - last.atMs < SAY_EVERY_MS) {
-      last.unsaid++
-      return
-    }
-    said.set(place, { atMs: nowMs(), unsaid: 0 })
-    log.error({ place, detail, ...(last && last.unsaid > 0 && { others: last.unsaid }) }, 'local shortage')
+    const others = limit(place)
+    if (others) log.error({ place, detail, ...others }, 'local shortage')
   }
 }

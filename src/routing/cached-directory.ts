@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import type { RedisSettings } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { createLogLimit } from '../log-limit.ts'
 import { createComparison } from './comparison.ts'
 import type { Directory, DirectoryEntry, DirectoryMonitor } from './directory.ts'
 import { openRedisClient } from './redis-client.ts'
@@ -15,9 +16,6 @@ import { createMarker } from './redis-marker.ts'
 import { createRouteCache } from './route-cache.ts'
 import { keepSnapshot, loadSnapshots, snapshotFileOf } from './snapshot-file.ts'
 import { noteAnswer, type Trace } from './trace.ts'
-
-/** One line a minute: each login gets such an answer. */
-const SAY_EVERY_MS = 60_000
 
 const now = (): number => performance.now()
 
@@ -138,19 +136,13 @@ export function openCachedDirectory(settings: RedisSettings, log: Log, monitor: 
   }
 }
 
-/** Counts every answer that Redis would never give, and logs one a minute. */
+/** Counts each answer that Redis would never give, and logs one a minute: each login can get such an answer. */
 function createBadAnswerNotes(log: Log, monitor: DirectoryMonitor): (detail: string) => void {
-  let saidAtMs = -Infinity
-  let unsaid = 0
+  const limit = createLogLimit()
   return (detail) => {
     monitor.directoryAnsweredBadly()
-    if (now() - saidAtMs < SAY_EVERY_MS) {
-      unsaid++
-      return
-    }
-    log.error({ detail, ...(unsaid > 0 && { others: unsaid }) }, 'directory gave a bad answer')
-    saidAtMs = now()
-    unsaid = 0
+    const others = limit('directory gave a bad answer')
+    if (others) log.error({ detail, ...others }, 'directory gave a bad answer')
   }
 }
 

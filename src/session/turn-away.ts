@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net'
 import type { ListenerSettings } from '../config/settings.ts'
 import type { Log } from '../log.ts'
+import { createLogLimit } from '../log-limit.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { protocols } from '../protocol/protocols.ts'
 
@@ -9,26 +10,18 @@ import { protocols } from '../protocol/protocols.ts'
 const LINGER_MS = 2000
 /** The most that may linger: they have descriptors of those that are kept beside the sessions. Others are closed without a word. */
 const MOST_LINGERING = 32
-/** While there are too many, each further one would be a line. */
-const SAY_EVERY_MS = 60_000
 
 /** @param max the limit that is reached */
 export type TurnAway = (socket: Socket, listener: ListenerSettings, max: number) => void
 
 export function createTurnAway({ log, metrics }: { log: Log; metrics: Pick<Metrics, 'connectionRejected'> }): TurnAway {
   let lingering = 0
-  let saidMs = -Infinity
-  let unsaid = 0
+  const limit = createLogLimit()
 
   function note(listener: string, max: number): void {
     metrics.connectionRejected('too-many-connections')
-    if (performance.now() - saidMs < SAY_EVERY_MS) {
-      unsaid++
-      return
-    }
-    log.warn({ listener, maxConnections: max, ...(unsaid > 0 && { others: unsaid }) }, 'too many connections')
-    saidMs = performance.now()
-    unsaid = 0
+    const others = limit('too many connections')
+    if (others) log.warn({ listener, maxConnections: max, ...others }, 'too many connections')
   }
 
   return (socket, { name, protocol, tls }, max) => {

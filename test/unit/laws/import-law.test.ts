@@ -32,6 +32,7 @@ const LAW: Law = {
   clock: [],
   errors: [],
   log: [],
+  'log-limit': [],
   octets: [],
   printable: [],
   secret: [],
@@ -43,7 +44,17 @@ const LAW: Law = {
 }
 
 /** What every room may import besides. */
-const FREE = new Set(['clock', 'errors', 'log', 'octets', 'printable', 'secret', 'type config', 'type metrics'])
+const FREE = new Set([
+  'clock',
+  'errors',
+  'log',
+  'log-limit',
+  'octets',
+  'printable',
+  'secret',
+  'type config',
+  'type metrics',
+])
 
 /** Files that one of the twins has alone, by their place in its folder, and why the other needs none. */
 const WITHOUT_TWIN: Readonly<Record<string, string>> = {
