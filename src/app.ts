@@ -1,8 +1,8 @@
 /** The composition root of one worker: builds every room from the settings, in the order of a connection's way, and takes them down again. */
-import { createAdmissions, type Admissions } from './backend/admission.ts'
+import { createAdmissions, type Admissions } from './backend/admission/admission.ts'
 import { createCapabilityBook } from './backend/capabilities.ts'
 import { createLiveBackends, type LiveBackends } from './backend/live-backends.ts'
-import { startProber } from './backend/prober.ts'
+import { startProber } from './backend/health/prober.ts'
 import { createRunningClock, watchStalls } from './clock.ts'
 import type { Settings } from './config/settings.ts'
 import type { Accept, Listeners } from './listener/listener.ts'
@@ -15,7 +15,7 @@ import { createShortageNotes } from './resources/shortages.ts'
 import type { Directory } from './routing/directory.ts'
 import { openDirectory } from './routing/open-directory.ts'
 import { createRefusalNotes } from './routing/route-invalid.ts'
-import { askBackend } from './session/ask-backend.ts'
+import { probeBackend } from './session/ask-backend.ts'
 import { reportBackend, type BackendReport } from './session/backend-report.ts'
 import { explain, type Explanation } from './session/explain.ts'
 import { createOffers } from './session/offer.ts'
@@ -89,7 +89,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
   const prober = startProber({
     backends: () => worlds.current().backends,
     live: backends,
-    ask: askBackend,
+    ask: probeBackend,
     book,
     log,
     metrics,

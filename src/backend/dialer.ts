@@ -5,7 +5,7 @@ import { isShortage, MuxError, systemCode, type ErrorCode } from '../errors.ts'
 import { createLeanSocket, type ReadMemory } from '../net/lean-socket.ts'
 import { buildProxyHeader, type ProxyHeaderFacts } from '../net/proxy-header.ts'
 import { connectTls } from '../tls/upgrade.ts'
-import { keyOf, type Address } from './addresses.ts'
+import { keyOf, type Address } from './endpoint/addresses.ts'
 import type { Backend } from './backends.ts'
 
 /** Middleboxes forget a silent flow after five minutes or so; dead peers should not outlive it. */

@@ -2,15 +2,23 @@
 import type { BackendSettings, HealthSettings, ProtocolName } from '../config/settings.ts'
 import { MuxError, type ErrorCode, type NoteShortage } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { addressesOf, hasNames, keyOf, NOTHING_KNOWN, type Address, type Known } from './addresses.ts'
-import { afterFailure, afterFault, afterSuccess, newHealth, type Failure, type Health, type Proof } from './health.ts'
-import type { Lookup } from './lookup.ts'
-import { hasEquals, orderFor } from './order.ts'
-import { createWay, type Way } from './way.ts'
-import { openWhereabouts } from './whereabouts.ts'
+import { addressesOf, hasNames, keyOf, NOTHING_KNOWN, type Address, type Known } from './endpoint/addresses.ts'
+import {
+  afterFailure,
+  afterFault,
+  afterSuccess,
+  newHealth,
+  type Failure,
+  type Health,
+  type Proof,
+} from './health/health.ts'
+import type { Lookup } from './endpoint/lookup.ts'
+import { hasEquals, orderFor } from './endpoint/order.ts'
+import { createCursor, type AddressCursor } from './endpoint/cursor.ts'
+import { openResolver } from './endpoint/resolver.ts'
 
 /** One address for one protocol, and how it does. */
-export type Place = {
+export type Endpoint = {
   readonly protocol: ProtocolName
   /** the newest word on it; `ip` and `port` never change */
   address: Address
@@ -22,7 +30,7 @@ export type Place = {
 }
 
 /** What is seen of one address from outside: plain facts, for the API and for people. Times are milliseconds of the epoch. */
-export type PlaceFacts = {
+export type EndpointFacts = {
   protocol: ProtocolName
   host: string
   ip: string
@@ -37,24 +45,24 @@ export type PlaceFacts = {
   lookedUpAgainMs: number | undefined
 }
 
-export type BackendFacts = { name: string; up: boolean; check: HealthSettings['check']; addresses: PlaceFacts[] }
+export type BackendFacts = { name: string; up: boolean; check: HealthSettings['check']; addresses: EndpointFacts[] }
 
 export type LiveBackend = {
   readonly name: string
   /** Whether somebody new may be sent there: by this protocol, or by each that it serves. */
   isUp(protocol?: ProtocolName): boolean
-  /** The places of a protocol in the order in which this user is to try them, those that are down last. */
-  addresses(protocol: ProtocolName, user?: string): readonly Place[]
+  /** The endpoints of a protocol in the order in which this user is to try them, those that are down last. */
+  addresses(protocol: ProtocolName, user?: string): readonly Endpoint[]
   /**
    * The way of one login through them, which must be left again. Waits for DNS only while no address has ever been known.
    * @throws MuxError `backend-no-port`, `local-shortage`, `backend-unreachable` where no address is known, `backend-timeout`, or `backend-down`
    * where all are down and somebody is trying already
    */
-  enter(protocol: ProtocolName, user: string, withinMs: number): Promise<Way>
+  enter(protocol: ProtocolName, user: string, withinMs: number): Promise<AddressCursor>
   /** Waits until its names have been looked up once. */
   located(): Promise<void>
-  succeeded(place: Place, what: { by: 'check' | 'login'; proof: Proof }): void
-  failed(place: Place, failure: Failure, detail: string): void
+  succeeded(endpoint: Endpoint, what: { by: 'check' | 'login'; proof: Proof }): void
+  failed(endpoint: Endpoint, failure: Failure, detail: string): void
   describe(): BackendFacts
   /** Takes over settings under which it stands where it stood. */
   adopt(settings: BackendSettings): void
@@ -62,8 +70,8 @@ export type LiveBackend = {
   close(): void
 }
 
-/** What is told about a place when its state changes. */
-export type Change = { place: Place; before: Health; detail: string | undefined }
+/** What is told about a endpoint when its state changes. */
+export type Change = { endpoint: Endpoint; before: Health; detail: string | undefined }
 
 export type LiveBackendParts = {
   settings: BackendSettings
@@ -108,60 +116,60 @@ export function createLiveBackend({
   let { settings } = parts
   const { name } = settings
   /** by rank; nothing where the protocol is not served */
-  const places = new Map<ProtocolName, readonly Place[]>()
-  /** protocols whose places are not all of different rank, so that their order depends on the user */
+  const endpoints = new Map<ProtocolName, readonly Endpoint[]>()
+  /** protocols whose endpoints are not all of different rank, so that their order depends on the user */
   const spread = new Set<ProtocolName>()
-  /** protocols of which every place is down, and a login is trying whether that still holds */
+  /** protocols of which every endpoint is down, and a login is trying whether that still holds */
   const trials = new Set<ProtocolName>()
 
   function take(known: Known): void {
     for (const protocol of PROTOCOLS) {
       const addresses = addressesOf(settings, protocol, known)
       if (!addresses) continue
-      const before = places.get(protocol)
-      const after = addresses.map((address): Place => {
-        const old = before?.find((place) => keyOf(place.address) === keyOf(address))
+      const before = endpoints.get(protocol)
+      const after = addresses.map((address): Endpoint => {
+        const old = before?.find((endpoint) => keyOf(endpoint.address) === keyOf(address))
         if (old) old.address = address
         return old ?? { protocol, address, health: newHealth(nowMs()), provenMs: -Infinity, checkDueMs: 0 }
       })
-      places.set(protocol, after)
+      endpoints.set(protocol, after)
       if (hasEquals(addresses)) spread.add(protocol)
       else spread.delete(protocol)
-      const isSame = before?.length === after.length && after.every((place) => before.includes(place))
+      const isSame = before?.length === after.length && after.every((endpoint) => before.includes(endpoint))
       if (before && !isSame) onMoved(backend, protocol, before.length === 0)
     }
   }
 
-  const isUsable = ({ health }: Place): boolean => health.up && health.fault === undefined
-  const isDown = ({ health }: Place): boolean => !health.up
+  const isUsable = ({ health }: Endpoint): boolean => health.up && health.fault === undefined
+  const isDown = ({ health }: Endpoint): boolean => !health.up
 
-  function change(place: Place, after: Health, detail?: string): void {
-    const before = place.health
+  function change(endpoint: Endpoint, after: Health, detail?: string): void {
+    const before = endpoint.health
     if (after === before) return
-    place.health = after
-    if (before.up !== after.up || before.fault !== after.fault) onChange(backend, { place, before, detail })
+    endpoint.health = after
+    if (before.up !== after.up || before.fault !== after.fault) onChange(backend, { endpoint, before, detail })
   }
 
   const backend: LiveBackend = {
     name,
     isUp(protocol) {
-      if (protocol) return places.get(protocol)?.some(isUsable) ?? false
+      if (protocol) return endpoints.get(protocol)?.some(isUsable) ?? false
       // A domain need not have SRV records for every protocol.
-      const served = [...places.values()].filter((some) => some.length > 0)
+      const served = [...endpoints.values()].filter((some) => some.length > 0)
       return served.length > 0 && served.every((some) => some.some(isUsable))
     },
     addresses(protocol, user) {
-      const some = places.get(protocol) ?? []
+      const some = endpoints.get(protocol) ?? []
       const list = user !== undefined && spread.has(protocol) ? orderFor(some, user) : some
-      return list.some(isDown) ? [...list.filter((place) => !isDown(place)), ...list.filter(isDown)] : list
+      return list.some(isDown) ? [...list.filter((endpoint) => !isDown(endpoint)), ...list.filter(isDown)] : list
     },
     async enter(protocol, user, withinMs) {
-      if (!places.has(protocol)) throw new MuxError('backend-no-port', `back end ${name} has no ${protocol} port`)
-      if (places.get(protocol)?.length === 0) await inTime(whereabouts?.refresh(), withinMs)
+      if (!endpoints.has(protocol)) throw new MuxError('backend-no-port', `back end ${name} has no ${protocol} port`)
+      if (endpoints.get(protocol)?.length === 0) await inTime(resolver?.refresh(), withinMs)
       const [first] = backend.addresses(protocol)
       if (!first) {
-        const why = whereabouts?.failure() ?? 'there is none'
-        const code = whereabouts?.lacksResources() === true ? 'local-shortage' : 'backend-unreachable'
+        const why = resolver?.failure() ?? 'there is none'
+        const code = resolver?.lacksResources() === true ? 'local-shortage' : 'backend-unreachable'
         throw new MuxError(code, `no address of back end ${name} for ${protocol}: ${why}`)
       }
       const isTrial = isDown(first)
@@ -169,57 +177,56 @@ export function createLiveBackend({
         throw new MuxError('backend-down', `back end ${name} is down for ${protocol}: ${first.health.lastError ?? ''}`)
       }
       if (isTrial) trials.add(protocol)
-      return createWay(() => backend.addresses(protocol, user), {
+      return createCursor(() => backend.addresses(protocol, user), {
         isTrial,
         leave: () => {
           if (isTrial) trials.delete(protocol)
         },
       })
     },
-    located: async () => whereabouts?.refresh(),
-    succeeded(place, what) {
+    located: async () => resolver?.refresh(),
+    succeeded(endpoint, what) {
       const { check } = settings.health
       // A connection is not much of a proof where more is asked for.
       if (what.by === 'login' && what.proof === 'connection' && check !== 'tcp' && check !== 'none') return
-      if (what.by === 'login') place.provenMs = nowMs()
-      change(place, afterSuccess(place.health, what, settings.health, nowMs()))
+      if (what.by === 'login') endpoint.provenMs = nowMs()
+      change(endpoint, afterSuccess(endpoint.health, what, settings.health, nowMs()))
     },
-    failed(place, failure, detail) {
+    failed(endpoint, failure, detail) {
       if (failure.code === 'backend-timeout' && hasStalled()) return
       const after = FAULTS.has(failure.code)
-        ? afterFault(place.health, failure.code)
-        : afterFailure(place.health, failure, settings.health, nowMs())
-      change(place, after, detail)
+        ? afterFault(endpoint.health, failure.code)
+        : afterFailure(endpoint.health, failure, settings.health, nowMs())
+      change(endpoint, after, detail)
       // What a login has met is looked at at once, so that it is known soon whether it was bad luck.
-      if (failure.by === 'login' && place.health.failures > 0)
-        place.checkDueMs = Math.min(place.checkDueMs, nowMs() + HURRY_MS)
+      if (failure.by === 'login' && endpoint.health.failures > 0)
+        endpoint.checkDueMs = Math.min(endpoint.checkDueMs, nowMs() + HURRY_MS)
     },
     describe: () => ({
       name,
       up: backend.isUp(),
       check: settings.health.check,
-      addresses: [...places.values()].flat().map((place) => ({
-        ...factsOf(place),
-        sinceMs: toEpochMs(place.health.sinceMs),
-        nextCheckMs: settings.health.check === 'none' ? undefined : toEpochMs(place.checkDueMs),
-        lookedUpAgainMs:
-          place.address.source === 'address' || !whereabouts ? undefined : toEpochMs(whereabouts.dueMs()),
+      addresses: [...endpoints.values()].flat().map((endpoint) => ({
+        ...factsOf(endpoint),
+        sinceMs: toEpochMs(endpoint.health.sinceMs),
+        nextCheckMs: settings.health.check === 'none' ? undefined : toEpochMs(endpoint.checkDueMs),
+        lookedUpAgainMs: endpoint.address.source === 'address' || !resolver ? undefined : toEpochMs(resolver.dueMs()),
       })),
     }),
     adopt(newer) {
       settings = newer
     },
-    close: () => whereabouts?.close(),
+    close: () => resolver?.close(),
   }
 
   take(NOTHING_KNOWN)
-  const whereabouts = hasNames(settings)
-    ? openWhereabouts({ settings, lookup, log, noteShortage, nowMs, onKnown: take })
+  const resolver = hasNames(settings)
+    ? openResolver({ settings, lookup, log, noteShortage, nowMs, onKnown: take })
     : undefined
   return backend
 }
 
-function factsOf({ protocol, address, health }: Place) {
+function factsOf({ protocol, address, health }: Endpoint) {
   const { host, ip, port, source } = address
   const state = !health.up ? ('down' as const) : health.fault ? ('misconfigured' as const) : ('up' as const)
   return { protocol, host, ip, port, source, state, lastError: health.lastError }

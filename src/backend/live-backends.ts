@@ -7,10 +7,10 @@ import type { BackendSettings, ProtocolName, RoutingSettings } from '../config/s
 import type { NoteShortage } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics/metrics.ts'
-import { keyOf } from './addresses.ts'
+import { keyOf } from './endpoint/addresses.ts'
 import { createLiveBackend, type BackendFacts, type Change, type LiveBackend } from './live-backend.ts'
-import { createLookup, type Lookup } from './lookup.ts'
-import { createSystemLookup } from './system-lookup.ts'
+import { createLookup, type Lookup } from './endpoint/lookup.ts'
+import { createSystemLookup } from './endpoint/system-lookup.ts'
 
 export type LiveBackends = {
   /** Brings what is known into line with the back ends of a new world. */
@@ -54,9 +54,9 @@ export function createLiveBackends({
   const bySettings = new WeakMap<BackendSettings, LiveBackend>()
 
   function count(backend: LiveBackend, protocol: ProtocolName): { up: number; down: number } {
-    const places = backend.addresses(protocol)
-    const up = places.filter(({ health }) => health.up).length
-    return { up, down: places.length - up }
+    const endpoints = backend.addresses(protocol)
+    const up = endpoints.filter(({ health }) => health.up).length
+    return { up, down: endpoints.length - up }
   }
 
   function measure(backend: LiveBackend, protocols: readonly ProtocolName[]): void {
@@ -65,11 +65,11 @@ export function createLiveBackends({
     for (const protocol of protocols) metrics.backendAddresses(backend.name, protocol, count(backend, protocol))
   }
 
-  function onChange(backend: LiveBackend, { place, before, detail }: Change): void {
-    const { protocol, health, address } = place
+  function onChange(backend: LiveBackend, { endpoint, before, detail }: Change): void {
+    const { protocol, health, address } = endpoint
     const fields = { backend: backend.name, protocol, address: keyOf(address), host: address.host }
     measure(backend, [protocol])
-    const others = backend.addresses(protocol).filter((one) => one !== place)
+    const others = backend.addresses(protocol).filter((one) => one !== endpoint)
     const othersUp = others.filter((one) => one.health.up).length
     if (before.up && !health.up) {
       log.warn({ ...fields, code: health.lastError, detail, othersUp }, 'back end down')

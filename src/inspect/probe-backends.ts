@@ -1,12 +1,12 @@
 /** Looks up the names of each back end, and checks each address as the health check does, without a login. */
-import { addressesOf, hasNames, keyOf, lookUp, NOTHING_KNOWN, type Address } from '../backend/addresses.ts'
+import { addressesOf, hasNames, keyOf, lookUp, NOTHING_KNOWN, type Address } from '../backend/endpoint/addresses.ts'
 import { buildBackends, type Backend } from '../backend/backends.ts'
-import { newHealth } from '../backend/health.ts'
-import { createLookup, type Lookup } from '../backend/lookup.ts'
-import type { Look } from '../backend/prober.ts'
+import { newHealth } from '../backend/health/health.ts'
+import { createLookup, type Lookup } from '../backend/endpoint/lookup.ts'
+import type { Probe } from '../backend/health/prober.ts'
 import type { HealthSettings, ProtocolName, RoutingSettings } from '../config/settings.ts'
 import { asMuxError, isShortage, MuxError } from '../errors.ts'
-import { askBackend } from '../session/ask-backend.ts'
+import { probeBackend } from '../session/ask-backend.ts'
 import { error, inTime, warning, type Finding, type Probed, type Told } from './findings.ts'
 
 /** With `LOOK_MS` it makes 9 seconds for the slowest back end. */
@@ -22,11 +22,11 @@ export async function probeBackends(
   lookup: Lookup = createLookup(resolvers),
 ): Promise<Probed> {
   const built = [...buildBackends(backends).values()]
-  const findings = await Promise.all(built.map((backend) => probeBackend(backend, lookup)))
+  const findings = await Promise.all(built.map((backend) => checkBackend(backend, lookup)))
   return { findings: findings.flat(), notes: [] }
 }
 
-async function probeBackend(backend: Backend, lookup: Lookup): Promise<Finding[]> {
+async function checkBackend(backend: Backend, lookup: Lookup): Promise<Finding[]> {
   const { settings } = backend
   const { name } = settings
   const at = (told: Told, ...more: string[]): Finding => ({
@@ -70,9 +70,9 @@ async function probeAddress(backend: Backend, protocol: ProtocolName, address: A
   const giveUp = new AbortController()
   const late = new MuxError('backend-timeout', `no answer to a check within ${ms} ms`)
   const timer = setTimeout(() => giveUp.abort(late), ms)
-  const place = { protocol, address, health: newHealth(0), provenMs: -Infinity, checkDueMs: 0 }
+  const endpoint = { protocol, address, health: newHealth(0), provenMs: -Infinity, checkDueMs: 0 }
   try {
-    await askBackend(backend, place, lookOf(health), giveUp.signal)
+    await probeBackend(backend, endpoint, probeFor(health), giveUp.signal)
     return undefined
   } catch (thrown) {
     const { code, message } = asMuxError(thrown)
@@ -86,6 +86,6 @@ async function probeAddress(backend: Backend, protocol: ProtocolName, address: A
 }
 
 /** Without a login: a test user that is refused may be locked out. `none` leaves out the regular checks; here one was asked for. */
-function lookOf({ check }: HealthSettings): Look {
+function probeFor({ check }: HealthSettings): Probe {
   return check === 'login' || check === 'none' ? 'greeting' : check
 }

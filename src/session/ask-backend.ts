@@ -1,8 +1,8 @@
 /** Looks at a back end, on a connection of its own: whether it accepts, greets or lets somebody in, and what it can do before login. */
 import type { Backend } from '../backend/backends.ts'
 import { dial } from '../backend/dialer.ts'
-import type { Place } from '../backend/live-backend.ts'
-import type { Look } from '../backend/prober.ts'
+import type { Endpoint } from '../backend/live-backend.ts'
+import type { Probe } from '../backend/health/prober.ts'
 import { MuxError } from '../errors.ts'
 import { encodeUtf8 } from '../octets.ts'
 import type { BackendLogin } from '../protocol/protocol.ts'
@@ -16,13 +16,13 @@ const NOBODY = undefined
  * @returns its capabilities, where they were asked
  * @throws MuxError as a login would, `backend-test-user` where the test user is refused, or the signal's reason
  */
-export async function askBackend(
+export async function probeBackend(
   backend: Backend,
-  { address, protocol: name }: Place,
-  look: Look,
+  { address, protocol: name }: Endpoint,
+  kind: Probe,
   signal: AbortSignal,
 ): Promise<readonly string[] | undefined> {
-  if (look === 'tcp') {
+  if (kind === 'tcp') {
     const socket = await dial(backend, address, NOBODY, signal)
     socket.on('error', () => undefined) // it has answered; how it ends is of no interest
     socket.destroy()
@@ -31,8 +31,8 @@ export async function askBackend(
   const protocol = protocols[name]
   const connection = await BackendConnection.open(backend, address, NOBODY, signal)
   try {
-    if (look === 'tls') return undefined
-    if (look === 'greeting') return await protocol.askCapabilities(connection, backend.settings.tls === 'starttls')
+    if (kind === 'tls') return undefined
+    if (kind === 'greeting') return await protocol.askCapabilities(connection, backend.settings.tls === 'starttls')
     const answer = await protocol.replayLogin(connection, testLogin(backend))
     if (!answer.accepted) throw new MuxError('backend-test-user', `the test user is refused: ${answer.detail}`)
     connection.write(protocol.leave)

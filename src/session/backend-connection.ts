@@ -1,6 +1,6 @@
 /** The back end's side of a login: dialled, spoken to, then handed to the relay or closed. */
 import type { Socket } from 'node:net'
-import type { Address } from '../backend/addresses.ts'
+import type { Address } from '../backend/endpoint/addresses.ts'
 import type { Backend } from '../backend/backends.ts'
 import { dial, secureBackend, type Origin } from '../backend/dialer.ts'
 import { MuxError } from '../errors.ts'

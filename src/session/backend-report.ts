@@ -1,6 +1,6 @@
 /** What is known of a back end, in plain facts for the API: how it does, where it is, how mailmux goes there. Holds no secret. */
 import type { Backend } from '../backend/backends.ts'
-import type { LiveBackend, PlaceFacts } from '../backend/live-backend.ts'
+import type { LiveBackend, EndpointFacts } from '../backend/live-backend.ts'
 import type { BackendSettings, ProtocolName } from '../config/settings.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Services } from './serve.ts'
@@ -14,8 +14,8 @@ export type AddressReport = {
   ip: string
   port: number
   /** how it was found: as it stands, by a name's address records, or by SRV records */
-  source: PlaceFacts['source']
-  state: PlaceFacts['state']
+  source: EndpointFacts['source']
+  state: EndpointFacts['state']
   /** in that state, in milliseconds of the epoch */
   sinceMs: number
   lastError?: ErrorCode
@@ -82,17 +82,17 @@ export function reportBackend(
 }
 
 function inOrder(
-  facts: readonly PlaceFacts[],
+  facts: readonly EndpointFacts[],
   live: LiveBackend,
   { protocol, user }: { protocol: ProtocolName; user: string | undefined },
-): PlaceFacts[] {
+): EndpointFacts[] {
   return live.addresses(protocol, user).flatMap(({ address }) => {
-    const isIt = (one: PlaceFacts): boolean => one.ip === address.ip && one.port === address.port
+    const isIt = (one: EndpointFacts): boolean => one.ip === address.ip && one.port === address.port
     return facts.find((one) => one.protocol === protocol && isIt(one)) ?? []
   })
 }
 
-function reportAddress({ lastError, nextCheckMs, lookedUpAgainMs, ...always }: PlaceFacts): AddressReport {
+function reportAddress({ lastError, nextCheckMs, lookedUpAgainMs, ...always }: EndpointFacts): AddressReport {
   return {
     ...always,
     ...(lastError !== undefined && { lastError }),

@@ -1,6 +1,6 @@
 /** The client's side of a session: its socket, where it comes from, what phase it is in, and what it has sent that nobody has read. */
 import type { Socket } from 'node:net'
-import type { Turn } from '../backend/turn.ts'
+import type { Slot } from '../backend/admission/slot.ts'
 import type { ListenerSettings } from '../config/settings.ts'
 import { MuxError, systemCode } from '../errors.ts'
 import { closeSoon } from '../net/closing.ts'
@@ -58,7 +58,7 @@ export class ClientConnection implements ClientWire {
   /** the back end that the last login was routed to */
   backend: string | undefined
   /** its place at that back end; `close()` gives it back, whatever has happened on the way */
-  turn: Turn | undefined
+  slot: Slot | undefined
   /** set once there is a conversation, for whoever has to end it */
   dialogue: ClientDialogue | undefined
   secure = false
@@ -244,7 +244,7 @@ export class ClientConnection implements ClientWire {
    */
   close(onClosed?: () => void): void {
     this.#isClosing = true
-    this.turn?.release()
+    this.slot?.release()
     this.detach()
     closeSoon(this.#socket, onClosed)
   }

@@ -2,8 +2,8 @@
  * The log lines of a login. The fields of `login refused` and their order are promised in docs/operations.md, where fail2ban and
  * programs of its kind read them: new fields go behind the others.
  */
-import type { Address } from '../backend/addresses.ts'
-import { keyOf } from '../backend/addresses.ts'
+import type { Address } from '../backend/endpoint/addresses.ts'
+import { keyOf } from '../backend/endpoint/addresses.ts'
 import type { Log } from '../log.ts'
 import type { LoginAttempt, Refusal } from '../protocol/protocol.ts'
 import { octetsToPrintable } from '../printable.ts'

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net'
 import type { Backend } from '../backend/backends.ts'
 import { dial, type Origin } from '../backend/dialer.ts'
-import { reachWithin, type Step } from '../backend/way.ts'
+import { connectTimeoutMs, type Attempt } from '../backend/endpoint/cursor.ts'
 import type { ProtocolName } from '../config/settings.ts'
 import { asMuxError, MuxError } from '../errors.ts'
 import { protocols } from '../protocol/protocols.ts'
@@ -10,7 +10,7 @@ import { findServerName } from '../tls/server-name.ts'
 import type { Entrance, World } from '../world.ts'
 import type { ClientConnection } from './connection.ts'
 import type { Joined, Services } from './serve.ts'
-import { takeTurn } from './take-turn.ts'
+import { acquireSlot } from './acquire-slot.ts'
 
 /** mailmux cannot speak inside TLS that it has not opened. */
 const NO_WORDS = { shutdown: '', idle: '' }
@@ -40,7 +40,7 @@ export async function joinUnopened(
   conn.backend = backend.settings.name
   const { backendTimeoutMs } = world.settings.limits
   const deadline = performance.now() + backendTimeoutMs
-  const turn = await takeTurn(conn, backend.settings, 1, deadline, services.admissions)
+  const slot = await acquireSlot(conn, backend.settings, 1, deadline, services.admissions)
   conn.phase = 'connecting'
   const origin = {
     source: conn.client,
@@ -51,7 +51,7 @@ export async function joinUnopened(
     uniqueId: undefined,
   }
   const socket = await dialAny(backend, protocol.name, origin, deadline, services)
-  turn.loggedIn() // as far as can be seen: the login itself is inside the TLS
+  slot.becomeSession() // as far as can be seen: the login itself is inside the TLS
   return { socket, unread: undefined, goodbye: NO_WORDS, guard: undefined }
 }
 
@@ -70,13 +70,13 @@ async function dialAny(
     for (let step = way.next(); step && !step.again; step = way.next()) {
       try {
         const socket = await dialInTime(backend, step, origin, deadline - performance.now())
-        live.succeeded(step.place, CONNECTED)
+        live.succeeded(step.endpoint, CONNECTED)
         return socket
       } catch (thrown) {
         failure = asMuxError(thrown)
         if (failure.code === 'local-shortage') noteShortage('backend', failure.message)
         if (failure.side === 'backend')
-          live.failed(step.place, { by: 'login', code: failure.code, witness: undefined }, failure.message)
+          live.failed(step.endpoint, { by: 'login', code: failure.code, client: undefined }, failure.message)
       }
     }
     throw failure
@@ -85,13 +85,13 @@ async function dialAny(
   }
 }
 
-async function dialInTime(backend: Backend, step: Step, origin: Origin, leftMs: number): Promise<Socket> {
-  const withinMs = reachWithin(step, leftMs)
+async function dialInTime(backend: Backend, step: Attempt, origin: Origin, leftMs: number): Promise<Socket> {
+  const withinMs = connectTimeoutMs(step, leftMs)
   const giveUp = new AbortController()
   const late = new MuxError('backend-timeout', `no connection within ${Math.round(withinMs)} ms`)
   const timer = setTimeout(() => giveUp.abort(late), withinMs)
   try {
-    return await dial(backend, step.place.address, origin, giveUp.signal)
+    return await dial(backend, step.endpoint.address, origin, giveUp.signal)
   } finally {
     clearTimeout(timer)
   }

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net'
 import type { Backends } from '../backend/backends.ts'
 import type { LiveBackends } from '../backend/live-backends.ts'
-import type { Admissions } from '../backend/admission.ts'
+import type { Admissions } from '../backend/admission/admission.ts'
 import type { ListenerSettings } from '../config/settings.ts'
 import { MuxError, type ErrorCode, type NoteShortage } from '../errors.ts'
 import type { Log } from '../log.ts'

@@ -1,10 +1,10 @@
 /** One login, from its route to the back end's answer: tried again where that may help, and refused in good time where it does not. */
 import { setTimeout as wait } from 'node:timers/promises'
-import { networkOf } from '../backend/address-share.ts'
-import type { Address } from '../backend/addresses.ts'
+import { networkOf } from '../backend/admission/address-share.ts'
+import type { Address } from '../backend/endpoint/addresses.ts'
 import type { Backend } from '../backend/backends.ts'
-import type { Turn } from '../backend/turn.ts'
-import { reachWithin, type Step } from '../backend/way.ts'
+import type { Slot } from '../backend/admission/slot.ts'
+import { connectTimeoutMs, type Attempt } from '../backend/endpoint/cursor.ts'
 import { asMuxError, MuxError, type ErrorCode } from '../errors.ts'
 import { judgeLength, MAX_CREDENTIAL_BYTES } from '../protocol/credential-bounds.ts'
 import type { Acceptance, BackendLogin, ClientIdentity, LoginAttempt, Refusal } from '../protocol/protocol.ts'
@@ -21,7 +21,7 @@ import { hideSecrets, withoutSecrets } from './repeated-secret.ts'
 import { refusalOfError, type Verdict } from './refusals.ts'
 import { routeLogin } from './route-login.ts'
 import type { Services } from './serve.ts'
-import { resumeTurn, takeTurn } from './take-turn.ts'
+import { resumeSlot, acquireSlot } from './acquire-slot.ts'
 
 export type Outcome =
   | { accepted: true; acceptance: Acceptance; backend: BackendConnection }
@@ -97,7 +97,7 @@ async function settle(conn: ClientConnection, backend: BackendConnection, settle
     await settled()
   } catch (error) {
     backend.close()
-    conn.turn?.release()
+    conn.slot?.release()
     throw error
   }
 }
@@ -126,8 +126,8 @@ async function ask(
   try {
     let step = way.next()
     for (let attempt = 1; step; attempt++) {
-      const turn = await takeTurn(conn, backend.settings, attempt, deadline - LEAST_FOR_AN_ATTEMPT_MS, admissions)
-      const { place } = step
+      const slot = await acquireSlot(conn, backend.settings, attempt, deadline - LEAST_FOR_AN_ATTEMPT_MS, admissions)
+      const { endpoint } = step
       const progress: Progress = { connected: false, heard: 0, told: false }
       const attemptMs = performance.now()
       try {
@@ -139,25 +139,25 @@ async function ask(
         }
         const answer = await askOnce(
           conn,
-          { backend, step, progress, turn },
+          { backend, step, progress, slot },
           told,
           identity,
           conversation,
           pace,
           deadline - performance.now(),
         )
-        live.succeeded(place, ANSWERED)
+        live.succeeded(endpoint, ANSWERED)
         if (log.isLevelEnabled?.('debug'))
-          logAnswer(log, conn, { address: place.address, attempt, startedMs: attemptMs }, answer)
+          logAnswer(log, conn, { address: endpoint.address, attempt, startedMs: attemptMs }, answer)
         if (answer.accepted) {
-          turn.loggedIn()
+          slot.becomeSession()
           return answer
         }
-        turn.release()
+        slot.release()
         // The attempt that is answered is the only one that may ask the client, so that all of the client's time lies in it.
         return { ...answer, refusedInMs: performance.now() - attemptMs - conversation.clientMs() }
       } catch (thrown) {
-        turn.release() // for others, while this one waits for its next attempt
+        slot.release() // for others, while this one waits for its next attempt
         const error = asMuxError(thrown)
         const { code, message } = error
         if (progress.told && HUNG_UP.has(code) && judgeLength(login.user, login.credentials) === 'long') {
@@ -166,9 +166,9 @@ async function ask(
         }
         // Once the back end may know who it is for, the failure may be about that client (banned there, a broken mailbox).
         const isKnown = progress.told || (progress.connected && proxyProtocol !== 'none')
-        const witness = isKnown ? { client: networkOf(conn.client.address), user: conn.user ?? '' } : undefined
+        const client = isKnown ? { client: networkOf(conn.client.address), user: conn.user ?? '' } : undefined
         if (error.side === 'backend' && !NO_FAILURE.has(code))
-          live.failed(place, { by: 'login', code, witness }, message)
+          live.failed(endpoint, { by: 'login', code, client }, message)
         const mayGoOn = error.retryable && attempt < MAX_ATTEMPTS && !conversation.hasBegun() && !conn.socket.destroyed
         step = mayGoOn ? way.next() : undefined
         const pauseMs = step?.again === true ? BETWEEN_ATTEMPTS_MS : 0
@@ -197,7 +197,7 @@ const ANSWERED = { by: 'login', proof: 'login' } as const
 
 async function askOnce(
   conn: ClientConnection,
-  { backend, step, progress, turn }: { backend: Backend; step: Step; progress: Progress; turn: Turn },
+  { backend, step, progress, slot }: { backend: Backend; step: Attempt; progress: Progress; slot: Slot },
   login: BackendLogin,
   identity: ClientIdentity,
   conversation: Conversation,
@@ -210,7 +210,7 @@ async function askOnce(
     giveUp.abort(new MuxError('backend-timeout', `no answer from the back end while ${conn.phase}`))
   let timer = setTimeout(late, withinMs)
   let untilMs = performance.now() + withinMs
-  // The back end's turn and its deadline stand still while the client is asked.
+  // The back end's slot and its deadline stand still while the client is asked.
   let askedMs = 0
   const startedMs = performance.now()
   conversation.pauseWith({
@@ -218,16 +218,16 @@ async function askOnce(
       askedMs = performance.now()
       if (conversation.clientMs() === 0) pace.observeChallenge(askedMs - startedMs)
       clearTimeout(timer)
-      turn.pause()
+      slot.pause()
     },
     async answered() {
       untilMs += performance.now() - askedMs
-      await resumeTurn(conn, turn, untilMs - LEAST_FOR_AN_ATTEMPT_MS)
+      await resumeSlot(conn, slot, untilMs - LEAST_FOR_AN_ATTEMPT_MS)
       timer = setTimeout(late, untilMs - performance.now())
     },
   })
   // Only until it is asked to let the user in: what takes long after that may be the refusal of a password, which has its own pace.
-  const reachMs = reachWithin(step, withinMs)
+  const reachMs = connectTimeoutMs(step, withinMs)
   const giveWay = (): void => {
     if (progress.told) return
     giveUp.abort(new MuxError('backend-timeout', `not ready for a login within ${Math.round(reachMs)} ms`))
@@ -237,10 +237,11 @@ async function askOnce(
   try {
     conn.phase = 'connecting'
     const origin = originOf(identity, conn)
-    connection = await BackendConnection.open(backend, step.place.address, origin, giveUp.signal, progress)
+    connection = await BackendConnection.open(backend, step.endpoint.address, origin, giveUp.signal, progress)
     conn.phase = 'replaying-login'
     const answer = await protocol.replayLogin(connection, login)
-    if (answer.accepted) return { accepted: true, acceptance: answer, backend: connection, address: step.place.address }
+    if (answer.accepted)
+      return { accepted: true, acceptance: answer, backend: connection, address: step.endpoint.address }
     connection.close()
     return { ...answer, detail: hideSecrets(answer.detail, login) }
   } catch (error) {

@@ -1,7 +1,7 @@
 /** One client must not take all logins of a back end, nor its whole queue. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { networkOf, shareOf } from '../../../src/backend/address-share.ts'
+import { networkOf, shareOf } from '../../../src/backend/admission/address-share.ts'
 import { openGates, stateOf, statesOf } from './admission-fixture.ts'
 
 const ONE = '192.0.2.1'
@@ -29,14 +29,14 @@ test('leaves slots to other clients where one asks for all of them', async () =>
   const gates = openGates({ limits: { logins: 40 } })
   const greedy = times(100, () => gates.come({ address: ONE }))
   assert.equal(count(await statesOf(greedy), 'in'), 5)
-  assert.equal(await stateOf(gates.come({ address: OTHER }).turn), 'in')
+  assert.equal(await stateOf(gates.come({ address: OTHER }).slot), 'in')
 })
 
 test('lets the next of a client in where one of its logins ends, as a login or as a session', async () => {
   const gates = openGates({ limits: { logins: 40 } })
   const greedy = times(7, () => gates.come({ address: ONE }))
-  const [first, second] = await Promise.all(greedy.slice(0, 2).map(({ turn }) => turn))
-  first?.loggedIn()
+  const [first, second] = await Promise.all(greedy.slice(0, 2).map(({ slot }) => slot))
+  first?.becomeSession()
   assert.deepEqual(await statesOf(greedy.slice(5)), ['in', 'waiting'])
   second?.release()
   assert.deepEqual(await statesOf(greedy.slice(5)), ['in', 'in'])
@@ -45,8 +45,8 @@ test('lets the next of a client in where one of its logins ends, as a login or a
 test('counts a login that waits for its client', async () => {
   const gates = openGates({ limits: { logins: 40 } })
   const greedy = times(6, () => gates.come({ address: ONE }))
-  for (const { turn } of greedy.slice(0, 5)) (await turn).pause()
-  assert.equal(await stateOf(greedy[5]!.turn), 'waiting')
+  for (const { slot } of greedy.slice(0, 5)) (await slot).pause()
+  assert.equal(await stateOf(greedy[5]!.slot), 'waiting')
   assert.equal(gates.facts()?.logins, 0)
 })
 
@@ -54,9 +54,9 @@ test('lets a client with a full share wait behind others, however early it came'
   const gates = openGates({ limits: { logins: 1 } })
   const greedy = times(3, () => gates.come({ address: ONE }))
   const other = gates.come({ address: OTHER })
-  ;(await greedy[0]!.turn).release()
+  ;(await greedy[0]!.slot).release()
   assert.deepEqual(await statesOf([...greedy.slice(1), other]), ['waiting', 'waiting', 'in'])
-  ;(await other.turn).release()
+  ;(await other.slot).release()
   assert.deepEqual(await statesOf(greedy.slice(1)), ['in', 'waiting'])
 })
 
@@ -66,7 +66,7 @@ test('leaves room in the queue to other clients', async () => {
   const states = await statesOf(greedy)
   assert.deepEqual([count(states, 'in'), count(states, 'waiting'), count(states, 'backend-busy')], [1, 5, 24])
   assert.ok(gates.waits.every(({ limit, outcome }) => limit === 'per_address' && outcome === 'queue-full'))
-  assert.equal(await stateOf(gates.come({ address: OTHER }).turn), 'waiting')
+  assert.equal(await stateOf(gates.come({ address: OTHER }).slot), 'waiting')
 })
 
 test('counts nothing for a login without a client', () => {
@@ -77,8 +77,8 @@ test('counts nothing for a login without a client', () => {
 test('says in the log and in the outcome of a wait that it is the limit', async () => {
   const gates = openGates({ limits: { logins: 40 } })
   const greedy = times(6, () => gates.come({ address: ONE }))
-  ;(await greedy[0]!.turn).release()
-  await greedy[5]!.turn
+  ;(await greedy[0]!.slot).release()
+  await greedy[5]!.slot
   assert.deepEqual(gates.waits, [{ backend: 'store-1', limit: 'per_address', outcome: 'admitted', ms: 0 }])
   assert.deepEqual(
     gates.lines.map(({ message, limit }) => [message, limit]),
@@ -98,9 +98,9 @@ test('is forgotten with the last login and the last wait', async () => {
   const gates = openGates({ limits: { logins: 40 } })
   for (let round = 0; round < 3; round++) {
     const greedy = times(9, () => gates.come({ address: ONE }))
-    for (const { turn } of greedy.slice(0, 5)) (await turn).release()
+    for (const { slot } of greedy.slice(0, 5)) (await slot).release()
     for (const { leave } of greedy.slice(5)) leave()
-    for (const { turn } of greedy.slice(5)) await turn.then((taken) => taken.release()).catch(() => undefined)
+    for (const { slot } of greedy.slice(5)) await slot.then((taken) => taken.release()).catch(() => undefined)
   }
   assert.equal(count(await statesOf(times(5, () => gates.come({ address: ONE }))), 'in'), 5)
 })

@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { addressesOf, lookUp, NOTHING_KNOWN, type Known } from '../../../src/backend/addresses.ts'
-import { boundedTtl, selectAddresses, type Found, type Lookup, type Service } from '../../../src/backend/lookup.ts'
-import { hasEquals, orderFor } from '../../../src/backend/order.ts'
+import { addressesOf, lookUp, NOTHING_KNOWN, type Known } from '../../../src/backend/endpoint/addresses.ts'
+import {
+  boundedTtl,
+  selectAddresses,
+  type Found,
+  type Lookup,
+  type Service,
+} from '../../../src/backend/endpoint/lookup.ts'
+import { hasEquals, orderFor } from '../../../src/backend/endpoint/order.ts'
 import { backendSettings } from './fixture.ts'
 
 const found = <T>(records: readonly T[], ttlMs = 30_000): Found<T> => ({ records, ttlMs })

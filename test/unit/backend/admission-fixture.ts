@@ -1,6 +1,6 @@
 /** Gates on a clock that is moved by hand. */
-import { createAdmissions } from '../../../src/backend/admission.ts'
-import type { Turn } from '../../../src/backend/turn.ts'
+import { createAdmissions } from '../../../src/backend/admission/admission.ts'
+import type { Slot } from '../../../src/backend/admission/slot.ts'
 import type { BackendLimits, BackendSettings, ProtocolName } from '../../../src/config/settings.ts'
 import { backendSettings, keepLog } from './fixture.ts'
 
@@ -9,7 +9,7 @@ export type Wait = { backend: string; limit: string; outcome: string; ms: number
 /** Each has an address of its own where none is given. */
 type Coming = { attempt?: number; patienceMs?: number; protocol?: ProtocolName; address?: string }
 
-type Comer = { turn: Promise<Turn>; leave: (why?: Error) => void; reassured: () => number }
+type Comer = { slot: Promise<Slot>; leave: (why?: Error) => void; reassured: () => number }
 
 /** Admissions, and one back end `store-1` with these limits. `random` 0: no wait is cut short. */
 export function openGates({
@@ -57,11 +57,11 @@ export function openGates({
         clock.run?.()
       }
     },
-    /** A client that takes a turn, or waits for one. */
+    /** A client that takes a slot, or waits for one. */
     come({ attempt = 1, patienceMs = 20_000, protocol = 'imap', address = `client-${comers++}` }: Coming = {}): Comer {
       const left = new AbortController()
       let reassured = 0
-      const patience = {
+      const options = {
         protocol,
         address,
         untilMs: clock.ms + patienceMs,
@@ -71,23 +71,23 @@ export function openGates({
         },
       }
       const entered = admissions.enter(backend, attempt, address)
-      const turn = entered ? Promise.resolve(entered) : admissions.wait(backend, attempt, patience)
-      turn.catch(() => undefined)
-      return { turn, leave: (why = new Error('left')) => left.abort(why), reassured: () => reassured }
+      const slot = entered ? Promise.resolve(entered) : admissions.wait(backend, attempt, options)
+      slot.catch(() => undefined)
+      return { slot, leave: (why = new Error('left')) => left.abort(why), reassured: () => reassured }
     },
     facts: () => admissions.describe().find(({ backend: name }) => name === backend.name),
   }
 }
 
-/** What became of a turn by now: `waiting`, `in`, or the code of the error. */
-export async function stateOf(turn: Promise<Turn>): Promise<string> {
-  const settled = turn.then(
+/** What became of a slot by now: `waiting`, `in`, or the code of the error. */
+export async function stateOf(slot: Promise<Slot>): Promise<string> {
+  const settled = slot.then(
     () => 'in',
     (error: unknown) => (error instanceof Error && 'code' in error ? String(error.code) : String(error)),
   )
   return Promise.race([settled, new Promise<string>((resolve) => setImmediate(() => resolve('waiting')))])
 }
 
-export async function statesOf(comers: readonly { turn: Promise<Turn> }[]): Promise<string[]> {
-  return Promise.all(comers.map(({ turn }) => stateOf(turn)))
+export async function statesOf(comers: readonly { slot: Promise<Slot> }[]): Promise<string[]> {
+  return Promise.all(comers.map(({ slot }) => stateOf(slot)))
 }

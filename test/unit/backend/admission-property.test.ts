@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { shareOf } from '../../../src/backend/address-share.ts'
-import type { Turn } from '../../../src/backend/turn.ts'
+import { shareOf } from '../../../src/backend/admission/address-share.ts'
+import type { Slot } from '../../../src/backend/admission/slot.ts'
 import { openGates } from './admission-fixture.ts'
 
 const limits = fc.record({
@@ -38,7 +38,7 @@ type Guest = {
   attempt: number
   address: string
   state: 'waiting' | 'login' | 'paused' | 'resuming' | 'session' | 'over'
-  turn?: Turn
+  slot?: Slot
   leave: () => void
   settled: number
 }
@@ -55,12 +55,12 @@ test('no order of events breaks a limit or leaks a place', async () => {
       const those = (...states: Guest['state'][]): Guest[] => guests.filter(({ state }) => states.includes(state))
       const come = (attempt: number, pick: number): void => {
         const address = `192.0.2.${pick % 3}`
-        const { turn, leave } = gates.come({ attempt, address })
+        const { slot, leave } = gates.come({ attempt, address })
         const guest: Guest = { attempt, address, state: 'waiting', leave, settled: 0 }
         guests.push(guest)
-        turn.then(
+        slot.then(
           (taken) => {
-            Object.assign(guest, { state: 'login', turn: taken, settled: guest.settled + 1 })
+            Object.assign(guest, { state: 'login', slot: taken, settled: guest.settled + 1 })
             letIn.push(guest)
           },
           () => Object.assign(guest, { state: 'over', settled: guest.settled + 1 }),
@@ -73,36 +73,36 @@ test('no order of events breaks a limit or leaks a place', async () => {
         if (what === 'come again') come(2, pick)
         if (what === 'log in') {
           const guest = one(those('login'))
-          guest?.turn?.loggedIn()
+          guest?.slot?.becomeSession()
           if (guest) guest.state = 'session'
         }
         if (what === 'pause') {
           const guest = one(those('login'))
-          guest?.turn?.pause()
+          guest?.slot?.pause()
           if (guest) guest.state = 'paused'
         }
         if (what === 'resume') {
           const guest = one(those('paused'))
           if (guest) {
             guest.state = 'resuming'
-            const patience = {
+            const options = {
               protocol: 'imap',
               untilMs: Infinity,
               signal: NEVER,
               stillWaiting: () => undefined,
             } as const
-            guest.turn?.resume(patience).then(
+            guest.slot?.resume(options).then(
               () => (guest.state = 'login'),
               () => {
-                guest.turn?.release() // as the login does that has lost its back end
+                guest.slot?.release() // as the login does that has lost its back end
                 guest.state = 'over'
               },
             )
           }
         }
         if (what.startsWith('release') && inside) {
-          inside.turn?.release()
-          if (what === 'release twice') inside.turn?.release()
+          inside.slot?.release()
+          if (what === 'release twice') inside.slot?.release()
           inside.state = 'over'
         }
         if (what === 'leave') one(those('waiting'))?.leave()
@@ -138,10 +138,10 @@ test('no order of events breaks a limit or leaks a place', async () => {
         )
       }
       // Whatever has happened: once all have gone, nothing is left.
-      for (const { turn } of guests) turn?.release()
+      for (const { slot } of guests) slot?.release()
       for (const guest of guests) guest.leave()
       await new Promise(setImmediate)
-      for (const { turn } of guests) turn?.release() // those who were let in while the others went
+      for (const { slot } of guests) slot?.release() // those who were let in while the others went
       gates.pass(2000)
       const { logins, sessions, waiting } = gates.facts() ?? {}
       assert.deepEqual([logins, sessions, waiting, gates.isTicking()], [0, 0, 0, false])

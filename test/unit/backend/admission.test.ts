@@ -5,7 +5,7 @@ import { MuxError } from '../../../src/errors.ts'
 import { openGates, stateOf, statesOf } from './admission-fixture.ts'
 
 describe('without a limit reached', () => {
-  test('there is a turn at once, and no timer runs', async () => {
+  test('there is a slot at once, and no timer runs', async () => {
     const gates = openGates()
     const comers = Array.from({ length: 1000 }, () => gates.come())
     assert.deepEqual(new Set(await statesOf(comers)), new Set(['in']))
@@ -26,9 +26,9 @@ describe('logins under way', () => {
     const gates = openGates({ limits: { logins: 2 } })
     const comers = Array.from({ length: 5 }, () => gates.come())
     assert.deepEqual(await statesOf(comers), ['in', 'in', 'waiting', 'waiting', 'waiting'])
-    ;(await comers[1]?.turn)?.release()
+    ;(await comers[1]?.slot)?.release()
     assert.deepEqual(await statesOf(comers), ['in', 'in', 'in', 'waiting', 'waiting'])
-    ;(await comers[0]?.turn)?.loggedIn()
+    ;(await comers[0]?.slot)?.becomeSession()
     assert.deepEqual(await statesOf(comers), ['in', 'in', 'in', 'in', 'waiting'])
     assert.deepEqual([gates.facts()?.sessions, gates.facts()?.logins, gates.facts()?.waiting], [1, 2, 1])
   })
@@ -36,12 +36,12 @@ describe('logins under way', () => {
   test('a place is given back once, however often it is released', async () => {
     const gates = openGates({ limits: { logins: 1, sessions: 2 } })
     const [first] = [gates.come(), gates.come(), gates.come()]
-    const turn = await first.turn
-    turn.loggedIn()
-    turn.loggedIn()
-    turn.release()
-    turn.release()
-    turn.loggedIn()
+    const slot = await first.slot
+    slot.becomeSession()
+    slot.becomeSession()
+    slot.release()
+    slot.release()
+    slot.becomeSession()
     assert.deepEqual([gates.facts()?.sessions, gates.facts()?.logins, gates.facts()?.waiting], [0, 1, 1])
   })
 
@@ -49,8 +49,8 @@ describe('logins under way', () => {
     const gates = openGates({ limits: { logins: 1, loginsPerSecond: 10 } })
     const first = gates.come()
     const second = gates.come() // waits for the place
-    ;(await first.turn).release() // there is a place now, but no right to another login this instant
-    assert.equal(await stateOf(second.turn), 'waiting')
+    ;(await first.slot).release() // there is a place now, but no right to another login this instant
+    assert.equal(await stateOf(second.slot), 'waiting')
     const third = gates.come()
     gates.pass(100)
     assert.deepEqual(await statesOf([second, third]), ['in', 'waiting'])
@@ -66,12 +66,12 @@ describe('logins under way', () => {
       ...arriving.map((comer, i) => ({ ...comer, name: `new ${i}` })),
       ...returning.map((comer, i) => ({ ...comer, name: `again ${i}` })),
     ]
-    const ends = all.map(async ({ turn, name }) => {
-      const taken = await turn
+    const ends = all.map(async ({ slot, name }) => {
+      const taken = await slot
       order.push(name)
       taken.release()
     })
-    ;(await first.turn).release()
+    ;(await first.slot).release()
     await Promise.all(ends)
     assert.deepEqual(order, ['again 0', 'again 1', 'new 0', 'new 1'])
   })
@@ -81,9 +81,9 @@ describe('sessions', () => {
   test('are never more than the limit, logins under way included', async () => {
     const gates = openGates({ limits: { sessions: 2 } })
     const comers = [gates.come(), gates.come(), gates.come()]
-    for (const comer of comers.slice(0, 2)) (await comer.turn).loggedIn()
+    for (const comer of comers.slice(0, 2)) (await comer.slot).becomeSession()
     assert.deepEqual(await statesOf(comers), ['in', 'in', 'waiting'])
-    ;(await comers[0]?.turn)?.release()
+    ;(await comers[0]?.slot)?.release()
     assert.deepEqual(await statesOf(comers), ['in', 'in', 'in'])
     assert.deepEqual(gates.waits, [{ backend: 'store-1', limit: 'sessions', outcome: 'admitted', ms: 0 }])
   })
@@ -117,8 +117,8 @@ describe('a wait', () => {
     gates.pass(50)
     assert.deepEqual(await statesOf([patient, hasty]), ['waiting', 'backend-busy'])
     gates.pass(500)
-    assert.equal(await stateOf(patient.turn), 'backend-busy')
-    await assert.rejects(patient.turn, /logins of store-1 was reached for all of the 2000 ms/)
+    assert.equal(await stateOf(patient.slot), 'backend-busy')
+    await assert.rejects(patient.slot, /logins of store-1 was reached for all of the 2000 ms/)
     assert.deepEqual(
       gates.waits.map(({ outcome, ms }) => [outcome, ms]),
       [
@@ -134,9 +134,9 @@ describe('a wait', () => {
     gates.come()
     const comer = gates.come({ patienceMs: 500 })
     gates.pass(450)
-    assert.equal(await stateOf(comer.turn), 'waiting')
+    assert.equal(await stateOf(comer.slot), 'waiting')
     gates.pass(50)
-    assert.equal(await stateOf(comer.turn), 'backend-busy')
+    assert.equal(await stateOf(comer.slot), 'backend-busy')
   })
 
   test('ends when the client goes, and frees its place in the line', async () => {
@@ -147,8 +147,8 @@ describe('a wait', () => {
     leaver.leave(new MuxError('client-closed', 'gone'))
     const next = gates.come()
     assert.deepEqual(await statesOf([leaver, refused, next]), ['client-closed', 'backend-busy', 'waiting'])
-    ;(await first.turn).release()
-    assert.equal(await stateOf(next.turn), 'in')
+    ;(await first.slot).release()
+    assert.equal(await stateOf(next.slot), 'in')
     assert.deepEqual(
       gates.waits.map(({ outcome }) => outcome),
       ['queue-full', 'client-left', 'admitted'],
@@ -159,13 +159,13 @@ describe('a wait', () => {
     const gates = openGates({ limits: { logins: 1 } })
     gates.come()
     const gone = AbortSignal.abort(new MuxError('client-closed', 'gone'))
-    const patience = {
+    const options = {
       protocol: 'imap' as const,
       untilMs: gates.nowMs() + 1000,
       signal: gone,
       stillWaiting: () => undefined,
     }
-    await assert.rejects(gates.admissions.wait(gates.backend, 1, patience), { code: 'client-closed' })
+    await assert.rejects(gates.admissions.wait(gates.backend, 1, options), { code: 'client-closed' })
     assert.equal(gates.facts()?.waiting, 0)
   })
 
@@ -180,14 +180,14 @@ describe('a wait', () => {
 
   test('that nothing needs any more is none', async () => {
     const gates = openGates({ limits: { logins: 1 } })
-    const patience = {
+    const options = {
       protocol: 'imap' as const,
       untilMs: 1e9,
       signal: new AbortController().signal,
       stillWaiting: () => undefined,
     }
-    const turn = await gates.admissions.wait(gates.backend, 1, patience)
-    turn.release()
+    const slot = await gates.admissions.wait(gates.backend, 1, options)
+    slot.release()
     assert.deepEqual(gates.waits, [])
   })
 
@@ -209,12 +209,12 @@ describe('a wait', () => {
     const comers = [gates.come(), gates.come(), gates.come(), gates.come({ attempt: 2 })]
     assert.deepEqual(await statesOf(comers), ['waiting', 'waiting', 'backend-busy', 'waiting'])
     await assert.rejects(
-      comers[2]?.turn ?? Promise.resolve(),
+      comers[2]?.slot ?? Promise.resolve(),
       /logins of store-1 is reached, and 2 logins wait already/,
     )
   })
 
-  test('ends on shutdown, and none begins after it; turns that were taken can still be given back', async () => {
+  test('ends on shutdown, and none begins after it; slots that were taken can still be given back', async () => {
     const gates = openGates({ limits: { logins: 1 } })
     const first = gates.come()
     const waiting = gates.come()
@@ -222,7 +222,7 @@ describe('a wait', () => {
     const late = gates.come()
     assert.deepEqual(await statesOf([first, waiting, late]), ['in', 'shutting-down', 'shutting-down'])
     assert.equal(gates.isTicking(), false)
-    ;(await first.turn).release()
+    ;(await first.slot).release()
     assert.equal(gates.facts()?.logins, 0)
   })
 })
@@ -240,11 +240,11 @@ describe('a reload', () => {
     const comers = [gates.come(), gates.come(), gates.come()]
     gates.admissions.configure(new Map([[gates.backend.name, gates.settings({ logins: 1 })]]))
     const late = gates.come()
-    ;(await comers[0]?.turn)?.release()
-    ;(await comers[1]?.turn)?.release()
-    assert.equal(await stateOf(late.turn), 'waiting')
-    ;(await comers[2]?.turn)?.release()
-    assert.equal(await stateOf(late.turn), 'in')
+    ;(await comers[0]?.slot)?.release()
+    ;(await comers[1]?.slot)?.release()
+    assert.equal(await stateOf(late.slot), 'waiting')
+    ;(await comers[2]?.slot)?.release()
+    assert.equal(await stateOf(late.slot), 'in')
   })
 
   test('forgets a back end that is no more, once nobody is there', async () => {
@@ -252,7 +252,7 @@ describe('a reload', () => {
     const first = gates.come()
     gates.admissions.configure(new Map())
     assert.equal(gates.facts()?.logins, 1)
-    ;(await first.turn).release()
+    ;(await first.slot).release()
     gates.admissions.configure(new Map())
     assert.equal(gates.facts(), undefined)
   })

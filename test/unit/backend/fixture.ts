@@ -1,7 +1,7 @@
 /** Back ends and a log, as tests of rooms that need no more of them than this. */
 import type { Backend, Backends } from '../../../src/backend/backends.ts'
 import { createLiveBackends } from '../../../src/backend/live-backends.ts'
-import type { Found, Service } from '../../../src/backend/lookup.ts'
+import type { Found, Service } from '../../../src/backend/endpoint/lookup.ts'
 import type { BackendSettings } from '../../../src/config/settings.ts'
 import type { ErrorCode } from '../../../src/errors.ts'
 import type { Log } from '../../../src/log.ts'

@@ -9,7 +9,7 @@ import {
   type Failure,
   type Health,
   type Proof,
-} from '../../../src/backend/health.ts'
+} from '../../../src/backend/health/health.ts'
 
 const RULES = { rise: 2, fall: 3 }
 const SECOND = 1000
@@ -26,14 +26,14 @@ function play(events: readonly Event[], from: Health = newHealth(0), startMs = S
 
 type Event = Failure | { by: 'check' | 'login'; proof: Proof }
 
-const refused: Failure = { by: 'login', code: 'backend-refused', witness: undefined }
-const checkFails: Failure = { by: 'check', code: 'backend-timeout', witness: undefined }
+const refused: Failure = { by: 'login', code: 'backend-refused', client: undefined }
+const checkFails: Failure = { by: 'check', code: 'backend-timeout', client: undefined }
 const greets = { by: 'check', proof: 'greeting' } as const
 const answers = { by: 'login', proof: 'login' } as const
 const failsFor = (client: string, user = client): Failure => ({
   by: 'login',
   code: 'backend-closed',
-  witness: { client, user },
+  client: { client, user },
 })
 const times = <T>(count: number, event: T): T[] => Array.from({ length: count }, () => event)
 

@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { reachWithin } from '../../../src/backend/way.ts'
-import type { LiveBackend, Place } from '../../../src/backend/live-backend.ts'
+import { connectTimeoutMs } from '../../../src/backend/endpoint/cursor.ts'
+import type { LiveBackend, Endpoint } from '../../../src/backend/live-backend.ts'
 import type { ErrorCode } from '../../../src/errors.ts'
 import { backendSettings, isCode, liveWorld } from './fixture.ts'
 
 const imapAt = (hosts: string[], name = 'a') => backendSettings({ name, hosts, ports: { imap: 143 } })
-const ips = (places: readonly Place[]) => places.map(({ address }) => address.ip)
+const ips = (endpoints: readonly Endpoint[]) => endpoints.map(({ address }) => address.ip)
 
-function makeDown(live: LiveBackend, place: Place, code: ErrorCode = 'backend-refused'): void {
-  for (let check = 0; check < 3; check++) live.failed(place, { by: 'check', code, witness: undefined }, 'nobody there')
+function makeDown(live: LiveBackend, endpoint: Endpoint, code: ErrorCode = 'backend-refused'): void {
+  for (let check = 0; check < 3; check++)
+    live.failed(endpoint, { by: 'check', code, client: undefined }, 'nobody there')
 }
 
 const answered = { by: 'login', proof: 'login' } as const
@@ -20,7 +21,7 @@ test('the first address that is up comes first, and a login goes on to the next 
   assert.deepEqual(ips(live.addresses('imap')), ['192.0.2.2', '192.0.2.3', '192.0.2.1'])
   const way = await live.enter('imap', 'ann', 1000)
   const steps = [way.next(), way.next(), way.next()].map((step) => [
-    step?.place.address.ip,
+    step?.endpoint.address.ip,
     step?.again,
     step?.othersLeft,
   ])
@@ -32,24 +33,24 @@ test('the first address that is up comes first, and a login goes on to the next 
 })
 
 test('an address gets 5 seconds or half of what is left where there is another, and all of it where not', () => {
-  const step = { place: {} as Place, again: false }
-  assert.equal(reachWithin({ ...step, othersLeft: true }, 20_000), 5000)
-  assert.equal(reachWithin({ ...step, othersLeft: true }, 3000), 1500)
-  assert.equal(reachWithin({ ...step, othersLeft: false }, 20_000), 20_000)
+  const step = { endpoint: {} as Endpoint, again: false }
+  assert.equal(connectTimeoutMs({ ...step, othersLeft: true }, 20_000), 5000)
+  assert.equal(connectTimeoutMs({ ...step, othersLeft: true }, 3000), 1500)
+  assert.equal(connectTimeoutMs({ ...step, othersLeft: false }, 20_000), 20_000)
 })
 
 test('where all are down one login at a time tries each once, and the others are told at once', async () => {
   const live = liveWorld(imapAt(['192.0.2.1', '192.0.2.2'])).live.get('a')!
-  for (const place of [...live.addresses('imap')]) makeDown(live, place)
+  for (const endpoint of [...live.addresses('imap')]) makeDown(live, endpoint)
   const trial = await live.enter('imap', 'ann', 1000)
   await assert.rejects(live.enter('imap', 'ben', 1000), isCode('backend-down'))
   assert.deepEqual(
-    [trial.next(), trial.next(), trial.next()].map((step) => step?.place.address.ip),
+    [trial.next(), trial.next(), trial.next()].map((step) => step?.endpoint.address.ip),
     ['192.0.2.1', '192.0.2.2', undefined],
   )
   trial.leave()
   const next = await live.enter('imap', 'ben', 1000)
-  live.succeeded(next.next()!.place, answered)
+  live.succeeded(next.next()!.endpoint, answered)
   next.leave()
   await live.enter('imap', 'ann', 1000)
   await live.enter('imap', 'ben', 1000) // nobody has to wait for anybody any more
@@ -61,13 +62,13 @@ test('is up for a protocol by itself, and as a whole where each that it serves i
   assert.deepEqual([live.isUp('imap'), live.isUp('pop3'), live.isUp()], [true, false, false])
 })
 
-test('a wrong certificate takes nobody elsewhere: the address stays where it is, and counts as no place for new users', async () => {
+test('a wrong certificate takes nobody elsewhere: the address stays where it is, and counts as no endpoint for new users', async () => {
   const { live: all, lines, gauges } = liveWorld(imapAt(['192.0.2.1']))
   const live = all.get('a')!
-  const [place] = live.addresses('imap')
-  makeDown(live, place!, 'backend-certificate')
+  const [endpoint] = live.addresses('imap')
+  makeDown(live, endpoint!, 'backend-certificate')
   assert.deepEqual([live.isUp(), gauges.get('a'), gauges.get('a imap')], [false, false, { up: 1, down: 0 }])
-  assert.equal((await live.enter('imap', 'ann', 1000)).next()?.place, place)
+  assert.equal((await live.enter('imap', 'ann', 1000)).next()?.endpoint, endpoint)
   assert.deepEqual(
     lines.map(({ message }) => message),
     ['back end misconfigured'],
@@ -81,9 +82,9 @@ test('a connection alone makes up what is only asked for one', () => {
     [imapAt(['192.0.2.1']), false],
   ] as const) {
     const live = liveWorld(settings).live.get('a')!
-    const [place] = live.addresses('imap')
-    makeDown(live, place!)
-    live.succeeded(place!, { by: 'login', proof: 'connection' })
+    const [endpoint] = live.addresses('imap')
+    makeDown(live, endpoint!)
+    live.succeeded(endpoint!, { by: 'login', proof: 'connection' })
     assert.equal(live.isUp(), expected)
   }
 })
@@ -95,7 +96,7 @@ test('a login waits for a name that has never been found, and not for one that h
   dns.hosts.set('store.test', ['192.0.2.1'])
   await assert.rejects(backend.enter('imap', 'ann', 1000), isCode('backend-unreachable')) // not asked for each of a crowd
   clock.ms += 1000
-  assert.equal((await backend.enter('imap', 'ann', 1000)).next()?.place.address.ip, '192.0.2.1')
+  assert.equal((await backend.enter('imap', 'ann', 1000)).next()?.endpoint.address.ip, '192.0.2.1')
   assert.deepEqual(dns.asked, ['store.test', 'store.test'])
   await backend.enter('imap', 'ann', 1000)
   assert.equal(dns.asked.length, 2)
@@ -173,13 +174,13 @@ test('a name that this machine has no descriptor to look up is no failure of DNS
 test('a timeout while this process did not run is no failure of the back end, other failures are', () => {
   const { live: all, clock } = liveWorld(imapAt(['192.0.2.1']))
   const live = all.get('a')!
-  const [place] = live.addresses('imap')
+  const [endpoint] = live.addresses('imap')
   clock.hasStalled = true
   for (let times = 0; times < 9; times++) {
     clock.ms += 1000
-    live.failed(place!, { by: 'login', code: 'backend-timeout', witness: undefined }, 'late')
+    live.failed(endpoint!, { by: 'login', code: 'backend-timeout', client: undefined }, 'late')
   }
   assert.equal(live.isUp('imap'), true)
-  makeDown(live, place!)
+  makeDown(live, endpoint!)
   assert.equal(live.isUp('imap'), false)
 })

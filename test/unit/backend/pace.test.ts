@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { createBucket, slowStartShare } from '../../../src/backend/pace.ts'
+import { createBucket, slowStartShare } from '../../../src/backend/admission/slow-start.ts'
 
 describe('the share of a slow start', () => {
   test('begins at ten logins a second, and ends at all', () => {

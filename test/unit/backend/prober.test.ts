@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { createCapabilityBook } from '../../../src/backend/capabilities.ts'
-import { startProber, type Ask } from '../../../src/backend/prober.ts'
+import { startProber, type ProbeBackend } from '../../../src/backend/health/prober.ts'
 import type { BackendSettings, HealthSettings } from '../../../src/config/settings.ts'
 import { MuxError } from '../../../src/errors.ts'
 import { createReadMemory } from '../../../src/net/lean-socket.ts'
@@ -14,7 +14,7 @@ function imapAt(name: string, health: Partial<HealthSettings> = {}, hosts = ['19
 }
 
 /** A prober over back ends that answer as `ask` says, on a clock that the test moves. */
-function probing(t: TestContext, ask: Ask, ...settings: BackendSettings[]) {
+function probing(t: TestContext, ask: ProbeBackend, ...settings: BackendSettings[]) {
   t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] })
   const world = liveWorld(...settings)
   let current = settings
@@ -28,14 +28,14 @@ function probing(t: TestContext, ask: Ask, ...settings: BackendSettings[]) {
         current.map((one) => [one.name, { settings: one, tlsOptions: undefined, readMemory: createReadMemory() }]),
       ),
     live: world.live,
-    ask: (backend, place, look, signal) => {
-      asked.push(`${backend.settings.name} ${place.protocol} ${place.address.ip} ${look}`)
-      return ask(backend, place, look, signal)
+    ask: (backend, endpoint, kind, signal) => {
+      asked.push(`${backend.settings.name} ${endpoint.protocol} ${endpoint.address.ip} ${kind}`)
+      return ask(backend, endpoint, kind, signal)
     },
     book,
     log: world.log,
     metrics: { backendProbed: (name, outcome) => void outcomes.push(`${name} ${outcome}`) },
-    noteShortage: (place, detail) => void shortages.push(`${place}: ${detail}`),
+    noteShortage: (endpoint, detail) => void shortages.push(`${endpoint}: ${detail}`),
     nowMs: () => world.clock.ms,
     random: () => 0.5, // no jitter
   })
@@ -61,8 +61,9 @@ function probing(t: TestContext, ask: Ask, ...settings: BackendSettings[]) {
   }
 }
 
-const knowsIdle: Ask = (_backend, _place, look) => Promise.resolve(look === 'greeting' ? ['IDLE'] : undefined)
-const refuses: Ask = () => Promise.reject(new MuxError('backend-refused', 'nobody there'))
+const knowsIdle: ProbeBackend = (_backend, _endpoint, kind) =>
+  Promise.resolve(kind === 'greeting' ? ['IDLE'] : undefined)
+const refuses: ProbeBackend = () => Promise.reject(new MuxError('backend-refused', 'nobody there'))
 
 test('looks at each address of each back end for each protocol, and notes what it can do', async (t) => {
   const both = backendSettings({ name: 'both', hosts: ['192.0.2.1', '192.0.2.2'] })
@@ -93,7 +94,7 @@ test('looks again at each interval, and not before', async (t) => {
 })
 
 test('makes down what fails three times, within seconds, and up what succeeds twice', async (t) => {
-  let answer: Ask = refuses
+  let answer: ProbeBackend = refuses
   const { pass, prober, live, lines, gauges, recovered } = probing(t, (...all) => answer(...all), imapAt('a'))
   await prober.probeAll()
   assert.equal(live.get('a')?.isUp(), true)
@@ -124,7 +125,7 @@ test('while it is down, asks at the usual interval, one at a time', async (t) =>
 
 test('takes what hangs for down, with a deadline for each look and never two at once', async (t) => {
   const reasons: unknown[] = []
-  const hangs: Ask = (_backend, _place, _look, signal) =>
+  const hangs: ProbeBackend = (_backend, _endpoint, _kind, signal) =>
     new Promise((_, reject) => {
       signal.addEventListener('abort', () => {
         reasons.push((signal.reason as MuxError).code)
@@ -145,9 +146,9 @@ test('leaves alone an address where a login has just been answered', async (t) =
   takeAsked()
   for (let login = 0; login < 10; login++) {
     await pass(5000)
-    const [place] = live.get('a')?.addresses('imap') ?? []
-    assert.ok(place)
-    live.get('a')?.succeeded(place, { by: 'login', proof: 'login' })
+    const [endpoint] = live.get('a')?.addresses('imap') ?? []
+    assert.ok(endpoint)
+    live.get('a')?.succeeded(endpoint, { by: 'login', proof: 'login' })
   }
   assert.deepEqual(takeAsked(), [])
   await pass(20_000)
@@ -159,9 +160,9 @@ test('looks soon where a login has failed', async (t) => {
   const { pass, prober, live, takeAsked } = probing(t, knowsIdle, imapAt('a'))
   await prober.probeAll()
   takeAsked()
-  const [place] = live.get('a')?.addresses('imap') ?? []
-  assert.ok(place)
-  live.get('a')?.failed(place, { by: 'login', code: 'backend-refused', witness: undefined }, '')
+  const [endpoint] = live.get('a')?.addresses('imap') ?? []
+  assert.ok(endpoint)
+  live.get('a')?.failed(endpoint, { by: 'login', code: 'backend-refused', client: undefined }, '')
   await pass(1200)
   assert.equal(takeAsked().length, 1)
 })
@@ -175,7 +176,7 @@ test('asks what a back end can do every five minutes, whatever its check is', as
       assert.deepEqual(book.common('imap', ['a']), ['IDLE'])
       await pass(299_000)
       const looks = takeAsked()
-      assert.equal(looks.filter((look) => look.endsWith('greeting')).length, check === 'none' ? 0 : 1)
+      assert.equal(looks.filter((kind) => kind.endsWith('greeting')).length, check === 'none' ? 0 : 1)
       assert.equal(looks.length > 20, check === 'tcp')
     })
   }
@@ -229,7 +230,7 @@ test('a defect of ours makes nothing down', async (t) => {
 })
 
 test('keeps what a back end said before it went down', async (t) => {
-  let answer: Ask = knowsIdle
+  let answer: ProbeBackend = knowsIdle
   const { pass, prober, book } = probing(t, (...all) => answer(...all), imapAt('a'))
   await prober.probeAll()
   answer = refuses
@@ -243,7 +244,7 @@ test('looks at the back ends that there are now, until it is stopped', async (t)
   assert.deepEqual(takeAsked(), ['a imap 192.0.2.10 greeting'])
   enterWorld(imapAt('b'))
   await pass(20_000)
-  assert.ok(takeAsked().every((look) => look.startsWith('b ')))
+  assert.ok(takeAsked().every((kind) => kind.startsWith('b ')))
   prober.stop()
   await pass(60_000)
   assert.deepEqual(takeAsked(), [])
@@ -251,7 +252,7 @@ test('looks at the back ends that there are now, until it is stopped', async (t)
 
 test('a check that this machine has no descriptor for is no failure of the back end, and no success', async (t) => {
   const shortage = 'cannot connect to 192.0.2.10:143: EMFILE'
-  const emfile: Ask = () => Promise.reject(new MuxError('local-shortage', shortage))
+  const emfile: ProbeBackend = () => Promise.reject(new MuxError('local-shortage', shortage))
   const { prober, live, outcomes, shortages, lines, pass } = probing(t, emfile, imapAt('one', { fall: 1 }))
   await prober.probeAll()
   await pass(60_000)
@@ -263,7 +264,7 @@ test('a check that this machine has no descriptor for is no failure of the back 
 })
 
 test('a check that outlasts its time because this process did not run is no failure of the back end', async (t) => {
-  const hangs: Ask = (_backend, _place, _look, signal) =>
+  const hangs: ProbeBackend = (_backend, _endpoint, _kind, signal) =>
     new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
   const { prober, live, clock, outcomes, pass } = probing(t, hangs, imapAt('one', { fall: 1, timeoutMs: 1000 }))
   void prober.probeAll()

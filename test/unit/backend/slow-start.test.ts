@@ -1,18 +1,18 @@
 /** What a back end that was down is given when it is back. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { Turn } from '../../../src/backend/turn.ts'
+import type { Slot } from '../../../src/backend/admission/slot.ts'
 import { openGates, statesOf } from './admission-fixture.ts'
 
 /** Lets everybody log in at once who is let in, and tells how many those were in each second. */
 async function crowd(gates: ReturnType<typeof openGates>, size: number, seconds: number): Promise<number[]> {
   const comers = Array.from({ length: size }, () => gates.come({ patienceMs: 600_000 }))
   let entered = 0
-  const enter = (turn: Turn): void => {
+  const enter = (slot: Slot): void => {
     entered++
-    turn.release()
+    slot.release()
   }
-  for (const { turn } of comers) void turn.then(enter, () => undefined)
+  for (const { slot } of comers) void slot.then(enter, () => undefined)
   const perSecond: number[] = []
   for (let second = 0; second < seconds; second++) {
     const before = entered

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createLookup } from '../../../src/backend/lookup.ts'
-import { createSystemLookup } from '../../../src/backend/system-lookup.ts'
+import { createLookup } from '../../../src/backend/endpoint/lookup.ts'
+import { createSystemLookup } from '../../../src/backend/endpoint/system-lookup.ts'
 
 /** A resolver whose answers wait until they are let go. */
 function openResolver() {

@@ -372,8 +372,8 @@ describe('the check of a file', () => {
     ['client.pipe(backend)', 'src/session/serve.ts', /only relay/],
     ["import type { Socket } from 'node:net'", 'src/protocol/imap/login.ts', /no sockets/],
     ["import tls from 'tls'", 'src/protocol/imap/login.ts', /no sockets/],
-    ['const age = Date.now() - since', 'src/backend/prober.ts', /wall clock/],
-    ['const clock = { nowMs: Date.now }', 'src/backend/prober.ts', /wall clock/],
+    ['const age = Date.now() - since', 'src/backend/health/prober.ts', /wall clock/],
+    ['const clock = { nowMs: Date.now }', 'src/backend/health/prober.ts', /wall clock/],
     ['const now = new Date()', 'src/relay/relay.ts', /wall clock/],
     ['const f = () => setTimeout(g, 1000)', 'src/protocol/imap/login.ts', /no timers/],
   ]

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { routeAnswer } from '../../../src/admin/answers.ts'
-import { createAdmissions } from '../../../src/backend/admission.ts'
+import { createAdmissions } from '../../../src/backend/admission/admission.ts'
 import { createLiveBackends } from '../../../src/backend/live-backends.ts'
 import type { BackendSettings, ListenerSettings } from '../../../src/config/settings.ts'
 import { MuxError, type ErrorCode } from '../../../src/errors.ts'
@@ -206,7 +206,7 @@ test('tells of a back end that lacks the protocol, is down, or is set up wrongly
     const one = live.get('store-1')
     const [place] = one?.addresses('imap') ?? []
     assert.ok(place)
-    for (let time = 0; time < times; time++) one?.failed(place, { by: 'check', code, witness: undefined }, 'x')
+    for (let time = 0; time < times; time++) one?.failed(place, { by: 'check', code, client: undefined }, 'x')
     const { usable, refusal, backend } = await answerTo({ user: 'static@example.test' })
     return [usable, refusal?.reason, refusal?.code, backend?.up, backend?.addresses[0]?.state]
   }
@@ -268,7 +268,7 @@ test('tells how full a back end is, and how full it may be', async () => {
   const limits = { sessions: 9, logins: 4, loginsPerSecond: 100, waitMs: 1000, queue: 5 }
   const { answerTo, admissions } = open({ backends: [{ limits: { ...limits, leastForAddress: 4 } }] })
   const settings = backendSettings({ limits: { ...limits, leastForAddress: 4 } })
-  admissions.enter(settings, 1)?.loggedIn()
+  admissions.enter(settings, 1)?.becomeSession()
   admissions.enter(settings, 1)
   const { backend } = await answerTo({ user: 'static@example.test' })
   assert.deepEqual(backend?.load, { sessions: 1, logins: 1, waiting: 0, limits })

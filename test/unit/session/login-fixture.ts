@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer, Socket, type AddressInfo } from 'node:net'
 import { createInterface } from 'node:readline'
 import type { TestContext } from 'node:test'
-import { createAdmissions } from '../../../src/backend/admission.ts'
+import { createAdmissions } from '../../../src/backend/admission/admission.ts'
 import { createLiveBackends } from '../../../src/backend/live-backends.ts'
 import type { BackendSettings } from '../../../src/config/settings.ts'
 import { createIpSet } from '../../../src/net/ip-set.ts'
@@ -129,7 +129,7 @@ export function openSite(
       const [gate] = admissions.describe()
       return { logins: gate?.logins, sessions: gate?.sessions, waiting: gate?.waiting }
     },
-    /** Resolves once so many logins wait for their turn. */
+    /** Resolves once so many logins wait for their slot. */
     waiting: (count: number) =>
       until(
         READ_DEADLINE_MS,

@@ -41,7 +41,7 @@ for (const [what, attempt] of Object.entries(TOO_LONG)) {
     assert.ok(!outcome.accepted)
     assert.equal(outcome.refusal.reason, 'authentication-failed', outcome.detail)
     assert.deepEqual(heard, [])
-    assert.equal(site.live.addresses('imap')[0]?.health.doubtful, 0)
+    assert.equal(site.live.addresses('imap')[0]?.health.clientSpecificFailures, 0)
   })
 }
 
@@ -72,5 +72,5 @@ test('takes a hang-up on a token that not every server takes for a refusal: once
   assert.ok(!outcome.accepted)
   assert.equal(outcome.refusal.reason, 'authentication-failed', outcome.detail)
   assert.equal(heard, 1)
-  assert.equal(site.live.addresses('imap')[0]?.health.doubtful, 0)
+  assert.equal(site.live.addresses('imap')[0]?.health.clientSpecificFailures, 0)
 })

@@ -46,11 +46,11 @@ test('does not count the time that a login waits for its turn', async (t) => {
     leastForAddress: 4,
   }
   const site = openSite(t, port, { limits })
-  const turn = site.admissions.enter(site.backend, 1)
+  const slot = site.admissions.enter(site.backend, 1)
   const outcome = site.login(site.connect(), byPassword('alice'))
   await site.waiting(1)
   pass(9000)
-  turn?.release()
+  slot?.release()
   assert.equal((await outcome).accepted, false)
   assert.equal(site.observed.length, 1)
   assert.ok(Number(site.observed[0]) < 5000, `${site.observed[0]} ms`)

@@ -40,11 +40,11 @@ test('waits for a slot again once the client has answered, ahead of logins that 
   const order: string[] = []
   const first = site.login(site.connect('192.0.2.1'), attempt).then(() => order.push('first'))
   await asked
-  const turn = site.admissions.enter(site.backend, 1)
+  const slot = site.admissions.enter(site.backend, 1)
   const second = site.login(site.connect('192.0.2.2'), byPassword('bob')).then(() => order.push('second'))
   answer()
   await site.waiting(2)
-  turn?.release()
+  slot?.release()
   await Promise.all([first, second])
   assert.deepEqual(order, ['first', 'second'])
 })
@@ -55,14 +55,14 @@ test('gives a slot back to nobody and leaks none where the client leaves before 
   const conn = site.connect()
   const login = site.login(conn, attempt)
   await asked
-  const turn = site.admissions.enter(site.backend, 1)
+  const slot = site.admissions.enter(site.backend, 1)
   answer()
   await site.waiting(1)
   conn.close()
   conn.socket.emit('close')
   await assert.rejects(login, /the client left/)
   assert.deepEqual(site.facts(), { logins: 1, sessions: 0, waiting: 0 })
-  turn?.release()
+  slot?.release()
   assert.deepEqual(site.facts(), { logins: 0, sessions: 0, waiting: 0 })
 })
 
@@ -83,5 +83,5 @@ test('ends with a deadline of its own, and does not count against the back end',
   await assert.rejects(login, { code: 'client-login-timeout' })
   assert.deepEqual(site.facts(), { logins: 0, sessions: 0, waiting: 0 })
   const [place] = site.live.addresses('imap')
-  assert.deepEqual([place?.health.up, place?.health.failures, place?.health.doubtful], [true, 0, 0])
+  assert.deepEqual([place?.health.up, place?.health.failures, place?.health.clientSpecificFailures], [true, 0, 0])
 })

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { BackendLimits, Settings } from '../../../src/config/settings.ts'
-import { shareOf } from '../../../src/backend/address-share.ts'
+import { shareOf } from '../../../src/backend/admission/address-share.ts'
 import { settingsOf } from '../../../src/supervisor/share.ts'
 import { backendSettings } from '../backend/fixture.ts'
 

@@ -3,9 +3,9 @@
  * Pure but for the asking, which is handed in; what was known stays where nothing new can be learnt.
  */
 import { isIP } from 'node:net'
-import type { BackendSettings, ProtocolName } from '../config/settings.ts'
-import { systemCode } from '../errors.ts'
-import { isUnspecified } from '../unspecified-address.ts'
+import type { BackendSettings, ProtocolName } from '../../config/settings.ts'
+import { systemCode } from '../../errors.ts'
+import { isUnspecified } from '../../unspecified-address.ts'
 import { boundedTtl, UNSPECIFIED_MEANING, type Found, type Lookup, type Service } from './lookup.ts'
 
 /** One place where a back end can be reached. */

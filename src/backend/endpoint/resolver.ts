@@ -1,7 +1,7 @@
 /** Keeps the names of one back end looked up, in the background: no login waits for DNS once an address is known. */
-import type { BackendSettings } from '../config/settings.ts'
-import { isShortage, type NoteShortage } from '../errors.ts'
-import type { Log } from '../log.ts'
+import type { BackendSettings } from '../../config/settings.ts'
+import { isShortage, type NoteShortage } from '../../errors.ts'
+import type { Log } from '../../log.ts'
 import { lookUp, NOTHING_KNOWN, type Known } from './addresses.ts'
 import type { Lookup } from './lookup.ts'
 
@@ -13,7 +13,7 @@ const RESOLVER_AWAY = new Set(['EAI_AGAIN', 'ETIMEOUT', 'ESERVFAIL', 'ECONNREFUS
 /** The pause doubles up to this: 30 seconds after the resolver is back at the latest, every name is asked for. */
 const MOST_AGAIN_MS = 30_000
 
-export type Whereabouts = {
+export type Resolver = {
   /** Asks now, unless it has just done so; several that wait wait for one answer. Never rejects. */
   refresh(): Promise<void>
   /** when it will ask again by itself, on the clock of `nowMs` */
@@ -25,7 +25,7 @@ export type Whereabouts = {
   close(): void
 }
 
-export type WhereaboutsParts = {
+export type ResolverParts = {
   settings: BackendSettings
   lookup: Lookup
   log: Log
@@ -36,14 +36,7 @@ export type WhereaboutsParts = {
 }
 
 /** Begins at once. */
-export function openWhereabouts({
-  settings,
-  lookup,
-  log,
-  noteShortage,
-  nowMs,
-  onKnown,
-}: WhereaboutsParts): Whereabouts {
+export function openResolver({ settings, lookup, log, noteShortage, nowMs, onKnown }: ResolverParts): Resolver {
   let known = NOTHING_KNOWN
   let timer: NodeJS.Timeout | undefined
   let running: Promise<void> | undefined

@@ -2,7 +2,7 @@
  * Whether one address of a back end serves one protocol, reckoned from what checks and logins have met there. Pure: time is given,
  * and what comes out is the same object where nothing has changed, so that a login at a healthy back end leaves nothing behind.
  */
-import type { ErrorCode } from '../errors.ts'
+import type { ErrorCode } from '../../errors.ts'
 
 export type HealthRules = {
   /** checks in a row that must succeed before what is down is up again */
@@ -12,13 +12,13 @@ export type HealthRules = {
 }
 
 /** Whose login failed. `client` is its network (address-share.ts): an IPv6 client has many addresses. */
-export type Witness = { client: string; user: string }
+export type FailedClient = { client: string; user: string }
 
 export type Failure = {
   by: 'check' | 'login'
   code: ErrorCode
   /** set where the back end may have known for whom the connection was, so that the failure may be about that client alone */
-  witness: Witness | undefined
+  client: FailedClient | undefined
 }
 
 /** What has been seen to work: a TCP connection (or TLS on it), all that comes before a login, or a login. */
@@ -35,9 +35,9 @@ export type Health = {
   /** when a failure of a login was last counted */
   readonly failedMs: number
   /** failures in a row that may be one client's own affair, and the first such client */
-  readonly doubtful: number
-  readonly suspect: Witness | undefined
-  /** somebody else, under another name and from another address, has failed too: the doubtful ones count */
+  readonly clientSpecificFailures: number
+  readonly suspect: FailedClient | undefined
+  /** somebody else, under another name and from another address, has failed too: the clientSpecificFailures ones count */
   readonly confirmed: boolean
   /** times that logins found it down since one last succeeded, whatever the checks said in between */
   readonly relapses: number
@@ -59,7 +59,7 @@ export function newHealth(nowMs: number): Health {
     successes: 0,
     failures: 0,
     failedMs: -Infinity,
-    doubtful: 0,
+    clientSpecificFailures: 0,
     suspect: undefined,
     confirmed: false,
     relapses: 0,
@@ -75,7 +75,7 @@ export function afterSuccess(
   { rise }: HealthRules,
   nowMs: number,
 ): Health {
-  const isSound = health.up && health.failures === 0 && health.doubtful === 0 && health.relapses === 0
+  const isSound = health.up && health.failures === 0 && health.clientSpecificFailures === 0 && health.relapses === 0
   if (isSound && health.fault === undefined) return health
   // A connection says nothing of the certificate that comes after it.
   const fault = proof === 'connection' ? health.fault : undefined
@@ -88,7 +88,7 @@ export function afterSuccess(
   return { ...newHealth(nowMs), relapses: proof === 'login' ? 0 : relapses, fault, lastError }
 }
 
-const FORGIVEN = { doubtful: 0, suspect: undefined, confirmed: false, relapses: 0 } as const
+const FORGIVEN = { clientSpecificFailures: 0, suspect: undefined, confirmed: false, relapses: 0 } as const
 
 /** Doubled for each time that logins have found it down again although the checks found nothing. */
 function neededRise({ relapses }: Health, rise: number): number {
@@ -100,22 +100,22 @@ function neededRise({ relapses }: Health, rise: number): number {
  * only once another has met it too.
  */
 export function afterFailure(health: Health, failure: Failure, { fall }: HealthRules, nowMs: number): Health {
-  const { by, code, witness } = failure
-  const suspect = health.suspect ?? witness
-  const confirmed = health.confirmed || (witness !== undefined && isAnother(witness, suspect))
+  const { by, code, client } = failure
+  const suspect = health.suspect ?? client
+  const confirmed = health.confirmed || (client !== undefined && isAnother(client, suspect))
   if (!health.up) {
-    const counts = witness === undefined || confirmed
+    const counts = client === undefined || confirmed
     return { ...health, suspect, confirmed, lastError: code, successes: counts ? 0 : health.successes }
   }
   // Of a wave the first counts, and who else it has hit.
   if (by === 'login' && nowMs - health.failedMs < WAVE_MS) return { ...health, suspect, confirmed, lastError: code }
-  const failures = health.failures + (witness === undefined ? 1 : 0)
-  const doubtful = health.doubtful + (witness === undefined ? 0 : 1)
+  const failures = health.failures + (client === undefined ? 1 : 0)
+  const clientSpecificFailures = health.clientSpecificFailures + (client === undefined ? 0 : 1)
   const failedMs = by === 'login' ? nowMs : health.failedMs
   const { fault } = health
   const relapses = health.relapses
-  if (failures + (confirmed ? doubtful : 0) < fall) {
-    return { ...health, failures, doubtful, suspect, confirmed, failedMs, lastError: code }
+  if (failures + (confirmed ? clientSpecificFailures : 0) < fall) {
+    return { ...health, failures, clientSpecificFailures, suspect, confirmed, failedMs, lastError: code }
   }
   return { ...newHealth(nowMs), up: false, relapses: by === 'login' ? relapses + 1 : relapses, fault, lastError: code }
 }
@@ -126,6 +126,6 @@ export function afterFault(health: Health, code: ErrorCode): Health {
 }
 
 /** Two devices of one user share a broken mailbox, two users behind one address a ban. */
-function isAnother(one: Witness, other: Witness | undefined): boolean {
+function isAnother(one: FailedClient, other: FailedClient | undefined): boolean {
   return other !== undefined && one.client !== other.client && one.user !== other.user
 }

@@ -3,12 +3,12 @@
  * was away fewer of each at first. Who comes to a closed gate waits in order, for a bounded time and in a bounded line, and is only
  * then refused. Outlives worlds: a reload changes the limits of a gate and loses nobody's place.
  */
-import type { BackendSettings, ProtocolName } from '../config/settings.ts'
-import { MuxError } from '../errors.ts'
-import type { Log } from '../log.ts'
+import type { BackendSettings, ProtocolName } from '../../config/settings.ts'
+import { MuxError } from '../../errors.ts'
+import type { Log } from '../../log.ts'
 import { Gate, type GateFacts, type GateParts } from './gate.ts'
-import type { Turn } from './turn.ts'
-import type { Patience } from './waiting-line.ts'
+import type { Slot } from './slot.ts'
+import type { WaitOptions } from './queue.ts'
 
 /** How often the gates are looked after while somebody waits: a person notices tenths of a second. One timer for all of them. */
 const TICK_MS = 50
@@ -21,13 +21,13 @@ export type Clock = {
 
 export type Admissions = {
   /**
-   * A turn at once where no limit is reached and nobody waits; undefined where the caller has to `wait` for one.
+   * A slot at once where no limit is reached and nobody waits; undefined where the caller has to `wait` for one.
    * @param attempt which one of its login, from 1: a login that has been let in before goes ahead of those that have not
    * @param address the client's, which has a share of the logins; undefined where no client has an address
    */
-  enter(backend: BackendSettings, attempt: number, address?: string): Turn | undefined
-  /** A turn in good time. @throws MuxError `backend-busy`, `backend-down`, `shutting-down`, or the reason of the signal */
-  wait(backend: BackendSettings, attempt: number, patience: Patience): Promise<Turn>
+  enter(backend: BackendSettings, attempt: number, address?: string): Slot | undefined
+  /** A slot in good time. @throws MuxError `backend-busy`, `backend-down`, `shutting-down`, or the reason of the signal */
+  wait(backend: BackendSettings, attempt: number, options: WaitOptions): Promise<Slot>
   /** The back end can no longer be reached by this protocol: ends the waits that are for it. */
   lost: (name: string, protocol: ProtocolName) => void
   /** The back end was lost for so long and is back: it is given little at first. */
@@ -36,7 +36,7 @@ export type Admissions = {
   configure(backends: ReadonlyMap<string, BackendSettings>): void
   /** What is going on at each gate. */
   describe: () => GateFacts[]
-  /** Ends every wait, and each later one at once; turns that are taken stay so. */
+  /** Ends every wait, and each later one at once; slots that are taken stay so. */
   close(): void
 }
 
@@ -84,9 +84,9 @@ export function createAdmissions(parts: AdmissionParts): Admissions {
 
   return {
     enter: (backend, attempt, address) => gateOf(backend).enter(attempt, address),
-    async wait(backend, attempt, patience) {
+    async wait(backend, attempt, options) {
       if (closed) throw new MuxError('shutting-down', 'shutting down')
-      return gateOf(backend).wait(attempt, patience)
+      return gateOf(backend).wait(attempt, options)
     },
     lost: (name, protocol) => gates.get(name)?.lost(protocol),
     recovered(name, lostForMs) {

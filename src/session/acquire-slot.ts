@@ -1,40 +1,40 @@
 /** A connection's place at a back end: taken before the back end hears of it, waited for where one of its limits is reached. */
-import type { Admissions } from '../backend/admission.ts'
-import type { Turn } from '../backend/turn.ts'
-import type { Patience } from '../backend/waiting-line.ts'
+import type { Admissions } from '../backend/admission/admission.ts'
+import type { Slot } from '../backend/admission/slot.ts'
+import type { WaitOptions } from '../backend/admission/queue.ts'
 import type { BackendSettings } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
 import type { ClientConnection } from './connection.ts'
 
 /**
  * @param attempt which one of the login, from 1
- * @param untilMs by when there has to be a turn, or no time would be left for the back end
- * @returns the turn, which closing the connection gives back unless it has been given back before
+ * @param untilMs by when there has to be a slot, or no time would be left for the back end
+ * @returns the slot, which closing the connection gives back unless it has been given back before
  * @throws MuxError `backend-busy`, `backend-down`, `shutting-down`; `client-closed` where the client has left meanwhile
  */
-export async function takeTurn(
+export async function acquireSlot(
   conn: ClientConnection,
   backend: BackendSettings,
   attempt: number,
   untilMs: number,
   admissions: Admissions,
-): Promise<Turn> {
+): Promise<Slot> {
   const stillWaiting = (): void => conn.dialogue?.stillTrying()
-  const turn =
+  const slot =
     admissions.enter(backend, attempt, conn.client.address) ??
-    (await waitFor(conn, untilMs, stillWaiting, (patience) => admissions.wait(backend, attempt, patience)))
-  conn.turn = turn
-  return turn
+    (await waitFor(conn, untilMs, stillWaiting, (options) => admissions.wait(backend, attempt, options)))
+  conn.slot = slot
+  return slot
 }
 
-/** Goes on with a turn that has paused while the client was asked. @throws MuxError as takeTurn */
-export async function resumeTurn(conn: ClientConnection, turn: Turn, untilMs: number): Promise<void> {
+/** Goes on with a slot that has paused while the client was asked. @throws MuxError as acquireSlot */
+export async function resumeSlot(conn: ClientConnection, slot: Slot, untilMs: number): Promise<void> {
   // In the middle of an exchange the client hears nothing but challenges.
   await waitFor(
     conn,
     untilMs,
     () => undefined,
-    (patience) => turn.resume(patience),
+    (options) => slot.resume(options),
   )
 }
 
@@ -43,7 +43,7 @@ async function waitFor<T>(
   conn: ClientConnection,
   untilMs: number,
   stillWaiting: () => void,
-  wait: (patience: Patience) => Promise<T>,
+  wait: (options: WaitOptions) => Promise<T>,
 ): Promise<T> {
   const { phase } = conn
   conn.phase = 'waiting'

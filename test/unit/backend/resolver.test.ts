@@ -1,7 +1,7 @@
 /** When the names of a back end are looked up, by a DNS and a clock that the test moves. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { openWhereabouts } from '../../../src/backend/whereabouts.ts'
+import { openResolver } from '../../../src/backend/endpoint/resolver.ts'
 import { backendSettings, keepLog } from './fixture.ts'
 
 const NAME = 'store.example.test'
@@ -11,7 +11,7 @@ function open(t: TestContext) {
   let nowMs = 0
   const dns = { code: 'EAI_AGAIN' as string | undefined, asked: 0 }
   const { log, lines } = keepLog()
-  const whereabouts = openWhereabouts({
+  const resolver = openResolver({
     settings: backendSettings({ hosts: [NAME] }),
     lookup: {
       addresses: () => {
@@ -26,26 +26,26 @@ function open(t: TestContext) {
     nowMs: () => nowMs,
     onKnown: () => undefined,
   })
-  t.after(() => whereabouts.close())
+  t.after(() => resolver.close())
   const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
   const pass = async (ms: number): Promise<void> => {
     nowMs += ms
     t.mock.timers.tick(ms)
     await settled()
   }
-  return { whereabouts, dns, lines, pass, settled }
+  return { resolver, dns, lines, pass, settled }
 }
 
 for (const code of ['EAI_AGAIN', 'ETIMEOUT'])
   test(`asks a resolver that does not answer (${code}) after a growing pause, and logins do not ask in between`, async (t) => {
-    const { whereabouts, dns, lines, pass, settled } = open(t)
+    const { resolver, dns, lines, pass, settled } = open(t)
     dns.code = code
     await settled()
     assert.equal(dns.asked, 1)
     for (const pauseMs of [5000, 10_000, 20_000, 30_000, 30_000]) {
       const before: number = dns.asked
       await pass(pauseMs - 1)
-      await whereabouts.refresh()
+      await resolver.refresh()
       assert.equal(dns.asked, before)
       await pass(1)
       assert.equal(dns.asked, before + 1)
@@ -62,7 +62,7 @@ for (const code of ['EAI_AGAIN', 'ETIMEOUT'])
   })
 
 test('asks for a name that does not exist every 5 seconds, and for a login sooner', async (t) => {
-  const { whereabouts, dns, pass, settled } = open(t)
+  const { resolver, dns, pass, settled } = open(t)
   dns.code = 'ENOTFOUND'
   await settled()
   for (let round = 2; round < 10; round++) {
@@ -70,6 +70,6 @@ test('asks for a name that does not exist every 5 seconds, and for a login soone
     assert.equal(dns.asked, round)
   }
   await pass(1000)
-  await whereabouts.refresh()
+  await resolver.refresh()
   assert.equal(dns.asked, 10)
 })

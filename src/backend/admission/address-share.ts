@@ -1,5 +1,5 @@
 /** How much of a back end's logins and of its queue the clients of one network have, so that one client cannot take all of it. */
-import type { Waiter } from './waiting-line.ts'
+import type { Waiter } from './queue.ts'
 
 /** One network may have an eighth of a limit: seven others still get their part, and a webmail server's burst fits into it. */
 const PARTS = 8

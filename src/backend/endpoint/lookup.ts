@@ -2,7 +2,7 @@
 import { Resolver } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { isUnspecified } from '../unspecified-address.ts'
+import { isUnspecified } from '../../unspecified-address.ts'
 import { createSystemLookup, type SystemLookup } from './system-lookup.ts'
 
 /** What was found, and how long that may be believed. */

@@ -2,15 +2,15 @@
  * Looks at each address of each back end from time to time: whether it works, and what it can do. Speaks no protocol itself: it is
  * handed how to ask. An address where somebody has just logged in is left alone, as every look leaves a line in the log of most servers.
  */
-import type { HealthSettings, ProtocolName } from '../config/settings.ts'
-import { asMuxError, MuxError, type NoteShortage } from '../errors.ts'
-import type { Log } from '../log.ts'
-import type { Metrics } from '../metrics/metrics.ts'
-import type { Backend, Backends } from './backends.ts'
-import type { CapabilityBook } from './capabilities.ts'
+import type { HealthSettings, ProtocolName } from '../../config/settings.ts'
+import { asMuxError, MuxError, type NoteShortage } from '../../errors.ts'
+import type { Log } from '../../log.ts'
+import type { Metrics } from '../../metrics/metrics.ts'
+import type { Backend, Backends } from '../backends.ts'
+import type { CapabilityBook } from '../capabilities.ts'
 import type { Proof } from './health.ts'
-import type { LiveBackend, Place } from './live-backend.ts'
-import type { LiveBackends } from './live-backends.ts'
+import type { LiveBackend, Endpoint } from '../live-backend.ts'
+import type { LiveBackends } from '../live-backends.ts'
 
 /** Servers change what they can do when they are upgraded; five minutes late does no harm. */
 const CAPABILITIES_EVERY_MS = 300_000
@@ -24,13 +24,13 @@ const JITTER = 0.1
 /** A timer that is later than this was held up by more than a busy machine. */
 const STALL_MS = 2000
 
-export type Look = Exclude<HealthSettings['check'], 'none'>
+export type Probe = Exclude<HealthSettings['check'], 'none'>
 
 /** @returns what the back end says that it can do, where that was asked @throws MuxError, or the signal's reason */
-export type Ask = (
+export type ProbeBackend = (
   backend: Backend,
-  place: Place,
-  look: Look,
+  endpoint: Endpoint,
+  kind: Probe,
   signal: AbortSignal,
 ) => Promise<readonly string[] | undefined>
 
@@ -43,7 +43,7 @@ export type Prober = {
 export type ProberParts = {
   backends: () => Backends
   live: Pick<LiveBackends, 'of'>
-  ask: Ask
+  ask: ProbeBackend
   book: CapabilityBook
   log: Log
   metrics: Pick<Metrics, 'backendProbed'>
@@ -54,7 +54,7 @@ export type ProberParts = {
 }
 
 const PROOFS = { tcp: 'connection', tls: 'greeting', greeting: 'greeting', login: 'login' } as const satisfies Record<
-  Look,
+  Probe,
   Proof
 >
 
@@ -69,26 +69,26 @@ export function startProber({
   nowMs = () => performance.now(),
   random = Math.random,
 }: ProberParts): Prober {
-  const running = new Set<Place>()
+  const running = new Set<Endpoint>()
   /** when a back end was last asked for its capabilities, by protocol */
   const askedMs = new Map<string, number>()
 
-  async function probe(backend: Backend, live: LiveBackend, place: Place): Promise<void> {
+  async function probe(backend: Backend, live: LiveBackend, endpoint: Endpoint): Promise<void> {
     const { name, health } = backend.settings
-    const { protocol } = place
-    const isAboutCapabilities = areCapabilitiesDue(backend, live, place)
-    const look = isAboutCapabilities ? 'greeting' : health.check
-    if (look === 'none') return
+    const { protocol } = endpoint
+    const isAboutCapabilities = areCapabilitiesDue(backend, live, endpoint)
+    const kind = isAboutCapabilities ? 'greeting' : health.check
+    if (kind === 'none') return
     if (isAboutCapabilities) askedMs.set(`${protocol} ${name}`, nowMs())
-    const isCheck = look === health.check
+    const isCheck = kind === health.check
     const startedMs = nowMs()
     const giveUp = new AbortController()
     const late = new MuxError('backend-timeout', `no answer to a check within ${health.timeoutMs} ms`)
     const timer = setTimeout(() => giveUp.abort(late), health.timeoutMs)
     try {
-      const words = await ask(backend, place, look, giveUp.signal)
+      const words = await ask(backend, endpoint, kind, giveUp.signal)
       if (words) book.learn(protocol, name, words)
-      if (isCheck) live.succeeded(place, { by: 'check', proof: PROOFS[look] })
+      if (isCheck) live.succeeded(endpoint, { by: 'check', proof: PROOFS[kind] })
       metrics.backendProbed(name, 'ok')
     } catch (thrown) {
       const { code, side, message } = asMuxError(thrown)
@@ -100,7 +100,7 @@ export function startProber({
       // The process itself has not run (SIGSTOP, a suspended machine): the answer may be there, and has not been read.
       if (code === 'backend-timeout' && nowMs() - startedMs > health.timeoutMs + STALL_MS) return
       if (side !== 'backend') log.error({ backend: name, protocol, err: thrown }, 'defect')
-      else if (isCheck) live.failed(place, { by: 'check', code, witness: undefined }, message)
+      else if (isCheck) live.failed(endpoint, { by: 'check', code, client: undefined }, message)
       else log.warn({ backend: name, protocol, code, detail: message }, 'back end does not tell its capabilities')
       metrics.backendProbed(name, 'failed')
     } finally {
@@ -109,13 +109,13 @@ export function startProber({
   }
 
   /** One address of several is asked, as they are one server to their users. */
-  function areCapabilitiesDue({ settings }: Backend, live: LiveBackend, place: Place): boolean {
-    if (live.addresses(place.protocol)[0] !== place) return false
-    const last = askedMs.get(`${place.protocol} ${settings.name}`) ?? -Infinity
+  function areCapabilitiesDue({ settings }: Backend, live: LiveBackend, endpoint: Endpoint): boolean {
+    if (live.addresses(endpoint.protocol)[0] !== endpoint) return false
+    const last = askedMs.get(`${endpoint.protocol} ${settings.name}`) ?? -Infinity
     return nowMs() - last >= CAPABILITIES_EVERY_MS * (1 - JITTER)
   }
 
-  function nextMs({ settings: { health } }: Backend, { health: { up, failures, successes } }: Place): number {
+  function nextMs({ settings: { health } }: Backend, { health: { up, failures, successes } }: Endpoint): number {
     const intervalMs = health.check === 'none' ? CAPABILITIES_EVERY_MS : health.intervalMs
     const isUndecided = up ? failures > 0 : successes > 0
     const ms = isUndecided ? Math.min(intervalMs, SOON_MS) : intervalMs
@@ -123,31 +123,31 @@ export function startProber({
   }
 
   /** What a login has just proven need not be looked at. */
-  function isProven(backend: Backend, live: LiveBackend, place: Place): boolean {
-    const { up, failures, fault } = place.health
-    if (!up || failures > 0 || fault !== undefined || areCapabilitiesDue(backend, live, place)) return false
-    return nowMs() - place.provenMs < backend.settings.health.intervalMs
+  function isProven(backend: Backend, live: LiveBackend, endpoint: Endpoint): boolean {
+    const { up, failures, fault } = endpoint.health
+    if (!up || failures > 0 || fault !== undefined || areCapabilitiesDue(backend, live, endpoint)) return false
+    return nowMs() - endpoint.provenMs < backend.settings.health.intervalMs
   }
 
-  async function visit(backend: Backend, live: LiveBackend, place: Place): Promise<void> {
-    if (running.has(place)) return
-    running.add(place)
+  async function visit(backend: Backend, live: LiveBackend, endpoint: Endpoint): Promise<void> {
+    if (running.has(endpoint)) return
+    running.add(endpoint)
     try {
-      if (!isProven(backend, live, place)) await probe(backend, live, place)
+      if (!isProven(backend, live, endpoint)) await probe(backend, live, endpoint)
     } finally {
-      running.delete(place)
-      place.checkDueMs = nextMs(backend, place)
+      running.delete(endpoint)
+      endpoint.checkDueMs = nextMs(backend, endpoint)
     }
   }
 
-  function visitWhere(isDue: (place: Place) => boolean): Promise<void>[] {
+  function visitWhere(isDue: (endpoint: Endpoint) => boolean): Promise<void>[] {
     return [...backends().values()].flatMap((backend) => {
       const live = allLive.of(backend.settings)
       return PROTOCOLS.flatMap((protocol) =>
         live
           .addresses(protocol)
-          .filter((place) => isDue(place))
-          .map((place) => visit(backend, live, place)),
+          .filter((endpoint) => isDue(endpoint))
+          .map((endpoint) => visit(backend, live, endpoint)),
       )
     })
   }

@@ -2,14 +2,14 @@
  * The order of one user among addresses that are equal: always the same, so that a user's sessions meet on one server and its caches,
  * while the users are spread by weight. An address that comes or goes moves nobody but its own users (rendezvous hashing). Pure.
  */
-import { finish, hash, scoreFor } from '../rendezvous.ts'
+import { finish, hash, scoreFor } from '../../rendezvous.ts'
 import { keyOf, type Address } from './addresses.ts'
 
-/** @param places by rank, lowest first @returns the same, those of one rank in the order for this user */
-export function orderFor<P extends { readonly address: Address }>(places: readonly P[], user: string): P[] {
-  const scored = places.map((place) => ({ place, score: scoreOf(place.address, user) }))
-  scored.sort((a, b) => a.place.address.rank - b.place.address.rank || b.score - a.score)
-  return scored.map(({ place }) => place)
+/** @param endpoints by rank, lowest first @returns the same, those of one rank in the order for this user */
+export function orderFor<P extends { readonly address: Address }>(endpoints: readonly P[], user: string): P[] {
+  const scored = endpoints.map((endpoint) => ({ endpoint, score: scoreOf(endpoint.address, user) }))
+  scored.sort((a, b) => a.endpoint.address.rank - b.endpoint.address.rank || b.score - a.score)
+  return scored.map(({ endpoint }) => endpoint)
 }
 
 /** Whether the order depends on the user at all. */

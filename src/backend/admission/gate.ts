@@ -1,13 +1,13 @@
 /** The gate of one back end: counts who is in, and lets in whom its limits allow, in order. */
-import type { BackendLimits, BackendSettings, ProtocolName } from '../config/settings.ts'
-import { MuxError } from '../errors.ts'
-import type { Log } from '../log.ts'
+import type { BackendLimits, BackendSettings, ProtocolName } from '../../config/settings.ts'
+import { MuxError } from '../../errors.ts'
+import type { Log } from '../../log.ts'
 import { LimitNotes } from './limit-notes.ts'
-import { createBucket, slowStartShare, type Bucket } from './pace.ts'
+import { createBucket, slowStartShare, type Bucket } from './slow-start.ts'
 import { AddressShares, shareOf, type AddressUse } from './address-share.ts'
-import { Turn, type TurnKeeper } from './turn.ts'
-import { rankOf, RESUMING, Waiter, WaitingLine } from './waiting-line.ts'
-import type { LimitName, Patience, WaitOutcome } from './waiting-line.ts'
+import { Slot, type SlotKeeper } from './slot.ts'
+import { rankOf, RESUMING, Waiter, SlotQueue } from './queue.ts'
+import type { LimitName, WaitOptions, WaitOutcome } from './queue.ts'
 
 export type GateFacts = {
   backend: string
@@ -32,10 +32,10 @@ export type GateParts = {
 /** Who came in one moment is not sent away in one moment, or would be back in one: a wait ends this much sooner at most. */
 const WAIT_JITTER = 0.25
 
-export class Gate implements TurnKeeper {
+export class Gate implements SlotKeeper {
   readonly #name: string
   readonly #parts: GateParts
-  readonly #line = new WaitingLine()
+  readonly #queue = new SlotQueue()
   readonly #bucket: Bucket
   readonly #notes: LimitNotes
   #settings: BackendSettings
@@ -60,36 +60,36 @@ export class Gate implements TurnKeeper {
 
   /** Nothing would be lost with it. */
   get isEmpty(): boolean {
-    return this.#inside === 0 && this.#line.size === 0
+    return this.#inside === 0 && this.#queue.size === 0
   }
 
-  /** A turn, where there is one at once. @param address the client's */
-  enter(attempt: number, address?: string): Turn | undefined {
-    if (this.#line.ahead(rankOf(attempt)) > 0 || this.#findObstacle() !== undefined) return undefined
+  /** A slot, where there is one at once. @param address the client's */
+  enter(attempt: number, address?: string): Slot | undefined {
+    if (this.#queue.ahead(rankOf(attempt)) > 0 || this.#findObstacle() !== undefined) return undefined
     return this.#isOverShare(this.#shares.get(address)) ? undefined : this.#letIn(address)
   }
 
   /** @throws MuxError `backend-busy`, `backend-down`, `shutting-down`, or the reason of the signal */
-  async wait(attempt: number, patience: Patience): Promise<Turn> {
+  async wait(attempt: number, options: WaitOptions): Promise<Slot> {
     const rank = rankOf(attempt)
-    const { address } = patience
-    const inFront = this.#line.ahead(rank) > 0 ? this.#line.first : undefined
+    const { address } = options
+    const inFront = this.#queue.ahead(rank) > 0 ? this.#queue.first : undefined
     const isOver = this.#isOverShare(this.#shares.get(address))
     const limit = this.#findObstacle() ?? inFront?.limit ?? (isOver ? 'per_address' : undefined)
     if (limit === undefined) return this.#letIn(address)
     const sinceMs = this.#parts.nowMs()
     const { queue, waitMs, leastForAddress } = this.#settings.limits
-    this.#notes.reached(limit, this.#line.size)
-    if (patience.signal.aborted) throw patience.signal.reason
-    if (this.#line.beside(rank) >= queue)
+    this.#notes.reached(limit, this.#queue.size)
+    if (options.signal.aborted) throw options.signal.reason
+    if (this.#queue.beside(rank) >= queue)
       throw this.#queueFull(limit, `${limit} of ${this.#name} is reached, and ${queue} logins wait already`)
     const use = this.#shares.open(address)
     if (use && use.waiting >= shareOf(queue, leastForAddress))
       throw this.#queueFull('per_address', `${use.waiting} logins of ${use.network} wait for ${this.#name} already`)
     const longestMs = waitMs * (1 - WAIT_JITTER * this.#parts.random())
-    const untilMs = Math.min(patience.untilMs, sinceMs + longestMs)
-    const waiter = new Waiter({ limit, sinceMs, untilMs, use }, patience, this.#onLeave)
-    this.#line.join(rank, waiter)
+    const untilMs = Math.min(options.untilMs, sinceMs + longestMs)
+    const waiter = new Waiter({ limit, sinceMs, untilMs, use }, options, this.#onLeave)
+    this.#queue.join(rank, waiter)
     this.#parts.onWait()
     if (use) use.waiting++
     if (use && isOver) use.parked.add(waiter)
@@ -100,35 +100,35 @@ export class Gate implements TurnKeeper {
   pause(): void {
     this.#logins--
     this.#paused++
-    if (this.#line.size > 0) this.#admit()
+    if (this.#queue.size > 0) this.#admit()
   }
 
-  async resume(turn: Turn, patience: Patience): Promise<Turn> {
-    if (this.#line.ahead(RESUMING) === 0 && !this.#hasManyLogins()) return this.#goOn(turn)
-    if (patience.signal.aborted) throw patience.signal.reason
-    const facts = { sinceMs: this.#parts.nowMs(), untilMs: patience.untilMs, use: undefined, paused: turn }
-    const waiter = new Waiter({ limit: 'logins', ...facts }, patience, this.#onLeave)
-    this.#line.join(RESUMING, waiter)
+  async resume(slot: Slot, options: WaitOptions): Promise<Slot> {
+    if (this.#queue.ahead(RESUMING) === 0 && !this.#hasManyLogins()) return this.#goOn(slot)
+    if (options.signal.aborted) throw options.signal.reason
+    const facts = { sinceMs: this.#parts.nowMs(), untilMs: options.untilMs, use: undefined, paused: slot }
+    const waiter = new Waiter({ limit: 'logins', ...facts }, options, this.#onLeave)
+    this.#queue.join(RESUMING, waiter)
     this.#parts.onWait()
-    this.#line.makeReady(waiter)
+    this.#queue.makeReady(waiter)
     return waiter.promise
   }
 
   /** Ends the waits that have been too long, lets in whom there is room for. @returns whether it is to be called again soon */
   tick(): boolean {
     const nowMs = this.#parts.nowMs()
-    for (const waiter of this.#line) {
+    for (const waiter of this.#queue) {
       if (nowMs < waiter.untilMs) waiter.reassure(nowMs)
       else waiter.refuse('timed-out', this.#busy(waiter, nowMs))
     }
     this.#admit()
     if (this.#slowSinceMs !== undefined) this.#endSlowStart(this.#slowSinceMs, nowMs)
-    return this.#line.size > 0 || this.#slowSinceMs !== undefined
+    return this.#queue.size > 0 || this.#slowSinceMs !== undefined
   }
 
   /** Who waits to speak this protocol waits in vain. */
   lost(protocol: ProtocolName): void {
-    for (const waiter of this.#line) {
+    for (const waiter of this.#queue) {
       if (waiter.protocol !== protocol) continue
       waiter.refuse(
         'backend-down',
@@ -167,14 +167,14 @@ export class Gate implements TurnKeeper {
       backend: this.#name,
       sessions: this.#inside - this.#logins - this.#paused,
       logins: this.#logins,
-      waiting: this.#line.size,
+      waiting: this.#queue.size,
       limits,
       slowStart: slow ? { logins: pace.logins, loginsPerSecond: Math.round(pace.perSecond * 10) / 10 } : undefined,
     }
   }
 
   close(): void {
-    for (const waiter of this.#line) waiter.refuse('shutting-down', new MuxError('shutting-down', 'shutting down'))
+    for (const waiter of this.#queue) waiter.refuse('shutting-down', new MuxError('shutting-down', 'shutting down'))
     this.#slowSinceMs = undefined
   }
 
@@ -202,22 +202,22 @@ export class Gate implements TurnKeeper {
     return { logins: Math.max(1, Math.floor(logins * share)), perSecond: perSecond * share }
   }
 
-  #letIn(address: string | undefined): Turn {
+  #letIn(address: string | undefined): Slot {
     this.#inside++
     this.#logins++
     const use = this.#shares.open(address)
     if (use) use.logins++
     if (this.#slowSinceMs !== undefined || this.#settings.limits.loginsPerSecond !== undefined) this.#bucket.take()
-    return new Turn(this, address)
+    return new Slot(this, address)
   }
 
   /** Of a login that has begun: neither a rate nor the number of sessions counts it again. */
-  #goOn(turn: Turn): Turn {
-    if (turn.holds !== 'paused') return turn // given back meanwhile
-    turn.holds = 'login'
+  #goOn(slot: Slot): Slot {
+    if (slot.holds !== 'paused') return slot // given back meanwhile
+    slot.holds = 'login'
     this.#paused--
     this.#logins++
-    return turn
+    return slot
   }
 
   #hasManyLogins(): boolean {
@@ -226,7 +226,7 @@ export class Gate implements TurnKeeper {
   }
 
   #admit(): void {
-    for (let waiter = this.#line.first; waiter; waiter = this.#line.first) {
+    for (let waiter = this.#queue.first; waiter; waiter = this.#queue.first) {
       if (waiter.paused ? this.#hasManyLogins() : this.#findObstacle() !== undefined) return
       waiter.admit(waiter.paused ? this.#goOn(waiter.paused) : this.#letIn(waiter.address))
     }
@@ -240,7 +240,7 @@ export class Gate implements TurnKeeper {
   /** One that may be next counts for its network, so that no more of them are in the way of others than may be let in. */
   #makeReady(waiter: Waiter): void {
     if (waiter.use) waiter.use.logins++
-    this.#line.makeReady(waiter)
+    this.#queue.makeReady(waiter)
   }
 
   #unpark(use: AddressUse): void {
@@ -252,20 +252,20 @@ export class Gate implements TurnKeeper {
     this.#shares.closeIfEmpty(use)
   }
 
-  giveBack(what: 'login' | 'paused' | 'place', { address }: Turn): void {
-    if (what === 'place') this.#inside--
+  giveBack(what: 'login' | 'paused' | 'slot', { address }: Slot): void {
+    if (what === 'slot') this.#inside--
     else if (what === 'login') this.#logins--
     else this.#paused--
-    const use = what === 'place' ? undefined : this.#shares.get(address)
+    const use = what === 'slot' ? undefined : this.#shares.get(address)
     if (use) {
       use.logins--
       this.#unpark(use)
     }
-    if (this.#line.size > 0) this.#admit()
+    if (this.#queue.size > 0) this.#admit()
   }
 
   readonly #onLeave = (waiter: Waiter, outcome: WaitOutcome): void => {
-    const wasReady = this.#line.remove(waiter)
+    const wasReady = this.#queue.remove(waiter)
     const { use } = waiter
     if (use) {
       use.waiting--
@@ -292,7 +292,7 @@ export class Gate implements TurnKeeper {
   /** Not while somebody waits: all of them at once would be the wave that it is there to break. */
   #endSlowStart(sinceMs: number, nowMs: number): void {
     const ms = nowMs - sinceMs
-    if (ms < this.#settings.slowStartMs || this.#line.size > 0) return
+    if (ms < this.#settings.slowStartMs || this.#queue.size > 0) return
     this.#slowSinceMs = undefined
     this.#parts.log.info({ backend: this.#name, ms: Math.round(ms) }, 'slow start over')
   }

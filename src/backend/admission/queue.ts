@@ -1,7 +1,7 @@
 /** Those who wait at the gate of one back end, in the order in which they are let in. Each wait ends once, whatever happens to it. */
-import type { ProtocolName } from '../config/settings.ts'
+import type { ProtocolName } from '../../config/settings.ts'
 import type { AddressUse } from './address-share.ts'
-import type { Turn } from './turn.ts'
+import type { Slot } from './slot.ts'
 
 /** Which limit keeps a login out; `slow_start` is what is left of the others for a while, `per_address` the share of one client. */
 export type LimitName = 'sessions' | 'logins' | 'logins_per_second' | 'slow_start' | 'per_address'
@@ -10,7 +10,7 @@ export type LimitName = 'sessions' | 'logins' | 'logins_per_second' | 'slow_star
 export type WaitOutcome = 'admitted' | 'timed-out' | 'queue-full' | 'client-left' | 'backend-down' | 'shutting-down'
 
 /** How somebody waits. */
-export type Patience = {
+export type WaitOptions = {
   /** what it is to speak there */
   protocol: ProtocolName
   /** the client's, which has a share of the logins and of the queue; undefined where no client has an address */
@@ -27,28 +27,28 @@ export type Patience = {
 const STILL_WAITING_MS = 5000
 
 export class Waiter {
-  readonly promise: Promise<Turn>
+  readonly promise: Promise<Slot>
   /** what it waits for, for messages */
   readonly limit: LimitName
   readonly sinceMs: number
   readonly untilMs: number
-  /** the turn that is to be resumed; undefined for a login that is to begin */
-  readonly paused: Turn | undefined
+  /** the slot that is to be resumed; undefined for a login that is to begin */
+  readonly paused: Slot | undefined
   /** what its network has; undefined where nothing is counted */
   readonly use: AddressUse | undefined
-  readonly #patience: Patience
+  readonly #options: WaitOptions
   readonly #leave: (waiter: Waiter, outcome: WaitOutcome) => void
-  readonly #resolve: (turn: Turn) => void
+  readonly #resolve: (slot: Slot) => void
   readonly #reject: (error: Error) => void
   #toldMs: number
 
   /** @param leave is called once, at its end, before the promise settles */
   constructor(
-    facts: { limit: LimitName; sinceMs: number; untilMs: number; use: AddressUse | undefined; paused?: Turn },
-    patience: Patience,
+    facts: { limit: LimitName; sinceMs: number; untilMs: number; use: AddressUse | undefined; paused?: Slot },
+    options: WaitOptions,
     leave: (waiter: Waiter, outcome: WaitOutcome) => void,
   ) {
-    const { promise, resolve, reject } = Promise.withResolvers<Turn>()
+    const { promise, resolve, reject } = Promise.withResolvers<Slot>()
     this.promise = promise
     this.#resolve = resolve
     this.#reject = reject
@@ -58,22 +58,22 @@ export class Waiter {
     this.use = facts.use
     this.paused = facts.paused
     this.#toldMs = facts.sinceMs
-    this.#patience = patience
+    this.#options = options
     this.#leave = leave
-    patience.signal.addEventListener('abort', this.#onAbort)
+    options.signal.addEventListener('abort', this.#onAbort)
   }
 
   get address(): string | undefined {
-    return this.#patience.address
+    return this.#options.address
   }
 
   get protocol(): ProtocolName {
-    return this.#patience.protocol
+    return this.#options.protocol
   }
 
-  admit(turn: Turn): void {
+  admit(slot: Slot): void {
     this.#end('admitted')
-    this.#resolve(turn)
+    this.#resolve(slot)
   }
 
   refuse(outcome: WaitOutcome, error: Error): void {
@@ -85,15 +85,15 @@ export class Waiter {
   reassure(nowMs: number): void {
     if (nowMs - this.#toldMs < STILL_WAITING_MS) return
     this.#toldMs = nowMs
-    this.#patience.stillWaiting()
+    this.#options.stillWaiting()
   }
 
   #end(outcome: WaitOutcome): void {
-    this.#patience.signal.removeEventListener('abort', this.#onAbort)
+    this.#options.signal.removeEventListener('abort', this.#onAbort)
     this.#leave(this, outcome)
   }
 
-  readonly #onAbort = (): void => this.refuse('client-left', this.#patience.signal.reason as Error)
+  readonly #onAbort = (): void => this.refuse('client-left', this.#options.signal.reason as Error)
 }
 
 /** In order of precedence: logins whose client has answered, logins that are tried again, logins that begin. */
@@ -107,7 +107,7 @@ export function rankOf(attempt: number): number {
 }
 
 /** Three lines, each in order. Those that are parked are in a line but are not let in: the share of their network is used up. */
-export class WaitingLine {
+export class SlotQueue {
   readonly #all: readonly Set<Waiter>[] = [new Set(), new Set(), new Set()]
   readonly #ready: readonly Set<Waiter>[] = [new Set(), new Set(), new Set()]
 
