@@ -9,7 +9,7 @@ import type { BackendLogin, LoginAnswer, RelayedCredentials, Wire } from '../pro
 import { encodeBase64, encodePlain, MAX_SASL_LINE_BYTES } from '../sasl.ts'
 import { boundWire } from '../bounded-wire.ts'
 import { parseBackendCapability, splitCapability, type BackendCapability } from './capability.ts'
-import { formatXclient } from './identity.ts'
+import { formatXclient } from '../xclient.ts'
 import { parseResponse, type Response } from './parse.ts'
 import { refusalOf } from './refusal.ts'
 

@@ -56,10 +56,11 @@ const FREE = new Set([
   'type metrics',
 ])
 
-/** Files that one of the twins has alone, by their place in its folder, and why the other needs none. */
+/** Files that not every protocol has, by their place in its folder, and why the others need none. */
 const WITHOUT_TWIN: Readonly<Record<string, string>> = {
   'imap/guard.ts': 'looks for UNAUTHENTICATE; POP3 has no command that leads back before login',
-  'imap/answer.ts': 'untagged responses, which POP3 has none of',
+  'imap/identity.ts': 'the command ID; other protocols have XCLIENT',
+  'imap/answer.ts': 'untagged responses, which no other protocol has',
   'imap/follow.ts': 'follows a guarded session',
   'imap/responses.ts': 'reads what the back end says in a guarded session',
 }
@@ -278,14 +279,18 @@ describe('the program', () => {
     assert.deepEqual(redisMakers(sources), [`${place} Redis`, `${place} Cluster`])
   })
 
-  test('has twin files for twin protocols, but for those that are named here with the reason', () => {
-    const all = sources.map(({ path }) => path.replace('src/protocol/', ''))
+  test('has the same files for every protocol, except those that are named here with the reason', () => {
+    const all = sources.flatMap(({ path }) =>
+      path.startsWith('src/protocol/') ? [path.slice('src/protocol/'.length)] : [],
+    )
     const filesOf = (protocol: string) =>
       all
         .filter((path) => dirname(path) === protocol && !(path in WITHOUT_TWIN))
         .map((path) => path.split('/').at(-1)?.replace(protocol, '<protocol>'))
         .sort()
-    assert.deepEqual(filesOf('imap'), filesOf('pop3'))
+    const protocols = new Set(all.map((path) => dirname(path)).filter((folder) => folder !== '.'))
+    assert.ok(protocols.has('imap') && protocols.has('pop3'))
+    for (const protocol of protocols) assert.deepEqual(filesOf(protocol), filesOf('imap'), protocol)
     for (const path of Object.keys(WITHOUT_TWIN)) assert.ok(all.includes(path), `${path} needs no exception any more`)
   })
 })

@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { asOctets } from '../../../src/octets.ts'
 import { formatIdCommand } from '../../../src/protocol/imap/identity.ts'
 import { parseIdPairs } from '../../../src/protocol/imap/parse.ts'
-import { formatXclient } from '../../../src/protocol/pop3/identity.ts'
+import { formatXclient } from '../../../src/protocol/xclient.ts'
 import type { ClientIdentity } from '../../../src/protocol/protocol.ts'
 import {
   decodeBase64,

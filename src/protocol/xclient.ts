@@ -1,5 +1,5 @@
-/** Who the client is, told to a POP3 back end by XCLIENT, which Postfix made and Dovecot took over. */
-import type { ClientIdentity } from '../protocol.ts'
+/** The client's identity for a back end that accepts XCLIENT, in the form of Dovecot's POP3 and ManageSieve proxies. Postfix introduced the command. */
+import type { ClientIdentity } from './protocol.ts'
 
 /** @returns the command without its line end. Values are xtext (RFC 3461 4), so that none can break the line. */
 export function formatXclient(identity: ClientIdentity): string {
