@@ -11,7 +11,7 @@ import { createRouter, type Router } from './routing/router.ts'
 import { buildCertificates, type Certificates, type ServerTls } from './tls/certificates.ts'
 
 /** A listener as its connections see it. */
-export type Entrance = {
+export type ListenerContext = {
   settings: ListenerSettings
   /** the greeting's text */
   banner: (now: Date) => string
@@ -27,7 +27,7 @@ export type World = {
   certificates: Certificates
   backends: Backends
   router: Router
-  entrances: ReadonlyMap<string, Entrance>
+  listeners: ReadonlyMap<string, ListenerContext>
   /** what a login by SCRAM is asked that no back end can be asked for */
   decoyChallenge: DecoyChallenge
 }
@@ -62,7 +62,7 @@ export function buildWorld({
 }: WorldParts): World {
   const secret = settings.tls.ticketSecret?.reveal() ?? ticketSecret
   const certificates = buildCertificates(settings.tls, settings.listeners, secret, nowMs)
-  const entrances = settings.listeners.map((listener): Entrance => {
+  const contexts = settings.listeners.map((listener): ListenerContext => {
     const protocol = protocols[listener.protocol].bannerName
     return {
       settings: listener,
@@ -80,7 +80,7 @@ export function buildWorld({
       isUp,
       loginMs: settings.limits.backendTimeoutMs + DIRECTORY_MS,
     }),
-    entrances: new Map(entrances.map((entrance) => [entrance.settings.name, entrance])),
+    listeners: new Map(contexts.map((context) => [context.settings.name, context])),
     decoyChallenge: createDecoyChallenge(secret),
   })
 }

@@ -6,7 +6,7 @@ import { createLookup, type Lookup } from '../backend/endpoint/lookup.ts'
 import type { Probe } from '../backend/health/prober.ts'
 import type { HealthSettings, ProtocolName, RoutingSettings } from '../config/settings.ts'
 import { asMuxError, isShortage, MuxError } from '../errors.ts'
-import { probeBackend } from '../session/ask-backend.ts'
+import { probeBackend } from '../login/probe-backend.ts'
 import { error, inTime, warning, type Finding, type Probed, type Told } from './findings.ts'
 
 /** With `LOOK_MS` it makes 9 seconds for the slowest back end. */

@@ -7,13 +7,11 @@ import { keyOf } from '../backend/endpoint/addresses.ts'
 import type { Log } from '../log.ts'
 import type { LoginAttempt, Refusal } from '../protocol/protocol.ts'
 import { octetsToPrintable } from '../printable.ts'
-import type { Route } from '../routing/router.ts'
-import type { ClientConnection } from './connection.ts'
+import type { RouteSource } from '../routing/router.ts'
+import type { ClientConnection } from '../client/connection.ts'
 
 /** Longer than nearly every name, and short enough that a line of guesses stays one line on a screen. */
 const MAX_ATTEMPTED = 128
-
-export type RouteSource = Extract<Route, { kind: 'backend' }>['source']
 
 /** Where a client comes from and where it came to: the beginning of each line about it. */
 export function peerFields({ id: session, client, listener, local }: ClientConnection) {

@@ -7,10 +7,10 @@ import type { ProtocolName } from '../config/settings.ts'
 import { asMuxError, MuxError } from '../errors.ts'
 import { protocols } from '../protocol/protocols.ts'
 import { findServerName } from '../tls/server-name.ts'
-import type { Entrance, World } from '../world.ts'
-import type { ClientConnection } from './connection.ts'
+import type { ListenerContext, World } from '../world.ts'
+import type { ClientConnection } from '../client/connection.ts'
 import type { Joined, Services } from './serve.ts'
-import { acquireSlot } from './acquire-slot.ts'
+import { acquireSlot } from '../login/acquire-slot.ts'
 
 /** mailmux cannot speak inside TLS that it has not opened. */
 const NO_WORDS = { shutdown: '', idle: '' }
@@ -21,7 +21,7 @@ const NO_WORDS = { shutdown: '', idle: '' }
  */
 export async function findPassThrough(
   conn: ClientConnection,
-  { passthrough }: Entrance,
+  { passthrough }: ListenerContext,
   world: World,
 ): Promise<Backend | undefined> {
   conn.phase = 'client-hello'

@@ -10,11 +10,11 @@ import type { Metrics } from '../metrics/metrics.ts'
 import type { Protocol, SessionGuard } from '../protocol/protocol.ts'
 import { protocols } from '../protocol/protocols.ts'
 import type { RelayEnding, Relays } from '../relay/relay.ts'
-import { PRODUCT, type Entrance, type World } from '../world.ts'
-import type { ClientConnection } from './connection.ts'
+import { PRODUCT, type ListenerContext, type World } from '../world.ts'
+import type { ClientConnection } from '../client/connection.ts'
 import type { Offer } from './offer.ts'
 import { findPassThrough, joinUnopened } from './pass-through.ts'
-import type { RefusalPace } from './refusal-pace.ts'
+import type { RefusalPace } from '../login/refusal-pace.ts'
 import { tryLogin } from './try-login.ts'
 
 /** What all sessions share and no session owns. */
@@ -52,11 +52,11 @@ export type Joined = {
 /** @throws MuxError for every ending that is not a normal one; the caller answers it and closes the connection */
 export async function serve(
   conn: ClientConnection,
-  entrance: Entrance,
+  context: ListenerContext,
   world: World,
   services: Services,
 ): Promise<Ending> {
-  const next = await reachBackend(conn, entrance, world, services)
+  const next = await reachBackend(conn, context, world, services)
   // What a login needs has ended with that function: a session may last for days, and there are many of them.
   return 'cause' in next ? next : relay(conn, next, world, services)
 }
@@ -64,7 +64,7 @@ export async function serve(
 /** @returns the back end that has let the client in, or an ending before there was one */
 async function reachBackend(
   conn: ClientConnection,
-  entrance: Entrance,
+  context: ListenerContext,
   world: World,
   services: Services,
 ): Promise<Joined | Ending> {
@@ -82,7 +82,7 @@ async function reachBackend(
     }
     if (!conn.isHealthCheck) services.metrics.connectionAccepted(listener.protocol, listener.name)
     if (listener.passthrough.length > 0) {
-      const backend = await findPassThrough(conn, entrance, world)
+      const backend = await findPassThrough(conn, context, world)
       clearTimeout(deadline)
       if (backend) {
         countAsClient(conn, services) // a login would be inside the TLS
@@ -98,7 +98,7 @@ async function reachBackend(
 
     conn.phase = 'login'
     conn.dialogue = protocol.openDialogue(conn, {
-      banner: entrance.banner(new Date()),
+      banner: context.banner(new Date()),
       product: PRODUCT,
       startTlsOffered: listener.tls === 'starttls',
       allowPlaintextAuth: listener.allowPlaintextAuth,

@@ -1,6 +1,6 @@
 /** What is known of running sessions, in plain facts for the API. Holds no secret. */
 import type { ProtocolName } from '../config/settings.ts'
-import type { ClientConnection, Phase } from './connection.ts'
+import type { ClientConnection, Phase } from '../client/connection.ts'
 
 /** Which sessions are asked for; what is left out is not asked of them. */
 export type SessionFilter = {

@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { asMuxError, MuxError } from '../errors.ts'
 import type { Goodbye } from '../protocol/protocol.ts'
-import type { Entrance, World } from '../world.ts'
-import { ClientConnection } from './connection.ts'
+import type { ListenerContext, World } from '../world.ts'
+import { ClientConnection } from '../client/connection.ts'
 import { logPhases, peerFields } from './login-lines.ts'
 import { serve, type Ending, type Services } from './serve.ts'
 import { createTurnAway } from './turn-away.ts'
@@ -31,11 +31,11 @@ export function createSessions(world: () => World, services: Services): Sessions
   let counter = 0
   let onEmpty: (() => void) | undefined
 
-  async function run(conn: ClientConnection, entrance: Entrance, born: World): Promise<void> {
+  async function run(conn: ClientConnection, context: ListenerContext, born: World): Promise<void> {
     let ending: Ending
     let detail: string | undefined
     try {
-      ending = await serve(conn, entrance, born, services)
+      ending = await serve(conn, context, born, services)
     } catch (thrown) {
       const error = asMuxError(thrown)
       const goodbye = goodbyeFor(error)
@@ -74,19 +74,19 @@ export function createSessions(world: () => World, services: Services): Sessions
     accept(socket, listener) {
       const id = `${prefix}-${(counter++).toString(36)}`
       const born = world() // and kept for life, whatever is reloaded meanwhile
-      const entrance = born.entrances.get(listener)
+      const context = born.listeners.get(listener)
       socket.on('error', ignore) // for life: between two owners of the socket an error would otherwise end the process
       // A client that has gone again already has no address, and nothing to be told.
-      if (!entrance || socket.remoteAddress === undefined) return void socket.destroy()
+      if (!context || socket.remoteAddress === undefined) return void socket.destroy()
       const max = maxConnections()
       if (running.size >= max) {
-        turnAway(socket, entrance.settings, max)
+        turnAway(socket, context.settings, max)
         return
       }
-      const conn = new ClientConnection(id, socket, entrance, metrics.handshakeEnded)
+      const conn = new ClientConnection(id, socket, context, metrics.handshakeEnded)
       if (log.isLevelEnabled?.('debug')) logPhases(log, conn)
       running.add(conn)
-      void run(conn, entrance, born)
+      void run(conn, context, born)
     },
     list: (filter) => reportSessions(running, filter, performance.now()),
     count: () => running.size,

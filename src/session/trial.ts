@@ -12,8 +12,8 @@ import { encodeUtf8 } from '../octets.ts'
 import { Secret } from '../secret.ts'
 import { findServerName } from '../tls/server-name.ts'
 import type { World } from '../world.ts'
-import { ClientConnection, type Phase } from './connection.ts'
-import { imagine, type Question } from './question.ts'
+import { ClientConnection, type Phase } from '../client/connection.ts'
+import { imagine, type Question } from '../inspect/question.ts'
 import type { Services } from './serve.ts'
 import { tryLogin, type Outcome } from './try-login.ts'
 
@@ -46,11 +46,11 @@ export async function tryOut(
   const imagined = imagine(question, world.settings.listeners)
   if ('wrong' in imagined) return imagined
   const { listener, serverName, address = '127.0.0.1' } = imagined
-  const entrance = world.entrances.get(listener.name)
-  if (!entrance || listener.tls === 'passthrough' || findServerName(entrance.passthrough, serverName) !== undefined)
+  const context = world.listeners.get(listener.name)
+  if (!context || listener.tls === 'passthrough' || findServerName(context.passthrough, serverName) !== undefined)
     return { wrong: 'TLS is passed through there: the login is between the client and the back end' }
 
-  const conn = new ClientConnection(`try-${randomBytes(4).toString('hex')}`, new Socket(), entrance, () => undefined)
+  const conn = new ClientConnection(`try-${randomBytes(4).toString('hex')}`, new Socket(), context, () => undefined)
   conn.client = { address: isIPv6(address) ? '::1' : '127.0.0.1', port: 0 }
   conn.local = { address, port: listener.listen[0]?.port ?? 0 }
   conn.serverName = serverName

@@ -10,7 +10,7 @@ import { after, before, describe, test } from 'node:test'
 import type { ListenerSettings } from '../../src/config/settings.ts'
 import { createIpSet } from '../../src/net/ip-set.ts'
 import { Secret } from '../../src/secret.ts'
-import { ClientConnection } from '../../src/session/connection.ts'
+import { ClientConnection } from '../../src/client/connection.ts'
 import { buildCertificates } from '../../src/tls/certificates.ts'
 import { makeAuthority, type Authority, type Leaf } from '../support/certificates.ts'
 import { READ_DEADLINE_MS, START_DEADLINE_MS, until } from '../support/deadline.ts'
@@ -82,7 +82,7 @@ after(async () => {
 async function listen(settings: ListenerSettings): Promise<number> {
   const certificates = [{ ...server, key: new Secret(server.key) }]
   const tls = { certificates, minVersion: 'TLSv1.2', ticketSecret: undefined } as const
-  const entrance = {
+  const context = {
     settings,
     banner: () => '',
     tls: buildCertificates({ ...tls, certificates }, [settings], 'one secret', Date.now()).serverOptions.get(
@@ -92,7 +92,7 @@ async function listen(settings: ListenerSettings): Promise<number> {
     passthrough: new Map<string, string>(),
   }
   const listening = createServer({ allowHalfOpen: true }, (socket) => {
-    const conn = new ClientConnection('test-0', socket, entrance, () => undefined)
+    const conn = new ClientConnection('test-0', socket, context, () => undefined)
     conn
       .startImplicitTls()
       .then(() => conn.write(`* OK ${conn.certifiedUser ?? 'nobody'}\r\n`))

@@ -14,9 +14,20 @@ type Law = Readonly<Record<string, readonly string[]>>
 const LAW: Law = {
   main: ['app', 'cli', 'config', 'inspect', 'supervisor', 'version'],
   supervisor: ['admin', 'type app', 'config', 'listener', 'metrics', 'resources', 'version'],
-  app: ['backend', 'type listener', 'relay', 'routing', 'resources', 'session', 'version', 'world'],
+  app: ['backend', 'inspect', 'type listener', 'login', 'relay', 'resources', 'routing', 'session', 'version', 'world'],
   world: ['backend', 'net', 'protocol', 'routing', 'tls'],
-  session: ['backend', 'config', 'net', 'protocol', 'tls', 'type relay', 'type routing', 'type user-name', 'world'],
+  session: [
+    'backend',
+    'client',
+    'inspect',
+    'login',
+    'protocol',
+    'tls',
+    'type relay',
+    'type routing',
+    'world',
+    'config',
+  ],
   listener: ['net'],
   tls: [],
   protocol: ['config'],
@@ -27,7 +38,7 @@ const LAW: Law = {
   config: ['unspecified-address', 'user-name'],
   admin: [],
   cli: ['admin', 'config', 'type inspect'],
-  inspect: ['backend', 'listener', 'net', 'routing', 'session'],
+  inspect: ['backend', 'listener', 'login', 'net', 'routing', 'tls', 'type protocol', 'type user-name', 'type world'],
   metrics: [],
   clock: [],
   errors: [],
@@ -41,6 +52,8 @@ const LAW: Law = {
   'unspecified-address': [],
   'user-name': [],
   version: [],
+  login: ['backend', 'protocol', 'tls', 'type client', 'type routing', 'type user-name', 'type world'],
+  client: ['net', 'tls', 'type backend', 'type protocol', 'type world'],
 }
 
 /** What every room may import besides. */

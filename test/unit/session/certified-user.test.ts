@@ -13,8 +13,8 @@ import { createIpSet } from '../../../src/net/ip-set.ts'
 import type { LoginAttempt } from '../../../src/protocol/protocol.ts'
 import { identifyUser } from '../../../src/routing/identity.ts'
 import { Secret } from '../../../src/secret.ts'
-import { ClientConnection } from '../../../src/session/connection.ts'
-import { describeLogin } from '../../../src/session/login-facts.ts'
+import { ClientConnection } from '../../../src/client/connection.ts'
+import { describeLogin } from '../../../src/login/login-facts.ts'
 import { buildCertificates } from '../../../src/tls/certificates.ts'
 import { userOfCertificate } from '../../../src/tls/client-certificate.ts'
 import { PLAIN_RULES } from '../../../src/user-name.ts'
@@ -128,7 +128,7 @@ async function shakeHands(
   const settings = listenerSettings({ tls: 'implicit', clientCa: authority.ca, clientUser: '%{cn}', ...listener })
   const certificates = [{ ...server, key: new Secret(server.key) }]
   const tls = { certificates, minVersion: 'TLSv1.2', ticketSecret: undefined } as const
-  const entrance = {
+  const context = {
     settings,
     banner: () => '',
     tls: buildCertificates({ ...tls, certificates }, [settings], 'secret', Date.now()).serverOptions.get(settings.name),
@@ -146,7 +146,7 @@ async function shakeHands(
   client.on('error', () => undefined)
   const [accepted] = (await once(listening, 'connection')) as [Socket]
   listening.close()
-  const conn = new ClientConnection('test-0', accepted, entrance, () => undefined)
+  const conn = new ClientConnection('test-0', accepted, context, () => undefined)
   t.after(() => {
     client.destroy()
     accepted.destroy()

@@ -39,7 +39,7 @@ async function open(t: TestContext, protocol: 'imap' | 'pop3'): Promise<Setting>
   }
   const world = {
     settings: { listeners: [listener], limits },
-    entrances: new Map([
+    listeners: new Map([
       [
         listener.name,
         {

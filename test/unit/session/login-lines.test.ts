@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { logPhases } from '../../../src/session/login-lines.ts'
 import { readUser } from '../../../src/user-name.ts'
 import { rulesWith } from '../../support/user-name.ts'
-import { byPassword, openSite, startStore } from './login-fixture.ts'
+import { byPassword, openSite, startStore } from '../login/login-fixture.ts'
 
 const REFUSED =
   'session client clientPort listener local localPort attempted user mechanism tls backend phase reason code detail ms master'

@@ -17,7 +17,7 @@ function open(changes: Partial<ListenerSettings>) {
   const asked: string[] = []
   const world = {
     settings: { listeners: [listener], limits: { failureDelayMs: 0, backendTimeoutMs: 1000 } },
-    entrances: new Map([
+    listeners: new Map([
       [
         listener.name,
         { settings: listener, passthrough: new Map(listener.passthrough.map(({ name, backend }) => [name, backend])) },

@@ -1,11 +1,10 @@
 /** The back end's side of a login: dialled, spoken to, then handed to the relay or closed. */
 import type { Socket } from 'node:net'
-import type { Address } from '../backend/endpoint/addresses.ts'
-import type { Backend } from '../backend/backends.ts'
-import { dial, secureBackend, type Origin } from '../backend/dialer.ts'
+import type { Address } from './endpoint/addresses.ts'
+import type { Backend } from './backends.ts'
+import { dial, secureBackend, type Origin } from './dialer.ts'
 import { MuxError } from '../errors.ts'
 import { LineSocket, type LineLimit } from '../net/line-socket.ts'
-import type { Wire } from '../protocol/protocol.ts'
 
 /** How far an attempt has come: what a failure is to be blamed on. Kept by the caller, as there may never be a connection. */
 export type Progress = {
@@ -17,7 +16,7 @@ export type Progress = {
   told: boolean
 }
 
-export class BackendConnection implements Wire {
+export class BackendConnection {
   secure: boolean
   readonly #backend: Backend
   readonly #address: Address

@@ -4,7 +4,7 @@ import type { Text } from '../octets.ts'
 import type { LoginAttempt } from '../protocol/protocol.ts'
 import type { LoginFacts } from '../routing/directory.ts'
 import { whyNotTrusted } from '../tls/client-certificate.ts'
-import type { ClientConnection } from './connection.ts'
+import type { ClientConnection } from '../client/connection.ts'
 
 export function describeLogin(conn: ClientConnection, login: LoginAttempt): LoginFacts {
   const { listener, loginAttempts: attempt, client, local, hasProxyHeader } = conn

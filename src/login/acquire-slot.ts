@@ -4,7 +4,7 @@ import type { Slot } from '../backend/admission/slot.ts'
 import type { WaitOptions } from '../backend/admission/queue.ts'
 import type { BackendSettings } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
-import type { ClientConnection } from './connection.ts'
+import type { ClientConnection } from '../client/connection.ts'
 
 /**
  * @param attempt which one of the login, from 1

@@ -10,8 +10,8 @@ import { asOctets } from '../../../src/octets.ts'
 import type { Directory, DirectoryAnswer } from '../../../src/routing/directory.ts'
 import { createRouter } from '../../../src/routing/router.ts'
 import { Secret } from '../../../src/secret.ts'
-import { explain, type Explanation } from '../../../src/session/explain.ts'
-import type { Question } from '../../../src/session/question.ts'
+import { explain, type Explanation } from '../../../src/inspect/explain.ts'
+import type { Question } from '../../../src/inspect/question.ts'
 import type { World } from '../../../src/world.ts'
 import { backendSettings, backendsOf, keepLog } from '../backend/fixture.ts'
 import { listenerSettings } from '../listener/listener-settings.ts'
@@ -51,7 +51,7 @@ function open({ listeners = [{}], backends = [{}], answer, aliases = [] }: Scene
     settings: { listeners: settings },
     backends: all,
     router: createRouter(routing, directory, () => assert.fail('nothing is counted'), PLACING),
-    entrances: new Map(
+    listeners: new Map(
       settings.map((one) => [
         one.name,
         { settings: one, passthrough: new Map(one.passthrough.map(({ name, backend }) => [name, backend])) },

@@ -11,11 +11,10 @@ import type { RouteStep } from '../routing/trace.ts'
 import { findServerName } from '../tls/server-name.ts'
 import type { NameNote } from '../user-name.ts'
 import type { World } from '../world.ts'
-import { reportBackend, type BackendReport } from './backend-report.ts'
-import { findDefaultDomain, type DefaultDomain } from './default-domain.ts'
+import { reportBackend, type BackendReport, type BackendState } from './backend-report.ts'
+import { findDefaultDomain, type DefaultDomain } from '../login/default-domain.ts'
 import { imagine, type Question } from './question.ts'
-import { refusalOfError, refusalOfRoute } from './refusals.ts'
-import type { Services } from './serve.ts'
+import { refusalOfError, refusalOfRoute } from '../login/refuse.ts'
 
 export type Explanation = {
   /** a login would get to a back end that takes logins */
@@ -47,7 +46,7 @@ type Turned = { reason?: Refusal['reason']; code?: ErrorCode; detail: string }
 export async function explain(
   question: Question,
   world: World,
-  services: Known,
+  services: BackendState,
 ): Promise<Explanation | { wrong: string }> {
   const imagined = imagine(question, world.settings.listeners)
   if ('wrong' in imagined) return imagined
@@ -63,7 +62,7 @@ export async function explain(
     },
     steps: [],
   }
-  const passedTo = findServerName(world.entrances.get(listener.name)?.passthrough ?? NO_RULES, serverName)
+  const passedTo = findServerName(world.listeners.get(listener.name)?.passthrough ?? NO_RULES, serverName)
   if (passedTo !== undefined) {
     return {
       ...asked,
@@ -107,16 +106,13 @@ export async function explain(
 
 const NO_RULES: ReadonlyMap<string, string> = new Map()
 
-/** What is known of the back ends. */
-type Known = Pick<Services, 'backends' | 'admissions'>
-
 type Found = Pick<Explanation, 'usable' | 'route' | 'backend' | 'refusal'>
 
 /** By which protocol, and for whom: the order of several addresses may depend on it. */
 type Way = { protocol: ProtocolName; user: string | undefined }
 
 /** @param master what the back end gets behind the name of the mailbox */
-function whereTo(route: Route, way: Way, master: string | undefined, world: World, services: Known): Found {
+function whereTo(route: Route, way: Way, master: string | undefined, world: World, services: BackendState): Found {
   if (route.kind !== 'backend') {
     const { refusal, detail } = refusalOfRoute(route)
     return { usable: false, refusal: { reason: refusal.reason, detail } }
@@ -127,7 +123,7 @@ function whereTo(route: Route, way: Way, master: string | undefined, world: Worl
 }
 
 /** What a login finds at the back end that it is sent to. */
-function atBackend(name: string, way: Way, world: World, services: Known): Omit<Found, 'route'> {
+function atBackend(name: string, way: Way, world: World, services: BackendState): Omit<Found, 'route'> {
   const found = world.backends.get(name)
   if (!found) throw new MuxError('internal', `no back end ${name} in this world`)
   const backend = reportBackend(found, services, way)

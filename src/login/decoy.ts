@@ -5,7 +5,7 @@ import type { LoginAttempt } from '../protocol/protocol.ts'
 import { judgeLength } from '../protocol/credential-bounds.ts'
 import type { World } from '../world.ts'
 import type { RefusalPace } from './refusal-pace.ts'
-import type { TurnedAway } from './refusals.ts'
+import type { TurnedAway } from './refuse.ts'
 
 /**
  * @param user the name that routes are kept under; undefined where the client's cannot be one

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { createRefusalPace } from '../../../src/session/refusal-pace.ts'
+import { createRefusalPace } from '../../../src/login/refusal-pace.ts'
 
 test('waits for the configured delay where no back end has been slower', () => {
   const pace = createRefusalPace()

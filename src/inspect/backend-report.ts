@@ -1,9 +1,13 @@
 /** What is known of a back end, in plain facts for the API: how it does, where it is, how mailmux goes there. Holds no secret. */
+import type { Admissions } from '../backend/admission/admission.ts'
+import type { LiveBackends } from '../backend/live-backends.ts'
 import type { Backend } from '../backend/backends.ts'
 import type { LiveBackend, EndpointFacts } from '../backend/live-backend.ts'
 import type { BackendSettings, ProtocolName } from '../config/settings.ts'
 import type { ErrorCode } from '../errors.ts'
-import type { Services } from './serve.ts'
+
+/** What is known of the running back ends. */
+export type BackendState = { backends: LiveBackends; admissions: Admissions }
 
 /** What does not apply is absent, as in all that the API tells. */
 export type AddressReport = {
@@ -66,7 +70,7 @@ export type LoadReport = {
 /** @param way undefined: every protocol that it serves, for nobody in particular */
 export function reportBackend(
   { settings }: Backend,
-  { backends, admissions }: Pick<Services, 'backends' | 'admissions'>,
+  { backends, admissions }: BackendState,
   way?: { protocol: ProtocolName; user: string | undefined },
 ): BackendReport {
   const live = backends.of(settings)
@@ -121,7 +125,7 @@ function reportTrust({ pins, verify, tlsName, ca }: BackendSettings): Partial<Le
   return { verifies: 'name', ...(tlsName !== undefined && { certificateName: tlsName }), trusts }
 }
 
-function reportLoad({ name, limits }: BackendSettings, admissions: Services['admissions']): LoadReport {
+function reportLoad({ name, limits }: BackendSettings, admissions: Admissions): LoadReport {
   const gate = admissions.describe().find(({ backend }) => backend === name)
   const { sessions = 0, logins = 0, waiting = 0, slowStart } = gate ?? {}
   const { sessions: most, loginsPerSecond, leastForAddress: _, ...always } = limits

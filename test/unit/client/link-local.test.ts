@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { Socket } from 'node:net'
 import { test } from 'node:test'
 import { createIpSet } from '../../../src/net/ip-set.ts'
-import { ClientConnection } from '../../../src/session/connection.ts'
+import { ClientConnection } from '../../../src/client/connection.ts'
 import { listenerSettings } from '../listener/listener-settings.ts'
 
 function acceptedFrom(address: string): Socket {
@@ -19,14 +19,14 @@ for (const [shown, plain] of [
   ['192.0.2.1', '192.0.2.1'],
 ] as const)
   test(`takes ${shown} for ${plain}, at either end`, (t) => {
-    const entrance = {
+    const context = {
       settings: listenerSettings(),
       banner: () => '',
       tls: undefined,
       trustedProxies: createIpSet([]),
       passthrough: new Map(),
     }
-    const conn = new ClientConnection('test-0', acceptedFrom(shown), entrance, () => undefined)
+    const conn = new ClientConnection('test-0', acceptedFrom(shown), context, () => undefined)
     t.after(() => conn.close())
     assert.equal(conn.client.address, plain)
     assert.equal(conn.local.address, plain)

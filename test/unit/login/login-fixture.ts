@@ -13,7 +13,7 @@ import type { Credentials, LoginAttempt, RelayedCredentials } from '../../../src
 import { decodeScram } from '../../../src/protocol/sasl.ts'
 import type { Route } from '../../../src/routing/router.ts'
 import { Secret } from '../../../src/secret.ts'
-import { ClientConnection } from '../../../src/session/connection.ts'
+import { ClientConnection } from '../../../src/client/connection.ts'
 import type { Services } from '../../../src/session/serve.ts'
 import { tryLogin } from '../../../src/session/try-login.ts'
 import type { World } from '../../../src/world.ts'
@@ -110,7 +110,7 @@ export function openSite(
       dueMs: (leastMs: number) => leastMs,
     },
   } as unknown as Services
-  const entrance = {
+  const context = {
     settings: listener,
     banner: () => '',
     tls: undefined,
@@ -141,7 +141,7 @@ export function openSite(
     /** and of the time that challenges take */
     challenged,
     connect(address = '192.0.2.1'): ClientConnection {
-      const conn = new ClientConnection('s', new Socket(), entrance, () => undefined)
+      const conn = new ClientConnection('s', new Socket(), context, () => undefined)
       conn.client = { address, port: 4711 }
       conn.local = { address: '198.51.100.1', port: 143 }
       t.after(() => conn.close())

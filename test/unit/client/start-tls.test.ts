@@ -9,16 +9,16 @@ import { after, before, test, type TestContext } from 'node:test'
 import { MuxError } from '../../../src/errors.ts'
 import { createIpSet } from '../../../src/net/ip-set.ts'
 import { Secret } from '../../../src/secret.ts'
-import { ClientConnection } from '../../../src/session/connection.ts'
+import { ClientConnection } from '../../../src/client/connection.ts'
 import { buildCertificates } from '../../../src/tls/certificates.ts'
-import type { Entrance } from '../../../src/world.ts'
+import type { ListenerContext } from '../../../src/world.ts'
 import { makeAuthority, type Authority } from '../../support/certificates.ts'
 import { ScriptedPeer } from '../../support/scripted-peer.ts'
 import { listenerSettings } from '../listener/listener-settings.ts'
 
 let directory: string
 let authority: Authority
-let entrance: Entrance
+let context: ListenerContext
 
 before(async () => {
   directory = await mkdtemp(join(tmpdir(), 'mailmux-starttls-'))
@@ -28,7 +28,7 @@ before(async () => {
   const settings = listenerSettings({ tls: 'starttls' })
   const tls = { certificates, minVersion: 'TLSv1.2', ticketSecret: undefined } as const
   const { serverOptions } = buildCertificates({ ...tls, certificates }, [settings], 'secret', Date.now())
-  entrance = {
+  context = {
     settings,
     banner: () => '',
     tls: serverOptions.get(settings.name),
@@ -48,7 +48,7 @@ async function connectClient(
   const [accepted] = (await once(server, 'connection')) as [Socket]
   server.close()
   const handshakes: string[] = []
-  const conn = new ClientConnection('test-0', accepted, entrance, (_version, _resumed, outcome) => {
+  const conn = new ClientConnection('test-0', accepted, context, (_version, _resumed, outcome) => {
     handshakes.push(outcome)
   })
   t.after(() => {

@@ -1,7 +1,7 @@
 /** Tells an operator where a back end and mailmux may disagree on the PROXY header, which looks like garbage or a hang. */
 import type { BackendSettings } from '../config/settings.ts'
 import { MuxError, type ErrorCode } from '../errors.ts'
-import type { Progress } from './backend-connection.ts'
+import type { Progress } from '../backend/backend-connection.ts'
 
 /** What a back end does that waits for a header, or for the end of what it takes for a command. */
 const SILENT = new Set<ErrorCode>(['backend-timeout', 'backend-closed', 'backend-tls-failed'])

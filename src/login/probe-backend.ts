@@ -7,7 +7,7 @@ import { MuxError } from '../errors.ts'
 import { encodeUtf8 } from '../octets.ts'
 import type { BackendLogin } from '../protocol/protocol.ts'
 import { protocols } from '../protocol/protocols.ts'
-import { BackendConnection } from './backend-connection.ts'
+import { BackendConnection } from '../backend/backend-connection.ts'
 
 /** mailmux is the client here, and tells of nobody: a PROXY header says LOCAL. */
 const NOBODY = undefined

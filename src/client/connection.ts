@@ -13,7 +13,7 @@ import { isTrusted, userOfCertificate } from '../tls/client-certificate.ts'
 import { ClientHelloError, createClientHelloReader } from '../tls/client-hello.ts'
 import { parseServerName } from '../tls/server-name.ts'
 import { acceptTls } from '../tls/upgrade.ts'
-import type { Entrance } from '../world.ts'
+import type { ListenerContext } from '../world.ts'
 
 export type Phase =
   | 'proxy-header'
@@ -70,18 +70,18 @@ export class ClientConnection implements ClientWire {
   #lines: LineSocket | undefined
   #failure: MuxError | undefined
   #isClosing = false
-  readonly #entrance: Entrance
+  readonly #context: ListenerContext
   readonly #handshakeEnded: HandshakeEnded
 
   /** Takes over `socket`. */
-  constructor(id: string, socket: Socket, entrance: Entrance, handshakeEnded: HandshakeEnded) {
-    const { settings } = entrance
+  constructor(id: string, socket: Socket, context: ListenerContext, handshakeEnded: HandshakeEnded) {
+    const { settings } = context
     this.id = id
     this.listener = settings
     this.client = { address: plainAddress(socket.remoteAddress ?? 'unknown'), port: socket.remotePort ?? 0 }
     this.local = { address: plainAddress(socket.localAddress ?? 'unknown'), port: socket.localPort ?? 0 }
     this.#socket = socket
-    this.#entrance = entrance
+    this.#context = context
     this.#handshakeEnded = handshakeEnded
     this.#lines = new LineSocket(socket, 'client')
   }
@@ -113,7 +113,7 @@ export class ClientConnection implements ClientWire {
 
   /** Reads the PROXY header and believes it. @throws MuxError `client-not-trusted`, `client-proxy-header`, `client-closed` */
   async learnOrigin(): Promise<void> {
-    if (!this.#entrance.trustedProxies.has(this.client.address)) {
+    if (!this.#context.trustedProxies.has(this.client.address)) {
       throw new MuxError('client-not-trusted', 'not one of trusted_proxies, from which alone a PROXY header is taken')
     }
     const late = (): void =>
@@ -185,7 +185,7 @@ export class ClientConnection implements ClientWire {
   async #shakeHands(lines: LineSocket): Promise<void> {
     await lines.peek(({ length }) => length)
     try {
-      const { contextFor, ...options } = this.#entrance.tls ?? NO_TLS
+      const { contextFor, ...options } = this.#context.tls ?? NO_TLS
       const chosen = contextFor?.(await readServerName(lines))
       const first = this.detach() // leaves the socket paused, as `unshift` must find it
       this.#socket.unshift(first)

@@ -6,15 +6,14 @@ import { asOctets, encodeUtf8, type Octets } from '../octets.ts'
 import { judgeLength, MAX_CREDENTIAL_BYTES, MAX_TOKEN_BYTES } from '../protocol/credential-bounds.ts'
 import type { BackendLogin, Credentials, LoginAttempt } from '../protocol/protocol.ts'
 import type { LoginFacts } from '../routing/directory.ts'
-import type { Route } from '../routing/router.ts'
+import type { Route, RouteSource } from '../routing/router.ts'
 import type { Secret } from '../secret.ts'
 import type { UserName } from '../user-name.ts'
 import type { World } from '../world.ts'
-import type { ClientConnection } from './connection.ts'
+import type { ClientConnection } from '../client/connection.ts'
 import { findDefaultDomain } from './default-domain.ts'
 import { describeLogin } from './login-facts.ts'
-import type { RouteSource } from './login-lines.ts'
-import { refusalOfRoute, type TurnedAway } from './refusals.ts'
+import { refusalOfRoute, type TurnedAway } from './refuse.ts'
 
 type Routed =
   | {
