@@ -66,6 +66,9 @@ type Life = {
   ended: PromiseWithResolvers<undefined>
 }
 
+/** A process that has ended, or that could not be started. */
+type Ended = { pid: number | undefined; cause: string; startedMs: number; served: boolean }
+
 export function createWorker({ number, program, descriptors, greeting, onEnded, log }: WorkerParts): Worker {
   const backOff = createBackOff()
   const first = Promise.withResolvers<undefined>()
@@ -76,13 +79,20 @@ export function createWorker({ number, program, descriptors, greeting, onEnded, 
   let questions = 0
 
   function run(): void {
-    const child = spawn(program.command, program.args, {
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc', STDOUT, ...descriptors], // as LOG_DESCRIPTOR and FIRST_INHERITED say
-      serialization: 'advanced', // Maps and undefined are what they were
-    })
+    const startedMs = performance.now()
+    let child: ChildProcess
+    try {
+      child = spawn(program.command, program.args, {
+        stdio: ['ignore', 'ignore', 'pipe', 'ipc', STDOUT, ...descriptors], // as LOG_DESCRIPTOR and FIRST_INHERITED say
+        serialization: 'advanced', // Maps and undefined are what they were
+      })
+    } catch (error) {
+      // Node reports some errors of the system by an event, and throws the others (ENOMEM, EIO, ETXTBSY).
+      return recover({ pid: undefined, cause: systemCode(error), startedMs, served: false })
+    }
     const born: Life = {
       child,
-      startedMs: performance.now(),
+      startedMs,
       serves: false,
       askedMs: undefined,
       saidSilent: false,
@@ -126,11 +136,16 @@ export function createWorker({ number, program, descriptors, greeting, onEnded, 
     life = undefined
     for (const { reject } of born.waiting.values()) reject(new Error(`worker ${number} has ended`))
     born.ended.resolve(undefined)
+    recover({ pid: born.child.pid, cause, startedMs: born.startedMs, served: born.serves })
+  }
+
+  /** Fails the start with the first process; starts the next one in place of a later process. */
+  function recover({ pid, cause, startedMs, served }: Ended): void {
     if (stopping) return first.reject(new Error(`worker ${number} is stopped`)) // of no effect once it has served
     if (!hasServed) return first.reject(new Error(`worker ${number} has ended before it served: ${cause}`))
-    const uptimeMs = Math.round(performance.now() - born.startedMs)
-    const againMs = backOff({ livedMs: uptimeMs, served: born.serves })
-    log.error({ worker: number, pid: born.child.pid, cause, uptimeMs, againMs }, 'worker ended')
+    const uptimeMs = Math.round(performance.now() - startedMs)
+    const againMs = backOff({ livedMs: uptimeMs, served })
+    log.error({ worker: number, pid, cause, uptimeMs, againMs }, 'worker ended')
     onEnded()
     again = setTimeout(run, againMs)
   }

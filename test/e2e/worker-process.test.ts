@@ -15,14 +15,11 @@ const START = { kind: 'start' } as ToWorker
 function build(t: TestContext, plans: string[], command = process.execPath) {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'mailmux-worker-'))
   const { log, lines } = keepLog()
+  const args = [path.join(import.meta.dirname, '../support/fake-worker.ts'), path.join(directory, 'starts'), ...plans]
   let ends = 0
   const worker = createWorker({
     number: 1,
-    program: {
-      command,
-      complain: () => undefined,
-      args: [path.join(import.meta.dirname, '../support/fake-worker.ts'), path.join(directory, 'starts'), ...plans],
-    },
+    program: { command, complain: () => undefined, args },
     descriptors: [],
     greeting: () => START,
     onEnded: () => ends++,
@@ -38,7 +35,7 @@ function build(t: TestContext, plans: string[], command = process.execPath) {
     fs.rmSync(directory, { recursive: true })
   })
   const said = (message: string) => lines.filter((line) => line.message === message)
-  return { worker, said, ends: () => ends }
+  return { worker, said, args, ends: () => ends }
 }
 
 const reach = (worker: Worker, state: string) =>
@@ -97,6 +94,28 @@ test('that ends later is started again, later each time while it comes to nothin
   )
   assert.equal(ends(), 3)
   assert.equal(await worker.ask({ what: 'ping' }, 5000), 'ping')
+})
+
+test('that the system refuses to start is tried again, and does not end the supervisor', async (t) => {
+  const { worker, said, args } = build(t, ['serve'])
+  await worker.start()
+  // E2BIG stands for the errors that `spawn` throws, such as EIO of a disk that fails and ETXTBSY during an installation.
+  args.push('x'.repeat(4 * 1024 * 1024))
+  process.kill(Number(said('worker serves')[0]?.pid), 'SIGKILL')
+  await until(
+    START_DEADLINE_MS,
+    () => said('worker ended').some(({ cause }) => cause === 'E2BIG') || undefined,
+    () => 'the refusal is not logged',
+  )
+  args.pop()
+  await reach(worker, 'up')
+  assert.equal(await worker.ask({ what: 'ping' }, 5000), 'ping')
+})
+
+test('that the system refuses to start at first fails the start', async (t) => {
+  const { worker, args } = build(t, ['serve'])
+  args.push('x'.repeat(4 * 1024 * 1024))
+  await assert.rejects(async () => worker.start(), { message: 'worker 1 has ended before it served: E2BIG' })
 })
 
 test('that answers nothing keeps nobody waiting, and is ended where it does not end', async (t) => {
