@@ -38,6 +38,7 @@ const { formatProblem } = await import('./config/problems.ts')
 const { probe } = await import('./inspect/probe.ts')
 const { openLogOutput } = await import('./log.ts')
 const { printableLine, printableLines } = await import('./printable.ts')
+const { listProtocols, PROTOCOL_NAMES } = await import('./protocol/registry.ts')
 const { createInstance } = await import('./supervisor/instance.ts')
 const { LOG_DESCRIPTOR } = await import('./supervisor/messages.ts')
 const { serveWorker } = await import('./supervisor/serve-worker.ts')
@@ -128,7 +129,9 @@ const configOption = (): Option =>
   new CommandOption('-c, --config <file>', 'the main configuration file').default(DEFAULT_CONFIG)
 
 const program = new Command('mailmux')
-  .description('A messaging multiplexor: one IMAP and POP3 front door for many back-end mail servers.')
+  .description(
+    `A messaging multiplexor: one ${listProtocols('and', ({ title }) => title)} front door for many back-end mail servers.`,
+  )
   .version(version)
 
 program
@@ -181,9 +184,7 @@ program
   .description('ask the running mailmux where a login would go, and why: every decision on the way')
   .argument('<user>', 'as typed into a mail client')
   .addOption(configOption())
-  .addOption(
-    new CommandOption('--protocol <protocol>', 'default: that of the first listener').choices(['imap', 'pop3']),
-  )
+  .addOption(new CommandOption('--protocol <protocol>', 'default: that of the first listener').choices(PROTOCOL_NAMES))
   .option('--listener <name>', 'the listener that the client comes to; default: the first of the protocol')
   .option('--sni <name>', 'the server name that the client asks for in TLS')
   .option('--ip <address>', 'the address of mailmux that the client comes to')

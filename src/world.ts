@@ -4,7 +4,7 @@ import type { ListenerSettings, Settings } from './config/settings.ts'
 import { createIpSet, type IpSet } from './net/ip-set.ts'
 import { buildBanner } from './protocol/banner.ts'
 import { createDecoyChallenge, type DecoyChallenge } from './protocol/decoy-challenge.ts'
-import { protocols } from './protocol/protocols.ts'
+import { specOf } from './protocol/registry.ts'
 import type { Directory } from './routing/directory.ts'
 import type { NoteRefusal } from './routing/route-invalid.ts'
 import { createRouter, type Router } from './routing/router.ts'
@@ -63,7 +63,7 @@ export function buildWorld({
   const secret = settings.tls.ticketSecret?.reveal() ?? ticketSecret
   const certificates = buildCertificates(settings.tls, settings.listeners, secret, nowMs)
   const contexts = settings.listeners.map((listener): ListenerContext => {
-    const protocol = protocols[listener.protocol].bannerName
+    const protocol = specOf(listener.protocol).bannerName
     return {
       settings: listener,
       banner: buildBanner(listener.banner, { hostname: settings.hostname, protocol, product: PRODUCT, version }),

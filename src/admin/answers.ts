@@ -3,8 +3,9 @@
  * asks. It may grow; what stands here does not change. What does not apply is absent. docs/admin-api.md explains it.
  */
 import { z } from 'zod'
+import { PROTOCOL_NAMES } from '../protocol/registry.ts'
 
-const protocol = z.enum(['imap', 'pop3'])
+const protocol = z.enum(PROTOCOL_NAMES)
 const tls = z.enum(['none', 'starttls', 'implicit', 'passthrough'])
 
 const address = z.object({

@@ -4,6 +4,7 @@ import type { HttpBindings } from '@hono/node-server'
 import { Hono, type Context } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { z } from 'zod'
+import { listProtocols, PROTOCOL_NAMES, type ProtocolName } from '../protocol/registry.ts'
 import { Secret } from '../secret.ts'
 import type { BackendAnswer, RouteAnswer, SessionsAnswer, TrialAnswer } from './answers.ts'
 import { askForToken, isWithinMachine, onlyWithToken, refuse } from './guard.ts'
@@ -11,7 +12,7 @@ import { askForToken, isWithinMachine, onlyWithToken, refuse } from './guard.ts'
 /** What is asked of a route; what is left out is filled in by whoever answers. */
 export type RouteQuestion = {
   user: string
-  protocol?: 'imap' | 'pop3' | undefined
+  protocol?: ProtocolName | undefined
   listener?: string | undefined
   serverName?: string | undefined
   address?: string | undefined
@@ -42,7 +43,7 @@ export type ApiParts = {
 const MAX_USER_LENGTH = 1000
 
 const query = z.strictObject({
-  protocol: z.enum(['imap', 'pop3'], { error: 'protocol: imap or pop3' }).optional(),
+  protocol: z.enum(PROTOCOL_NAMES, { error: `protocol: ${listProtocols('or')}` }).optional(),
   listener: z.string().max(200, { error: 'listener: too long' }).optional(),
   sni: z
     .string()

@@ -2,6 +2,7 @@
 import type { BackendSettings, HealthSettings, ProtocolName } from '../config/settings.ts'
 import { MuxError, type ErrorCode, type NoteShortage } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { PROTOCOL_NAMES } from '../protocol/registry.ts'
 import { addressesOf, hasNames, keyOf, NOTHING_KNOWN, type Address, type Known } from './endpoint/addresses.ts'
 import {
   afterFailure,
@@ -100,8 +101,6 @@ const FAULTS: ReadonlySet<ErrorCode> = new Set([
 /** Not at once: a wave of failing logins is one failure, and a server that restarts is given a moment. */
 const HURRY_MS = 1000
 
-const PROTOCOLS = ['imap', 'pop3'] as const satisfies readonly ProtocolName[]
-
 export function createLiveBackend({
   log,
   noteShortage,
@@ -123,7 +122,7 @@ export function createLiveBackend({
   const trials = new Set<ProtocolName>()
 
   function take(known: Known): void {
-    for (const protocol of PROTOCOLS) {
+    for (const protocol of PROTOCOL_NAMES) {
       const addresses = addressesOf(settings, protocol, known)
       if (!addresses) continue
       const before = endpoints.get(protocol)

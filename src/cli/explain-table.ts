@@ -1,6 +1,7 @@
 /** An explanation for people: what is decided, in the order in which it is, and the verdict last, where the eye is. Pure. */
 import type { BackendAnswer, RouteAnswer, TrialAnswer } from '../admin/answers.ts'
 import { printable } from '../printable.ts'
+import { specOf, type ProtocolName } from '../protocol/registry.ts'
 import { formatMs, formatTable, type Row } from './table.ts'
 
 export function formatExplanation(answer: RouteAnswer & { trial?: TrialAnswer }, nowMs: number): string[] {
@@ -116,16 +117,14 @@ function loadLine({ sessions, logins, waiting, limits, slowStart }: BackendAnswe
   return parts.join('; ')
 }
 
-const TOLD_BY = { imap: 'ID', pop3: 'XCLIENT' } as const
-
 /** How mailmux goes to a back end, a line for each thing. */
-function legLines(leg: BackendAnswer['leg'], protocol: 'imap' | 'pop3'): string[] {
+function legLines(leg: BackendAnswer['leg'], protocol: ProtocolName): string[] {
   const lines = [leg.tls === 'none' ? 'in clear' : `TLS (${leg.tls}), ${trustOf(leg)}`]
   if (leg.showsCertificate) lines.push('shows a certificate of its own')
   if (leg.proxyHeader !== 'none') lines.push(`PROXY header ${leg.proxyHeader}`)
   lines.push(
     leg.forwardsIdentity
-      ? `tells who the client is, by ${TOLD_BY[protocol]} where offered`
+      ? `tells who the client is, by ${specOf(protocol).identityBy.command} where offered`
       : 'does not tell who the client is',
   )
   if (leg.master) lines.push(`master user ${leg.master.user} for logins by certificate, by ${leg.master.by}`)

@@ -5,12 +5,13 @@ import { createAdminClient, Unanswered, type AdminClient } from '../admin/client
 import { loadAdminPlace } from '../config/load-admin.ts'
 import type { Environment } from '../config/variables.ts'
 import { escapeInJson, printable } from '../printable.ts'
+import type { ProtocolName } from '../protocol/registry.ts'
 import { Secret } from '../secret.ts'
 import { formatExplanation } from './explain-table.ts'
 
 export type ExplainOptions = {
   config: string
-  protocol?: 'imap' | 'pop3'
+  protocol?: ProtocolName
   listener?: string
   sni?: string
   ip?: string

@@ -7,6 +7,7 @@ import { closeSoon } from '../net/closing.ts'
 import { LineSocket, type LineLimit } from '../net/line-socket.ts'
 import { ProxyHeaderError, readProxyHeader, type Endpoint, type ProxyHeader } from '../net/proxy-header.ts'
 import { encodeUtf8, type Octets, type Text } from '../octets.ts'
+import { specOf } from '../protocol/registry.ts'
 import type { ClientDialogue, ClientWire } from '../protocol/protocol.ts'
 import type { ServerTls } from '../tls/certificates.ts'
 import { isTrusted, userOfCertificate } from '../tls/client-certificate.ts'
@@ -136,7 +137,7 @@ export class ClientConnection implements ClientWire {
     if (source) this.client = source
     if (destination) this.local = destination
     this.serverName = authority
-    if (alpn !== undefined && alpn !== this.listener.protocol) {
+    if (alpn !== undefined && alpn !== specOf(this.listener.protocol).alpn) {
       throw new MuxError(
         'client-proxy-header',
         `the proxy has agreed on ALPN ${JSON.stringify(alpn)}, which is not this protocol`,

@@ -2,6 +2,7 @@
 import { isIPv6 } from 'node:net'
 import os from 'node:os'
 import type { z } from 'zod'
+import { eachProtocol, isCapabilityProtocol, PROTOCOL_NAMES } from '../protocol/registry.ts'
 import { buildRedis } from './build-redis.ts'
 import type { BackendFiles } from './check-backend.ts'
 import type { MainFiles } from './check-files.ts'
@@ -106,7 +107,7 @@ function buildListener(
     tls: listener.tls,
     banner: listener.banner,
     allowPlaintextAuth: listener.allow_plaintext_auth,
-    capability: listener.capability,
+    capability: isCapabilityProtocol(listener.protocol) ? listener[`${listener.protocol}_capability`] : undefined,
     minVersion: listener.min_version,
     ciphers: listener.ciphers,
     clientCa,
@@ -149,13 +150,13 @@ function buildDirectory({ redis, auth_http: authHttp }: Main['directory'], files
 }
 
 function buildBackend(name: string, backend: Routing['backends'][string], files: BackendFiles): BackendSettings {
-  const { host = [], srv, health, tls, tls_name: tlsName, verify, imap, pop3, master } = backend
+  const { host = [], srv, health, tls, tls_name: tlsName, verify, master } = backend
   const { ca, clientCertificate, masterSecret: secret, testSecret } = files
   return {
     name,
     hosts: typeof host === 'string' ? [host] : host,
     srv: typeof srv === 'string' ? servicesOf(srv, tls) : srv && withoutHoles(srv),
-    ports: { ...(imap !== undefined && { imap }), ...(pop3 !== undefined && { pop3 }) },
+    ports: withoutHoles(backend),
     health: {
       check: health.check,
       intervalMs: health.interval,
@@ -192,18 +193,16 @@ function buildBackendLimits(limits: Routing['backends'][string]['limits']): Back
 
 /** RFC 6186 3.2, 3.3: what a domain calls its mail services, by whether they begin with TLS. */
 function servicesOf(domain: string, tls: BackendSettings['tls']): BackendSettings['srv'] {
-  const suffix = tls === 'implicit' ? 's' : ''
-  return { imap: `_imap${suffix}._tcp.${domain}`, pop3: `_pop3${suffix}._tcp.${domain}` }
+  const kind = tls === 'implicit' ? 'implicit' : 'plain'
+  return withoutHoles(
+    eachProtocol(({ srvNames }) => (srvNames === undefined ? undefined : `${srvNames[kind]}._tcp.${domain}`)),
+  )
 }
 
-function withoutHoles({
-  imap,
-  pop3,
-}: {
-  imap?: string | undefined
-  pop3?: string | undefined
-}): BackendSettings['srv'] {
-  return { ...(imap !== undefined && { imap }), ...(pop3 !== undefined && { pop3 }) }
+/** What is written for each protocol, without those for which nothing is. */
+function withoutHoles<T>(written: Partial<Record<ProtocolName, T | undefined>>): Partial<Record<ProtocolName, T>> {
+  const found = PROTOCOL_NAMES.flatMap((name) => (written[name] === undefined ? [] : [[name, written[name]]]))
+  return Object.fromEntries(found) as Partial<Record<ProtocolName, T>>
 }
 
 const NO_FILES: BackendFiles = {
@@ -291,7 +290,7 @@ function buildLimits(limits: Main['limits']): LimitSettings {
     maxWrongPasswords: limits.max_wrong_passwords,
     failureDelayMs: limits.failure_delay,
     backendTimeoutMs: limits.backend_timeout,
-    idleMs: { imap: limits.idle_imap, pop3: limits.idle_pop3 },
+    idleMs: eachProtocol((_, name) => limits[`idle_${name}`]),
     shutdownGraceMs: limits.shutdown_grace,
   }
 }

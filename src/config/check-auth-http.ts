@@ -1,4 +1,5 @@
 /** What the keys of `directory.auth_http` say to each other and to the rest, and what stands in the files that they name. */
+import { PROTOCOL_NAMES } from '../protocol/registry.ts'
 import { Secret } from '../secret.ts'
 import { isLoopback } from './addresses.ts'
 import type { FileReader } from './check-files.ts'
@@ -6,7 +7,6 @@ import type { MainDraft } from './check-main.ts'
 import { readCertificates, readSecret } from './pem.ts'
 import type { RoutingDraft } from './check-routing.ts'
 import type { Path, Reporter } from './read.ts'
-import { PROTOCOLS } from './schema-listener.ts'
 import { isWritten } from './source.ts'
 
 export type AuthHttpFiles = { ca: string | undefined; headers: Map<string, Secret> }
@@ -82,7 +82,7 @@ export function checkAuthHttpBackends(
     }
     const { host } = backend
     const hosts = [host].flat().flatMap((one) => (one === undefined ? [] : [one.toLowerCase()]))
-    const places = PROTOCOLS.flatMap((protocol) =>
+    const places = PROTOCOL_NAMES.flatMap((protocol) =>
       [...new Set([name, ...hosts])].map((place) => ({ place, protocol, port: backend[protocol] })),
     )
     for (const { place, protocol, port } of places) {

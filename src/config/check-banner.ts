@@ -1,5 +1,5 @@
 /** Whether a banner's template gives a greeting that no client can misread. The template is filled in by `protocol/banner.ts`. */
-import type { ProtocolName } from './settings.ts'
+import { PROTOCOL_NAMES, specOf, type ProtocolName } from '../protocol/registry.ts'
 
 /** Octets of the template: what is filled in then fits in POP3's 512 with most host names. */
 const MAX_TEMPLATE = 400
@@ -8,7 +8,7 @@ const MAX_TEMPLATE = 400
 const MAX_EXPANDED = 500
 
 /** The most that each placeholder grows to; the host name is known. */
-const LENGTHS: Partial<Record<string, number>> = { p: 5, P: 7, v: 10, V: 32, d: 31, '%': 1 }
+const LENGTHS: Partial<Record<string, number>> = { P: 7, v: 10, V: 32, d: 31, '%': 1 }
 
 /** @returns everything that is wrong with a template, as messages; none where it is fine */
 export function checkBanner(template: string, protocol: ProtocolName | undefined, hostname = ''): string[] {
@@ -19,13 +19,11 @@ export function checkBanner(template: string, protocol: ProtocolName | undefined
   else if (/[^ -~]/u.test(template)) wrong.push('a banner is printable ASCII: other letters break the protocol')
   // RFC 9051 7.1: the client would read it as a response code.
   if (template.startsWith('[')) wrong.push('a banner must not begin with "[": clients read a response code there')
-  // RFC 1939 7: a timestamp in the greeting announces APOP.
-  if (protocol === 'pop3' && /<[^<>]*>/u.test(template)) {
-    wrong.push('<...> in a POP3 banner announces APOP, which mailmux does not offer')
-  }
+  const trap = protocol && specOf(protocol).bannerTrap
+  if (trap?.pattern.test(template)) wrong.push(trap.why)
   let expanded = template.length
   for (const [found, letter = ''] of template.matchAll(/%(.?)/gsu)) {
-    const length = letter === 'h' ? hostname.length : LENGTHS[letter]
+    const length = letter === 'h' ? hostname.length : letter === 'p' ? nameLength(protocol) : LENGTHS[letter]
     if (length === undefined) wrong.push(`"${found}" is no placeholder: %h %p %P %v %V %d, and %% for a percent sign`)
     else expanded += length - found.length
   }
@@ -33,4 +31,10 @@ export function checkBanner(template: string, protocol: ProtocolName | undefined
   else if (expanded > MAX_EXPANDED)
     wrong.push(`with its placeholders filled in this banner passes ${MAX_EXPANDED} octets`)
   return wrong
+}
+
+/** The longest one where a mistake hides the protocol. */
+function nameLength(protocol: ProtocolName | undefined): number {
+  const names = protocol === undefined ? PROTOCOL_NAMES : [protocol]
+  return Math.max(...names.map((name) => specOf(name).bannerName.length))
 }

@@ -1,5 +1,6 @@
 /** What the keys of one listener say to each other. What they say to the back ends: check-passthrough.ts. */
 import net from 'node:net'
+import { CAPABILITY_PROTOCOLS, specOf } from '../protocol/registry.ts'
 import { overlaps } from './addresses.ts'
 import { checkBanner } from './check-banner.ts'
 import { listenAddresses, type Listener } from './check-main.ts'
@@ -24,7 +25,7 @@ const OPENED_ONLY = [
   'banner',
   'allow_plaintext_auth',
   'mechanisms',
-  'capability',
+  ...CAPABILITY_PROTOCOLS.map((protocol) => `${protocol}_capability` as const),
   'min_version',
   'ciphers',
   'client_ca_file',
@@ -55,7 +56,15 @@ export function checkListener(listener: Listener, surroundings: Surroundings, pl
   checkDefaultDomains(listener, place)
   checkCertifiedNames(listener, place)
   checkMasterSeparator(listener, surroundings, place)
-  if (listener.protocol === 'pop3') refuse(['capability'], 'does nothing here: it is of IMAP alone', place)
+  checkCapabilities(listener, place)
+}
+
+function checkCapabilities({ protocol }: Listener, place: Place): void {
+  if (protocol === undefined) return
+  for (const other of CAPABILITY_PROTOCOLS) {
+    if (other === protocol) continue
+    refuse([`${other}_capability`], `does nothing here: it is of ${specOf(other).title} alone`, place)
+  }
 }
 
 function refuse(keys: readonly string[], why: string, { source, path, report }: Place): void {

@@ -1,9 +1,10 @@
 /** What the keys of mailmux.yaml say to each other. Each check passes by what is already found wrong, so that one mistake is told once. */
 import os from 'node:os'
+import { PROTOCOL_NAMES, specOf } from '../protocol/registry.ts'
 import { createReporter, type Draft, type Path, type Reporter } from './read.ts'
 import type { Problems } from './problems.ts'
 import type { mainSchema } from './schema.ts'
-import type { ListenAddress, ProtocolName } from './settings.ts'
+import type { ListenAddress } from './settings.ts'
 import { isWritten } from './source.ts'
 import { checkAuthHttp } from './check-auth-http.ts'
 import { checkListener } from './check-listener.ts'
@@ -14,18 +15,12 @@ export type MainDraft = Draft<typeof mainSchema>
 type Main = NonNullable<MainDraft['value']>
 export type Listener = NonNullable<NonNullable<Main['listeners']>[number]>
 
-/** The ports that IANA registered, where clients look: RFC 9051 2.1, RFC 1939 3, RFC 8314 7. */
-const PORTS = {
-  imap: { plain: 143, implicit: 993 },
-  pop3: { plain: 110, implicit: 995 },
-} as const satisfies Record<ProtocolName, { plain: number; implicit: number }>
-
 /** The addresses of a listener: as written, or its protocol's registered port on every address. Undefined where they cannot be known. */
 export function listenAddresses(listener: Listener): ListenAddress[] | undefined {
   const { listen, protocol, tls } = listener
   if (listen !== undefined) return listen.flatMap((one) => one ?? [])
   if (protocol === undefined || tls === undefined) return undefined
-  const port = PORTS[protocol][tls === 'implicit' || tls === 'passthrough' ? 'implicit' : 'plain']
+  const port = specOf(protocol).ports[tls === 'implicit' || tls === 'passthrough' ? 'implicit' : 'plain']
   return ['0.0.0.0', '::'].map((host) => ({ host, port, optional: true }))
 }
 
@@ -122,11 +117,10 @@ function checkDirectory({ source }: MainDraft, main: Main, report: Reporter): vo
 
 /** What the RFCs ask of an idle limit. Less is a choice that an operator may make, knowing it. */
 function checkLimits(main: Main, report: Reporter): void {
-  const { idle_imap: imap, idle_pop3: pop3 } = main.limits ?? {}
-  if (imap !== undefined && imap < 30 * 60_000) {
-    report.warn(['limits', 'idle_imap'], 'RFC 9051 5.4 demands at least 30m; clients in IDLE will be cut off')
-  }
-  if (pop3 !== undefined && pop3 < 10 * 60_000) {
-    report.warn(['limits', 'idle_pop3'], 'RFC 1939 3 demands at least 10m')
+  for (const protocol of PROTOCOL_NAMES) {
+    const { idle } = specOf(protocol)
+    const key = `idle_${protocol}` as const
+    const ms = main.limits?.[key]
+    if (ms !== undefined && ms < idle.leastMs) report.warn(['limits', key], idle.shortWarning)
   }
 }

@@ -1,5 +1,4 @@
 /** Whether each server name that a listener passes through arrives at a back end that can finish the TLS which the client began. */
-import { PROTOCOLS } from './schema-listener.ts'
 import type { MainDraft } from './check-main.ts'
 import { serves } from './check-places.ts'
 import type { RoutingDraft } from './check-routing.ts'
@@ -20,7 +19,7 @@ export function checkPassthroughBackends(main: MainDraft, routing: RoutingDraft,
       }
       const backend = backends[name]
       if (backend === undefined) continue
-      const protocol = PROTOCOLS.find((one) => one === listener?.protocol)
+      const protocol = listener?.protocol
       // A port that is written and not understood has its own error.
       if (protocol !== undefined && !serves(routing.source, ['backends', name], protocol)) {
         report.error(at, `back end "${name}" has no port for ${protocol}`)

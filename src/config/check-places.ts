@@ -1,10 +1,10 @@
 /** Where a back end is said to be: by hosts with ports, or by SRV records, and not here. */
 import net from 'node:net'
+import { listProtocols, PROTOCOL_NAMES, specOf } from '../protocol/registry.ts'
 import { arrivesAt } from './addresses.ts'
 import { listenAddresses, type MainDraft } from './check-main.ts'
 import type { Backend } from './check-routing.ts'
 import type { Path, Reporter } from './read.ts'
-import { PROTOCOLS } from './schema-listener.ts'
 import type { ProtocolName } from './settings.ts'
 import { isWritten, type Source } from './source.ts'
 
@@ -18,15 +18,15 @@ export function checkPlaces(backend: Backend, main: MainDraft, { source, path, r
   const has = (...steps: string[]): boolean => isWritten(source, [...path, ...steps])
   if (!has('srv')) {
     if (!has('host')) report.error(path, 'is nowhere: it needs host, or srv', 'key')
-    if (!PROTOCOLS.some((protocol) => has(protocol)))
-      report.error(path, 'serves nothing: it needs a port, imap or pop3', 'key')
+    if (!PROTOCOL_NAMES.some((protocol) => has(protocol)))
+      report.error(path, `serves nothing: it needs a port, ${listProtocols('or')}`, 'key')
   }
   if (has('srv')) {
-    for (const key of ['host', ...PROTOCOLS]) {
+    for (const key of ['host', ...PROTOCOL_NAMES]) {
       if (has(key)) report.error([...path, key], `${key} does nothing beside srv, whose records have it`, 'key')
     }
-    if (typeof backend.srv === 'object' && !PROTOCOLS.some((protocol) => has('srv', protocol)))
-      report.error([...path, 'srv'], 'serves nothing: it needs imap or pop3', 'key')
+    if (typeof backend.srv === 'object' && !PROTOCOL_NAMES.some((protocol) => has('srv', protocol)))
+      report.error([...path, 'srv'], `serves nothing: it needs ${listProtocols('or')}`, 'key')
   }
   const hosts = hostsOf(backend, path)
   if (hosts.length > MOST_HOSTS) {
@@ -42,7 +42,8 @@ export function checkPlaces(backend: Backend, main: MainDraft, { source, path, r
 /** @returns whether a back end serves a protocol; what is written and not understood has an error of its own */
 export function serves(source: Source, path: Path, protocol: ProtocolName): boolean {
   if (isWritten(source, [...path, protocol]) || isWritten(source, [...path, 'srv', protocol])) return true
-  return isWritten(source, [...path, 'srv']) && !PROTOCOLS.some((one) => isWritten(source, [...path, 'srv', one]))
+  if (specOf(protocol).srvNames === undefined) return false
+  return isWritten(source, [...path, 'srv']) && !PROTOCOL_NAMES.some((one) => isWritten(source, [...path, 'srv', one]))
 }
 
 /** @returns where the back end is given by what is no name that a certificate could be held against (RFC 6125: SRV targets are not) */
@@ -69,7 +70,7 @@ function checkLoop(
 ): void {
   for (const listener of main.value?.listeners ?? []) {
     for (const address of (listener && listenAddresses(listener)) ?? []) {
-      for (const protocol of PROTOCOLS) {
+      for (const protocol of PROTOCOL_NAMES) {
         if (backend[protocol] !== address.port || !arrivesAt(host, address.host)) continue
         const isOnly = typeof backend.host === 'string'
         report.error(

@@ -17,6 +17,12 @@ import {
   type Parsed,
 } from './values.ts'
 
+/**
+ * Keys that had another name before, old name to new, by the schema of the map that holds them. `read.ts` reports an old name as an error
+ * that names the new one. Register the schema last: `meta()` and its like return a copy.
+ */
+export const renamedKeys = z.registry<Readonly<Record<string, string>>>()
+
 /** A zod transform of a parser: its `wrong` becomes the issue. */
 function by<I, O>(parse: (input: I) => Parsed<O>): (input: I, context: z.RefinementCtx<I>) => O {
   return (input, context) => {

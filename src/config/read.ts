@@ -3,6 +3,7 @@
  * zod alone gives no data at all once anything is wrong, and the cross-checks would have nothing to look at.
  */
 import { z } from 'zod'
+import { renamedKeys } from './fields.ts'
 import { didYouMean, type Problems } from './problems.ts'
 import type { Endpoint, ListenAddress } from './settings.ts'
 import { isUnknown, locate, toPlain, type Range, type Source, type YamlNode } from './source.ts'
@@ -74,16 +75,21 @@ function readNode(schema: z.core.$ZodType, node: YamlNode, fail: Fail): unknown 
 function readObject(schema: z.ZodObject, node: YamlNode, fail: Fail): unknown {
   if (node.kind !== 'map') return refuse(node, EXPECTED_MAP, fail)
   const { shape } = schema
+  const renamed = renamedKeys.get(schema) ?? {}
   for (const [name, entry] of node.entries) {
     if (Object.hasOwn(shape, name)) continue
+    const newName = renamed[name]
     const unused = Object.keys(shape).filter((key) => !node.entries.has(key))
-    fail(entry.key, `unknown key "${name}"${didYouMean(name, unused)}`)
+    const told =
+      newName === undefined ? `unknown key "${name}"${didYouMean(name, unused)}` : `"${name}" is now "${newName}"`
+    fail(entry.key, told)
   }
   const read = Object.entries<z.core.$ZodType>(shape).map(([name, part]) => {
     const entry = node.entries.get(name)
     if (entry !== undefined) return [name, readNode(part, entry.node, fail)] as const
     const absent = z.safeParse(part, undefined)
-    if (!absent.success) fail(node.range, `missing key "${name}"`)
+    const isUnderOldName = Object.keys(renamed).some((old) => renamed[old] === name && node.entries.has(old))
+    if (!absent.success && !isUnderOldName) fail(node.range, `missing key "${name}"`)
     return [name, absent.data] as const
   })
   return Object.fromEntries(read)

@@ -1,5 +1,6 @@
 /** The reference manual of one back end of routing.yaml, as a schema. What its keys say to each other: check-backend.ts. */
 import { z } from 'zod'
+import { eachProtocol, listProtocols, PROTOCOL_NAMES, specOf } from '../protocol/registry.ts'
 import { boundedInt, choice, duration, hostText, name, parsedText, port, text } from './fields.ts'
 import { parseLoginFormat, parsePin, parseSeparator, parseServiceDomain, parseServiceName } from './wire-values.ts'
 
@@ -63,24 +64,26 @@ const host = z
       'A host name or an address, or up to 8 of them in order of preference: the first that is up is used. A name is looked up again when its DNS record runs out. Default: none; it or srv is needed.',
   })
 
+function serviceNames(kind: 'plain' | 'implicit'): string {
+  const names = PROTOCOL_NAMES.flatMap((name) => specOf(name).srvNames?.[kind] ?? [])
+  return names.map((name) => `\`${name}._tcp\``).join(', ')
+}
+
 const srv = z
   .union([
     parsedText(parseServiceDomain, 'A domain.'),
-    z.strictObject({
-      imap: parsedText(
-        parseServiceName,
-        'The name of the SRV records of IMAP. Default: none; users of this back end cannot use IMAP.',
-      ).optional(),
-      pop3: parsedText(
-        parseServiceName,
-        'The name of the SRV records of POP3. Default: none; users of this back end cannot use POP3.',
-      ).optional(),
-    }),
+    z.strictObject(
+      eachProtocol(({ title }) =>
+        parsedText(
+          parseServiceName,
+          `The name of the SRV records of ${title}. Default: none; users of this back end cannot use ${title}.`,
+        ).optional(),
+      ),
+    ),
   ])
   .optional()
   .meta({
-    description:
-      'In place of host and ports: SRV records, with their priorities and weights (RFC 2782). A domain stands for the names of RFC 6186 there: `_imap._tcp`, `_pop3._tcp`, and with tls: implicit `_imaps._tcp`, `_pop3s._tcp`. Default: none.',
+    description: `In place of host and ports: SRV records, with their priorities and weights (RFC 2782). A domain stands for the names of RFC 6186 there: ${serviceNames('plain')}, and with tls: implicit ${serviceNames('implicit')}. Default: none.`,
   })
 
 const health = z
@@ -121,10 +124,11 @@ export const backend = z
   .strictObject({
     host,
     srv,
-    imap: port('The port of IMAP there. Default: none; users of this back end cannot use IMAP.').optional(),
-    pop3: port(
-      'The port of POP3 there. Default: none; users of this back end cannot use POP3. One of imap and pop3 is needed.',
-    ).optional(),
+    ...eachProtocol(({ title }) =>
+      port(
+        `The port of ${title} there. Default: none; users of this back end cannot use ${title}. One of ${listProtocols('and')} is needed.`,
+      ).optional(),
+    ),
     tls: choice(
       ['none', 'starttls', 'implicit'],
       [],
@@ -162,10 +166,12 @@ export const backend = z
       "Whether to send the client's address in a PROXY header. v1: a line of text. v2: binary, with TLS and server name. Default none: a back end that expects none takes the header for a bad command.",
       'none',
     ),
-    forward_identity: z.boolean().default(true).meta({
-      description:
-        'Tell the back end who the client is: by ID (IMAP, x-originating-ip and others) or XCLIENT (POP3), where it offers them. Default true: its log and its penalties would otherwise know mailmux alone.',
-    }),
+    forward_identity: z
+      .boolean()
+      .default(true)
+      .meta({
+        description: `Tell the back end who the client is: by ${listProtocols('or', ({ title, identityBy: { command, note } }) => `${command} (${note === undefined ? title : `${title}, ${note}`})`)}, where it offers them. Default true: its log and its penalties would otherwise know mailmux alone.`,
+      }),
     login_format: parsedText(
       parseLoginFormat,
       'The name to log in with there: %u user@domain, %n the user, %d the domain, %% a percent sign. Default "%u". The `login` of a route wins over it.',

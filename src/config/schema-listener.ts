@@ -1,7 +1,15 @@
 /** The reference manual of one listener of mailmux.yaml, as a schema. What its keys say to each other: check-listener.ts. */
 import { z } from 'zod'
-import { address, choice, domain, name, parsedText, text } from './fields.ts'
-import type { MechanismName, ProtocolName } from './settings.ts'
+import {
+  CAPABILITY_PROTOCOLS,
+  listProtocols,
+  PROTOCOL_NAMES,
+  PROTOCOL_SPECS,
+  specOf,
+  type CapabilityProtocol,
+} from '../protocol/registry.ts'
+import { address, choice, domain, name, parsedText, renamedKeys, text } from './fields.ts'
+import type { MechanismName } from './settings.ts'
 import {
   parseCapability,
   parseCiphers,
@@ -10,8 +18,6 @@ import {
   parseSeparator,
   parseNetwork,
 } from './wire-values.ts'
-
-export const PROTOCOLS = ['imap', 'pop3'] as const satisfies readonly ProtocolName[]
 
 const MECHANISMS = [
   'PLAIN',
@@ -23,23 +29,44 @@ const MECHANISMS = [
   'EXTERNAL',
 ] as const satisfies readonly MechanismName[]
 
+const PORTS = PROTOCOL_NAMES.map((name) => {
+  const { plain, implicit } = specOf(name).ports
+  return `${name} ${plain}, with TLS from the first byte ${implicit}`
+}).join('; ')
+const START_TLS = [...new Set(PROTOCOL_NAMES.map((name) => specOf(name).startTls))].join(', ')
+const BANNER_NAMES = PROTOCOL_NAMES.map((name) => specOf(name).bannerName).join(', ')
+
+/** `imap_capability` and its like: optional texts. */
+function capabilityKeys() {
+  const keys = CAPABILITY_PROTOCOLS.map((name) => {
+    const { capability } = PROTOCOL_SPECS[name]
+    return [
+      `${name}_capability`,
+      parsedText((text) => parseCapability(text, capability), capability.description).optional(),
+    ]
+  })
+  return Object.fromEntries(keys) as Record<
+    `${CapabilityProtocol}_capability`,
+    z.ZodOptional<ReturnType<typeof parsedText>>
+  >
+}
+
 export const listener = z
   .strictObject({
     name: name(
       'Its name in logs and metrics. Must be unique. Required, so that a reordered list does not rename a series.',
     ),
-    protocol: choice(PROTOCOLS, [], 'What is spoken here: imap or pop3. Required.'),
+    protocol: choice(PROTOCOL_NAMES, [], `What is spoken here: ${listProtocols('or')}. Required.`),
     listen: z
       .union([address, z.array(address).min(1)])
       .optional()
       .meta({
-        description:
-          'Where to accept connections: one address or a list. "0.0.0.0:143", "[::]:143", or 143 alone for every address of both families. Default: the protocol\'s registered port on every address (imap 143, with TLS from the first byte 993; pop3 110, with TLS from the first byte 995), as that is where clients look.',
+        description: `Where to accept connections: one address or a list. "0.0.0.0:143", "[::]:143", or 143 alone for every address of both families. Default: the protocol's registered port on every address (${PORTS}), as that is where clients look.`,
       }),
     tls: choice(
       ['none', 'starttls', 'implicit', 'passthrough'],
       [],
-      'none: never encrypted. starttls: the client turns TLS on (STARTTLS, STLS). implicit: TLS from the first byte. passthrough: TLS from the first byte, never decrypted here but carried to the back end that the server name leads to. Default starttls: with allow_plaintext_auth off it never lets a password pass in the clear, and it needs no port of its own.',
+      `none: never encrypted. starttls: the client turns TLS on (${START_TLS}). implicit: TLS from the first byte. passthrough: TLS from the first byte, never decrypted here but carried to the back end that the server name leads to. Default starttls: with allow_plaintext_auth off it never lets a password pass in the clear, and it needs no port of its own.`,
       'starttls',
     ),
     passthrough: z
@@ -50,7 +77,7 @@ export const listener = z
           'Server names whose TLS goes to a back end unopened: an exact name, "*.example.org" for one label more, "*" for every other name and for none; the most exact wins. With tls: passthrough other names are refused, with tls: implicit they are served here. Default: none.',
       }),
     banner: text(
-      'The text of the greeting. %h host name, %p protocol (IMAP4, POP3), %P product, %v short and %V full version, %d date and time of the connection, %% a percent sign. Printable ASCII, at most 400 octets. Default "%h %p service (%P) ready on %d": it names the product and not the version, which would tell an attacker which holes to try.',
+      `The text of the greeting. %h host name, %p protocol (${BANNER_NAMES}), %P product, %v short and %V full version, %d date and time of the connection, %% a percent sign. Printable ASCII, at most 400 octets. Default "%h %p service (%P) ready on %d": it names the product and not the version, which would tell an attacker which holes to try.`,
       '%h %p service (%P) ready on %d',
     ),
     proxy_protocol: choice(
@@ -78,10 +105,7 @@ export const listener = z
         description:
           'SASL mechanisms offered at most: PLAIN, LOGIN, XOAUTH2, OAUTHBEARER, SCRAM-SHA-1, SCRAM-SHA-256, EXTERNAL. Which of them are offered depends on TLS and on what the back ends can take. Default: all, EXTERNAL where client_user is set.',
       }),
-    capability: parsedText(
-      parseCapability,
-      'IMAP capabilities announced before login, as words with spaces between, IMAP4rev1 among them; STARTTLS, LOGINDISABLED and AUTH= are added as they hold. Default: computed from what all back ends announce, which never promises too much.',
-    ).optional(),
+    ...capabilityKeys(),
     min_version: choice(
       ['TLSv1.2', 'TLSv1.3'],
       [],
@@ -116,3 +140,4 @@ export const listener = z
     ).optional(),
   })
   .meta({ description: 'One listener: a protocol, with its addresses and its TLS.' })
+  .register(renamedKeys, { capability: 'imap_capability' })

@@ -3,6 +3,7 @@
  * and directories, where most keys are, have files of their own. What one value alone can tell is checked here; what two keys say to each other, in the check-*.ts files.
  */
 import { z } from 'zod'
+import { PROTOCOL_NAMES, specOf, type ProtocolName } from '../protocol/registry.ts'
 import {
   boundedInt,
   choice,
@@ -67,6 +68,15 @@ const directory = z
       'Where users without a route in the routing file are looked up: `redis`, `auth_http` or `static`. Default static: needs no other service.',
   })
 
+/** `idle_imap` and its like. */
+function idleKeys() {
+  const keys = PROTOCOL_NAMES.map((name) => {
+    const { description, byDefault } = specOf(name).idle
+    return [`idle_${name}`, duration(description, byDefault, ['1s', '24h'])]
+  })
+  return Object.fromEntries(keys) as Record<`idle_${ProtocolName}`, ReturnType<typeof duration>>
+}
+
 const limits = z
   .strictObject({
     max_connections: boundedInt(
@@ -104,16 +114,7 @@ const limits = z
       '20s',
       ['1s', '5m'],
     ),
-    idle_imap: duration(
-      'An IMAP session without a byte either way ends after this. Default 31m: RFC 9051 5.4 demands at least 30m, and clients renew IDLE every 29m. Less is warned of.',
-      '31m',
-      ['1s', '24h'],
-    ),
-    idle_pop3: duration(
-      'The same for POP3. Default 10m, the least that RFC 1939 3 allows: a POP3 session locks the mailbox. Less is warned of.',
-      '10m',
-      ['1s', '24h'],
-    ),
+    ...idleKeys(),
     shutdown_grace: duration(
       'How long a stop waits for sessions that are busy. Default 30s: what service managers and Kubernetes grant before they kill.',
       '30s',

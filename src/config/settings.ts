@@ -4,10 +4,11 @@
  * given is a copy with its share of the limits.
  */
 import type { Octets } from '../octets.ts'
+import type { ProtocolName } from '../protocol/registry.ts'
 import type { Secret } from '../secret.ts'
 import type { UserCase } from '../user-name.ts'
 
-export type ProtocolName = 'imap' | 'pop3'
+export type { ProtocolName } from '../protocol/registry.ts'
 
 /** `0.0.0.0` or `::` for every address of a family. `optional` is set where a bare port stood for both families: a machine without that family does not fail. */
 export type ListenAddress = { host: string; port: number; optional: boolean }
@@ -115,7 +116,7 @@ export type BackendSettings = {
   /** shown where the back end asks for one */
   clientCertificate: CertificateSettings | undefined
   proxyProtocol: 'none' | 'v1' | 'v2'
-  /** tell the back end who the client is: ID for IMAP, XCLIENT for POP3, where it offers them */
+  /** tell the back end who the client is, by the command of the protocol (ID, XCLIENT), where it offers that */
   forwardIdentity: boolean
   /** the name used at the back end: `%u` user@domain, `%n` user, `%d` domain */
   loginFormat: string

@@ -4,6 +4,7 @@
  */
 import net from 'node:net'
 import tls from 'node:tls'
+import type { CapabilityRules } from '../protocol/registry.ts'
 import { isLocalPart } from '../user-name.ts'
 import { canonicalAddress, parseHost, type Parsed } from './values.ts'
 
@@ -85,27 +86,20 @@ function expand(address: string): number[] {
   return [...head, ...zeros, ...(tail ?? [])].map((group) => Number.parseInt(group, 16))
 }
 
-/** What mailmux announces by itself, as it holds; a second announcement could only contradict it. */
-const OWN_CAPABILITIES = /^(?:STARTTLS|LOGINDISABLED|AUTH=.*)$/iu
-
-/** UNAUTHENTICATE (RFC 8437) would let a second user past the routing; referrals (RFC 2221, 2193) name hosts behind mailmux. */
-const WITHHELD_CAPABILITIES = /^(?:UNAUTHENTICATE|LOGIN-REFERRALS|MAILBOX-REFERRALS)$/iu
-
-/** The words of an IMAP CAPABILITY answer, parted by one space. */
-export function parseCapability(text: string): Parsed<string> {
+/** Words that are announced before login, parted by one space, as the rules of a protocol allow them. */
+export function parseCapability(text: string, { required, own, withheld }: CapabilityRules): Parsed<string> {
   const words = text.split(/ +/u).filter((word) => word !== '')
   const seen = new Set<string>()
   for (const word of words) {
     // RFC 9051 9: `atom`, all printable ASCII but the specials.
     if (!/^[^\P{ASCII}\p{Cc}(){%*"\\\]]+$/u.test(word))
       return { wrong: `"${word}" is no capability: it breaks the line` }
-    if (OWN_CAPABILITIES.test(word)) return { wrong: `${word} is added by mailmux itself where it holds: leave it out` }
-    if (WITHHELD_CAPABILITIES.test(word)) return { wrong: `${word} would lead users past mailmux: leave it out` }
+    if (own.test(word)) return { wrong: `${word} is added by mailmux itself where it holds: leave it out` }
+    if (withheld.test(word)) return { wrong: `${word} would lead users past mailmux: leave it out` }
     if (seen.has(word.toUpperCase())) return { wrong: `${word} stands here twice` }
     seen.add(word.toUpperCase())
   }
-  // RFC 3501 6.1.1: must be there; clients that do not find it hang up.
-  if (!seen.has('IMAP4REV1')) return { wrong: 'IMAP4rev1 must be among them' }
+  if (!seen.has(required.toUpperCase())) return { wrong: `${required} must be among them` }
   return { value: words.join(' ') }
 }
 

@@ -6,6 +6,7 @@ import { createLookup, type Lookup } from '../backend/endpoint/lookup.ts'
 import type { Probe } from '../backend/health/prober.ts'
 import type { HealthSettings, ProtocolName, RoutingSettings } from '../config/settings.ts'
 import { asMuxError, isShortage, MuxError } from '../errors.ts'
+import { PROTOCOL_NAMES } from '../protocol/registry.ts'
 import { probeBackend } from '../login/probe-backend.ts'
 import { error, inTime, warning, type Finding, type Probed, type Told } from './findings.ts'
 
@@ -13,8 +14,6 @@ import { error, inTime, warning, type Finding, type Probed, type Told } from './
 const LOOKUP_MS = 4000
 /** `health.timeout` counts where it is less. */
 const LOOK_MS = 5000
-
-const PROTOCOLS = ['imap', 'pop3'] as const satisfies readonly ProtocolName[]
 
 /** @param lookup for the tests */
 export async function probeBackends(
@@ -41,7 +40,7 @@ async function checkBackend(backend: Backend, lookup: Lookup): Promise<Finding[]
       ? at(warning(`back end ${name} cannot be probed: local-shortage: look-up of ${host}: ${cause}`), source)
       : at(error(`back end ${name}: backend-unreachable: ${host} cannot be looked up: ${cause}`), source),
   )
-  const looks = PROTOCOLS.flatMap((protocol) => {
+  const looks = PROTOCOL_NAMES.flatMap((protocol) => {
     const addresses = addressesOf(settings, protocol, known)
     if (addresses?.length === 0 && failures.length === 0)
       return [Promise.resolve(error(`back end ${name}, ${protocol}: backend-unreachable: there is no address`))]

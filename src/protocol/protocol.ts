@@ -1,6 +1,6 @@
 /**
  * What every mail protocol gives the session, and what it is given: lines to read and write, nothing that is a socket or a timer.
- * A new protocol is a folder with the same files and one entry in `protocols.ts`.
+ * A new protocol is a folder with the same files, and an entry in `registry.ts` and in `protocols.ts`.
  */
 import type { MechanismName, ProtocolName } from '../config/settings.ts'
 import type { Octets } from '../octets.ts'
@@ -171,8 +171,6 @@ export type ClientDialogue = {
 
 export type Protocol = {
   name: ProtocolName
-  /** as in a banner's `%p` */
-  bannerName: string
   openDialogue(client: ClientWire, facts: DialogueFacts): ClientDialogue
   /** Reads the greeting, starts TLS if asked, logs in. @throws MuxError where the back end is not one to log in at */
   replayLogin(backend: Wire, login: BackendLogin): Promise<LoginAnswer>

@@ -9,6 +9,7 @@ import { asMuxError, MuxError, type ErrorCode } from '../errors.ts'
 import { judgeLength, MAX_CREDENTIAL_BYTES } from '../protocol/credential-bounds.ts'
 import type { Acceptance, BackendLogin, ClientIdentity, LoginAttempt, Refusal } from '../protocol/protocol.ts'
 import { protocols } from '../protocol/protocols.ts'
+import { specOf } from '../protocol/registry.ts'
 import type { World } from '../world.ts'
 import { BackendConnection, type Progress } from '../backend/backend-connection.ts'
 import type { ClientConnection } from '../client/connection.ts'
@@ -271,7 +272,7 @@ function originOf({ client, local, serverName, tls }: ClientIdentity, { tlsVersi
     source: client,
     destination: local,
     authority: serverName,
-    alpn: tls ? listener.protocol : undefined,
+    alpn: tls ? specOf(listener.protocol).alpn : undefined,
     ssl: tls
       ? { clientTls: true, verified: false, ...(tlsVersion !== undefined && { version: tlsVersion }) }
       : undefined,

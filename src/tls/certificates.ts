@@ -5,6 +5,7 @@
 import { constants, createHash, X509Certificate } from 'node:crypto'
 import { createSecureContext, type SecureContext, type TLSSocketOptions } from 'node:tls'
 import type { CertificateSettings, ListenerSettings, Settings } from '../config/settings.ts'
+import { specOf } from '../protocol/registry.ts'
 import { findServerName } from './server-name.ts'
 import { deriveTicketKeys, ticketKeysEndMs } from './ticket-keys.ts'
 
@@ -63,6 +64,7 @@ function buildOptions(tls: Settings['tls'], listener: ListenerSettings, secret: 
       ...(clientCa !== undefined && { ca: clientCa }),
     })
   const contexts = buildContexts(tls.certificates, build)
+  const { alpn } = specOf(listener.protocol)
   const fallback = contexts.get('*')
   const isOne = new Set(contexts.values()).size <= 1
   return {
@@ -70,7 +72,7 @@ function buildOptions(tls: Settings['tls'], listener: ListenerSettings, secret: 
     // Not Node's SNICallback: of the context that it gives, Node takes one certificate, and not one of each kind of key.
     ...(!isOne && { contextFor: (name: string | undefined) => findServerName(contexts, name) }),
     // RFC 7301 3.2: a client that speaks to another protocol (ALPACA) is turned away; one that names none is fine.
-    ALPNCallback: ({ protocols }) => (protocols.includes(listener.protocol) ? listener.protocol : undefined),
+    ALPNCallback: ({ protocols }) => (protocols.includes(alpn) ? alpn : undefined),
     requestCert: clientCa !== undefined,
     // Where a certificate is required, OpenSSL ends the handshake of a client that shows none before it sends a ticket. Node lets
     // the handshake of an untrusted certificate succeed in either case; the session decides by `isTrusted`.

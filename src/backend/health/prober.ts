@@ -2,10 +2,11 @@
  * Looks at each address of each back end from time to time: whether it works, and what it can do. Speaks no protocol itself: it is
  * handed how to ask. An address where somebody has just logged in is left alone, as every look leaves a line in the log of most servers.
  */
-import type { HealthSettings, ProtocolName } from '../../config/settings.ts'
+import type { HealthSettings } from '../../config/settings.ts'
 import { asMuxError, MuxError, type NoteShortage } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import type { Metrics } from '../../metrics/metrics.ts'
+import { PROTOCOL_NAMES } from '../../protocol/registry.ts'
 import type { Backend, Backends } from '../backends.ts'
 import type { CapabilityBook } from '../capabilities.ts'
 import type { Proof } from './health.ts'
@@ -143,7 +144,7 @@ export function startProber({
   function visitWhere(isDue: (endpoint: Endpoint) => boolean): Promise<void>[] {
     return [...backends().values()].flatMap((backend) => {
       const live = allLive.of(backend.settings)
-      return PROTOCOLS.flatMap((protocol) =>
+      return PROTOCOL_NAMES.flatMap((protocol) =>
         live
           .addresses(protocol)
           .filter((endpoint) => isDue(endpoint))
@@ -164,5 +165,3 @@ export function startProber({
     stop: () => clearInterval(timer),
   }
 }
-
-const PROTOCOLS = ['imap', 'pop3'] as const satisfies readonly ProtocolName[]

@@ -6,7 +6,6 @@ import { goodbyeReply } from './replies.ts'
 
 export const imap: Protocol = {
   name: 'imap',
-  bannerName: 'IMAP4',
   openDialogue,
   replayLogin,
   askCapabilities,

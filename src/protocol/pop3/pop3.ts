@@ -6,7 +6,6 @@ import { goodbyeReply } from './replies.ts'
 
 export const pop3: Protocol = {
   name: 'pop3',
-  bannerName: 'POP3',
   openDialogue,
   replayLogin,
   askCapabilities,

@@ -135,15 +135,15 @@ const CLIENT_TLS: Case[] = [
 ]
 
 const CAPABILITY: Case[] = [
-  { it: 'capabilities of its own', main: withListener('capability: IMAP4rev1 IDLE UTF8=ACCEPT') },
+  { it: 'capabilities of its own', main: withListener('imap_capability: IMAP4rev1 IDLE UTF8=ACCEPT') },
   {
     it: 'capabilities that mailmux adds itself',
-    main: withListener('capability: IMAP4rev1 AUTH=PLAIN'),
-    error: /^mailmux\.yaml:2:43: AUTH=PLAIN is added by mailmux itself/u,
+    main: withListener('imap_capability: IMAP4rev1 AUTH=PLAIN'),
+    error: /^mailmux\.yaml:2:48: AUTH=PLAIN is added by mailmux itself/u,
   },
   {
     it: 'capabilities for POP3',
-    main: MAIN.replace('protocol: imap', 'protocol: pop3, capability: IMAP4rev1'),
+    main: MAIN.replace('protocol: imap', 'protocol: pop3, imap_capability: IMAP4rev1'),
     error: /^mailmux\.yaml:3:34: does nothing here: it is of IMAP alone/u,
   },
 ]

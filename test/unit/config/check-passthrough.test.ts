@@ -97,7 +97,7 @@ const CASES: Case[] = [
     'banner: hi',
     'allow_plaintext_auth: false',
     'mechanisms: [PLAIN]',
-    'capability: IMAP4rev1',
+    'imap_capability: IMAP4rev1',
     'min_version: TLSv1.2',
     'ciphers: HIGH',
     'client_ca_file: cert.pem',

@@ -19,7 +19,7 @@ listeners:
     proxy_protocol: required
     trusted_proxies: [192.0.2.1, 10.0.0.0/8]
     mechanisms: [PLAIN, EXTERNAL]
-    capability: IMAP4rev1 IDLE
+    imap_capability: IMAP4rev1 IDLE
     min_version: TLSv1.2
     ciphers: HIGH:!aNULL
     client_ca_file: ca.pem

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import net from 'node:net'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { PROTOCOL_SPECS } from '../../../src/protocol/registry.ts'
 import type { Parsed } from '../../../src/config/values.ts'
 import {
-  parseCapability,
+  parseCapability as parseWords,
   parseCiphers,
   parseClientUser,
   parseDelimiters,
@@ -15,6 +16,8 @@ import {
   parseServerName,
   parseServerPattern,
 } from '../../../src/config/wire-values.ts'
+
+const parseCapability = (text: string) => parseWords(text, PROTOCOL_SPECS.imap.capability)
 
 type Parse = (text: string) => Parsed<string>
 
