@@ -110,7 +110,7 @@ export function openCachedDirectory(settings: RedisSettings, log: Log, monitor: 
       if (next.kind === 'redis') current = next
     },
     async place(user, backend, forMs) {
-      await marker.mayRead()
+      await marker.mayPlace()
       const answer = await store.claim(user, backend, forMs)
       if ('kept' in answer) {
         const entry = { backend: answer.kept, login: undefined, status: 'active' } as const

@@ -5,16 +5,20 @@
  * password is wrong.
  *
  * The marker is a hash: `id` is random; `lost` is there from the discovery of a loss until an operator removes it; `after` is the id
- * before the loss, by which an instance that was away takes the new one for accepted. In a Cluster each master may lose its data by
- * itself. So there are parts besides, one in each 256th of the slots, and a route that is missing counts only while the part beside it is there.
+ * before the loss, by which an instance that was away takes the new one for accepted; `settled` is the id again, once other instances
+ * have had time to declare a loss (marker-youth.ts). In a Cluster each master may lose its data by itself. So there are parts besides, one in each 256th of the slots, and a route that is missing counts only while the part beside it is there.
  */
 import { randomUUID } from 'node:crypto'
 import { MuxError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { DataLost } from './data-lost.ts'
+import { createMarkerYouth } from './marker-youth.ts'
 import type { RedisClient } from './redis-client.ts'
 import { causeOf, isForbidden } from './redis-errors.ts'
 import { partKeys, partNumber } from './redis-slots.ts'
+
+const FIELDS = ['id', 'after', 'lost', 'settled'] as const
+const AWAY = 'the directory cannot be asked'
 
 /** While the directory does not count: how often it is asked whether an operator has accepted it. */
 const CHECK_EVERY_MS = 2000
@@ -31,8 +35,12 @@ export type Marker = {
   check(): Promise<void>
   /** Whether answers count. A promise only where that is to be found out first. @throws as `check` */
   mayRead(): Promise<void> | undefined
-  /** To be asked after the directory has had no route: whether that is so because it has lost it. @throws as `check` */
+  /** To be asked after the directory has had no route: whether that is so because it has lost it. Waits while the marker is young. @throws as `check` */
   confirmAbsence(routeKey: string): Promise<void>
+  /** Whether a user may be placed, because missing routes count. Waits while the marker is young. @throws as `check` */
+  mayPlace(): Promise<void>
+  /** Another worker has seen this marker. It counts where this one has seen none. */
+  learn(id: string): void
   /** The id that was seen last, to be kept for the next start. */
   id: () => string | undefined
   close(): void
@@ -44,17 +52,20 @@ export type MarkerOptions = {
   redis: Pick<RedisClient, 'hmget' | 'hset' | 'hsetnx'>
   prefix: string
   isCluster: boolean
-  /** from the snapshot; undefined: none was ever seen */
+  /** from another worker or the snapshot; undefined: none was ever seen */
   seen: string | undefined
+  /** told of each id that the directory shows for the first time */
+  onSeen?: (id: string) => void
   log: Log
   /** called at each change */
   onState: (state: MarkerState) => void
   nowMs: () => number
 }
 
-type Fields = { id: string | null; after: string | null; lost: string | null }
+type Fields = Record<'id' | 'after' | 'lost' | 'settled', string | null>
 
-export function createMarker({ redis, prefix, isCluster, seen, log, onState, nowMs }: MarkerOptions): Marker {
+export function createMarker(options: MarkerOptions): Marker {
+  const { redis, prefix, isCluster, seen, onSeen = ignore, log, onState, nowMs } = options
   const key = `${prefix}marker`
   const parts = isCluster ? partKeys(key) : []
   let known = seen
@@ -69,10 +80,12 @@ export function createMarker({ redis, prefix, isCluster, seen, log, onState, now
   let underWay: Promise<void> | undefined
   let timer: NodeJS.Timeout | undefined
   let closed = false
+  const youth = createMarkerYouth(() => void check().catch(ignore))
 
   function enter(next: MarkerState): void {
     clearTimeout(timer)
     if (next !== 'sound' && !closed) timer = setTimeout(() => void check().catch(ignore), CHECK_EVERY_MS).unref()
+    if (next !== 'sound') youth.end(next === 'lost' ? loss() : new MuxError('directory-unavailable', AWAY))
     if (state === next) return
     const before = state
     state = next
@@ -94,10 +107,17 @@ export function createMarker({ redis, prefix, isCluster, seen, log, onState, now
   }
 
   const isUnprotected = (): boolean => unprotected
+  const knownNow = (): string | undefined => known
+
+  function know(id: string): void {
+    if (id === known) return
+    known = id
+    onSeen(id)
+  }
 
   async function readFields(): Promise<Fields> {
-    const [id = null, after = null, lost = null] = await redis.hmget(key, 'id', 'after', 'lost')
-    return { id, after, lost }
+    const [id = null, after = null, lost = null, settled = null] = await redis.hmget(key, ...FIELDS)
+    return { id, after, lost, settled }
   }
 
   /** @returns undefined where the key cannot be read: for want of a right, or in a Cluster because its master is away */
@@ -131,7 +151,8 @@ export function createMarker({ redis, prefix, isCluster, seen, log, onState, now
     if (found.lost !== null) return refuse()
     // A marker that is whole but another keeps its id: so all instances agree on what is to be accepted.
     const id = found.id !== null && found.id !== known ? found.id : randomUUID()
-    const fields = { id, after: known ?? '', lost: new Date().toISOString() }
+    // Settled, as the operator's acceptance says more than any wait.
+    const fields = { id, after: known ?? '', lost: new Date().toISOString(), settled: id }
     await write(key, () => redis.hset(key, fields)).catch(ignore)
     return refuse()
   }
@@ -139,26 +160,28 @@ export function createMarker({ redis, prefix, isCluster, seen, log, onState, now
   /** What the main key says, whatever has become of the parts. */
   async function judge(found: Fields): Promise<void> {
     if (found.lost !== null) {
-      known ??= found.after ?? undefined // the parts are written by an instance that sees the loss accepted
+      if (known === undefined && found.after !== null) know(found.after) // the parts are written by an instance that sees the loss accepted
       return refuse()
     }
-    if (found.id === null) {
-      if (known !== undefined) return declareLost(found)
-      const id = randomUUID()
-      await writeParts(id)
-      // HSETNX: where two instances start at once, both must have the marker of the one that was first.
-      if (!(await write(key, () => redis.hsetnx(key, 'id', id)))) return
-      const written = await readFields()
-      known = written.id ?? undefined
-      // An instance that has seen a marker before may have declared the loss meanwhile.
-      if (written.lost !== null) return refuse()
-      return
+    if (found.id === null) return known === undefined ? writeFirst() : declareLost(found)
+    if (known !== undefined && known !== found.id) {
+      if (known !== found.after) return declareLost(found)
+      know(found.id)
+      await writeParts(found.id)
     }
-    if (known === found.id) return
-    if (known !== undefined && known !== found.after) return declareLost(found)
-    const accepted = known !== undefined
-    known = found.id
-    if (accepted) await writeParts(known)
+    know(found.id)
+    // Without the right to write it, or without an answer, each instance waits for itself.
+    if (youth.see(found.id, found.settled)) await redis.hset(key, { settled: found.id }).catch(ignore)
+  }
+
+  async function writeFirst(): Promise<void> {
+    const id = randomUUID()
+    await writeParts(id)
+    // HSETNX: where two instances start at once, both must have the marker of the one that was first.
+    if (!(await write(key, () => redis.hsetnx(key, 'id', id)))) return
+    const written = await readFields()
+    if (written.id !== null) return judge(written)
+    if (knownNow() !== undefined) return declareLost(written) // another worker has told of a marker meanwhile
   }
 
   /** @returns whether any, or all, of them could be asked. A master that is away has lost nothing for that. */
@@ -207,28 +230,43 @@ export function createMarker({ redis, prefix, isCluster, seen, log, onState, now
     return underWay
   }
 
+  function mayRead(): Promise<void> | undefined {
+    if (state === 'sound' && checked === wanted) return undefined
+    return state === 'lost' ? Promise.reject(loss()) : (underWay ?? check())
+  }
+
+  async function isPartThere(routeKey: string): Promise<boolean> {
+    const part = parts[partNumber(routeKey)]
+    return part === undefined || (await checkParts([part])).all
+  }
+
   return {
     disconnected() {
       wanted++
       if (state === 'sound') enter('away')
     },
     check,
-    mayRead() {
-      if (state === 'sound' && checked === wanted) return undefined
-      return state === 'lost' ? Promise.reject(loss()) : (underWay ?? check())
-    },
+    mayRead,
     async confirmAbsence(routeKey) {
       if (unprotected) return
       const main = await readMain()
-      if (main && (main.id !== known || main.lost !== null)) return check()
-      const part = parts[partNumber(routeKey)]
-      if (part === undefined || (await checkParts([part])).all) return
-      throw new MuxError('directory-unavailable', 'the marker of this part of the directory cannot be read')
+      if (main && (main.id !== known || main.lost !== null)) await check()
+      else if (!(await isPartThere(routeKey)))
+        throw new MuxError('directory-unavailable', 'the marker of this part of the directory cannot be read')
+      await youth.over()
+    },
+    async mayPlace() {
+      await mayRead()
+      await youth.over()
+    },
+    learn(id) {
+      known ??= id
     },
     id: () => known,
     close() {
       closed = true
       clearTimeout(timer)
+      youth.end(new MuxError('directory-unavailable', AWAY))
     },
   }
 }

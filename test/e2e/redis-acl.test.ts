@@ -72,7 +72,7 @@ async function useAll(
     assert.doesNotMatch(lines.join('\n'), /NOPERM|unavailable/u)
     // `mailmux check --probe` misses no right either, and leaves the marker as it is.
     assert.deepEqual(await probeRedis(settings, true), [])
-    assert.match(await command('HGETALL', 'mailmux:marker'), /^id\n[0-9a-f-]{36}$/u)
+    assert.match(await command('HGETALL', 'mailmux:marker'), /^id\n([0-9a-f-]{36})\nsettled\n\1$/u)
   } finally {
     await directory.close()
   }

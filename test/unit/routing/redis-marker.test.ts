@@ -1,66 +1,10 @@
 /** How a directory that has lost its data is told from one that holds none yet: by several instances, restarts and masters. */
 import assert from 'node:assert/strict'
-import { test, type TestContext } from 'node:test'
-import { createMarker, type MarkerState } from '../../../src/routing/redis-marker.ts'
+import { test } from 'node:test'
 import { partKeys, partNumber, slotOf } from '../../../src/routing/redis-slots.ts'
-import { silent } from './scripted-redis.ts'
+import { createStore, KEY, LOST, openInstance, passYouth, UNAVAILABLE } from './marker-fixture.ts'
 
-const KEY = 'mailmux:marker'
 const AWAY = new Error('Connection is closed.')
-
-/** A Redis that only knows hashes, and may refuse. */
-function createStore() {
-  const hashes = new Map<string, Record<string, string>>()
-  const store = { hashes, refuse: (_key: string, _writes: boolean): Error | undefined => undefined }
-  const redis = {
-    async hmget(key: string, ...fields: string[]): Promise<(string | null)[]> {
-      const error = store.refuse(key, false)
-      if (error) throw error
-      return Promise.resolve(fields.map((field) => hashes.get(key)?.[field] ?? null))
-    },
-    async hset(key: string, fields: Readonly<Record<string, string>>): Promise<void> {
-      const error = store.refuse(key, true)
-      if (error) throw error
-      hashes.set(key, { ...hashes.get(key), ...fields })
-      return Promise.resolve()
-    },
-    async hsetnx(key: string, field: string, value: string): Promise<void> {
-      const error = store.refuse(key, true)
-      if (error) throw error
-      hashes.set(key, { [field]: value, ...hashes.get(key) })
-      return Promise.resolve()
-    },
-  }
-  /** What an operator types to accept the directory as it is. */
-  const accept = (): void => {
-    const { lost: _, ...rest } = hashes.get(KEY) ?? {}
-    hashes.set(KEY, rest)
-  }
-  return { ...store, store, redis, accept }
-}
-
-function openInstance(
-  t: TestContext,
-  { redis }: ReturnType<typeof createStore>,
-  { seen, isCluster = false }: { seen?: string | undefined; isCluster?: boolean } = {},
-) {
-  const states: MarkerState[] = []
-  const clock = { nowMs: 0 }
-  const marker = createMarker({
-    redis,
-    prefix: 'mailmux:',
-    isCluster,
-    seen,
-    log: silent,
-    onState: (state) => states.push(state),
-    nowMs: () => clock.nowMs,
-  })
-  t.after(() => marker.close())
-  return { marker, states, clock }
-}
-
-const LOST = { code: 'directory-unavailable', message: /has lost its data.*HDEL mailmux:marker lost/u }
-const UNAVAILABLE = { code: 'directory-unavailable' }
 
 test('agrees on one marker where two instances start at once on an empty directory', async (t) => {
   const store = createStore()
@@ -239,8 +183,10 @@ const [WITH_MARKER, WITHOUT] = isSecond(KEY) ? [true, false] : [false, true]
 
 test('notices that one master of a Cluster has lost its data, and has that confirmed', async (t) => {
   const redis = createStore()
+  t.mock.timers.enable({ apis: ['setTimeout'] })
   const { marker, states, clock } = openInstance(t, redis, { isCluster: true })
   await marker.check()
+  await passYouth(t)
   assert.equal(redis.hashes.size, 65)
   await marker.confirmAbsence(routeIn(WITHOUT))
   for (const key of redis.hashes.keys()) if (isSecond(key) === WITHOUT) redis.hashes.delete(key)
@@ -259,10 +205,12 @@ test('notices that one master of a Cluster has lost its data, and has that confi
 })
 
 test('goes on in a Cluster while one master is away, with the marker or without it', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
   for (const half of [true, false]) {
     const redis = createStore()
     const { marker } = openInstance(t, redis, { isCluster: true })
     await marker.check()
+    await passYouth(t)
     redis.store.refuse = (key) => (isSecond(key) === half ? AWAY : undefined)
     await marker.check()
     await marker.confirmAbsence(routeIn(!half))
