@@ -1,7 +1,8 @@
 /** Open files: how many this process may have, how many connections that is enough for, and whether there is one left. */
 import fs from 'node:fs'
 import type { Settings } from '../config/settings.ts'
-import { isShortage, systemCode, type NoteShortage } from '../errors.ts'
+import { findDescriptorShortage } from '../descriptor-shortage.ts'
+import type { NoteShortage } from '../errors.ts'
 import type { Log } from '../log.ts'
 
 /** A session has two: one towards the client, one towards the back end. During a login the second may be the auth server's. */
@@ -70,9 +71,6 @@ export function createCapacity(log: Log, descriptors: number | undefined): Capac
  * and tells nothing of it (uv__emfile_trick), so that this has to be looked for.
  */
 export function lookForDescriptor(noteShortage: NoteShortage): void {
-  try {
-    fs.closeSync(fs.openSync('/', 'r'))
-  } catch (error) {
-    if (isShortage(error)) noteShortage('accept', `no descriptor is left for a connection: ${systemCode(error)}`)
-  }
+  const code = findDescriptorShortage()
+  if (code !== undefined) noteShortage('accept', `no descriptor is left for a connection: ${code}`)
 }

@@ -4,12 +4,15 @@
  */
 import { lookup as systemLookup, type LookupAddress } from 'node:dns'
 import type { LookupFunction } from 'node:net'
+import { lookupError } from '../descriptor-shortage.ts'
 
 type Lookups = (name: string) => Promise<LookupAddress[]>
 
 const ofSystem: Lookups = (name) =>
   new Promise((resolve, reject) => {
-    systemLookup(name, { all: true, order: 'verbatim' }, (error, all) => (error ? reject(error) : resolve(all)))
+    systemLookup(name, { all: true, order: 'verbatim' }, (error, all) =>
+      error ? reject(lookupError(error)) : resolve(all),
+    )
   })
 
 /** @param ask for the tests */

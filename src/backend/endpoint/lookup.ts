@@ -2,6 +2,7 @@
 import { Resolver } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
+import { lookupError } from '../../descriptor-shortage.ts'
 import { isUnspecified } from '../../unspecified-address.ts'
 import { createSystemLookup, type SystemLookup } from './system-lookup.ts'
 
@@ -44,7 +45,7 @@ export function createLookup(servers: readonly string[], system: SystemLookup = 
     ])
     const records = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
     const [, failure] = answers
-    if (records.length === 0 && failure.status === 'rejected') throw failure.reason
+    if (records.length === 0 && failure.status === 'rejected') throw lookupError(failure.reason)
     return records
   }
 
@@ -54,15 +55,19 @@ export function createLookup(servers: readonly string[], system: SystemLookup = 
         const records = await ask(name)
         return found(usable(records.map(({ address }) => address)), lifetimeOf(records))
       }
-      const [all, told] = await Promise.all([system(name), ask(name).catch(() => [])])
+      const [all, told] = await Promise.all([system(name).catch(rethrow), ask(name).catch(() => [])])
       return found(usable(all), lifetimeOf(told))
     },
     async services(name) {
-      const records = await resolver.resolveSrv(name)
+      const records = await resolver.resolveSrv(name).catch(rethrow)
       const services = records.map(({ name: target, port, priority, weight }) => ({ target, port, priority, weight }))
       return found(services.filter(isService), UNTOLD_TTL_MS)
     },
   }
+}
+
+function rethrow(error: unknown): never {
+  throw lookupError(error)
 }
 
 function found<T>(records: readonly T[], ttlMs: number): Found<T> {
