@@ -54,7 +54,7 @@ function testLogin({ settings: { health, tls, proxyProtocol } }: Backend): Backe
     user,
     credentials: { kind: 'password', authcid: user, password: testUser.secret },
     startTls: tls === 'starttls',
-    utf8: false,
+    preamble: [],
     proxyHeader: proxyProtocol !== 'none',
     ttl: TTL,
     identity: undefined,

@@ -59,7 +59,7 @@ export async function routeLogin(
     login: {
       ...credentialsFor(backend, mailbox, login, route.password),
       startTls: route.backend.tls === 'starttls',
-      utf8: login.utf8,
+      preamble: login.preamble,
       proxyHeader: route.backend.proxyProtocol !== 'none',
     },
     ...(name !== undefined &&

@@ -53,8 +53,11 @@ export type LoginAttempt = {
   id: ReadonlyMap<string, string>
   /** how many more proxies may carry this session, as the proxy before us has put it */
   ttl: number | undefined
-  /** the client has switched to UTF-8 before its login, and the back end must do so too (POP3, RFC 6856 2.1) */
-  utf8: boolean
+  /**
+   * Commands that the client has sent before its login and that were answered with success, as lines without their end: the back end
+   * must hear them too. The dialogue bounds their number.
+   */
+  preamble: readonly string[]
 }
 
 /** Who the client is, for back ends that want to know. */
@@ -74,7 +77,8 @@ export type BackendLogin = {
   user: Octets
   credentials: Exclude<Credentials, { kind: 'certificate' }>
   startTls: boolean
-  utf8: boolean
+  /** commands to send before the login, see `LoginAttempt`; each must succeed */
+  preamble: readonly string[]
   /** a PROXY header went ahead, which a back end that expects none takes for commands */
   proxyHeader: boolean
   /** how many more proxies may carry this session */

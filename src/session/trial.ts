@@ -71,7 +71,7 @@ function toAttempt(name: string, secret: Secret): LoginAttempt {
   const user = encodeUtf8(name)
   const password = new Secret(encodeUtf8(secret.reveal()))
   const credentials = { kind: 'password', authcid: user, password } as const
-  return { user, mechanism: 'PLAIN', credentials, id: new Map(), ttl: undefined, utf8: false }
+  return { user, mechanism: 'PLAIN', credentials, id: new Map(), ttl: undefined, preamble: [] }
 }
 
 type Result = Omit<Trial, 'session' | 'phase' | 'backend' | 'ms'>

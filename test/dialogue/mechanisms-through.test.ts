@@ -27,7 +27,7 @@ async function playThrough(cut: Cut, name: Name, script: string): Promise<void> 
     maxBadCommands: 3,
     maxWrongPasswords: 5,
   })
-  const replay = async ({ credentials, user, utf8, id }: LoginAttempt): Promise<void> => {
+  const replay = async ({ credentials, user, preamble, id }: LoginAttempt): Promise<void> => {
     assert.notEqual(credentials.kind, 'certificate')
     if (credentials.kind === 'certificate') return
     const identity = { ...IDENTITY, id }
@@ -35,7 +35,7 @@ async function playThrough(cut: Cut, name: Name, script: string): Promise<void> 
       user,
       credentials,
       startTls: false,
-      utf8,
+      preamble,
       proxyHeader: false,
       ttl: 6,
       identity,

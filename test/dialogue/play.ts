@@ -61,6 +61,8 @@ export type ClientCase = {
   attempts?: readonly (Attempt | RelayedAttempt | CertifiedAttempt)[]
   /** what each of them must tell of the client; not looked at where it is left out */
   told?: readonly Told[]
+  /** what the back end must hear before each of them; not looked at where it is left out */
+  preambles?: readonly (readonly string[])[]
   /** how it must end; by default the client goes when its script is over */
   ending?: 'logout' | 'accepted' | ErrorCode | readonly ErrorCode[]
   /** what the client sent and nobody may have read */
@@ -131,7 +133,7 @@ export function testClient(name: string, protocol: Protocol, wanted: ClientCase)
 
 export async function playClient(cut: Cut, protocol: Protocol, wanted: ClientCase): Promise<void> {
   const { script, attempts = [], ending = 'client-closed', unread } = wanted
-  const { wire, ended, tried, told } = openCase(cut, protocol.name, wanted)
+  const { wire, ended, tried, told, preambles } = openCase(cut, protocol.name, wanted)
   await followScript(wire, 'C', script)
   if (wanted.ending === undefined) await wire.end()
   const how = await within(READ_DEADLINE_MS, ended, () => wire.complaint('it did not end').message)
@@ -139,6 +141,7 @@ export async function playClient(cut: Cut, protocol: Protocol, wanted: ClientCas
   if (typeof ending === 'string' || !ending.includes(how as ErrorCode)) expectEqual(wire, 'the ending', how, ending)
   expectEqual(wire, 'the logins to try', tried, attempts)
   if (wanted.told !== undefined) expectEqual(wire, 'what the logins tell of the client', told, wanted.told)
+  if (wanted.preambles !== undefined) expectEqual(wire, 'the preambles', preambles, wanted.preambles)
   if (unread !== undefined) expectEqual(wire, 'what nobody has read', wire.detach(), unread)
 }
 
@@ -147,7 +150,13 @@ export function openCase(
   cut: Cut,
   name: keyof typeof protocols,
   { greet = false, secure = true, certifiedUser, facts, challenges = [], answers = [] }: Omit<ClientCase, 'script'>,
-): { wire: MemoryWire; ended: Promise<string>; tried: (Attempt | RelayedAttempt | CertifiedAttempt)[]; told: Told[] } {
+): {
+  wire: MemoryWire
+  ended: Promise<string>
+  tried: (Attempt | RelayedAttempt | CertifiedAttempt)[]
+  told: Told[]
+  preambles: (readonly string[])[]
+} {
   const wire = new MemoryWire('client', { cut, secure })
   wire.certifiedUser = certifiedUser === undefined ? undefined : asOctets(certifiedUser)
   const dialogue = protocols[name].openDialogue(wire, {
@@ -164,12 +173,14 @@ export function openCase(
   })
   const tried: (Attempt | RelayedAttempt | CertifiedAttempt)[] = []
   const told: Told[] = []
+  const preambles: (readonly string[])[] = []
   const serve = async (): Promise<string> => {
     if (greet) dialogue.greet()
     for (;;) {
       const login = await dialogue.awaitLogin()
       if (login === 'logout') return 'logout'
       const answer = answers[tried.length] ?? WRONG_PASSWORD
+      preambles.push(login.preamble)
       told.push({ id: Object.fromEntries(login.id), ttl: login.ttl })
       tried.push(await toAttempt(login, challenges))
       if (!('reason' in answer)) {
@@ -179,7 +190,7 @@ export function openCase(
       dialogue.refuse(answer)
     }
   }
-  return { wire, ended: finishing(wire, serve()), tried, told }
+  return { wire, ended: finishing(wire, serve()), tried, told, preambles }
 }
 
 /** A conversation with a scripted back end, and what must come of it. */
@@ -190,7 +201,7 @@ export type BackendCase = {
     authcid?: string
     password?: string
     startTls?: boolean
-    utf8?: boolean
+    preamble?: readonly string[]
     proxyHeader?: boolean
     ttl?: number
     /** in place of a password: what the client began with (octets), and how it answers challenges */
@@ -242,7 +253,7 @@ export function replayCase(
   name: keyof typeof protocols,
   { login: as = {} }: Pick<BackendCase, 'login'>,
 ): { wire: MemoryWire; ended: Promise<Acceptance | Refusal | string>; challenges: string[] } {
-  const { user = 'alice', password = 'secret', startTls = false, utf8 = false, ttl = 6 } = as
+  const { user = 'alice', password = 'secret', startTls = false, preamble = [], ttl = 6 } = as
   const identity = as.identity && { ...IDENTITY, ...as.identity }
   const wire = new MemoryWire('backend', { cut })
   const challenges: string[] = []
@@ -255,7 +266,7 @@ export function replayCase(
         user: asOctets(user),
         credentials,
         startTls,
-        utf8,
+        preamble,
         proxyHeader: as.proxyHeader ?? false,
         aboutToTell: () => undefined,
         ttl,

@@ -12,6 +12,41 @@ testClient('takes UTF8 where every back end does', pop3, {
     C: PASS secret
     S: -ERR [AUTH] Authentication failed.`,
   attempts: [alice('USER')],
+  preambles: [['UTF8']],
+})
+
+testClient('replays UTF8 once, for every login after it', pop3, {
+  facts: { announced: ['UTF8'] },
+  script: `
+    C: UTF8
+    S: +OK UTF8 is on for this session.
+    C: UTF8
+    S: +OK UTF8 is on for this session.
+    C: AUTH PLAIN ${base64('\0alice\0secret')}
+    S: -ERR [AUTH] Authentication failed.
+    C: USER alice
+    S: +OK Send PASS.
+    C: PASS secret
+    S: -ERR [AUTH] Authentication failed.`,
+  attempts: [alice('PLAIN'), alice('USER')],
+  preambles: [['UTF8'], ['UTF8']],
+})
+
+testClient('replays nothing that the client said before TLS', pop3, {
+  secure: false,
+  facts: { announced: ['UTF8'], startTlsOffered: true },
+  script: `
+    C: UTF8
+    S: +OK UTF8 is on for this session.
+    C: STLS
+    S: +OK Begin TLS negotiation now.
+    = TLS
+    C: USER alice
+    S: +OK Send PASS.
+    C: PASS secret
+    S: -ERR [AUTH] Authentication failed.`,
+  attempts: [alice('USER')],
+  preambles: [[]],
 })
 
 testClient('refuses UTF8 where a back end does not take it', pop3, {
@@ -21,7 +56,7 @@ testClient('refuses UTF8 where a back end does not take it', pop3, {
 })
 
 testBackend('switches the back end to UTF8 before the login', pop3, {
-  login: { utf8: true },
+  login: { preamble: ['UTF8'] },
   script: `
     S: +OK ready
     C: CAPA
@@ -37,7 +72,7 @@ testBackend('switches the back end to UTF8 before the login', pop3, {
 })
 
 testBackend('gives up a back end that refuses the UTF8 that the client was promised', pop3, {
-  login: { utf8: true },
+  login: { preamble: ['UTF8'] },
   script: `
     S: +OK ready
     C: CAPA

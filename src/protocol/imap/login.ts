@@ -21,6 +21,9 @@ const MAX_COMMAND_BYTES = 64 * 1024
 /** A line that may carry a token as its initial response, or an ID in quoted strings. */
 const LONG_START = /^[^ ]{1,64} +(?:AUTHENTICATE|ID) /i
 
+/** No command of IMAP before login changes the session at the back end. */
+const NO_PREAMBLE: readonly string[] = []
+
 /** A command whose literals have all arrived; `tag` is undefined where it was no tag. */
 type Command = { tag: string | undefined; name: string; args: Piece[] }
 
@@ -88,7 +91,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     else if (hasControlCharacter(user) || hasControlCharacter(password)) bad('Invalid characters in credentials')
     else if (user === '' || password === '') refuse({ reason: 'authentication-failed' })
     else {
-      return { ...byPassword(user, password), mechanism: 'LOGIN', id, ttl: readTtl(id), utf8: false }
+      return { ...byPassword(user, password), mechanism: 'LOGIN', id, ttl: readTtl(id), preamble: NO_PREAMBLE }
     }
     return undefined
   }
@@ -120,7 +123,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     else if (outcome === 'not-authorized') refuse({ reason: 'authorization-failed' })
     else if (outcome === 'empty') refuse({ reason: 'authentication-failed' })
     else if (outcome === 'malformed') bad('Invalid SASL response')
-    else return { ...outcome, mechanism, id, ttl: readTtl(id), utf8: false }
+    else return { ...outcome, mechanism, id, ttl: readTtl(id), preamble: NO_PREAMBLE }
     return undefined
   }
 

@@ -15,11 +15,15 @@ import { goodbyeReply, refusalReply } from './replies.ts'
 /** POP3 has no ID: clients say nothing of themselves. */
 const NO_ID: ReadonlyMap<string, string> = new Map()
 
+/** The back end hears UTF8 once, however often the client has sent it. */
+const UTF8_PREAMBLE: readonly string[] = ['UTF8']
+const NO_PREAMBLE: readonly string[] = []
+
 export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDialogue {
   const commandLimit = { bytes: facts.maxLineBytes, token: { start: /^AUTH /i, bytes: MAX_SASL_LINE_BYTES } }
   let user: string | undefined
   let badCommands = 0
-  let utf8 = false
+  let preamble = NO_PREAMBLE
   let ttl: number | undefined
 
   const reply = (text: string): void => client.write(`${text}\r\n`)
@@ -55,7 +59,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
       user = undefined
       refuse({ reason: 'authentication-failed' })
     } else {
-      const attempt: LoginAttempt = { ...byPassword(user, password), mechanism: 'USER', id: NO_ID, ttl, utf8 }
+      const attempt: LoginAttempt = { ...byPassword(user, password), mechanism: 'USER', id: NO_ID, ttl, preamble }
       user = undefined
       return attempt
     }
@@ -88,14 +92,14 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     else if (outcome === 'not-authorized') refuse({ reason: 'authorization-failed' })
     else if (outcome === 'empty') refuse({ reason: 'authentication-failed' })
     else if (outcome === 'malformed') bad('Invalid SASL response')
-    else return { ...outcome, mechanism, id: NO_ID, ttl, utf8 }
+    else return { ...outcome, mechanism, id: NO_ID, ttl, preamble }
     return undefined
   }
 
   /** RFC 6856 2.1: said before the login, and meant for the session; offered only where every back end takes it. */
   function takeUtf8(): void {
     if (!mayUseUtf8(facts)) return bad('UTF8 is not available')
-    utf8 = true
+    preamble = UTF8_PREAMBLE
     reply('+OK UTF8 is on for this session.')
   }
 
@@ -115,7 +119,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     await client.startTls()
     // RFC 2595 4: nothing from before TLS is kept
     user = undefined
-    utf8 = false
+    preamble = NO_PREAMBLE
     ttl = undefined
   }
 

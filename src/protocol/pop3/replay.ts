@@ -27,7 +27,8 @@ export async function replayLogin(wire: Wire, login: BackendLogin): Promise<Logi
   if (login.proxyHeader && !capability.told) throw new MuxError('backend-garbage', 'the back end refuses CAPA')
   login.aboutToTell()
   if (takesXclient && login.identity) await expectOk(backend, formatXclient(login.identity))
-  if (login.utf8) await expectOk(backend, 'UTF8') // promised to the client, who reads what follows as UTF-8
+  // Each was promised to the client: after UTF8 it reads what follows as UTF-8.
+  for (const command of login.preamble) await expectOk(backend, command)
   // XCLIENT needs trust, and a loop needs none: mailmux counts for itself where it meets itself.
   if (capability.proxyTtl) await expectOk(backend, `X-PROXY-TTL ${login.ttl}`)
   const answer = await logIn(backend, login, capability)

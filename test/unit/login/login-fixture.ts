@@ -152,7 +152,7 @@ export function openSite(
 }
 
 function attemptOf(user: string, mechanism: LoginAttempt['mechanism'], credentials: Credentials): LoginAttempt {
-  return { user: asOctets(user), mechanism, credentials, id: new Map(), ttl: undefined, utf8: false }
+  return { user: asOctets(user), mechanism, credentials, id: new Map(), ttl: undefined, preamble: [] }
 }
 
 export function byPassword(user: string): LoginAttempt {

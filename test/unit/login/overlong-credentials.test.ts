@@ -9,14 +9,14 @@ import { openSite, startStore } from './login-fixture.ts'
 const password = (user: string, authcid: string, bytes: number): LoginAttempt => {
   const secret = new Secret(asOctets('x'.repeat(bytes)))
   const credentials: Credentials = { kind: 'password', authcid: asOctets(authcid), password: secret }
-  return { user: asOctets(user), mechanism: 'PLAIN', credentials, id: new Map(), ttl: undefined, utf8: false }
+  return { user: asOctets(user), mechanism: 'PLAIN', credentials, id: new Map(), ttl: undefined, preamble: [] }
 }
 
 const relayed = (mechanism: 'XOAUTH2' | 'SCRAM-SHA-256', bytes: number): LoginAttempt => {
   const firstMessage = (): Secret<Octets> => new Secret(asOctets('x'.repeat(bytes)))
   const converse = (): Promise<string> => Promise.reject(new Error('the client was asked'))
   const credentials: Credentials = { kind: 'relayed', mechanism, firstMessage, converse }
-  return { user: asOctets('alice'), mechanism, credentials, id: new Map(), ttl: undefined, utf8: false }
+  return { user: asOctets('alice'), mechanism, credentials, id: new Map(), ttl: undefined, preamble: [] }
 }
 
 const TOO_LONG: Record<string, LoginAttempt> = {

@@ -83,7 +83,7 @@ async function route({
     credentials: password(),
     id: new Map(),
     ttl: undefined,
-    utf8: false,
+    preamble: [],
     ...login,
   }
   const routed = await routeLogin(conn, attempt, world, metrics).catch((error: unknown) => error)
@@ -229,7 +229,7 @@ test('hands a proof of the client’s own on as it is', async () => {
   assert.deepEqual(routed, {
     backend: backend({ master }),
     source: 'static',
-    login: { user: 'a@example.org', credentials, startTls: false, utf8: false, proxyHeader: false },
+    login: { user: 'a@example.org', credentials, startTls: false, preamble: [], proxyHeader: false },
   })
 })
 
