@@ -5,6 +5,7 @@
 import type { MechanismName, ProtocolName } from '../config/settings.ts'
 import type { Octets } from '../octets.ts'
 import type { Secret } from '../secret.ts'
+import type { SessionWatch } from './watch.ts'
 
 /**
  * A line of at most so many bytes. With `token`, a line that begins so may be longer: bearer tokens and their like ride on
@@ -104,20 +105,6 @@ export type Refusal =
   /** the back end's own code and words, which mean something to the user: LIMIT, EXPIRED, IN-USE ... */
   | { reason: 'passed-on'; code: string; text: string }
 
-/** Sends a piece of what one side has sent on to the other. */
-export type PassOn = (piece: Buffer) => void
-
-/** Decides what of a session after login may go on. It must be given everything that either side sends, in order. */
-export type SessionGuard = {
-  /**
-   * @returns how many octets are dealt with: the rest has to be given again once the back end has spoken. Or why the session has to end:
-   * a forbidden command, or input that servers may read in different ways
-   */
-  fromClient(chunk: Buffer, pass: PassOn): number | 'forbidden' | 'ambiguous'
-  /** @returns false where the session has to end, because the back end answers what was not asked */
-  fromBackend(chunk: Buffer, pass: PassOn): boolean
-}
-
 export type Acceptance = {
   /** lines to hand on before the answer, such as an ALERT */
   untagged: readonly string[]
@@ -126,8 +113,8 @@ export type Acceptance = {
   /** another response code of the answer, with its arguments */
   code: string | undefined
   text: string
-  /** looks at what the client sends from now on; undefined where there is nothing to look for */
-  guard: SessionGuard | undefined
+  /** follows the session from now on */
+  watch: SessionWatch
 }
 
 export type LoginAnswer = ({ accepted: true } & Acceptance) | { accepted: false; refusal: Refusal; detail: string }

@@ -1,28 +1,47 @@
-/** What a relay is given, and how it says that it ended. */
-import type { GateCause, RelayGuard } from './gate.ts'
+/** What a relay is given, what it gives back, and how it says that it ended. */
+import type { GateCause, RelayWatch } from './gate.ts'
+
+/** Why mailmux ends a session at a safe point. Each has a goodbye. */
+export type LeaveCause = 'shutdown' | 'idle'
 
 export type RelayCause =
   | 'client-closed'
   | 'backend-closed'
   | 'client-reset'
   | 'backend-reset'
-  | 'idle'
   | 'half-closed-too-long'
-  | 'shutdown'
   | 'shutdown-deadline'
+  | LeaveCause
   | GateCause
 
-export type RelayEnding = { cause: RelayCause; bytesFromClient: number; bytesFromBackend: number }
+export type RelayCounts = { bytesFromClient: number; bytesFromBackend: number }
+
+export type RelayEnding = RelayCounts & { cause: RelayCause }
+
+/** A running relay. */
+export type RelayHandle = {
+  /** resolves when both sockets are closed */
+  readonly ended: Promise<RelayEnding>
+  /**
+   * Ends the relay with the goodbye for `why` once no command is in progress and everything that came has been written; at once where that is
+   * so. What cannot be followed ends after two seconds of silence that follow an answer. A second call changes the reason; after the end it does nothing.
+   */
+  endWhenSafe(why: LeaveCause): void
+  /** Ends the relay now, whatever is in progress, without a goodbye. */
+  end(cause: RelayCause): void
+  /** octets carried until now */
+  readonly counts: RelayCounts
+}
 
 export type RelayOptions = {
   idleMs: number
-  /** sent to the client when the relay is ended while it is quiet; may be empty */
-  goodbye: { shutdown: string; idle: string }
+  /** sent to the client when the relay ends at a safe point; may be empty */
+  goodbye: Record<LeaveCause, string>
   /** what the dialogue read from each side and did not use; goes first */
   unreadFromClient: Buffer | undefined
   unreadFromBackend: Buffer | undefined
-  /** decides what of the session may go on; undefined where everything may */
-  guard: RelayGuard | undefined
+  /** follows the session; undefined where its content cannot be read */
+  watch: RelayWatch | undefined
   /** is told what was carried since it was last told, about once a second and at the end */
   account: (bytesFromClient: number, bytesFromBackend: number) => void
 }

@@ -1,68 +1,23 @@
 /**
- * Carries bytes both ways between two sockets, with back-pressure and half-close, and says how it ended. The only room that joins
- * two sockets; it parses nothing and allocates nothing per chunk. Time comes from outside: one sweep looks after all relays.
+ * One relay: carries bytes both ways between two sockets, with back-pressure and half-close. It parses nothing and allocates nothing
+ * per chunk. A watch, which the protocol makes, tells when the session may end. Time comes from outside, by the sweep.
  */
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { LAST_BYTES_MS } from '../net/closing.ts'
-import { createReadMemory, keepChunk, LeanSocket, makeLean, type ReadMemory } from '../net/lean-socket.ts'
+import { keepChunk, LeanSocket, makeLean, type ReadMemory } from '../net/lean-socket.ts'
 import { Gate, type GateCause } from './gate.ts'
-import type { RelayCause, RelayEnding, RelayOptions } from './options.ts'
-import { Turns } from './turns.ts'
-
-export type { RelayCause, RelayEnding, RelayOptions } from './options.ts'
+import type { LeaveCause, RelayCause, RelayCounts, RelayEnding, RelayHandle, RelayOptions } from './options.ts'
+import { Progress } from './progress.ts'
 
 /** How long a side may stay silent once the other has closed its half: enough for a last answer, and no hiding place for a dead peer. */
 const HALF_CLOSED_MS = 120_000
-
-/** Silence after which a session that owes its client nothing counts as having nothing under way. */
-const QUIET_MS = 2000
-
-/** Silence that does not come in the middle of a literal, other than from a peer that stalls. */
-const REST_MS = 1000
 
 /**
  * How long the last open side may take nothing of the mail that still waits for it. A slow link empties the kernel's buffer in
  * seconds, and only then takes more from here. A larger value would let a client that never reads hold its descriptor longer.
  */
 const LAST_MAIL_MS = 30_000
-
-export type Relays = {
-  /** Owns both sockets from here on, and resolves when both are closed. */
-  run(client: Socket, backend: Socket, options: RelayOptions): Promise<RelayEnding>
-  /** Looks for relays that have been silent for too long; to be called about once a second. @param nowMs a monotonic clock */
-  sweep(nowMs: number): void
-  /** From now on each relay ends as soon as nothing is under way in it. Those that are quiet end at once. */
-  drain(): void
-  /** Ends what is left, whatever it is doing. */
-  endAll(): void
-}
-
-export function createRelays(): Relays {
-  const running = new Set<Relay>()
-  const memory = createReadMemory()
-  let draining = false
-
-  return {
-    async run(client, backend, options) {
-      const relay = new Relay(client, backend, options, memory)
-      running.add(relay)
-      const ending = await relay.ended
-      running.delete(relay)
-      return ending
-    },
-    sweep(nowMs) {
-      for (const relay of running) relay.sweep(nowMs, draining)
-    },
-    drain() {
-      draining = true
-      for (const relay of running) relay.endIfQuiet()
-    },
-    endAll() {
-      for (const relay of running) relay.end('shutdown-deadline')
-    },
-  }
-}
 
 /** What Node reads at once from a connection that it has not been told more about: who fills that sends much. */
 const MUCH_BYTES = 64 * 1024
@@ -76,26 +31,28 @@ function carry(chunk: Buffer, from: Socket, to: Socket): void {
 
 type LastSide = { socket: Socket; waiting: number; sinceMs: number }
 
-class Relay {
+export class Relay implements RelayHandle {
   readonly ended: Promise<RelayEnding>
   #client: Socket
   readonly #backend: Socket
   readonly #memory: ReadMemory
   readonly #idleMs: number
   readonly #goodbye: RelayOptions['goodbye']
-  /** undefined where nothing has to be looked at */
+  /** of a guarded session */
   readonly #gate: Gate | undefined
+  readonly #progress: Progress
   readonly #account: RelayOptions['account']
   #resolve!: (ending: RelayEnding) => void
   #cause: RelayCause | undefined
   #bytesFromClient = 0
   #bytesFromBackend = 0
-  readonly #turns = new Turns()
   #sweptFromClient = 0
   #sweptFromBackend = 0
   #activeMs: number | undefined
   #silentMs = 0
   #halfClosed = false
+  /** it is to end as soon as that is safe */
+  #leaving: LeaveCause | undefined
   /** the side that is still open once the other is closed, and what waits for it since when */
   #last: LastSide | undefined
   #lastBytesMs = LAST_MAIL_MS
@@ -106,11 +63,12 @@ class Relay {
     this.#memory = memory
     this.#idleMs = options.idleMs
     this.#goodbye = options.goodbye
-    const { guard } = options
-    if (guard) {
+    const { watch } = options
+    if (watch?.mode === 'guard') {
       const toBackend = (piece: Buffer): void => this.#carryFromClient(piece)
-      this.#gate = new Gate(guard, toBackend, (piece) => this.#carryFromBackend(piece))
+      this.#gate = new Gate(watch, toBackend, (piece) => this.#carryFromBackend(piece))
     }
+    this.#progress = new Progress(watch?.mode === 'observe' ? watch : undefined, this.#gate)
     this.#account = options.account
     this.ended = new Promise((resolve) => (this.#resolve = resolve))
 
@@ -144,7 +102,10 @@ class Relay {
   readonly #onClientEnd = (): void => this.#onEnd('client')
   readonly #onClientError = (): void => void (this.#cause ??= 'client-reset')
   readonly #onClientClose = (): void => this.#onClose('client')
-  readonly #onClientDrain = (): void => void this.#backend.resume()
+  readonly #onClientDrain = (): void => {
+    this.#backend.resume()
+    this.#leaveIfSafe()
+  }
 
   readonly #onBackendDrain = (): void => {
     if (!this.#gate?.holds) this.#client.resume()
@@ -153,32 +114,37 @@ class Relay {
   readonly #onClientData = (chunk: Buffer): void => {
     const gate = this.#gate
     if (gate) this.#useGate(gate, () => gate.fromClient(chunk))
-    else this.#carryFromClient(chunk)
+    else {
+      this.#progress.fromClient(chunk)
+      this.#carryFromClient(chunk)
+    }
     if (chunk.length === MUCH_BYTES && !(this.#client instanceof LeanSocket)) this.#changeClient()
   }
 
   readonly #onBackendData = (chunk: Buffer): void => {
     const gate = this.#gate
     if (gate) this.#useGate(gate, () => gate.fromBackend(chunk))
-    else this.#carryFromBackend(chunk)
+    else {
+      this.#progress.fromBackend(chunk)
+      this.#carryFromBackend(chunk)
+    }
+    this.#leaveIfSafe()
   }
 
   #carryFromClient(chunk: Buffer): void {
     this.#bytesFromClient += chunk.length
-    this.#turns.fromClient(chunk)
     carry(chunk, this.#client, this.#backend)
   }
 
   #carryFromBackend(chunk: Buffer): void {
     this.#bytesFromBackend += chunk.length
-    this.#turns.fromBackend(chunk)
     carry(chunk, this.#backend, this.#client)
   }
 
   #useGate(gate: Gate, use: () => GateCause | undefined): void {
     const held = gate.holds
     const cause = use()
-    if (cause) this.end(cause)
+    if (cause) this.#endAtGate(cause, gate.farewellFor(cause))
     else if (gate.holds) this.#client.pause()
     else if (held && this.#client.readableEnded) this.#onEnd('client')
     else if (held && !this.#backend.writableNeedDrain) this.#client.resume()
@@ -218,11 +184,7 @@ class Relay {
       // `closed` is true before the event, so that a side may be reported twice.
       if (from !== this.#last.socket) return
       this.#settleAccount()
-      this.#resolve({
-        cause: this.#cause,
-        bytesFromClient: this.#bytesFromClient,
-        bytesFromBackend: this.#bytesFromBackend,
-      })
+      this.#resolve({ cause: this.#cause, ...this.counts })
       return
     }
     this.#halfClosed = true
@@ -237,14 +199,14 @@ class Relay {
     }
   }
 
-  sweep(nowMs: number, draining: boolean): void {
+  sweep(nowMs: number): void {
     if (this.#settleAccount() || this.#activeMs === undefined) this.#activeMs = nowMs
     this.#silentMs = nowMs - this.#activeMs
-    if (this.#silentMs >= REST_MS) this.#turns.rest()
+    this.#progress.rest(this.#silentMs)
     if (this.#last) this.#endLast(this.#last, nowMs)
     else if (this.#halfClosed && this.#silentMs >= HALF_CLOSED_MS) this.end('half-closed-too-long')
     else if (this.#silentMs >= this.#idleMs) this.#takeLeave('idle')
-    else if (draining) this.endIfQuiet()
+    else this.#leaveIfSafe()
   }
 
   /** Destroys the last open side once it has taken nothing for too long; the cause stays what ended the relay. */
@@ -256,21 +218,50 @@ class Relay {
     if (nowMs - last.sinceMs >= withinMs) last.socket.destroy()
   }
 
-  endIfQuiet(): void {
-    if (this.#halfClosed || this.#settleAccount() || this.#silentMs < QUIET_MS) return
-    this.#turns.rest()
-    if (this.#turns.isAnswered) this.#takeLeave('shutdown')
+  endWhenSafe(why: LeaveCause): void {
+    this.#leaving = why
+    this.#leaveIfSafe()
   }
 
-  #takeLeave(why: 'shutdown' | 'idle'): void {
-    this.#cause = why
+  #leaveIfSafe(): void {
+    if (this.#leaving === undefined || this.#halfClosed) return
+    // What came since the last sweep is not in its figure.
+    const silentMs = this.#hasCarried() ? 0 : this.#silentMs
+    if (this.#progress.isSafe(silentMs, this.#isFlushed())) this.#takeLeave(this.#leaving)
+  }
+
+  /** Nothing that has been read waits to be written, and nothing waits to be read. */
+  #isFlushed(): boolean {
+    const [client, backend] = [this.#client, this.#backend]
+    return client.writableLength + backend.writableLength + client.readableLength + backend.readableLength === 0
+  }
+
+  #takeLeave(why: LeaveCause): void {
+    this.#endWith(why, this.#progress.mayHearText ? this.#goodbye[why] : '')
+  }
+
+  #endAtGate(cause: GateCause, farewell: string): void {
+    if (farewell === '') this.end(cause)
+    else this.#endWith(cause, farewell)
+  }
+
+  /** @param text the last that the client reads; may be empty */
+  #endWith(cause: RelayCause, text: string): void {
+    this.#cause = cause
     this.#halfClosed = true // it is left once
     this.#lastBytesMs = LAST_BYTES_MS
-    // The back end first: what it might say from now on would follow a BYE.
+    // The back end first: what it might say from now on would follow the last word.
     this.#backend.destroy()
-    // In the middle of a literal or of compressed octets the client would take the message for a part of it.
-    if (this.#turns.mayHearText) this.#client.end(this.#goodbye[why])
+    if (text !== '') this.#client.end(text)
     this.#client.destroySoon()
+  }
+
+  get counts(): RelayCounts {
+    return { bytesFromClient: this.#bytesFromClient, bytesFromBackend: this.#bytesFromBackend }
+  }
+
+  #hasCarried(): boolean {
+    return this.#bytesFromClient !== this.#sweptFromClient || this.#bytesFromBackend !== this.#sweptFromBackend
   }
 
   /** @returns whether anything was carried since the last time */

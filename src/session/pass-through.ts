@@ -52,7 +52,7 @@ export async function joinUnopened(
   }
   const socket = await dialAny(backend, protocol.name, origin, deadline, services)
   slot.becomeSession() // as far as can be seen: the login itself is inside the TLS
-  return { socket, unread: undefined, goodbye: NO_WORDS, guard: undefined }
+  return { socket, unread: undefined, goodbye: NO_WORDS, watch: undefined }
 }
 
 /** At each address once: whoever waits for a TLS handshake is told nothing meanwhile. */

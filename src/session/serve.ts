@@ -7,9 +7,10 @@ import type { ListenerSettings } from '../config/settings.ts'
 import { MuxError, type ErrorCode, type NoteShortage } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics/metrics.ts'
-import type { Protocol, SessionGuard } from '../protocol/protocol.ts'
+import type { Protocol } from '../protocol/protocol.ts'
 import { protocols } from '../protocol/protocols.ts'
-import type { RelayEnding, Relays } from '../relay/relay.ts'
+import type { SessionWatch } from '../protocol/watch.ts'
+import type { RelayEnding, Relays } from '../relay/relays.ts'
 import { PRODUCT, type ListenerContext, type World } from '../world.ts'
 import type { ClientConnection } from '../client/connection.ts'
 import type { Offer } from './offer.ts'
@@ -46,7 +47,8 @@ export type Joined = {
   /** what it has sent that nobody has read; goes first */
   unread: Buffer | undefined
   goodbye: Protocol['unaskedGoodbye']
-  guard: SessionGuard | undefined
+  /** undefined where mailmux does not see the protocol */
+  watch: SessionWatch | undefined
 }
 
 /** @throws MuxError for every ending that is not a normal one; the caller answers it and closes the connection */
@@ -120,8 +122,8 @@ async function reachBackend(
       if (outcome.accepted) {
         conn.dialogue.accept(outcome.acceptance)
         conn.dialogue = undefined
-        const { guard } = outcome.acceptance
-        return { ...outcome.backend.detach(), goodbye: protocol.unaskedGoodbye, guard }
+        const { watch } = outcome.acceptance
+        return { ...outcome.backend.detach(), goodbye: protocol.unaskedGoodbye, watch }
       }
       // A refused password leaves the client connected, and the next login is routed anew: it may be another user's.
       conn.dialogue.refuse(outcome.refusal)
@@ -144,7 +146,7 @@ function countAsClient(conn: ClientConnection, { metrics }: Services): void {
 /** Joins both sides; what either has sent that nobody has read goes first. */
 async function relay(
   conn: ClientConnection,
-  { socket, unread, goodbye, guard }: Joined,
+  { socket, unread, goodbye, watch }: Joined,
   world: World,
   { relays, metrics }: Services,
 ): Promise<Ending> {
@@ -154,14 +156,15 @@ async function relay(
   const started = performance.now()
   metrics.sessionStarted(protocol, name)
   try {
-    return await relays.run(conn.socket, socket, {
+    const handle = relays.run(conn.socket, socket, {
       idleMs: world.settings.limits.idleMs[protocol],
       goodbye,
-      guard,
+      watch,
       unreadFromClient: conn.detach(),
       unreadFromBackend: unread,
       account: metrics.relayAccount(protocol, name),
     })
+    return await handle.ended
   } finally {
     metrics.sessionEnded(protocol, name, performance.now() - started)
   }

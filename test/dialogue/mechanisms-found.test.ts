@@ -1,7 +1,7 @@
 /** What these tests have found: each mistake as the smallest conversation that shows it. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createUnauthenticateGuard } from '../../src/protocol/imap/guard.ts'
+import { ImapGuard } from '../../src/protocol/imap/guard.ts'
 import { GuardedSession } from '../support/guarded.ts'
 import { imap } from '../../src/protocol/imap/imap.ts'
 import { pop3 } from '../../src/protocol/pop3/pop3.ts'
@@ -117,7 +117,7 @@ const TAKEN_BY_STALWART: Record<string, string> = {
 
 for (const [how, octets] of Object.entries(TAKEN_BY_STALWART))
   test(`does not let UNAUTHENTICATE pass ${how}`, () => {
-    const session = new GuardedSession(createUnauthenticateGuard())
+    const session = new GuardedSession(new ImapGuard())
     session.fromClient(octets)
     assert.doesNotMatch(session.toBackend, /UNAUTHENTICATE/)
   })

@@ -8,6 +8,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { asMuxError, MuxError, type ErrorCode } from '../../src/errors.ts'
 import { asOctets } from '../../src/octets.ts'
 import { imap } from '../../src/protocol/imap/imap.ts'
+import { ImapWatch } from '../../src/protocol/imap/watch.ts'
 import { pop3 } from '../../src/protocol/pop3/pop3.ts'
 import type {
   Acceptance,
@@ -73,7 +74,7 @@ export const WRONG_PASSWORD: Refusal = { reason: 'authentication-failed' }
 
 /** What a back end said that let the user in. */
 export function accepted(changes: Partial<Acceptance> = {}): Acceptance {
-  return { untagged: [], capability: undefined, code: undefined, text: 'Logged in', guard: undefined, ...changes }
+  return { untagged: [], capability: undefined, code: undefined, text: 'Logged in', watch: new ImapWatch(), ...changes }
 }
 
 /** A login by alice, whose password is `secret`. */
@@ -243,7 +244,12 @@ export async function playBackend(cut: Cut, protocol: Protocol, wanted: BackendC
   if (!several) expectEqual(wire, 'the answer', onlyKeysOf(wanted.answer, answer), wanted.answer)
   if (wanted.challenges !== undefined) expectEqual(wire, 'challenges', challenges, wanted.challenges)
   if (wanted.guarded !== undefined)
-    expectEqual(wire, 'guarded', typeof answer === 'object' && 'guard' in answer && !!answer.guard, wanted.guarded)
+    expectEqual(
+      wire,
+      'guarded',
+      typeof answer === 'object' && 'watch' in answer && answer.watch.mode === 'guard',
+      wanted.guarded,
+    )
   if (wanted.unread !== undefined) expectEqual(wire, 'what nobody has read', wire.detach(), wanted.unread)
 }
 

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { after, before, test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { createFollower } from '../../src/protocol/imap/follow.ts'
+import { ImapGuard } from '../../src/protocol/imap/guard.ts'
 import { type Cyrus, startCyrus } from '../support/cyrus.ts'
 import { READ_DEADLINE_MS, within } from '../support/deadline.ts'
 import { GuardedSession } from '../support/guarded.ts'
@@ -168,7 +168,7 @@ async function logIn(): Promise<Socket> {
 async function play(octets: string, cut: Cut): Promise<Read> {
   const guard: string[] = []
   const session = new GuardedSession(
-    createFollower((name, tag) => {
+    new ImapGuard((name, tag) => {
       guard.push(tag)
       return name !== 'COMPRESS' && name !== 'STARTTLS'
     }),

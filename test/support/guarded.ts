@@ -1,5 +1,5 @@
 /** A guard between a client's octets and a back end, driven as the relay drives it, and an IMAP server in memory to put behind it. */
-import type { SessionGuard } from '../../src/protocol/protocol.ts'
+import type { SessionGuard } from '../../src/protocol/watch.ts'
 
 /** The guard's two sides, with what the client has sent and the guard does not let pass yet. */
 export class GuardedSession {

@@ -10,10 +10,11 @@ import { encodeBase64, encodePlain } from '../sasl.ts'
 import { boundWire } from '../bounded-wire.ts'
 import { ID_TAG, MAX_LINE_BYTES, readAnswer, type Answer } from './answer.ts'
 import { parseBackendCapability, parseSessionCapability, withImplied, type BackendCapability } from './capability.ts'
-import { createUnauthenticateGuard } from './guard.ts'
+import { ImapGuard } from './guard.ts'
 import { formatIdCommand } from './identity.ts'
 import { formatQuoted, parseStatus, type Status } from './parse.ts'
 import { refusalOf } from './refusal.ts'
+import { ImapWatch } from './watch.ts'
 
 /** @throws MuxError backend-* where the conversation cannot lead to a login */
 export async function replayLogin(wire: Wire, login: BackendLogin): Promise<LoginAnswer> {
@@ -38,7 +39,7 @@ export async function replayLogin(wire: Wire, login: BackendLogin): Promise<Logi
     capability: after && { words: after.words, where: inAnswer === undefined ? 'beside' : 'answer' },
     code: code === 'REFERRAL' ? undefined : codeOf(answer.status), // it names hosts behind mailmux
     text: text || 'Logged in',
-    guard: mayUnauthenticate ? createUnauthenticateGuard() : undefined,
+    watch: mayUnauthenticate ? new ImapGuard() : new ImapWatch(),
   }
 }
 

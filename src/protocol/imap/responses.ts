@@ -1,76 +1,143 @@
-/** Finds the answers to commands in what an IMAP back end sends after login: continuations and tagged responses (RFC 9051 7). */
-import type { PassOn } from '../protocol.ts'
+/**
+ * Finds the answers to commands in what an IMAP back end sends after login: continuations and tagged responses (RFC 9051 7). Literals are
+ * counted and not kept. A line that cannot be an answer costs a search for its end and no string.
+ */
+import type { PassOn } from '../watch.ts'
 
 /** A tag of up to 1,000 octets and the word behind it. */
 const MAX_HEAD_BYTES = 1010
 /** `{4294967295}` and the line end. */
 const MAX_TAIL_BYTES = 16
+/** A shorter search in JavaScript costs less than a call into native code. */
+const NEAR_BYTES = 48
 
 const LF = 10
+const CR = 13
+const STAR = 42
 const PLUS = 43
+const UPPER_B = 66
+const CLOSING_BRACE = 125
+/** the bit in which an ASCII letter's cases differ */
+const LOWER_CASE = 32
 
-/** Human text follows (RFC 9051 7.1), in which a brace announces nothing. */
-const STATUS = /^[^ ]+ (?:OK|NO|BAD|BYE|PREAUTH)(?=[ \r\n])/i
-const TAGGED = /^([^ *+][^ ]*) (?:OK|NO|BAD)(?=[ \r\n])/i
+/** RFC 9051 7.1: human text follows these, in which a brace announces nothing. */
+const STATUS = /^([^ ]+) (OK|NO|BAD|BYE|PREAUTH)(?=[ \r\n])/i
 const LITERAL = /\{(\d+)\}\r?\n$/
 
+/** Each returns false where the session cannot be followed any more. */
 export type ResponseEvents = {
-  /** @returns false where none was expected */
-  onContinuation: () => boolean
-  /** @returns false where none with this tag was expected */
-  onTagged: (tag: string) => boolean
+  onContinuation(): boolean
+  /** @param status OK, NO or BAD */
+  onTagged(tag: string, status: string): boolean
+  /** RFC 9051 7.1.3: an untagged BAD answers a command, and does not say which. */
+  onUntaggedBad(): boolean
+  /** a line that is no response of the grammar */
+  onGarbage(): boolean
   /** whether a continuation that comes now is not for the client */
-  swallows: () => boolean
+  swallows(): boolean
 }
 
-/**
- * @returns a reader of what the back end sends, in pieces of any size. It says `false` at a response that was not expected. Literals are
- * counted and not kept.
- */
-export function createResponseReader({ onContinuation, onTagged, swallows }: ResponseEvents) {
-  let head = ''
-  let tail = ''
-  let literalLeft = 0
-  /** the line goes on behind a literal */
-  let continued = false
-  let swallowing = false
+/** @returns the index of the next LF, or -1 */
+export function findLf(chunk: Buffer, from: number): number {
+  const near = Math.min(chunk.length, from + NEAR_BYTES)
+  for (let at = from; at < near; at++) if (chunk[at] === LF) return at
+  return near === chunk.length ? -1 : chunk.indexOf(LF, near)
+}
 
-  function endLine(): boolean {
-    const isText = !continued && (head.startsWith('+') || STATUS.test(head))
-    const tag = continued ? undefined : TAGGED.exec(head)?.[1]
-    const isExpected = continued || (head.startsWith('+') ? onContinuation() : tag === undefined || onTagged(tag))
-    const bytes = isText ? undefined : LITERAL.exec(tail)?.[1]
-    literalLeft = Number(bytes ?? 0)
-    continued = bytes !== undefined
-    head = tail = ''
-    return isExpected
+/** Reads what the back end sends, in pieces of any size. */
+export class ResponseReader {
+  readonly #events: ResponseEvents
+  /** the beginning and the end of a line that has come in part */
+  #head = ''
+  #tail = ''
+  #literalLeft = 0
+  /** the line goes on behind a literal */
+  #continued = false
+  #swallowing = false
+
+  constructor(events: ResponseEvents) {
+    this.#events = events
   }
 
-  return (chunk: Buffer, pass: PassOn): boolean => {
+  /** Nothing of a response has come whose end has not. */
+  get isBetweenResponses(): boolean {
+    return this.#head === '' && !this.#continued && this.#literalLeft === 0
+  }
+
+  /** @returns false where the session cannot be followed any more */
+  observe(chunk: Buffer): boolean {
+    for (let at = 0; at < chunk.length;) {
+      at = this.#take(chunk, at)
+      if (at === -1) return false
+    }
+    return true
+  }
+
+  /** As `observe`, and passes on all but continuations that are not for the client. */
+  passOn(chunk: Buffer, pass: PassOn): boolean {
     let from = 0
-    let at = 0
-    while (at < chunk.length) {
-      if (literalLeft > 0) {
-        const skipped = Math.min(literalLeft, chunk.length - at)
-        literalLeft -= skipped
-        at += skipped
-        continue
-      }
-      if (head === '' && !continued && chunk[at] === PLUS && swallows()) {
-        swallowing = true
+    for (let at = 0; at < chunk.length;) {
+      if (this.isBetweenResponses && chunk[at] === PLUS && this.#events.swallows()) {
+        this.#swallowing = true
         if (at > from) pass(chunk.subarray(from, at))
       }
-      const end = chunk.indexOf(LF, at)
-      const stop = end === -1 ? chunk.length : end + 1
-      if (head.length < MAX_HEAD_BYTES) head += chunk.toString('latin1', at, Math.min(stop, at + MAX_HEAD_BYTES))
-      tail = (tail + chunk.toString('latin1', Math.max(at, stop - MAX_TAIL_BYTES), stop)).slice(-MAX_TAIL_BYTES)
-      at = stop
-      if (swallowing) from = at
-      if (end === -1) break
-      swallowing = false
-      if (!endLine()) return false
+      at = this.#take(chunk, at)
+      if (at === -1) return false
+      if (this.#swallowing) from = at
+      if (this.isBetweenResponses) this.#swallowing = false
     }
-    if (at > from) pass(chunk.subarray(from, at))
+    if (chunk.length > from) pass(chunk.subarray(from))
     return true
+  }
+
+  /** @returns where the next line or literal begins, or -1 where the session cannot be followed any more */
+  #take(chunk: Buffer, at: number): number {
+    if (this.#literalLeft > 0) {
+      const skipped = Math.min(this.#literalLeft, chunk.length - at)
+      this.#literalLeft -= skipped
+      return at + skipped
+    }
+    const end = findLf(chunk, at)
+    if (end !== -1 && this.#head === '' && this.#isOfNoInterest(chunk, at, end)) {
+      this.#continued = false
+      return end + 1
+    }
+    const stop = end === -1 ? chunk.length : end + 1
+    if (this.#head.length < MAX_HEAD_BYTES)
+      this.#head += chunk.toString('latin1', at, Math.min(stop, at + MAX_HEAD_BYTES))
+    this.#tail = (this.#tail + chunk.toString('latin1', Math.max(at, stop - MAX_TAIL_BYTES), stop)).slice(
+      -MAX_TAIL_BYTES,
+    )
+    if (end === -1) return stop
+    return this.#endLine() ? stop : -1
+  }
+
+  /** A whole line that is no answer and announces no literal. */
+  #isOfNoInterest(chunk: Buffer, at: number, end: number): boolean {
+    const last = chunk[end - 1] === CR ? end - 2 : end - 1
+    if (last >= at && chunk[last] === CLOSING_BRACE) return false
+    if (this.#continued) return true
+    // `* BAD` is the one untagged response that counts.
+    return chunk[at] === STAR && ((chunk[at + 2] ?? 0) & ~LOWER_CASE) !== UPPER_B
+  }
+
+  #endLine(): boolean {
+    const head = this.#head
+    const status = this.#continued ? null : STATUS.exec(head)
+    const isFollowed = this.#continued || this.#takeLine(head, status)
+    const isText = status !== null || (!this.#continued && head.startsWith('+'))
+    const bytes = isText ? undefined : LITERAL.exec(this.#tail)?.[1]
+    this.#literalLeft = Number(bytes ?? 0)
+    this.#continued = bytes !== undefined
+    this.#head = this.#tail = ''
+    return isFollowed
+  }
+
+  /** @param status of the line that begins with `head`, if it has one */
+  #takeLine(head: string, status: RegExpExecArray | null): boolean {
+    if (head.startsWith('+')) return this.#events.onContinuation()
+    const [, tag = '', word = ''] = status ?? []
+    if (head.startsWith('*')) return word.toUpperCase() !== 'BAD' || this.#events.onUntaggedBad()
+    return /^(?:OK|NO|BAD)$/i.test(word) ? this.#events.onTagged(tag, word.toUpperCase()) : this.#events.onGarbage()
   }
 }

@@ -12,6 +12,7 @@ import { parseBackendCapability, splitCapability, type BackendCapability } from 
 import { formatXclient } from '../xclient.ts'
 import { parseResponse, type Response } from './parse.ts'
 import { refusalOf } from './refusal.ts'
+import { Pop3Watch } from './watch.ts'
 
 /** RFC 2449 4: a response line is at most 512 octets; servers with talkative banners get four times that. */
 const MAX_LINE_BYTES = 2048
@@ -40,7 +41,7 @@ export async function replayLogin(wire: Wire, login: BackendLogin): Promise<Logi
     capability: undefined,
     code: undefined, // it stays where it is, in the text
     text: answer.words || 'Logged in.',
-    guard: undefined, // no command of POP3 leads back before login
+    watch: new Pop3Watch(),
   }
 }
 

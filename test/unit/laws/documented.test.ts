@@ -14,7 +14,7 @@ import * as imap from '../../../src/protocol/imap/replies.ts'
 import * as pop3 from '../../../src/protocol/pop3/replies.ts'
 import { protocols } from '../../../src/protocol/protocols.ts'
 import type { Goodbye, Refusal } from '../../../src/protocol/protocol.ts'
-import type { RelayCause } from '../../../src/relay/relay.ts'
+import type { RelayCause } from '../../../src/relay/relays.ts'
 import type { Phase } from '../../../src/client/connection.ts'
 
 const root = join(import.meta.dirname, '../../..')

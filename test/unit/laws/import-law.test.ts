@@ -77,11 +77,12 @@ const LEAVES = new Set(['src/protocol/registry.ts'])
 
 /** Files that not every protocol has, by their place in its folder, and why the others need none. */
 const WITHOUT_TWIN: Readonly<Record<string, string>> = {
+  'imap/arguments.ts': 'literals, which POP3 has none of',
+  'imap/commands.ts': 'reads what the client sends for both modes of the watch; POP3 has one mode, in watch.ts',
   'imap/guard.ts': 'looks for UNAUTHENTICATE; POP3 has no command that leads back before login',
   'imap/identity.ts': 'the command ID; other protocols have XCLIENT',
   'imap/answer.ts': 'untagged responses, which no other protocol has',
-  'imap/follow.ts': 'follows a guarded session',
-  'imap/responses.ts': 'reads what the back end says in a guarded session',
+  'imap/responses.ts': 'reads what the back end sends for both modes of the watch',
 }
 
 /**

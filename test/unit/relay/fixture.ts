@@ -3,12 +3,19 @@ import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 import { createReadMemory, LeanSocket } from '../../../src/net/lean-socket.ts'
-import { createRelays, type RelayEnding, type RelayOptions, type Relays } from '../../../src/relay/relay.ts'
+import {
+  createRelays,
+  type RelayEnding,
+  type RelayHandle,
+  type RelayOptions,
+  type Relays,
+} from '../../../src/relay/relays.ts'
 import { READ_DEADLINE_MS, within } from '../../support/deadline.ts'
 import { ScriptedPeer } from '../../support/scripted-peer.ts'
 
 export type Relayed = {
   relays: Relays
+  handle: RelayHandle
   /** the scripts' ends */
   client: ScriptedPeer
   backend: ScriptedPeer
@@ -33,10 +40,10 @@ export async function startRelay(
   const [client, nearClient] = await connectPair(t, 'accepts', early.client)
   const [backend, nearBackend] = await connectPair(t, 'connects', early.backend)
   const accounted = { fromClient: 0, fromBackend: 0 }
-  const ended = relays.run(nearClient, nearBackend, {
+  const handle = relays.run(nearClient, nearBackend, {
     idleMs: 60_000,
     goodbye: { shutdown: '* BYE\r\n', idle: '* BYE idle\r\n' },
-    guard: undefined,
+    watch: undefined,
     unreadFromClient: undefined,
     unreadFromBackend: undefined,
     account: (fromClient, fromBackend) => {
@@ -49,11 +56,12 @@ export async function startRelay(
     `the relay did not end\n--- the client:\n${client.transcript.join('\n')}\n--- the back end:\n${backend.transcript.join('\n')}`
   return {
     relays,
+    handle,
     client,
     backend,
     near: { client: nearClient, backend: nearBackend },
     accounted,
-    ending: () => within(READ_DEADLINE_MS, ended, conversations),
+    ending: () => within(READ_DEADLINE_MS, handle.ended, conversations),
   }
 }
 

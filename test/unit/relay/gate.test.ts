@@ -8,6 +8,9 @@ import { startRelay } from './fixture.ts'
 function linesInTurn(): RelayGuard {
   let credit = 1
   return {
+    mode: 'guard',
+    farewell: '',
+    isIdle: () => credit > 0,
     fromClient(chunk, pass) {
       if (chunk.includes('BAD')) return 'forbidden'
       if (chunk.includes('ODD')) return 'ambiguous'
@@ -35,7 +38,7 @@ test('ends at what the guard forbids before a byte of it has gone on, be it in w
     ['ODD', 'client-ambiguous'],
   ] as const)
     for (const unreadFromClient of [Buffer.from(`a ${word}\r\n`), undefined]) {
-      const relay = await startRelay(t, { guard: linesInTurn(), unreadFromClient })
+      const relay = await startRelay(t, { watch: linesInTurn(), unreadFromClient })
       if (unreadFromClient === undefined) relay.client.send(`a ${word}`)
       await relay.backend.expectClose()
       await relay.client.expectClose()
@@ -45,7 +48,7 @@ test('ends at what the guard forbids before a byte of it has gone on, be it in w
 
 test('ends at what the guard does not accept from the back end', async (t) => {
   for (const unreadFromBackend of [Buffer.from('BAD\r\n'), undefined]) {
-    const relay = await startRelay(t, { guard: linesInTurn(), unreadFromBackend })
+    const relay = await startRelay(t, { watch: linesInTurn(), unreadFromBackend })
     if (unreadFromBackend === undefined) relay.backend.send('BAD')
     await relay.client.expectClose()
     assert.deepEqual(await relay.ending(), { cause: 'client-ambiguous', bytesFromClient: 0, bytesFromBackend: 0 })
@@ -53,7 +56,7 @@ test('ends at what the guard does not accept from the back end', async (t) => {
 })
 
 test('holds what the client sends until the back end has spoken, and counts what was carried', async (t) => {
-  const relay = await startRelay(t, { guard: linesInTurn(), unreadFromClient: Buffer.from('a one\r\nb two\r\n') })
+  const relay = await startRelay(t, { watch: linesInTurn(), unreadFromClient: Buffer.from('a one\r\nb two\r\n') })
   relay.client.send('c three')
   await relay.backend.expect('a one')
   assert.equal(relay.near.client.isPaused(), true)
@@ -81,7 +84,7 @@ test('tells the back end of the client’s end when it has had all that was held
     const all = 'a one\r\nb two\r\nc three\r\n'
     const relay = await startRelay(
       t,
-      early ? { guard: linesInTurn(), unreadFromClient: Buffer.from(all) } : { guard: linesInTurn() },
+      early ? { watch: linesInTurn(), unreadFromClient: Buffer.from(all) } : { watch: linesInTurn() },
     )
     if (!early) relay.client.sendRaw(all)
     relay.client.end()

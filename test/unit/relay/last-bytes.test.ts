@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import type { Socket } from 'node:net'
 import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import { createRelays } from '../../../src/relay/relay.ts'
+import { createRelays } from '../../../src/relay/relays.ts'
 import { connectPair, startRelay } from './fixture.ts'
 
 /** More than the kernel's buffers of a connection take: the rest waits in the socket for a peer that does not read. */
@@ -92,10 +92,10 @@ test('waits for the back end where the client was closed just before the relay b
   backend.write(FILLING)
   client.destroy() // `closed` is true at once, the event follows
   const relays = createRelays()
-  const ended = relays.run(client, backend, {
+  const { ended } = relays.run(client, backend, {
     idleMs: 60_000,
     goodbye: { shutdown: '', idle: '' },
-    guard: undefined,
+    watch: undefined,
     unreadFromClient: undefined,
     unreadFromBackend: undefined,
     account: () => undefined,

@@ -1,16 +1,15 @@
 /** UNAUTHENTICATE (RFC 8437) would let the next user in past routing: no server may read it where the guard has not. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createFollower } from '../../../src/protocol/imap/follow.ts'
-import { createUnauthenticateGuard } from '../../../src/protocol/imap/guard.ts'
-import { GuardedSession, ImapServer, type ServerOptions } from '../../support/guarded.ts'
-import { testEveryCut, type Cut } from '../../support/splits.ts'
+import { ImapGuard } from '../../../../src/protocol/imap/guard.ts'
+import { GuardedSession, ImapServer, type ServerOptions } from '../../../support/guarded.ts'
+import { testEveryCut, type Cut } from '../../../support/splits.ts'
 
 type Played = { session: GuardedSession; commands: string[] }
 
 /** Sends the client's octets to the server through the guard, both ways cut so. */
 function play(cut: Cut, octets: string, options?: ServerOptions): Played {
-  const session = new GuardedSession(createUnauthenticateGuard())
+  const session = new GuardedSession(new ImapGuard())
   const server = new ImapServer(options)
   const answer = (passed: string): void => {
     if (passed === '') return
@@ -189,7 +188,7 @@ type Turn = { client: string } | { backend: string }
 
 /** Plays both sides as written. */
 function script(cut: Cut, turns: readonly Turn[]): GuardedSession {
-  const session = new GuardedSession(createUnauthenticateGuard())
+  const session = new GuardedSession(new ImapGuard())
   for (const turn of turns)
     for (const piece of cut.split('client' in turn ? turn.client : turn.backend))
       if ('client' in turn) session.fromClient(piece)
@@ -258,7 +257,7 @@ testEveryCut('follows an answer that comes in the middle of a literal', (cut) =>
 
 test('asks about each command once, by its name in upper case and its tag', () => {
   const asked: string[] = []
-  const session = new GuardedSession(createFollower((name, tag) => asked.push(`${tag} ${name}`) > 0))
+  const session = new GuardedSession(new ImapGuard((name, tag) => asked.push(`${tag} ${name}`) > 0))
   const server = new ImapServer()
   let passed = session.fromClient('a NooP\r\nb uid fetch 1 FLAGS\r\n')
   while (passed !== '') passed = session.fromBackend(server.take(passed))
@@ -268,12 +267,12 @@ test('asks about each command once, by its name in upper case and its tag', () =
 test('reads a piece that is a window on a larger buffer', () => {
   const all = Buffer.from('xxxxa UNAUTHENTICATE\r\nb NOOP\r\n')
   const ignore = (): void => undefined
-  assert.equal(createUnauthenticateGuard().fromClient(all.subarray(4, 22), ignore), 'forbidden')
-  assert.equal(createUnauthenticateGuard().fromClient(all.subarray(22), ignore), 8)
+  assert.equal(new ImapGuard().fromClient(all.subarray(4, 22), ignore), 'forbidden')
+  assert.equal(new ImapGuard().fromClient(all.subarray(22), ignore), 8)
 })
 
 test('two sessions do not share what they have seen', () => {
-  const [one, other] = [createUnauthenticateGuard(), createUnauthenticateGuard()]
+  const [one, other] = [new ImapGuard(), new ImapGuard()]
   const ignore = (): void => undefined
   assert.equal(one.fromClient(Buffer.from('a UNAUTH'), ignore), 8)
   assert.equal(other.fromClient(Buffer.from('ENTICATE NOOP\r\n'), ignore), 15)
@@ -282,7 +281,7 @@ test('two sessions do not share what they have seen', () => {
 
 // A gigabyte costs what an empty literal costs: the octets are counted, not kept.
 test('passes a large literal over without keeping it', () => {
-  const session = createUnauthenticateGuard()
+  const session = new ImapGuard()
   const ignore = (): void => undefined
   const size = 64 * 1024 * 1024
   session.fromClient(Buffer.from(`a APPEND INBOX {${size}+}\r\n`), ignore)

@@ -1,0 +1,294 @@
+/**
+ * Reads what an IMAP client sends after login (RFC 9051 2.2.1, 4.3), and keeps which commands are unanswered. It serves both modes of the watch:
+ * in a followed session commands may be pipelined, and arguments are skimmed for their end; in a guarded one a command is read octet by
+ * octet, and nothing behind it until it is answered. Literals are counted and not kept.
+ */
+import type { PassOn } from '../watch.ts'
+import { ArgumentReader, type Literal, type Verdict } from './arguments.ts'
+import type { ResponseEvents } from './responses.ts'
+
+/** Cyrus takes tags of up to 1,023 octets; mail clients send four to eight. */
+const MAX_TAG_BYTES = 1000
+/** The longest command names of the RFCs have 15 letters. */
+const MAX_NAME_BYTES = 64
+/** Clients that fetch a mailbox message by message send some hundred commands at once. A larger value would only cost memory. */
+const MAX_UNANSWERED = 1000
+
+const NUL = 0
+const LF = 10
+const CR = 13
+const SPACE = 32
+const LOWER_A = 97
+const LOWER_Z = 122
+
+/** RFC 9051 9: tag = 1*<any ASTRING-CHAR except "+">. */
+const TAG_OCTETS = octetsOf(/[!#$&',-[\]-z|~]/)
+const NAME_OCTETS = octetsOf(/[A-Za-z0-9._-]/)
+/** RFC 4978, RFC 9051 6.2.1, RFC 4422 3.7: behind an OK to these the octets may be compressed or encrypted. */
+const MAKES_OPAQUE = new Set(['COMPRESS', 'STARTTLS', 'AUTHENTICATE'])
+
+/** A table is cheaper than an expression for each octet. */
+function octetsOf(pattern: RegExp): readonly boolean[] {
+  return Array.from({ length: 256 }, (_, octet) => pattern.test(String.fromCharCode(octet)))
+}
+
+/** DONE may cross the answer of a back end that has refused or ended the IDLE. Then it looks like a tag. */
+const isDone = (text: string): boolean => text.length === 4 && text.toUpperCase() === 'DONE'
+
+/** What the client's next octet belongs to. */
+type Position =
+  | 'tag'
+  | 'name'
+  | 'arguments'
+  | 'literal'
+  /** the line after IDLE */
+  | 'done'
+  /** a literal that the back end has not accepted yet, and in a guarded session a new command: the back end has to speak first */
+  | 'nothing'
+
+/** @returns whether a command may run; the name is in upper case */
+export type MayRun = (name: string, tag: string) => boolean
+
+type Command = {
+  tag: string
+  name: string
+  /** of IDLE (RFC 2177) */
+  continuation: 'none' | 'owed' | 'received'
+}
+
+export class CommandReader implements ResponseEvents {
+  /** of a guarded session */
+  readonly #mayRun: MayRun | undefined
+  #position: Position = 'tag'
+  #tag = ''
+  #name = ''
+  readonly #unanswered: Command[] = []
+  /** the command that is being read, until it is answered or its last line has come */
+  #current: Command | undefined
+  /** the back end has refused a literal: the rest of the command is not for it */
+  #dropping = false
+  #literalLeft = 0
+  #announced: Literal | undefined
+  readonly #arguments = new ArgumentReader()
+  #carriageReturn = false
+  /** the line that is to end IDLE, in upper case */
+  #done = ''
+
+  /** @param mayRun guards the session: it is asked once for each command, before the end of the command's name is passed on */
+  constructor(mayRun?: MayRun) {
+    this.#mayRun = mayRun
+  }
+
+  /** No command is in progress but an IDLE that the back end has confirmed, and nothing has come of another. */
+  isIdle(): boolean {
+    if (this.#carriageReturn) return false
+    if (this.#position === 'tag') return this.#tag === '' && this.#unanswered.length === 0
+    const isIdling = this.#unanswered.length === 1 && this.#unanswered[0]?.continuation === 'received'
+    return this.#position === 'done' && this.#done === '' && isIdling
+  }
+
+  /** Reads along, in a session that is not guarded. @returns false at input of two meanings */
+  observe(chunk: Buffer): boolean {
+    for (let at = 0; at < chunk.length;) {
+      if (this.#position === 'literal') at = this.#skipLiteral(chunk, at)
+      else if (this.#position === 'arguments') {
+        at = this.#skimArguments(chunk, at)
+        if (at === -1) return false
+        // What comes before the continuation may be a literal or a command, as the back end decides.
+      } else if (this.#position === 'nothing' || this.#take(chunk[at++] ?? NUL) !== 'pass') return false
+    }
+    return true
+  }
+
+  /** Passes on what may go on, in a guarded session. @returns as `SessionGuard.fromClient` */
+  passOn(chunk: Buffer, pass: PassOn): number | 'forbidden' | 'ambiguous' {
+    let from = 0
+    let at = 0
+    const leaveOut = (end: number): void => {
+      if (at > from) pass(chunk.subarray(from, at))
+      from = end
+    }
+    while (at < chunk.length && this.#position !== 'nothing') {
+      const isLeftOut = this.#dropping
+      if (this.#position === 'literal') {
+        const end = this.#skipLiteral(chunk, at)
+        if (isLeftOut) leaveOut(end)
+        at = end
+        continue
+      }
+      const verdict = this.#take(chunk[at] ?? NUL)
+      if (verdict === 'forbidden' || verdict === 'ambiguous') return verdict
+      if (isLeftOut || verdict === 'drop') leaveOut(at + 1)
+      at++
+    }
+    leaveOut(at)
+    return at
+  }
+
+  #beginCommand(): void {
+    this.#position = 'tag'
+    this.#tag = this.#name = ''
+    this.#current = this.#announced = undefined
+    this.#dropping = false
+  }
+
+  #beginArguments(): void {
+    this.#position = 'arguments'
+    this.#arguments.begin()
+  }
+
+  #beginLiteral(bytes: number): void {
+    this.#announced = undefined
+    this.#literalLeft = bytes
+    if (bytes === 0) this.#beginArguments()
+    else this.#position = 'literal'
+  }
+
+  /** @returns where the rest of the chunk begins */
+  #skipLiteral(chunk: Buffer, at: number): number {
+    const end = Math.min(chunk.length, at + this.#literalLeft)
+    this.#literalLeft -= end - at
+    if (this.#literalLeft === 0) this.#beginArguments()
+    return end
+  }
+
+  /** @returns where the next line begins, or -1 at input of two meanings */
+  #skimArguments(chunk: Buffer, at: number): number {
+    const end = this.#arguments.skim(chunk, at)
+    if (end === -1) return chunk.length
+    this.#carriageReturn = false
+    return this.#endLine() === 'pass' ? end + 1 : -1
+  }
+
+  #take(octet: number): Verdict {
+    // A bare CR ends a line for some servers, and a NUL for others.
+    if (octet === NUL || (this.#carriageReturn && octet !== LF)) return 'ambiguous'
+    this.#carriageReturn = octet === CR
+    if (this.#position === 'tag') return this.#takeTag(octet)
+    if (this.#position === 'name') return this.#takeName(octet)
+    if (this.#position === 'done') return this.#takeDone(octet)
+    if (octet === CR) return 'pass'
+    return octet === LF ? this.#endLine() : this.#arguments.take(octet)
+  }
+
+  #takeTag(octet: number): Verdict {
+    if (octet === CR) return 'pass'
+    if (octet === LF) {
+      // An empty line is no command.
+      if (this.#tag !== '' && !isDone(this.#tag)) return 'ambiguous'
+      this.#tag = ''
+      return 'pass'
+    }
+    if (octet === SPACE && this.#tag !== '' && !isDone(this.#tag)) {
+      this.#position = 'name'
+      return 'pass'
+    }
+    this.#tag += String.fromCharCode(octet)
+    return this.#tag.length <= MAX_TAG_BYTES && TAG_OCTETS[octet] === true ? 'pass' : 'ambiguous'
+  }
+
+  #takeName(octet: number): Verdict {
+    if (octet === SPACE && this.#name === '') return 'pass'
+    if (octet !== SPACE && octet !== CR && octet !== LF) {
+      this.#name += String.fromCharCode(octet >= LOWER_A && octet <= LOWER_Z ? octet - 32 : octet)
+      return this.#name.length <= MAX_NAME_BYTES && NAME_OCTETS[octet] === true ? 'pass' : 'ambiguous'
+    }
+    if (this.#name === '') return 'ambiguous'
+    if (this.#mayRun?.(this.#name, this.#tag) === false) return 'forbidden'
+    this.#current = { tag: this.#tag, name: this.#name, continuation: 'none' }
+    if (this.#unanswered.push(this.#current) > MAX_UNANSWERED) return 'ambiguous'
+    this.#beginArguments()
+    return octet === LF ? this.#endLine() : 'pass'
+  }
+
+  #endLine(): Verdict {
+    const literal = this.#arguments.end()
+    if (literal === 'none') return this.#endCommand()
+    // A back end that overlooks what follows IDLE would take the continuation for its own.
+    if (literal === 'ambiguous' || this.#name === 'IDLE') return 'ambiguous'
+    // RFC 7888 4: the octets of a non-synchronising literal follow whatever is answered.
+    const follows = !literal.synchronising && (!this.#current || !this.#mayRun)
+    if (follows) {
+      this.#dropping = !this.#current
+      this.#beginLiteral(literal.bytes)
+    } else if (!this.#current) return this.#endCommand()
+    else {
+      this.#announced = literal
+      this.#position = 'nothing'
+    }
+    return 'pass'
+  }
+
+  #endCommand(): Verdict {
+    const isIdle = this.#current?.name === 'IDLE'
+    if (this.#current && isIdle) this.#current.continuation = 'owed'
+    if (!this.#current || (!this.#mayRun && !isIdle)) this.#beginCommand()
+    else if (this.#mayRun) this.#position = 'nothing'
+    else this.#beginDone()
+    return 'pass'
+  }
+
+  #beginDone(): void {
+    this.#position = 'done'
+    this.#done = ''
+  }
+
+  /** RFC 2177: the client ends IDLE with DONE, and sends nothing else before that. */
+  #takeDone(octet: number): Verdict {
+    if (octet === CR) return 'pass'
+    if (octet === LF) {
+      if (this.#done !== 'DONE') return 'ambiguous'
+      if (this.#mayRun) this.#position = 'nothing'
+      else this.#beginCommand()
+      return 'pass'
+    }
+    this.#done += String.fromCharCode(octet).toUpperCase()
+    return 'DONE'.startsWith(this.#done) ? 'pass' : 'ambiguous'
+  }
+
+  /** @returns whether the back end was expected to ask for something */
+  onContinuation(): boolean {
+    // Commands are answered in their order, so that an IDLE comes before the literal of a later command.
+    const idle = this.#unanswered.find(({ continuation }) => continuation === 'owed')
+    if (idle) {
+      idle.continuation = 'received'
+      if (this.#mayRun) this.#beginDone()
+      return true
+    }
+    if (!this.#announced) return false
+    this.#beginLiteral(this.#announced.bytes)
+    return true
+  }
+
+  /** @returns whether the answer is to a command that was passed on, and the session can be followed behind it */
+  onTagged(tag: string, status: string): boolean {
+    // to a DONE that came too late
+    if (isDone(tag)) return true
+    const index = this.#unanswered.findIndex((command) => command.tag === tag)
+    const [command] = index === -1 ? [] : this.#unanswered.splice(index, 1)
+    if (!command || (status === 'OK' && MAKES_OPAQUE.has(command.name))) return false
+    if (command !== this.#current) return true
+    this.#current = undefined
+    if (this.#position === 'done') {
+      this.#beginCommand()
+      this.#tag = this.#done
+    } else if (this.#announced?.synchronising === false) {
+      this.#dropping = true
+      this.#beginLiteral(this.#announced.bytes)
+    } else if (this.#position === 'nothing') this.#beginCommand()
+    return true
+  }
+
+  onUntaggedBad(): boolean {
+    return this.#mayRun !== undefined || this.#unanswered.length === 0
+  }
+
+  onGarbage(): boolean {
+    return this.#mayRun !== undefined
+  }
+
+  /** The client has announced its literal without a wish to be asked for it, and the guard has asked for it. */
+  swallows(): boolean {
+    return this.#announced?.synchronising === false
+  }
+}
