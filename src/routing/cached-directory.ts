@@ -94,6 +94,7 @@ export function openCachedDirectory(settings: RedisSettings, log: Log, monitor: 
       if (user === undefined) comparison.start()
     },
     onMarker: checkMarker,
+    noteShortage: monitor.noteShortage,
     onEvictionPolicy(next) {
       if (next === policy) return
       policy = next

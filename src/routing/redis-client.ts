@@ -4,10 +4,10 @@
  */
 import type { Cluster, Redis } from 'ioredis'
 import type { Endpoint, RedisSettings } from '../config/settings.ts'
-import { isShortage, type NoteShortage } from '../errors.ts'
+import type { NoteShortage } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { connectCluster, connectRedis, type CurrentSettings } from './redis-connection.ts'
-import { BadAnswer, causeOf, isForbidden, RedisFailure, toFailure } from './redis-errors.ts'
+import { BadAnswer, causeOf, isForbidden, isOwnShortage, RedisFailure, toFailure } from './redis-errors.ts'
 
 /** Which process answers; a new one is another, be it at the same address. `evictionPolicy` is undefined where INFO does not tell it. */
 export type ServerIdentity = { runId: string; role: string; evictionPolicy: string | undefined }
@@ -172,7 +172,7 @@ function announce(
   client.on('error', (error) => {
     // One line for each new cause: an outage of an hour is one event.
     const cause = causeOf(error)
-    if (isShortage(error)) noteShortage('directory', `Redis cannot be connected to: ${cause}`)
+    if (isOwnShortage(error)) noteShortage('directory', `Redis cannot be connected to: ${cause}`)
     else if (cause !== said) log.error({ cause }, 'directory unavailable')
     said = cause
   })

@@ -2,6 +2,7 @@
  * What is wrong with Redis, in Redis's own words or the system's. The sentences of ioredis speak of its options and queues, which an
  * operator does not know; they are replaced.
  */
+import { isShortage } from '../errors.ts'
 
 /** Ours, in words for an operator. */
 export class RedisFailure extends Error {
@@ -23,13 +24,26 @@ const MAX_WORDS = 400
 
 /** The same text for the same cause, so that a log line can be written once for it. */
 export function causeOf(error: unknown): string {
+  return wordsOf(error).slice(0, MAX_WORDS)
+}
+
+/** Whether a connection has failed for want of this machine's own means. ioredis wraps the error of a Sentinel or of a node. */
+export function isOwnShortage(error: unknown): boolean {
+  if (isShortage(error)) return true
+  if (!(error instanceof Error)) return false
+  if ('lastNodeError' in error) return isOwnShortage(error.lastNodeError)
+  const code = /^All sentinels are unreachable.* Last error: (?:connect )?(?<code>E[A-Z]+)\b/u.exec(error.message)
+  return code?.groups?.code !== undefined && isShortage(code.groups.code)
+}
+
+function wordsOf(error: unknown): string {
   if (!(error instanceof Error)) return NO_CONNECTION
-  if (error instanceof RedisFailure || isReply(error)) return error.message.slice(0, MAX_WORDS)
+  if (error instanceof RedisFailure || isReply(error)) return error.message
   if ('code' in error && typeof error.code === 'string') {
     const isResolver = 'syscall' in error && error.syscall === 'getaddrinfo' && 'hostname' in error
     return isResolver ? `resolver: ${error.code} ${String(error.hostname)}` : error.code
   }
-  if ('lastNodeError' in error && error.lastNodeError) return causeOf(error.lastNodeError)
+  if ('lastNodeError' in error && error.lastNodeError) return wordsOf(error.lastNodeError)
   if (/timed out|^Socket timeout/u.test(error.message)) return 'no answer in time'
   if (error.message.startsWith('All sentinels are unreachable')) {
     const last = /Last error: (?<last>.*)$/u.exec(error.message)?.groups?.last

@@ -3,6 +3,7 @@
  * is the very one that answers lookups: a connection to yesterday's master hears nothing, and looks just as well.
  */
 import type { Endpoint, RedisSettings } from '../config/settings.ts'
+import type { NoteShortage } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Answerer, RedisClient, ServerIdentity } from './redis-client.ts'
 import { connectRedis, type CurrentSettings } from './redis-connection.ts'
@@ -20,6 +21,7 @@ export type InvalidationListener = {
   onMarker: () => void
   /** @param policy by which a server removes keys when its memory is full */
   onEvictionPolicy: (policy: string) => void
+  noteShortage?: NoteShortage | undefined
 }
 
 /**
@@ -28,7 +30,7 @@ export type InvalidationListener = {
  */
 export function openRedisInvalidation(
   settings: RedisSettings,
-  { answerer }: RedisClient,
+  { answerer }: Pick<RedisClient, 'answerer'>,
   log: Log,
   listener: InvalidationListener,
   current: CurrentSettings = () => settings,
@@ -52,6 +54,7 @@ export function openRedisInvalidation(
         onChanged: listener.onChanged,
         onMarker: listener.onMarker,
         isAnswerer,
+        noteShortage: listener.noteShortage,
       },
       log,
       node && name,

@@ -2,9 +2,10 @@
  * One Redis's own word that a route has changed (client-side caching, broadcast by key prefix). ioredis drops the pushes of RESP3, so
  * this is a connection of its own in RESP2 that redirects them to itself as messages.
  */
+import type { NoteShortage } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { hangUp, identify, type ServerIdentity } from './redis-client.ts'
-import { causeOf } from './redis-errors.ts'
+import { causeOf, isOwnShortage } from './redis-errors.ts'
 import type { Connection } from './redis-connection.ts'
 import type { Redis } from 'ioredis'
 
@@ -29,6 +30,8 @@ export type TrackingListener = {
   onMarker: () => void
   /** Whether this is the server that answers lookups. An error is a no, for now. */
   isAnswerer: (server: ServerIdentity) => Promise<boolean>
+  /** A node of a Cluster cannot be connected to for want of this machine's own means. */
+  noteShortage?: NoteShortage | undefined
 }
 
 export type Tracking = {
@@ -119,6 +122,7 @@ export function startTracking(
   client.on('error', (error) => {
     if (node === undefined) return // whoever asks says it
     const cause = causeOf(error)
+    if (isOwnShortage(error)) return listener.noteShortage?.('directory', `${node} cannot be connected to: ${cause}`)
     if (cause !== away) log.error({ node, cause }, 'directory node unavailable')
     away = cause
   })

@@ -36,22 +36,24 @@ for (const kind of ['single', 'sentinels', 'cluster'] as const)
     assert.match(lines.all[0] ?? '', /"directory unavailable"/u)
   })
 
-test('a connection that this machine has no descriptor for is no outage of the directory', async (t) => {
-  const { settings } = await startScriptedRedis(t, () => PASS)
-  const [lines, shortages] = [growList<string>(), growList<string>()]
-  const log: Log = { ...silent, error: (...line: unknown[]) => lines.add(JSON.stringify(line)) }
-  t.mock.method(Socket.prototype, 'connect', function connect(this: Socket) {
-    process.nextTick(() => this.destroy(Object.assign(new Error('connect EMFILE'), { code: 'EMFILE' })))
-    return this
+for (const kind of ['single', 'sentinels', 'cluster'] as const)
+  test(`a connection that this machine has no descriptor for is no outage of the directory (${kind})`, async (t) => {
+    const { settings: usual } = await startScriptedRedis(t, () => PASS)
+    const settings = await nowhere(kind, usual)
+    const [lines, shortages] = [growList<string>(), growList<string>()]
+    const log: Log = { ...silent, error: (...line: unknown[]) => lines.add(JSON.stringify(line)) }
+    t.mock.method(Socket.prototype, 'connect', function connect(this: Socket) {
+      process.nextTick(() => this.destroy(Object.assign(new Error('connect EMFILE'), { code: 'EMFILE' })))
+      return this
+    })
+    const redis = openRedisClient(settings, log, () => undefined, {
+      noteShortage: (place, detail) => shortages.add(`${place}: ${detail}`),
+    })
+    t.after(() => redis.close())
+    await until(shortages, (all) => all.length > 0, 'shortage')
+    assert.match(shortages.all[0] ?? '', /^directory: Redis cannot be connected to: .*EMFILE/u)
+    assert.deepEqual(lines.all, [])
   })
-  const redis = openRedisClient(settings, log, () => undefined, {
-    noteShortage: (place, detail) => shortages.add(`${place}: ${detail}`),
-  })
-  t.after(() => redis.close())
-  await until(shortages, (all) => all.length > 0, 'shortage')
-  assert.match(shortages.all[0] ?? '', /^directory: Redis cannot be connected to: .*EMFILE/u)
-  assert.deepEqual(lines.all, [])
-})
 
 test('gives up on an answer that does not come', async (t) => {
   const { settings } = await startScriptedRedis(t, ([name]) => (name === 'hmget' ? undefined : PASS))

@@ -12,6 +12,10 @@ const CAUSES: readonly [Error, string][] = [
   [new RedisFailure('closed during the login'), 'closed during the login'],
   [coded('ECONNREFUSED', { syscall: 'connect' }), 'ECONNREFUSED'],
   [coded('EAI_AGAIN', { syscall: 'getaddrinfo', hostname: 'redis.test' }), 'resolver: EAI_AGAIN redis.test'],
+  [
+    coded('EINVAL', { syscall: 'getaddrinfo', hostname: 'x'.repeat(100_000) }),
+    `resolver: EINVAL ${'x'.repeat(400 - 'resolver: EINVAL '.length)}`,
+  ],
   [new Error("Stream isn't writeable and enableOfflineQueue options is false"), 'no connection'],
   [new Error("Cluster isn't ready and enableOfflineQueue options is false"), 'no connection'],
   [new Error('Connection is closed.'), 'no connection'],
@@ -26,6 +30,10 @@ const CAUSES: readonly [Error, string][] = [
   [
     new Error('All sentinels are unreachable. Retrying from scratch after 9ms. Last error: Connection is closed.'),
     'no Sentinel answers',
+  ],
+  [
+    new Error(`All sentinels are unreachable. Retrying from scratch after 9ms. Last error: ${'x'.repeat(100_000)}`),
+    `no Sentinel answers: ${'x'.repeat(400 - 'no Sentinel answers: '.length)}`,
   ],
   [
     Object.assign(new Error('Failed to refresh slots cache.'), { lastNodeError: named('ReplyError', 'NOAUTH no') }),

@@ -1,6 +1,8 @@
 /** When what Redis says of its changes is believed: a Redis that is played by a script hangs, hangs up, and turns out to be another. */
 import assert from 'node:assert/strict'
+import { Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
+import type { Log } from '../../../src/log.ts'
 import { openRedisClient } from '../../../src/routing/redis-client.ts'
 import { openRedisInvalidation } from '../../../src/routing/redis-invalidation.ts'
 import { bulk, info, PASS, silent, startScriptedRedis, type Answers } from './scripted-redis.ts'
@@ -26,6 +28,34 @@ async function open(t: TestContext, answers: Answers) {
     until(events, (all) => JSON.stringify(all) === JSON.stringify(expected), expected.join(', '))
   return { redis, client, events, told }
 }
+
+test('a node of a Cluster that this machine has no descriptor for is not reported as unavailable', async (t) => {
+  const { settings } = await startScriptedRedis(t, () => PASS)
+  const [lines, shortages] = [growList<string>(), growList<string>()]
+  const log: Log = { ...silent, error: (...line: unknown[]) => lines.add(JSON.stringify(line)) }
+  t.mock.method(Socket.prototype, 'connect', function connect(this: Socket) {
+    process.nextTick(() => this.destroy(Object.assign(new Error('connect EMFILE'), { code: 'EMFILE' })))
+    return this
+  })
+  const nothing = (): void => undefined
+  const close = openRedisInvalidation(
+    settings,
+    { answerer: { kind: 'cluster', onMasters: (listener) => listener([{ host: '127.0.0.1', port: 7000 }], true) } },
+    log,
+    {
+      onTracking: nothing,
+      onLost: nothing,
+      onChanged: nothing,
+      onMarker: nothing,
+      onEvictionPolicy: nothing,
+      noteShortage: (place, detail) => shortages.add(`${place}: ${detail}`),
+    },
+  )
+  t.after(close)
+  await until(shortages, (all) => all.length > 0, 'shortage')
+  assert.equal(shortages.all[0], 'directory: 127.0.0.1:7000 cannot be connected to: EMFILE')
+  assert.deepEqual(lines.all, [])
+})
 
 test('asks for the changes of the routes alone, and tells each user', async (t) => {
   const { redis, told } = await open(t, () => PASS)
