@@ -6,6 +6,7 @@ import { HTTPException } from 'hono/http-exception'
 import { systemCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { createLogLimit } from '../log-limit.ts'
+import { bracketHost, hostPort } from '../net/address.ts'
 import { buildApi, Unavailable, type ApiParts } from './api.ts'
 import { inTurn } from './in-turn.ts'
 import { refuse, refuseBodies, refuseForeignNames, refuseOtherSites } from './guard.ts'
@@ -71,7 +72,7 @@ export function openAdmin(
   { log, refused }: { log: Log; refused: () => void },
 ): Promise<() => void> {
   // A request without Host, which HTTP/1.0 allows, is one to the address that is listened on.
-  const hostname = host.includes(':') ? `[${host}]` : host
+  const hostname = bracketHost(host)
   const server = createAdaptorServer({
     fetch: inTurn(app.fetch),
     hostname,
@@ -88,7 +89,7 @@ export function openAdmin(
   server.on('drop', () => onTrouble(`more than ${MAX_CONNECTIONS} connections`))
   return new Promise((resolve, reject) => {
     const onError = (error: Error): void =>
-      reject(new Error(`admin: cannot listen on ${host}:${port}: ${systemCode(error)}`))
+      reject(new Error(`admin: cannot listen on ${hostPort(host, port)}: ${systemCode(error)}`))
     server.once('error', onError)
     server.listen(port, host, () => {
       server.off('error', onError)

@@ -1,10 +1,10 @@
 /** The API under /api/v1: asks what it is handed, answers in JSON, bounds what it reads. */
-import { isIP, SocketAddress } from 'node:net'
 import type { HttpBindings } from '@hono/node-server'
 import { Hono, type Context } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { z } from 'zod'
 import { listProtocols, PROTOCOL_NAMES, type ProtocolName } from '../protocol/registry.ts'
+import { canonicalAddress, hasZone, isAddress } from '../net/address.ts'
 import { Secret } from '../secret.ts'
 import type { BackendAnswer, RouteAnswer, SessionsAnswer, TrialAnswer } from './answers.ts'
 import { askForToken, isWithinMachine, onlyWithToken, refuse } from './guard.ts'
@@ -51,8 +51,8 @@ const query = z.strictObject({
     .optional(),
   ip: z
     .string()
-    .refine((text) => isIP(text) !== 0 && !text.includes('%'), { error: 'ip: an address' })
-    .transform(inOneSpelling)
+    .refine((text) => isAddress(text) && !hasZone(text), { error: 'ip: an address' })
+    .transform(canonicalAddress)
     .optional(),
 })
 
@@ -138,10 +138,4 @@ function decodeUser(url: string): string | undefined {
   } catch {
     return undefined
   }
-}
-
-/** As sockets spell it. */
-function inOneSpelling(address: string): string {
-  if (isIP(address) === 4) return address
-  return new SocketAddress({ address, family: 'ipv6' }).address.replace(/^::ffff:(?=[\d.]+$)/, '')
 }

@@ -4,6 +4,7 @@ import { request, type ClientRequest, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { z } from 'zod'
 import { systemCode } from '../errors.ts'
+import { hostPort } from '../net/address.ts'
 import type { Secret } from '../secret.ts'
 import { errorAnswer, loginAnswer, routeAnswer, type RouteAnswer, type TrialAnswer } from './answers.ts'
 import type { RouteQuestion } from './api.ts'
@@ -42,7 +43,7 @@ export function createAdminClient(place: Place): AdminClient {
     async readiness() {
       const { status, text } = await fetchAnswer(place, { path: '/readyz', withinMs: READINESS_MS })
       if (status === 200 || status === 503) return { ready: status === 200, text: toPrintable(text.trim(), 200) }
-      throw new Unanswered(`${nameOf(place)} answers as no mailmux does (HTTP ${status})`)
+      throw new Unanswered(`${hostPort(place.host, place.port)} answers as no mailmux does (HTTP ${status})`)
     },
     explain: (question) => ask(place, { path: pathOf(question, ''), withinMs: LOOKUP_MS }, routeAnswer),
     tryOut: (question, password) =>
@@ -59,11 +60,9 @@ function pathOf({ user, protocol, listener, serverName, address }: RouteQuestion
   return `/api/v1/routes/${encodeURIComponent(user)}${what}?${query.toString()}`
 }
 
-const nameOf = ({ host, port }: Place): string => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
-
 /** @throws Unanswered */
 async function fetchAnswer(place: Place, request: Request): Promise<Answer> {
-  const at = nameOf(place)
+  const at = hostPort(place.host, place.port)
   try {
     return await fetchText(place, request)
   } catch (error) {
@@ -82,7 +81,9 @@ async function ask<S extends z.ZodType>(place: Place, request: Request, schema: 
   if (told?.success) return told.data
   const refused = errorAnswer.safeParse(json)
   if (refused.success) throw new Unanswered(`mailmux refuses to answer: ${refused.data.error}`)
-  throw new Unanswered(`${nameOf(place)} answers as no mailmux of this version does (HTTP ${answer.status})`)
+  throw new Unanswered(
+    `${hostPort(place.host, place.port)} answers as no mailmux of this version does (HTTP ${answer.status})`,
+  )
 }
 
 /** Over `node:http`: `fetch` may go through a proxy of the environment, and refuses some ports for what browsers could do there. */

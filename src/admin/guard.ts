@@ -2,9 +2,10 @@
  * Which requests are answered. A browser on the same machine reaches a loopback address too, and its pages may come from any site:
  * no page may read users and their back ends. There is no CORS, so pages of other sites cannot read an answer; this file refuses the rest.
  */
-import { isIP, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Context, MiddlewareHandler } from 'hono'
 import { bearerAuth } from 'hono/bearer-auth'
+import { isAddress, isLoopbackAddress, unbracketHost } from '../net/address.ts'
 import type { Secret } from '../secret.ts'
 
 /** Asks for the token where there is one. @param token of now */
@@ -44,7 +45,7 @@ export function onlyWithToken(token: () => Secret | undefined): MiddlewareHandle
 export function refuseForeignNames(hosts: ReadonlySet<string>): MiddlewareHandler {
   return async (c, next) => {
     const { hostname } = new URL(c.req.url)
-    const isOwn = hostname === 'localhost' || isIP(hostname.replace(/^\[|\]$/g, '')) !== 0 || hosts.has(hostname)
+    const isOwn = hostname === 'localhost' || isAddress(unbracketHost(hostname)) || hosts.has(hostname)
     return isOwn
       ? next()
       : refuse(c, 403, 'this is answered under an address, localhost, or a name of admin.hosts alone')
@@ -85,11 +86,7 @@ export function isWithinMachine({
   localAddress,
   remoteAddress,
 }: Pick<Socket, 'localAddress' | 'remoteAddress'>): boolean {
-  return remoteAddress !== undefined && (remoteAddress === localAddress || isLoopback(remoteAddress))
-}
-
-function isLoopback(address: string): boolean {
-  return address === '::1' || /^(::ffff:)?127\./.test(address)
+  return remoteAddress !== undefined && (remoteAddress === localAddress || isLoopbackAddress(remoteAddress))
 }
 
 export function refuse(c: Context, status: 400 | 403 | 404 | 413 | 415 | 500 | 503, error: string): Response {

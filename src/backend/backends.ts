@@ -1,7 +1,7 @@
 /** The back ends of one configuration, with their TLS trust built once. */
-import { isIP } from 'node:net'
 import { createSecureContext, type ConnectionOptions } from 'node:tls'
 import type { BackendSettings } from '../config/settings.ts'
+import { isAddress } from '../net/address.ts'
 import { createReadMemory, type ReadMemory } from '../net/lean-socket.ts'
 
 export type Backend = {
@@ -38,7 +38,7 @@ function buildTlsOptions(backend: BackendSettings): ((host: string) => Connectio
     const name = (backend.tlsName ?? host).replace(/\.$/, '') // as DNS may write it; no certificate does
     return {
       host: name, // what Node checks the certificate against where no server name can be sent
-      ...(isIP(name) === 0 && { servername: name }), // RFC 6066 3: no address in SNI
+      ...(!isAddress(name) && { servername: name }), // RFC 6066 3: no address in SNI
       rejectUnauthorized,
       secureContext,
     }

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { Slot } from '../backend/admission/slot.ts'
 import type { ListenerSettings } from '../config/settings.ts'
 import { MuxError, systemCode } from '../errors.ts'
+import { plainAddress } from '../net/address.ts'
 import { closeSoon } from '../net/closing.ts'
 import { LineSocket, type LineLimit } from '../net/line-socket.ts'
 import { ProxyHeaderError, readProxyHeader, type Endpoint, type ProxyHeader } from '../net/proxy-header.ts'
@@ -266,14 +267,4 @@ async function readServerName(lines: LineSocket): Promise<string | undefined> {
     if (error instanceof ClientHelloError) return undefined
     throw error
   }
-}
-
-/**
- * A dual-stack socket shows an IPv4 client as ::ffff:192.0.2.1, and a link-local one with its zone, as fe80::1%eth0. A zone
- * means nothing to another machine (RFC 4007 11.2), and Dovecot rejects it in XCLIENT.
- */
-function plainAddress(address: string): string {
-  const zone = address.indexOf('%')
-  if (zone !== -1) return address.slice(0, zone)
-  return address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address
 }

@@ -1,8 +1,8 @@
 /** The last step of loading: files without an error become `Settings`, with defaults filled in and units in the names. */
-import { isIPv6 } from 'node:net'
 import os from 'node:os'
 import type { z } from 'zod'
 import { eachProtocol, isCapabilityProtocol, PROTOCOL_NAMES } from '../protocol/registry.ts'
+import { hostPort } from '../net/address.ts'
 import { buildRedis } from './build-redis.ts'
 import type { BackendFiles } from './check-backend.ts'
 import type { MainFiles } from './check-files.ts'
@@ -233,7 +233,7 @@ function buildRouting(
     ),
     placement: buildPlacement(routing.placement, domains, [...backends.values()], protocols),
     aliases: new Map(aliases),
-    resolvers: routing.resolvers.map(({ host, port }) => (isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`)),
+    resolvers: routing.resolvers.map(({ host, port }) => hostPort(host, port)),
   }
 }
 

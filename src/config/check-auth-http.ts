@@ -1,5 +1,6 @@
 /** What the keys of `directory.auth_http` say to each other and to the rest, and what stands in the files that they name. */
 import { PROTOCOL_NAMES } from '../protocol/registry.ts'
+import { unbracketHost } from '../net/address.ts'
 import { Secret } from '../secret.ts'
 import { isLoopback } from './addresses.ts'
 import type { FileReader } from './check-files.ts'
@@ -30,7 +31,7 @@ export function checkAuthHttp(authHttp: AuthHttp, report: Reporter): void {
   }
   if (authHttp.url === undefined) return
   const { protocol, hostname } = new URL(authHttp.url)
-  const isPrivate = protocol === 'https:' || isLoopback(hostname.replace(/^\[|\]$/gu, ''))
+  const isPrivate = protocol === 'https:' || isLoopback(unbracketHost(hostname))
   const allowed = [...AT, 'allow_plaintext']
   if (isPrivate && authHttp.allow_plaintext === true) {
     report.error(allowed, 'does nothing here: the url is https://, or of this machine', 'key')

@@ -1,12 +1,12 @@
 /** What the keys of one listener say to each other. What they say to the back ends: check-passthrough.ts. */
-import net from 'node:net'
 import { CAPABILITY_PROTOCOLS, specOf } from '../protocol/registry.ts'
+import { hasZone, isAddress, parseAddress, withoutZone } from '../net/address.ts'
 import { overlaps } from './addresses.ts'
 import { checkBanner } from './check-banner.ts'
 import { listenAddresses, type Listener } from './check-main.ts'
 import type { Path, Reporter } from './read.ts'
 import { isWritten, type Source } from './source.ts'
-import { canonicalAddress, type Parsed } from './values.ts'
+import type { Parsed } from './values.ts'
 import { parseServerName, parseServerPattern } from './wire-values.ts'
 
 /** What a listener takes from the rest of the file. */
@@ -191,9 +191,9 @@ function checkCertifiedNames({ client_user: template }: Listener, { source, path
 
 /** A key of `default_domains`: an address in one spelling, or a server name. */
 export function parseLocalName(key: string): Parsed<string> {
-  if (net.isIP(key) !== 0 && key.includes('%'))
-    return { wrong: `write the address without its zone: ${key.replace(/%.*/u, '')}` }
-  if (net.isIP(key) !== 0) return { value: canonicalAddress(key).replace(/^::ffff:(?=[\d.]+$)/u, '') }
+  const address = parseAddress(key)?.address
+  if (address !== undefined && hasZone(key)) return { wrong: `write the address without its zone: ${withoutZone(key)}` }
+  if (address !== undefined) return { value: address }
   const name = parseServerName(key)
   return 'value' in name ? name : { wrong: 'not an address and not a server name (imap.example.org)' }
 }
@@ -208,9 +208,9 @@ function checkDefaultDomains(listener: Listener, { path, report }: Place): void 
   for (const key of keys) {
     const parsed = parseLocalName(key)
     if ('wrong' in parsed) continue
-    if (net.isIP(parsed.value) === 0) {
+    if (!isAddress(parsed.value)) {
       if (listener.tls === 'none') report.error([...at, key], 'never matches: without TLS no server name comes', 'key')
-    } else if (bound !== undefined && !bound.some(({ host }) => overlaps(host.replace(/%.*/u, ''), parsed.value))) {
+    } else if (bound !== undefined && !bound.some(({ host }) => overlaps(withoutZone(host), parsed.value))) {
       report.error([...at, key], 'never matches: this listener is not at that address', 'key')
     }
   }

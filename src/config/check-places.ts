@@ -1,6 +1,6 @@
 /** Where a back end is said to be: by hosts with ports, or by SRV records, and not here. */
-import net from 'node:net'
 import { listProtocols, PROTOCOL_NAMES, specOf } from '../protocol/registry.ts'
+import { isAddress } from '../net/address.ts'
 import { arrivesAt } from './addresses.ts'
 import { listenAddresses, type MainDraft } from './check-main.ts'
 import type { Backend } from './check-routing.ts'
@@ -50,7 +50,7 @@ export function serves(source: Source, path: Path, protocol: ProtocolName): bool
 export function hasNoName(backend: Backend, path: Path): Path[] {
   if (backend.srv !== undefined) return [[...path, 'srv']]
   return hostsOf(backend, path)
-    .filter(({ host }) => net.isIP(host) !== 0)
+    .filter(({ host }) => isAddress(host))
     .map(({ at }) => at)
 }
 

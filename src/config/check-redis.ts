@@ -1,7 +1,7 @@
 /** What the keys of `directory.redis` say to each other, and what is in the files that they name. */
 import fs from 'node:fs'
-import net from 'node:net'
 import path from 'node:path'
+import { isAddress } from '../net/address.ts'
 import { readPair, type FileReader } from './check-files.ts'
 import type { MainDraft } from './check-main.ts'
 import { readCertificates, readSecret } from './pem.ts'
@@ -69,7 +69,7 @@ function checkTls({ url, tls }: Redis, has: Has, report: Reporter): void {
     report.error([...AT, 'tls', one], `needs ${other} beside it`, 'key')
   }
   // RFC 6066 3: a server name is a name.
-  if (tls?.server_name !== undefined && net.isIP(tls.server_name) !== 0)
+  if (tls?.server_name !== undefined && isAddress(tls.server_name))
     report.error([...AT, 'tls', 'server_name'], 'a name is needed here, not an address')
 }
 

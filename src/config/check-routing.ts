@@ -1,5 +1,5 @@
 /** What the keys of routing.yaml say to each other, and to the listeners of mailmux.yaml. */
-import net from 'node:net'
+import { isAddress } from '../net/address.ts'
 import { checkAuthHttpBackends } from './check-auth-http.ts'
 import { checkBackend, readBackendFiles, type BackendFiles } from './check-backend.ts'
 import { createFileReader } from './check-files.ts'
@@ -210,7 +210,7 @@ function checkServed({ source, value: routing }: RoutingDraft, main: MainDraft, 
 /** A name server that has to be looked up first could only be found by what it is to replace. */
 function checkResolvers(routing: Routing, report: Reporter): void {
   routing.resolvers?.forEach((resolver, index) => {
-    if (resolver !== undefined && net.isIP(resolver.host) === 0)
+    if (resolver !== undefined && !isAddress(resolver.host))
       report.error(['resolvers', index], 'a name server is given by its address: write it as 127.0.0.1:53')
   })
 }

@@ -1,7 +1,6 @@
 /** The small languages inside the YAML: durations, sizes, ports, addresses, names. Pure; each gives a value or says what is wrong. */
-import net from 'node:net'
 import os from 'node:os'
-import { isUnspecified } from '../unspecified-address.ts'
+import { familyOf, isAddress, isUnspecified, shortestAddress, splitHostPort, unbracketHost } from '../net/address.ts'
 import { canBeLogin, MAX_USER_OCTETS, PLAIN_RULES, readDomain, readUser, type UserCase } from '../user-name.ts'
 import { Secret } from '../secret.ts'
 import type { Endpoint, ListenAddress } from './settings.ts'
@@ -58,17 +57,15 @@ export function parseListen(value: string | number): Parsed<ListenAddress[]> {
     if ('wrong' in port) return port
     return { value: ['0.0.0.0', '::'].map((host) => ({ host, port: port.value, optional: true })) }
   }
-  const match = /^(?:\[(?<v6>[^[\]]*)\]|(?<v4>[^:[\]]*)):(?<port>[^:]*)$/u.exec(text)
-  if (match?.groups === undefined) {
+  const parts = splitHostPort(text)
+  if (!parts) {
     return { wrong: 'not an address with a port: write 0.0.0.0:143, [::]:143, or 143 alone for every address' }
   }
-  const { v6, v4 = '', port: portText = '' } = match.groups
-  if (v6 === undefined ? !net.isIPv4(v4) : !net.isIPv6(v6)) {
-    return { wrong: `"${v6 ?? v4}" is not an IPv${v6 === undefined ? '4' : '6'} address` }
-  }
-  const port = parsePort(portText)
+  const family = parts.isBracketed ? 6 : 4
+  if (familyOf(parts.host) !== family) return { wrong: `"${parts.host}" is not an IPv${family} address` }
+  const port = parsePort(parts.port)
   if ('wrong' in port) return port
-  return { value: [{ host: canonicalAddress(v6 ?? v4), port: port.value, optional: false }] }
+  return { value: [{ host: shortestAddress(parts.host), port: port.value, optional: false }] }
 }
 
 /** More than any machine for this has cores to give. */
@@ -87,20 +84,13 @@ export function countWorkers(workers: number | 'auto'): number {
   return workers === 'auto' ? Math.min(MOST_WORKERS, os.availableParallelism()) : workers
 }
 
-/** One spelling for each address, so that `::1` and `0:0:0:0:0:0:0:1` are seen to be the same. */
-export function canonicalAddress(address: string): string {
-  // A zone (`fe80::1%eth0`) has no meaning to SocketAddress and would be lost.
-  if (!net.isIPv6(address) || address.includes('%')) return address
-  return new net.SocketAddress({ address, family: 'ipv6' }).address
-}
-
 const LABEL = '[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?'
 const HOST_NAME = new RegExp(`^${LABEL}(?:\\.${LABEL})*\\.?$`, 'u')
 
 /** A host name or an address to connect to. Digits and dots that are no address are a mistyped address, never a name. */
 export function parseHost(text: string): Parsed<string> {
   if (isUnspecified(text)) return { wrong: `no place to connect to: ${text} means every address of this machine` }
-  if (net.isIP(text) !== 0) return { value: canonicalAddress(text) }
+  if (isAddress(text)) return { value: shortestAddress(text) }
   if (/^\[.*\]$/u.test(text)) return { wrong: 'write the address without brackets; the port is a key of its own' }
   if (/^[\d.]*$/u.test(text)) return { wrong: 'not an IPv4 address' }
   if (/:\d+$/u.test(text)) return { wrong: 'write the host alone; the port is a key of its own (imap: 143)' }
@@ -151,7 +141,7 @@ export function parseAuthUrl(text: string): Parsed<string> {
       wrong: 'not the URL of an auth server: write it as http://127.0.0.1:9000/auth or https://auth.example.org/auth',
     }
   }
-  if (isUnspecified(url.hostname.replace(/^\[|\]$/gu, '')))
+  if (isUnspecified(unbracketHost(url.hostname)))
     return { wrong: `no place to connect to: ${url.hostname} means every address of this machine` }
   if (url.username !== '' || url.password !== '') return { wrong: 'credentials belong into `headers`, from a file' }
   return url.hash === '' ? { value: url.href } : { wrong: 'a "#" is never sent to a server' }
@@ -159,13 +149,12 @@ export function parseAuthUrl(text: string): Parsed<string> {
 
 /** `redis.example.org:6379`, `10.0.0.1:6379`, `[::1]:6379`: where to connect to. A host alone is refused, as kinds of server differ in their port. */
 export function parseEndpoint(text: string): Parsed<Endpoint> {
-  const match = /^(?:\[(?<v6>[^[\]]*)\]|(?<name>[^:[\]]*)):(?<port>[^:]*)$/u.exec(text)
-  if (match?.groups === undefined) return { wrong: 'not a host with a port: write it as redis.example.org:6379' }
-  const { v6, name = '', port: portText = '' } = match.groups
-  if (v6 !== undefined && !net.isIPv6(v6)) return { wrong: `"${v6}" is not an IPv6 address` }
-  const host = parseHost(v6 ?? name)
+  const parts = splitHostPort(text)
+  if (!parts) return { wrong: 'not a host with a port: write it as redis.example.org:6379' }
+  if (parts.isBracketed && familyOf(parts.host) !== 6) return { wrong: `"${parts.host}" is not an IPv6 address` }
+  const host = parseHost(parts.host)
   if ('wrong' in host) return host
-  const port = parsePort(portText)
+  const port = parsePort(parts.port)
   return 'wrong' in port ? port : { value: { host: host.value, port: port.value } }
 }
 
@@ -182,8 +171,9 @@ const REDIS_PORT = 6379
 /** `redis://` or `rediss://` with host and port, and optionally a user, a password and a database number. No message repeats any of it. */
 export function parseRedisUrl(text: string): Parsed<RedisUrl> {
   const url = URL.parse(text)
-  const host = parseHost((url?.hostname ?? '').replace(/^\[|\]$/gu, ''))
-  if ('wrong' in host && isUnspecified(url?.hostname.replace(/^\[|\]$/gu, '') ?? '')) return host
+  const hostname = unbracketHost(url?.hostname ?? '')
+  const host = parseHost(hostname)
+  if ('wrong' in host && isUnspecified(hostname)) return host
   const port = parsePort(url?.port === '' ? REDIS_PORT : (url?.port ?? ''))
   if (url === null || !/^rediss?:$/u.test(url.protocol) || 'wrong' in host || 'wrong' in port) {
     return { wrong: 'not the URL of a Redis: write it as redis://host:6379 or rediss://host:6379' }

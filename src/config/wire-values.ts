@@ -2,15 +2,15 @@
  * The small languages whose rules the wire makes: server names, networks, capabilities, ciphers, templates of names.
  * Like values.ts: pure, and each gives a value or says what is wrong.
  */
-import net from 'node:net'
 import tls from 'node:tls'
 import type { CapabilityRules } from '../protocol/registry.ts'
+import { addressBits, familyOf, firstAddress, hasZone, isAddress, isMapped, shortestAddress } from '../net/address.ts'
 import { isLocalPart } from '../user-name.ts'
-import { canonicalAddress, parseHost, type Parsed } from './values.ts'
+import { parseHost, type Parsed } from './values.ts'
 
 /** A server name as TLS carries it, lower case. RFC 6066 3: DNS names only, no address and no dot at the end. */
 export function parseServerName(text: string): Parsed<string> {
-  if (net.isIP(text) !== 0) return { wrong: 'an address never comes as a server name (RFC 6066 3)' }
+  if (isAddress(text)) return { wrong: 'an address never comes as a server name (RFC 6066 3)' }
   if (text.endsWith('.') || 'wrong' in parseHost(text))
     return { wrong: 'not a server name: write it as imap.example.org' }
   return { value: text.toLowerCase() }
@@ -27,7 +27,7 @@ export function parseServiceName(text: string): Parsed<string> {
 export function parseServiceDomain(text: string): Parsed<string> {
   if (text.startsWith('_'))
     return { wrong: 'write the domain alone, or one name for each protocol: {imap: _imap._tcp.example.org}' }
-  if (net.isIP(text) !== 0 || 'wrong' in parseHost(text)) return { wrong: 'not a domain: write it as example.org' }
+  if (isAddress(text) || 'wrong' in parseHost(text)) return { wrong: 'not a domain: write it as example.org' }
   return { value: text.toLowerCase() }
 }
 
@@ -44,46 +44,20 @@ export function parseServerPattern(text: string): Parsed<string> {
 export function parseNetwork(text: string): Parsed<string> {
   const match = /^(?<address>[^/]*)(?:\/(?<prefix>0|[1-9]\d{0,2}))?$/u.exec(text)
   const written = match?.groups?.address ?? ''
-  const family = net.isIP(written)
-  // BlockList takes a zone (`fe80::1%eth0`), forgets it, and then matches the address on every link.
-  if (match === null || family === 0 || written.includes('%')) {
+  const family = familyOf(written)
+  // Without its zone `fe80::1%eth0` would match the address on every link.
+  if (match === null || family === undefined || hasZone(written)) {
     return { wrong: 'not an address or network: write 10.0.0.0/8, 2001:db8::/32 or 192.0.2.1' }
   }
-  if (/^::ffff:[\d.]+$/iu.test(canonicalAddress(written)))
-    return { wrong: 'write an IPv4 address as such, without ::ffff:' }
-  const most = family === 4 ? 32 : 128
+  if (isMapped(written)) return { wrong: 'write an IPv4 address as such, without ::ffff:' }
+  const most = addressBits(family)
   const prefix = match.groups?.prefix === undefined ? most : Number(match.groups.prefix)
   if (prefix > most) return { wrong: `the prefix length of an IPv${family} network is at most ${most}` }
-  const first = firstAddress(written, prefix)
+  const address = shortestAddress(written)
+  const first = firstAddress({ address, family, prefixBits: prefix })
   // 10.1.2.3/8 may have been meant as 10.1.2.3/32, which is sixteen million addresses fewer.
-  if (first !== canonicalAddress(written))
-    return { wrong: `has bits beyond its prefix: the network is ${first}/${prefix}` }
+  if (first !== address) return { wrong: `has bits beyond its prefix: the network is ${first}/${prefix}` }
   return { value: `${first}/${prefix}` }
-}
-
-/** The address with every bit after the prefix cleared. */
-function firstAddress(address: string, prefix: number): string {
-  if (net.isIPv4(address)) {
-    const octets = address.split('.').map((octet, index) => Number(octet) & mask(prefix - index * 8, 8))
-    return octets.join('.')
-  }
-  const groups = expand(address).map((group, index) => (group & mask(prefix - index * 16, 16)).toString(16))
-  return canonicalAddress(groups.join(':'))
-}
-
-function mask(bits: number, width: number): number {
-  const kept = Math.min(Math.max(bits, 0), width)
-  return (2 ** width - 1) ^ (2 ** (width - kept) - 1)
-}
-
-/** The eight groups of an IPv6 address, `::` and a dotted end written out. */
-function expand(address: string): number[] {
-  const hex = address.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/u, (_, a: string, b: string, c: string, d: string) =>
-    [256 * Number(a) + Number(b), 256 * Number(c) + Number(d)].map((group) => group.toString(16)).join(':'),
-  )
-  const [head = [], tail] = hex.split('::').map((half) => half.split(':').filter((group) => group !== ''))
-  const zeros = tail === undefined ? [] : Array.from({ length: 8 - head.length - tail.length }, () => '0')
-  return [...head, ...zeros, ...(tail ?? [])].map((group) => Number.parseInt(group, 16))
 }
 
 /** Words that are announced before login, parted by one space, as the rules of a protocol allow them. */

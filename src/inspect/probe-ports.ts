@@ -6,6 +6,7 @@ import net, { createServer } from 'node:net'
 import type { ListenAddress, Settings } from '../config/settings.ts'
 import { systemCode } from '../errors.ts'
 import { isForgiven, whyNotBound } from '../listener/door.ts'
+import { familyOf, hostPort } from '../net/address.ts'
 import { portHolders } from '../net/port-holder.ts'
 import { error, inTime, warning, type Finding, type Probed, type Told } from './findings.ts'
 import { runsConfiguration } from './own-process.ts'
@@ -35,7 +36,13 @@ async function judge(refused: readonly Refused[], mainFile: string): Promise<Pro
   const findings = refused.flatMap(({ what, address, path, code }): Finding[] => {
     const holder = holders.get(address.port)
     if (code === 'EADDRINUSE' && holder === OURS) return []
-    return [{ ...describe(`${what}: cannot listen on ${show(address)}`, code, holder), which: 'main', path }]
+    return [
+      {
+        ...describe(`${what}: cannot listen on ${hostPort(address.host, address.port)}`, code, holder),
+        which: 'main',
+        path,
+      },
+    ]
   })
   const ours = [...inUse].filter((port) => holders.get(port) === OURS)
   const notes = ours.length === 0 ? [] : [`in use by the running mailmux of this configuration: ${portList(ours)}`]
@@ -74,7 +81,7 @@ async function findHolders(ports: ReadonlySet<number>, mainFile: string): Promis
 
 /** @returns the error; undefined where the port could be bound */
 async function tryBind({ host, port }: ListenAddress): Promise<unknown> {
-  const ipv6Only = host.includes(':') // each family has a socket of its own
+  const ipv6Only = familyOf(host) === 6 // each family has a socket of its own
   try {
     // This never listens, so that no client is accepted by it. Node before 26.4 lacks it.
     if ('BoundSocket' in net) new net.BoundSocket({ host, port, ipv6Only }).close()
@@ -92,8 +99,6 @@ function listenOnce(place: { host: string; port: number; ipv6Only: boolean }): P
     server.listen(place, () => server.close(() => resolve()))
   })
 }
-
-const show = ({ host, port }: ListenAddress): string => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
 
 function portList(ports: readonly number[]): string {
   return `${ports.length === 1 ? 'port' : 'ports'} ${ports.join(', ')}`

@@ -5,6 +5,7 @@
 import type { Redis } from 'ioredis'
 import type { Endpoint, RedisSettings } from '../config/settings.ts'
 import type { Log } from '../log.ts'
+import { hostPort } from '../net/address.ts'
 import { identify, openRedisClient, type Answerer, type RedisClient } from '../routing/redis-client.ts'
 import { connectRedis } from '../routing/redis-connection.ts'
 import { causeOf, isForbidden, RedisFailure } from '../routing/redis-errors.ts'
@@ -109,7 +110,7 @@ async function readMarker(
 /** The settings and the rights of one server. @param node of a Cluster */
 async function examineServer(examination: Examination, node: Endpoint | undefined): Promise<void> {
   const { settings, closers, tell } = examination
-  const name = node ? `Redis ${node.host}:${node.port}` : 'Redis'
+  const name = node ? `Redis ${hostPort(node.host, node.port)}` : 'Redis'
   const { client, close } = connectRedis(settings, { protocol: 2, autoResubscribe: false }, node)
   closers.push(close)
   await new Promise<void>((resolve, reject) => {

@@ -1,6 +1,6 @@
 /** A login as somebody imagines it, who asks what would become of it. What is not said is as it would most likely be. */
-import { isIP } from 'node:net'
 import type { ListenerSettings, ProtocolName } from '../config/settings.ts'
+import { isAddress, isUnspecified } from '../net/address.ts'
 
 export type Question = {
   /** as typed into a mail client */
@@ -54,5 +54,5 @@ function findListener(
 function onlyAddress({ listen, proxyProtocol }: ListenerSettings): string | undefined {
   const [only, ...others] = listen
   if (!only || others.length > 0 || proxyProtocol !== 'off') return undefined
-  return isIP(only.host) === 0 || only.host === '0.0.0.0' || only.host === '::' ? undefined : only.host
+  return isAddress(only.host) && !isUnspecified(only.host) ? only.host : undefined
 }

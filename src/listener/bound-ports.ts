@@ -4,6 +4,7 @@
  */
 import net, { type Server } from 'node:net'
 import type { ListenerSettings } from '../config/settings.ts'
+import { familyOf } from '../net/address.ts'
 import { attend, BACKLOG, complain, createDoor, isForgiven } from './door.ts'
 import type { Accept, Listeners, OpenPort } from './listener.ts'
 
@@ -30,7 +31,7 @@ export async function bindPorts(settings: readonly ListenerSettings[]): Promise<
       const { host, port } = address
       try {
         // Each family has a socket of its own: `::` must not take the IPv4 port as well.
-        sockets.push(new net.BoundSocket({ host, port, ipv6Only: host.includes(':') }))
+        sockets.push(new net.BoundSocket({ host, port, ipv6Only: familyOf(host) === 6 }))
         addresses.push({ listener: name, host, port })
       } catch (error) {
         if (isForgiven(error, address)) continue

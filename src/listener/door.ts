@@ -2,6 +2,7 @@
 import { createServer, type Server } from 'node:net'
 import type { ListenAddress } from '../config/settings.ts'
 import { systemCode } from '../errors.ts'
+import { hostPort } from '../net/address.ts'
 import { findPortHolder } from '../net/port-holder.ts'
 import type { Accept } from './listener.ts'
 
@@ -35,8 +36,7 @@ export async function complain(
 ): Promise<Error> {
   const code = systemCode(error)
   const why = whyNotBound(code, code === 'EADDRINUSE' ? await findPortHolder(port) : undefined)
-  const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
-  return new Error(`listener ${listener}: cannot listen on ${address}: ${why}`)
+  return new Error(`listener ${listener}: cannot listen on ${hostPort(host, port)}: ${why}`)
 }
 
 /** @param holder the program that has the port, where that is known */

@@ -1,6 +1,7 @@
 /** Bound ports. All are opened or none: what cannot be bound is said in one line that names the way out. Parses nothing, serves nobody. */
 import type { Server, Socket } from 'node:net'
 import type { ListenAddress, ListenerSettings } from '../config/settings.ts'
+import { familyOf } from '../net/address.ts'
 import { attend, BACKLOG, complain, createDoor, isForgiven } from './door.ts'
 
 export type OpenPort = { listener: string; host: string; port: number }
@@ -59,6 +60,6 @@ function bind(server: Server, listener: ListenerSettings, address: ListenAddress
       resolve(true)
     })
     // Each family has a socket of its own: `::` must not take the IPv4 port as well.
-    server.listen({ host, port, ipv6Only: host.includes(':'), backlog: BACKLOG })
+    server.listen({ host, port, ipv6Only: familyOf(host) === 6, backlog: BACKLOG })
   })
 }

@@ -5,7 +5,7 @@
  * A back end may be slow to one client alone: Dovecot's penalty for wrong passwords grows to 15 s for one address. What only one network
  * has met counts for that network alone.
  */
-import { networkOf } from '../backend/admission/address-share.ts'
+import { networkOf } from '../net/address.ts'
 
 /** Upper bound of that wait. A back end that needs longer to refuse has a fault, which must not delay the users of the others. */
 const LONGEST_MS = 10_000

@@ -3,7 +3,6 @@
  * it says; and headers of our own. proxy-protocol-js is the codec of the addresses, and is only ever given one complete header.
  * Whether the other end may send a header at all, and how long it may take, is the caller's business.
  */
-import net from 'node:net'
 import {
   Command,
   INETProtocol,
@@ -16,7 +15,7 @@ import {
   V1ProxyProtocol,
   V2ProxyProtocol,
 } from 'proxy-protocol-js'
-import { parseAddress } from './ip-set.ts'
+import { addressOf, familyOf, octetsOf, parseAddress } from './address.ts'
 import {
   buildTlvs,
   ProxyHeaderError,
@@ -129,9 +128,9 @@ const ADDRESS_ENDINGS = {
 } as const
 
 function isAddress(word: string, family: 4 | 6, isPart: boolean): boolean {
-  // net.isIP takes a zone (`fe80::1%eth0`), which means nothing on another machine.
+  // An address with a zone (`fe80::1%eth0`) means nothing on another machine.
   if (!/^[\da-f.:]*$/i.test(word)) return false
-  return (isPart ? ADDRESS_ENDINGS[family] : ['']).some((ending) => net.isIP(word + ending) === family)
+  return (isPart ? ADDRESS_ENDINGS[family] : ['']).some((ending) => familyOf(word + ending) === family)
 }
 
 function isPort(word: string, isPart: boolean): boolean {
@@ -188,14 +187,9 @@ function readEndpoints(header: Buffer): { source: Endpoint; destination: Endpoin
     throw new ProxyHeaderError('the PROXY header has no addresses')
   }
   return {
-    source: { address: addressText(addresses.sourceAddress.address), port: addresses.sourcePort },
-    destination: { address: addressText(addresses.destinationAddress.address), port: addresses.destinationPort },
+    source: { address: addressOf(addresses.sourceAddress.address), port: addresses.sourcePort },
+    destination: { address: addressOf(addresses.destinationAddress.address), port: addresses.destinationPort },
   }
-}
-
-function addressText(octets: readonly number[]): string {
-  if (octets.length === 4) return octets.join('.')
-  return canonical(Buffer.from(octets).toString('hex').match(/.{4}/g)?.join(':') ?? '')
 }
 
 /** What the codec throws is no Error: no stack, and `instanceof Error` is false. */
@@ -207,7 +201,7 @@ function decode<T>(parse: () => T): T {
   }
 }
 
-/** The one form of an address, whichever way a socket or a header spells it. */
+/** @throws ProxyHeaderError */
 function canonical(text: string): string {
   const place = parseAddress(text)
   if (!place) throw new ProxyHeaderError(`not an address: ${text}`)
@@ -233,8 +227,8 @@ export function buildProxyHeader(facts: ProxyHeaderFacts): Buffer {
 }
 
 function buildV1(source: Endpoint, destination: Endpoint): Buffer {
-  const family = net.isIP(source.address)
-  if (net.isIP(destination.address) !== family) return Buffer.from('PROXY UNKNOWN\r\n', 'latin1')
+  const family = familyOf(source.address)
+  if (familyOf(destination.address) !== family) return Buffer.from('PROXY UNKNOWN\r\n', 'latin1')
   const [from, to] = [new Peer(source.address, source.port), new Peer(destination.address, destination.port)]
   const header = new V1ProxyProtocol(family === 4 ? INETProtocol.TCP4 : INETProtocol.TCP6, from, to)
   return Buffer.from(header.build(), 'latin1')
@@ -242,10 +236,10 @@ function buildV1(source: Endpoint, destination: Endpoint): Buffer {
 
 function buildV2(source: Endpoint, destination: Endpoint, tlvs: TlvFacts): Buffer {
   const area = Buffer.concat([buildTlvs(tlvs), UNSIGNED_CRC32C])
-  const areBothIPv4 = net.isIPv4(source.address) && net.isIPv4(destination.address)
+  const areBothIPv4 = familyOf(source.address) === 4 && familyOf(destination.address) === 4
   const addresses = areBothIPv4
-    ? new IPv4ProxyAddress(ipv4(source.address), source.port, ipv4(destination.address), destination.port)
-    : new IPv6ProxyAddress(ipv6(source.address), source.port, ipv6(destination.address), destination.port)
+    ? new IPv4ProxyAddress(ipv4(source), source.port, ipv4(destination), destination.port)
+    : new IPv6ProxyAddress(ipv6(source), source.port, ipv6(destination), destination.port)
   const built = new V2ProxyProtocol(Command.PROXY, TransportProtocol.STREAM, addresses, area).build()
   const header = Buffer.from(built.buffer, built.byteOffset, built.length)
   if (header.length > MAX_V2_BYTES) throw new ProxyHeaderError(`a PROXY header of more than ${MAX_V2_BYTES} bytes`)
@@ -260,18 +254,7 @@ function checkedPort(port: number): number {
   return port
 }
 
-function ipv4(address: string): IPv4Address {
-  return IPv4Address.createFrom(address.split('.').map(Number))
-}
+const ipv4 = ({ address }: Endpoint): IPv4Address => IPv4Address.createFrom(octetsOf(address, 4))
 
-function ipv6(address: string): IPv6Address {
-  const text = net.isIPv4(address) ? `::ffff:${address}` : address
-  const hexOnly = text.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, ...octets: string[]) =>
-    Buffer.from(octets.slice(0, 4).map(Number)).toString('hex').replace(/^.{4}/, '$&:'),
-  )
-  const groupsOf = (half = ''): string[] => half.split(':').filter((group) => group !== '')
-  const [before, after] = hexOnly.split('::')
-  const [head, tail] = [groupsOf(before), groupsOf(after)]
-  const groups = [...head, ...Array<string>(8 - head.length - tail.length).fill('0'), ...tail]
-  return IPv6Address.createFrom(groups.flatMap((group) => [parseInt(group, 16) >> 8, parseInt(group, 16) & 0xff]))
-}
+/** IPv4 addresses become IPv4-mapped ones. */
+const ipv6 = ({ address }: Endpoint): IPv6Address => IPv6Address.createFrom(octetsOf(address, 6))

@@ -2,7 +2,7 @@
  * The type-length-value vectors behind the addresses of a version 2 PROXY header (its specification, 2.2.1 to 2.2.7), both ways.
  * Every length is checked against what holds it. What mailmux acts upon must be beyond doubt; types that it does not know are skipped.
  */
-import net from 'node:net'
+import { isAddress } from './address.ts'
 import { crc32c } from './crc32c.ts'
 
 /** What is no PROXY header and cannot become one, or facts that no header can carry. `message` is for the log. */
@@ -143,7 +143,7 @@ function readUniqueId(value: Buffer): Buffer {
 /** Undefined for an address: it names no server, but some clients send the one they connect to (.NET before 8 on Linux), and proxies copy it. */
 function readAuthority(value: Buffer): string | undefined {
   const text = value.toString('latin1')
-  if (net.isIP(text) !== 0) return undefined
+  if (isAddress(text)) return undefined
   const authority = parseAuthority(text)
   if (authority === undefined) throw new ProxyHeaderError('the authority in the PROXY header is no host name')
   return authority
@@ -152,7 +152,7 @@ function readAuthority(value: Buffer): string | undefined {
 /** A host name in lower case, without a dot at its end. tls/server-name.ts keeps the same rule, and a test holds the two together. */
 function parseAuthority(text: string): string | undefined {
   const name = text.endsWith('.') ? text.slice(0, -1) : text
-  const isName = name.length <= 253 && HOST_NAME.test(name) && net.isIP(name) === 0
+  const isName = name.length <= 253 && HOST_NAME.test(name) && !isAddress(name)
   return isName ? name.toLowerCase() : undefined
 }
 

@@ -2,9 +2,9 @@
  * What an auth server answers, in nginx's words, and which back end it means. Pure, and trusts nothing: whoever could have any host
  * named here would have passwords sent there (CVE-2022-27924), so the answer only chooses among the back ends of the routing file.
  */
-import net from 'node:net'
 import type { BackendSettings, ProtocolName } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
+import { shortestAddress } from '../net/address.ts'
 import { asOctets, decodeUtf8, type Octets } from '../octets.ts'
 import { Secret } from '../secret.ts'
 import { RouteInvalid } from './route-invalid.ts'
@@ -126,8 +126,7 @@ export function findBackendAt(
 
 /** One spelling for each address and each name. */
 function canonical(host: string): string {
-  if (net.isIPv6(host) && !host.includes('%')) return new net.SocketAddress({ address: host, family: 'ipv6' }).address
-  return host.toLowerCase()
+  return shortestAddress(host).toLowerCase()
 }
 
 function garbage(what: string): MuxError {

@@ -5,6 +5,7 @@
 import type { Endpoint, RedisSettings } from '../config/settings.ts'
 import type { NoteShortage } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { hostPort } from '../net/address.ts'
 import type { Answerer, RedisClient, ServerIdentity } from './redis-client.ts'
 import { connectRedis, type CurrentSettings } from './redis-connection.ts'
 import { startTracking, type Tracking } from './redis-tracking.ts'
@@ -67,7 +68,7 @@ export function openRedisInvalidation(
     followOne(answerer, settings, noteIdentity, (isAnswerer) => follow('', undefined, isAnswerer))
   else
     answerer.onMasters((masters, whole) => {
-      const wanted = new Map(masters.map((node) => [`${node.host}:${node.port}`, node]))
+      const wanted = new Map(masters.map((node) => [hostPort(node.host, node.port), node]))
       for (const [name, node] of wanted) if (!trackings.has(name)) follow(name, node, isMaster)
       if (!whole) return
       for (const [name, tracking] of trackings) {

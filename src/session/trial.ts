@@ -4,9 +4,10 @@
  * and the true reason of a refusal can be told, which no mail client ever hears.
  */
 import { randomBytes } from 'node:crypto'
-import { isIPv6, Socket } from 'node:net'
+import { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { asMuxError } from '../errors.ts'
+import { familyOf } from '../net/address.ts'
 import type { LoginAttempt } from '../protocol/protocol.ts'
 import { encodeUtf8 } from '../octets.ts'
 import { Secret } from '../secret.ts'
@@ -51,7 +52,7 @@ export async function tryOut(
     return { wrong: 'TLS is passed through there: the login is between the client and the back end' }
 
   const conn = new ClientConnection(`try-${randomBytes(4).toString('hex')}`, new Socket(), context, () => undefined)
-  conn.client = { address: isIPv6(address) ? '::1' : '127.0.0.1', port: 0 }
+  conn.client = { address: familyOf(address) === 6 ? '::1' : '127.0.0.1', port: 0 }
   conn.local = { address, port: listener.listen[0]?.port ?? 0 }
   conn.serverName = serverName
   conn.secure = listener.tls !== 'none'

@@ -1,6 +1,6 @@
 /** One login, from its route to the back end's answer: tried again where that may help, and refused in good time where it does not. */
 import { setTimeout as wait } from 'node:timers/promises'
-import { networkOf } from '../backend/admission/address-share.ts'
+import { networkOf } from '../net/address.ts'
 import type { Address } from '../backend/endpoint/addresses.ts'
 import type { Backend } from '../backend/backends.ts'
 import type { Slot } from '../backend/admission/slot.ts'

@@ -2,7 +2,7 @@
  * Reads what a TLS client says first (RFC 8446 4.1.2, RFC 5246 7.4.1.2) without answering it: whom it wants, and to speak what.
  * No length in it is trusted, and it is refused at the first byte that a ClientHello cannot have there.
  */
-import { isIP } from 'node:net'
+import { isAddress } from '../net/address.ts'
 import { parseServerName } from './server-name.ts'
 
 /** What is no TLS ClientHello and cannot become one. `message` is for the log. */
@@ -160,7 +160,7 @@ function* parseServerNames(extension: Cursor): Parser<string | undefined> {
 
 function checkServerName(name: string): string | undefined {
   // Some clients send the address that they connect to (.NET before 8 on Linux). It is no name: they want whoever is there.
-  if (isIP(name) !== 0) return undefined
+  if (isAddress(name)) return undefined
   const checked = parseServerName(name)
   if (checked === undefined) throw new ClientHelloError('a server name that is no host name')
   return checked

@@ -1,5 +1,5 @@
 /** Server names: what may be one, and which of the rules it meets (certificates, pass-through routes, default domains). Pure. */
-import { isIP } from 'node:net'
+import { isAddress } from '../net/address.ts'
 
 /** Letters, digits and hyphens (RFC 1123 2.1), and the underscores that names inside companies have. */
 const HOST_NAME = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*$/i
@@ -10,7 +10,7 @@ const HOST_NAME = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z
  */
 export function parseServerName(text: string): string | undefined {
   const name = withoutDot(text)
-  const isName = name.length <= 253 && HOST_NAME.test(name) && isIP(name) === 0
+  const isName = name.length <= 253 && HOST_NAME.test(name) && !isAddress(name)
   return isName ? name.toLowerCase() : undefined
 }
 

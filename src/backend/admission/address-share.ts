@@ -1,4 +1,5 @@
 /** How much of a back end's logins and of its queue the clients of one network have, so that one client cannot take all of it. */
+import { networkOf } from '../../net/address.ts'
 import type { Waiter } from './queue.ts'
 
 /** One network may have an eighth of a limit: seven others still get their part, and a webmail server's burst fits into it. */
@@ -47,14 +48,4 @@ export class AddressShares {
   values(): Iterable<AddressUse> {
     return this.#uses.values()
   }
-}
-
-/** An IPv6 client commonly has a whole /64 to choose its address from (RFC 6177): that is one. An IPv4 address is one. */
-export function networkOf(address: string): string {
-  if (!address.includes(':')) return address
-  const [head = '', tail] = address.replace(/%.*/, '').split('::')
-  const groups = (text: string): string[] => (text === '' ? [] : text.split(':'))
-  const [before, after] = [groups(head), groups(tail ?? '')]
-  const zeros = tail === undefined ? 0 : Math.max(0, 8 - before.length - after.length)
-  return [...before, ...Array<string>(zeros).fill('0'), ...after].slice(0, 4).join(':')
 }

@@ -2,10 +2,9 @@
  * Where a back end can be reached: what its configuration names, as addresses with ports in the order in which to try them.
  * Pure but for the asking, which is handed in; what was known stays where nothing new can be learnt.
  */
-import { isIP } from 'node:net'
 import type { BackendSettings, ProtocolName } from '../../config/settings.ts'
 import { systemCode } from '../../errors.ts'
-import { isUnspecified } from '../../unspecified-address.ts'
+import { familyOf, hostPort, isAddress, isUnspecified } from '../../net/address.ts'
 import { boundedTtl, UNSPECIFIED_MEANING, type Found, type Lookup, type Service } from './lookup.ts'
 
 /** One place where a back end can be reached. */
@@ -43,7 +42,7 @@ export type Round = {
 const AGAIN_MS = 5000
 
 export function hasNames({ hosts, srv }: BackendSettings): boolean {
-  return srv !== undefined || hosts.some((host) => isIP(host) === 0)
+  return srv !== undefined || hosts.some((host) => !isAddress(host))
 }
 
 /** Looks up all that one back end's configuration names. */
@@ -70,7 +69,7 @@ export async function lookUp(settings: BackendSettings, lookup: Lookup, before: 
   const services = await ask(Object.values(settings.srv ?? {}), lookup.services, before.services)
   const targets = [...services.values()].flatMap(({ records }) => records.map(({ target }) => target))
   for (const name of new Set(targets.filter(isUnspecified))) failures.push({ name, cause: UNSPECIFIED_MEANING })
-  const names = [...settings.hosts, ...targets].filter((host) => isIP(host) === 0)
+  const names = [...settings.hosts, ...targets].filter((host) => !isAddress(host))
   const hosts = await ask(names, lookup.addresses, before.hosts)
   const lifetimes = [...services.values(), ...hosts.values()].map(({ ttlMs }) => ttlMs)
   return {
@@ -91,7 +90,7 @@ export function addressesOf(settings: BackendSettings, protocol: ProtocolName, k
   if (port === undefined) return undefined
   return distinct(
     hosts.flatMap((host, rank) => {
-      const source = isIP(host) === 0 ? 'name' : 'address'
+      const source = isAddress(host) ? 'address' : 'name'
       return ipsOf(host, known).map(({ ip, family }) => ({
         host,
         ip,
@@ -124,10 +123,10 @@ function serviceAddresses(services: readonly Service[], known: Known): Address[]
 
 /** `family` is 0 for those of the family that the system prefers, 1 for the others: the second way to the same machines. */
 function ipsOf(host: string, known: Known): { ip: string; family: 0 | 1 }[] {
-  const found = isIP(host) === 0 ? (known.hosts.get(host)?.records ?? []) : [host]
+  const found = isAddress(host) ? [host] : (known.hosts.get(host)?.records ?? [])
   const ips = found.filter((ip) => !isUnspecified(ip))
-  const first = isIP(ips[0] ?? '')
-  const all = ips.map((ip) => ({ ip, family: isIP(ip) === first ? (0 as const) : (1 as const) }))
+  const first = familyOf(ips[0] ?? '')
+  const all = ips.map((ip) => ({ ip, family: familyOf(ip) === first ? (0 as const) : (1 as const) }))
   return all.sort((a, b) => a.family - b.family)
 }
 
@@ -141,5 +140,5 @@ function distinct(addresses: readonly Address[]): Address[] {
 }
 
 export function keyOf({ ip, port }: Address): string {
-  return isIP(ip) === 6 ? `[${ip}]:${port}` : `${ip}:${port}`
+  return hostPort(ip, port)
 }

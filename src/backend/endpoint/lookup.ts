@@ -1,9 +1,8 @@
 /** Asks for the addresses of names and for SRV records: the system, or name servers of the operator's choice. What they say is not trusted. */
 import { Resolver } from 'node:dns/promises'
-import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { lookupError } from '../../descriptor-shortage.ts'
-import { isUnspecified } from '../../unspecified-address.ts'
+import { familyOf, isAddress, isLoopbackAddress, isUnspecified } from '../../net/address.ts'
 import { createSystemLookup, type SystemLookup } from './system-lookup.ts'
 
 /** What was found, and how long that may be believed. */
@@ -105,10 +104,10 @@ function usable(ips: readonly string[]): string[] {
  * @throws Error where there are unspecified addresses and no others: a failed lookup, which leaves what was known before in use
  */
 export function selectAddresses(ips: readonly string[], families: ReadonlySet<number>): string[] {
-  const all = [...new Set(ips)].filter((ip) => isIP(ip) !== 0)
+  const all = [...new Set(ips)].filter((ip) => isAddress(ip))
   const valid = all.filter((ip) => !isUnspecified(ip))
   if (valid.length === 0 && all[0] !== undefined) throw new Error(`leads to ${all[0]}, which ${UNSPECIFIED_MEANING}`)
-  const reachable = valid.filter((ip) => families.has(isIP(ip)) || ip === '::1' || ip.startsWith('127.'))
+  const reachable = valid.filter((ip) => families.has(familyOf(ip) ?? 0) || isLoopbackAddress(ip))
   return reachable.length > 0 ? reachable : valid
 }
 

@@ -1,7 +1,7 @@
 /** One client must not take all logins of a back end, nor its whole queue. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { networkOf, shareOf } from '../../../src/backend/admission/address-share.ts'
+import { shareOf } from '../../../src/backend/admission/address-share.ts'
 import { openGates, stateOf, statesOf } from './admission-fixture.ts'
 
 const ONE = '192.0.2.1'
@@ -14,15 +14,6 @@ test('is an eighth of a limit, and of a small one as much as four', () => {
     [1, 3, 4, 8, 32, 33, 1000, 10_000].map((limit) => shareOf(limit, 4)),
     [1, 3, 4, 4, 4, 5, 125, 1250],
   )
-})
-
-test('is of a /64 for IPv6, and of one address for IPv4', () => {
-  for (const address of ['192.0.2.1', 'unknown']) assert.equal(networkOf(address), address)
-  const same = ['2001:db8:0:1::1', '2001:db8:0:1:ffff:ffff:ffff:ffff', '2001:db8:0:1::', '2001:db8:0:1:0:2::3']
-  for (const address of same) assert.equal(networkOf(address), '2001:db8:0:1')
-  assert.equal(networkOf('2001:db8::1'), '2001:db8:0:0')
-  assert.equal(networkOf('fe80::1%lo'), 'fe80:0:0:0')
-  assert.equal(networkOf('::1'), '0:0:0:0')
 })
 
 test('leaves slots to other clients where one asks for all of them', async () => {
