@@ -52,7 +52,7 @@ function makePipe(t: TestContext) {
     await until(DEADLINE_MS, () => read().includes(part) || undefined, missing)
     return text.trimEnd().split('\n')
   }
-  return { writer, close, open: () => (reader = open()), linesWith }
+  return { writer, close, open: () => (reader = open()), read, linesWith }
 }
 
 const LONG = 'x'.repeat(180)
@@ -107,6 +107,77 @@ test('does not wait for a full disk, and not for a pipe that is full', { timeout
     await output.flush(500)
   }
 })
+
+/** A log in JSON whose timers stand still, and the texts that it has written. Each write is complete at once. */
+function openOnStoppedClock(t: TestContext) {
+  const { writer } = makePipe(t)
+  const writes: string[] = []
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const write = fs.write as (fd: number, ...rest: unknown[]) => void
+  t.mock.method(fs, 'write', (fd: number, ...rest: unknown[]): void => {
+    if (fd !== writer) return write(fd, ...rest)
+    const [text, done] = rest as [string, (error: null, octets: number) => void]
+    writes.push(text)
+    setImmediate(() => done(null, Buffer.byteLength(text)))
+  })
+  const log = createLog(openLogOutput(writer), { level: 'info', format: 'json' })
+  return { log, writes, tick: (ms: number) => t.mock.timers.tick(ms) }
+}
+
+const countLines = (text: string): number => text.split('\n').length - 1
+
+test('writes a line after a quiet time at once, and those of the next 10 ms together', async (t) => {
+  const { log, writes, tick } = openOnStoppedClock(t)
+  for (let count = 0; count < 10; count++) {
+    log.info({ count }, 'line')
+    await new Promise(setImmediate)
+  }
+  assert.deepEqual(writes.map(countLines), [1])
+  tick(10)
+  assert.deepEqual(writes.map(countLines), [1, 9])
+  await new Promise(setImmediate)
+  log.info('soon after')
+  assert.equal(writes.length, 2)
+  tick(10)
+  assert.equal(writes.length, 3)
+  await new Promise(setImmediate)
+  tick(10)
+  log.info('after a quiet time')
+  assert.equal(writes.length, 4)
+})
+
+test('writes whole lines, and at most 4096 octets of several', { timeout: DEADLINE_MS }, async (t) => {
+  const { log, writes, tick } = openOnStoppedClock(t)
+  for (let count = 0; count < 100; count++) {
+    log.info({ count, detail: 'ü'.repeat(count * 10) }, 'line')
+    if (count % 7 === 0) await new Promise(setImmediate)
+  }
+  log.info({ detail: 'x'.repeat(10_000) }, 'long')
+  log.info('last')
+  tick(10)
+  while (!writes.at(-1)?.includes('last')) await new Promise(setImmediate)
+  assert.equal(countLines(writes.join('')), 102)
+  for (const text of writes) {
+    assert.match(text, /\n$/)
+    assert.ok(countLines(text) === 1 || Buffer.byteLength(text) <= 4096, `${Buffer.byteLength(text)} octets`)
+  }
+})
+
+for (const how of ['flush', 'flushNow'] as const)
+  test(`writes the lines of the last milliseconds with ${how}`, { timeout: DEADLINE_MS }, async (t) => {
+    const pipe = makePipe(t)
+    const output = openLogOutput(pipe.writer)
+    const log = createLog(output, { level: 'info', format: 'json' })
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    log.info('first')
+    while (!pipe.read().includes('first')) await new Promise(setImmediate)
+    log.info('second')
+    log.info('third')
+    if (how === 'flushNow') output.flushNow()
+    else await output.flush(DEADLINE_MS)
+    while (!pipe.read().includes('third')) await new Promise(setImmediate)
+    assert.equal(countLines(pipe.read()), 3)
+  })
 
 test('has the date in lines for people', async (t) => {
   const pipe = makePipe(t)
