@@ -17,16 +17,22 @@ const NO_WORDS = { shutdown: '', idle: '' }
 
 /**
  * @returns undefined where no rule wants the connection carried unopened
- * @throws MuxError `client-tls-failed` where the first message is no ClientHello
+ * @throws MuxError `client-tls-failed` where the first message is no ClientHello; `client-no-such-name` where the back end of the rule
+ * has been removed
  */
 export async function findPassThrough(
-  conn: ClientConnection,
-  { passthrough }: ListenerContext,
-  world: World,
+  conn: Pick<ClientConnection, 'phase' | 'peekServerName'>,
+  { passthrough }: Pick<ListenerContext, 'passthrough'>,
+  { backends }: Pick<World, 'backends'>,
 ): Promise<Backend | undefined> {
   conn.phase = 'client-hello'
   const name = findServerName(passthrough, await conn.peekServerName())
-  return name === undefined ? undefined : world.backends.get(name)
+  if (name === undefined) return undefined
+  const backend = backends.get(name)
+  // A listener that needs a restart keeps its rules, and a reload may have removed a back end of theirs. TLS that is meant for that
+  // back end is not opened here instead.
+  if (!backend) throw new MuxError('client-no-such-name', `the routing file has no back end ${name} any more`)
+  return backend
 }
 
 /** Reaches the back end that the connection is for. @throws MuxError `backend-*`: there is nothing that could be said to the client in its own language */
