@@ -1,0 +1,74 @@
+/**
+ * Mutation tests: Stryker changes one expression of a module at a time, and the module's unit and dialogue tests must fail. `make mutants
+ * MODULE=routing` runs it for one module, a folder or a file of it (`MODULE=backend/endpoint`), and without MODULE for all of them, for hours.
+ * The summary is printed; `.runtime/mutants/MODULE.txt` lists the mutants that no test noticed.
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { alignTable } from '../bench/render.ts'
+import { listMissed, summarize, type Report } from './summary.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+const FOLDER = join(ROOT, '.runtime/mutants')
+const STRYKER = join(ROOT, '.runtime/stryker/node_modules/@stryker-mutator/core/bin/stryker.js')
+
+const MODULES = ['routing', 'directory', 'backend', 'login', 'protocol', 'relay', 'client', 'tls', 'session', 'net']
+
+/** Tests of other folders that are about a module too. A mutant runs the test files only that reach it. */
+const MORE_TESTS: Readonly<Record<string, readonly string[]>> = {
+  client: ['test/unit/session/*.test.ts'],
+  login: ['test/unit/session/*.test.ts'],
+  protocol: ['test/dialogue/*.test.ts'],
+}
+
+/** @param place `routing`, or a folder or file of it */
+function configure(place: string): object {
+  const [module = ''] = place.split('/')
+  const tests = [`test/unit/${module}/**/*.test.ts`, ...(MORE_TESTS[module] ?? [])]
+  const typeCheck = process.env.TYPES === 'yes'
+  return {
+    plugins: ['@stryker-mutator/tap-runner', ...(typeCheck ? ['@stryker-mutator/typescript-checker'] : [])],
+    // The compiler refuses a part of the mutants, which then need no test. That takes longer than the tests that it saves.
+    checkers: typeCheck ? ['typescript'] : [],
+    tsconfigFile: 'tsconfig.json',
+    mutate: [place.endsWith('.ts') ? `src/${place}` : `src/${place}/**/*.ts`],
+    testRunner: 'tap',
+    // One process for each test file; Node strips the types of the instrumented sources as of all others.
+    tap: { testFiles: globSync(tests, { cwd: ROOT }), nodeArgs: ['--test-reporter=tap'], forceBail: true },
+    coverageAnalysis: 'perTest',
+    concurrency: Number(process.env.JOBS || 1),
+    reporters: ['progress-append-only', 'json'],
+    jsonReporter: { fileName: reportOf(place) },
+    incremental: true,
+    incrementalFile: join(FOLDER, `${nameOf(place)}.incremental.json`),
+    tempDirName: '.runtime/mutants/sandbox',
+    ignorePatterns: ['.runtime', 'dist', 'docs', 'docker', 'test/e2e', 'test/soak', 'test/bench'],
+    allowConsoleColors: false,
+  }
+}
+
+const nameOf = (place: string): string => place.replaceAll('/', '-').replace(/\.ts$/, '')
+const reportOf = (place: string): string => join(FOLDER, `${nameOf(place)}.json`)
+
+function run(place: string): Report {
+  const config = join(FOLDER, `${nameOf(place)}.config.json`)
+  writeFileSync(config, JSON.stringify(configure(place)))
+  // Without the cache each test process would strip the types of all sources again.
+  const env = { ...process.env, NODE_COMPILE_CACHE: join(FOLDER, 'compiled') }
+  const { status } = spawnSync(process.execPath, [STRYKER, 'run', config], { cwd: ROOT, env, stdio: 'inherit' })
+  if (status !== 0) throw new Error(`Stryker ended with ${String(status)} for ${place}`)
+  return JSON.parse(readFileSync(reportOf(place), 'utf8')) as Report
+}
+
+const asked = process.env.MODULE ?? ''
+const places = asked === '' ? MODULES.filter((module) => existsSync(join(ROOT, 'src', module))) : [asked]
+for (const place of places) {
+  if (!existsSync(join(ROOT, 'src', place))) throw new Error(`make mutants: there is no src/${place}`)
+}
+mkdirSync(FOLDER, { recursive: true })
+for (const place of places) {
+  const report = run(place)
+  writeFileSync(join(FOLDER, `${nameOf(place)}.txt`), listMissed(report))
+  process.stdout.write(`\n${alignTable(summarize(place, report)).join('\n')}\n`)
+}
