@@ -111,7 +111,7 @@ function buildListener(
     minVersion: listener.min_version,
     ciphers: listener.ciphers,
     clientCa,
-    clientUser: listener.client_user,
+    clientUser: listener.client_cert_user,
     passthrough: buildRules(listener.passthrough),
     proxyProtocol: listener.proxy_protocol,
     trustedProxies: listener.trusted_proxies,
@@ -187,7 +187,7 @@ function buildBackend(name: string, backend: Routing['backends'][string], files:
 const LEAST_FOR_ADDRESS = 4
 
 function buildBackendLimits(limits: Routing['backends'][string]['limits']): BackendLimits {
-  const { sessions, logins, logins_per_second: loginsPerSecond, wait: waitMs, queue } = limits
+  const { sessions, logins, logins_per_second: loginsPerSecond, queue_timeout: waitMs, queue_size: queue } = limits
   return { sessions, logins, loginsPerSecond, waitMs, queue, leastForAddress: LEAST_FOR_ADDRESS }
 }
 
@@ -225,7 +225,7 @@ function buildRouting(
   const domains = Object.entries(routing.domains).map(
     ([domain, entry]) => [keyOfDomain(domain), typeof entry === 'string' ? { backend: entry } : entry] as const,
   )
-  const aliases = Object.entries(routing.aliases).map(([alias, domain]) => [keyOfDomain(alias), domain] as const)
+  const aliases = Object.entries(routing.domain_aliases).map(([alias, domain]) => [keyOfDomain(alias), domain] as const)
   return {
     backends,
     domains: new Map(

@@ -72,7 +72,7 @@ function checkHealth({ health, tls }: Backend, { source, path, report }: Place):
     for (const key of CHECKS_ONLY)
       if (has(key)) report.error([...at, key], `${key} does nothing with check: none`, 'key')
   }
-  for (const key of ['user', 'secret_file'] as const) {
+  for (const key of ['user', 'password_file'] as const) {
     if (health.check !== 'login' && has(key))
       report.error([...at, key], `${key} does nothing without check: login`, 'key')
     if (health.check === 'login' && !has(key)) report.error([...at, 'check'], `check: login needs ${key} beside it`)
@@ -83,14 +83,18 @@ function checkHealth({ health, tls }: Backend, { source, path, report }: Place):
 function checkLimits({ limits }: Backend, main: MainDraft, { source, path, report }: Place): void {
   const at = (key: string): Path => [...path, 'limits', key]
   const has = (key: string): boolean => isWritten(source, at(key))
-  const { sessions, logins, wait } = limits ?? {}
+  const { sessions, logins, queue_timeout: timeout } = limits ?? {}
   if (has('logins') && sessions !== undefined && logins !== undefined && logins > sessions) {
     report.error(at('logins'), 'never reached: a login counts as one of `sessions`, of which there are fewer')
   }
-  if (has('queue') && wait === 0) report.error(at('queue'), 'queue does nothing with wait: 0s', 'key')
-  const timeout = main.value?.limits?.backend_timeout
-  if (has('wait') && wait !== undefined && timeout !== undefined && wait >= timeout) {
-    report.error(at('wait'), 'never lasts so long: limits.backend_timeout of the main file ends the login sooner')
+  if (has('queue_size') && timeout === 0)
+    report.error(at('queue_size'), 'queue_size does nothing with queue_timeout: 0s', 'key')
+  const loginMs = main.value?.limits?.backend_timeout
+  if (has('queue_timeout') && timeout !== undefined && loginMs !== undefined && timeout >= loginMs) {
+    report.error(
+      at('queue_timeout'),
+      'never lasts so long: limits.backend_timeout of the main file ends the login sooner',
+    )
   }
   const workers = countWorkers(main.value?.workers ?? 1)
   for (const [key, limit] of Object.entries({ sessions, logins })) {
@@ -103,7 +107,7 @@ export function readBackendFiles(backend: Backend, readFile: FileReader, now: Da
   const { path, report } = place
   const { ca_file: ca, client_cert: cert, client_key: key, master, health } = backend
   const readPassword = (file: string | undefined, at: string): Secret | undefined =>
-    file === undefined ? undefined : readFile(file, readSecret, [...path, at, 'secret_file'], report)
+    file === undefined ? undefined : readFile(file, readSecret, [...path, at, 'password_file'], report)
   return {
     ca: ca === undefined ? undefined : readFile(ca, readCertificates, [...path, 'ca_file'], report)?.pem,
     clientCertificate: readPair(
@@ -111,7 +115,7 @@ export function readBackendFiles(backend: Backend, readFile: FileReader, now: Da
       { cert: [...path, 'client_cert'], key: [...path, 'client_key'] },
       { readFile, now, report },
     ),
-    masterSecret: readPassword(master?.secret_file, 'master'),
-    testSecret: readPassword(health?.secret_file, 'health'),
+    masterSecret: readPassword(master?.password_file, 'master'),
+    testSecret: readPassword(health?.password_file, 'health'),
   }
 }

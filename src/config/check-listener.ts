@@ -29,14 +29,14 @@ const OPENED_ONLY = [
   'min_version',
   'ciphers',
   'client_ca_file',
-  'client_user',
+  'client_cert_user',
   'default_domain',
   'default_domains',
   'delimiters',
   'master_separator',
 ] as const
 
-const TLS_ONLY = ['min_version', 'ciphers', 'client_ca_file', 'client_user'] as const
+const TLS_ONLY = ['min_version', 'ciphers', 'client_ca_file', 'client_cert_user'] as const
 
 export function checkListener(listener: Listener, surroundings: Surroundings, place: Place): void {
   checkProxies(listener, place)
@@ -144,9 +144,9 @@ function checkKeys(at: Path, keys: string[], parse: (key: string) => Parsed<stri
   }
 }
 
-function checkMechanisms({ mechanisms, client_user: user }: Listener, place: Place): void {
+function checkMechanisms({ mechanisms, client_cert_user: user }: Listener, place: Place): void {
   const { source, path, report } = place
-  const mapsUser = isWritten(source, [...path, 'client_user'])
+  const mapsUser = isWritten(source, [...path, 'client_cert_user'])
   mechanisms?.forEach((mechanism, index) => {
     const at: Path = [...path, 'mechanisms', index]
     if (mechanism !== undefined && mechanisms.indexOf(mechanism) < index)
@@ -154,12 +154,12 @@ function checkMechanisms({ mechanisms, client_user: user }: Listener, place: Pla
     if (mechanism !== 'EXTERNAL') return
     if (!isWritten(source, [...path, 'client_ca_file'])) {
       report.error(at, 'EXTERNAL needs client_ca_file: the certificate is what it goes by')
-    } else if (!mapsUser) report.error(at, 'EXTERNAL needs client_user: whom a certificate speaks for')
+    } else if (!mapsUser) report.error(at, 'EXTERNAL needs client_cert_user: whom a certificate speaks for')
   })
   // With an item that is not understood, EXTERNAL may be the one that was meant.
   if (user === undefined || mechanisms === undefined || mechanisms.includes(undefined)) return
   if (!mechanisms.includes('EXTERNAL')) {
-    report.error([...path, 'client_user'], 'does nothing: mechanisms leaves EXTERNAL out', 'key')
+    report.error([...path, 'client_cert_user'], 'does nothing: mechanisms leaves EXTERNAL out', 'key')
   }
 }
 
@@ -170,7 +170,7 @@ function checkClientTls(listener: Listener, { minVersion }: Surroundings, place:
     return
   }
   if (!isWritten(source, [...path, 'client_ca_file'])) {
-    refuse(['client_user'], 'needs client_ca_file: without it no certificate is asked for', place)
+    refuse(['client_cert_user'], 'needs client_ca_file: without it no certificate is asked for', place)
   }
   const own = isWritten(source, [...path, 'min_version'])
   if ((own ? listener.min_version : minVersion) === 'TLSv1.3') {
@@ -179,13 +179,13 @@ function checkClientTls(listener: Listener, { minVersion }: Surroundings, place:
 }
 
 /** A certificate's name is complete in itself: with a domain chosen by what the client connects to, a client could open several mailboxes. */
-function checkCertifiedNames({ client_user: template }: Listener, { source, path, report }: Place): void {
+function checkCertifiedNames({ client_cert_user: template }: Listener, { source, path, report }: Place): void {
   if (template === undefined || /@|%\{email\}/u.test(template)) return
-  const remedy = `write the domain into client_user: "${template}@example.org"`
+  const remedy = `write the domain into client_cert_user: "${template}@example.org"`
   if (isWritten(source, [...path, 'default_domains'])) {
-    report.error([...path, 'client_user'], `default_domains complete no name of a certificate; ${remedy}`)
+    report.error([...path, 'client_cert_user'], `default_domains complete no name of a certificate; ${remedy}`)
   } else if (isWritten(source, [...path, 'default_domain'])) {
-    report.warn([...path, 'client_user'], `default_domain completes no name of a certificate; ${remedy}`)
+    report.warn([...path, 'client_cert_user'], `default_domain completes no name of a certificate; ${remedy}`)
   }
 }
 

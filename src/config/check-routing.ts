@@ -112,7 +112,7 @@ function checkDomains(routing: Routing, main: MainDraft, suggest: Suggest, repor
 
 /** The aliases by their keys; the domain that one stands for is unknown where it has a mistake of its own. */
 function foldedAliases(routing: Routing): Map<string, string | undefined> {
-  return new Map(Object.entries(routing.aliases ?? {}).map(([alias, domain]) => [keyOfDomain(alias), domain]))
+  return new Map(Object.entries(routing.domain_aliases ?? {}).map(([alias, domain]) => [keyOfDomain(alias), domain]))
 }
 
 function parseKey(text: string): Parsed<string> {
@@ -125,8 +125,8 @@ function checkAliases(routing: Routing, report: Reporter): void {
   const aliases = foldedAliases(routing)
   const domains = new Set(Object.keys(routing.domains ?? {}).map(keyOfDomain))
   const spellings = new Map<string, string>()
-  for (const [key, domain] of Object.entries(routing.aliases ?? {})) {
-    const path: Path = ['aliases', key]
+  for (const [key, domain] of Object.entries(routing.domain_aliases ?? {})) {
+    const path: Path = ['domain_aliases', key]
     const parsed = parseKey(key)
     if ('wrong' in parsed) {
       report.error(path, parsed.wrong, 'key')
@@ -198,9 +198,9 @@ function checkServed({ source, value: routing }: RoutingDraft, main: MainDraft, 
       const why = `back end ${other[0]} has another: its master.separator is "${other[1]?.master?.separator ?? ''}"`
       report.warn(['listeners', index, 'master_separator'], why)
     }
-    if (listener?.client_user !== undefined && !serving.some(([, one]) => one?.master)) {
+    if (listener?.client_cert_user !== undefined && !serving.some(([, one]) => one?.master)) {
       const why = `no back end for ${protocol} has a master user: nobody can log in with a certificate`
-      report.warn(['listeners', index, 'client_user'], why)
+      report.warn(['listeners', index, 'client_cert_user'], why)
     }
     if (serving.length > 0) return
     report.warn(['listeners', index, 'protocol'], `no back end has a port for ${protocol}: nobody can log in here`)

@@ -79,17 +79,20 @@ function readObject(schema: z.ZodObject, node: YamlNode, fail: Fail): unknown {
   for (const [name, entry] of node.entries) {
     if (Object.hasOwn(shape, name)) continue
     const newName = renamed[name]
+    if (newName !== undefined) {
+      fail(entry.key, `"${name}" is now "${newName}"`)
+      // Read as if it had its new name, so that no check reports the new key as missing.
+      if (!node.entries.has(newName)) node.entries.set(newName, entry)
+      continue
+    }
     const unused = Object.keys(shape).filter((key) => !node.entries.has(key))
-    const told =
-      newName === undefined ? `unknown key "${name}"${didYouMean(name, unused)}` : `"${name}" is now "${newName}"`
-    fail(entry.key, told)
+    fail(entry.key, `unknown key "${name}"${didYouMean(name, unused)}`)
   }
   const read = Object.entries<z.core.$ZodType>(shape).map(([name, part]) => {
     const entry = node.entries.get(name)
     if (entry !== undefined) return [name, readNode(part, entry.node, fail)] as const
     const absent = z.safeParse(part, undefined)
-    const isUnderOldName = Object.keys(renamed).some((old) => renamed[old] === name && node.entries.has(old))
-    if (!absent.success && !isUnderOldName) fail(node.range, `missing key "${name}"`)
+    if (!absent.success) fail(node.range, `missing key "${name}"`)
     return [name, absent.data] as const
   })
   return Object.fromEntries(read)

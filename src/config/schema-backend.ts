@@ -1,18 +1,19 @@
 /** The reference manual of one back end of routing.yaml, as a schema. What its keys say to each other: check-backend.ts. */
 import { z } from 'zod'
 import { eachProtocol, listProtocols, PROTOCOL_NAMES, specOf } from '../protocol/registry.ts'
-import { boundedInt, choice, duration, hostText, name, parsedText, port, text } from './fields.ts'
+import { boundedInt, choice, duration, hostText, name, parsedText, port, renamedKeys, text } from './fields.ts'
 import { parseLoginFormat, parsePin, parseSeparator, parseServiceDomain, parseServiceName } from './wire-values.ts'
 
 const master = z
   .strictObject({
     user: text('Its name. Required.', undefined, /^\P{Cc}+$/u),
-    secret_file: text('File that holds its password. Relative to this file. Required.'),
+    password_file: text('File that holds its password. Relative to this file. Required.'),
     separator: parsedText(
       parseSeparator,
       'Log in as user, separator, master user, the way of Dovecot with auth_master_user_separator; one character that no user name has. Default: none; the user is named by the authzid of SASL PLAIN (RFC 4616), which needs no setting there.',
     ).optional(),
   })
+  .register(renamedKeys, { secret_file: 'password_file' })
   .optional()
   .meta({
     description:
@@ -36,17 +37,18 @@ const limits = z
       undefined,
       [1, 100_000],
     ).optional(),
-    wait: duration(
+    queue_timeout: duration(
       'How long a login waits for its turn where a limit is reached, before it is told to come back later. Within limits.backend_timeout of the main file. Default 10s: half of that, so that time is left for the login itself; 0s lets none wait.',
       '10s',
       ['0s', '5m'],
     ),
-    queue: boundedInt(
+    queue_size: boundedInt(
       'How many logins wait at once; those that come then are told to come back later. Default 10000: each is a connection that is there anyway. One client address has an eighth of it at most, as with `logins`.',
       10_000,
       [1, 1_000_000],
     ),
   })
+  .register(renamedKeys, { wait: 'queue_timeout', queue: 'queue_size' })
   .prefault({})
   .meta({
     description:
@@ -115,8 +117,9 @@ const health = z
       [1, 100],
     ),
     user: text('Who logs in for check: login. Required with it.', undefined, /^\P{Cc}+$/u).optional(),
-    secret_file: text('File that holds the password of `user`. Relative to this file. Required with it.').optional(),
+    password_file: text('File that holds the password of `user`. Relative to this file. Required with it.').optional(),
   })
+  .register(renamedKeys, { secret_file: 'password_file' })
   .prefault({})
   .meta({ description: 'How mailmux finds out whether each address of it works.' })
 

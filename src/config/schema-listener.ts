@@ -103,7 +103,7 @@ export const listener = z
       .optional()
       .meta({
         description:
-          'SASL mechanisms offered at most: PLAIN, LOGIN, XOAUTH2, OAUTHBEARER, SCRAM-SHA-1, SCRAM-SHA-256, EXTERNAL. Which of them are offered depends on TLS and on what the back ends can take. Default: all, EXTERNAL where client_user is set.',
+          'SASL mechanisms offered at most: PLAIN, LOGIN, XOAUTH2, OAUTHBEARER, SCRAM-SHA-1, SCRAM-SHA-256, EXTERNAL. Which of them are offered depends on TLS and on what the back ends can take. Default: all, EXTERNAL where client_cert_user is set.',
       }),
     ...capabilityKeys(),
     min_version: choice(
@@ -116,9 +116,9 @@ export const listener = z
       "OpenSSL's cipher list for TLS 1.2; the ciphers of TLS 1.3 are not affected. Default: those with AEAD and forward secrecy (RFC 9325 4.2); mail clients of before 2014 may know CBC ciphers only, and would have to be named here.",
     ).optional(),
     client_ca_file: text(
-      'File with the CAs in PEM whose client certificates are accepted. Without client_user every client has to show one; with it, one that shows none may give a password. Relative to this file. Default: no client certificate is asked for.',
+      'File with the CAs in PEM whose client certificates are accepted. Without client_cert_user every client has to show one; with it, one that shows none may give a password. Relative to this file. Default: no client certificate is asked for.',
     ).optional(),
-    client_user: parsedText(
+    client_cert_user: parsedText(
       parseClientUser,
       "The user that a client certificate speaks for (EXTERNAL): %{cn} its subject's common name, %{email} its e-mail address, with any text around them. A certificate with several of what is asked for speaks for no user, and no default domain is appended. Needs client_ca_file. Default: none; a certificate only admits, and a password is asked for.",
     ).optional(),
@@ -140,4 +140,4 @@ export const listener = z
     ).optional(),
   })
   .meta({ description: 'One listener: a protocol, with its addresses and its TLS.' })
-  .register(renamedKeys, { capability: 'imap_capability' })
+  .register(renamedKeys, { capability: 'imap_capability', client_user: 'client_cert_user' })

@@ -15,6 +15,7 @@ import {
   oneAddress,
   size,
   parsedText,
+  renamedKeys,
   text,
   workers,
 } from './fields.ts'
@@ -246,7 +247,7 @@ export const routingSchema = z
         description:
           'What becomes of a user of a domain who has no route: domain to back end, or to {backend} or {placement}. Default: none.',
       }),
-    aliases: z.record(z.string(), domain('The domain that it stands for.')).prefault({}).meta({
+    domain_aliases: z.record(z.string(), domain('The domain that it stands for.')).prefault({}).meta({
       description:
         'Domains that mean another: the user is looked up, and logs in, under the other. One step only. Default: none.',
     }),
@@ -262,3 +263,4 @@ export const routingSchema = z
     ),
   })
   .meta({ title: 'routing.yaml', description: 'What operators edit: back ends, and who lives where.' })
+  .register(renamedKeys, { aliases: 'domain_aliases' })

@@ -21,10 +21,10 @@ const BUSY = {
 const LIMITS: Record<string, YamlMap> = {
   logins: { logins: 3 },
   order: { logins: 1 },
-  queue: { logins: 1, queue: 1 },
-  short: { logins: 1, wait: '300ms' },
+  queue: { logins: 1, queue_size: 1 },
+  short: { logins: 1, queue_timeout: '300ms' },
   rate: { logins_per_second: 20 },
-  patient: { logins: 1, wait: '15s' },
+  patient: { logins: 1, queue_timeout: '15s' },
   stop: { logins: 1 },
 }
 
@@ -43,8 +43,8 @@ before(async () => {
   dovecot = await startDovecot(scene, { name: 'dovecot', users, certificate: await authority.issue('store') })
   const backends: Record<string, YamlMap> = {
     // A back end of its own for what is passed through: its limits are not shared.
-    dovecot: { ...toBackend(dovecot), limits: { sessions: 2, wait: '500ms' } },
-    sealed: { ...toBackend(dovecot, 'implicit', authority.caFile), limits: { sessions: 1, wait: '500ms' } },
+    dovecot: { ...toBackend(dovecot), limits: { sessions: 2, queue_timeout: '500ms' } },
+    sealed: { ...toBackend(dovecot, 'implicit', authority.caFile), limits: { sessions: 1, queue_timeout: '500ms' } },
   }
   for (const [name, limits] of Object.entries(LIMITS)) {
     for (const protocol of PROTOCOLS) {

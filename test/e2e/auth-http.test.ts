@@ -84,7 +84,7 @@ describe('an auth server of nginx', () => {
       [
         {
           ...{ name: 'imap-verified', protocol: 'imap', listen: [`127.0.0.1:${clientCaPort}`], tls: 'implicit' },
-          ...{ min_version: 'TLSv1.3', client_user: '%{cn}', client_ca_file: 'ca.pem' },
+          ...{ min_version: 'TLSv1.3', client_cert_user: '%{cn}', client_ca_file: 'ca.pem' },
         },
       ],
     )

@@ -116,11 +116,11 @@ passdb {
         listen: `127.0.0.1:${port}`,
         tls: kind === 'cn' ? 'implicit' : 'starttls',
         client_ca_file: 'clients/ca.pem',
-        client_user: template,
+        client_cert_user: template,
       })
     }
   }
-  const master = { user: MASTER, secret_file: secretFile }
+  const master = { user: MASTER, password_file: secretFile }
   mailmux = await startMailmux(scene, {
     certificate: await authority!.issue('mailmux'),
     listeners,

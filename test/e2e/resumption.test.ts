@@ -175,7 +175,7 @@ describe('with two workers and a reload', () => {
       const port = await freePort()
       doors.set(way as Way, port)
       const name = `${protocol}-${tls}-certified`
-      const certified = { client_ca_file: 'clients.pem', client_user: '%{cn}' }
+      const certified = { client_ca_file: 'clients.pem', client_cert_user: '%{cn}' }
       listeners.push({ name, protocol, listen: `127.0.0.1:${port}`, tls, ...certified })
     }
     const port = await freePort() // where no store is: these tests end before a login
@@ -186,7 +186,7 @@ describe('with two workers and a reload', () => {
       backends: {
         store: {
           ...{ host: '127.0.0.1', imap: port, pop3: port, health: { check: 'none' } },
-          master: { user: 'master', secret_file: master },
+          master: { user: 'master', password_file: master },
         },
       },
     })

@@ -41,7 +41,7 @@ ${at.toISOString()}, ${here}.
 
 ${alignTable([['', 'with limits and slow start', 'without'], ...facts]).join('\n')}
 
-With: \`limits: {sessions: ${limits.sessions}, logins_per_second: ${limits.logins_per_second}}\`, and the defaults for the rest: \`slow_start: 10s\`, \`wait: 10s\`. Who waited for ten seconds
+With: \`limits: {sessions: ${limits.sessions}, logins_per_second: ${limits.logins_per_second}}\`, and the defaults for the rest: \`slow_start: 10s\`, \`queue_timeout: 10s\`. Who waited for ten seconds
 was told to come back, which is the dip once that time is over. Without: limits too high to be reached, and \`slow_start: 0s\`.
 Logins are those in the store's own log, connections those that the kernel knows at its port, ten times a second.
 `
@@ -57,7 +57,7 @@ const guarded = await runRecoveryWave({ ...wave, backend: { limits } })
 process.stdout.write(`with limits: ${JSON.stringify({ ...guarded, complaints: guarded.complaints.length })}\n`)
 const open = await runRecoveryWave({
   ...wave,
-  backend: { limits: { logins: 100_000, queue: 1_000_000 }, slow_start: '0s' },
+  backend: { limits: { logins: 100_000, queue_size: 1_000_000 }, slow_start: '0s' },
 })
 process.stdout.write(`without: ${JSON.stringify({ ...open, complaints: open.complaints.length })}\n`)
 await mkdir(FOLDER, { recursive: true })

@@ -194,7 +194,7 @@ export async function writeConfiguration(
     backends: options.backends,
     ...(options.users === undefined ? {} : { users: options.users }),
     ...(options.domains === undefined ? {} : { domains: options.domains }),
-    ...(options.aliases === undefined ? {} : { aliases: options.aliases }),
+    ...(options.aliases === undefined ? {} : { domain_aliases: options.aliases }),
     ...options.routing,
   }
   await writeFile(configFile, stringify(main))

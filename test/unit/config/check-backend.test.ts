@@ -64,10 +64,13 @@ const CASES: Case[] = [
     routing: withBackend('tls: implicit, client_cert: absent, client_key: key.pem'),
     error: /^routing\.yaml:2:53: absent does not exist/u,
   },
-  { it: 'limits', routing: withBackend('limits: {sessions: 9, logins: 9, logins_per_second: 1, wait: 19s, queue: 1}') },
+  {
+    it: 'limits',
+    routing: withBackend('limits: {sessions: 9, logins: 9, logins_per_second: 1, queue_timeout: 19s, queue_size: 1}'),
+  },
   { it: 'no limits but the usual', routing: withBackend('limits: {}') },
   { it: 'fewer sessions than the usual number of logins', routing: withBackend('limits: {sessions: 9}') },
-  { it: 'no wait', routing: withBackend('limits: {wait: 0s}, slow_start: 0s') },
+  { it: 'no wait', routing: withBackend('limits: {queue_timeout: 0s}, slow_start: 0s') },
   {
     it: 'more logins than sessions',
     routing: withBackend('limits: {sessions: 9, logins: 10}'),
@@ -92,18 +95,18 @@ const CASES: Case[] = [
   },
   {
     it: 'a queue in which nobody waits',
-    routing: withBackend('limits: {queue: 9, wait: 0s}'),
-    error: /^routing\.yaml:2:34: queue does nothing with wait: 0s/u,
+    routing: withBackend('limits: {queue_size: 9, queue_timeout: 0s}'),
+    error: /^routing\.yaml:2:34: queue_size does nothing with queue_timeout: 0s/u,
   },
   {
     it: 'a wait that outlasts the login',
-    routing: withBackend('limits: {wait: 20s}'),
-    error: /^routing\.yaml:2:40: never lasts so long: limits\.backend_timeout/u,
+    routing: withBackend('limits: {queue_timeout: 20s}'),
+    error: /^routing\.yaml:2:49: never lasts so long: limits\.backend_timeout/u,
   },
   {
     it: 'a wait that is longer than usual, with a login that is too',
     main: `${MAIN}limits: {backend_timeout: 40s}\n`,
-    routing: withBackend('limits: {wait: 20s}'),
+    routing: withBackend('limits: {queue_timeout: 20s}'),
   },
   {
     it: 'the usual wait with a login that ends sooner',
@@ -134,58 +137,58 @@ const CASES: Case[] = [
   },
   {
     it: 'a master user',
-    routing: withBackend('master: {user: proxy, secret_file: secret}'),
+    routing: withBackend('master: {user: proxy, password_file: secret}'),
     others: { secret: 'x\n' },
   },
   {
     it: 'a master user with a separator',
-    routing: withBackend("master: {user: proxy, secret_file: secret, separator: '*'}"),
+    routing: withBackend("master: {user: proxy, password_file: secret, separator: '*'}"),
     others: { secret: 'x\n' },
   },
   {
     it: 'a master user without a password',
     routing: withBackend('master: {user: proxy}'),
-    error: /^routing\.yaml:2:33: missing key "secret_file"/u,
+    error: /^routing\.yaml:2:33: missing key "password_file"/u,
   },
   {
     it: 'a master user with an empty password',
-    routing: withBackend('master: {user: proxy, secret_file: secret}'),
+    routing: withBackend('master: {user: proxy, password_file: secret}'),
     others: { secret: '\n' },
-    error: /^routing\.yaml:2:60: secret is empty/u,
+    error: /^routing\.yaml:2:62: secret is empty/u,
   },
   {
     it: 'a separator of two characters',
-    routing: withBackend("master: {user: proxy, secret_file: secret, separator: '**'}"),
+    routing: withBackend("master: {user: proxy, password_file: secret, separator: '**'}"),
     others: { secret: 'x' },
-    error: /^routing\.yaml:2:79: one character/u,
+    error: /^routing\.yaml:2:81: one character/u,
   },
   {
     it: 'a separator that stands in the name of the master user',
-    routing: withBackend("master: {user: 'pro*xy', secret_file: secret, separator: '*'}"),
+    routing: withBackend("master: {user: 'pro*xy', password_file: secret, separator: '*'}"),
     others: { secret: 'x' },
-    error: /^routing\.yaml:2:82: stands in the name of the master user too/u,
+    error: /^routing\.yaml:2:84: stands in the name of the master user too/u,
   },
 ]
 
 const ALIASES: Case[] = [
   { it: 'an alias domain', aliases: '{Example.net: Example.com, example.org: example.com}' },
-  { it: 'an alias that is no domain', aliases: '{"a b": c.test}', error: /^routing\.yaml:3:11: not a domain/u },
-  { it: 'an alias for what is no domain', aliases: '{a.test: c@d}', error: /^routing\.yaml:3:19: not a domain/u },
-  { it: 'an alias of itself', aliases: '{a.test: A.test}', error: /^routing\.yaml:3:19: stands for itself/u },
+  { it: 'an alias that is no domain', aliases: '{"a b": c.test}', error: /^routing\.yaml:3:18: not a domain/u },
+  { it: 'an alias for what is no domain', aliases: '{a.test: c@d}', error: /^routing\.yaml:3:26: not a domain/u },
+  { it: 'an alias of itself', aliases: '{a.test: A.test}', error: /^routing\.yaml:3:26: stands for itself/u },
   {
     it: 'an alias of an alias',
     aliases: '{a.test: b.test, B.test: c.test}',
-    error: /^routing\.yaml:3:19: b\.test is an alias too/u,
+    error: /^routing\.yaml:3:26: b\.test is an alias too/u,
   },
   {
     it: 'one alias in two spellings',
     aliases: '{a.test: b.test, A.test: c.test}',
-    error: /^routing\.yaml:3:27: the same as "a\.test"/u,
+    error: /^routing\.yaml:3:34: the same as "a\.test"/u,
   },
   {
     it: 'an alias that has a route',
     aliases: '{Routed.test: b.test}',
-    error: /^routing\.yaml:3:11: has a route in `domains`/u,
+    error: /^routing\.yaml:3:18: has a route in `domains`/u,
   },
   { it: 'an alias of a domain that has a route', aliases: '{a.test: routed.test}' },
   {
@@ -195,7 +198,7 @@ const ALIASES: Case[] = [
   },
 ].map(({ aliases, ...rest }) => ({
   ...rest,
-  routing: `backends: {s: {host: h, imap: 1}}\nusers: {a@User.test: s}\naliases: ${aliases}\ndomains: {routed.test: s}\n`,
+  routing: `backends: {s: {host: h, imap: 1}}\nusers: {a@User.test: s}\ndomain_aliases: ${aliases}\ndomains: {routed.test: s}\n`,
 }))
 
 testCases([...CASES, ...ALIASES])

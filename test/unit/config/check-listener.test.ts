@@ -4,7 +4,7 @@ import { MAIN, testCases, withListener, type Case } from './cases.ts'
 const CA = 'client_ca_file: cert.pem'
 
 /** A back end that lets users with a certificate in. */
-const MASTER = 'backends: {s: {host: h, imap: 143, master: {user: m, secret_file: secret}}}\nusers: {a@b.test: s}\n'
+const MASTER = 'backends: {s: {host: h, imap: 143, master: {user: m, password_file: secret}}}\nusers: {a@b.test: s}\n'
 
 const MECHANISMS: Case[] = [
   { it: 'some mechanisms', main: withListener('mechanisms: [PLAIN, XOAUTH2, OAUTHBEARER, LOGIN]') },
@@ -28,17 +28,17 @@ const MECHANISMS: Case[] = [
   {
     it: 'EXTERNAL without a user',
     main: withListener(`mechanisms: [EXTERNAL], ${CA}`),
-    error: /^mailmux\.yaml:2:44: EXTERNAL needs client_user/u,
+    error: /^mailmux\.yaml:2:44: EXTERNAL needs client_cert_user/u,
   },
   {
     it: 'EXTERNAL with a client CA and a user',
-    main: withListener(`mechanisms: [EXTERNAL], ${CA}, client_user: '%{email}'`),
+    main: withListener(`mechanisms: [EXTERNAL], ${CA}, client_cert_user: '%{email}'`),
     routing: MASTER,
     others: { secret: 'x' },
   },
   {
     it: 'a user of certificates where EXTERNAL is left out',
-    main: withListener(`mechanisms: [PLAIN], ${CA}, client_user: '%{email}'`),
+    main: withListener(`mechanisms: [PLAIN], ${CA}, client_cert_user: '%{email}'`),
     routing: MASTER,
     others: { secret: 'x' },
     error: /^mailmux\.yaml:2:78: does nothing: mechanisms leaves EXTERNAL out/u,
@@ -54,48 +54,48 @@ const CLIENT_TLS: Case[] = [
   },
   {
     it: 'a user of certificates without a client CA',
-    main: withListener("client_user: '%{cn}'"),
+    main: withListener("client_cert_user: '%{cn}'"),
     error: /^mailmux\.yaml:2:31: needs client_ca_file/u,
   },
   {
     it: 'a user of certificates without a placeholder',
-    main: withListener(`${CA}, client_user: alice`),
-    error: /:70: needs %\{cn\} or %\{email\}/u,
+    main: withListener(`${CA}, client_cert_user: alice`),
+    error: /:75: needs %\{cn\} or %\{email\}/u,
   },
   {
     it: 'a user of certificates whom no back end lets in',
-    main: withListener(`${CA}, client_user: '%{cn}@a.test'`),
-    warning: /^mailmux\.yaml:2:70: no back end for imap has a master user/u,
+    main: withListener(`${CA}, client_cert_user: '%{cn}@a.test'`),
+    warning: /^mailmux\.yaml:2:75: no back end for imap has a master user/u,
   },
   ...['%{cn}', 'x-%{cn}'].flatMap((template): Case[] => [
     {
-      it: `default domains by server name with client_user: ${template}`,
-      main: withListener(`${CA}, client_user: '${template}', default_domains: {imap.b.test: b.test}`),
+      it: `default domains by server name with client_cert_user: ${template}`,
+      main: withListener(`${CA}, client_cert_user: '${template}', default_domains: {imap.b.test: b.test}`),
       error: /default_domains complete no name of a certificate/u,
     },
     {
-      it: `a default domain with client_user: ${template}`,
-      main: withListener(`${CA}, client_user: '${template}', default_domain: a.test`),
+      it: `a default domain with client_cert_user: ${template}`,
+      main: withListener(`${CA}, client_cert_user: '${template}', default_domain: a.test`),
       routing: MASTER,
       others: { secret: 'x' },
       warning: /default_domain completes no name of a certificate/u,
     },
   ]),
   ...['%{cn}@a.test', '%{email}', '%{cn}/%{email}'].map((template): Case => ({
-    it: `default domains by server name with client_user: ${template}`,
+    it: `default domains by server name with client_cert_user: ${template}`,
     main: withListener(
-      `${CA}, client_user: '${template}', default_domain: a.test, default_domains: {imap.b.test: b.test}`,
+      `${CA}, client_cert_user: '${template}', default_domain: a.test, default_domains: {imap.b.test: b.test}`,
     ),
     routing: MASTER,
     others: { secret: 'x' },
   })),
   {
     it: 'a user of certificates with a master user',
-    main: withListener(`${CA}, client_user: '%{cn}@a.test'`),
+    main: withListener(`${CA}, client_cert_user: '%{cn}@a.test'`),
     routing: MASTER,
     others: { secret: 'x' },
   },
-  ...['min_version: TLSv1.3', 'ciphers: HIGH', CA, `${CA}, client_user: "%{cn}"`].map((keys): Case => {
+  ...['min_version: TLSv1.3', 'ciphers: HIGH', CA, `${CA}, client_cert_user: "%{cn}"`].map((keys): Case => {
     const it = keys.replaceAll(/:[^,]+/gu, '')
     return {
       it: `${it} without TLS`,
@@ -174,8 +174,8 @@ const PROXIES: Case[] = [
 
 /** Two back ends that separate the name of their master users in different ways. */
 const TWO_MASTERS = `backends:
-  s: {host: h, imap: 143, master: {user: m, secret_file: secret, separator: '*'}}
-  t: {host: i, imap: 143, master: {user: m, secret_file: secret, separator: '%'}}
+  s: {host: h, imap: 143, master: {user: m, password_file: secret, separator: '*'}}
+  t: {host: i, imap: 143, master: {user: m, password_file: secret, separator: '%'}}
 users: {a@b.test: s}
 `
 const AUTH_HTTP = 'directory: {auth_http: {url: "http://127.0.0.1/", send_password: true}}'

@@ -101,7 +101,7 @@ const CASES: Case[] = [
     'min_version: TLSv1.2',
     'ciphers: HIGH',
     'client_ca_file: cert.pem',
-    "client_user: '%{cn}'",
+    "client_cert_user: '%{cn}'",
     'default_domain: a.test',
     'default_domains: {a.test: a.test}',
     'delimiters: "@"',

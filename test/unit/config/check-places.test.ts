@@ -4,7 +4,7 @@ function withBackend(keys: string, more = ''): string {
   return `backends:\n  s: {${keys}}\nusers: {a@b.test: s}\n${more}`
 }
 
-const LOGIN = 'check: login, user: probe, secret_file: probe.secret'
+const LOGIN = 'check: login, user: probe, password_file: probe.secret'
 const others = { 'probe.secret': 'p' }
 
 /** Each guard fires here, and the honest neighbour of each bad case passes without a word. */
@@ -80,7 +80,7 @@ const CASES: Case[] = [
   {
     it: 'a check by login without its password',
     routing: withBackend('host: h, imap: 1, health: {check: login, user: u}'),
-    error: /^routing\.yaml:2:41: check: login needs secret_file/u,
+    error: /^routing\.yaml:2:41: check: login needs password_file/u,
   },
   {
     it: 'a user for no login',

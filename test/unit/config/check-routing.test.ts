@@ -164,7 +164,8 @@ const CASES: Case[] = [
   },
   {
     it: 'a user in the other form of an alias',
-    routing: 'backends: {s: {host: h, imap: 1}}\nusers: {a@xn--bcher-kva.test: s}\naliases: {bücher.test: b.test}',
+    routing:
+      'backends: {s: {host: h, imap: 1}}\nusers: {a@xn--bcher-kva.test: s}\ndomain_aliases: {bücher.test: b.test}',
     error: /never matches: bücher\.test is an alias of b\.test/u,
   },
   {

@@ -23,7 +23,7 @@ listeners:
     min_version: TLSv1.2
     ciphers: HIGH:!aNULL
     client_ca_file: ca.pem
-    client_user: '%{cn}@a.test'
+    client_cert_user: '%{cn}@a.test'
     default_domain: D.test
     default_domains: {'2001:DB8:0::1': E.test, '::ffff:192.0.2.7': g.test, Imap.F.test: f.test}
     delimiters: '@%'
@@ -45,10 +45,10 @@ backends:
     proxy_protocol: v2
     forward_identity: false
     login_format: '%n'
-    master: {user: proxy, secret_file: master, separator: '*'}
-  store2: {host: i, imap: 993, tls: implicit, master: {user: m, secret_file: master}}
+    master: {user: proxy, password_file: master, separator: '*'}
+  store2: {host: i, imap: 993, tls: implicit, master: {user: m, password_file: master}}
 users: {a@b.test: store1}
-aliases: {Example.NET: Example.com}
+domain_aliases: {Example.NET: Example.com}
 `,
   others: {
     'ca.pem': ca,
@@ -135,7 +135,7 @@ test('files that are named and absent are watched too', (t) => {
   const { settings, files } = load(t, {
     main: main.replace('key: key.pem}]', 'key: key.pem}], ticket_secret_file: b'),
     routing:
-      'backends: {s: {host: h, imap: 1, tls: implicit, client_cert: c, client_key: d, master: {user: m, secret_file: e}}}',
+      'backends: {s: {host: h, imap: 1, tls: implicit, client_cert: c, client_key: d, master: {user: m, password_file: e}}}',
   })
   assert.equal(settings, undefined)
   const names = files.map((file) => path.basename(file))
@@ -162,7 +162,7 @@ test('warns of a client CA and of a client certificate that have expired', (t) =
 
 test('one mistake about mechanisms or passthrough is told once', (t) => {
   const misspelt = load(t, {
-    main: withListener("mechanisms: [EXTERNEL], client_ca_file: cert.pem, client_user: '%{cn}'"),
+    main: withListener("mechanisms: [EXTERNEL], client_ca_file: cert.pem, client_cert_user: '%{cn}'"),
     routing: LOADED.routing,
     others: LOADED.others,
   })

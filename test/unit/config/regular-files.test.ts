@@ -46,8 +46,8 @@ backends:
     ca_file: backend-ca
     client_cert: backend-cert
     client_key: backend-key
-    master: {user: m, secret_file: master}
-    health: {check: login, user: probe, secret_file: probe}
+    master: {user: m, password_file: master}
+    health: {check: login, user: probe, password_file: probe}
 `
 const NAMED = [ALL_MAIN, ALL_ROUTING].flatMap((text) =>
   Array.from(text.matchAll(/(?:_file|cert|key): ([\w-]+)/g), (match) => match[1] ?? ''),
