@@ -6,34 +6,23 @@
 import type { PassOn } from '../watch.ts'
 import { ArgumentReader, type Literal, type Verdict } from './arguments.ts'
 import type { ResponseEvents } from './responses.ts'
+import { UnansweredCommands, type Command } from './unanswered.ts'
+import { findWordEnd, isDone, NAME_OCTETS, readUpperWord, readWord, TAG_OCTETS, upperCase } from './words.ts'
 
 /** Cyrus takes tags of up to 1,023 octets; mail clients send four to eight. */
 const MAX_TAG_BYTES = 1000
 /** The longest command names of the RFCs have 15 letters. */
 const MAX_NAME_BYTES = 64
-/** Clients that fetch a mailbox message by message send some hundred commands at once. A larger value would only cost memory. */
-const MAX_UNANSWERED = 1000
 
 const NUL = 0
 const LF = 10
 const CR = 13
 const SPACE = 32
-const LOWER_A = 97
-const LOWER_Z = 122
 
-/** RFC 9051 9: tag = 1*<any ASTRING-CHAR except "+">. */
-const TAG_OCTETS = octetsOf(/[!#$&',-[\]-z|~]/)
-const NAME_OCTETS = octetsOf(/[A-Za-z0-9._-]/)
 /** RFC 4978, RFC 9051 6.2.1, RFC 4422 3.7: behind an OK to these the octets may be compressed or encrypted. */
-const MAKES_OPAQUE = new Set(['COMPRESS', 'STARTTLS', 'AUTHENTICATE'])
-
-/** A table is cheaper than an expression for each octet. */
-function octetsOf(pattern: RegExp): readonly boolean[] {
-  return Array.from({ length: 256 }, (_, octet) => pattern.test(String.fromCharCode(octet)))
-}
-
-/** DONE may cross the answer of a back end that has refused or ended the IDLE. Then it looks like a tag. */
-const isDone = (text: string): boolean => text.length === 4 && text.toUpperCase() === 'DONE'
+const makesOpaque = (name: string): boolean =>
+  // A set would need the hash of each name.
+  name === 'COMPRESS' || name === 'STARTTLS' || name === 'AUTHENTICATE'
 
 /** What the client's next octet belongs to. */
 type Position =
@@ -49,20 +38,13 @@ type Position =
 /** @returns whether a command may run; the name is in upper case */
 export type MayRun = (name: string, tag: string) => boolean
 
-type Command = {
-  tag: string
-  name: string
-  /** of IDLE (RFC 2177) */
-  continuation: 'none' | 'owed' | 'received'
-}
-
 export class CommandReader implements ResponseEvents {
   /** of a guarded session */
   readonly #mayRun: MayRun | undefined
   #position: Position = 'tag'
   #tag = ''
   #name = ''
-  readonly #unanswered: Command[] = []
+  readonly #unanswered = new UnansweredCommands()
   /** the command that is being read, until it is answered or its last line has come */
   #current: Command | undefined
   /** the back end has refused a literal: the rest of the command is not for it */
@@ -82,9 +64,8 @@ export class CommandReader implements ResponseEvents {
   /** No command is in progress but an IDLE that the back end has confirmed, and nothing has come of another. */
   isIdle(): boolean {
     if (this.#carriageReturn) return false
-    if (this.#position === 'tag') return this.#tag === '' && this.#unanswered.length === 0
-    const isIdling = this.#unanswered.length === 1 && this.#unanswered[0]?.continuation === 'received'
-    return this.#position === 'done' && this.#done === '' && isIdling
+    if (this.#position === 'tag') return this.#tag === '' && this.#unanswered.isEmpty
+    return this.#position === 'done' && this.#done === '' && this.#unanswered.isIdling
   }
 
   /** Reads along, in a session that is not guarded. @returns false at input of two meanings */
@@ -94,8 +75,12 @@ export class CommandReader implements ResponseEvents {
       else if (this.#position === 'arguments') {
         at = this.#skimArguments(chunk, at)
         if (at === -1) return false
+      } else {
+        at = this.#skimWord(chunk, at)
+        if (at === chunk.length) break
         // What comes before the continuation may be a literal or a command, as the back end decides.
-      } else if (this.#position === 'nothing' || this.#take(chunk[at++] ?? NUL) !== 'pass') return false
+        if (this.#position === 'nothing' || this.#take(chunk[at++] ?? NUL) !== 'pass') return false
+      }
     }
     return true
   }
@@ -152,6 +137,20 @@ export class CommandReader implements ResponseEvents {
     return end
   }
 
+  /** Takes the letters of a tag or a name, which need no decision. @returns where the rest of the chunk begins */
+  #skimWord(chunk: Buffer, from: number): number {
+    if (this.#carriageReturn) return from
+    if (this.#position === 'tag') {
+      const end = findWordEnd(chunk, from, TAG_OCTETS, MAX_TAG_BYTES - this.#tag.length)
+      this.#tag += readWord(chunk, from, end)
+      return end
+    }
+    if (this.#position !== 'name') return from
+    const end = findWordEnd(chunk, from, NAME_OCTETS, MAX_NAME_BYTES - this.#name.length)
+    this.#name += readUpperWord(chunk, from, end)
+    return end
+  }
+
   /** @returns where the next line begins, or -1 at input of two meanings */
   #skimArguments(chunk: Buffer, at: number): number {
     const end = this.#arguments.skim(chunk, at)
@@ -190,13 +189,13 @@ export class CommandReader implements ResponseEvents {
   #takeName(octet: number): Verdict {
     if (octet === SPACE && this.#name === '') return 'pass'
     if (octet !== SPACE && octet !== CR && octet !== LF) {
-      this.#name += String.fromCharCode(octet >= LOWER_A && octet <= LOWER_Z ? octet - 32 : octet)
+      this.#name += upperCase(octet)
       return this.#name.length <= MAX_NAME_BYTES && NAME_OCTETS[octet] === true ? 'pass' : 'ambiguous'
     }
     if (this.#name === '') return 'ambiguous'
     if (this.#mayRun?.(this.#name, this.#tag) === false) return 'forbidden'
     this.#current = { tag: this.#tag, name: this.#name, continuation: 'none' }
-    if (this.#unanswered.push(this.#current) > MAX_UNANSWERED) return 'ambiguous'
+    if (!this.#unanswered.add(this.#current)) return 'ambiguous'
     this.#beginArguments()
     return octet === LF ? this.#endLine() : 'pass'
   }
@@ -248,8 +247,7 @@ export class CommandReader implements ResponseEvents {
 
   /** @returns whether the back end was expected to ask for something */
   onContinuation(): boolean {
-    // Commands are answered in their order, so that an IDLE comes before the literal of a later command.
-    const idle = this.#unanswered.find(({ continuation }) => continuation === 'owed')
+    const idle = this.#unanswered.findOwed()
     if (idle) {
       idle.continuation = 'received'
       if (this.#mayRun) this.#beginDone()
@@ -264,9 +262,8 @@ export class CommandReader implements ResponseEvents {
   onTagged(tag: string, status: string): boolean {
     // to a DONE that came too late
     if (isDone(tag)) return true
-    const index = this.#unanswered.findIndex((command) => command.tag === tag)
-    const [command] = index === -1 ? [] : this.#unanswered.splice(index, 1)
-    if (!command || (status === 'OK' && MAKES_OPAQUE.has(command.name))) return false
+    const command = this.#unanswered.take(tag)
+    if (!command || (status === 'OK' && makesOpaque(command.name))) return false
     if (command !== this.#current) return true
     this.#current = undefined
     if (this.#position === 'done') {
@@ -280,7 +277,7 @@ export class CommandReader implements ResponseEvents {
   }
 
   onUntaggedBad(): boolean {
-    return this.#mayRun !== undefined || this.#unanswered.length === 0
+    return this.#mayRun !== undefined || this.#unanswered.isEmpty
   }
 
   onGarbage(): boolean {

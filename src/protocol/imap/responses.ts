@@ -3,6 +3,7 @@
  * counted and not kept. A line that cannot be an answer costs a search for its end and no string.
  */
 import type { PassOn } from '../watch.ts'
+import { findWordEnd, readWord, TAG_OCTETS } from './words.ts'
 
 /** A tag of up to 1,000 octets and the word behind it. */
 const MAX_HEAD_BYTES = 1010
@@ -13,9 +14,12 @@ const NEAR_BYTES = 48
 
 const LF = 10
 const CR = 13
+const SPACE = 32
 const STAR = 42
 const PLUS = 43
 const UPPER_B = 66
+const UPPER_K = 75
+const UPPER_O = 79
 const CLOSING_BRACE = 125
 /** the bit in which an ASCII letter's cases differ */
 const LOWER_CASE = 32
@@ -42,6 +46,16 @@ export function findLf(chunk: Buffer, from: number): number {
   const near = Math.min(chunk.length, from + NEAR_BYTES)
   for (let at = from; at < near; at++) if (chunk[at] === LF) return at
   return near === chunk.length ? -1 : chunk.indexOf(LF, near)
+}
+
+/** @returns the tag of a whole line `tag OK ...`, the most frequent answer, or undefined at any other line. Costs no native call */
+function readOkTag(chunk: Buffer, from: number, end: number): string | undefined {
+  if (end - from > MAX_HEAD_BYTES) return undefined
+  const at = findWordEnd(chunk, from, TAG_OCTETS, end - from)
+  const isOk = ((chunk[at + 1] ?? 0) & ~LOWER_CASE) === UPPER_O && ((chunk[at + 2] ?? 0) & ~LOWER_CASE) === UPPER_K
+  const next = chunk[at + 3]
+  const isTagged = isOk && at > from && chunk[at] === SPACE && (next === SPACE || next === CR || next === LF)
+  return isTagged ? readWord(chunk, from, at) : undefined
 }
 
 /** Reads what the back end sends, in pieces of any size. */
@@ -101,6 +115,10 @@ export class ResponseReader {
     if (end !== -1 && this.#head === '' && this.#isOfNoInterest(chunk, at, end)) {
       this.#continued = false
       return end + 1
+    }
+    if (end !== -1 && this.isBetweenResponses) {
+      const tag = readOkTag(chunk, at, end)
+      if (tag !== undefined) return this.#events.onTagged(tag, 'OK') ? end + 1 : -1
     }
     const stop = end === -1 ? chunk.length : end + 1
     if (this.#head.length < MAX_HEAD_BYTES)
