@@ -144,10 +144,19 @@ export type PlacementSettings = {
   others: PlacementPool | undefined
 }
 
+/** The static users by their names: a Map, or a table that other threads can hand over. */
+export type UserRoutes = {
+  readonly size: number
+  get(user: string): UserRoute | undefined
+  has(user: string): boolean
+  keys(): Iterable<string>
+  [Symbol.iterator](): Iterator<[string, UserRoute]>
+}
+
 export type RoutingSettings = {
   userCase: UserCase
   backends: ReadonlyMap<string, BackendSettings>
-  users: ReadonlyMap<string, UserRoute>
+  users: UserRoutes
   /** key of a domain to back end */
   domains: ReadonlyMap<string, { backend: string }>
   placement: PlacementSettings
