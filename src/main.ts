@@ -8,14 +8,18 @@ import type { ExplainOptions } from './cli/explain.ts'
 import type { LoadResult } from './config/load.ts'
 import type { LogOutput } from './log.ts'
 import type { Instance } from './supervisor/instance.ts'
+import type { LoadMessage, LoadOrder } from './supervisor/serve-load.ts'
+import type { WorkerProgram } from './supervisor/worker.ts'
 
 /** What a signal does until the modules are loaded. Without a handler SIGHUP would end the process, and SIGTERM with no exit code. */
 const WHILE_LOADING = { SIGHUP: () => undefined, SIGTERM: () => process.exit(0), SIGINT: () => process.exit(0) }
 const SIGNALS = ['SIGHUP', 'SIGTERM', 'SIGINT'] as const
 const [, , command] = process.argv
+/** Text for standard error that waits for its reader; more is thrown away. It holds the stacks of some crashes. */
+const STDERR_BYTES = 64 * 1024
 if (command === 'run') for (const signal of SIGNALS) process.on(signal, WHILE_LOADING[signal])
-// Ctrl-C and service managers signal workers too; what it means, the supervisor tells.
-if (command === 'worker') for (const signal of SIGNALS) process.on(signal, () => undefined)
+// Ctrl-C and service managers signal the supervisor's other processes too; what it means, the supervisor tells.
+if (command === 'worker' || command === 'load') for (const signal of SIGNALS) process.on(signal, () => undefined)
 
 // Before the other modules: an older Node may not even read all of them.
 const { describeOldNode, version } = await import('./version.ts')
@@ -25,19 +29,32 @@ if (oldNode !== undefined) {
   process.exit(1)
 }
 
+/** What starts this program again with another command, as a process of the running mailmux. */
+const programFor = (command: string): WorkerProgram => ({
+  command: process.execPath,
+  args: [...process.execArgv, import.meta.filename, command],
+  complain(text: string) {
+    if (process.stderr.writableLength < STDERR_BYTES) process.stderr.write(printableLines(text))
+  },
+})
+
+const { printableLine, printableLines } = await import('./printable.ts')
+const print = (line: string): void => void process.stdout.write(`${printableLine(line)}\n`)
+const complain = (line: string): void => void process.stderr.write(`${printableLine(line)}\n`)
+if (command === 'load') await readConfiguration()
+const { createLoader } = await import('./supervisor/loader.ts')
+const loader = createLoader(programFor('load'))
+// It loads its modules while this process does.
+if (command === 'run') loader.prepare()
+
 // Only now: they take a good part of a second.
 const { Command, Option: CommandOption } = await import('commander')
 const { createApp } = await import('./app.ts')
-const { check } = await import('./cli/check.ts')
 const { explain } = await import('./cli/explain.ts')
 const { health } = await import('./cli/health.ts')
 const { readPassword } = await import('./cli/password.ts')
-const { schemaText } = await import('./cli/schema.ts')
-const { loadConfig } = await import('./config/load.ts')
 const { formatProblem } = await import('./config/problems.ts')
-const { probe } = await import('./inspect/probe.ts')
 const { openLogOutput } = await import('./log.ts')
-const { printableLine, printableLines } = await import('./printable.ts')
 const { listProtocols, PROTOCOL_NAMES } = await import('./protocol/registry.ts')
 const { createInstance } = await import('./supervisor/instance.ts')
 const { LOG_DESCRIPTOR } = await import('./supervisor/messages.ts')
@@ -45,15 +62,11 @@ const { serveWorker } = await import('./supervisor/serve-worker.ts')
 
 const DEFAULT_CONFIG = '/etc/mailmux/mailmux.yaml'
 
-const print = (line: string): void => void process.stdout.write(`${printableLine(line)}\n`)
-const complain = (line: string): void => void process.stderr.write(`${printableLine(line)}\n`)
 // A standard descriptor whose other end has gone must not end the process.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
 
 /** What the log may take to be written before the process exits. A destination that takes lines at all needs less. */
 const LAST_LINES_MS = 1000
-/** Text for standard error that waits for its reader; more is thrown away. It holds the stacks of some crashes. */
-const STDERR_BYTES = 64 * 1024
 
 function openOutput(fd: number): LogOutput {
   const output = openLogOutput(fd)
@@ -67,6 +80,7 @@ async function run(configFile: string): Promise<void> {
   let exit = (code: number): void => process.exit(code)
   let stopping = false
   const stop = (): void => {
+    loader.close()
     if (stopping) {
       instance?.abandon()
       process.exit(1)
@@ -81,31 +95,51 @@ async function run(configFile: string): Promise<void> {
       },
     )
   }
-  process.on('SIGHUP', () => instance?.reload())
+  // Until then the files are being read, and may change once more.
+  const early = { reload: false }
+  let reload = (): void => void (early.reload = true)
+  process.on('SIGHUP', () => reload())
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
   for (const signal of SIGNALS) process.off(signal, WHILE_LOADING[signal])
 
-  const load = (): LoadResult => loadConfig(configFile, process.env)
-  const loaded = load()
+  const load = (): Promise<LoadResult> => loader.load(configFile)
+  const loaded = await load()
   if (!loaded.settings) {
     for (const problem of loaded.problems) for (const line of formatProblem(problem)) complain(line)
     if (loaded.more.error > 0) complain(`and ${loaded.more.error} more errors`)
     process.exitCode = 1
     return
   }
-  const program = {
-    command: process.execPath,
-    args: [...process.execArgv, import.meta.filename, 'worker'],
-    complain(text: string) {
-      if (process.stderr.writableLength < STDERR_BYTES) process.stderr.write(printableLines(text))
-    },
-  }
   // Node makes standard output non-blocking when `process.stdout` is first read: pipes, sockets and terminals, not files.
   const output = openOutput(process.stdout.fd)
   exit = (code) => void output.flush(LAST_LINES_MS).then(() => process.exit(code))
-  instance = createInstance({ settings: loaded.settings, loaded, load, createApp, output, program })
+  instance = createInstance({
+    settings: loaded.settings,
+    loaded,
+    load,
+    createApp,
+    output,
+    program: programFor('worker'),
+  })
+  reload = instance.reload
+  if (early.reload) reload()
   await instance.start()
+}
+
+/** The process that reads the configuration for `run`, which sends it the path. It ends when there is no supervisor any more. */
+async function readConfiguration(): Promise<never> {
+  if (!process.send) {
+    complain('mailmux run starts the process that reads the configuration')
+    return process.exit(2)
+  }
+  process.on('disconnect', () => process.exit(0))
+  const ordered = new Promise<LoadOrder>((resolve) => process.once('message', (sent) => resolve(sent as LoadOrder)))
+  const { serveLoad } = await import('./supervisor/serve-load.ts')
+  const send = (message: LoadMessage): Promise<void> =>
+    new Promise((resolve) => void process.send?.(message, undefined, {}, () => resolve()))
+  await serveLoad(await ordered, process.env, send)
+  return process.exit(0)
 }
 
 /** One of several workers, which `run` starts and speaks to. */
@@ -152,6 +186,8 @@ program
     '\n--probe takes up to about 10 seconds, logs in to nothing but Redis, and writes nothing.\nExit codes: 0 no error (warnings or not), 1 errors.\nExample: mailmux check --probe -c /etc/mailmux/mailmux.yaml',
   )
   .action(async ({ config, probe: isProbe }: { config: string; probe?: boolean }) => {
+    const { check } = await import('./cli/check.ts')
+    const { probe } = await import('./inspect/probe.ts')
     process.exitCode = await check(config, process.env, print, isProbe === true ? probe : undefined)
     // A name lookup that is still running would delay the end of the process.
     if (isProbe === true) process.stdout.write('', () => process.exit())
@@ -161,7 +197,8 @@ program
   .command('schema')
   .description('print the JSON Schema of a configuration file, for editors')
   .argument('[file]', 'mailmux or routing', 'mailmux')
-  .action((file: string) => {
+  .action(async (file: string) => {
+    const { schemaText } = await import('./cli/schema.ts')
     if (file === 'mailmux' || file === 'routing') process.stdout.write(schemaText(file))
     else program.error(`no schema for ${file}: say mailmux or routing`, { exitCode: 2 })
   })

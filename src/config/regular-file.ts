@@ -20,25 +20,39 @@ const NOT_REGULAR = 'is not a regular file'
  * @throws MuxError `local-shortage` where this machine has no descriptor or memory to read it
  */
 export function readRegularFile(file: string, maxBytes: number): Parsed<Buffer<ArrayBuffer>> {
+  const opened = openRegularFile(file, maxBytes)
+  if ('wrong' in opened) return opened
+  const { descriptor, size } = opened.value
+  try {
+    return readUpTo(descriptor, size, maxBytes)
+  } catch (error) {
+    return describe(error, file)
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+
+/** As `readRegularFile`, for a caller that reads and closes the descriptor. */
+export function openRegularFile(file: string, maxBytes: number): Parsed<{ descriptor: number; size: number }> {
   try {
     // Before the opening, which may have an effect on a device. The second look is at what was opened.
     const before = fs.statSync(file)
     if (!before.isFile()) return { wrong: before.isDirectory() ? 'is a directory' : NOT_REGULAR }
     const descriptor = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK | fs.constants.O_NOCTTY)
-    try {
-      const stat = fs.fstatSync(descriptor)
-      if (!stat.isFile()) return { wrong: NOT_REGULAR }
-      if (stat.size > maxBytes) return { wrong: tooLarge(maxBytes) }
-      return readUpTo(descriptor, stat.size, maxBytes)
-    } finally {
-      fs.closeSync(descriptor)
-    }
+    const stat = fs.fstatSync(descriptor)
+    if (stat.isFile() && stat.size <= maxBytes) return { value: { descriptor, size: stat.size } }
+    fs.closeSync(descriptor)
+    return { wrong: stat.isFile() ? tooLarge(maxBytes) : NOT_REGULAR }
   } catch (error) {
-    const code = systemCode(error)
-    // What is in the file cannot be told now, so that nothing is wrong with it.
-    if (isShortage(code)) throw new MuxError('local-shortage', `${file} cannot be read: ${code}`, error)
-    return { wrong: FILE_ERRORS[code] ?? `cannot be read (${code})` }
+    return describe(error, file)
   }
+}
+
+/** @throws MuxError `local-shortage`: what is in the file cannot be told now, so that nothing is wrong with it */
+function describe(error: unknown, file: string): { wrong: string } {
+  const code = systemCode(error)
+  if (isShortage(code)) throw new MuxError('local-shortage', `${file} cannot be read: ${code}`, error)
+  return { wrong: FILE_ERRORS[code] ?? `cannot be read (${code})` }
 }
 
 /** @param size as `fstat` has it: 0 for files of /proc, and less than there is where another process appends */

@@ -3,12 +3,11 @@
  * Directories are watched, never a file: whoever replaces a file by another leaves a watcher of the old one deaf. What is told is a
  * change of content: a touch, a second look, a rename to and fro are none. A file that is written in place is left to settle.
  */
-import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
 import { hasCode, systemCode } from '../errors.ts'
 import { createArrivals, type Arrival } from './arrivals.ts'
-import { MAX_YAML_BYTES, readRegularFile } from './regular-file.ts'
+import { hashAll, hashContentNow } from './content-hash.ts'
 import { watchedNames } from './watched-names.ts'
 
 export type WatchOptions = {
@@ -30,8 +29,10 @@ export type FileChanges = ReadonlyMap<string, Arrival>
 export type FileWatcher = {
   /** Ends it; nothing is told afterwards. May be called twice. */
   close(): void
-  /** Tries at once to watch what cannot be watched so far, and takes the files as they are now for known: they were just read. */
-  refresh(): void
+  /** Takes the files as they are now for known: they are about to be read. A later change is told. */
+  takeKnown(): Promise<void>
+  /** Tries at once to watch what cannot be watched so far, and takes files that are new in the list for known. */
+  refresh(): Promise<void>
 }
 
 /** Whoever writes on and on cannot put a look off for longer than ten times the quiet that it waits for. */
@@ -62,6 +63,7 @@ export function watchFiles(
 
   /** Watches where the files are now: links may have moved, directories may be others of the same name. */
   function watchDirectories(paths: readonly string[]): void {
+    const unwatched = failure !== undefined
     const wanted = watchedNames(paths)
     let failed: string | undefined
     for (const [directory, { watcher, inode }] of watchers) {
@@ -76,6 +78,8 @@ export function watchFiles(
     }
     if (failed !== failure) onWatching?.(failed)
     failure = failed
+    // What has changed there meanwhile came without an event.
+    if (unwatched && failed === undefined) lookSoon()
     // Descriptors and watches are freed by other programs, without an event here.
     if (failed !== undefined && !closed) lookIn(retryMs)
   }
@@ -149,37 +153,42 @@ export function watchFiles(
   }
 
   async function tell(paths: readonly string[], arrived: FileChanges): Promise<void> {
-    const found = readAll(paths)
+    const found = await hashAll(paths)
     arrivals.take()
     const changed = paths.filter((file) => known.has(file) && known.get(file) !== found.get(file))
     known = found
     if (changed.length === 0) return
     // A change without a trace in size, time and inode is taken for the kind that may be half written.
     await onChange(new Map(changed.map((file) => [file, arrived.get(file) ?? 'in-place'])))
-    // What is new in the list is known from now on; what was in it keeps the hash that it was told with.
+    await refresh()
+  }
+
+  /** What is new in the list is known from now on; what was in it keeps the hash that it was told with. */
+  async function refresh(): Promise<void> {
     if (closed) return
     const now = files()
     watchDirectories(now)
     arrivals.look(now, 0)
-    known = new Map([...readAll(now)].map(([file, hash]) => [file, found.get(file) ?? hash]))
+    const added = await hashAll(now.filter((file) => !known.has(file)))
+    known = new Map(now.map((file) => [file, known.get(file) ?? added.get(file) ?? '']))
   }
 
-  function readAll(paths: readonly string[]): Map<string, string> {
-    return new Map(paths.map((file) => [file, contentHash(file)]))
-  }
-
-  function refresh(): void {
+  async function takeKnown(): Promise<void> {
     const paths = files()
-    // The watchers first: a change after the reading is then an event.
-    watchDirectories(paths)
     arrivals.look(paths, 0)
     arrivals.take()
-    known = readAll(paths)
+    known = await hashAll(paths)
   }
 
-  refresh()
+  const paths = files()
+  // The watchers first: a change after the reading is then an event. Nothing is served yet that the reading could hold up.
+  watchDirectories(paths)
+  arrivals.look(paths, 0)
+  arrivals.take()
+  known = new Map(paths.map((file) => [file, hashContentNow(file)]))
 
   return {
+    takeKnown,
     refresh,
     close() {
       closed = true
@@ -189,12 +198,6 @@ export function watchFiles(
       watchers.clear()
     },
   }
-}
-
-/** A file that is absent or cannot be read has a hash too: its coming and going are changes. */
-function contentHash(file: string): string {
-  const read = readRegularFile(file, MAX_YAML_BYTES)
-  return 'wrong' in read ? read.wrong : createHash('sha256').update(read.value).digest('hex')
 }
 
 function inodeOf(directory: string): string | undefined {

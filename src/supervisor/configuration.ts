@@ -10,9 +10,14 @@ import type { Log } from '../log.ts'
 import type { InstanceMetrics } from '../metrics/instance-metrics.ts'
 import type { Crew } from './crew.ts'
 import { describeLosses, findLosses } from './losses.ts'
+import { keepUnchangedUsers, withRoutingInForce } from './parts-in-force.ts'
 
 /** How soon files are read again that could not be read for want of a descriptor. */
 const SHORTAGE_MS = 5000
+
+/** For the log line of a file that is held back. */
+const WAYS_OUT =
+  'a complete file replaces it, best by rename; SIGHUP takes it over as it is; mailmux explain and docs/operations.md (Reload) tell more'
 
 export type Configuration = {
   /** Reads the files at once, on an operator's word: nothing is held back, and what cannot be watched is tried again. */
@@ -25,7 +30,7 @@ export type Configuration = {
 }
 
 export type ConfigurationParts = {
-  load: () => LoadResult
+  load: () => LoadResult | Promise<LoadResult>
   takeOver: Crew['takeOver']
   log: Log
   noteShortage: NoteShortage
@@ -48,6 +53,12 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
   const arrivals = new Map<string, Arrival>()
   let heldBack: { file: string; why: string } | undefined
   let watcher: FileWatcher | undefined
+  /** An operator has asked for the next reading. */
+  let isAsked = false
+  let closed = false
+  // Functions, since both change while something is awaited.
+  const isAskedAgain = (): boolean => isAsked
+  const isClosed = (): boolean => closed
 
   function welcome({ problems, more }: LoadResult): void {
     for (const problem of problems) log.warn({ warning: formatProblem(problem)[0] }, 'configuration')
@@ -60,13 +71,57 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
     metrics.configurationHeldBack(found !== undefined)
   }
 
-  /** Called again by itself where the files cannot be read for want of a descriptor. */
-  async function read(): Promise<void> {
+  let reading: Promise<void> | undefined
+  let next: Promise<void> | undefined
+
+  /** One reading at a time. All that is asked for while one is under way is one further reading, which finds what has changed meanwhile. */
+  function read(): Promise<void> {
+    next ??= (reading ?? Promise.resolve())
+      .catch(() => undefined) // told to the caller that asked for it
+      .then(() => {
+        reading = next
+        next = undefined
+        return readOnce()
+      })
+    return next
+  }
+
+  async function readOnce(): Promise<void> {
+    const byOperator = isAsked
+    isAsked = false
+    if (byOperator) await withWatcher((watching) => watching.takeKnown())
+    // What arrives while this is read may be in it or not, and is for the next reading.
+    const arrived = new Map(arrivals)
+    arrivals.clear()
+    try {
+      if (!isClosed()) await readArrived(arrived)
+    } finally {
+      // SIGHUP meanwhile confirms what is still held back or wrong.
+      if (!isAskedAgain()) for (const [file, arrival] of arrived) if (!arrivals.has(file)) arrivals.set(file, arrival)
+    }
+    if (byOperator) await withWatcher((watching) => watching.refresh())
+  }
+
+  async function withWatcher(use: (watching: FileWatcher) => Promise<void>): Promise<void> {
+    try {
+      if (watcher) await use(watcher)
+    } catch (error) {
+      if (!hasCode(error, 'local-shortage')) throw error
+      noteShortage('configuration', error.message)
+    }
+  }
+
+  /**
+   * Called again by itself where the files cannot be read for want of a descriptor.
+   * @param arrived what remains in it has not been taken over
+   */
+  async function readArrived(arrived: Map<string, Arrival>): Promise<void> {
     clearTimeout(again)
     let result: LoadResult
     try {
-      result = load()
+      result = await load()
     } catch (error) {
+      if (isClosed()) return
       if (!hasCode(error, 'local-shortage')) throw error
       noteShortage('configuration', error.message)
       again = setTimeout(
@@ -75,29 +130,44 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
       )
       return
     }
+    if (isClosed()) return
     files = result.files
     if (!result.settings) {
-      noteHeldBack(undefined)
-      const errors = result.problems.filter(({ severity }) => severity === 'error')
-      for (const problem of errors) log.error({ problem: formatProblem(problem)[0] }, 'configuration not taken over')
-      if (result.more.error > 0) log.error({ problem: `and ${result.more.error} more` }, 'configuration not taken over')
-      metrics.configurationRefused()
+      refuse(result)
       return
     }
-    const { routing: file } = result.settings.files
-    const mayBeHalf = file !== undefined && arrivals.get(file) === 'in-place'
-    const losses = mayBeHalf ? findLosses(inForce.routing, result.settings.routing) : undefined
+    const settings = keepUnchangedUsers(inForce, result.settings)
+    const { routing: file } = settings.files
+    const mayBeHalf = file !== undefined && arrived.get(file) === 'in-place'
+    const losses = mayBeHalf ? await findLosses(inForce.routing, settings.routing) : undefined
+    if (isClosed()) return
     if (mayBeHalf && losses) {
       noteHeldBack({ file, why: describeLosses(losses) })
-      log.error({ file, ...losses }, 'configuration held back')
-      return
+      log.error({ file, ...losses, hint: WAYS_OUT }, 'configuration held back')
+      const others = [...arrived.keys()].filter((name) => name !== file)
+      const rest = withRoutingInForce(inForce, settings)
+      if (others.length === 0 || !rest) return
+      for (const name of others) arrived.delete(name)
+      return enter(rest, result)
     }
     noteHeldBack(undefined)
-    arrivals.clear()
-    const restart = findRestartNeeds(first, result.settings)
+    arrived.clear()
+    await enter(settings, result)
+  }
+
+  function refuse({ problems, more }: LoadResult): void {
+    noteHeldBack(undefined)
+    const errors = problems.filter(({ severity }) => severity === 'error')
+    for (const problem of errors) log.error({ problem: formatProblem(problem)[0] }, 'configuration not taken over')
+    if (more.error > 0) log.error({ problem: `and ${more.error} more` }, 'configuration not taken over')
+    metrics.configurationRefused()
+  }
+
+  async function enter(settings: Settings, result: LoadResult): Promise<void> {
+    const restart = findRestartNeeds(first, settings)
     if (restart.length > 0) log.warn({ restart }, 'these parts of the configuration change at the next restart')
-    current = withBoundParts(first, result.settings)
-    inForce = result.settings
+    current = withBoundParts(first, settings)
+    inForce = settings
     await takeOver(current)
     welcome(result)
     log.info('configuration taken over')
@@ -140,18 +210,14 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
   watch()
   return {
     async reload() {
+      isAsked = true
       arrivals.clear()
       await read()
-      try {
-        watcher?.refresh()
-      } catch (error) {
-        if (!hasCode(error, 'local-shortage')) throw error
-        noteShortage('configuration', error.message)
-      }
     },
     current: () => current,
     heldBack: () => heldBack,
     close() {
+      closed = true
       clearTimeout(again)
       watcher?.close()
     },

@@ -39,7 +39,7 @@ export type InstanceParts = {
   /** a configuration without errors, of which these are the settings */
   loaded: LoadResult
   /** reads it again */
-  load: () => LoadResult
+  load: () => Promise<LoadResult>
   createApp: CreateApp
   /** where the log goes */
   output: LogOutput
@@ -120,6 +120,8 @@ export function createInstance(parts: InstanceParts): Instance {
     async stop() {
       stopping.abort()
       notReady = 'shutting down'
+      // What is being read is not taken over any more.
+      files.close()
       const sessions = await crew.sessions({ limit: 0 }).catch(() => undefined)
       log.info({ sessions: sessions?.total }, 'shutting down')
       await crew.stop()

@@ -5,6 +5,7 @@ import type { Reading } from '../metrics/readings.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Secret } from '../secret.ts'
 import type { Packed } from './packed.ts'
+import type { TablePiece } from './table-pieces.ts'
 
 type First<F extends (...args: never[]) => unknown> = Parameters<F>[0]
 
@@ -30,6 +31,8 @@ export type Answer = {
 }
 
 export type ToWorker =
+  /** part of the table of users; all of it goes ahead of the settings in which it is new */
+  | { kind: 'users'; piece: TablePiece }
   | {
       kind: 'start'
       worker: number

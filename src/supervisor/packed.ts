@@ -1,8 +1,10 @@
 /**
- * Settings and secrets on their way from the supervisor to a worker. The channel clones plain data, Maps and Sets, but would make an
- * empty object of a Secret, or of a URL: these go in a form of their own. A secret is revealed onto that channel alone, which is a
- * socket between the two processes; it is in no argument and no variable, where others could read it.
+ * Settings and secrets on their way between the supervisor and another process of mailmux. The channel clones plain data, Maps and Sets,
+ * but would make an empty object of a Secret or a URL: these go in a form of their own, and a table of users goes ahead in pieces
+ * (`table-pieces.ts`). A secret is revealed onto that channel alone, which is a socket between the two processes; it is in no argument
+ * and no variable, where others could read it.
  */
+import { UserTable } from '../config/user-table.ts'
 import { Secret } from '../secret.ts'
 
 declare const packed: unique symbol
@@ -12,20 +14,29 @@ export type Packed<T> = { readonly [packed]: T }
 
 const SECRET = 'mailmux:secret'
 const URL_TEXT = 'mailmux:url'
+const USERS = 'mailmux:users'
 
-/** @param value of plain data, Maps, Sets, Secrets and URLs; what is in it twice is one thing afterwards too */
+/** @param value of plain data, Maps, Sets, Secrets, URLs and at most one table of users; what is in it twice is one thing afterwards too */
 export function pack<T>(value: T): Packed<T> {
   return convert(value, (one) => {
     if (one instanceof Secret) return { [SECRET]: (one as Secret).reveal() }
+    if (one instanceof UserTable) return { [USERS]: one.size }
     return one instanceof URL ? { [URL_TEXT]: one.href } : undefined
   }) as Packed<T>
 }
 
-export function unpack<T>(value: Packed<T>): T {
+/** @param users the table of users that was sent ahead, where one is in the value */
+export function unpack<T>(value: Packed<T>, users?: UserTable): T {
   return convert(value, (one) => {
     if (SECRET in one && typeof one[SECRET] === 'string') return new Secret(one[SECRET])
+    if (USERS in one) return expectTable(users, one[USERS])
     return URL_TEXT in one && typeof one[URL_TEXT] === 'string' ? new URL(one[URL_TEXT]) : undefined
   }) as T
+}
+
+function expectTable(users: UserTable | undefined, size: unknown): UserTable {
+  if (users !== undefined && users.size === size) return users
+  throw new Error('the users have not arrived before the settings')
 }
 
 /** A copy, in which `replace` has put something else in the place of some objects. */

@@ -1,4 +1,5 @@
 /** A worker's own side: it is told by its supervisor what to serve, answers what it is asked, and ends when it is told to, or when nobody is left to tell it. */
+import type { UserTable } from '../config/user-table.ts'
 import { openBoundPorts } from '../listener/bound-ports.ts'
 import { createLog, type AdjustableLog, type LogOutput } from '../log.ts'
 import { createMetrics } from '../metrics/metrics.ts'
@@ -7,6 +8,7 @@ import type { App } from '../app.ts'
 import type { CreateApp } from './alone.ts'
 import { FIRST_INHERITED, type Ask, type ToSupervisor, type ToWorker } from './messages.ts'
 import { unpack } from './packed.ts'
+import { createTableReceiver } from './table-pieces.ts'
 
 /** The way to the supervisor, and the way out. */
 export type Channel = {
@@ -24,9 +26,10 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
   let serving: Serving | undefined
   let ready = false
   let stopping = false
+  const users = createTableReceiver()
 
   function begin({ worker, settings: packed, ticketSecret, ports }: ToWorker & { kind: 'start' }): void {
-    const settings = unpack(packed)
+    const settings = unpack(packed, users.table())
     const log = createLog(output, settings.log, worker)
     const registry = createRegistry(output.dropped)
     const app = createApp(settings, {
@@ -65,7 +68,7 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
   }
 
   function answer({ id, ask }: ToWorker & { kind: 'ask' }): void {
-    const told = serving ? tell(ask, serving) : Promise.reject(new Error('not started'))
+    const told = serving ? tell(ask, serving, users.table()) : Promise.reject(new Error('not started'))
     told.then(
       (answer) => send({ kind: 'answer', id, answer }),
       (error: unknown) => {
@@ -77,6 +80,8 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
 
   onMessage((message) => {
     switch (message.kind) {
+      case 'users':
+        return users.accept(message.piece)
       case 'start':
         return begin(message)
       case 'ask':
@@ -91,12 +96,17 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
   })
 }
 
-async function tell(ask: Ask, { app: { answers, takeOver }, log, registry }: Serving): Promise<unknown> {
+/** @param users the table that has arrived last */
+async function tell(
+  ask: Ask,
+  { app: { answers, takeOver }, log, registry }: Serving,
+  users: UserTable | undefined,
+): Promise<unknown> {
   switch (ask.what) {
     case 'ping':
       return true
     case 'configure': {
-      const settings = unpack(ask.settings)
+      const settings = unpack(ask.settings, users)
       log.configure(settings.log)
       takeOver(settings)
       return true

@@ -3,13 +3,14 @@
  * Whatever state it is in, a question to it ends in good time, with an answer or without.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Settings } from '../config/settings.ts'
 import { systemCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { WorkerState } from '../metrics/instance-metrics.ts'
 import { createBackOff } from './back-off.ts'
+import { createDelivery } from './delivery.ts'
 import type { Answer, Ask, ToSupervisor, ToWorker } from './messages.ts'
-import type { Packed } from './packed.ts'
 
 /** A worker is asked this often whether it is there ... */
 const PING_MS = 1000
@@ -32,8 +33,10 @@ export type WorkerParts = {
   program: WorkerProgram
   /** that it inherits behind the log's */
   descriptors: readonly number[]
-  /** what it is told first, asked anew at each start */
-  greeting: () => ToWorker
+  /** the settings that it is to serve, asked at each start and at each `configure` */
+  settings: () => Settings
+  /** what it is told at its start beside them */
+  greeting: () => Omit<ToWorker & { kind: 'start' }, 'kind' | 'settings'>
   /** It has ended without being told to, and will be started again. */
   onEnded: () => void
   log: Log
@@ -46,8 +49,8 @@ export type Worker = {
   start(): Promise<void>
   /** @throws Error where there is no answer within this time, or nobody who could give one */
   ask<A extends Ask>(ask: A, withinMs: number): Promise<Answer[A['what']]>
-  /** Has it take these over, now or when it comes to itself. Settles when it has, or after this time; one that is not there is started with them. */
-  configure(settings: Packed<Settings>, withinMs: number): Promise<void>
+  /** Has it take over the settings of now. Settles when it has, or after this time; a worker that has ended is started with them. */
+  configure(withinMs: number): Promise<void>
   /** Tells it to end and waits for that, but no longer than this: then it is ended. It is not started again. */
   stop(withinMs: number): Promise<void>
   /** Ends it at once. */
@@ -64,12 +67,15 @@ type Life = {
   saidSilent: boolean
   waiting: Map<number, { resolve: (answer: unknown) => void; reject: (why: Error) => void }>
   ended: PromiseWithResolvers<undefined>
+  /** Has it take over the settings of now. */
+  configure: () => Promise<void>
 }
 
 /** A process that has ended, or that could not be started. */
 type Ended = { pid: number | undefined; cause: string; startedMs: number; served: boolean }
 
-export function createWorker({ number, program, descriptors, greeting, onEnded, log }: WorkerParts): Worker {
+export function createWorker(parts: WorkerParts): Worker {
+  const { number, program, descriptors, onEnded, log } = parts
   const backOff = createBackOff()
   const first = Promise.withResolvers<undefined>()
   let life: Life | undefined
@@ -98,6 +104,13 @@ export function createWorker({ number, program, descriptors, greeting, onEnded, 
       saidSilent: false,
       waiting: new Map(),
       ended: Promise.withResolvers(),
+      configure: createDelivery({
+        settings: parts.settings,
+        send: (message) => send(born, message),
+        start: (settings) => send(born, { kind: 'start', ...parts.greeting(), settings }),
+        configure: (settings) => put(born, { what: 'configure', settings }),
+        hasEnded: () => born !== life,
+      }),
     }
     life = born
     child.stderr?.setEncoding('utf8').on('data', program.complain)
@@ -106,11 +119,15 @@ export function createWorker({ number, program, descriptors, greeting, onEnded, 
     child.on('error', (error) => {
       if (child.pid === undefined) end(born, systemCode(error))
     })
-    send(born, greeting())
+    born.configure().catch(() => undefined) // it has ended, which is told elsewhere
   }
 
-  function send({ child }: Life, message: ToWorker): void {
-    if (child.connected) child.send(message, () => undefined) // where it is not heard, the process has ended, which is told
+  /** Settles once the message is on its way, or the process has ended, which is told elsewhere. */
+  function send({ child }: Life, message: ToWorker): Promise<void> {
+    return new Promise((resolve) => {
+      if (child.connected) child.send(message, () => resolve())
+      else resolve()
+    })
   }
 
   function hear(born: Life, message: ToSupervisor): void {
@@ -161,7 +178,7 @@ export function createWorker({ number, program, descriptors, greeting, onEnded, 
     const late = (): void => asked.reject(new Error(`worker ${number} does not answer within ${withinMs ?? 0} ms`))
     const timer = withinMs === undefined ? undefined : setTimeout(late, withinMs)
     born.waiting.set(id, asked)
-    send(born, { kind: 'ask', id, ask: question })
+    void send(born, { kind: 'ask', id, ask: question })
     return asked.promise.finally(() => {
       clearTimeout(timer)
       born.waiting.delete(id)
@@ -218,8 +235,12 @@ export function createWorker({ number, program, descriptors, greeting, onEnded, 
       return first.promise
     },
     ask,
-    async configure(settings, withinMs) {
-      if (life) await put(life, { what: 'configure', settings }, withinMs).catch(() => undefined)
+    async configure(withinMs) {
+      if (!life) return
+      const giveUp = new AbortController()
+      const late = sleep(withinMs, undefined, { signal: giveUp.signal }).catch(() => undefined)
+      await Promise.race([life.configure().catch(() => undefined), late])
+      giveUp.abort()
     },
     async stop(withinMs) {
       stopping = true
@@ -227,7 +248,7 @@ export function createWorker({ number, program, descriptors, greeting, onEnded, 
       clearInterval(pinging)
       if (!life) return
       const { child, ended } = life
-      send(life, { kind: 'stop' })
+      void send(life, { kind: 'stop' })
       const late = setTimeout(() => {
         log.error({ worker: number, pid: child.pid }, 'worker does not end and is killed')
         child.kill('SIGKILL')

@@ -47,20 +47,13 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
   let past: Promise<Reading> = Promise.resolve([])
   const stopping = new AbortController()
 
-  const packedFor = (worker: number) => pack(settingsOf({ worker, workers: first.workers }, current))
-
   function build(bound: BoundPorts, number: number): Worker {
     const worker = createWorker({
       number,
       program,
       descriptors: bound.descriptors,
-      greeting: () => ({
-        kind: 'start',
-        worker: number,
-        settings: packedFor(number),
-        ticketSecret: pack(ticketSecret),
-        ports: bound.addresses,
-      }),
+      settings: () => settingsOf({ worker: number, workers: first.workers }, current),
+      greeting: () => ({ worker: number, ticketSecret: pack(ticketSecret), ports: bound.addresses }),
       onEnded() {
         metrics.workerRestarted()
         bury(worker)
@@ -151,7 +144,7 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
     },
     async takeOver(settings) {
       current = settings
-      await Promise.all(workers.map((worker) => worker.configure(packedFor(worker.number), ALL_MS)))
+      await Promise.all(workers.map((worker) => worker.configure(ALL_MS)))
     },
     states: () => workers.map((worker) => worker.state()),
     async readings() {

@@ -4,12 +4,15 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { test, type TestContext } from 'node:test'
-import type { ToWorker } from '../../src/supervisor/messages.ts'
+import type { Settings } from '../../src/config/settings.ts'
+import { Secret } from '../../src/secret.ts'
+import { pack } from '../../src/supervisor/packed.ts'
 import { createWorker, type Worker } from '../../src/supervisor/worker.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { keepLog } from '../unit/backend/fixture.ts'
 
-const START = { kind: 'start' } as ToWorker
+const SETTINGS = { routing: { users: new Map() } } as unknown as Settings
+const GREETING = { worker: 1, ticketSecret: pack(new Secret('')), ports: [] }
 
 /** @param plans what it does at its first start, its second and so on: `serve`, `fail`, `crash`, `deaf` */
 function build(t: TestContext, plans: string[], command = process.execPath) {
@@ -21,7 +24,8 @@ function build(t: TestContext, plans: string[], command = process.execPath) {
     number: 1,
     program: { command, complain: () => undefined, args },
     descriptors: [],
-    greeting: () => START,
+    settings: () => SETTINGS,
+    greeting: () => GREETING,
     onEnded: () => ends++,
     log,
   })

@@ -5,8 +5,9 @@ import path from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { loadConfig } from '../../../src/config/load.ts'
 import type { Settings } from '../../../src/config/settings.ts'
+import { watchFiles } from '../../../src/config/watch.ts'
 import { keepConfiguration } from '../../../src/supervisor/configuration.ts'
-import { until } from '../../support/deadline.ts'
+import { until, within } from '../../support/deadline.ts'
 import { certificate, MAIN, temporaryDirectory } from '../config/fixture.ts'
 import { replace } from '../config/watching.ts'
 
@@ -29,13 +30,24 @@ function follow(t: TestContext, { settle = `${SETTLE_MS}ms`, more = '', retryMs 
   const main = `${MAIN}${settle === '' ? '' : `settle: ${settle}\n`}${more}`
   const all = { 'mailmux.yaml': main, 'routing.yaml': routing(100), ...certificate('mail') }
   for (const [name, text] of Object.entries(all)) fs.writeFileSync(file(name), text)
-  const load = () => loadConfig(file('mailmux.yaml'), {})
-  const loaded = load()
+  const loaded = loadConfig(file('mailmux.yaml'), {})
+  let loads = 0
+  let gate = Promise.resolve<undefined>(undefined)
+  const load = async () => {
+    loads++
+    const result = loadConfig(file('mailmux.yaml'), {})
+    await gate
+    return result
+  }
   assert.ok(loaded.settings)
   const log: string[] = []
   const taken: Settings[] = []
   const gauges = { heldBack: false, unwatched: false }
-  const note = (fields: unknown, text?: string) => void log.push(text ?? String(fields))
+  const fields: { text: string | undefined; fields: unknown }[] = []
+  const note = (about: unknown, text?: string) => {
+    log.push(text ?? String(about))
+    fields.push({ text, fields: about })
+  }
   const configuration = keepConfiguration(loaded.settings, loaded, {
     load,
     takeOver: (settings) => {
@@ -58,9 +70,25 @@ function follow(t: TestContext, { settle = `${SETTLE_MS}ms`, more = '', retryMs 
     routingFile: file('routing.yaml'),
     main,
     log,
+    fields,
     taken,
     gauges,
     configuration,
+    loads: {
+      count: () => loads,
+      begun: (count: number) =>
+        until(
+          DEADLINE_MS,
+          () => loads >= count || undefined,
+          () => `${loads} loads have begun`,
+        ),
+    },
+    /** Loads read the files, and give what they found when this is called. */
+    holdLoads: () => {
+      const { promise, resolve } = Promise.withResolvers<undefined>()
+      gate = promise
+      return () => resolve(undefined)
+    },
     users: () => taken.at(-1)?.routing.users.size,
     untilLogged: (text: string, times = 1) =>
       until(
@@ -69,6 +97,22 @@ function follow(t: TestContext, { settle = `${SETTLE_MS}ms`, more = '', retryMs 
         () => `no ${times} lines "${text}" in ${log.join('; ')}`,
       ),
   }
+}
+
+/** Settles when a watcher of the test has told of the next change. */
+function untilNoticed(t: TestContext, file: string): Promise<void> {
+  return within(
+    DEADLINE_MS,
+    new Promise((resolve) => {
+      const watcher = watchFiles(
+        () => [file],
+        () => resolve(),
+        { settleMs: () => 0 },
+      )
+      t.after(() => watcher.close())
+    }),
+    () => 'no watcher has told of the change',
+  )
 }
 
 const TAKEN_OVER = 'configuration taken over'
@@ -137,13 +181,67 @@ for (const [what, text] of Object.entries({
   })
 }
 
-test('keeps a file held back when another file changes', async (t) => {
-  const { file, routingFile, main, untilLogged, taken, log } = follow(t)
+test('takes over another file that changes while the routing file is held back, which stays so', async (t) => {
+  const { file, routingFile, main, untilLogged, taken, users, configuration, gauges } = follow(t)
   fs.writeFileSync(routingFile, routing(50))
   await untilLogged(HELD_BACK)
   replace(file('mailmux.yaml'), `${main}hostname: other.example.test\n`)
+  await untilLogged(TAKEN_OVER)
+  assert.deepEqual([taken.length, taken[0]?.hostname, users()], [1, 'other.example.test', 100])
+  assert.deepEqual([configuration.heldBack()?.file, gauges.heldBack], [routingFile, true])
+  await configuration.reload()
+  assert.deepEqual([taken.length, users(), configuration.heldBack()], [2, 50, undefined])
+})
+
+test('keeps all files held back where mailmux.yaml would read the users in force in another way', async (t) => {
+  const { file, routingFile, main, untilLogged, taken, log } = follow(t)
+  fs.writeFileSync(routingFile, routing(50))
+  await untilLogged(HELD_BACK)
+  replace(file('mailmux.yaml'), `${main}user_case: lower\n`)
   await untilLogged(HELD_BACK, 2)
   assert.deepEqual([taken.length, log.includes(TAKEN_OVER)], [0, false])
+})
+
+test('names the ways out in the log line of a file that is held back', async (t) => {
+  const { routingFile, untilLogged, fields } = follow(t)
+  fs.writeFileSync(routingFile, routing(50))
+  await untilLogged(HELD_BACK)
+  const told = JSON.stringify(fields.find(({ text }) => text === HELD_BACK))
+  assert.match(told, /rename.*SIGHUP.*mailmux explain.*docs\/operations\.md/)
+})
+
+test('makes one further load of all that is asked for while one is under way', async (t) => {
+  const { configuration, loads, taken, holdLoads } = follow(t, { settle: '', more: 'reload: signal\n' })
+  const release = holdLoads()
+  const reloads = Array.from({ length: 300 }, () => configuration.reload())
+  await loads.begun(1)
+  reloads.push(configuration.reload(), configuration.reload())
+  release()
+  await Promise.all(reloads)
+  assert.deepEqual([loads.count(), taken.length], [2, 2])
+})
+
+test('takes over nothing that was being loaded when it was closed', async (t) => {
+  const { configuration, loads, taken, log, holdLoads } = follow(t)
+  const release = holdLoads()
+  const reloaded = configuration.reload()
+  await loads.begun(1)
+  configuration.close()
+  release()
+  await reloaded
+  assert.deepEqual([taken.length, log], [0, []])
+})
+
+test('holds back a file that is written while another load is under way', async (t) => {
+  const { configuration, loads, routingFile, untilLogged, taken, users, holdLoads } = follow(t)
+  const release = holdLoads()
+  const reloaded = configuration.reload()
+  await loads.begun(1)
+  fs.writeFileSync(routingFile, routing(50))
+  release()
+  await reloaded
+  await untilLogged(HELD_BACK)
+  assert.deepEqual([taken.length, users()], [1, 100])
 })
 
 test('takes over a file written in place that lost a tenth of its users', async (t) => {
@@ -154,12 +252,11 @@ test('takes over a file written in place that lost a tenth of its users', async 
 })
 
 test('notices no change with reload: signal, and reads at once when it is told to', async (t) => {
-  const { routingFile, untilLogged, taken, log, users, configuration, file, main } = follow(t, {
-    settle: '',
-    more: 'reload: signal\n',
-  })
+  const followed = follow(t, { settle: '', more: 'reload: signal\n' })
+  const { routingFile, untilLogged, taken, log, users, configuration, file, main } = followed
+  const noticed = untilNoticed(t, routingFile)
   replace(routingFile, routing(120))
-  await new Promise((resolve) => setTimeout(resolve, 200)) // a watcher would have told within a tenth of this
+  await noticed // so that the change would have been told here too, by now
   assert.deepEqual([taken.length, log], [0, []])
   await configuration.reload()
   assert.equal(users(), 120)

@@ -1,0 +1,20 @@
+/** What of the settings in force goes on beside new ones. Pure. */
+import type { Settings } from '../config/settings.ts'
+import { UserTable } from '../config/user-table.ts'
+
+/** @returns the new settings, with the table in force where it has the same users: it is then neither sent to a worker nor kept twice */
+export function keepUnchangedUsers(inForce: Settings, settings: Settings): Settings {
+  const [before, after] = [inForce.routing.users, settings.routing.users]
+  if (!(before instanceof UserTable) || !(after instanceof UserTable) || !before.equals(after)) return settings
+  return { ...settings, routing: { ...settings.routing, users: before } }
+}
+
+/**
+ * The new settings of mailmux.yaml with the routing in force.
+ * @returns undefined where they do not fit together: names would be read in another way, or mailmux.yaml names a back end that is not there
+ */
+export function withRoutingInForce({ routing }: Settings, settings: Settings): Settings | undefined {
+  const named = settings.listeners.flatMap(({ passthrough }) => passthrough.map(({ backend }) => backend))
+  const fits = settings.routing.userCase === routing.userCase && named.every((name) => routing.backends.has(name))
+  return fits ? { ...settings, routing } : undefined
+}

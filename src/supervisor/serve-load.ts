@@ -1,0 +1,44 @@
+/** The side of the process that loads the configuration once, tells what it found, and ends. */
+import { loadConfig, type LoadResult } from '../config/load.ts'
+import { buildUserTable, UserTable } from '../config/user-table.ts'
+import type { Environment } from '../config/variables.ts'
+import { hasCode } from '../errors.ts'
+import { pack, type Packed } from './packed.ts'
+import { sendTable, type TablePiece } from './table-pieces.ts'
+
+/** What is to be loaded: the path of mailmux.yaml. */
+export type LoadOrder = { mainFile: string }
+
+/** `shortage`: the files cannot be read now, for want of a descriptor or memory. */
+export type LoadMessage = { users: TablePiece } | { result: Packed<LoadResult> } | { shortage: string }
+
+/** @param send settles once the message is on its way */
+export async function serveLoad(
+  { mainFile }: LoadOrder,
+  env: Environment,
+  send: (message: LoadMessage) => Promise<void>,
+): Promise<void> {
+  const loaded = load(mainFile, env)
+  if ('shortage' in loaded) return send(loaded)
+  const users = loaded.settings?.routing.users
+  if (users instanceof UserTable) await sendTable(users, (piece) => send({ users: piece }))
+  await send({ result: pack(loaded) })
+}
+
+function load(mainFile: string, env: Environment): LoadResult | { shortage: string } {
+  try {
+    return withUserTable(loadConfig(mainFile, env))
+  } catch (error) {
+    if (!hasCode(error, 'local-shortage')) throw error
+    return { shortage: error.message }
+  }
+}
+
+function withUserTable(loaded: LoadResult): LoadResult {
+  if (!loaded.settings) return loaded
+  const { routing } = loaded.settings
+  return {
+    ...loaded,
+    settings: { ...loaded.settings, routing: { ...routing, users: buildUserTable(routing.users) } },
+  }
+}

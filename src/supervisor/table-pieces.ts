@@ -1,0 +1,52 @@
+/**
+ * A table of users on its way between two processes, in pieces: a channel writes and reads each message as a whole, and a million users
+ * in one message would hold up both sides.
+ */
+import { UserTable } from '../config/user-table.ts'
+
+/** What a socket between two processes holds without a reader; its reading and its copying take well under a millisecond. */
+const PIECE_OCTETS = 64 * 1024
+
+export type TablePiece =
+  | { is: 'first'; size: number; backends: readonly string[]; recordOctets: number; slotCount: number }
+  | { is: 'records' | 'slots'; at: number; octets: Uint8Array }
+
+/**
+ * Sends one piece after another, each when the one before is on its way.
+ * @param isWanted asked before each piece; the rest is not sent once it says no
+ */
+export async function sendTable(
+  { parts: { size, backends, records, slots } }: UserTable,
+  send: (piece: TablePiece) => Promise<void>,
+  isWanted: () => boolean = () => true,
+): Promise<void> {
+  await send({ is: 'first', size, backends, recordOctets: records.byteLength, slotCount: slots.length })
+  const blocks = { records, slots: new Uint8Array(slots.buffer, slots.byteOffset, slots.byteLength) }
+  for (const is of ['records', 'slots'] as const) {
+    for (let at = 0; at < blocks[is].byteLength && isWanted(); at += PIECE_OCTETS)
+      await send({ is, at, octets: blocks[is].subarray(at, at + PIECE_OCTETS) })
+  }
+}
+
+export type TableReceiver = {
+  accept: (piece: TablePiece) => void
+  /** The table that has arrived last. It is to be asked for once all of its pieces are there. */
+  table: () => UserTable | undefined
+}
+
+export function createTableReceiver(): TableReceiver {
+  let table: UserTable | undefined
+  let octets = { records: new Uint8Array(), slots: new Uint8Array() }
+  return {
+    accept(piece) {
+      if (piece.is === 'first') {
+        const { size, backends, recordOctets, slotCount } = piece
+        const records = new Uint8Array(recordOctets)
+        const slots = new Uint32Array(slotCount)
+        octets = { records, slots: new Uint8Array(slots.buffer) }
+        table = new UserTable({ size, backends, records, slots })
+      } else octets[piece.is].set(piece.octets, piece.at)
+    },
+    table: () => table,
+  }
+}
