@@ -162,7 +162,7 @@ export function createLog(output: LogOutput, settings: Settings['log'], worker?:
       level: settings.level,
       // The process id and host name are what the collector adds anyway.
       base: worker === undefined ? null : { worker },
-      timestamp: pino.stdTimeFunctions.isoTime,
+      timestamp: createTimestamp(),
       formatters: { level: (label: string) => ({ level: label }) },
     },
     // Texts of others may hold characters that a terminal obeys, of which JSON escapes a part.
@@ -175,4 +175,22 @@ export function createLog(output: LogOutput, settings: Settings['log'], worker?:
       log.level = changed.level
     },
   })
+}
+
+/**
+ * The time of a line, in the form of pino's `isoTime`. The part up to the second is made once a second: to make all of it took a
+ * quarter of the time of a line.
+ */
+function createTimestamp(): () => string {
+  let second = NaN
+  let start = ''
+  return () => {
+    const nowMs = Date.now()
+    const ms = nowMs % 1000
+    if (nowMs - ms !== second) {
+      second = nowMs - ms
+      start = new Date(second).toISOString().slice(0, -'000Z'.length)
+    }
+    return `,"time":"${start}${String(ms).padStart(3, '0')}Z"`
+  }
 }

@@ -186,6 +186,28 @@ test('has the date in lines for people', async (t) => {
   assert.match(line, /^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\] INFO.*: ready.*"worker":7,"a":1/)
 })
 
+test('has the time of the wall clock to the millisecond, also after the clock was set back', (t) => {
+  const lines: string[] = []
+  const output = { write: (line: string) => void lines.push(line), isTerminal: false, onRecovered: () => undefined }
+  const log = createLog(output as unknown as LogOutput, { level: 'info', format: 'json' })
+  const times = [
+    '1999-12-31T23:59:59.999Z',
+    '2000-01-01T00:00:00.000Z',
+    '2000-01-01T00:00:00.007Z',
+    '2000-01-01T00:00:00.070Z',
+    '2000-01-01T00:00:01.070Z',
+    '1999-12-31T23:59:59.001Z',
+  ]
+  for (const time of times) {
+    t.mock.method(Date, 'now', () => Date.parse(time))
+    log.info('line')
+  }
+  assert.deepEqual(
+    lines.map((line) => (JSON.parse(line) as { time: string }).time),
+    times,
+  )
+})
+
 test('takes another level and another format at once', async (t) => {
   const pipe = makePipe(t)
   const log = createLog(openLogOutput(pipe.writer), { level: 'info', format: 'json' })

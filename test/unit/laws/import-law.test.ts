@@ -95,6 +95,7 @@ const WITHOUT_TWIN: Readonly<Record<string, string>> = {
 const WALL_CLOCK: Readonly<Record<string, string>> = {
   'src/clock.ts': 'converts moments of the monotonic clock for the API',
   'src/app.ts': 'ticket keys of a day, which instances share',
+  'src/log.ts': 'the time of a log line',
   'src/session/serve.ts': 'the date in the banner',
   'src/config/load.ts': 'certificates that are not valid yet or any more',
   'src/routing/cached-directory.ts': 'the age of routes that another process has kept',
