@@ -83,8 +83,8 @@ export function boundedTtl(ttlMs: number): number {
   return Math.min(Math.max(ttlMs, LEAST_TTL_MS), MOST_TTL_MS)
 }
 
-function isService({ target, port }: Service): boolean {
-  // "." says that there is none; a port of 0 leads nowhere.
+/** Whether an SRV record leads anywhere: the target "." says that there is no service (RFC 2782), and port 0 leads nowhere. */
+export function isService({ target, port }: Pick<Service, 'target' | 'port'>): boolean {
   return /^[\w-]+(?:\.[\w-]+)*\.?$/u.test(target) && target.length <= 254 && port >= 1 && port <= 65_535
 }
 

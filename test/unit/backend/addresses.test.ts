@@ -1,8 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { addressesOf, lookUp, NOTHING_KNOWN, type Known } from '../../../src/backend/endpoint/addresses.ts'
+import {
+  addressesOf,
+  hasNames,
+  keyOf,
+  lookUp,
+  NOTHING_KNOWN,
+  type Known,
+} from '../../../src/backend/endpoint/addresses.ts'
 import {
   boundedTtl,
+  isService,
   selectAddresses,
   type Found,
   type Lookup,
@@ -209,4 +217,114 @@ test('a target of an SRV record that is an address of this machine is a failure 
   const settings = backendSettings({ hosts: [], ports: {}, srv: { imap: '_imap._tcp.x.test' } })
   const { failures } = await lookUp(settings, lookup, NOTHING_KNOWN)
   assert.deepEqual(failures, [{ name: '0.0.0.0', cause: 'means every address of this machine' }])
+})
+
+test('the order depends on the user where two addresses have one rank, and only there', () => {
+  const ranks = (...all: number[]) =>
+    hasEquals(all.map((rank) => ({ host: 'x', ip: '192.0.2.1', port: 1, source: 'srv' as const, rank, weight: 1 })))
+  assert.deepEqual(
+    [ranks(), ranks(0), ranks(0, 2), ranks(0, 2, 4), ranks(0, 0), ranks(0, 2, 2), ranks(0, 0, 2)],
+    [false, false, false, false, true, true, true],
+  )
+})
+
+test('a rank decides before weight and user, in whatever order the addresses come', () => {
+  const at = (ip: string, rank: number, weight: number) => ({
+    address: { host: 'x', ip, port: 143, source: 'srv' as const, rank, weight },
+  })
+  const all = [at('192.0.2.3', 5, 100), at('192.0.2.1', 0, 0.01), at('192.0.2.2', 1, 1)]
+  for (let user = 0; user < 50; user++) {
+    const order = orderFor(all, `user${user}`).map(({ address }) => address.ip)
+    assert.deepEqual(order, ['192.0.2.1', '192.0.2.2', '192.0.2.3'])
+  }
+})
+
+test('an address is told from another by its port too', () => {
+  const at = (ip: string, port: number) => ({ host: 'x', ip, port, source: 'name' as const, rank: 0, weight: 1 })
+  assert.equal(keyOf(at('192.0.2.1', 143)), '192.0.2.1:143')
+  assert.equal(keyOf(at('2001:db8::1', 143)), '[2001:db8::1]:143')
+})
+
+test('a back end has names where any host is one, or with SRV', () => {
+  assert.equal(hasNames(backendSettings({ hosts: ['192.0.2.1', '2001:db8::1'] })), false)
+  assert.equal(hasNames(backendSettings({ hosts: ['192.0.2.1', 'a.test'] })), true)
+  assert.equal(hasNames(backendSettings({ hosts: ['a.test'] })), true)
+  assert.equal(hasNames(backendSettings({ hosts: [], srv: { imap: '_imap._tcp.x.test' } })), true)
+})
+
+test('only names are looked up, the shortest lifetime counts, and each address tells where it comes from', async () => {
+  const asked: string[] = []
+  const lookup: Lookup = {
+    addresses: (name) => {
+      asked.push(name)
+      return Promise.resolve(
+        found([name === 'a.test' ? '192.0.2.1' : '192.0.2.2'], name === 'a.test' ? 60_000 : 20_000),
+      )
+    },
+    services: () => Promise.reject(new Error('not asked')),
+  }
+  const settings = backendSettings({ hosts: ['192.0.2.9', 'a.test', '2001:db8::9', 'b.test'] })
+  const round = await lookUp(settings, lookup, NOTHING_KNOWN)
+  assert.deepEqual(asked, ['a.test', 'b.test'])
+  assert.equal(round.ttlMs, 20_000)
+  const sources = addressesOf(settings, 'imap', round.known)?.map(({ host, source }) => `${host} ${source}`)
+  assert.deepEqual(sources, ['192.0.2.9 address', 'a.test name', '2001:db8::9 address', 'b.test name'])
+})
+
+test('the weight of an SRV target is split among its addresses of the preferred family', () => {
+  const services = [service('a.test', 1, 0, 6), service('b.test', 2, 0, 0), service('c.test', 3, 1, 4)]
+  const what = known(
+    {
+      'a.test': ['192.0.2.1', '192.0.2.2', '2001:db8::1'],
+      'b.test': ['192.0.2.3'],
+      'c.test': ['2001:db8::2', '192.0.2.4'],
+    },
+    { s: services },
+  )
+  const addresses = addressesOf(backendSettings({ hosts: [], srv: { imap: 's' } }), 'imap', what)
+  assert.deepEqual(
+    addresses?.map(({ ip, rank, weight, source }) => [ip, rank, weight, source]),
+    [
+      ['192.0.2.1', 0, 3, 'srv'],
+      ['192.0.2.2', 0, 3, 'srv'],
+      ['192.0.2.3', 0, 0.01, 'srv'], // RFC 2782: a weight of 0 is a very small one
+      ['2001:db8::1', 1, 3, 'srv'],
+      ['2001:db8::2', 2, 4, 'srv'],
+      ['192.0.2.4', 3, 4, 'srv'],
+    ],
+  )
+})
+
+test('SRV records that nothing is known of lead nowhere', () => {
+  assert.deepEqual(addressesOf(backendSettings({ hosts: [], srv: { imap: 's' } }), 'imap', known({}, {})), [])
+})
+
+test('an SRV record leads to a host name and a port', () => {
+  const long = `${'a'.repeat(63)}.`.repeat(4).slice(0, 254)
+  assert.equal(long.length, 254)
+  for (const target of ['a.test', 'a.test.', 'mail_1.x-y.test', 'x', long])
+    assert.equal(isService({ target, port: 143 }), true, target)
+  for (const target of [
+    '.',
+    '',
+    'a..test',
+    'a b',
+    'a.test/x',
+    '-a.test\n',
+    'ä.test',
+    `${long}a`,
+    '.a.test',
+    ' a.test',
+    '[::1]',
+  ])
+    assert.equal(isService({ target, port: 143 }), false, target)
+  assert.deepEqual(
+    [-1, 0, 1, 65_535, 65_536].map((port) => isService({ target: 'a.test', port })),
+    [false, false, true, true, false],
+  )
+})
+
+test('what is no address is no address that a name leads to', () => {
+  assert.deepEqual(selectAddresses(['evil.test'], new Set([4])), [])
+  assert.deepEqual(selectAddresses([], new Set([4])), [])
 })
