@@ -63,9 +63,18 @@ export class CommandReader implements ResponseEvents {
 
   /** No command is in progress but an IDLE that the back end has confirmed, and nothing has come of another. */
   isIdle(): boolean {
-    if (this.#carriageReturn) return false
-    if (this.#position === 'tag') return this.#tag === '' && this.#unanswered.isEmpty
-    return this.#position === 'done' && this.#done === '' && this.#unanswered.isIdling
+    if (this.isResting) return true
+    return this.#position === 'done' && this.#done === '' && !this.#carriageReturn && this.#unanswered.isIdling
+  }
+
+  /** No command is in progress, IDLE included. */
+  get isResting(): boolean {
+    return this.#position === 'tag' && this.#tag === '' && !this.#carriageReturn && this.#unanswered.isEmpty
+  }
+
+  /** Adds a command that has been read elsewhere, and is none whose name counts. */
+  addPlain(tag: string): void {
+    this.#unanswered.add({ tag, name: '', continuation: 'none' })
   }
 
   /** Reads along, in a session that is not guarded. @returns false at input of two meanings */

@@ -80,6 +80,7 @@ const LEAVES = new Set(['src/net/address.ts', 'src/protocol/registry.ts'])
 const WITHOUT_TWIN: Readonly<Record<string, string>> = {
   'imap/arguments.ts': 'literals, which POP3 has none of',
   'imap/commands.ts': 'reads what the client sends for both modes of the watch; POP3 has one mode, in watch.ts',
+  'imap/plain-exchange.ts': 'a shortcut to that, by the tag',
   'imap/unanswered.ts': 'commands by their tags, which POP3 has none of',
   'imap/words.ts': 'tags, which POP3 has none of',
   'imap/guard.ts': 'looks for UNAUTHENTICATE; POP3 has no command that leads back before login',

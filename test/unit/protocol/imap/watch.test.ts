@@ -21,6 +21,17 @@ const FOLLOWED: Record<string, readonly Step[]> = {
     backend('A OK\r\n'),
     backend('a OK\r\n', IDLE),
   ],
+  'tags of many lengths, and answers with all that a status may end with': Array.from({ length: 12 }, (_, index) => {
+    const tag = 'ABCDEFGHIJKL'.slice(0, index + 1)
+    const answer = `${tag} ${index % 2 ? 'NO' : 'ok'}${['\r\n', '\n', ' done\r\n'][index % 3]}`
+    return [client(`${tag} uid FETCH 1 FLAGS\r\n`), backend(answer, IDLE)]
+  }).flat(),
+  'commands that begin as those that change the session': [
+    client('a ID NIL\r\n'),
+    backend('* ID NIL\r\na OK\r\n', IDLE),
+    client('a STORE 1 FLAGS ()\r\n'),
+    backend('a OK\r\n', IDLE),
+  ],
   'a long tag': [client(`${'t'.repeat(1000)} NOOP\r\n`), backend(`${'t'.repeat(1000)} OK\r\n`, IDLE)],
   'an empty line': [client('\r\n', IDLE), client('a NOOP\r\n'), backend('a OK\r\n', IDLE)],
   'news while no command is in progress': [backend('* 3 EXISTS\r\n', IDLE), backend('* OK still here\r\n', IDLE)],
@@ -136,6 +147,10 @@ const LOST: Record<string, readonly Step[]> = {
   'at octets for a literal that was not accepted': [client('a APPEND x {5}\r\nhello\r\n')],
   'at an untagged BAD while a command is unanswered': [client('a NOOP\r\n'), backend('* BAD what\r\n')],
   'at an answer that was not asked for': [backend('a OK\r\n')],
+  'at an answer to another command': [client('ab NOOP\r\n'), backend('a OK\r\n')],
+  'at an answer to a command whose tag begins so': [client('a NOOP\r\n'), backend('ab OK\r\n')],
+  'at an answer with a tag of the same beginning': [client('ABCDEFGH NOOP\r\n'), backend('ABCDEFGI OK\r\n')],
+  'at a word that begins as a status': [client('a NOOP\r\n'), backend('a OKAY\r\n')],
   'at a continuation that was not asked for': [client('a NOOP\r\n'), backend('+ go\r\n')],
   'at what is no response': [client('a NOOP\r\n'), backend('hello\r\n')],
   'at what is no tag': [client('(a NOOP\r\n')],
@@ -148,10 +163,18 @@ const LOST: Record<string, readonly Step[]> = {
 for (const [what, steps] of Object.entries(LOST))
   test(`says that it cannot follow ${what}`, () => checkLost(create, steps))
 
-test('follows IDLE that is confirmed with news in one piece', () => {
+test('follows answers that come with news in one piece', () => {
   const watch = create()
   assert.ok(show(watch, 'client', 'a IDLE\r\n'))
   assert.ok(show(watch, 'backend', '+ idling\r\n* 4 EXISTS\r\n'))
+  assert.equal(watch.isIdle(), true)
+  assert.ok(show(watch, 'client', 'DONE\r\n'))
+  assert.ok(show(watch, 'backend', 'a OK\r\n* 5 EXISTS\r\n'))
+  assert.equal(watch.isIdle(), true)
+  assert.ok(show(watch, 'client', 'b NOOP\r\n'))
+  assert.ok(show(watch, 'backend', 'b OK\r\n* 6 EXISTS\r'))
+  assert.equal(watch.isIdle(), false)
+  assert.ok(show(watch, 'backend', '\n'))
   assert.equal(watch.isIdle(), true)
 })
 
