@@ -65,6 +65,21 @@ test('SIGTERM ends POP3 sessions before and after a login', async () => {
   await stopped
 })
 
+// RFC 1939 6: without QUIT the server keeps what the client has deleted, and the client fetches it again.
+test('SIGTERM lets a POP3 session that has deleted a message go on until QUIT', async () => {
+  const client = await site.open('pop3', 'implicit')
+  const idle = await site.open('imap', 'implicit')
+  assert.ok((await client.login('carol@example.test', PASSWORD)).accepted)
+  assert.ok((await idle.login('alice@example.test', PASSWORD)).accepted)
+  await client.peer.ask('DELE 1', /^\+OK/)
+  const stopped = site.mailmux.stop()
+  await idle.peer.expectUntil(/^\* BYE /)
+  await client.peer.ask('NOOP', /^\+OK/)
+  await client.peer.ask('QUIT', /^\+OK/)
+  await client.peer.expectClose()
+  await stopped
+})
+
 test('SIGTERM lets a command that is running come to its end', async () => {
   const body = 'x'.repeat(70) + '\r\n'
   await site.stores.store1.deliver('alice@example.test', `Subject: long\r\n\r\n${body.repeat(400_000)}`)
