@@ -13,7 +13,7 @@ import { Secret } from '../../src/secret.ts'
 import { ClientConnection } from '../../src/client/connection.ts'
 import { buildCertificates } from '../../src/tls/certificates.ts'
 import { makeAuthority, type Authority, type Leaf } from '../support/certificates.ts'
-import { READ_DEADLINE_MS, START_DEADLINE_MS, until } from '../support/deadline.ts'
+import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { startMailmux, type Mailmux, type YamlMap } from '../support/mailmux.ts'
 import { freePort } from '../support/ports.ts'
 import { openScene, type Scene } from '../support/scene.ts'
@@ -239,7 +239,7 @@ describe('with two workers and a reload', () => {
   test('a session does not outlive the CA of the certificate', async () => {
     const askAgain = await holdSessions(leaves.A!)
     await writeFile(join(scene.directory, 'clients.pem'), await readFile(b.caFile))
-    await mailmux.waitForLog((line) => line.msg === 'configuration taken over', 'the new CA', 2 * READ_DEADLINE_MS)
+    await mailmux.waitForLog((line) => line.msg === 'configuration taken over', 'the new CA', START_DEADLINE_MS)
     await askAgain()
   })
 })

@@ -237,7 +237,7 @@ test('a change of the files reaches every worker, and a mistake in them is told 
     const count = takenOver()
     await writeFile(site.mailmux.routingFile, changed)
     await until(
-      READ_DEADLINE_MS,
+      START_DEADLINE_MS,
       () => takenOver() > count || undefined,
       () => 'the change is not taken over',
     )

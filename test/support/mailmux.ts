@@ -118,7 +118,8 @@ export async function startMailmux(scene: Scene, options: MailmuxOptions): Promi
         .split('\n')
         .map(parseLog)
         .filter((line) => line !== undefined),
-    waitForLog: async (wanted, what, ms = 5_000) => {
+    // A reload starts a process.
+    waitForLog: async (wanted, what, ms = START_DEADLINE_MS) => {
       const isWanted = (text: string) => {
         const line = parseLog(text)
         return line !== undefined && wanted(line)
