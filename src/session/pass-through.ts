@@ -56,29 +56,45 @@ export async function joinUnopened(
     ssl: undefined,
     uniqueId: undefined,
   }
-  const socket = await dialAny(backend, protocol.name, origin, deadline, services)
+  const left = new AbortController()
+  const forget = conn.onLeaving(() =>
+    left.abort(new MuxError('client-closed', 'the client left while its back end was dialled')),
+  )
+  const dialling = { protocol: protocol.name, origin, untilMs: deadline, left: left.signal }
+  const socket = await dialAny(backend, dialling, services).finally(forget)
   slot.becomeSession() // as far as can be seen: the login itself is inside the TLS
   return { socket, unread: undefined, goodbye: NO_WORDS, watch: undefined }
 }
 
-/** At each address once: whoever waits for a TLS handshake is told nothing meanwhile. */
-async function dialAny(
+type Dialling = {
+  protocol: ProtocolName
+  origin: Origin
+  /** on the clock of `performance.now()` */
+  untilMs: number
+  /** ends it, with its reason as the error: a client that has gone must not hold a descriptor and a place until a back end times out */
+  left: AbortSignal
+}
+
+/**
+ * Dials each address once: a client that waits for a TLS handshake cannot be told that it goes on. Exported for its test.
+ * @throws MuxError `backend-*`, `local-shortage`, or the reason of `left`
+ */
+export async function dialAny(
   backend: Backend,
-  protocol: ProtocolName,
-  origin: Origin,
-  deadline: number,
-  { backends, noteShortage }: Services,
+  { protocol, origin, untilMs, left }: Dialling,
+  { backends, noteShortage }: Pick<Services, 'backends' | 'noteShortage'>,
 ): Promise<Socket> {
   const live = backends.of(backend.settings)
-  const way = await live.enter(protocol, origin.source.address, deadline - performance.now())
+  const way = await live.enter(protocol, origin.source.address, untilMs - performance.now())
   let failure = new MuxError('backend-down', `back end ${live.name} has no address to try`)
   try {
     for (let step = way.next(); step && !step.again; step = way.next()) {
       try {
-        const socket = await dialInTime(backend, step, origin, deadline - performance.now())
+        const socket = await dialInTime(backend, step, { origin, leftMs: untilMs - performance.now(), left })
         live.succeeded(step.endpoint, CONNECTED)
         return socket
       } catch (thrown) {
+        left.throwIfAborted()
         failure = asMuxError(thrown)
         if (failure.code === 'local-shortage') noteShortage('backend', failure.message)
         if (failure.side === 'backend')
@@ -91,13 +107,17 @@ async function dialAny(
   }
 }
 
-async function dialInTime(backend: Backend, step: Attempt, origin: Origin, leftMs: number): Promise<Socket> {
+async function dialInTime(
+  backend: Backend,
+  step: Attempt,
+  { origin, leftMs, left }: { origin: Origin; leftMs: number; left: AbortSignal },
+): Promise<Socket> {
   const withinMs = connectTimeoutMs(step, leftMs)
   const giveUp = new AbortController()
   const late = new MuxError('backend-timeout', `no connection within ${Math.round(withinMs)} ms`)
   const timer = setTimeout(() => giveUp.abort(late), withinMs)
   try {
-    return await dial(backend, step.endpoint.address, origin, giveUp.signal)
+    return await dial(backend, step.endpoint.address, origin, AbortSignal.any([giveUp.signal, left]))
   } finally {
     clearTimeout(timer)
   }
