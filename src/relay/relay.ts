@@ -277,6 +277,7 @@ export class Relay implements RelayHandle {
 
   end(cause: RelayCause): void {
     this.#cause = cause // it ends for this, whatever happened before
+    this.#halfClosed = true // and for nothing else
     this.#backend.destroy()
     this.#client.destroy()
   }

@@ -125,6 +125,15 @@ test('ends at once for any cause, whatever is in progress, and counts until then
   assert.equal((await relay.ending()).cause, 'shutdown-deadline')
 })
 
+test('keeps the cause of its end, though it is to end at a safe point too', async (t) => {
+  const relay = await startRelay(t, { watch: linesInTurn() })
+  relay.handle.end('shutdown-deadline')
+  relay.handle.endWhenSafe('shutdown')
+  relay.relays.drain()
+  await relay.client.expectClose()
+  assert.equal((await relay.ending()).cause, 'shutdown-deadline')
+})
+
 test('a guard may answer a forbidden command itself, and rewrite a line of the back end', async (t) => {
   const watch: RelayGuard = {
     mode: 'guard',
