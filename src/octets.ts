@@ -37,9 +37,9 @@ export function decodeUtf8(octets: Octets): Text | undefined {
   }
 }
 
-/** The octets of a buffer. */
-export function octetsOf(bytes: Buffer): Octets {
-  return bytes.toString('latin1') as Octets
+/** The octets of a buffer, or those before `end`. */
+export function octetsOf(bytes: Buffer, end?: number): Octets {
+  return bytes.toString('latin1', 0, end) as Octets
 }
 
 /** A buffer with these octets. */

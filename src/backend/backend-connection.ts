@@ -5,6 +5,7 @@ import type { Backend } from './backends.ts'
 import { dial, secureBackend, type Origin } from './dialer.ts'
 import { MuxError } from '../errors.ts'
 import { LineSocket, type LineLimit } from '../net/line-socket.ts'
+import type { Octets } from '../octets.ts'
 
 /** How far an attempt has come: what a failure is to be blamed on. Kept by the caller, as there may never be a connection. */
 export type Progress = {
@@ -63,13 +64,13 @@ export class BackendConnection {
     return new BackendConnection(backend, address, ready, signal, progress)
   }
 
-  async readLine(limit: LineLimit): Promise<string> {
+  async readLine(limit: LineLimit): Promise<Octets> {
     const line = await this.#lines.readLine(limit)
     this.#progress.heard++
     return line
   }
 
-  readBytes(count: number): Promise<string> {
+  readBytes(count: number): Promise<Octets> {
     return this.#lines.readBytes(count)
   }
 

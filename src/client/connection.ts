@@ -101,11 +101,11 @@ export class ClientConnection implements ClientWire {
     return this.#socket
   }
 
-  readLine(limit: LineLimit): Promise<string> {
+  readLine(limit: LineLimit): Promise<Octets> {
     return this.#reader.readLine(limit)
   }
 
-  readBytes(count: number): Promise<string> {
+  readBytes(count: number): Promise<Octets> {
     return this.#reader.readBytes(count)
   }
 

@@ -6,10 +6,12 @@
  */
 import type { Socket } from 'node:net'
 import { isShortage, MuxError, systemCode, type ErrorCode } from '../errors.ts'
-import { asOctets } from '../octets.ts'
+import { asOctets, octetsOf, type Octets } from '../octets.ts'
 
 /** Unread bytes past which the socket is paused: two lines of the longest kind fit, and a flood from a hostile side does not. */
 const MAX_UNREAD_BYTES = 64 * 1024
+
+const NO_OCTETS = asOctets('')
 
 const LF = 10
 const CR = 13
@@ -55,10 +57,10 @@ export class LineSocket {
   }
 
   /**
-   * The next line without its CRLF (a bare LF is taken for a line end too), as latin1 so that every octet survives.
+   * The next line without its CRLF (a bare LF is taken for a line end too).
    * @throws MuxError `*-line-too-long` when no line end comes within the limit, `*-closed` or `*-reset`, or what `fail()` was given
    */
-  readLine(limit: LineLimit): Promise<string> {
+  readLine(limit: LineLimit): Promise<Octets> {
     return this.#read(() => this.#takeLine(limit))
   }
 
@@ -77,12 +79,12 @@ export class LineSocket {
     if (count > 0) this.#consume(count)
   }
 
-  /** Exactly `count` octets as latin1. The caller bounds `count`. @throws MuxError as readLine */
-  readBytes(count: number): Promise<string> {
+  /** Exactly `count` octets. The caller bounds `count`. @throws MuxError as readLine */
+  readBytes(count: number): Promise<Octets> {
     return this.#read(() => {
-      if (count === 0) return ''
+      if (count === 0) return NO_OCTETS
       if (this.#unread === undefined || this.#unread.length < count) return undefined
-      return this.#consume(count).toString('latin1')
+      return octetsOf(this.#consume(count))
     })
   }
 
@@ -188,7 +190,7 @@ export class LineSocket {
     return what === 'line-too-long' ? 'backend-garbage' : 'backend-closed'
   }
 
-  #takeLine(limit: LineLimit): string | undefined {
+  #takeLine(limit: LineLimit): Octets | undefined {
     const unread = this.#unread
     if (unread === undefined) return undefined
     const end = unread.indexOf(LF, this.#searched)
@@ -201,7 +203,7 @@ export class LineSocket {
       return undefined
     }
     const line = this.#consume(end + 1)
-    return line.toString('latin1', 0, end > 0 && line[end - 1] === CR ? end - 1 : end)
+    return octetsOf(line, end > 0 && line[end - 1] === CR ? end - 1 : end)
   }
 
   #consume(count: number): Buffer {

@@ -1,6 +1,6 @@
 /** A back end's side of a login that may not go on for ever: what is read of it is bounded in all, whatever each line is for. */
 import { MuxError } from '../errors.ts'
-import { asOctets } from '../octets.ts'
+import type { Octets } from '../octets.ts'
 import { printableOctets } from '../printable.ts'
 import type { LineLimit, Wire } from './protocol.ts'
 
@@ -16,12 +16,12 @@ const MAX_BYTES = 128 * 1024
 export function boundWire(wire: Wire): Wire {
   let lines = 0
   let bytes = 0
-  const count = (text: string): string => {
+  const count = (octets: Octets): Octets => {
     lines++
-    bytes += text.length
+    bytes += octets.length
     if (lines > MAX_LINES || bytes > MAX_BYTES)
       throw new MuxError('backend-garbage', `more than ${MAX_LINES} lines or ${MAX_BYTES} bytes without a result`)
-    return printableOctets(asOctets(text))
+    return printableOctets(octets)
   }
   return {
     readLine: async (limit: LineLimit) => count(await wire.readLine(limit)),

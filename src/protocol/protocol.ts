@@ -13,10 +13,10 @@ import type { SessionWatch } from './watch.ts'
  */
 export type LineLimit = number | { bytes: number; token: { start: RegExp; bytes: number } }
 
-/** One side of the conversation. Reads end with a MuxError when the side is gone or its time is up. Text is latin1: one character an octet. */
+/** One side of the conversation. Reads end with a MuxError when the side is gone or its time is up. What is read is octets. */
 export type Wire = {
-  readLine(limit: LineLimit): Promise<string>
-  readBytes(count: number): Promise<string>
+  readLine(limit: LineLimit): Promise<Octets>
+  readBytes(count: number): Promise<Octets>
   write(text: string): void
   /** Hands the connection to TLS. Stops reading at once, in the same turn: bytes that came in clear and were not asked for end the connection. */
   startTls(): Promise<void>

@@ -5,6 +5,7 @@ import { buildProxyHeader, ProxyHeaderError, readProxyHeader } from '../../src/n
 import { asOctets, octetsOf } from '../../src/octets.ts'
 import * as imap from '../../src/protocol/imap/parse.ts'
 import * as pop3 from '../../src/protocol/pop3/parse.ts'
+import * as reader from '../../src/protocol/reader.ts'
 import * as sasl from '../../src/protocol/sasl.ts'
 import { ClientHelloError, createClientHelloReader } from '../../src/tls/client-hello.ts'
 import type { Target } from './engine.ts'
@@ -161,7 +162,7 @@ function inRecordsOf(size: number, records: Buffer): Buffer {
 }
 
 /** A command as it is collected: a line, and after it by turns a literal and the line's continuation; parted here by LF. */
-function piecesOf(text: string): imap.Piece[] {
+function piecesOf(text: string): reader.Piece[] {
   return text.split('\n').map((part, index) => (index % 2 === 0 ? { text: part } : { literal: part }))
 }
 
@@ -170,12 +171,12 @@ function parseImap(input: Buffer) {
   return {
     text,
     start: imap.parseCommandStart(text),
-    strings: imap.parseAStrings(piecesOf(text)),
+    strings: reader.parseStrings(piecesOf(text)),
     pairs: imap.parseIdPairs(piecesOf(text)),
-    marker: imap.parseLiteralMarker(text),
+    marker: reader.parseLiteralMarker(text),
     status: imap.parseStatus(text),
     capability: imap.parseCapabilityLine(text),
-    quoted: imap.formatQuoted(text),
+    quoted: reader.formatQuoted(text),
   }
 }
 
@@ -217,16 +218,16 @@ const imapCommand: Target<ReturnType<typeof parseImap>> = {
     assert.ok(!start.name.includes(' '))
     if (strings) {
       // The same strings, written as literals and in quotes, are read as the same again.
-      const literals = strings.flatMap((literal, index): imap.Piece[] => [
+      const literals = strings.flatMap((literal, index): reader.Piece[] => [
         { text: index === 0 ? '' : ' ' },
         { literal },
       ])
-      assert.deepEqual(imap.parseAStrings(literals), strings)
-      const inQuotes = strings.map((value) => imap.formatQuoted(value))
-      if (!inQuotes.includes(undefined)) assert.deepEqual(imap.parseAStrings([{ text: inQuotes.join(' ') }]), strings)
+      assert.deepEqual(reader.parseStrings(literals), strings)
+      const inQuotes = strings.map((value) => reader.formatQuoted(value))
+      if (!inQuotes.includes(undefined)) assert.deepEqual(reader.parseStrings([{ text: inQuotes.join(' ') }]), strings)
     }
     if (quoted !== undefined) {
-      assert.deepEqual(imap.parseAStrings([{ text: quoted }]), [text])
+      assert.deepEqual(reader.parseStrings([{ text: quoted }]), [text])
       assert.match(quoted, /^[\x20-\x7e]*$/)
     }
     if (pairs) {

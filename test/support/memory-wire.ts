@@ -40,11 +40,11 @@ export class MemoryWire implements ClientWire {
 
   // mailmux's end
 
-  readLine(limit: LineLimit): Promise<string> {
+  readLine(limit: LineLimit): Promise<Octets> {
     return this.#lines.readLine(limit)
   }
 
-  readBytes(count: number): Promise<string> {
+  readBytes(count: number): Promise<Octets> {
     return this.#lines.readBytes(count)
   }
 

@@ -2,7 +2,8 @@
 import { MuxError } from '../../errors.ts'
 import { meaningOf } from '../known-words.ts'
 import type { Wire } from '../protocol.ts'
-import { parseCapabilityLine, parseLiteralMarker, parseStatus, type Status } from './parse.ts'
+import { readLiterals } from '../reader.ts'
+import { parseCapabilityLine, parseStatus, type Status } from './parse.ts'
 
 /** A capability list of a server with many extensions is about 1 KiB. */
 export const MAX_LINE_BYTES = 8192
@@ -58,7 +59,7 @@ export async function readAnswer(
     if (!line.startsWith('* '))
       throw new MuxError('backend-garbage', `not an IMAP response: ${JSON.stringify(line.slice(0, 80))}`)
     // RFC 9051 7.1: human text ends a status response, and a brace in it announces nothing.
-    const response = status ? line : await readLiterals(backend, line)
+    const response = status ? line : await readResponse(backend, line)
     if (/^\* ID /i.test(response)) continue // the answer to ours, and none of the client's
     const words = parseCapabilityLine(response)
     if (words !== undefined) capability = words
@@ -67,15 +68,19 @@ export async function readAnswer(
   }
 }
 
+/** The octets of all responses before a result are bounded by the wire (bounded-wire.ts). */
+const LIMITS = { literalBytes: MAX_LINE_BYTES, lineBytes: MAX_LINE_BYTES, allBytes: Infinity }
+
 /** @returns the response with its literals, and the lines between them */
-async function readLiterals(backend: Wire, line: string): Promise<string> {
-  let response = line
-  for (let marker = parseLiteralMarker(line); marker; marker = parseLiteralMarker(line)) {
-    if (marker.bytes > MAX_LINE_BYTES)
-      throw new MuxError('backend-garbage', `a literal of ${marker.bytes} bytes before an answer`)
-    response += `\r\n${await backend.readBytes(marker.bytes)}`
-    line = await backend.readLine(MAX_LINE_BYTES)
-    response += line
-  }
-  return response
+async function readResponse(backend: Wire, line: string): Promise<string> {
+  const read = await readLiterals(backend, line, LIMITS, ({ bytes }, fits) => {
+    if (!fits) throw new MuxError('backend-garbage', `a literal of ${bytes} bytes before an answer`)
+    return true
+  })
+  return (read?.lines ?? []).map((text, index) => text + literalAt(read?.literals ?? [], index)).join('')
+}
+
+function literalAt(literals: readonly string[], index: number): string {
+  const literal = literals[index]
+  return literal === undefined ? '' : `\r\n${literal}`
 }

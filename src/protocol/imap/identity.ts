@@ -1,6 +1,6 @@
 /** Who the client is, told to an IMAP back end by ID (RFC 2971), in the keys that Dovecot's proxies use. */
 import type { ClientIdentity } from '../protocol.ts'
-import { formatQuoted } from './parse.ts'
+import { formatQuoted } from '../reader.ts'
 
 /** RFC 2971 3.3. */
 const MAX_PAIRS = 30

@@ -10,7 +10,8 @@ import { byPassword, hasControlCharacter, MAX_SASL_LINE_BYTES, runMechanism } fr
 import { limitWrongPasswords } from '../wrong-passwords.ts'
 import { clientCapability } from './capability.ts'
 import { readTtl } from './identity.ts'
-import { parseAStrings, parseCommandStart, parseIdPairs, parseLiteralMarker, type Piece } from './parse.ts'
+import { parseStrings, piecesOf, readLiterals, type Piece } from '../reader.ts'
+import { parseCommandStart, parseIdPairs } from './parse.ts'
 import { goodbyeReply, refusalReply } from './replies.ts'
 
 /** A literal before login is a user name, a password or an ID value (RFC 2971: 1024 octets); nothing honest is near this. */
@@ -59,30 +60,32 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     tag = start.tag ?? '*'
     const takesLiterals = start.tag !== undefined && (start.name === 'LOGIN' || start.name === 'ID')
 
-    const args: Piece[] = []
-    let line = start.rest
-    let bytes = first.length
-    for (let marker = parseLiteralMarker(first); marker; marker = parseLiteralMarker(line)) {
-      bytes += marker.bytes
-      // RFC 7888 4: the octets of a non-synchronising literal follow whatever is answered. Taking them for commands would be smuggling.
-      const fits = marker.bytes <= MAX_LITERAL_BYTES && bytes <= MAX_COMMAND_BYTES
-      if (marker.synchronising && (!takesLiterals || !fits)) {
-        bad(takesLiterals ? 'Literal too large' : 'Not a command before login')
-        return undefined
-      }
-      if (!fits) throw new MuxError('client-literal-too-large', `a literal of ${marker.bytes} bytes before login`)
-      if (marker.synchronising) client.write('+ OK\r\n')
-      args.push({ text: line.slice(0, line.lastIndexOf('{')) }, { literal: await client.readBytes(marker.bytes) })
-      const isId = start.name === 'ID'
-      line = await client.readLine(isId ? Math.max(0, MAX_COMMAND_BYTES - bytes) : facts.maxLineBytes)
-      bytes += line.length
+    const limits = {
+      literalBytes: MAX_LITERAL_BYTES,
+      lineBytes: start.name === 'ID' ? MAX_COMMAND_BYTES : facts.maxLineBytes,
+      allBytes: MAX_COMMAND_BYTES,
     }
-    args.push({ text: line })
-    return { tag: start.tag, name: start.name, args }
+    const read = await readLiterals(client, first, limits, ({ bytes, synchronising }, fits) => {
+      // RFC 7888 4: the octets of a non-synchronising literal follow whatever is answered. Taking them for commands would be smuggling.
+      if (synchronising && (!takesLiterals || !fits)) {
+        bad(takesLiterals ? 'Literal too large' : 'Not a command before login')
+        return false
+      }
+      if (!fits) throw new MuxError('client-literal-too-large', `a literal of ${bytes} bytes before login`)
+      if (synchronising) client.write('+ OK\r\n')
+      return true
+    })
+    if (read === undefined) return undefined
+    const [, ...lines] = read.lines
+    return {
+      tag: start.tag,
+      name: start.name,
+      args: piecesOf({ lines: [start.rest, ...lines], literals: read.literals }),
+    }
   }
 
   function login(args: readonly Piece[]): LoginAttempt | undefined {
-    const values = parseAStrings(args)
+    const values = parseStrings(args)
     const [user, password] = values ?? []
     if (user === undefined || password === undefined || values?.length !== 2)
       bad('LOGIN takes a user name and a password')

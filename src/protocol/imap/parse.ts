@@ -1,19 +1,5 @@
-/**
- * IMAP's grammar before login (RFC 9051 9): commands with their literals, strings, and server responses. Pure: text in, values out.
- */
-
-/** Text as it stood on the wire, or the octets of a literal. A command is texts with literals between them. */
-export type Piece = { text: string } | { literal: string }
-
-export type LiteralMarker = { bytes: number; synchronising: boolean; before: string }
-
-/** The literal that a line announces at its end (`{n}`, RFC 7888 `{n+}`); undefined where it announces none. */
-export function parseLiteralMarker(line: string): LiteralMarker | undefined {
-  if (!line.endsWith('}')) return undefined
-  const match = /\{(\d+)(\+?)\}$/.exec(line)
-  if (!match) return undefined
-  return { bytes: Number(match[1]), synchronising: match[2] === '', before: line.slice(0, match.index) }
-}
+/** IMAP's grammar before login (RFC 9051 9): commands and server responses; strings are in reader.ts. Pure: text in, values out. */
+import { QUOTED, unquote, type Piece } from '../reader.ts'
 
 /** Tag and command name of a line, the name in upper case. An invalid tag is undefined and must never be echoed. */
 export function parseCommandStart(line: string): { tag: string | undefined; name: string; rest: string } {
@@ -28,11 +14,6 @@ function isTag(tag: string): boolean {
   return tag.length <= 64 && /^[\x21\x23\x24\x26\x27\x2c-\x5b\x5d-\x7a\x7c\x7e]+$/.test(tag)
 }
 
-/** A quoted string; servers take a backslash before any character (RFC 9051 9 has it before quotes and backslashes). */
-const QUOTED = '"((?:[^"\\\\\\r\\n\\0]|\\\\[^\\r\\n\\0])*)"'
-/** An atom as Dovecot takes it: RFC 9051 9 leaves out `%`, `*` and backslashes, and clients send names and passwords with them. */
-const ATOM = '([^\\x00-\\x20\\x7f(){"]+)'
-const ASTRING = new RegExp(`^(?:${QUOTED}|${ATOM})`)
 const ID_ITEM = new RegExp(`^(?:${QUOTED}|(NIL)(?=[ )]|$))`, 'i')
 
 /** By hand: an expression that looks for spaces before an end takes quadratic time on a line of spaces. */
@@ -42,41 +23,6 @@ function trimSpaces(text: string): string {
   while (text[start] === ' ') start++
   while (end > start && text[end - 1] === ' ') end--
   return text.slice(start, end)
-}
-
-function unquote(text: string): string {
-  return text.replace(/\\(.)/g, '$1')
-}
-
-/**
- * Arguments that are all astrings (RFC 9051 9: atom, quoted string or literal), parted and surrounded by any number of spaces.
- * @returns their octets, or undefined where the grammar is not met
- */
-export function parseAStrings(pieces: readonly Piece[]): string[] | undefined {
-  const values: string[] = []
-  // After a value only a space or the end may come.
-  let wantsValue = true
-  for (const piece of pieces) {
-    if ('literal' in piece) {
-      if (!wantsValue) return undefined
-      values.push(piece.literal)
-      wantsValue = false
-      continue
-    }
-    let rest = piece.text
-    while (rest !== '') {
-      const spaces = /^ */.exec(rest)?.[0].length ?? 0
-      rest = rest.slice(spaces)
-      wantsValue ||= spaces > 0
-      if (rest === '') break
-      const match = wantsValue ? ASTRING.exec(rest) : null
-      if (!match) return undefined
-      values.push(match[2] ?? unquote(match[1] ?? ''))
-      rest = rest.slice(match[0].length)
-      wantsValue = false
-    }
-  }
-  return values
 }
 
 /**
@@ -116,12 +62,6 @@ export function parseIdPairs(pieces: readonly Piece[]): Map<string, string> | un
     if (value !== undefined) pairs.set(key.toLowerCase(), value)
   }
   return pairs
-}
-
-/** An astring for the wire: quoted where that can carry it, else undefined and a literal is needed (RFC 9051 9: QUOTED-CHAR). */
-export function formatQuoted(octets: string): string | undefined {
-  if (!/^[\x20-\x7e]*$/.test(octets)) return undefined
-  return `"${octets.replace(/["\\]/g, '\\$&')}"`
 }
 
 /** A status response: `* OK [CODE args] text` or `tag NO text`. */

@@ -1,15 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import {
-  formatQuoted,
-  parseAStrings,
-  parseCommandStart,
-  parseLiteralMarker,
-  parseStatus,
-  type Piece,
-} from '../../../src/protocol/imap/parse.ts'
+import { parseCommandStart, parseStatus } from '../../../src/protocol/imap/parse.ts'
 import { parseCommand, parseResponse } from '../../../src/protocol/pop3/parse.ts'
+import { formatQuoted, parseLiteralMarker, parseStrings, type Piece } from '../../../src/protocol/reader.ts'
 
 const octets = fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes).toString('latin1'))
 
@@ -32,7 +26,7 @@ function toPieces(values: readonly string[]): Piece[] {
 test('reads back any octets that were written as astrings', () => {
   fc.assert(
     fc.property(fc.array(octets, { minLength: 1, maxLength: 4 }), (values) => {
-      assert.deepEqual(parseAStrings(toPieces(values)), values)
+      assert.deepEqual(parseStrings(toPieces(values)), values)
     }),
   )
 })
@@ -40,7 +34,7 @@ test('reads back any octets that were written as astrings', () => {
 test('reads any pieces without throwing, and never a control character but from a literal', () => {
   fc.assert(
     fc.property(fc.array(octets), (texts) => {
-      for (const value of parseAStrings(texts.map((text) => ({ text }))) ?? []) assert.doesNotMatch(value, /[\r\n\0]/)
+      for (const value of parseStrings(texts.map((text) => ({ text }))) ?? []) assert.doesNotMatch(value, /[\r\n\0]/)
     }),
   )
 })
