@@ -9,11 +9,13 @@ import type { Accept, Listeners } from './listener/listener.ts'
 import { systemCode } from './errors.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics/metrics.ts'
+import type { Text } from './octets.ts'
 import { createRelays } from './relay/relays.ts'
 import { createCapacity, lookForDescriptor, readDescriptorLimit, type Capacity } from './resources/descriptors.ts'
 import { createShortageNotes } from './resources/shortages.ts'
-import type { Directory } from './routing/directory.ts'
+import type { Directory, StandIn } from './routing/directory.ts'
 import { openDirectory } from './routing/open-directory.ts'
+import type { OtherWorkers } from './routing/stand-ins.ts'
 import { createRefusalNotes } from './routing/route-invalid.ts'
 import { probeBackend } from './login/probe-backend.ts'
 import { reportBackend, type BackendReport } from './inspect/backend-report.ts'
@@ -44,6 +46,8 @@ export type Surroundings = {
   ticketSecret: string
   /** @throws Error with a message for the operator; no port is left open then */
   listen: (settings: Settings, accept: Accept) => Promise<Listeners>
+  /** undefined where there are none */
+  others?: OtherWorkers
 }
 
 export type App = {
@@ -58,18 +62,20 @@ export type App = {
   answers: Answers
 }
 
-/** What an operator may ask of a worker. */
+/** What an operator may ask of a worker, or another worker. */
 export type Answers = {
   explain: (question: Question) => Promise<Explanation | { wrong: string }>
   tryOut: (question: Question, password: Secret) => Promise<Trial | { wrong: string }>
   backends: () => BackendReport[]
   sessions: (filter: SessionFilter) => { sessions: SessionReport[]; total: number }
+  /** What another worker may use of this one's memory while the directory is away. */
+  standIn: (user: Text) => StandIn | undefined
 }
 
 /** @param settings those of a configuration without errors */
-export function createApp(settings: Settings, { log, metrics, ticketSecret, listen }: Surroundings): App {
+export function createApp(settings: Settings, { log, metrics, ticketSecret, listen, others }: Surroundings): App {
   const noteShortage = createShortageNotes(log, metrics.shortageNoted)
-  const directory = openDirectory(settings.directory, log, { ...metrics, noteShortage })
+  const directory = openDirectory(settings.directory, log, { ...metrics, noteShortage }, others)
   if (!directory) metrics.directoryIsUp(true)
 
   const admissions = createAdmissions({ log, loginWaited: metrics.loginWaited })
@@ -157,6 +163,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
       tryOut: (question, password) => tryOut(question, password, worlds.current(), services),
       backends: () => [...worlds.current().backends.values()].map((backend) => reportBackend(backend, services)),
       sessions: sessions.list,
+      standIn: (user) => directory?.standInFor?.(user),
     },
   }
 }

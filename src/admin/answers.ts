@@ -86,7 +86,7 @@ const nameNote = z.discriminatedUnion('what', [
 ])
 
 const step = z.object({
-  asked: z.enum(['users', 'memory', 'directory', 'domains', 'placement']),
+  asked: z.enum(['users', 'memory', 'directory', 'workers', 'domains', 'placement']),
   key: z.string(),
   outcome: z.enum(['found', 'nothing', 'outdated', 'unavailable', 'invalid']),
   detail: z.string().optional(),

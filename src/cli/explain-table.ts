@@ -55,6 +55,7 @@ const ASKED = {
   users: 'routing file',
   memory: 'memory',
   directory: 'directory',
+  workers: 'other workers',
   domains: 'domains',
   placement: 'placement',
 } as const
@@ -143,7 +144,7 @@ function trustOf({ verifies, certificateName, trusts, pins = [] }: BackendAnswer
   }
 }
 
-/** Each worker remembers routes by itself, so that a user may be known to one of them alone. */
+/** Workers share remembered routes while the directory is away. One that cannot ask the others may still decide otherwise. */
 function otherVerdicts({ otherWorkers = [] }: RouteAnswer): string[] {
   return otherWorkers.map((answer) => printable(`Worker ${answer.worker} decides otherwise: ${verdict(answer)}`))
 }

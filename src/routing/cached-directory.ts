@@ -15,11 +15,18 @@ import { openRedisInvalidation, type InvalidationListener } from './redis-invali
 import { createMarker } from './redis-marker.ts'
 import { createRouteCache } from './route-cache.ts'
 import { keepSnapshot, loadSnapshots, snapshotFileOf } from './snapshot-file.ts'
+import { shareStandIns, type OtherWorkers } from './stand-ins.ts'
 import { noteAnswer, type Trace } from './trace.ts'
 
 const now = (): number => performance.now()
 
-export function openCachedDirectory(settings: RedisSettings, log: Log, monitor: DirectoryMonitor): Directory {
+/** @param others undefined where there is one worker */
+export function openCachedDirectory(
+  settings: RedisSettings,
+  log: Log,
+  monitor: DirectoryMonitor,
+  others?: OtherWorkers,
+): Directory {
   const { snapshotFile: file, snapshotSlot, prefix, servers } = settings
   const id = storeId(settings)
   const { maxStaleMs } = settings.cache
@@ -43,7 +50,9 @@ export function openCachedDirectory(settings: RedisSettings, log: Log, monitor: 
     redis,
     prefix,
     isCluster: servers.kind === 'cluster',
-    seen: before?.marker,
+    // The snapshot may be of 30 seconds ago; the other workers are of now.
+    seen: others?.marker ?? before?.marker,
+    onSeen: (seen) => others?.markerSeen(seen),
     log,
     nowMs: now,
     onState(state) {
@@ -54,6 +63,7 @@ export function openCachedDirectory(settings: RedisSettings, log: Log, monitor: 
       connected.resolve(undefined)
     },
   })
+  others?.onMarker(marker.learn)
   const store = createRedisDirectory(redis, prefix, createBadAnswerNotes(log, monitor))
   const cache = createRouteCache(read, settings.cache, now, () => policy.startsWith('allkeys-'))
   if (before) cache.restore(before.routes)
@@ -104,8 +114,9 @@ export function openCachedDirectory(settings: RedisSettings, log: Log, monitor: 
   const closeInvalidation = openRedisInvalidation(settings, redis, log, listener, () => current)
   return {
     connected: Promise.all([connected.promise, tracked.promise]).then(() => undefined),
-    lookup: (user, trace) => cache.lookup(user, trace),
+    lookup: others ? shareStandIns(cache.lookup, others.standIns, cache.standInFor, maxStaleMs) : cache.lookup,
     lastKnown: cache.lastKnown,
+    standInFor: cache.standInFor,
     doubt: (user) => cache.doubt(user),
     renew(next) {
       if (next.kind === 'redis') current = next

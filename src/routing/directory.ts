@@ -21,6 +21,10 @@ export type DirectoryEntry = {
  */
 export type AnswerSource = 'directory' | 'cache' | 'stale' | 'snapshot' | 'placed'
 
+/** What a worker remembers of a user: a route that may stand in, or since when it knows that there is none, or another. */
+export type StandIn =
+  { entry: Omit<DirectoryEntry, 'password'>; ageMs: number; source: 'stale' | 'snapshot' } | { goneMs: number }
+
 /** No, from a directory that checks passwords: nobody else is asked. */
 export type DirectoryRefusal = {
   reason: 'authentication-failed' | 'authorization-failed'
@@ -96,6 +100,8 @@ export type Directory = {
   settle?(user: Text, backend: string): Promise<void>
   /** The last route of a user that is remembered, even where the directory has none any more. Such a user is placed nowhere else. */
   lastKnown?(user: Text): DirectoryEntry | undefined
+  /** What another worker of the instance may use while the directory is away. */
+  standInFor?(user: Text): StandIn | undefined
   /** A back end has refused the user, so that what is remembered may be wrong: the next lookup asks. */
   doubt(user: Text): void
   /** @param settings those of the start, but for passwords, keys and CAs, which count from the next connection on */

@@ -4,14 +4,23 @@ import type { Log } from '../log.ts'
 import { openAuthHttpDirectory } from './auth-http-directory.ts'
 import { openCachedDirectory } from './cached-directory.ts'
 import type { Directory, DirectoryMonitor } from './directory.ts'
+import type { OtherWorkers } from './stand-ins.ts'
 
-/** @returns undefined where the routing file is all there is */
-export function openDirectory(settings: DirectorySettings, log: Log, monitor: DirectoryMonitor): Directory | undefined {
+/**
+ * @param others undefined where there is one worker
+ * @returns undefined where the routing file is all there is
+ */
+export function openDirectory(
+  settings: DirectorySettings,
+  log: Log,
+  monitor: DirectoryMonitor,
+  others?: OtherWorkers,
+): Directory | undefined {
   switch (settings.kind) {
     case 'static':
       return undefined
     case 'redis':
-      return openCachedDirectory(settings, log, monitor)
+      return openCachedDirectory(settings, log, monitor, others)
     case 'auth_http':
       return openAuthHttpDirectory(settings, log, monitor.directoryIsUp)
   }

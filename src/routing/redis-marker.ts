@@ -40,7 +40,7 @@ export type Marker = {
   /** Whether a user may be placed, because missing routes count. Waits while the marker is young. @throws as `check` */
   mayPlace(): Promise<void>
   /** Another worker has seen this marker. It counts where this one has seen none. */
-  learn(id: string): void
+  learn: (id: string) => void
   /** The id that was seen last, to be kept for the next start. */
   id: () => string | undefined
   close(): void
@@ -54,7 +54,7 @@ export type MarkerOptions = {
   isCluster: boolean
   /** from another worker or the snapshot; undefined: none was ever seen */
   seen: string | undefined
-  /** told of each id that the directory shows for the first time */
+  /** told of the id that the directory shows, and of each other one after that */
   onSeen?: (id: string) => void
   log: Log
   /** called at each change */
@@ -69,6 +69,7 @@ export function createMarker(options: MarkerOptions): Marker {
   const key = `${prefix}marker`
   const parts = isCluster ? partKeys(key) : []
   let known = seen
+  let told: string | undefined
   let state: MarkerState | undefined
   /** counts the reasons for a check; one that has read the marker before the last reason says nothing */
   let wanted = 1
@@ -110,8 +111,9 @@ export function createMarker(options: MarkerOptions): Marker {
   const knownNow = (): string | undefined => known
 
   function know(id: string): void {
-    if (id === known) return
     known = id
+    if (id === told) return
+    told = id
     onSeen(id)
   }
 

@@ -8,7 +8,7 @@
 import { LRUCache } from 'lru-cache'
 import type { RouteCacheSettings } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
-import type { DirectoryAnswer, DirectoryEntry } from './directory.ts'
+import type { DirectoryAnswer, DirectoryEntry, StandIn } from './directory.ts'
 import { DataLost } from './data-lost.ts'
 import { describeEntry, type RouteStep, type Trace } from './trace.ts'
 
@@ -18,8 +18,8 @@ const NEVER = 0
 /** Names without a route that are remembered. They only spare Redis the repeated question of one client. */
 const MAX_UNKNOWN = 1000
 
-/** `gone`: the store has said that the route is another, or that there is none. Kept only so that the user is not placed anew. */
-type Known = { entry: DirectoryEntry; readAtMs: number; era: number; gone: boolean }
+/** `goneAtMs`: when the store has said that the route is another, or that there is none. Kept only so that the user is not placed anew. */
+type Known = { entry: DirectoryEntry; readAtMs: number; era: number; goneAtMs: number | undefined }
 type Nobody = { readAtMs: number; era: number }
 
 /** A route as it is kept on disk. `gone`: see `lastKnown`. */
@@ -30,7 +30,7 @@ export type RouteCache = {
    * @param trace hears of each step; nothing is remembered of such a lookup, and no login waits for its answer
    * @throws what `read` throws, where no known route can stand in
    */
-  lookup(user: string, trace?: Trace): Promise<DirectoryAnswer>
+  lookup: (user: string, trace?: Trace) => Promise<DirectoryAnswer>
   /** Every change is told from now on; what was known before is compared before it is trusted. */
   startTrusting: () => void
   stopTrusting: () => void
@@ -55,6 +55,8 @@ export type RouteCache = {
   remembered: (user: string) => RememberedRoute | undefined
   /** The last route of a user, even where the store has none any more. A user who has one is never placed elsewhere. */
   lastKnown: (user: string) => DirectoryEntry | undefined
+  /** What another worker may use while the store cannot be asked; undefined where nothing is known of the user. */
+  standInFor: (user: string) => StandIn | undefined
   /** Another number whenever there may be another route to keep. */
   revision: () => number
   /** A back end has refused the user: the route may be wrong, and is asked for; it still stands in during an outage. */
@@ -85,7 +87,7 @@ export function createRouteCache(
   let uncompared: string[] = []
 
   function isCurrent(one: Known | Nobody | undefined): boolean {
-    if (!one || !trusting || one.era !== era || ('gone' in one && one.gone)) return false
+    if (!one || !trusting || one.era !== era || isGone(one)) return false
     return nowMs() - one.readAtMs < lifetimeMs(one)
   }
 
@@ -102,7 +104,7 @@ export function createRouteCache(
   }
 
   function whyOutdated(one: Known | Nobody): string {
-    if ('gone' in one && one.gone) return 'changed or removed since'
+    if (isGone(one)) return 'changed or removed since'
     if (!trusting) return 'changes are not told'
     return one.era === era ? 'too old' : 'to be compared'
   }
@@ -113,12 +115,12 @@ export function createRouteCache(
     restored.delete(user)
     const before = known.peek(user)
     if (!entry) {
-      if (before) before.gone = true
+      if (before) before.goneAtMs = nowMs()
       nobody.set(user, { readAtMs: nowMs(), era: readIn })
       return
     }
     nobody.delete(user)
-    const one: Known = { entry, readAtMs: nowMs(), era: readIn, gone: false }
+    const one: Known = { entry, readAtMs: nowMs(), era: readIn, goneAtMs: undefined }
     if (before) Object.assign(before, one)
     else known.set(user, one)
   }
@@ -148,7 +150,7 @@ export function createRouteCache(
   function standIn(user: string, forgotten: boolean, trace: Trace | undefined): DirectoryAnswer | undefined {
     // Looked up again: a change may have been told meanwhile.
     const last = trace ? known.peek(user) : known.get(user)
-    if (!last || (last.gone && !(forgotten && mayForget()))) return undefined
+    if (!last || (isGone(last) && !(forgotten && mayForget()))) return undefined
     const ageMs = nowMs() - last.readAtMs
     if (ageMs >= settings.maxStaleMs) return undefined
     const detail = `${describeEntry(last.entry)} (stands in)`
@@ -160,7 +162,7 @@ export function createRouteCache(
     async lookup(user, trace) {
       const before = trace ? known.peek(user) : known.get(user)
       const absent = trace ? nobody.peek(user) : nobody.get(user)
-      trace?.(describeKnown(user, absent && (!before || before.gone) ? absent : before))
+      trace?.(describeKnown(user, absent && (!before || isGone(before)) ? absent : before))
       if (before && isCurrent(before)) return { entry: before.entry, source: 'cache' }
       try {
         if (isCurrent(absent))
@@ -194,12 +196,12 @@ export function createRouteCache(
       if (underWay) underWay.changed = true
       nobody.delete(user)
       const one = known.peek(user)
-      if (one) one.gone = true
+      if (one) one.goneAtMs = nowMs()
     },
     restore(routes) {
       // What is set last counts as used last.
       for (const { user, entry, ageMs, gone = false } of routes.slice(0, settings.maxEntries).reverse()) {
-        known.set(user, { entry, readAtMs: nowMs() - ageMs, era: NEVER, gone })
+        known.set(user, { entry, readAtMs: nowMs() - ageMs, era: NEVER, goneAtMs: gone ? nowMs() : undefined })
         if (!gone) restored.add(user)
       }
     },
@@ -211,7 +213,7 @@ export function createRouteCache(
       while (users.length < most && uncompared.length > 0) {
         const user = uncompared.pop() ?? ''
         const one = known.peek(user)
-        if (one && !one.gone && one.era !== era) users.push(user)
+        if (one && !isGone(one) && one.era !== era) users.push(user)
       }
       const answers = await Promise.allSettled(users.map(ask))
       for (const [index, answer] of answers.entries()) {
@@ -235,9 +237,18 @@ export function createRouteCache(
     },
     remembered(user) {
       const one = known.peek(user)
-      return one && { user, entry: one.entry, ageMs: nowMs() - one.readAtMs, ...(one.gone && { gone: true }) }
+      return (
+        one && { user, entry: one.entry, ageMs: nowMs() - one.readAtMs, ...(isGone(one) && { gone: true as const }) }
+      )
     },
     lastKnown: (user) => known.peek(user)?.entry,
+    standInFor(user) {
+      const [one, absent] = [known.peek(user), nobody.peek(user)]
+      const goneAtMs = one?.goneAtMs ?? absent?.readAtMs
+      if (goneAtMs !== undefined) return { goneMs: nowMs() - goneAtMs }
+      const source = restored.has(user) ? 'snapshot' : 'stale'
+      return one && { entry: one.entry, ageMs: nowMs() - one.readAtMs, source }
+    },
     revision: () => revision,
     doubt(user) {
       nobody.delete(user)
@@ -246,6 +257,8 @@ export function createRouteCache(
     },
   }
 }
+
+const isGone = (one: Known | Nobody): boolean => 'entry' in one && one.goneAtMs !== undefined
 
 function isAway(error: unknown): boolean {
   return error instanceof MuxError && error.code === 'directory-unavailable'

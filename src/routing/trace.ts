@@ -6,8 +6,8 @@ import { MuxError } from '../errors.ts'
 import type { DirectoryEntry } from './directory.ts'
 
 export type RouteStep = {
-  /** who was asked: the users of the routing file, what is remembered, the directory itself, the domains and placement of the routing file */
-  asked: 'users' | 'memory' | 'directory' | 'domains' | 'placement'
+  /** who was asked: the users of the routing file, what is remembered here and by other workers, the directory itself, the domains and placement of the routing file */
+  asked: 'users' | 'memory' | 'directory' | 'workers' | 'domains' | 'placement'
   /** what for: the user, the key in the directory, the domain */
   key: string
   /** `outdated`: something is known there, but is not taken for current */

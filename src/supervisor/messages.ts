@@ -16,6 +16,7 @@ export type Ask =
   | { what: 'reading' }
   | { what: 'backends' }
   | { what: 'sessions'; filter: First<Answers['sessions']> }
+  | { what: 'standIn'; user: First<Answers['standIn']> }
   | { what: 'explain'; question: First<Answers['explain']> }
   | { what: 'tryOut'; question: First<Answers['tryOut']>; password: Packed<Secret> }
 
@@ -26,9 +27,12 @@ export type Answer = {
   reading: Reading
   backends: ReturnType<Answers['backends']>
   sessions: ReturnType<Answers['sessions']>
+  standIn: ReturnType<Answers['standIn']>
   explain: Awaited<ReturnType<Answers['explain']>>
   tryOut: Awaited<ReturnType<Answers['tryOut']>>
 }
+
+export type StandIn = NonNullable<Answer['standIn']>
 
 export type ToWorker =
   /** part of the table of users; all of it goes ahead of the settings in which it is new */
@@ -40,7 +44,13 @@ export type ToWorker =
       ticketSecret: Packed<Secret>
       /** in the order of the descriptors that the worker inherits */
       ports: OpenPort[]
+      /** of the directory, that a worker has seen last; undefined: none has seen one */
+      marker: string | undefined
     }
+  /** another worker has seen this marker of the directory */
+  | { kind: 'marker'; id: string }
+  /** what other workers remember of the user that was asked about under this id */
+  | { kind: 'standIns'; id: number; told: StandIn[] }
   | { kind: 'ask'; id: number; ask: Ask }
   | { kind: 'stop' }
 
@@ -50,6 +60,10 @@ export type ToSupervisor =
   | { kind: 'failed'; why: string }
   | { kind: 'answer'; id: number; answer: unknown }
   | { kind: 'no-answer'; id: number; why: string }
+  /** the directory has shown this marker */
+  | { kind: 'marker'; id: string }
+  /** asks what other workers remember of a user */
+  | { kind: 'standIns'; id: number; user: First<Answers['standIn']> }
 
 /**
  * The descriptor on which a worker writes its log: the supervisor's standard output, behind the worker's standard descriptors and the

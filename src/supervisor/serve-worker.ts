@@ -7,6 +7,7 @@ import { createRegistry } from '../metrics/readings.ts'
 import type { App } from '../app.ts'
 import type { CreateApp } from './alone.ts'
 import { FIRST_INHERITED, type Ask, type ToSupervisor, type ToWorker } from './messages.ts'
+import { createOtherWorkers, type OtherWorkers } from './other-workers.ts'
 import { unpack } from './packed.ts'
 import { createTableReceiver } from './table-pieces.ts'
 
@@ -20,7 +21,7 @@ export type Channel = {
   exit: (code: number) => void
 }
 
-type Serving = { app: App; log: AdjustableLog; registry: ReturnType<typeof createRegistry> }
+type Serving = { app: App; log: AdjustableLog; registry: ReturnType<typeof createRegistry>; others: OtherWorkers }
 
 export function serveWorker({ send, onMessage, onGone, exit }: Channel, createApp: CreateApp, output: LogOutput): void {
   let serving: Serving | undefined
@@ -28,17 +29,19 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
   let stopping = false
   const users = createTableReceiver()
 
-  function begin({ worker, settings: packed, ticketSecret, ports }: ToWorker & { kind: 'start' }): void {
+  function begin({ worker, settings: packed, ticketSecret, ports, marker }: ToWorker & { kind: 'start' }): void {
     const settings = unpack(packed, users.table())
     const log = createLog(output, settings.log, worker)
     const registry = createRegistry(output.dropped)
+    const others = createOtherWorkers(marker, send)
     const app = createApp(settings, {
       log,
       metrics: createMetrics(registry),
       ticketSecret: unpack(ticketSecret).reveal(),
       listen: (_, accept) => openBoundPorts(ports, FIRST_INHERITED, accept),
+      others: others.others,
     })
-    serving = { app, log, registry }
+    serving = { app, log, registry, others }
     app.start().then(
       () => {
         ready = true
@@ -86,6 +89,9 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
         return begin(message)
       case 'ask':
         return answer(message)
+      case 'marker':
+      case 'standIns':
+        return serving?.others.hear(message)
       case 'stop':
         return stop()
     }
@@ -117,6 +123,8 @@ async function tell(
       return answers.backends()
     case 'sessions':
       return answers.sessions(ask.filter)
+    case 'standIn':
+      return answers.standIn(ask.user)
     case 'explain':
       return answers.explain(ask.question)
     case 'tryOut':

@@ -11,6 +11,7 @@ import type { WorkerState } from '../metrics/instance-metrics.ts'
 import { createBackOff } from './back-off.ts'
 import { createDelivery } from './delivery.ts'
 import type { Answer, Ask, ToSupervisor, ToWorker } from './messages.ts'
+import type { SharedMemory } from './shared-memory.ts'
 
 /** A worker is asked this often whether it is there ... */
 const PING_MS = 1000
@@ -39,6 +40,8 @@ export type WorkerParts = {
   greeting: () => Omit<ToWorker & { kind: 'start' }, 'kind' | 'settings'>
   /** It has ended without being told to, and will be started again. */
   onEnded: () => void
+  /** of all workers */
+  memory: Pick<SharedMemory, 'noteMarker' | 'standIns'>
   log: Log
 }
 
@@ -49,6 +52,8 @@ export type Worker = {
   start(): Promise<void>
   /** @throws Error where there is no answer within this time, or nobody who could give one */
   ask<A extends Ask>(ask: A, withinMs: number): Promise<Answer[A['what']]>
+  /** Tells it something, if it is there. */
+  tell(message: ToWorker): void
   /** Has it take over the settings of now. Settles when it has, or after this time; a worker that has ended is started with them. */
   configure(withinMs: number): Promise<void>
   /** Tells it to end and waits for that, but no longer than this: then it is ended. It is not started again. */
@@ -75,7 +80,7 @@ type Life = {
 type Ended = { pid: number | undefined; cause: string; startedMs: number; served: boolean }
 
 export function createWorker(parts: WorkerParts): Worker {
-  const { number, program, descriptors, onEnded, log } = parts
+  const { number, program, descriptors, onEnded, memory, log } = parts
   const backOff = createBackOff()
   const first = Promise.withResolvers<undefined>()
   let life: Life | undefined
@@ -146,6 +151,11 @@ export function createWorker(parts: WorkerParts): Worker {
         return
       case 'no-answer':
         born.waiting.get(message.id)?.reject(new Error(message.why))
+        return
+      case 'marker':
+        return memory.noteMarker(self, message.id)
+      case 'standIns':
+        void memory.standIns(self, message.user).then((told) => send(born, { kind: 'standIns', id: message.id, told }))
     }
   }
 
@@ -223,7 +233,7 @@ export function createWorker(parts: WorkerParts): Worker {
     life?.child.kill('SIGKILL')
   }
 
-  return {
+  const self: Worker = {
     number,
     state() {
       if (!life) return 'ended'
@@ -235,6 +245,9 @@ export function createWorker(parts: WorkerParts): Worker {
       return first.promise
     },
     ask,
+    tell(message) {
+      if (life) void send(life, message)
+    },
     async configure(withinMs) {
       if (!life) return
       const giveUp = new AbortController()
@@ -258,4 +271,5 @@ export function createWorker(parts: WorkerParts): Worker {
     },
     kill,
   }
+  return self
 }

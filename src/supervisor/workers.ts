@@ -15,6 +15,7 @@ import { mergeBackends, mergeExplanations, mergeSessions } from './merge.ts'
 import type { Answer, Ask } from './messages.ts'
 import { pack } from './packed.ts'
 import { settingsOf } from './share.ts'
+import { createSharedMemory } from './shared-memory.ts'
 import { createWorker, type Worker, type WorkerProgram } from './worker.ts'
 
 /** What all are asked together waits this long for the slowest: a scrape must not hang with a worker. */
@@ -47,17 +48,25 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
   let past: Promise<Reading> = Promise.resolve([])
   const stopping = new AbortController()
 
+  const memory = createSharedMemory(() => workers)
+
   function build(bound: BoundPorts, number: number): Worker {
     const worker = createWorker({
       number,
       program,
       descriptors: bound.descriptors,
       settings: () => settingsOf({ worker: number, workers: first.workers }, current),
-      greeting: () => ({ worker: number, ticketSecret: pack(ticketSecret), ports: bound.addresses }),
+      greeting: () => ({
+        worker: number,
+        ticketSecret: pack(ticketSecret),
+        ports: bound.addresses,
+        marker: memory.marker(),
+      }),
       onEnded() {
         metrics.workerRestarted()
         bury(worker)
       },
+      memory,
       log,
     })
     return worker

@@ -7,12 +7,13 @@ import { test, type TestContext } from 'node:test'
 import type { Settings } from '../../src/config/settings.ts'
 import { Secret } from '../../src/secret.ts'
 import { pack } from '../../src/supervisor/packed.ts'
+import { createSharedMemory } from '../../src/supervisor/shared-memory.ts'
 import { createWorker, type Worker } from '../../src/supervisor/worker.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { keepLog } from '../unit/backend/fixture.ts'
 
 const SETTINGS = { routing: { users: new Map() } } as unknown as Settings
-const GREETING = { worker: 1, ticketSecret: pack(new Secret('')), ports: [] }
+const GREETING = { worker: 1, ticketSecret: pack(new Secret('')), ports: [], marker: undefined }
 
 /** @param plans what it does at its first start, its second and so on: `serve`, `fail`, `crash`, `deaf` */
 function build(t: TestContext, plans: string[], command = process.execPath) {
@@ -27,6 +28,7 @@ function build(t: TestContext, plans: string[], command = process.execPath) {
     settings: () => SETTINGS,
     greeting: () => GREETING,
     onEnded: () => ends++,
+    memory: createSharedMemory(() => []),
     log,
   })
   t.after(async () => {

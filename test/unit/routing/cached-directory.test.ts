@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import type { Log } from '../../../src/log.ts'
 import { openCachedDirectory } from '../../../src/routing/cached-directory.ts'
+import type { OtherWorkers } from '../../../src/routing/stand-ins.ts'
 import type { RouteStep } from '../../../src/routing/trace.ts'
 import { Secret } from '../../../src/secret.ts'
 import { READ_DEADLINE_MS, within } from '../../support/deadline.ts'
@@ -11,7 +12,7 @@ import { growList, until } from './waiting.ts'
 
 const ALICE = 'mailmux:user:alice'
 
-async function open(t: TestContext, answers: Answers, more: { password?: Secret } = {}) {
+async function open(t: TestContext, answers: Answers, more: { password?: Secret; others?: OtherWorkers } = {}) {
   const redis = await startScriptedRedis(t, answers)
   const lines = growList<string>()
   const add = (line: object | string, text?: string): void => lines.add(`${text ?? ''} ${JSON.stringify(line)}`)
@@ -19,11 +20,12 @@ async function open(t: TestContext, answers: Answers, more: { password?: Secret 
   const ups = growList<boolean>()
   let bad = 0
   const settings = { ...redis.settings, password: more.password }
-  const directory = openCachedDirectory(settings, log, {
-    directoryIsUp: (up) => ups.add(up),
+  const monitor = {
+    directoryIsUp: (up: boolean) => ups.add(up),
     directoryHasLostData: () => undefined,
     directoryAnsweredBadly: () => bad++,
-  })
+  }
+  const directory = openCachedDirectory(settings, log, monitor, more.others)
   t.after(() => directory.close())
   return { redis, directory, settings, lines, ups, badAnswers: () => bad }
 }
@@ -118,4 +120,65 @@ test('warns of a policy by which Redis removes routes, once', async (t) => {
     lines.all.filter((line) => line.startsWith('directory may lose routes')),
     ['directory may lose routes {"maxmemory_policy":"allkeys-lru"}'],
   )
+})
+
+const STORE1 = { backend: 'store1', login: undefined, status: 'active' } as const
+
+/** The other workers of an instance: they remember bob, and a marker. */
+function otherWorkers(marker: string | undefined) {
+  const seen = growList<string>()
+  const asked: string[] = []
+  let tell: (id: string) => void = () => undefined
+  const others: OtherWorkers = {
+    marker,
+    markerSeen: seen.add,
+    onMarker: (hear) => (tell = hear),
+    standIns(user) {
+      asked.push(user)
+      return Promise.resolve(user === 'bob' ? [{ entry: STORE1, ageMs: 1000, source: 'stale' as const }] : [])
+    },
+  }
+  return { others, seen, asked, tell: (id: string) => tell(id) }
+}
+
+test('uses what another worker remembers while Redis gives no answer, and asks for nothing else', async (t) => {
+  const { others, asked, seen } = otherWorkers(undefined)
+  let hangs = false
+  const answers: Answers = ([name, key]) => {
+    if (hangs) return undefined
+    return name === 'hmget' && key !== 'mailmux:marker' ? fields('store2', null, null) : PASS
+  }
+  const { directory } = await open(t, answers, { others })
+  await within(READ_DEADLINE_MS, directory.connected, () => 'no connection')
+  assert.deepEqual(seen.all, ['id-of-the-marker'])
+  assert.equal((await directory.lookup('alice')).entry?.backend, 'store2')
+  hangs = true
+  assert.deepEqual(asked, [])
+  assert.deepEqual(await directory.lookup('bob'), { entry: STORE1, source: 'stale' })
+  await assert.rejects(directory.lookup('carol'), { code: 'directory-unavailable' })
+  assert.deepEqual(asked, ['bob', 'carol'])
+  const mine = directory.standInFor?.('alice')
+  assert.ok(mine && 'entry' in mine && mine.entry.backend === 'store2')
+  assert.equal(directory.standInFor?.('bob'), undefined, 'it is not kept')
+})
+
+test('takes a Redis without the marker for one that has lost its data where another worker has seen the marker', async (t) => {
+  for (const learnsLater of [true, false]) {
+    const { others, tell } = otherWorkers(learnsLater ? undefined : 'before')
+    let isFirst = learnsLater
+    const { directory, lines } = await open(
+      t,
+      ([name, key]) => {
+        if (name !== 'hmget' || key !== 'mailmux:marker') return PASS
+        if (!isFirst) return fields(null, null, null, null)
+        isFirst = false
+        return '-LOADING\r\n'
+      },
+      { others },
+    )
+    if (learnsLater) tell('before')
+    await until(lines, (all) => all.some((line) => line.startsWith('directory has lost its data')), 'line')
+    assert.deepEqual(await directory.lookup('bob'), { entry: STORE1, source: 'stale' })
+    await assert.rejects(directory.lookup('alice'), { code: 'directory-unavailable', message: /has lost its data/u })
+  }
 })

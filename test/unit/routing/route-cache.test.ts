@@ -338,3 +338,25 @@ test('tells what it knows, the most recently used first, and whether that may be
   assert.notEqual(cache.revision(), before)
   assert.equal(cache.remembered('alice')?.gone, true)
 })
+
+test('tells another worker the route that may stand in, or since when it is known to be none', async () => {
+  const { cache, clock, lookup } = openCache()
+  assert.equal(cache.standInFor('alice'), undefined)
+  await lookup('alice', at('store1'))
+  clock.nowMs = 700
+  assert.deepEqual(cache.standInFor('alice'), { entry: at('store1'), ageMs: 700, source: 'stale' })
+  cache.change('alice')
+  clock.nowMs = 900
+  assert.deepEqual(cache.standInFor('alice'), { goneMs: 200 })
+  await lookup('alice', at('store2'))
+  assert.deepEqual(cache.standInFor('alice'), { entry: at('store2'), ageMs: 0, source: 'stale' })
+  await lookup('bob', undefined)
+  clock.nowMs = 950
+  assert.deepEqual(cache.standInFor('bob'), { goneMs: 50 })
+  cache.restore([
+    { user: 'carol', entry: at('store3'), ageMs: 40 },
+    { user: 'dora', entry: at('store1'), ageMs: 40, gone: true },
+  ])
+  assert.deepEqual(cache.standInFor('carol'), { entry: at('store3'), ageMs: 40, source: 'snapshot' })
+  assert.deepEqual(cache.standInFor('dora'), { goneMs: 0 })
+})
