@@ -154,3 +154,12 @@ test('throws nothing but a MuxError of little text, whatever it is given', () =>
     { numRuns: 500 },
   )
 })
+
+test('takes a yes up to status 299, and a no from status 400 on', () => {
+  for (const status of [200, 299]) assert.equal(read(OK, status).kind, 'ok')
+  for (const status of [199, 300]) assert.throws(() => read(OK, status), { code: 'directory-unavailable' })
+  for (const status of [200, 299, 400, 499]) assert.equal(read({ 'Auth-Status': 'no' }, status).kind, 'refused')
+  for (const status of [199, 300, 399, 500]) {
+    assert.throws(() => read({ 'Auth-Status': 'no' }, status), { code: 'directory-unavailable' })
+  }
+})
