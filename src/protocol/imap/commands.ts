@@ -6,7 +6,7 @@
 import type { PassOn } from '../watch.ts'
 import { ArgumentReader, type Literal, type Verdict } from './arguments.ts'
 import type { ResponseEvents } from './responses.ts'
-import { UnansweredCommands, type Command } from './unanswered.ts'
+import { makesOpaque, UnansweredCommands, type Command } from './unanswered.ts'
 import { findWordEnd, isDone, NAME_OCTETS, readUpperWord, readWord, TAG_OCTETS, upperCase } from './words.ts'
 
 /** Cyrus takes tags of up to 1,023 octets; mail clients send four to eight. */
@@ -18,11 +18,6 @@ const NUL = 0
 const LF = 10
 const CR = 13
 const SPACE = 32
-
-/** RFC 4978, RFC 9051 6.2.1, RFC 4422 3.7: behind an OK to these the octets may be compressed or encrypted. */
-const makesOpaque = (name: string): boolean =>
-  // A set would need the hash of each name.
-  name === 'COMPRESS' || name === 'STARTTLS' || name === 'AUTHENTICATE'
 
 /** What the client's next octet belongs to. */
 type Position =
@@ -283,6 +278,10 @@ export class CommandReader implements ResponseEvents {
       this.#beginLiteral(this.#announced.bytes)
     } else if (this.#position === 'nothing') this.#beginCommand()
     return true
+  }
+
+  soleTag(): string | undefined {
+    return this.#announced || this.#mayRun ? undefined : this.#unanswered.soleTag
   }
 
   onUntaggedBad(): boolean {

@@ -9,6 +9,8 @@ import { findWordEnd, readWord, TAG_OCTETS } from './words.ts'
 const MAX_HEAD_BYTES = 1010
 /** `{4294967295}` and the line end. */
 const MAX_TAIL_BYTES = 16
+/** Lists of messages fill chunks of up to 64 KiB. A shorter rest is read line by line for less than the native calls cost. */
+const LONG_BYTES = 2048
 /** A shorter search in JavaScript costs less than a call into native code. */
 const NEAR_BYTES = 48
 
@@ -17,9 +19,12 @@ const CR = 13
 const SPACE = 32
 const STAR = 42
 const PLUS = 43
+const DIGIT_0 = 48
+const DIGIT_9 = 57
 const UPPER_B = 66
 const UPPER_K = 75
 const UPPER_O = 79
+const OPENING_BRACE = 123
 const CLOSING_BRACE = 125
 /** the bit in which an ASCII letter's cases differ */
 const LOWER_CASE = 32
@@ -37,6 +42,8 @@ export type ResponseEvents = {
   onUntaggedBad(): boolean
   /** a line that is no response of the grammar */
   onGarbage(): boolean
+  /** the tag whose answer is all that can come beside untagged responses, if it is one */
+  soleTag(): string | undefined
   /** whether a continuation that comes now is not for the client */
   swallows(): boolean
 }
@@ -58,6 +65,17 @@ function readOkTag(chunk: Buffer, from: number, end: number): string | undefined
   return isTagged ? readWord(chunk, from, at) : undefined
 }
 
+const TEXT_FOLLOWS: readonly boolean[] = Array.from({ length: 256 }, (_, octet) =>
+  /[OoNnBbPp]/.test(String.fromCharCode(octet)),
+)
+
+const isDigit = (octet: number | undefined): boolean => octet !== undefined && octet >= DIGIT_0 && octet <= DIGIT_9
+
+/** @returns whether nothing but the line end follows */
+function endsLine(chunk: Buffer, at: number): boolean {
+  return chunk[chunk[at + 1] === CR ? at + 2 : at + 1] === LF
+}
+
 /** Reads what the back end sends, in pieces of any size. */
 export class ResponseReader {
   readonly #events: ResponseEvents
@@ -68,6 +86,11 @@ export class ResponseReader {
   /** the line goes on behind a literal */
   #continued = false
   #swallowing = false
+  /** the tag that was searched for in this chunk, and where it is; -1: not there */
+  #searchedTag: string | undefined
+  #answerAt = -1
+  /** false behind a literal that follows another: line by line is cheaper then */
+  #mayLeap = true
 
   constructor(events: ResponseEvents) {
     this.#events = events
@@ -80,6 +103,8 @@ export class ResponseReader {
 
   /** @returns false where the session cannot be followed any more */
   observe(chunk: Buffer): boolean {
+    this.#searchedTag = undefined
+    this.#mayLeap = true
     for (let at = 0; at < chunk.length;) {
       at = this.#take(chunk, at)
       if (at === -1) return false
@@ -111,11 +136,17 @@ export class ResponseReader {
       this.#literalLeft -= skipped
       return at + skipped
     }
+    if (this.#mayLeap && chunk[at] === STAR && chunk.length - at > LONG_BYTES && this.isBetweenResponses) {
+      const next = this.#skipUntagged(chunk, at)
+      if (next > at) return next
+      this.#mayLeap = false
+    }
     const end = findLf(chunk, at)
     if (end !== -1 && this.#head === '' && this.#isOfNoInterest(chunk, at, end)) {
       this.#continued = false
       return end + 1
     }
+    if (end !== -1 && this.#head === '' && this.#announceLiteral(chunk, at, end)) return end + 1
     if (end !== -1 && this.isBetweenResponses) {
       const tag = readOkTag(chunk, at, end)
       if (tag !== undefined) return this.#events.onTagged(tag, 'OK') ? end + 1 : -1
@@ -130,6 +161,22 @@ export class ResponseReader {
     return this.#endLine() ? stop : -1
   }
 
+  /** Passes whole lines over up to the one answer that is owed, or to a literal. @returns where the next line begins that has to be read */
+  #skipUntagged(chunk: Buffer, at: number): number {
+    const tag = this.#events.soleTag()
+    if (tag === undefined) return at
+    // A chunk with many literals is searched once: what was found counts until it turns out to be inside one of them.
+    if (tag !== this.#searchedTag || (this.#answerAt !== -1 && this.#answerAt < at)) {
+      this.#searchedTag = tag
+      this.#answerAt = chunk.indexOf(`\n${tag} `, at, 'latin1')
+    }
+    const answer = this.#answerAt
+    const end = answer === -1 ? chunk.lastIndexOf(LF) : answer
+    let brace = chunk.indexOf(CLOSING_BRACE, at)
+    while (brace !== -1 && brace < end && !endsLine(chunk, brace)) brace = chunk.indexOf(CLOSING_BRACE, brace + 1)
+    return (brace === -1 || brace > end ? end : chunk.lastIndexOf(LF, brace)) + 1
+  }
+
   /** A whole line that is no answer and announces no literal. */
   #isOfNoInterest(chunk: Buffer, at: number, end: number): boolean {
     const last = chunk[end - 1] === CR ? end - 2 : end - 1
@@ -137,6 +184,22 @@ export class ResponseReader {
     if (this.#continued) return true
     // `* BAD` is the one untagged response that counts.
     return chunk[at] === STAR && ((chunk[at + 2] ?? 0) & ~LOWER_CASE) !== UPPER_B
+  }
+
+  /** Reads the literal that a whole line announces, without a string. @returns false at lines that need a closer look */
+  #announceLiteral(chunk: Buffer, from: number, end: number): boolean {
+    // `* OK`, `* NO`, `* BAD`, `* BYE` and `* PREAUTH` are followed by text.
+    if (!this.#continued && (chunk[from] !== STAR || TEXT_FOLLOWS[chunk[from + 2] ?? 0])) return false
+    let at = (chunk[end - 1] === CR ? end - 1 : end) - 1
+    if (at <= from || chunk[at] !== CLOSING_BRACE) return false
+    let bytes = 0
+    let unit = 1
+    for (at--; at > from && isDigit(chunk[at]); at--, unit *= 10) bytes += unit * ((chunk[at] ?? 0) - DIGIT_0)
+    // The longest number that is exact, of 15 digits, is longer than any literal.
+    if (unit === 1 || unit > 1e15 || chunk[at] !== OPENING_BRACE) return false
+    this.#literalLeft = bytes
+    this.#continued = true
+    return true
   }
 
   #endLine(): boolean {

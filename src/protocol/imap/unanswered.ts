@@ -10,6 +10,12 @@ export type Command = {
   continuation: 'none' | 'owed' | 'received'
 }
 
+/** RFC 4978, RFC 9051 6.2.1, RFC 4422 3.7: behind an OK to these the octets may be compressed or encrypted. */
+export function makesOpaque(name: string): boolean {
+  // A set would need the hash of each name.
+  return name === 'COMPRESS' || name === 'STARTTLS' || name === 'AUTHENTICATE'
+}
+
 export class UnansweredCommands {
   readonly #commands: Command[] = []
 
@@ -20,6 +26,12 @@ export class UnansweredCommands {
   /** An IDLE that the back end has confirmed, and no other command. */
   get isIdling(): boolean {
     return this.#commands.length === 1 && this.#commands[0]?.continuation === 'received'
+  }
+
+  /** The tag of the only command, where its answer is all that is owed. */
+  get soleTag(): string | undefined {
+    const [command, another] = this.#commands
+    return command?.continuation === 'none' && !another ? command.tag : undefined
   }
 
   /** @returns false where there are more than any client sends */

@@ -178,6 +178,34 @@ test('follows answers that come with news in one piece', () => {
   assert.equal(watch.isIdle(), true)
 })
 
+const MANY = 3000
+
+/** Answers of many lines, which fill large chunks. */
+const LISTS: Record<string, string> = {
+  'lines without a literal': '* 1 FETCH (FLAGS ())\r\n'.repeat(MANY),
+  'lines with braces': '* 1 FETCH (X "{3}" {4} y})\r\n'.repeat(MANY),
+  'lines with literals that read like the answer': '* 1 FETCH (X {9}\r\n\r\nt OK x\r Y {3}\r\nt O)\r\n'.repeat(MANY),
+  'lines that end in a bare LF': '* 1 FETCH (X {5}\nt OK\n)\n* 2 EXISTS\n'.repeat(MANY),
+  'texts that end in a brace': '* OK text {100}\r\n* 2 FETCH (X {7}\r\n\nt OK\r\n)\r\n'.repeat(MANY),
+}
+
+for (const [what, list] of Object.entries(LISTS))
+  test(`finds the answer behind ${what}, in chunks of any size`, () => {
+    const stream = `${list}t OK done\r\n`
+    for (const size of [1500, 16_384, 65_536, stream.length]) {
+      const watch = create()
+      assert.ok(show(watch, 'client', 't FETCH 1:* X\r\n'))
+      for (let at = 0; at < stream.length; at += size) {
+        assert.equal(watch.isIdle(), false)
+        assert.ok(show(watch, 'backend', stream.slice(at, at + size)), `${size}`)
+      }
+      assert.equal(watch.isIdle(), true, `${size}`)
+      assert.ok(show(watch, 'client', 'u NOOP\r\nv NOOP\r\n'))
+      assert.ok(show(watch, 'backend', `u OK\r\n${list}v OK\r\n* 3 EXISTS\r\n`), 'pipelined')
+      assert.equal(watch.isIdle(), true)
+    }
+  })
+
 test('keeps nothing of a large literal of either side', () => {
   const watch = create()
   const bytes = 20 * 1024 * 1024
