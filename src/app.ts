@@ -1,5 +1,6 @@
 /** The composition root of one worker: builds every room from the settings, in the order of a connection's way, and takes them down again. */
 import { createAdmissions, type Admissions } from './backend/admission/admission.ts'
+import { BackendConnection } from './backend/backend-connection.ts'
 import { createCapabilityBook } from './backend/capabilities.ts'
 import { createLiveBackends, type LiveBackends } from './backend/live-backends.ts'
 import { startProber } from './backend/health/prober.ts'
@@ -18,15 +19,18 @@ import { openDirectory } from './routing/open-directory.ts'
 import type { OtherWorkers } from './routing/stand-ins.ts'
 import { createRefusalNotes } from './routing/route-invalid.ts'
 import { probeBackend } from './login/probe-backend.ts'
+import { testLogin, type LoginTest } from './inspect/login-test.ts'
 import { reportBackend, type BackendReport } from './inspect/backend-report.ts'
 import { explain, type Explanation } from './inspect/explain.ts'
 import { createOffers } from './session/offer.ts'
 import type { Question } from './inspect/question.ts'
+import { SYSTEM_CLOCK } from './login/clock.ts'
+import type { LoginServices } from './login/login.ts'
 import { createRefusalPace } from './login/refusal-pace.ts'
-import type { Services } from './session/serve.ts'
-import type { SessionFilter, SessionReport } from './session/session-report.ts'
-import { createSessions } from './session/sessions.ts'
-import { tryOut, type Trial } from './session/trial.ts'
+import { SessionEvents } from './session/events.ts'
+import { subscribeMetrics, subscribeShortages } from './session/session-metrics.ts'
+import { subscribeLog } from './session/session-log.ts'
+import { createSessions, type Sessions } from './session/sessions.ts'
 import type { Secret } from './secret.ts'
 import { version } from './version.ts'
 import { buildWorld, type World } from './world.ts'
@@ -65,9 +69,9 @@ export type App = {
 /** What an operator may ask of a worker, or another worker. */
 export type Answers = {
   explain: (question: Question) => Promise<Explanation | { wrong: string }>
-  tryOut: (question: Question, password: Secret) => Promise<Trial | { wrong: string }>
+  tryOut: (question: Question, password: Secret) => Promise<LoginTest | { wrong: string }>
   backends: () => BackendReport[]
-  sessions: (filter: SessionFilter) => { sessions: SessionReport[]; total: number }
+  sessions: Sessions['list']
   /** What another worker may use of this one's memory while the directory is away. */
   standIn: (user: Text) => StandIn | undefined
 }
@@ -102,18 +106,26 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     noteShortage,
   })
   const relays = createRelays()
-  const services: Services = {
-    relays,
-    metrics,
-    log,
+  const events = new SessionEvents(
+    [subscribeShortages(noteShortage), subscribeMetrics(metrics), subscribeLog(log)],
+    () => log.isLevelEnabled?.('debug') === true,
+  )
+  const logins: LoginServices = {
     backends,
-    pace: createRefusalPace(),
     admissions,
-    noteShortage,
+    pace: createRefusalPace(),
+    clock: SYSTEM_CLOCK,
+    dial: (backend, address, origin) => new BackendConnection(backend, address, origin),
+    events,
+  }
+  const sessions = createSessions(worlds.current, {
+    logins,
+    events,
+    relays,
+    relayAccount: (protocol, backend) => metrics.relayAccount(protocol, backend),
     maxConnections: capacity.max,
     offer: createOffers(book),
-  }
-  const sessions = createSessions(worlds.current, services)
+  })
   metrics.watchConnections(() => ({ open: sessions.count(), max: capacity.max() }))
   const running = createRunningClock(3 * SWEEP_MS)
   const sweep = setInterval(() => {
@@ -159,9 +171,10 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     },
     close,
     answers: {
-      explain: (question) => explain(question, worlds.current(), services),
-      tryOut: (question, password) => tryOut(question, password, worlds.current(), services),
-      backends: () => [...worlds.current().backends.values()].map((backend) => reportBackend(backend, services)),
+      explain: (question) => explain(question, worlds.current(), { backends, admissions }),
+      tryOut: (question, password) => testLogin(question, password, worlds.current(), { logins, log }),
+      backends: () =>
+        [...worlds.current().backends.values()].map((backend) => reportBackend(backend, { backends, admissions })),
       sessions: sessions.list,
       standIn: (user) => directory?.standInFor?.(user),
     },

@@ -1,106 +1,106 @@
-/** The back end's side of a login: dialled, spoken to, then handed to the relay or closed. */
+/** A connection to a back end before it relays: dialled, secured, and read by lines. Then it is detached or closed. */
 import type { Socket } from 'node:net'
-import type { Address } from './endpoint/addresses.ts'
-import type { Backend } from './backends.ts'
-import { dial, secureBackend, type Origin } from './dialer.ts'
 import { MuxError } from '../errors.ts'
 import { LineSocket, type LineLimit } from '../net/line-socket.ts'
 import type { Octets } from '../octets.ts'
-
-/** How far an attempt has come: what a failure is to be blamed on. Kept by the caller, as there may never be a connection. */
-export type Progress = {
-  /** the TCP connection stands, and the PROXY header, if any, is on its way */
-  connected: boolean
-  /** lines that the back end has sent, its greeting included */
-  heard: number
-  /** the back end has been told, or is just being told, whose login it is */
-  told: boolean
-}
+import type { Backend } from './backends.ts'
+import { dial, secureBackend, type Dialling, type Origin } from './dialer.ts'
+import type { Address } from './endpoint/addresses.ts'
 
 export class BackendConnection {
-  secure: boolean
+  secure = false
+  /** the TCP connection stands, and the PROXY header, if any, is on its way */
+  connected = false
+  /** lines that the back end has sent, its greeting included */
+  heard = 0
   readonly #backend: Backend
   readonly #address: Address
-  readonly #signal: AbortSignal
-  readonly #progress: Pick<Progress, 'heard'>
+  readonly #dialling: Dialling
   #socket: Socket
-  #lines: LineSocket
+  /** undefined in a handshake and before the connection is open */
+  #lines: LineSocket | undefined = undefined
+  #failure: MuxError | undefined = undefined
 
-  private constructor(
-    backend: Backend,
-    address: Address,
-    socket: Socket,
-    signal: AbortSignal,
-    progress: Pick<Progress, 'heard'>,
-  ) {
+  /** Dials. @param origin the client, for a back end that expects a PROXY header; undefined for mailmux itself */
+  constructor(backend: Backend, address: Address, origin: Origin | undefined) {
     this.#backend = backend
     this.#address = address
-    this.#signal = signal
-    this.#progress = progress
-    this.#socket = socket
-    this.#lines = new LineSocket(socket, 'backend')
-    this.secure = backend.settings.tls === 'implicit'
-    signal.addEventListener('abort', this.#onAbort)
+    this.#dialling = dial(backend, address, origin)
+    this.#socket = this.#dialling.socket
   }
 
   /**
-   * Dials, with TLS where the leg has that from its first byte.
-   * @param origin the client, for a back end that wants a PROXY header
-   * @param signal ends the dial, and each wait until `detach()`, with its reason
-   * @param progress is kept up to date
-   * @throws MuxError as `dial`, `backend-tls-failed`, `backend-certificate`
+   * Waits for the connection, and for the handshake with implicit TLS. To be called once, at once.
+   * @throws MuxError as `dial`, `backend-tls-failed`, `backend-certificate`, or the error of `fail`
    */
-  static async open(
-    backend: Backend,
-    address: Address,
-    origin: Origin | undefined,
-    signal: AbortSignal,
-    progress: Pick<Progress, 'connected' | 'heard'> = { connected: false, heard: 0 },
-  ): Promise<BackendConnection> {
-    const socket = await dial(backend, address, origin, signal)
-    progress.connected = true
-    const implicit = backend.settings.tls === 'implicit'
-    const ready = implicit ? await secureBackend(socket, backend, address, signal) : socket
-    return new BackendConnection(backend, address, ready, signal, progress)
+  async open(): Promise<void> {
+    await this.#dialling.connected
+    if (this.#failure) throw this.#failure
+    this.connected = true
+    if (this.#backend.settings.tls === 'implicit') await this.#secure()
+    this.#lines = new LineSocket(this.#socket, 'backend')
   }
 
   async readLine(limit: LineLimit): Promise<Octets> {
-    const line = await this.#lines.readLine(limit)
-    this.#progress.heard++
+    const line = await this.#reader.readLine(limit)
+    this.heard++
     return line
   }
 
   readBytes(count: number): Promise<Octets> {
-    return this.#lines.readBytes(count)
+    return this.#reader.readBytes(count)
   }
 
   write(text: string): void {
-    this.#lines.write(text)
+    this.#reader.write(text)
   }
 
-  /** @throws MuxError `backend-bytes-before-tls`: what follows the go-ahead in clear was put there by somebody in between */
+  /** @throws MuxError `backend-bytes-before-tls` for bytes in clear after the go-ahead: an attacker in between has injected them */
   async startTls(): Promise<void> {
-    const injected = this.#lines.unreadBytes > 0
-    this.#lines.detach()
+    const injected = this.#reader.unreadBytes > 0
+    this.#reader.detach()
+    this.#lines = undefined
     if (injected) {
       throw new MuxError('backend-bytes-before-tls', 'bytes in clear between the back end’s go-ahead and the handshake')
     }
-    this.#socket = await secureBackend(this.#socket, this.#backend, this.#address, this.#signal)
+    await this.#secure()
     this.#lines = new LineSocket(this.#socket, 'backend')
+  }
+
+  async #secure(): Promise<void> {
+    try {
+      this.#socket = await secureBackend(this.#socket, this.#backend, this.#address)
+    } catch (error) {
+      throw this.#failure ?? error
+    }
+    if (this.#failure) throw this.#failure
     this.secure = true
   }
 
-  /** Gives the socket to the relay, out of the deadline's reach. */
+  /** Makes the wait under way, or the next one, end with `error`. */
+  fail(error: MuxError): void {
+    this.#failure ??= error
+    if (this.#lines) this.#lines.fail(error)
+    else this.#socket.destroy(error)
+  }
+
+  /** Gives the socket to the relay. */
   detach(): { socket: Socket; unread: Buffer | undefined } {
-    this.#signal.removeEventListener('abort', this.#onAbort)
-    return { socket: this.#socket, unread: this.#lines.detach() }
+    const unread = this.#lines?.detach()
+    this.#lines = undefined
+    return { socket: this.#socket, unread }
   }
 
   close(): void {
     this.detach()
-    this.#socket.on('error', () => undefined) // the connection is over; how it breaks no longer matters
+    this.#socket.on('error', ignore) // the connection is over, and so is the interest in its errors
     this.#socket.destroy()
   }
 
-  readonly #onAbort = (): void => this.#lines.fail(this.#signal.reason as Error)
+  get #reader(): LineSocket {
+    if (!this.#lines) throw new Error('the connection is not being read')
+    return this.#lines
+  }
 }
+
+const ignore = (): void => undefined

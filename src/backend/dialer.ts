@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { isShortage, MuxError, systemCode, type ErrorCode } from '../errors.ts'
-import { createLeanSocket, type ReadMemory } from '../net/lean-socket.ts'
+import { createLeanSocket } from '../net/lean-socket.ts'
 import { buildProxyHeader, type ProxyHeaderFacts } from '../net/proxy-header.ts'
 import { connectTls } from '../tls/upgrade.ts'
 import { keyOf, type Address } from './endpoint/addresses.ts'
@@ -20,48 +20,68 @@ const CONNECT_ERRORS: Partial<Record<string, ErrorCode>> = {
 /** Whom a PROXY header speaks of. */
 export type Origin = Omit<Exclude<ProxyHeaderFacts, { local: true }>, 'version'>
 
+/** A connection on its way. To give it up, destroy the socket with the MuxError that `connected` is to reject with. */
+export type Dialling = { readonly socket: Socket; readonly connected: Promise<void> }
+
 /**
- * The TCP connection, with the PROXY header on it that the back end wants.
- * @param origin the client; undefined where mailmux asks on its own behalf
- * @param signal ends the attempt, with its reason as the error
- * @throws MuxError `backend-refused`, `backend-unreachable`, `backend-closed`, `local-shortage`, or the signal's reason
+ * Connects, and sends the PROXY header that the back end expects.
+ * @param origin the client; undefined where mailmux connects on its own behalf
+ * @returns `connected` rejects with MuxError `backend-refused`, `backend-unreachable`, `backend-closed`, `local-shortage`
  */
-export async function dial(
+export function dial(
   { settings: { proxyProtocol }, readMemory }: Backend,
   address: Address,
   origin: Origin | undefined,
-  signal: AbortSignal,
-): Promise<Socket> {
+): Dialling {
   const version = proxyProtocol === 'v1' ? 1 : 2
-  // Built before there is a socket to lose, and written in one piece: receivers may want it whole in one read.
+  // Built before there is a socket to lose, and written in one piece: receivers may expect it whole in one read.
   const header =
     proxyProtocol === 'none' ? undefined : buildProxyHeader(origin ? { version, ...origin } : { version, local: true })
-  const socket = await connectTcp(address, readMemory, signal)
-  if (header) socket.write(header)
-  return socket
+  const options = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS }
+  const socket = createLeanSocket(options, readMemory).connect({ host: address.ip, port: address.port })
+  const connected = new Promise<void>((resolve, reject) => {
+    const onConnect = (): void => {
+      socket.off('error', onError)
+      // For life: between two owners of the socket an error would otherwise end the process. 'close' follows each error.
+      socket.on('error', ignore)
+      if (header) socket.write(header)
+      resolve()
+    }
+    const onError = (error: Error): void => {
+      socket.off('connect', onConnect)
+      socket.off('error', onError)
+      socket.on('error', ignore)
+      socket.destroy()
+      reject(error instanceof MuxError ? error : connectError(error, address))
+    }
+    socket.once('connect', onConnect)
+    socket.on('error', onError)
+  })
+  return { socket, connected }
 }
 
-/** The handshake with a back end, at once or after STARTTLS. @throws MuxError `backend-tls-failed`, `backend-certificate`, or the signal's reason */
-export async function secureBackend(
-  socket: Socket,
-  backend: Backend,
-  { host }: Address,
-  signal: AbortSignal,
-): Promise<TLSSocket> {
-  const abort = (): void => void socket.destroy()
-  signal.addEventListener('abort', abort)
+function connectError(error: Error, address: Address): MuxError {
+  const cause = systemCode(error)
+  const code = isShortage(cause) ? 'local-shortage' : (CONNECT_ERRORS[cause] ?? 'backend-unreachable')
+  const where = `${address.host === address.ip ? '' : `${address.host}, `}${keyOf(address)}`
+  return new MuxError(code, `cannot connect to ${where}: ${cause}`, error)
+}
+
+/**
+ * The handshake with a back end, at once or after STARTTLS. To give it up, destroy the socket with a MuxError.
+ * @throws MuxError `backend-tls-failed`, `backend-certificate`, or the error that the socket is destroyed with
+ */
+export async function secureBackend(socket: Socket, backend: Backend, { host }: Address): Promise<TLSSocket> {
   try {
     const secured = await connectTls(socket, backend.tlsOptions?.(host) ?? {})
     checkPin(secured, backend)
     return secured
   } catch (error) {
-    if (signal.aborted) throw signal.reason
     if (error instanceof MuxError) throw error
+    if (socket.errored instanceof MuxError) throw socket.errored // the caller's reason
     const cause = systemCode(error)
     const code: ErrorCode = isCertificateError(cause) ? 'backend-certificate' : 'backend-tls-failed'
     throw new MuxError(code, `TLS with back end ${backend.settings.name} failed: ${cause}`, error)
-  } finally {
-    signal.removeEventListener('abort', abort)
   }
 }
 
@@ -74,37 +94,6 @@ function checkPin(socket: TLSSocket, { settings: { name, pins } }: Backend): voi
     'backend-certificate',
     `back end ${name} shows a certificate that is not pinned: SHA-256 ${shown ?? 'none'}`,
   )
-}
-
-function connectTcp(address: Address, memory: ReadMemory, signal: AbortSignal): Promise<Socket> {
-  const { host, ip, port } = address
-  return new Promise((resolve, reject) => {
-    const options = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS }
-    const socket = createLeanSocket(options, memory).connect({ host: ip, port })
-    const settle = (error?: Error): void => {
-      socket.off('connect', onConnect)
-      socket.off('error', onError)
-      signal.removeEventListener('abort', onAbort)
-      // For life: between two owners of the socket an error would otherwise end the process. 'close' follows each error.
-      socket.on('error', ignore)
-      if (!error) return resolve(socket)
-      socket.destroy()
-      reject(error)
-    }
-    const onConnect = (): void => settle()
-    const onAbort = (): void => settle(signal.reason as Error)
-    const onError = (error: Error): void => {
-      const cause = systemCode(error)
-      const code = isShortage(cause) ? 'local-shortage' : (CONNECT_ERRORS[cause] ?? 'backend-unreachable')
-      settle(
-        new MuxError(code, `cannot connect to ${host === ip ? '' : `${host}, `}${keyOf(address)}: ${cause}`, error),
-      )
-    }
-    socket.on('connect', onConnect)
-    socket.on('error', onError)
-    if (signal.aborted) onAbort()
-    else signal.addEventListener('abort', onAbort)
-  })
 }
 
 const ignore = (): void => undefined

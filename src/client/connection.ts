@@ -1,85 +1,62 @@
-/** The client's side of a session: its socket, where it comes from, what phase it is in, and what it has sent that nobody has read. */
+/** The client's connection: its socket, lines and TLS, and where it comes from. */
+import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
-import type { Slot } from '../backend/admission/slot.ts'
+import { TLSSocket } from 'node:tls'
 import type { ListenerSettings } from '../config/settings.ts'
 import { MuxError, systemCode } from '../errors.ts'
 import { plainAddress } from '../net/address.ts'
 import { closeSoon } from '../net/closing.ts'
 import { LineSocket, type LineLimit } from '../net/line-socket.ts'
 import { ProxyHeaderError, readProxyHeader, type Endpoint, type ProxyHeader } from '../net/proxy-header.ts'
-import { encodeUtf8, type Octets, type Text } from '../octets.ts'
+import { encodeUtf8, type Octets } from '../octets.ts'
 import { specOf } from '../protocol/registry.ts'
-import type { ClientDialogue, ClientWire } from '../protocol/protocol.ts'
+import type { ClientWire } from '../protocol/protocol.ts'
 import type { ServerTls } from '../tls/certificates.ts'
-import { isTrusted, userOfCertificate } from '../tls/client-certificate.ts'
+import { isTrusted, userOfCertificate, whyNotTrusted } from '../tls/client-certificate.ts'
 import { ClientHelloError, createClientHelloReader } from '../tls/client-hello.ts'
 import { parseServerName } from '../tls/server-name.ts'
 import { acceptTls } from '../tls/upgrade.ts'
 import type { ListenerContext } from '../world.ts'
 
-export type Phase =
-  | 'proxy-header'
-  | 'client-hello'
-  | 'tls'
-  | 'login'
-  | 'routing'
-  | 'waiting'
-  | 'connecting'
-  | 'replaying-login'
-  | 'relaying'
-
 /** What a client must send whole, and how soon. */
 const PROXY_HEADER_MS = 5000
 
-/** Who is told how a handshake went. */
+/** `certificate` is undefined if clients are not asked for one; in it, `shown` is what the client has shown and `problem` OpenSSL's reason against it. */
+export type ClientTls = {
+  version: string | undefined
+  cipher: string | undefined
+  certificate: { shown: X509Certificate | undefined; problem: string | undefined } | undefined
+}
+
+/** Called once for each handshake. */
 export type HandshakeEnded = (version: string, resumed: boolean, outcome: 'ok' | 'failed') => void
 
 export class ClientConnection implements ClientWire {
-  readonly id: string
-  /** when it was accepted, on the clock of `performance.now()` */
-  readonly bornMs = performance.now()
   readonly listener: ListenerSettings
   /** the client's end, and the end that it connected to: the PROXY header's where there is one */
   client: Endpoint
   local: Endpoint
-  #phase: Phase = 'login'
-  /** is told of each phase, where the log wants to know */
-  onPhase: ((phase: Phase) => void) | undefined
-  /** a PROXY header has said where the client is and where it came to */
+  /** a PROXY header has said where the client is and where it connected to */
   hasProxyHeader = false
-  /** logins that the client has tried here */
-  loginAttempts = 0
   /** a load balancer's probe (PROXY LOCAL) that has tried no login: served, but neither logged nor counted */
   isHealthCheck = false
   /** the name that the client asked for in TLS */
-  serverName: string | undefined
-  /** the normalised name, once a login was routed */
-  user: Text | undefined
-  /** the master user who logs in for that user, where the name says so (`alice*admin`) */
-  master: Text | undefined
-  /** the back end that the last login was routed to */
-  backend: string | undefined
-  /** its place at that back end; `close()` gives it back, whatever has happened on the way */
-  slot: Slot | undefined
-  /** set once there is a conversation, for whoever has to end it */
-  dialogue: ClientDialogue | undefined
+  serverName: string | undefined = undefined
   secure = false
-  tlsVersion: string | undefined
+  tlsVersion: string | undefined = undefined
   /** in OpenSSL's words, or those of the proxy in front */
-  cipher: string | undefined
-  certifiedUser: Octets | undefined
+  cipher: string | undefined = undefined
+  certifiedUser: Octets | undefined = undefined
   #socket: Socket
   #lines: LineSocket | undefined
-  #failure: MuxError | undefined
+  #failure: MuxError | undefined = undefined
   #isClosing = false
   readonly #context: ListenerContext
   readonly #handshakeEnded: HandshakeEnded
 
   /** Takes over `socket`. */
-  constructor(id: string, socket: Socket, context: ListenerContext, handshakeEnded: HandshakeEnded) {
-    const { settings } = context
-    this.id = id
-    this.listener = settings
+  constructor(socket: Socket, context: ListenerContext, handshakeEnded: HandshakeEnded) {
+    this.listener = context.settings
     this.client = { address: plainAddress(socket.remoteAddress ?? 'unknown'), port: socket.remotePort ?? 0 }
     this.local = { address: plainAddress(socket.localAddress ?? 'unknown'), port: socket.localPort ?? 0 }
     this.#socket = socket
@@ -88,17 +65,13 @@ export class ClientConnection implements ClientWire {
     this.#lines = new LineSocket(socket, 'client')
   }
 
-  get phase(): Phase {
-    return this.#phase
-  }
-
-  set phase(phase: Phase) {
-    this.#phase = phase
-    this.onPhase?.(phase)
-  }
-
   get socket(): Socket {
     return this.#socket
+  }
+
+  /** No answer can reach the client any more. */
+  get isGone(): boolean {
+    return this.#socket.destroyed
   }
 
   readLine(limit: LineLimit): Promise<Octets> {
@@ -246,9 +219,23 @@ export class ClientConnection implements ClientWire {
    */
   close(onClosed?: () => void): void {
     this.#isClosing = true
-    this.slot?.release()
     this.detach()
     closeSoon(this.#socket, onClosed)
+  }
+
+  /** Closes at once, without a word. */
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  /** The TLS of this side. It may have ended at a proxy in front, which tells its version at most. */
+  describeTls(): ClientTls {
+    const socket = this.#socket
+    if (!(socket instanceof TLSSocket)) return { version: this.tlsVersion, cipher: undefined, certificate: undefined }
+    const { name: cipher } = socket.getCipher()
+    if (this.listener.clientCa === undefined) return { version: this.tlsVersion, cipher, certificate: undefined }
+    const certificate = { shown: socket.getPeerX509Certificate(), problem: whyNotTrusted(socket) }
+    return { version: this.tlsVersion, cipher, certificate }
   }
 
   get #reader(): LineSocket {

@@ -14,7 +14,7 @@ import type { World } from '../world.ts'
 import { reportBackend, type BackendReport, type BackendState } from './backend-report.ts'
 import { findDefaultDomain, type DefaultDomain } from '../login/default-domain.ts'
 import { imagine, type Question } from './question.ts'
-import { refusalOfError, refusalOfRoute } from '../login/refuse.ts'
+import { reasonOf, refusedByRoute } from '../login/refuse.ts'
 
 export type Explanation = {
   /** a login would get to a back end that takes logins */
@@ -114,7 +114,7 @@ type Way = { protocol: ProtocolName; user: string | undefined }
 /** @param master what the back end gets behind the name of the mailbox */
 function whereTo(route: Route, way: Way, master: string | undefined, world: World, services: BackendState): Found {
   if (route.kind !== 'backend') {
-    const { refusal, detail } = refusalOfRoute(route)
+    const { refusal, detail } = refusedByRoute(route)
     return { usable: false, refusal: { reason: refusal.reason, detail } }
   }
   const { backend, source } = route
@@ -148,5 +148,5 @@ function whyNotUp({ name, addresses }: BackendReport, { ports, srv }: BackendSet
 }
 
 function turnedAwayBy(error: MuxError): Turned {
-  return { ...refusalOfError(error), code: error.code, detail: error.message }
+  return { reason: reasonOf(error), code: error.code, detail: error.message }
 }

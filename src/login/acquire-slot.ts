@@ -1,61 +1,60 @@
-/** A connection's place at a back end: taken before the back end hears of it, waited for where one of its limits is reached. */
-import type { Admissions } from '../backend/admission/admission.ts'
+/** The slot of a login at its back end. A login whose back end has reached a limit waits for one. */
 import type { Slot } from '../backend/admission/slot.ts'
 import type { WaitOptions } from '../backend/admission/queue.ts'
+import type { Admissions } from '../backend/admission/admission.ts'
 import type { BackendSettings } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
-import type { ClientConnection } from '../client/connection.ts'
+import type { LoginRecord, LoginSession } from './login.ts'
 
 /**
  * @param attempt which one of the login, from 1
- * @param untilMs by when there has to be a slot, or no time would be left for the back end
- * @returns the slot, which closing the connection gives back unless it has been given back before
- * @throws MuxError `backend-busy`, `backend-down`, `shutting-down`; `client-closed` where the client has left meanwhile
+ * @param untilMs a later slot would leave no time for the back end
+ * @returns the slot, which the record keeps: the end of the session releases it if nothing has before
+ * @throws MuxError `backend-busy`, `backend-down`, `shutting-down`; `client-closed` if the client has left meanwhile
  */
-export async function acquireSlot(
-  conn: ClientConnection,
+export function acquireSlot(
+  session: LoginSession,
+  record: LoginRecord,
   backend: BackendSettings,
   attempt: number,
   untilMs: number,
-  admissions: Admissions,
-): Promise<Slot> {
-  const stillWaiting = (): void => conn.dialogue?.stillTrying()
-  const slot =
-    admissions.enter(backend, attempt, conn.client.address) ??
-    (await waitFor(conn, untilMs, stillWaiting, (options) => admissions.wait(backend, attempt, options)))
-  conn.slot = slot
-  return slot
-}
-
-/** Goes on with a slot that has paused while the client was asked. @throws MuxError as acquireSlot */
-export async function resumeSlot(conn: ClientConnection, slot: Slot, untilMs: number): Promise<void> {
-  // In the middle of an exchange the client hears nothing but challenges.
-  await waitFor(
-    conn,
-    untilMs,
-    () => undefined,
-    (options) => slot.resume(options),
+  admissions: Pick<Admissions, 'enter' | 'wait'>,
+): Slot | Promise<Slot> {
+  const slot = admissions.enter(backend, attempt, session.connection.client.address)
+  if (slot) return (record.slot = slot)
+  return waitForSlot(session, untilMs, session, (options) => admissions.wait(backend, attempt, options)).then(
+    (waited) => (record.slot = waited),
   )
 }
 
-/** What only a login that waits pays for: a signal, and two listeners on the client's socket. */
-async function waitFor<T>(
-  conn: ClientConnection,
+/** Goes on with a slot that was paused while the client was asked. @throws MuxError as acquireSlot */
+export async function resumeSlot(session: LoginSession, slot: Slot, untilMs: number): Promise<void> {
+  // In the middle of an exchange the client gets nothing but challenges.
+  await waitForSlot(session, untilMs, undefined, (options) => slot.resume(options))
+}
+
+/** Only a login that waits creates a signal and two listeners on the client's socket. */
+async function waitForSlot<T>(
+  session: LoginSession,
   untilMs: number,
-  stillWaiting: () => void,
+  toReassure: LoginSession | undefined,
   wait: (options: WaitOptions) => Promise<T>,
 ): Promise<T> {
-  const { phase } = conn
-  conn.phase = 'waiting'
+  const { phase, connection } = session
+  session.phase = 'waiting'
   const left = new AbortController()
-  const forget = conn.onLeaving(() =>
+  const forget = connection.onLeaving(() =>
     left.abort(new MuxError('client-closed', 'the client left while its login waited')),
   )
-  const { protocol } = conn.listener
-  const { address } = conn.client
   try {
-    const waited = await wait({ protocol, address, untilMs, signal: left.signal, stillWaiting })
-    conn.phase = phase
+    const waited = await wait({
+      protocol: session.listener.protocol,
+      address: connection.client.address,
+      untilMs,
+      signal: left.signal,
+      stillWaiting: () => toReassure?.stillTrying(),
+    })
+    session.phase = phase
     return waited
   } finally {
     forget()

@@ -1,61 +1,59 @@
 /**
- * The client's part in a login that is carried line for line: whether it has begun, and how long the client has taken. An answer to a
- * challenge has a deadline of its own: no person is asked, and meanwhile a connection to the back end is open for a client without a proof.
+ * The client's part of a login by a mechanism that is relayed line by line: whether it has begun, and how long the client has taken.
+ * The answer to a challenge has a deadline of its own. No person is asked, and a connection to the back end stays open for a client
+ * that has proved nothing.
  */
 import { MuxError } from '../errors.ts'
-import type { Credentials } from '../protocol/protocol.ts'
+import type { RelayedCredentials } from '../protocol/protocol.ts'
+import { stop, type LoginClock } from './clock.ts'
 
-/** For all answers of one login: a phone that computes many iterations of SCRAM over a bad network needs less. */
+/** For all answers of one login. A phone that computes many iterations of SCRAM over a bad network needs less. */
 const CLIENT_ANSWERS_MS = 10_000
 
-/** What is to be done around each answer of the client. */
-export type Pauses = {
-  /** the back end has asked, and has nothing to do until the client answers */
-  asked: () => void
-  /** the client has answered; the back end hears of it when this resolves */
-  answered: () => Promise<void>
+/** Is told about each challenge. */
+export type ConversationObserver = {
+  /** The back end waits for the client. */
+  challenged(): void
+  /** The client has answered. The back end gets the answer when this resolves. */
+  answered(): Promise<void>
 }
 
-export type Conversation = {
-  /** to be used in place of the ones that are watched */
-  credentials: Credentials
-  /** The client has been asked for a proof: another attempt would ask for a second one. */
-  hasBegun: () => boolean
-  /** how long the login has waited for the client so far, and for its turn after each answer */
-  clientMs: () => number
-  /** From now on these are called. */
-  pauseWith: (pauses: Pauses) => void
-}
+export class Conversation {
+  /** used in place of those of the client's login */
+  readonly credentials: RelayedCredentials
+  /** the client has been asked for a proof, and a further attempt would ask for a second one */
+  hasBegun = false
+  /** how long the login has waited for the client, and for its slot after each answer */
+  clientMs = 0
+  observer: ConversationObserver | undefined = undefined
+  readonly #relayed: RelayedCredentials
+  readonly #client: { fail(error: MuxError): void }
+  readonly #clock: LoginClock
 
-/** @param fail ends the wait for the client's line with an error, `client-login-timeout` */
-export function watchConversation(watched: Credentials, fail: (error: MuxError) => void): Conversation {
-  if (watched.kind !== 'relayed') {
-    return { credentials: watched, hasBegun: () => false, clientMs: () => 0, pauseWith: () => undefined }
+  /** @param client its `fail` ends the wait for the client's line with the error `client-login-timeout` */
+  constructor(relayed: RelayedCredentials, client: { fail(error: MuxError): void }, clock: LoginClock) {
+    this.#relayed = relayed
+    this.#client = client
+    this.#clock = clock
+    this.credentials = { ...relayed, converse: (challenge) => this.#converse(challenge) }
   }
-  let begun = false
-  let spentMs = 0
-  let pauses: Pauses | undefined
-  const expire = (): void =>
-    fail(new MuxError('client-login-timeout', `no answer to a challenge within ${CLIENT_ANSWERS_MS} ms`))
-  const converse = async (challenge: string): Promise<string> => {
-    begun = true
-    pauses?.asked()
-    const askedMs = performance.now()
-    const timer = setTimeout(expire, Math.max(0, CLIENT_ANSWERS_MS - spentMs))
+
+  async #converse(challenge: string): Promise<string> {
+    this.hasBegun = true
+    this.observer?.challenged()
+    const askedMs = this.#clock.nowMs()
+    const timer = this.#clock.after(Math.max(0, CLIENT_ANSWERS_MS - this.clientMs), this.#expire)
     try {
-      const line = await watched.converse(challenge)
-      clearTimeout(timer)
-      await pauses?.answered()
+      const line = await this.#relayed.converse(challenge)
+      stop(timer)
+      await this.observer?.answered()
       return line
     } finally {
-      clearTimeout(timer)
-      spentMs += performance.now() - askedMs
+      stop(timer)
+      this.clientMs += this.#clock.nowMs() - askedMs
     }
   }
-  return {
-    credentials: { ...watched, converse },
-    hasBegun: () => begun,
-    clientMs: () => spentMs,
-    pauseWith: (given) => (pauses = given),
-  }
+
+  readonly #expire = (): void =>
+    this.#client.fail(new MuxError('client-login-timeout', `no answer to a challenge within ${CLIENT_ANSWERS_MS} ms`))
 }

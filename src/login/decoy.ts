@@ -1,35 +1,36 @@
-/** A login by SCRAM that mailmux itself refuses: challenged as a back end would, so that the exchange does not tell who exists. */
-import { setTimeout as wait } from 'node:timers/promises'
-import { actsForAnother } from '../protocol/decoy-challenge.ts'
-import type { LoginAttempt } from '../protocol/protocol.ts'
+/** A login by SCRAM that mailmux itself refuses: the client gets a challenge as from a back end, so that the exchange does not tell who exists. */
 import { judgeLength } from '../protocol/credential-bounds.ts'
-import type { World } from '../world.ts'
-import type { RefusalPace } from './refusal-pace.ts'
-import type { TurnedAway } from './refuse.ts'
+import { actsForAnother } from '../protocol/decoy-challenge.ts'
+import type { Refused } from '../protocol/protocol.ts'
+import { sleep } from './clock.ts'
+import type { Login } from './login.ts'
+import { refused } from './refuse.ts'
 
 /**
- * @param user the name that routes are kept under; undefined where the client's cannot be one
- * @param turnedAway what the login is refused with
- * @returns what it is refused with after the exchange; the same at once where a back end would not have challenged the client either
- * @throws what the client's connection fails with
+ * @param refusal the login's, which no back end has been asked about
+ * @returns the refusal after the exchange, or the same one at once if a back end would not have challenged the client either
+ * @throws the failure of the client's connection
  */
-export async function refuseAsBackend(
-  { mechanism, credentials, user: name }: LoginAttempt,
-  user: string | undefined,
-  turnedAway: TurnedAway,
-  { decoyChallenge }: World,
-  pace: RefusalPace,
-): Promise<TurnedAway> {
-  if (turnedAway.refusal.reason !== 'authentication-failed') return turnedAway
-  // XOAUTH2 and OAUTHBEARER have their proof in the first message: what comes after it is an explanation, which need not be there.
-  if (credentials.kind !== 'relayed' || (mechanism !== 'SCRAM-SHA-1' && mechanism !== 'SCRAM-SHA-256'))
-    return turnedAway
-  if (judgeLength(name, credentials) === 'too-long') return turnedAway
-  const firstMessage = credentials.firstMessage(name)?.reveal() ?? ''
+export function refuseAsBackend(login: Login, refusal: Refused): Refused | Promise<Refused> {
+  if (refusal.refusal.reason !== 'authentication-failed') return refusal
+  const { mechanism, credentials, user } = login.attempt
+  // XOAUTH2 and OAUTHBEARER carry their proof in the first message. A challenge after it would only explain the refusal.
+  if (credentials.kind !== 'relayed' || (mechanism !== 'SCRAM-SHA-1' && mechanism !== 'SCRAM-SHA-256')) return refusal
+  if (judgeLength(user, credentials) === 'too-long') return refusal
+  const firstMessage = credentials.firstMessage(user)?.reveal() ?? ''
   // Dovecot and Cyrus challenge a client that acts for another only if they know that client.
-  if (actsForAnother(firstMessage)) return turnedAway
-  await wait(pace.challengeMs())
-  const challenge = decoyChallenge(mechanism, user ?? name, firstMessage)
-  const line = await credentials.converse(challenge)
-  return line === '*' ? { refusal: { reason: 'cancelled' }, detail: 'the client gave up' } : turnedAway
+  if (actsForAnother(firstMessage)) return refusal
+  const challenge = login.world.decoyChallenge(mechanism, login.record.user ?? user, firstMessage)
+  return exchange(login, challenge, credentials.converse, refusal)
+}
+
+async function exchange(
+  { services: { clock, pace } }: Login,
+  challenge: string,
+  converse: (challenge: string) => Promise<string>,
+  refusal: Refused,
+): Promise<Refused> {
+  await sleep(clock, pace.challengeMs())
+  const line = await converse(challenge)
+  return line === '*' ? refused('cancelled', 'the client gave up') : refusal
 }

@@ -1,4 +1,4 @@
-/** Looks at a back end, on a connection of its own: whether it accepts, greets or lets somebody in, and what it can do before login. */
+/** Probes a back end on a connection of its own: whether it accepts, greets or logs a test user in, and what it can do before login. */
 import type { Backend } from '../backend/backends.ts'
 import { dial } from '../backend/dialer.ts'
 import type { Endpoint } from '../backend/live-backend.ts'
@@ -9,12 +9,10 @@ import type { BackendLogin } from '../protocol/protocol.ts'
 import { protocols } from '../protocol/protocols.ts'
 import { BackendConnection } from '../backend/backend-connection.ts'
 
-/** mailmux is the client here, and tells of nobody: a PROXY header says LOCAL. */
-const NOBODY = undefined
-
 /**
- * @returns its capabilities, where they were asked
- * @throws MuxError as a login would, `backend-test-user` where the test user is refused, or the signal's reason
+ * mailmux itself is the client here: a PROXY header says LOCAL.
+ * @returns the back end's capabilities if they were asked for
+ * @throws MuxError as a login would, `backend-test-user` if the test user is refused, or the signal's reason
  */
 export async function probeBackend(
   backend: Backend,
@@ -22,27 +20,31 @@ export async function probeBackend(
   kind: Probe,
   signal: AbortSignal,
 ): Promise<readonly string[] | undefined> {
-  if (kind === 'tcp') {
-    const socket = await dial(backend, address, NOBODY, signal)
-    socket.on('error', () => undefined) // it has answered; how it ends is of no interest
-    socket.destroy()
-    return undefined
-  }
   const protocol = protocols[name]
-  const connection = await BackendConnection.open(backend, address, NOBODY, signal)
+  const connection = kind === 'tcp' ? undefined : new BackendConnection(backend, address, undefined)
+  const tcp = connection ? undefined : dial(backend, address, undefined)
+  const abort = (): void => {
+    tcp?.socket.destroy(signal.reason as Error)
+    connection?.fail(signal.reason as MuxError)
+  }
+  signal.addEventListener('abort', abort)
+  if (signal.aborted) abort()
   try {
-    if (kind === 'tls') return undefined
+    await (tcp?.connected ?? connection?.open())
+    if (!connection || kind === 'tls') return undefined
     if (kind === 'greeting') return await protocol.askCapabilities(connection, backend.settings.tls === 'starttls')
     const answer = await protocol.replayLogin(connection, testLogin(backend))
     if (!answer.accepted) throw new MuxError('backend-test-user', `the test user is refused: ${answer.detail}`)
     connection.write(protocol.leave)
     return undefined
   } finally {
-    connection.close()
+    signal.removeEventListener('abort', abort)
+    connection?.close()
+    tcp?.socket.destroy()
   }
 }
 
-/** As many proxies as any login may pass: there may be another mailmux behind this one. */
+/** As many proxies as a login may pass: another mailmux may be behind this one. */
 const TTL = 6
 
 /** @throws MuxError `internal` where the configuration has none, which it is not loaded with */

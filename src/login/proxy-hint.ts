@@ -1,7 +1,6 @@
 /** Tells an operator where a back end and mailmux may disagree on the PROXY header, which looks like garbage or a hang. */
 import type { BackendSettings } from '../config/settings.ts'
 import { MuxError, type ErrorCode } from '../errors.ts'
-import type { Progress } from '../backend/backend-connection.ts'
 
 /** What a back end does that waits for a header, or for the end of what it takes for a command. */
 const SILENT = new Set<ErrorCode>(['backend-timeout', 'backend-closed', 'backend-tls-failed'])
@@ -13,7 +12,11 @@ const PUZZLED = new Set<ErrorCode>(['backend-garbage', 'backend-bye'])
  * none greets, and has answered no command when it breaks off.
  * @param progress how far the attempt had come
  */
-export function withProxyHint(error: unknown, sent: BackendSettings['proxyProtocol'], progress: Progress): unknown {
+export function withProxyHint(
+  error: unknown,
+  sent: BackendSettings['proxyProtocol'],
+  progress: { connected: boolean; heard: number },
+): unknown {
   if (!(error instanceof MuxError) || !progress.connected) return error
   const { code, message } = error
   const { heard } = progress

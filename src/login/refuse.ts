@@ -1,33 +1,58 @@
-/** Why a login is turned away, in the one word that `replies.ts` turns into wire text: the same for logins and for who asks about them. Pure. */
-import type { MuxError } from '../errors.ts'
-import type { Refusal } from '../protocol/protocol.ts'
-import type { DirectoryRefusal } from '../routing/directory.ts'
+/** Refusals of logins: from which failure each follows, and when the client gets it. */
+import { asMuxError, type MuxError } from '../errors.ts'
+import type { Refusal, Refused } from '../protocol/protocol.ts'
 import type { Route } from '../routing/router.ts'
-
-/** The directory has checked the password and says no: when the client is to hear of it, and whether it may try again. */
-export type Verdict = Pick<DirectoryRefusal, 'waitMs' | 'last'>
-
-/** `detail` is for the log, and never reaches a mail client. */
-export type TurnedAway = { refusal: Refusal; detail: string; verdict?: Verdict }
+import { sleep } from './clock.ts'
+import type { Login } from './login.ts'
 
 /** For a route that leads to no back end. */
-export function refusalOfRoute(route: Exclude<Route, { kind: 'backend' }>): TurnedAway {
+export function refusedByRoute(route: Exclude<Route, { kind: 'backend' }>): Refused {
   switch (route.kind) {
     case 'unknown':
-      // Word for word what a wrong password gets, or the answer would tell who exists.
-      return { refusal: { reason: 'authentication-failed' }, detail: 'no route for this user' }
+      // The words of a wrong password: other words would tell who exists.
+      return refused('authentication-failed', 'no route for this user')
     case 'disabled':
-      return { refusal: { reason: 'disabled' }, detail: 'the directory says disabled' }
+      return refused('disabled', 'the directory says disabled')
     case 'hold':
-      return { refusal: { reason: 'unavailable' }, detail: 'the directory says hold' }
+      return refused('unavailable', 'the directory says hold')
     case 'refused': {
       const { reason, detail, waitMs, last } = route
-      return { refusal: { reason }, detail, verdict: { waitMs, last } }
+      return { ...refused(reason, detail), waitMs, last }
     }
   }
 }
 
-/** For what went wrong beyond the client: it may help to wait, or it takes somebody to mend it. */
-export function refusalOfError({ retryable }: MuxError): { reason: 'unavailable' | 'misconfigured' } {
-  return { reason: retryable ? 'unavailable' : 'misconfigured' }
+export function refused(reason: Exclude<Refusal['reason'], 'passed-on'>, detail: string): Refused {
+  return { accepted: false, refusal: { reason }, detail }
+}
+
+/**
+ * For a failure on the way to the back end or in the directory.
+ * @throws the same error if the client caused it or it is a defect of mailmux: the session ends with it
+ */
+export function refusedByError(thrown: unknown): Refused {
+  const error = asMuxError(thrown)
+  if (error.side === 'client' || error.code === 'internal') throw error
+  return { ...refused(reasonOf(error), error.message), code: error.code }
+}
+
+/** A retryable failure may pass by itself; others need an operator. */
+export function reasonOf({ retryable }: MuxError): 'unavailable' | 'misconfigured' {
+  return retryable ? 'unavailable' : 'misconfigured'
+}
+
+/**
+ * Holds a refusal of credentials back until it is due, so that its time does not tell who exists. What is remembered of the user's route
+ * may be wrong: the mailbox may have moved.
+ */
+export async function holdRefusal(login: Login, { refusal, tookMs, waitMs = 0 }: Refused): Promise<void> {
+  if (refusal.reason !== 'authentication-failed') return
+  const { world, record, session } = login
+  const { pace, clock } = login.services
+  const { address } = session.connection.client
+  if (tookMs !== undefined) pace.observe(tookMs, address)
+  if (record.user !== undefined) world.router.doubt(record.user)
+  const passedMs = login.ageMs - login.clientMs
+  const leftMs = pace.dueMs(world.settings.limits.failureDelayMs, address) - passedMs
+  await sleep(clock, Math.max(0, leftMs, waitMs))
 }

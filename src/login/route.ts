@@ -1,82 +1,94 @@
-/** Which back end a login goes to, and as whom; or the words in which it is turned away before any back end hears of it. */
+/** Routing of a login: to which back end, and under which name; or a refusal before any back end is asked. */
 import type { Backend } from '../backend/backends.ts'
 import { MuxError } from '../errors.ts'
-import type { LookupSource, Metrics } from '../metrics/metrics.ts'
+import type { LookupSource } from '../metrics/metrics.ts'
 import { asOctets, encodeUtf8, type Octets } from '../octets.ts'
 import { judgeLength, MAX_CREDENTIAL_BYTES, MAX_TOKEN_BYTES } from '../protocol/credential-bounds.ts'
-import type { BackendLogin, Credentials, LoginAttempt } from '../protocol/protocol.ts'
-import type { LoginFacts } from '../routing/directory.ts'
+import type { BackendLogin, Credentials, LoginAttempt, Refused } from '../protocol/protocol.ts'
 import type { Route, RouteSource } from '../routing/router.ts'
 import type { Secret } from '../secret.ts'
 import type { UserName } from '../user-name.ts'
 import type { World } from '../world.ts'
-import type { ClientConnection } from '../client/connection.ts'
 import { findDefaultDomain } from './default-domain.ts'
 import { describeLogin } from './login-facts.ts'
-import { refusalOfRoute, type TurnedAway } from './refuse.ts'
+import type { Accepted, Login } from './login.ts'
+import { refused, refusedByRoute } from './refuse.ts'
 
-type Routed =
-  | {
-      backend: Backend
-      login: Omit<BackendLogin, 'identity' | 'ttl' | 'aboutToTell'>
-      source: RouteSource
-      /** of a new user: to be awaited once the back end has accepted the login, before the session begins */
-      settle?: () => Promise<void>
-    }
-  | TurnedAway
+/** A back end, and what it is told of the login. */
+export type BackendRoute = {
+  backend: Backend
+  login: Omit<BackendLogin, 'identity' | 'ttl' | 'aboutToTell'>
+  /** `placed`: of a new user, whose route is to be committed once the back end has accepted the login */
+  source: RouteSource
+}
 
-/** Notes on `conn` who it is and where it goes. @throws MuxError `directory-unavailable`, `route-invalid`, `no-master` */
-export async function routeLogin(
-  conn: ClientConnection,
-  login: LoginAttempt,
-  world: World,
-  metrics: Metrics,
-): Promise<Routed> {
-  const { listener, serverName, local } = conn
-  conn.backend = undefined
-  conn.loginAttempts++
+/** Notes in the login's record who logs in, and where. @throws MuxError `directory-unavailable`, `route-invalid`, `no-master` */
+export async function routeLogin(login: Login): Promise<BackendRoute | Refused> {
+  const { attempt, record, world, session } = login
+  const { listener, connection } = session
+  session.phase = 'routing'
   // The name of a certificate is complete: a client may choose the server name, the address and the port that it connects to.
-  const isCertified = login.credentials.kind === 'certificate'
-  const defaultDomain = isCertified ? undefined : findDefaultDomain(listener, serverName, local.address)?.domain
-  const name = world.router.identify(login.user, {
-    defaultDomain,
+  const isCertified = attempt.credentials.kind === 'certificate'
+  const { serverName, local } = connection
+  const name = world.router.identify(attempt.user, {
+    defaultDomain: isCertified ? undefined : findDefaultDomain(listener, serverName, local.address)?.domain,
     delimiters: isCertified ? listener.delimiters.replace(/[\\ ]/g, '') : listener.delimiters,
-    masterSeparator: mayNameMaster(login) ? listener.masterSeparator : undefined,
+    masterSeparator: mayNameMaster(attempt) ? listener.masterSeparator : undefined,
   })
-  conn.user = name?.user
-  conn.master = name?.master?.slice(1)
-  if (judgeLength(login.user, login.credentials) === 'too-long') return TOO_LONG
-  const route = name === undefined ? UNKNOWN : await findRoute(name, () => describeLogin(conn, login), world, metrics)
-  if (route.kind === 'unknown' && name !== undefined && isOtherAtEachBackend(login, name, world)) return OTHER_NAME
-  if (route.kind !== 'backend') return refusalOfRoute(route)
+  record.user = name?.user
+  record.master = name?.master?.slice(1)
+  if (judgeLength(attempt.user, attempt.credentials) === 'too-long') return TOO_LONG
+  // A name that no user can have needs no question to the directory.
+  const route = name === undefined ? UNKNOWN : await findRoute(login, name)
+  if (route.kind === 'unknown' && name !== undefined && isOtherAtEachBackend(attempt, name, world)) return OTHER_NAME
+  if (route.kind !== 'backend') {
+    const refused = refusedByRoute(route)
+    // The directory has checked the password: its time tells as much as a back end's.
+    return route.kind === 'refused' ? { ...refused, tookMs: login.ageMs } : refused
+  }
   const backend = world.backends.get(route.backend.name)
   if (!backend) throw new MuxError('internal', `no back end ${route.backend.name} in this world`)
-  conn.backend = route.backend.name
+  record.backend = route.backend.name
   const mailbox = encodeUtf8(`${route.login}${name?.master ?? ''}`)
+  const { user, credentials } = credentialsFor(backend, mailbox, attempt, route.password)
   return {
     backend,
     source: route.source,
     login: {
-      ...credentialsFor(backend, mailbox, login, route.password),
+      user,
+      credentials,
       startTls: route.backend.tls === 'starttls',
-      preamble: login.preamble,
+      preamble: attempt.preamble,
       proxyHeader: route.backend.proxyProtocol !== 'none',
     },
-    ...(name !== undefined &&
-      route.source === 'placed' && { settle: () => world.router.settle(name.user, route.backend.name) }),
   }
 }
 
-/** A certificate speaks for one user alone. In PLAIN with an authzid the authcid is the master user: no second one is read from the name. */
+/**
+ * Makes the back end that has accepted a new user that user's own. To be awaited before a byte is relayed.
+ * @throws MuxError `directory-unavailable`: the back end is left again, and the login is refused
+ */
+export async function commitRoute({ record, world }: Login, { backend }: Accepted): Promise<void> {
+  try {
+    if (record.user !== undefined && record.backend !== undefined)
+      await world.router.settle(record.user, record.backend)
+  } catch (error) {
+    backend.close()
+    record.slot?.release()
+    throw error
+  }
+}
+
+/** A certificate stands for one user. In PLAIN with an authzid the authcid is the master user: the name has no second one. */
 function mayNameMaster({ user, credentials }: LoginAttempt): boolean {
   return credentials.kind === 'relayed' || (credentials.kind === 'password' && credentials.authcid === user)
 }
 
 /** In the words and at the pace of a wrong password; no directory and no back end is asked. */
-const TOO_LONG: TurnedAway = {
-  refusal: { reason: 'authentication-failed' },
-  detail: `a name and a password of more than ${MAX_CREDENTIAL_BYTES} octets, or a token of more than ${MAX_TOKEN_BYTES}`,
-}
+const TOO_LONG = refused(
+  'authentication-failed',
+  `a name and a password of more than ${MAX_CREDENTIAL_BYTES} octets, or a token of more than ${MAX_TOKEN_BYTES}`,
+)
 
 /** SCRAM proves the name too: a login under another name than the client's own can go to no back end. */
 function isOtherAtEachBackend({ credentials }: LoginAttempt, name: UserName, { router }: World): boolean {
@@ -85,27 +97,24 @@ function isOtherAtEachBackend({ credentials }: LoginAttempt, name: UserName, { r
 }
 
 /** As `credentialsFor` refuses a known user by that name, and as soon, so that the answer does not tell who exists. */
-const OTHER_NAME: TurnedAway = {
-  refusal: { reason: 'misconfigured' },
-  detail: 'no route for this user, whose name no back end would have',
-}
+const OTHER_NAME = refused('misconfigured', 'no route for this user, whose name no back end would have')
 
-/** What cannot be anybody's name is nobody's, and no directory needs to be asked. */
 const UNKNOWN: Route = { kind: 'unknown' }
 
-async function findRoute(name: UserName, facts: () => LoginFacts, { router }: World, metrics: Metrics): Promise<Route> {
-  const started = performance.now()
+async function findRoute(login: Login, name: UserName): Promise<Route> {
+  const { clock, events } = login.services
+  const startedMs = clock.nowMs()
   let source: LookupSource = 'error'
   try {
-    const route = await router.byUser(name, undefined, facts)
+    const route = await login.world.router.byUser(name, undefined, () => describeLogin(login))
     source = route.kind === 'unknown' ? 'unknown' : route.source
     return route
   } finally {
-    metrics.routeDecided(source, performance.now() - started)
+    events.emit({ type: 'route-looked-up', login, source, tookMs: clock.nowMs() - startedMs })
   }
 }
 
-/** The client's own proof; the password that the directory gives in its place; or, for a client that has proved itself to us by certificate, the master user's. */
+/** The client's own proof; the password that the directory gives in its place; or the master user's for a client that has shown a certificate. */
 function credentialsFor(
   { settings }: Backend,
   mailbox: Octets,

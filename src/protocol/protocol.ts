@@ -3,6 +3,7 @@
  * A new protocol is a folder with the same files, and an entry in `registry.ts` and in `protocols.ts`.
  */
 import type { MechanismName, ProtocolName } from '../config/settings.ts'
+import type { ErrorCode } from '../errors.ts'
 import type { Octets } from '../octets.ts'
 import type { Secret } from '../secret.ts'
 import type { SessionWatch } from './watch.ts'
@@ -90,7 +91,7 @@ export type BackendLogin = {
   aboutToTell: () => void
 }
 
-/** Why a login was not accepted, in terms that every protocol has an answer for. */
+/** What a client is told whose login is not accepted, in terms that every protocol has an answer for. */
 export type Refusal =
   | {
       reason:
@@ -117,7 +118,22 @@ export type Acceptance = {
   watch: SessionWatch
 }
 
-export type LoginAnswer = ({ accepted: true } & Acceptance) | { accepted: false; refusal: Refusal; detail: string }
+/** A login that was not accepted: what the client is told, and why. What is not in `refusal` never reaches a mail client. */
+export type Refused = {
+  accepted: false
+  refusal: Refusal
+  /** for the log */
+  detail: string
+  code?: ErrorCode
+  /** how long the decision took without waits; absent where its time tells nothing of the user */
+  tookMs?: number
+  /** the client gets the refusal no sooner than after this */
+  waitMs?: number
+  /** the client may not try again on this connection */
+  last?: boolean
+}
+
+export type LoginAnswer = ({ accepted: true } & Acceptance) | Refused
 
 /** What a dialogue must know of its listener and of mailmux. */
 export type DialogueFacts = {

@@ -4,7 +4,7 @@ import { createReadMemory } from '../net/lean-socket.ts'
 import type { RelayHandle, RelayOptions } from './options.ts'
 import { Relay } from './relay.ts'
 
-export type { RelayCause, RelayEnding, RelayHandle, RelayOptions } from './options.ts'
+export type { LeaveCause, RelayCause, RelayEnding, RelayHandle, RelayOptions } from './options.ts'
 
 export type Relays = {
   /** Owns both sockets from here on. */

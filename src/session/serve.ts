@@ -1,171 +1,212 @@
-/** The life of one connection, in the order in which it happens. Bytes are parsed elsewhere. */
-import type { Socket } from 'node:net'
+/** The lifecycle of one session, in the order in which it happens. Parses nothing. */
 import type { Backends } from '../backend/backends.ts'
-import type { LiveBackends } from '../backend/live-backends.ts'
-import type { Admissions } from '../backend/admission/admission.ts'
 import type { ListenerSettings } from '../config/settings.ts'
-import { MuxError, type ErrorCode, type NoteShortage } from '../errors.ts'
-import type { Log } from '../log.ts'
-import type { Metrics } from '../metrics/metrics.ts'
-import type { Protocol } from '../protocol/protocol.ts'
-import { protocols } from '../protocol/protocols.ts'
+import { MuxError } from '../errors.ts'
+import { logInAtBackend } from '../login/attempt.ts'
+import { refuseAsBackend } from '../login/decoy.ts'
+import { Login, type Accepted, type Detached, type LoginServices } from '../login/login.ts'
+import { holdRefusal, refusedByError } from '../login/refuse.ts'
+import { commitRoute, routeLogin } from '../login/route.ts'
+import type { RelayAccount } from '../metrics/metrics.ts'
+import type { ClientDialogue, Protocol, Refused } from '../protocol/protocol.ts'
 import type { SessionWatch } from '../protocol/watch.ts'
-import type { RelayEnding, Relays } from '../relay/relays.ts'
-import { PRODUCT, type ListenerContext, type World } from '../world.ts'
-import type { ClientConnection } from '../client/connection.ts'
+import { protocols } from '../protocol/protocols.ts'
+import type { Relays } from '../relay/relays.ts'
+import { PRODUCT } from '../world.ts'
+import type { Ending, SessionEvents } from './events.ts'
 import type { Offer } from './offer.ts'
 import { findPassThrough, joinUnopened } from './pass-through.ts'
-import type { RefusalPace } from '../login/refusal-pace.ts'
-import { tryLogin } from './try-login.ts'
+import type { Session } from './session.ts'
 
 /** What all sessions share and no session owns. */
 export type Services = {
-  relays: Relays
-  metrics: Metrics
-  log: Log
-  pace: RefusalPace
-  backends: LiveBackends
-  admissions: Admissions
-  noteShortage: NoteShortage
+  readonly logins: LoginServices
+  readonly events: SessionEvents
+  readonly relays: Relays
+  /** counts what is relayed; one function for each protocol and back end */
+  readonly relayAccount: (protocol: Protocol['name'], backend: string) => RelayAccount
   /** connections at a time, before login and after; may change at any time */
-  maxConnections: () => number
-  /** what a listener offers now, which follows what the back ends say */
-  offer: (listener: ListenerSettings, backends: Backends) => Offer
+  readonly maxConnections: () => number
+  /** what a listener offers now, which follows the capabilities of the back ends */
+  readonly offer: (listener: ListenerSettings, backends: Backends) => Offer
 }
 
-export type Ending = {
-  cause: RelayEnding['cause'] | 'logout' | ErrorCode
-  bytesFromClient: number
-  bytesFromBackend: number
-}
-
-const NOTHING_RELAYED = { bytesFromClient: 0, bytesFromBackend: 0 }
-
-/** The back end of a session that is about to begin. */
-export type Joined = {
-  socket: Socket
-  /** what it has sent that nobody has read; goes first */
-  unread: Buffer | undefined
+/** The back end of a session that is about to relay. */
+export type Joined = Detached & {
   goodbye: Protocol['unaskedGoodbye']
   /** undefined where mailmux does not see the protocol */
   watch: SessionWatch | undefined
 }
 
-/** @throws MuxError for every ending that is not a normal one; the caller answers it and closes the connection */
-export async function serve(
-  conn: ClientConnection,
-  context: ListenerContext,
-  world: World,
-  services: Services,
-): Promise<Ending> {
-  const next = await reachBackend(conn, context, world, services)
-  // What a login needs has ended with that function: a session may last for days, and there are many of them.
-  return 'cause' in next ? next : relay(conn, next, world, services)
-}
-
-/** @returns the back end that has let the client in, or an ending before there was one */
-async function reachBackend(
-  conn: ClientConnection,
-  context: ListenerContext,
-  world: World,
-  services: Services,
-): Promise<Joined | Ending> {
-  const { limits } = world.settings
-  const { listener } = conn
-  const protocol = protocols[listener.protocol]
-
-  const expire = (): void =>
-    conn.fail(new MuxError('client-login-timeout', `no login within ${limits.loginTimeoutMs} ms`))
-  let deadline = setTimeout(expire, limits.loginTimeoutMs)
+/** @throws MuxError for every end that is not a normal one; the caller answers it and closes the session */
+export async function serve(session: Session, services: Services): Promise<Ending> {
+  const { connection, listener } = session
+  const deadline = new LoginDeadline(session)
+  let joined: Joined | undefined
   try {
-    if (listener.proxyProtocol === 'required') {
-      conn.phase = 'proxy-header'
-      await conn.learnOrigin()
-    }
-    if (!conn.isHealthCheck) services.metrics.connectionAccepted(listener.protocol, listener.name)
-    if (listener.passthrough.length > 0) {
-      const backend = await findPassThrough(conn, context, world)
-      clearTimeout(deadline)
-      if (backend) {
-        countAsClient(conn, services) // a login would be inside the TLS
-        return await joinUnopened(conn, backend, world, services)
-      }
-      if (listener.tls === 'passthrough') throw new MuxError('client-no-such-name', 'no rule for this server name')
-      deadline = setTimeout(expire, limits.loginTimeoutMs)
-    }
-    if (listener.tls === 'implicit') {
-      conn.phase = 'tls'
-      await conn.startImplicitTls()
-    }
-
-    conn.phase = 'login'
-    conn.dialogue = protocol.openDialogue(conn, {
-      banner: context.banner(new Date()),
-      product: PRODUCT,
-      startTlsOffered: listener.tls === 'starttls',
-      allowPlaintextAuth: listener.allowPlaintextAuth,
-      ...services.offer(listener, world.backends),
-      maxLineBytes: limits.maxLineBytes,
-      maxBadCommands: limits.maxBadCommands,
-      maxWrongPasswords: limits.maxWrongPasswords,
-    })
-    conn.dialogue.greet()
-
-    for (;;) {
-      conn.phase = 'login'
-      const login = await conn.dialogue.awaitLogin()
-      if (login === 'logout') return { cause: 'logout', ...NOTHING_RELAYED }
-      clearTimeout(deadline)
-      countAsClient(conn, services)
-
-      const outcome = await tryLogin(conn, login, world, services)
-      if (outcome.accepted) {
-        conn.dialogue.accept(outcome.acceptance)
-        conn.dialogue = undefined
-        const { watch } = outcome.acceptance
-        return { ...outcome.backend.detach(), goodbye: protocol.unaskedGoodbye, watch }
-      }
-      // A refused password leaves the client connected, and the next login is routed anew: it may be another user's.
-      conn.dialogue.refuse(outcome.refusal)
-      if (outcome.last)
-        throw new MuxError('client-refused', 'the directory has refused the login, and wants it to be the last')
-      deadline = setTimeout(expire, limits.loginTimeoutMs)
+    if (listener.proxyProtocol === 'required') await readOrigin(session)
+    if (!connection.isHealthCheck) services.events.emit({ type: 'accepted', session })
+    if (listener.passthrough.length > 0) joined = await passThrough(session, services, deadline)
+    if (!joined) {
+      if (listener.tls === 'implicit') await secure(session)
+      joined = await awaitLogins(session, greet(session, services), services, deadline)
     }
   } finally {
-    clearTimeout(deadline)
+    deadline.stop()
   }
+  // What a login needs is dropped by now: a session may last for days, and there are many of them.
+  return joined ? relay(session, joined, services) : { cause: 'logout', bytesFromClient: 0, bytesFromBackend: 0 }
+}
+
+/** @returns the back end that has accepted a login; undefined after a logout */
+async function awaitLogins(
+  session: Session,
+  dialogue: ClientDialogue,
+  services: Services,
+  deadline: LoginDeadline,
+): Promise<Joined | undefined> {
+  for (;;) {
+    session.phase = 'login'
+    const attempt = await dialogue.awaitLogin()
+    if (attempt === 'logout') return undefined
+    deadline.stop()
+    countAsClient(session, services)
+    const login = new Login(session, session.startLogin(), attempt, session.world, services.logins)
+    const result = await logIn(login)
+    if (result.accepted) {
+      const { acceptance, backend } = result
+      dialogue.accept(acceptance)
+      session.dialogue = undefined
+      const { unaskedGoodbye: goodbye } = protocols[session.listener.protocol]
+      return { ...backend.detach(), goodbye, watch: acceptance.watch }
+    }
+    // The client stays connected after a refusal. Its next login is routed anew: it may be another user's.
+    dialogue.refuse(result.refusal)
+    if (result.last)
+      throw new MuxError('client-refused', 'the directory has refused the login, and wants it to be the last')
+    deadline.start()
+  }
+}
+
+/**
+ * One login: route, attempts at the back end, the route of a new user, or a refusal when it is due. A login test takes the same steps.
+ * @throws MuxError if the client itself is the cause; other failures become refusals
+ */
+export async function logIn(login: Login): Promise<Accepted | Refused> {
+  const { events } = login.services
+  let result: Accepted | Refused
+  try {
+    const route = await routeLogin(login)
+    if (events.wantsDetails) events.emit({ type: 'route-decided', login, route })
+    if ('refusal' in route) result = await refuseAsBackend(login, route)
+    else {
+      result = await logInAtBackend(login, route)
+      if (result.accepted) {
+        if (route.source === 'placed') await commitRoute(login, result)
+        events.emit({ type: 'logged-in', login, route, address: result.address, tookMs: login.ageMs })
+      }
+    }
+  } catch (thrown) {
+    result = refusedByError(thrown)
+  }
+  if (!result.accepted) {
+    events.emit({ type: 'login-refused', login, refused: result, tookMs: login.ageMs })
+    await holdRefusal(login, result)
+  }
+  return result
+}
+
+/** Relays until the session ends. What either side has sent that mailmux has not read goes first. */
+async function relay(session: Session, joined: Joined, { relays, relayAccount, events }: Services): Promise<Ending> {
+  const { connection, listener, login, world } = session
+  session.phase = 'relaying'
+  const startedMs = performance.now()
+  events.emit({ type: 'relay-started', session })
+  try {
+    const handle = relays.run(connection.socket, joined.socket, {
+      idleMs: world.settings.limits.idleMs[listener.protocol],
+      goodbye: joined.goodbye,
+      watch: joined.watch,
+      unreadFromClient: connection.detach(),
+      unreadFromBackend: joined.unread,
+      account: relayAccount(listener.protocol, login?.backend ?? ''),
+    })
+    session.startRelay(handle)
+    return await handle.ended
+  } finally {
+    events.emit({ type: 'relay-ended', session, tookMs: performance.now() - startedMs })
+  }
+}
+
+async function readOrigin(session: Session): Promise<void> {
+  session.phase = 'proxy-header'
+  await session.connection.learnOrigin()
+}
+
+async function secure(session: Session): Promise<void> {
+  session.phase = 'tls'
+  await session.connection.startImplicitTls()
+}
+
+/** @returns undefined where mailmux serves the connection itself @throws MuxError `client-no-such-name`, or as a dial */
+async function passThrough(session: Session, services: Services, deadline: LoginDeadline): Promise<Joined | undefined> {
+  const backend = await findPassThrough(session)
+  deadline.stop()
+  if (backend) {
+    countAsClient(session, services) // a login would be inside the TLS
+    return joinUnopened(session, backend, services)
+  }
+  if (session.listener.tls === 'passthrough') throw new MuxError('client-no-such-name', 'no rule for this server name')
+  deadline.start()
+  return undefined
+}
+
+function greet(session: Session, services: Services): ClientDialogue {
+  const { context, listener, world } = session
+  const { limits } = world.settings
+  session.phase = 'login'
+  const dialogue = protocols[listener.protocol].openDialogue(session.connection, {
+    banner: context.banner(new Date()),
+    product: PRODUCT,
+    startTlsOffered: listener.tls === 'starttls',
+    allowPlaintextAuth: listener.allowPlaintextAuth,
+    ...services.offer(listener, world.backends),
+    maxLineBytes: limits.maxLineBytes,
+    maxBadCommands: limits.maxBadCommands,
+    maxWrongPasswords: limits.maxWrongPasswords,
+  })
+  session.dialogue = dialogue
+  dialogue.greet()
+  return dialogue
 }
 
 /** PROXY LOCAL is a load balancer's probe only as long as it tries no login: from then on it is counted, listed and logged. */
-function countAsClient(conn: ClientConnection, { metrics }: Services): void {
-  if (!conn.isHealthCheck) return
-  conn.isHealthCheck = false
-  metrics.connectionAccepted(conn.listener.protocol, conn.listener.name)
+function countAsClient(session: Session, { events }: Services): void {
+  if (!session.connection.isHealthCheck) return
+  session.connection.isHealthCheck = false
+  events.emit({ type: 'accepted', session })
 }
 
-/** Joins both sides; what either has sent that nobody has read goes first. */
-async function relay(
-  conn: ClientConnection,
-  { socket, unread, goodbye, watch }: Joined,
-  world: World,
-  { relays, metrics }: Services,
-): Promise<Ending> {
-  conn.phase = 'relaying'
-  const { name: protocol } = protocols[conn.listener.protocol]
-  const name = conn.backend ?? ''
-  const started = performance.now()
-  metrics.sessionStarted(protocol, name)
-  try {
-    const handle = relays.run(conn.socket, socket, {
-      idleMs: world.settings.limits.idleMs[protocol],
-      goodbye,
-      watch,
-      unreadFromClient: conn.detach(),
-      unreadFromBackend: unread,
-      account: metrics.relayAccount(protocol, name),
-    })
-    return await handle.ended
-  } finally {
-    metrics.sessionEnded(protocol, name, performance.now() - started)
+/** Ends a session whose client does not log in. It stands still while a login is under way, which has limits of its own. */
+class LoginDeadline {
+  readonly #session: Session
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(session: Session) {
+    this.#session = session
+    this.start()
   }
+
+  start(): void {
+    this.#timer = setTimeout(expire, this.#session.world.settings.limits.loginTimeoutMs, this.#session)
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+  }
+}
+
+function expire({ connection, world }: Session): void {
+  const { loginTimeoutMs } = world.settings.limits
+  connection.fail(new MuxError('client-login-timeout', `no login within ${loginTimeoutMs} ms`))
 }

@@ -1,105 +1,96 @@
-/** All connections of this process: runs each one's life, answers the errors that end it, closes both sides, and writes its line. */
+/** All sessions of this process: runs them, answers the errors that end them, lists them, and ends them. */
 import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
-import { asMuxError, MuxError } from '../errors.ts'
-import type { Goodbye } from '../protocol/protocol.ts'
-import type { ListenerContext, World } from '../world.ts'
 import { ClientConnection } from '../client/connection.ts'
-import { logPhases, peerFields } from './login-lines.ts'
-import { serve, type Ending, type Services } from './serve.ts'
+import { asMuxError, type MuxError } from '../errors.ts'
+import type { Goodbye } from '../protocol/protocol.ts'
+import type { World } from '../world.ts'
+import type { Ending } from './events.ts'
+import { serve, type Services } from './serve.ts'
+import { Session, type EndReason, type SessionReport } from './session.ts'
 import { createTurnAway } from './turn-away.ts'
-import { reportSessions, type SessionFilter, type SessionReport } from './session-report.ts'
+
+/** Which sessions are meant; what is left out matches every session. */
+export type SessionFilter = {
+  /** the name by which the last login was routed */
+  user?: string | undefined
+  backend?: string | undefined
+}
 
 export type Sessions = {
   /** Takes over a socket that the listener of this name has accepted. */
   accept: (socket: Socket, listener: string) => void
-  /** What is going on, the oldest first; read from what there is anyway, so that it costs nothing until it is asked. */
-  list: (filter: SessionFilter) => { sessions: SessionReport[]; total: number }
+  /** The oldest first, at most `limit` of them; `total` is the number of all that match. */
+  list: (filter: SessionFilter & { limit: number }) => { sessions: SessionReport[]; total: number }
   /** how many there are, before login and after */
   count: () => number
-  /** Says goodbye wherever nothing is under way, waits for the rest, and ends after `graceMs` what is left. */
+  /** Ends the matching sessions, each as soon as that is safe. @returns how many match */
+  end: (filter: SessionFilter, why: EndReason) => number
+  /** Ends every session as soon as that is safe, waits, and cuts off after `graceMs` what is left. */
   drain(graceMs: number): Promise<void>
 }
 
-/** @param world gives the configuration in force, asked once for each connection */
+/** @param world gives the configuration in force, read once for each connection */
 export function createSessions(world: () => World, services: Services): Sessions {
-  const { relays, metrics, log, maxConnections } = services
-  const turnAway = createTurnAway(services)
-  const running = new Set<ClientConnection>()
+  const { events, maxConnections } = services
+  const turnAway = createTurnAway(events)
+  const running = new Set<Session>()
   // Unique across instances and restarts, and short enough to be read out over the telephone.
   const prefix = randomBytes(4).toString('hex')
   let counter = 0
   let onEmpty: (() => void) | undefined
 
-  async function run(conn: ClientConnection, context: ListenerContext, born: World): Promise<void> {
+  async function run(session: Session): Promise<void> {
     let ending: Ending
     let detail: string | undefined
     try {
-      ending = await serve(conn, context, born, services)
+      ending = await serve(session, services)
     } catch (thrown) {
       const error = asMuxError(thrown)
       const goodbye = goodbyeFor(error)
-      if (goodbye) conn.dialogue?.goodbye(goodbye)
+      if (goodbye) session.dialogue?.goodbye(goodbye)
       ending = { cause: error.code, bytesFromClient: 0, bytesFromBackend: 0 }
       detail = error.message
-      if (error.code === 'internal') log.error({ session: conn.id, err: error.cause ?? error }, 'defect')
+      if (error.code === 'internal') events.emit({ type: 'failed', session, error })
     }
-    // Until its socket is closed the connection is listed, and a shutdown waits for it.
-    conn.close(() => {
-      running.delete(conn)
+    // Until its socket is closed the session is listed, and a shutdown waits for it.
+    session.close(() => {
+      running.delete(session)
       if (running.size === 0) onEmpty?.()
     })
     // A load balancer's probes are neither logged nor counted, or they would be most of both.
-    if (!conn.isHealthCheck) note(conn, ending, detail)
-  }
-
-  /** The line of a connection's life, which is written once and says all. */
-  function note(conn: ClientConnection, ending: Ending, detail: string | undefined): void {
-    const { bornMs, user, backend, tlsVersion: tls, phase } = conn
-    if (detail !== undefined && ending.cause !== 'client-closed') metrics.connectionRejected(ending.cause)
-    const fields = {
-      ...peerFields(conn),
-      user,
-      backend,
-      tls,
-      phase,
-      ...ending,
-      detail,
-      ms: Math.round(performance.now() - bornMs),
-    }
-    log.info(fields, 'session ended')
+    if (!session.connection.isHealthCheck) events.emit({ type: 'ended', session, ending, detail })
   }
 
   return {
     accept(socket, listener) {
       const id = `${prefix}-${(counter++).toString(36)}`
-      const born = world() // and kept for life, whatever is reloaded meanwhile
+      const born = world()
       const context = born.listeners.get(listener)
       socket.on('error', ignore) // for life: between two owners of the socket an error would otherwise end the process
-      // A client that has gone again already has no address, and nothing to be told.
+      // A client that has closed already has no address, and can be told nothing.
       if (!context || socket.remoteAddress === undefined) return void socket.destroy()
       const max = maxConnections()
       if (running.size >= max) {
         turnAway(socket, context.settings, max)
         return
       }
-      const conn = new ClientConnection(id, socket, context, metrics.handshakeEnded)
-      if (log.isLevelEnabled?.('debug')) logPhases(log, conn)
-      running.add(conn)
-      void run(conn, context, born)
+      const connection = new ClientConnection(socket, context, (version, resumed, outcome) =>
+        events.emit(outcome === 'ok' ? { type: 'secured', version, resumed } : { type: 'handshake-failed' }),
+      )
+      const session = new Session(id, connection, context, born, events)
+      running.add(session)
+      void run(session)
     },
-    list: (filter) => reportSessions(running, filter, performance.now()),
+    list: (filter) => listSessions(running, filter),
     count: () => running.size,
+    end: (filter, why) => endSessions(running, filter, why),
     async drain(graceMs) {
       if (running.size === 0) return
       const empty = new Promise<void>((resolve) => (onEmpty = resolve))
-      // A login that is under way gets its answer first: its next read is the one that fails.
-      for (const conn of running)
-        if (conn.phase !== 'relaying') conn.fail(new MuxError('shutting-down', 'shutting down'))
-      relays.drain()
+      for (const session of running) session.end('shutdown')
       const grace = setTimeout(() => {
-        relays.endAll()
-        for (const conn of running) if (conn.phase !== 'relaying') conn.socket.destroy()
+        for (const session of running) session.cut()
       }, graceMs)
       await empty
       clearTimeout(grace)
@@ -107,9 +98,36 @@ export function createSessions(world: () => World, services: Services): Sessions
   }
 }
 
+/** Exported for its test. @param running the oldest first */
+export function listSessions(
+  running: Iterable<Session>,
+  { limit, ...filter }: SessionFilter & { limit: number },
+): ReturnType<Sessions['list']> {
+  const sessions: SessionReport[] = []
+  let total = 0
+  for (const session of running) if (isMeant(session, filter) && ++total <= limit) sessions.push(session.report())
+  return { sessions, total }
+}
+
+export function endSessions(running: Iterable<Session>, filter: SessionFilter, why: EndReason): number {
+  let count = 0
+  for (const session of running) {
+    if (!isMeant(session, filter)) continue
+    session.end(why)
+    count++
+  }
+  return count
+}
+
+/** A load balancer's probe is no session to an operator. */
+function isMeant({ connection, login }: Session, { user, backend }: SessionFilter): boolean {
+  if (connection.isHealthCheck) return false
+  return (user === undefined || login?.user === user) && (backend === undefined || login?.backend === backend)
+}
+
 const ignore = (): void => undefined
 
-/** What the client is told when its connection ends on an error, where it can still be told. */
+/** What the client is told when its session ends on an error, where it can still be told. */
 function goodbyeFor({ code }: MuxError): Goodbye | undefined {
   switch (code) {
     case 'client-login-timeout':
@@ -126,7 +144,7 @@ function goodbyeFor({ code }: MuxError): Goodbye | undefined {
       return 'shutting-down'
     case 'internal':
       return 'internal'
-    default: // the client has gone, or what it did leaves nothing to be said in clear
+    default: // the client has closed, or has done something that allows no answer in clear
       return undefined
   }
 }

@@ -1,10 +1,8 @@
 /** Connections over `limits.max_connections`: told to come back later, and closed, whether or not the client reads that. */
 import type { Socket } from 'node:net'
 import type { ListenerSettings } from '../config/settings.ts'
-import type { Log } from '../log.ts'
-import { createLogLimit } from '../log-limit.ts'
-import type { Metrics } from '../metrics/metrics.ts'
 import { protocols } from '../protocol/protocols.ts'
+import type { SessionEvents } from './events.ts'
 
 /** A client reads a line within this, or does without it. */
 const LINGER_MS = 2000
@@ -14,18 +12,11 @@ const MOST_LINGERING = 32
 /** @param max the limit that is reached */
 export type TurnAway = (socket: Socket, listener: ListenerSettings, max: number) => void
 
-export function createTurnAway({ log, metrics }: { log: Log; metrics: Pick<Metrics, 'connectionRejected'> }): TurnAway {
+export function createTurnAway(events: SessionEvents): TurnAway {
   let lingering = 0
-  const limit = createLogLimit()
-
-  function note(listener: string, max: number): void {
-    metrics.connectionRejected('too-many-connections')
-    const others = limit('too many connections')
-    if (others) log.warn({ listener, maxConnections: max, ...others }, 'too many connections')
-  }
 
   return (socket, { name, protocol, tls }, max) => {
-    note(name, max)
+    events.emit({ type: 'turned-away', listener: name, max })
     // Inside TLS there is nothing to be said before a handshake, which is what an overload must not cost.
     if (tls === 'implicit' || tls === 'passthrough' || lingering >= MOST_LINGERING) {
       socket.destroy()

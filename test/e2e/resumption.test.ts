@@ -92,7 +92,7 @@ async function listen(settings: ListenerSettings): Promise<number> {
     passthrough: new Map<string, string>(),
   }
   const listening = createServer({ allowHalfOpen: true }, (socket) => {
-    const conn = new ClientConnection('test-0', socket, context, () => undefined)
+    const conn = new ClientConnection(socket, context, () => undefined)
     conn
       .startImplicitTls()
       .then(() => conn.write(`* OK ${conn.certifiedUser ?? 'nobody'}\r\n`))

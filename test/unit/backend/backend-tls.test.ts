@@ -93,9 +93,8 @@ async function handshake(t: TestContext, changes: Partial<BackendSettings>, host
   })
   await once(socket, 'connect')
   const address = { host, ip: '127.0.0.1', port, source: 'name', rank: 0, weight: 1 } as const
-  const abort = new AbortController()
-  const securing = secureBackend(socket, build(changes), address, abort.signal)
-  return { securing, socket, shown, abort }
+  const securing = secureBackend(socket, build(changes), address)
+  return { securing, socket, shown }
 }
 
 const refused = (code: ErrorCode, words: RegExp) => (error: unknown) => {
@@ -169,11 +168,11 @@ describe('a handshake with a back end', () => {
     await assert.rejects(securing, refused('backend-tls-failed', /^TLS with back end store-1 failed: /))
   })
 
-  test('ends with the reason of the signal', async (t) => {
+  test('ends with the reason for which the socket is destroyed', async (t) => {
     const silent = createTcpServer((socket) => socket.on('error', () => undefined))
-    const { securing, socket, abort } = await handshake(t, {}, 'store.example.test', silent)
+    const { securing, socket } = await handshake(t, {}, 'store.example.test', silent)
     const reason = new MuxError('backend-timeout', 'no answer in time')
-    abort.abort(reason)
+    socket.destroy(reason)
     await assert.rejects(securing, (error) => error === reason)
     assert.equal(socket.destroyed, true)
   })

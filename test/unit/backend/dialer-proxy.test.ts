@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
+import { MuxError } from '../../../src/errors.ts'
 import { dial, type Origin } from '../../../src/backend/dialer.ts'
 import type { BackendSettings } from '../../../src/config/settings.ts'
 import { buildProxyHeader } from '../../../src/net/proxy-header.ts'
@@ -20,7 +21,8 @@ async function received(t: TestContext, proxyProtocol: BackendSettings['proxyPro
   t.after(() => server.close())
   const address = { host: 'a.test', ip: '127.0.0.1', port: (server.address() as AddressInfo).port, source: 'name', rank: 0, weight: 1 } as const // prettier-ignore
   const accepted = once(server, 'connection') as Promise<[Socket]>
-  const socket = await dial(backend({ proxyProtocol }), address, origin, AbortSignal.timeout(10_000))
+  const { socket, connected } = dial(backend({ proxyProtocol }), address, origin)
+  await connected
   socket.end('!')
   const chunks: Buffer[] = []
   for await (const chunk of (await accepted)[0]) chunks.push(chunk as Buffer)
@@ -46,22 +48,23 @@ test('is not sent to a back end that wants none', async (t) => {
   assert.equal((await received(t, 'none', ORIGIN)).length, 0)
 })
 
-test('a refused connection names the host and the address; a signal ends the attempt with its reason', async () => {
+test('a refused connection names the host and the address; an attempt that is given up ends with the reason', async () => {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   server.close()
   await once(server, 'close')
   const at = (host: string) => ({ host, ip: '127.0.0.1', port, source: 'name', rank: 0, weight: 1 }) as const
-  const never = new AbortController().signal
   for (const [host, words] of [
     ['a.test', `a.test, 127.0.0.1:${port}`],
     ['127.0.0.1', `127.0.0.1:${port}`],
   ] as const) {
-    const error = await dial(backend(), at(host), undefined, never).catch((thrown: unknown) => thrown)
+    const error = await dial(backend(), at(host), undefined).connected.catch((thrown: unknown) => thrown)
     assert.ok(isCode('backend-refused')(error))
     assert.equal((error as Error).message, `cannot connect to ${words}: ECONNREFUSED`)
   }
-  const reason = new Error('too late')
-  await assert.rejects(dial(backend(), at('a.test'), undefined, AbortSignal.abort(reason)), (error) => error === reason)
+  const reason = new MuxError('backend-timeout', 'too late')
+  const { socket, connected } = dial(backend(), at('a.test'), undefined)
+  socket.destroy(reason)
+  await assert.rejects(connected, (error) => error === reason)
 })

@@ -31,7 +31,7 @@ test('a reset is the back end hanging up, even where it comes before the connect
   const address = { host: '127.0.0.1', ip: '127.0.0.1', port, source: 'address', rank: 0, weight: 1 } as const
   const dialled = new Promise((resolve, reject) => {
     setImmediate(() => {
-      dial(backend(), address, undefined, AbortSignal.timeout(10_000)).then(resolve, reject)
+      dial(backend(), address, undefined).connected.then(resolve, reject)
       // Due before the event loop looks at sockets again, so that by then it finds both: connected, and reset.
       setTimeout(() => Atomics.wait(hasReset, 0, 0, 10_000), 1)
       const due = performance.now() + 3
@@ -54,7 +54,7 @@ const SOMEWHERE = { host: '192.0.2.1', ip: '192.0.2.1', port: 143, source: 'addr
 for (const code of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL']) {
   test(`${code} is a shortage of this machine, and no failure of the back end`, async (t) => {
     failConnects(t, code)
-    await assert.rejects(dial(backend(), SOMEWHERE, undefined, AbortSignal.timeout(10_000)), (error) => {
+    await assert.rejects(dial(backend(), SOMEWHERE, undefined).connected, (error) => {
       assert.ok(error instanceof MuxError)
       assert.deepEqual([error.code, error.side, error.retryable], ['local-shortage', 'self', true])
       assert.match(error.message, new RegExp(code))
@@ -65,10 +65,7 @@ for (const code of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL']) {
 
 test('EHOSTUNREACH is still a failure of the back end', async (t) => {
   failConnects(t, 'EHOSTUNREACH')
-  await assert.rejects(
-    dial(backend(), SOMEWHERE, undefined, AbortSignal.timeout(10_000)),
-    isCode('backend-unreachable'),
-  )
+  await assert.rejects(dial(backend(), SOMEWHERE, undefined).connected, isCode('backend-unreachable'))
 })
 
 test('a dialled socket bears an error at any time, between two owners too', async (t) => {
@@ -76,7 +73,8 @@ test('a dialled socket bears an error at any time, between two owners too', asyn
   await once(server, 'listening')
   t.after(() => server.close())
   const address = { ...SOMEWHERE, ip: '127.0.0.1', port: (server.address() as AddressInfo).port }
-  const socket = await dial(backend(), address, undefined, AbortSignal.timeout(10_000))
+  const { socket, connected } = dial(backend(), address, undefined)
+  await connected
   t.after(() => socket.destroy())
   assert.doesNotThrow(() => socket.emit('error', new Error('write EPIPE')))
 })

@@ -26,7 +26,7 @@ for (const [shown, plain] of [
       trustedProxies: createIpSet([]),
       passthrough: new Map(),
     }
-    const conn = new ClientConnection('test-0', acceptedFrom(shown), context, () => undefined)
+    const conn = new ClientConnection(acceptedFrom(shown), context, () => undefined)
     t.after(() => conn.close())
     assert.equal(conn.client.address, plain)
     assert.equal(conn.local.address, plain)

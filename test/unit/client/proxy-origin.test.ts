@@ -26,7 +26,7 @@ async function arrive(t: TestContext, bytes: Buffer, { protocol = 'imap', truste
     trustedProxies: createIpSet(trusted),
     passthrough: new Map(),
   }
-  const conn = new ClientConnection('test-0', socket, context, () => undefined)
+  const conn = new ClientConnection(socket, context, () => undefined)
   t.after(() => {
     conn.close()
     client.destroy()

@@ -48,7 +48,7 @@ async function connectClient(
   const [accepted] = (await once(server, 'connection')) as [Socket]
   server.close()
   const handshakes: string[] = []
-  const conn = new ClientConnection('test-0', accepted, context, (_version, _resumed, outcome) => {
+  const conn = new ClientConnection(accepted, context, (_version, _resumed, outcome) => {
     handshakes.push(outcome)
   })
   t.after(() => {

@@ -15,7 +15,7 @@ import * as pop3 from '../../../src/protocol/pop3/replies.ts'
 import { protocols } from '../../../src/protocol/protocols.ts'
 import type { Goodbye, Refusal } from '../../../src/protocol/protocol.ts'
 import type { RelayCause } from '../../../src/relay/relays.ts'
-import type { Phase } from '../../../src/client/connection.ts'
+import type { Phase } from '../../../src/login/login.ts'
 
 const root = join(import.meta.dirname, '../../..')
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')

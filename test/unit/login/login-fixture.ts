@@ -14,8 +14,13 @@ import { decodeScram } from '../../../src/protocol/sasl.ts'
 import type { Route } from '../../../src/routing/router.ts'
 import { Secret } from '../../../src/secret.ts'
 import { ClientConnection } from '../../../src/client/connection.ts'
-import type { Services } from '../../../src/session/serve.ts'
-import { tryLogin } from '../../../src/session/try-login.ts'
+import { BackendConnection } from '../../../src/backend/backend-connection.ts'
+import { SYSTEM_CLOCK } from '../../../src/login/clock.ts'
+import { Login, type LoginServices } from '../../../src/login/login.ts'
+import { SessionEvents } from '../../../src/session/events.ts'
+import { Session } from '../../../src/session/session.ts'
+import { subscribeLog } from '../../../src/session/session-log.ts'
+import { logIn } from '../../../src/session/serve.ts'
 import type { World } from '../../../src/world.ts'
 import { READ_DEADLINE_MS, until } from '../../support/deadline.ts'
 import { backend as buildBackend, keepLog } from '../backend/fixture.ts'
@@ -98,18 +103,20 @@ export function openSite(
     },
     decoyChallenge: createDecoyChallenge('secret'),
   } as unknown as World
-  const services = {
-    log,
+  const events = new SessionEvents([subscribeLog(log)], () => log.isLevelEnabled?.('debug') === true)
+  const services: LoginServices = {
     backends,
     admissions,
-    metrics: { routeDecided: () => undefined, loginEnded: () => undefined, loginTook: () => undefined },
+    clock: SYSTEM_CLOCK,
+    dial: (...to) => new BackendConnection(...to),
+    events,
     pace: {
       observeChallenge: (ms: number) => void challenged.push(ms),
       challengeMs: () => 0,
       observe: (ms: number) => void observed.push(ms),
       dueMs: (leastMs: number) => leastMs,
     },
-  } as unknown as Services
+  }
   const context = {
     settings: listener,
     banner: () => '',
@@ -140,14 +147,16 @@ export function openSite(
     observed,
     /** and of the time that challenges take */
     challenged,
-    connect(address = '192.0.2.1'): ClientConnection {
-      const conn = new ClientConnection('s', new Socket(), context, () => undefined)
-      conn.client = { address, port: 4711 }
-      conn.local = { address: '198.51.100.1', port: 143 }
-      t.after(() => conn.close())
-      return conn
+    connect(address = '192.0.2.1'): Session {
+      const connection = new ClientConnection(new Socket(), context, () => undefined)
+      connection.client = { address, port: 4711 }
+      connection.local = { address: '198.51.100.1', port: 143 }
+      const session = new Session('s', connection, context, world, events)
+      t.after(() => session.close(() => undefined))
+      return session
     },
-    login: (conn: ClientConnection, attempt: LoginAttempt) => tryLogin(conn, attempt, world, services),
+    login: (session: Session, attempt: LoginAttempt) =>
+      logIn(new Login(session, session.startLogin(), attempt, world, services)),
   }
 }
 

@@ -1,17 +1,28 @@
 /** Where a login goes and as whom: the router, the back ends and the client's side are the few facts of them that it asks for. */
 import assert from 'node:assert/strict'
+import { Socket } from 'node:net'
 import { test } from 'node:test'
 import type { BackendSettings, ListenerSettings } from '../../../src/config/settings.ts'
 import { MuxError } from '../../../src/errors.ts'
-import type { Metrics } from '../../../src/metrics/metrics.ts'
 import { asOctets, type Octets } from '../../../src/octets.ts'
-import type { Credentials, LoginAttempt } from '../../../src/protocol/protocol.ts'
+import type { Credentials, LoginAttempt, Refused } from '../../../src/protocol/protocol.ts'
 import type { Route, Router } from '../../../src/routing/router.ts'
 import { identifyUser } from '../../../src/routing/identity.ts'
 import { Secret } from '../../../src/secret.ts'
-import type { ClientConnection } from '../../../src/client/connection.ts'
+import { ClientConnection } from '../../../src/client/connection.ts'
 import { describeLogin } from '../../../src/login/login-facts.ts'
-import { routeLogin } from '../../../src/login/route.ts'
+import { SYSTEM_CLOCK } from '../../../src/login/clock.ts'
+import {
+  Login,
+  LoginRecord,
+  type Accepted,
+  type LoginEvent,
+  type LoginServices,
+  type LoginSession,
+} from '../../../src/login/login.ts'
+import { commitRoute, routeLogin } from '../../../src/login/route.ts'
+import { createIpSet } from '../../../src/net/ip-set.ts'
+import type { Slot } from '../../../src/backend/admission/slot.ts'
 import type { World } from '../../../src/world.ts'
 import { backend, backendSettings, backendsOf } from '../backend/fixture.ts'
 import { listenerSettings } from '../listener/listener-settings.ts'
@@ -27,6 +38,8 @@ type Scene = {
   listener?: Partial<ListenerSettings>
   /** what the router makes of a name */
   identify?: (name: string) => string | undefined
+  /** of the commit */
+  settleError?: MuxError
 }
 
 function password(authcid = 'alice'): Credentials {
@@ -34,29 +47,30 @@ function password(authcid = 'alice'): Credentials {
 }
 
 async function route({
-  login,
+  login: changes,
   settings,
   mailbox = 'alice',
   route: fixed,
   conn: where = {},
   listener,
   identify,
+  settleError,
 }: Scene) {
   const backends = backendsOf(settings ?? {})
   const asked: { name: string; domain: string | undefined }[] = []
   const sources: string[] = []
   const settled: string[] = []
-  const conn = {
+  const session = {
     listener: listenerSettings({
       defaultDomain: 'default.test',
       defaultDomains: where.defaultDomains ?? new Map(),
       ...listener,
     }),
-    serverName: where.serverName,
-    local: { address: where.localAddress ?? '198.51.100.1', port: 993 },
-    user: 'before',
-    backend: 'before',
-  } as unknown as ClientConnection
+    connection: {
+      serverName: where.serverName,
+      local: { address: where.localAddress ?? '198.51.100.1', port: 993 },
+    },
+  } as unknown as LoginSession
   const found: Route | Error = fixed ?? {
     kind: 'backend',
     backend: backendSettings(settings),
@@ -73,10 +87,13 @@ async function route({
         return user === undefined ? undefined : named(user)
       },
       byUser: () => (found instanceof Error ? Promise.reject(found) : Promise.resolve(found)),
-      settle: (...words: string[]) => Promise.resolve(void settled.push(words.join(' at '))),
+      settle: (...words: string[]) =>
+        settleError ? Promise.reject(settleError) : Promise.resolve(void settled.push(words.join(' at '))),
     },
   } as unknown as World
-  const metrics = { routeDecided: (source: string) => void sources.push(source) } as unknown as Metrics
+  const emit = (event: LoginEvent): void => {
+    if (event.type === 'route-looked-up') sources.push(event.source)
+  }
   const attempt: LoginAttempt = {
     user: asOctets('alice'),
     mechanism: 'PLAIN',
@@ -84,10 +101,12 @@ async function route({
     id: new Map(),
     ttl: undefined,
     preamble: [],
-    ...login,
+    ...changes,
   }
-  const routed = await routeLogin(conn, attempt, world, metrics).catch((error: unknown) => error)
-  return { routed, conn, asked, sources, settled }
+  const services = { clock: SYSTEM_CLOCK, events: { emit, wantsDetails: false } } as unknown as LoginServices
+  const login = new Login(session, new LoginRecord(1), attempt, world, services)
+  const routed = await routeLogin(login).catch((error: unknown) => error)
+  return { routed, login, record: login.record, asked, sources, settled }
 }
 
 /** The login that the back end is asked for, with its password to be seen. */
@@ -155,10 +174,10 @@ test('routes user*master by the user, and sends the name at the back end with th
     const scene = { login, mailbox, listener: OPEN_NAMES }
     const name = `${mailbox}*admin`
     assert.deepEqual(await loginOf(scene), { user: name, authcid: name, password: 'secret' })
-    const { conn } = await route(scene)
-    assert.deepEqual([conn.user, conn.master], ['alice', 'admin'])
+    const { login: routed, record } = await route(scene)
+    assert.deepEqual([record.user, record.master], ['alice', 'admin'])
     // The directory is asked about the user, and the password is another's.
-    assert.deepEqual(describeLogin(conn, { ...login, mechanism: 'PLAIN' } as LoginAttempt).proof, {
+    assert.deepEqual(describeLogin(routed).proof, {
       kind: 'password',
       password: undefined,
     })
@@ -198,9 +217,9 @@ test('reads no master user in a certificate’s name, nor beside an authcid, nor
     { login: { user: asOctets('Alice Liddell'), ...CERTIFIED }, settings: { master }, listener: OPEN_NAMES },
     { login: { user: asOctets('CORP\\alice'), ...CERTIFIED }, settings: { master }, listener: OPEN_NAMES },
   ]) {
-    const { routed, conn } = await route(scene)
+    const { routed, record } = await route(scene)
     assert.deepEqual((routed as { refusal: unknown }).refusal, { reason: 'authentication-failed' })
-    assert.deepEqual([conn.user, conn.master], [undefined, undefined])
+    assert.deepEqual([record.user, record.master], [undefined, undefined])
   }
 })
 
@@ -221,15 +240,23 @@ test('hands a proof of the client’s own on as it is', async () => {
     firstMessage: (user) => new Secret(user),
     converse: () => Promise.resolve('*'),
   }
-  const { routed } = await route({
+  const { routed, login } = await route({
     login: { credentials, mechanism: 'XOAUTH2' },
     mailbox: 'a@example.org',
     settings: { master },
   })
+  // The same, but for a `converse` that counts the client's time.
+  assert.deepEqual({ ...login.attempt.credentials, converse: credentials.converse }, credentials)
   assert.deepEqual(routed, {
     backend: backend({ master }),
     source: 'static',
-    login: { user: 'a@example.org', credentials, startTls: false, preamble: [], proxyHeader: false },
+    login: {
+      user: 'a@example.org',
+      credentials: login.attempt.credentials,
+      startTls: false,
+      preamble: [],
+      proxyHeader: false,
+    },
   })
 })
 
@@ -253,14 +280,18 @@ test('asks for TLS where the route’s back end wants STARTTLS', async () => {
 })
 
 test('notes who it is and where it goes', async () => {
-  const { conn, sources } = await route({ identify: () => 'alice@default.test' })
-  assert.deepEqual([conn.user, conn.backend, sources], ['alice@default.test', 'store-1', ['static']])
+  const { record, sources } = await route({ identify: () => 'alice@default.test' })
+  assert.deepEqual([record.user, record.backend, sources], ['alice@default.test', 'store-1', ['static']])
 })
 
 test('refuses who is nobody as a wrong password, without a question to the directory', async () => {
-  const { routed, conn, sources } = await route({ identify: () => undefined })
-  assert.deepEqual(routed, { refusal: { reason: 'authentication-failed' }, detail: 'no route for this user' })
-  assert.deepEqual([conn.user, conn.backend, sources], [undefined, undefined, []])
+  const { routed, record, sources } = await route({ identify: () => undefined })
+  assert.deepEqual(routed, {
+    accepted: false,
+    refusal: { reason: 'authentication-failed' },
+    detail: 'no route for this user',
+  })
+  assert.deepEqual([record.user, record.backend, sources], [undefined, undefined, []])
 })
 
 for (const [kind, reason] of [
@@ -269,20 +300,24 @@ for (const [kind, reason] of [
   ['hold', 'unavailable'],
 ] as const)
   test(`turns a user away whose route is ${kind}`, async () => {
-    const { routed, conn } = await route({ route: kind === 'unknown' ? { kind } : { kind, source: 'directory' } })
+    const { routed, record } = await route({ route: kind === 'unknown' ? { kind } : { kind, source: 'directory' } })
     assert.deepEqual((routed as { refusal: unknown }).refusal, { reason })
-    assert.equal(conn.backend, undefined)
+    assert.equal(record.backend, undefined)
   })
 
 test('hands on the word of a directory that has checked the password', async () => {
   const refusal = { reason: 'authentication-failed', detail: 'no', waitMs: 3000, last: true } as const
-  const { routed, conn, sources } = await route({ route: { kind: 'refused', source: 'directory', ...refusal } })
-  assert.deepEqual(routed, {
+  const { routed, record, sources } = await route({ route: { kind: 'refused', source: 'directory', ...refusal } })
+  const { tookMs, ...rest } = routed as Refused
+  assert.deepEqual(rest, {
+    accepted: false,
     refusal: { reason: 'authentication-failed' },
     detail: 'no',
-    verdict: { waitMs: 3000, last: true },
+    waitMs: 3000,
+    last: true,
   })
-  assert.deepEqual([conn.backend, sources], [undefined, ['directory']])
+  assert.equal(typeof tookMs, 'number', 'the directory has checked the password: its time counts')
+  assert.deepEqual([record.backend, sources], [undefined, ['directory']])
 })
 
 test('logs in with the password that the directory gives, as the user who has the mailbox', async () => {
@@ -300,16 +335,18 @@ test('logs in with the password that the directory gives, as the user who has th
 
 /** What a directory that asks is told of a login. */
 function factsOf(login: Partial<LoginAttempt>, conn: object = {}) {
-  const here = {
+  const session = {
     listener: listenerSettings({ protocol: 'pop3' }),
-    loginAttempts: 2,
-    client: { address: '192.0.2.1', port: 50_000 },
-    local: { address: '198.51.100.1', port: 110 },
-    hasProxyHeader: false,
-    secure: false,
-    ...conn,
-  } as unknown as ClientConnection
-  return describeLogin(here, { user: 'alice', credentials: password(), ...login } as LoginAttempt)
+    connection: {
+      client: { address: '192.0.2.1', port: 50_000 },
+      local: { address: '198.51.100.1', port: 110 },
+      hasProxyHeader: false,
+      secure: false,
+      ...conn,
+    },
+  } as unknown as LoginSession
+  const attempt = { user: 'alice', credentials: password(), ...login } as LoginAttempt
+  return describeLogin({ session, record: new LoginRecord(2), attempt })
 }
 
 test('tells a directory that asks of the login, and of its password', () => {
@@ -338,8 +375,20 @@ test('tells a directory of no password that is not the user’s own', () => {
 })
 
 test('tells a directory of TLS that ended in front of it what the PROXY header tells', () => {
-  const conn = { secure: true, tlsVersion: 'TLSv1.2', socket: {} }
-  assert.deepEqual(factsOf({}, conn).tls, { version: 'TLSv1.2', cipher: undefined, certificate: undefined })
+  const context = {
+    settings: listenerSettings(),
+    banner: () => '',
+    tls: undefined,
+    trustedProxies: createIpSet([]),
+    passthrough: new Map(),
+  }
+  const connection = new ClientConnection(new Socket(), context, () => undefined)
+  connection.secure = true
+  connection.tlsVersion = 'TLSv1.2'
+  const describeTls = () => connection.describeTls()
+  const tls = { version: 'TLSv1.2', cipher: undefined, certificate: undefined }
+  assert.deepEqual(factsOf({}, { secure: true, describeTls }).tls, tls)
+  connection.close()
 })
 
 test('counts a directory that cannot be asked, and lets its error through', async () => {
@@ -375,19 +424,27 @@ test('gives the name of a certificate no domain, whatever the client connects to
   }
 })
 
-test('has a new user settled once the back end has accepted him, under the name that he is routed by', async () => {
-  const placed: Route = { kind: 'backend', backend: backendSettings(), login: 'inner', source: 'placed' }
-  const { routed, settled, sources } = await route({ route: placed, identify: () => 'alice@example.test' })
+/** The commit of a route after a back end has accepted the login. */
+async function commit(scene: Scene) {
+  const { login, settled, routed, sources } = await route(scene)
   assert.ok(!(routed instanceof Error) && 'backend' in (routed as object))
-  assert.deepEqual([sources, settled], [['placed'], []])
-  await (routed as { settle: () => Promise<void> }).settle()
-  assert.deepEqual(settled, ['alice@example.test at store-1'])
+  const released: string[] = []
+  login.record.slot = { release: () => released.push('slot') } as unknown as Slot
+  const backend = { close: () => void released.push('connection') }
+  const outcome = await commitRoute(login, { backend } as unknown as Accepted).catch((error: unknown) => error)
+  return { settled, sources, released, outcome }
+}
+
+test('commits the route of a new user under the name that the user is routed by', async () => {
+  const placed: Route = { kind: 'backend', backend: backendSettings(), login: 'inner', source: 'placed' }
+  const { sources, settled, released } = await commit({ route: placed, identify: () => 'alice@example.test' })
+  assert.deepEqual([sources, settled, released], [['placed'], ['alice@example.test at store-1'], []])
 })
 
-test('has nobody settled whose route is known', async () => {
-  for (const source of ['static', 'cache', 'directory', 'stale', 'snapshot', 'domain'] as const) {
-    const known: Route = { kind: 'backend', backend: backendSettings(), login: 'inner', source }
-    const { routed } = await route({ route: known })
-    assert.ok(!('settle' in (routed as object)), source)
-  }
+test('leaves the back end again if the route of a new user cannot be committed', async () => {
+  const placed: Route = { kind: 'backend', backend: backendSettings(), login: 'inner', source: 'placed' }
+  const failure = new MuxError('directory-unavailable', 'gone')
+  const { outcome, released } = await commit({ route: placed, settleError: failure })
+  assert.equal(outcome, failure)
+  assert.deepEqual(released, ['connection', 'slot'])
 })

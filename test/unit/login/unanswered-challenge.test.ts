@@ -58,8 +58,8 @@ test('gives a slot back to nobody and leaks none where the client leaves before 
   const slot = site.admissions.enter(site.backend, 1)
   answer()
   await site.waiting(1)
-  conn.close()
-  conn.socket.emit('close')
+  conn.close(() => undefined)
+  conn.connection.socket.emit('close')
   await assert.rejects(login, /the client left/)
   assert.deepEqual(site.facts(), { logins: 1, sessions: 0, waiting: 0 })
   slot?.release()
@@ -75,7 +75,7 @@ test('ends with a deadline of its own, and does not count against the back end',
     conn,
     byScram('alice', () => {
       asked.resolve(undefined)
-      return conn.readLine(100)
+      return conn.connection.readLine(100)
     }),
   )
   await asked.promise

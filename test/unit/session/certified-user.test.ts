@@ -15,6 +15,7 @@ import { identifyUser } from '../../../src/routing/identity.ts'
 import { Secret } from '../../../src/secret.ts'
 import { ClientConnection } from '../../../src/client/connection.ts'
 import { describeLogin } from '../../../src/login/login-facts.ts'
+import { LoginRecord, type LoginSession } from '../../../src/login/login.ts'
 import { buildCertificates } from '../../../src/tls/certificates.ts'
 import { userOfCertificate } from '../../../src/tls/client-certificate.ts'
 import { PLAIN_RULES } from '../../../src/user-name.ts'
@@ -146,7 +147,7 @@ async function shakeHands(
   client.on('error', () => undefined)
   const [accepted] = (await once(listening, 'connection')) as [Socket]
   listening.close()
-  const conn = new ClientConnection('test-0', accepted, context, () => undefined)
+  const conn = new ClientConnection(accepted, context, () => undefined)
   t.after(() => {
     client.destroy()
     accepted.destroy()
@@ -204,9 +205,16 @@ for (const name of ['jürgen@example.test', 'šlice@example.test', '慬ice@examp
 
 /** What a directory that asks is told of TLS with this client. */
 async function factsOfTls(...handshake: Parameters<typeof shakeHands>) {
-  const conn = await shakeHands(...handshake)
-  const login = { user: 'alice', credentials: { kind: 'certificate' } } as LoginAttempt
-  return describeLogin(conn, login).tls
+  const connection = await shakeHands(...handshake)
+  const attempt = { user: 'alice', credentials: { kind: 'certificate' } } as LoginAttempt
+  const session: LoginSession = {
+    id: 's',
+    listener: connection.listener,
+    connection,
+    phase: 'routing',
+    stillTrying: () => undefined,
+  }
+  return describeLogin({ session, record: new LoginRecord(1), attempt }).tls
 }
 
 test('tells a directory of TLS, and of the certificate that was shown and trusted', async (t) => {

@@ -5,7 +5,12 @@ import { connect, createServer, type AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { MuxError } from '../../../src/errors.ts'
 import { createIpSet } from '../../../src/net/ip-set.ts'
+import { SYSTEM_CLOCK } from '../../../src/login/clock.ts'
+import type { Metrics } from '../../../src/metrics/metrics.ts'
+import { SessionEvents } from '../../../src/session/events.ts'
 import type { Services } from '../../../src/session/serve.ts'
+import { subscribeLog } from '../../../src/session/session-log.ts'
+import { subscribeMetrics } from '../../../src/session/session-metrics.ts'
 import { createSessions, type Sessions } from '../../../src/session/sessions.ts'
 import type { World } from '../../../src/world.ts'
 import { READ_DEADLINE_MS, until } from '../../support/deadline.ts'
@@ -62,11 +67,13 @@ async function open(t: TestContext, protocol: 'imap' | 'pop3'): Promise<Setting>
     handshakeEnded: () => undefined,
     routeDecided: () => undefined,
     loginEnded: () => undefined,
-  }
+  } as unknown as Metrics
   const offer = () => ({ mechanisms: ['PLAIN'], announced: [] })
+  const events = new SessionEvents([subscribeMetrics(metrics), subscribeLog(log)])
+  const logins = { clock: SYSTEM_CLOCK, events }
   const sessions = createSessions(() => world, {
-    log,
-    metrics,
+    logins,
+    events,
     offer,
     maxConnections: () => Infinity,
   } as unknown as Services)

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { Socket } from 'node:net'
 import { test } from 'node:test'
 import type { Backend, Backends } from '../../../src/backend/backends.ts'
-import { MuxError } from '../../../src/errors.ts'
 import { dialAny, findPassThrough } from '../../../src/session/pass-through.ts'
-import type { Services } from '../../../src/session/serve.ts'
+import { SessionEvents } from '../../../src/session/events.ts'
+import type { LoginServices } from '../../../src/login/login.ts'
 import { READ_DEADLINE_MS, within } from '../../support/deadline.ts'
 
 const STORE = { settings: { name: 'store1' } } as Backend
@@ -16,7 +16,12 @@ const passthrough = new Map([
 ])
 
 const find = (serverName: string | undefined) =>
-  findPassThrough({ phase: 'login', peekServerName: () => Promise.resolve(serverName) }, { passthrough }, { backends })
+  findPassThrough({
+    phase: 'login',
+    connection: { peekServerName: () => Promise.resolve(serverName) },
+    context: { passthrough },
+    world: { backends },
+  })
 
 test('a server name with a rule leads to its back end, and any other name to none', async () => {
   assert.equal(await find('store.test'), STORE)
@@ -50,10 +55,7 @@ test('a client that leaves ends the dialling of a back end that hangs, and no fu
     succeeded: () => undefined,
     failed: (_: unknown, { code }: { code: string }) => void failures.push(code),
   }
-  const services = { backends: { of: () => live }, noteShortage: () => undefined } as unknown as Pick<
-    Services,
-    'backends' | 'noteShortage'
-  >
+  const services = { backends: { of: () => live }, events: new SessionEvents([]) } as unknown as LoginServices
   const end = { address: '192.0.2.9', port: 1 }
   const origin = {
     source: end,
@@ -63,12 +65,13 @@ test('a client that leaves ends the dialling of a back end that hangs, and no fu
     ssl: undefined,
     uniqueId: undefined,
   }
-  const left = new AbortController()
+  let leave = (): void => undefined
+  const client = { onLeaving: (gone: () => void) => ((leave = gone), () => undefined) }
   const backend = { ...STORE, settings: { ...settings, proxyProtocol: 'none' } } as Backend
   const untilMs = performance.now() + 60_000
-  const socket = dialAny(backend, { protocol: 'imap', origin, untilMs, left: left.signal }, services)
+  const socket = dialAny(backend, { protocol: 'imap', origin, untilMs, client }, services)
   await isDialled
-  left.abort(new MuxError('client-closed', 'the client left'))
+  leave()
   await assert.rejects(
     within(READ_DEADLINE_MS, socket, () => 'the dialling goes on'),
     { code: 'client-closed' },

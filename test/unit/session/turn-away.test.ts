@@ -4,6 +4,10 @@ import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import type { ListenerSettings } from '../../../src/config/settings.ts'
+import type { Metrics } from '../../../src/metrics/metrics.ts'
+import { SessionEvents } from '../../../src/session/events.ts'
+import { subscribeLog } from '../../../src/session/session-log.ts'
+import { subscribeMetrics } from '../../../src/session/session-metrics.ts'
 import { createTurnAway } from '../../../src/session/turn-away.ts'
 import { START_DEADLINE_MS, until } from '../../support/deadline.ts'
 import { keepLog } from '../backend/fixture.ts'
@@ -13,7 +17,8 @@ import { listenerSettings } from '../listener/listener-settings.ts'
 async function open(t: TestContext, changes: Partial<ListenerSettings>) {
   const { log, lines } = keepLog()
   const rejected: string[] = []
-  const turnAway = createTurnAway({ log, metrics: { connectionRejected: (reason) => void rejected.push(reason) } })
+  const metrics = { connectionRejected: (reason: string) => void rejected.push(reason) } as unknown as Metrics
+  const turnAway = createTurnAway(new SessionEvents([subscribeMetrics(metrics), subscribeLog(log)]))
   const sockets: Socket[] = []
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     sockets.push(socket.on('error', () => undefined))

@@ -3,9 +3,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ListenerSettings } from '../../../src/config/settings.ts'
 import { MuxError } from '../../../src/errors.ts'
-import type { Services } from '../../../src/session/serve.ts'
+import { SYSTEM_CLOCK } from '../../../src/login/clock.ts'
+import type { LoginServices } from '../../../src/login/login.ts'
+import { SessionEvents } from '../../../src/session/events.ts'
+import { subscribeLog } from '../../../src/session/session-log.ts'
 import { Secret } from '../../../src/secret.ts'
-import { tryOut, type Trial } from '../../../src/session/trial.ts'
+import { testLogin, type LoginTest } from '../../../src/inspect/login-test.ts'
 import type { World } from '../../../src/world.ts'
 import { keepLog } from '../backend/fixture.ts'
 import { listenerSettings } from '../listener/listener-settings.ts'
@@ -28,15 +31,15 @@ function open(changes: Partial<ListenerSettings>) {
       byUser: () => Promise.reject(new MuxError('directory-unavailable', 'away')),
     },
   } as unknown as World
-  const metrics = { routeDecided: () => undefined, loginEnded: () => undefined }
-  const services = { log, metrics } as unknown as Services
-  const ask = (serverName?: string) => tryOut({ user: 'jürgen', serverName }, new Secret('hunter2'), world, services)
+  const logins = { clock: SYSTEM_CLOCK, events: new SessionEvents([subscribeLog(log)]) } as unknown as LoginServices
+  const ask = (serverName?: string) =>
+    testLogin({ user: 'jürgen', serverName }, new Secret('hunter2'), world, { logins, log })
   return { ask, lines, asked }
 }
 
 test('goes the way of every login, and tells the true reason, the log too', async () => {
   const { ask, lines, asked } = open({})
-  const { session, ms, ...rest } = (await ask()) as Trial
+  const { session, ms, ...rest } = (await ask()) as LoginTest
   assert.deepEqual(rest, {
     accepted: false,
     phase: 'routing',

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { logPhases } from '../../../src/session/login-lines.ts'
 import { readUser } from '../../../src/user-name.ts'
 import { rulesWith } from '../../support/user-name.ts'
 import { byPassword, openSite, startStore } from '../login/login-fixture.ts'
@@ -22,9 +21,10 @@ test('an accepted login leaves a line at once, with who, from where, how and whe
   const port = await startStore(t, (line, say) => say(`${line.split(' ')[0]} OK done`))
   const site = openSite(t, port)
   const conn = site.connect()
-  conn.local = { address: '198.51.100.7', port: 993 }
-  conn.tlsVersion = 'TLSv1.3'
-  conn.cipher = 'TLS_AES_256_GCM_SHA384'
+  const { connection } = conn
+  connection.local = { address: '198.51.100.7', port: 993 }
+  connection.tlsVersion = 'TLSv1.3'
+  connection.cipher = 'TLS_AES_256_GCM_SHA384'
   const outcome = await site.login(conn, byPassword('alice'))
   assert.ok(outcome.accepted)
   outcome.backend.close()
@@ -125,7 +125,6 @@ test('debug has the phases, the route and the answers of each attempt, and no se
 
   Object.assign(site.log, { isLevelEnabled: () => true })
   const conn = site.connect()
-  logPhases(site.log, conn)
   await site.login(conn, byPassword('alice'))
   const lines = site.lines.filter(({ level }) => level === 'debug')
   assert.deepEqual(
@@ -150,8 +149,8 @@ test('debug has the phases, the route and the answers of each attempt, and no se
 
 test('debug has one line for a phase that is set twice, and another when the phase comes again', (t) => {
   const site = openSite(t, 1)
+  Object.assign(site.log, { isLevelEnabled: () => true })
   const conn = site.connect()
-  logPhases(site.log, conn)
   const phases = ['tls', 'login', 'login', 'routing', 'login'] as const
   for (const phase of phases) conn.phase = phase
   assert.deepEqual(

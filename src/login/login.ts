@@ -1,0 +1,154 @@
+/** One login: what is recorded of it, what it needs of its session, what it reports, and its result. Knows no socket. */
+import type { Socket } from 'node:net'
+import type { Address } from '../backend/endpoint/addresses.ts'
+import type { Admissions } from '../backend/admission/admission.ts'
+import type { Slot } from '../backend/admission/slot.ts'
+import type { LiveBackends } from '../backend/live-backends.ts'
+import type { ListenerSettings } from '../config/settings.ts'
+import type { MuxError } from '../errors.ts'
+import type { LookupSource } from '../metrics/metrics.ts'
+import type { Text } from '../octets.ts'
+import type { Acceptance, LoginAnswer, LoginAttempt, Refused } from '../protocol/protocol.ts'
+import type { LoginFacts } from '../routing/directory.ts'
+import type { World } from '../world.ts'
+import type { BackendWire, Dial } from './exchange.ts'
+import type { LoginClock } from './clock.ts'
+import { Conversation } from './conversation.ts'
+import type { RefusalPace } from './refusal-pace.ts'
+import type { BackendRoute } from './route.ts'
+
+/** The phases of a session. The same words are in the log and in the list of sessions. */
+export type Phase =
+  | 'proxy-header'
+  | 'client-hello'
+  | 'tls'
+  | 'login'
+  | 'routing'
+  | 'waiting'
+  | 'connecting'
+  | 'replaying-login'
+  | 'relaying'
+
+type ClientAddress = { readonly address: string; readonly port: number }
+
+/** What a login needs of the client's connection. */
+export type LoginClient = {
+  /** the client's end, and the end that it connected to: the PROXY header's where there is one */
+  readonly client: ClientAddress
+  readonly local: ClientAddress
+  readonly hasProxyHeader: boolean
+  /** the name that the client asked for in TLS */
+  readonly serverName: string | undefined
+  readonly secure: boolean
+  readonly tlsVersion: string | undefined
+  readonly cipher: string | undefined
+  /** no answer can reach the client any more */
+  readonly isGone: boolean
+  describeTls(): LoginFacts['tls']
+  /** Calls `gone` when the client has left. @returns takes that back */
+  onLeaving(gone: () => void): () => void
+  /** Makes the wait for the client end with `error`. */
+  fail(error: MuxError): void
+}
+
+/** What a login needs of its session. A login test has no more than this. */
+export type LoginSession = {
+  readonly id: string
+  readonly listener: ListenerSettings
+  readonly connection: LoginClient
+  phase: Phase
+  /** Tells a waiting client that its login goes on, where the protocol has a word for it. */
+  stillTrying(): void
+}
+
+/** What stays known of the last login of a session for as long as the session lasts. It holds no credential. */
+export class LoginRecord {
+  /** which login of its connection, from 1 */
+  readonly number: number
+  /** the normalised name, once the login is routed */
+  user: Text | undefined = undefined
+  /** the master user who logs in for that user, where the name has one (`alice*admin`) */
+  master: Text | undefined = undefined
+  /** the back end that the login was routed to */
+  backend: string | undefined = undefined
+  /** the slot at that back end; the end of the session gives it back */
+  slot: Slot | undefined = undefined
+
+  constructor(number: number) {
+    this.number = number
+  }
+}
+
+/** What logins share. */
+export type LoginServices = {
+  readonly backends: Pick<LiveBackends, 'of'>
+  readonly admissions: Pick<Admissions, 'enter' | 'wait'>
+  readonly pace: RefusalPace
+  readonly clock: LoginClock
+  readonly dial: Dial
+  readonly events: LoginEvents
+}
+
+export type LoginEvents = {
+  emit(event: LoginEvent): void
+  /** a subscriber wants the events that exist for debugging */
+  readonly wantsDetails: boolean
+}
+
+/** `tookMs` are durations of the monotonic clock. */
+export type LoginEvent =
+  | { type: 'route-looked-up'; login: Login; source: LookupSource; tookMs: number }
+  /** for debugging */
+  | { type: 'route-decided'; login: Login; route: BackendRoute | Refused }
+  /** for debugging */
+  | { type: 'backend-answered'; login: Login; attempt: number; address: Address; answer: LoginAnswer; tookMs: number }
+  | { type: 'attempt-failed'; login: Login; attempt: number; error: MuxError }
+  /** a connection that is passed through did not reach one of the back end's addresses */
+  | { type: 'dial-failed'; error: MuxError }
+  | { type: 'logged-in'; login: Login; address: Address; route: BackendRoute; tookMs: number }
+  | { type: 'login-refused'; login: Login; refused: Refused; tookMs: number }
+
+/** A back end's socket, and what it has sent that mailmux has not read. */
+export type Detached = { socket: Socket; unread: Buffer | undefined }
+
+export type Accepted = { accepted: true; acceptance: Acceptance; backend: BackendWire; address: Address }
+
+/** One login under way. Dropped when it has its result. */
+export class Login {
+  readonly session: LoginSession
+  readonly record: LoginRecord
+  readonly world: World
+  readonly services: LoginServices
+  /** what the client sent */
+  readonly attempt: LoginAttempt
+  /** the client's part of a relayed mechanism; undefined for other mechanisms */
+  readonly conversation: Conversation | undefined
+  readonly startedMs: number
+
+  constructor(
+    session: LoginSession,
+    record: LoginRecord,
+    attempt: LoginAttempt,
+    world: World,
+    services: LoginServices,
+  ) {
+    const { credentials } = attempt
+    this.session = session
+    this.record = record
+    this.world = world
+    this.services = services
+    this.startedMs = services.clock.nowMs()
+    this.conversation =
+      credentials.kind === 'relayed' ? new Conversation(credentials, session.connection, services.clock) : undefined
+    this.attempt = this.conversation ? { ...attempt, credentials: this.conversation.credentials } : attempt
+  }
+
+  /** How long the login has waited for its client until now. */
+  get clientMs(): number {
+    return this.conversation?.clientMs ?? 0
+  }
+
+  get ageMs(): number {
+    return this.services.clock.nowMs() - this.startedMs
+  }
+}

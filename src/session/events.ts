@@ -1,0 +1,53 @@
+/**
+ * What happens to a session, each event once. Subscribers turn events into log lines, metrics and counters of shortages: no other module
+ * on the path of a connection calls the log or a metric for what an event tells.
+ */
+import type { RelayEnding } from '../relay/relays.ts'
+import type { ErrorCode, MuxError } from '../errors.ts'
+import type { LoginEvent } from '../login/login.ts'
+import type { Session } from './session.ts'
+
+export type Ending = {
+  cause: RelayEnding['cause'] | 'logout' | ErrorCode
+  bytesFromClient: number
+  bytesFromBackend: number
+}
+
+export type SessionEvent =
+  | LoginEvent
+  /** over `max_connections`: closed at once, and never a session */
+  | { type: 'turned-away'; listener: string; max: number }
+  /** a client that is not a load balancer's probe */
+  | { type: 'accepted'; session: Session }
+  /** for debugging. `isFirst`: of this session */
+  | { type: 'phase-entered'; session: Session; isFirst: boolean }
+  | { type: 'secured'; version: string; resumed: boolean }
+  | { type: 'handshake-failed' }
+  | { type: 'relay-started'; session: Session }
+  | { type: 'relay-ended'; session: Session; tookMs: number }
+  /** an error of mailmux itself */
+  | { type: 'failed'; session: Session; error: MuxError }
+  /** `detail`: of an error, absent after a normal end */
+  | { type: 'ended'; session: Session; ending: Ending; detail: string | undefined }
+
+export type Subscriber = (event: SessionEvent) => void
+
+/** A fixed list: an event costs its object and one call for each subscriber. */
+export class SessionEvents {
+  readonly #subscribers: readonly Subscriber[]
+  readonly #wantsDetails: () => boolean
+
+  /** @param wantsDetails whether the events for debugging are emitted; asked before each */
+  constructor(subscribers: readonly Subscriber[], wantsDetails: () => boolean = () => false) {
+    this.#subscribers = subscribers
+    this.#wantsDetails = wantsDetails
+  }
+
+  get wantsDetails(): boolean {
+    return this.#wantsDetails()
+  }
+
+  emit(event: SessionEvent): void {
+    for (const subscriber of this.#subscribers) subscriber(event)
+  }
+}

@@ -1,0 +1,134 @@
+/** One session: a client's connection from its acceptance to its end, what is known of it, and how to end it. */
+import type { ClientConnection } from '../client/connection.ts'
+import type { ListenerSettings, ProtocolName } from '../config/settings.ts'
+import { MuxError, type ErrorCode } from '../errors.ts'
+import { LoginRecord, type LoginSession, type Phase } from '../login/login.ts'
+import type { ClientDialogue } from '../protocol/protocol.ts'
+import type { LeaveCause, RelayHandle } from '../relay/relays.ts'
+import type { ListenerContext, World } from '../world.ts'
+import type { SessionEvents } from './events.ts'
+
+/** What does not apply, or is not known yet, is absent. Holds no secret. */
+export type SessionReport = {
+  id: string
+  client: string
+  listener: string
+  protocol: ProtocolName
+  phase: Phase
+  user?: string
+  backend?: string
+  /** the version towards the client */
+  tls?: string
+  ageSeconds: number
+}
+
+/** Why an operator or mailmux ends sessions. Each reason has a goodbye. */
+export type EndReason = Exclude<LeaveCause, 'idle'>
+
+/** Before login. */
+const END_CODES = { shutdown: 'shutting-down' } as const satisfies Record<EndReason, ErrorCode>
+
+export class Session implements LoginSession {
+  readonly id: string
+  readonly connection: ClientConnection
+  /** the configuration at the time of acceptance, kept for the session's life */
+  readonly world: World
+  readonly context: ListenerContext
+  /** undefined before the greeting and once the client is logged in */
+  dialogue: ClientDialogue | undefined = undefined
+  /** the last login; a session that is passed through has one too, of an unknown user */
+  login: LoginRecord | undefined = undefined
+  relay: RelayHandle | undefined = undefined
+  readonly #events: SessionEvents
+  readonly #bornMs = performance.now()
+  #phase: Phase = 'login'
+  #reported: Phase | undefined = undefined
+  #logins = 0
+  #endReason: EndReason | undefined = undefined
+
+  constructor(id: string, connection: ClientConnection, context: ListenerContext, world: World, events: SessionEvents) {
+    this.id = id
+    this.connection = connection
+    this.context = context
+    this.world = world
+    this.#events = events
+  }
+
+  get listener(): ListenerSettings {
+    return this.context.settings
+  }
+
+  get ageMs(): number {
+    return performance.now() - this.#bornMs
+  }
+
+  get phase(): Phase {
+    return this.#phase
+  }
+
+  set phase(phase: Phase) {
+    this.#phase = phase
+    // A load balancer's probe is not reported, and is told from a client only by its PROXY header.
+    if (phase === this.#reported || phase === 'proxy-header' || this.connection.isHealthCheck) return
+    const isFirst = this.#reported === undefined
+    this.#reported = phase
+    if (this.#events.wantsDetails) this.#events.emit({ type: 'phase-entered', session: this, isFirst })
+  }
+
+  stillTrying(): void {
+    this.dialogue?.stillTrying()
+  }
+
+  /** Counts one more login and keeps its record. */
+  startLogin(): LoginRecord {
+    this.login = new LoginRecord(++this.#logins)
+    return this.login
+  }
+
+  /** From now on the session relays. */
+  startRelay(handle: RelayHandle): void {
+    this.relay = handle
+    if (this.#endReason) handle.endWhenSafe(this.#endReason)
+  }
+
+  /**
+   * Ends the session with the goodbye for `why`: before login at its next read, so that a login under way gets its answer; while it
+   * relays once no command is in progress. May be called more than once.
+   */
+  end(why: EndReason): void {
+    this.#endReason = why
+    if (this.relay) this.relay.endWhenSafe(why)
+    else this.connection.fail(new MuxError(END_CODES[why], 'shutting down'))
+  }
+
+  /** Ends the session now, whatever is in progress, without a goodbye. */
+  cut(): void {
+    if (this.relay) this.relay.end('shutdown-deadline')
+    else this.connection.destroy()
+  }
+
+  /** Releases everything. @param onClosed called once, when the socket is closed */
+  close(onClosed: () => void): void {
+    this.login?.slot?.release()
+    this.connection.close(onClosed)
+  }
+
+  report(): SessionReport {
+    const { id, connection, listener, phase, login } = this
+    const { user, backend } = login ?? NO_LOGIN
+    const { tlsVersion: tls } = connection
+    return {
+      id,
+      client: connection.client.address,
+      listener: listener.name,
+      protocol: listener.protocol,
+      phase,
+      ...(user !== undefined && { user }),
+      ...(backend !== undefined && { backend }),
+      ...(tls !== undefined && { tls }),
+      ageSeconds: Math.round(this.ageMs) / 1000,
+    }
+  }
+}
+
+const NO_LOGIN = { user: undefined, backend: undefined }

@@ -1,0 +1,91 @@
+/** The list of sessions: the oldest first, what is asked for, and no more than is wanted. */
+import assert from 'node:assert/strict'
+import { Socket } from 'node:net'
+import { test, type TestContext } from 'node:test'
+import { ClientConnection } from '../../../src/client/connection.ts'
+import { createIpSet } from '../../../src/net/ip-set.ts'
+import type { Phase } from '../../../src/login/login.ts'
+import { SessionEvents } from '../../../src/session/events.ts'
+import { Session } from '../../../src/session/session.ts'
+import { listSessions } from '../../../src/session/sessions.ts'
+import type { World } from '../../../src/world.ts'
+import { listenerSettings } from '../listener/listener-settings.ts'
+
+type Changes = {
+  phase?: Phase
+  user?: string | undefined
+  backend?: string | undefined
+  tlsVersion?: string | undefined
+  isHealthCheck?: boolean
+}
+
+/** A session that was accepted at `bornMs`, and one second later looks like this. */
+function running(t: TestContext, id: string, bornMs: number, changes: Changes = {}): Session {
+  const context = {
+    settings: listenerSettings({ name: 'imaps' }),
+    banner: () => '',
+    tls: undefined,
+    trustedProxies: createIpSet([]),
+    passthrough: new Map<string, string>(),
+  }
+  const clock = t.mock.method(performance, 'now', () => bornMs)
+  const connection = new ClientConnection(new Socket(), context, () => undefined)
+  const session = new Session(id, connection, context, {} as World, new SessionEvents([]))
+  clock.mock.restore()
+  const { phase, user, backend, ...rest } = {
+    phase: 'relaying' as const,
+    user: 'alice@example.test',
+    backend: 'store1',
+    tlsVersion: 'TLSv1.3',
+    ...changes,
+  }
+  Object.assign(connection, { client: { address: '192.0.2.7', port: 4711 }, ...rest })
+  session.phase = phase
+  if (user !== undefined) Object.assign(session.startLogin(), { user: user, backend })
+  t.after(() => session.close(() => undefined))
+  return session
+}
+
+const ALL = { limit: 10 }
+
+test('tells of a session what is known of it', (t) => {
+  const early = running(t, 'b', 2000, { phase: 'login', user: undefined, backend: undefined, tlsVersion: undefined })
+  const all = [running(t, 'a', 500), early]
+  t.mock.method(performance, 'now', () => 3250)
+  assert.deepEqual(listSessions(all, ALL), {
+    sessions: [
+      {
+        id: 'a',
+        client: '192.0.2.7',
+        listener: 'imaps',
+        protocol: 'imap',
+        phase: 'relaying',
+        user: 'alice@example.test',
+        backend: 'store1',
+        tls: 'TLSv1.3',
+        ageSeconds: 2.75,
+      },
+      { id: 'b', client: '192.0.2.7', listener: 'imaps', protocol: 'imap', phase: 'login', ageSeconds: 1.25 },
+    ],
+    total: 2,
+  })
+})
+
+test('finds those of a user or a back end, and counts all of them where not all are listed', (t) => {
+  const all = [
+    running(t, 'a', 1),
+    running(t, 'b', 2, { user: 'bob@example.test' }),
+    running(t, 'c', 3, { backend: 'store2' }),
+    running(t, 'd', 4),
+    running(t, 'probe', 5, { isHealthCheck: true }),
+  ]
+  const ids = (filter: Parameters<typeof listSessions>[1]) => {
+    const { sessions, total } = listSessions(all, filter)
+    return [sessions.map(({ id }) => id).join(''), total]
+  }
+  assert.deepEqual(ids(ALL), ['abcd', 4])
+  assert.deepEqual(ids({ ...ALL, user: 'alice@example.test' }), ['acd', 3])
+  assert.deepEqual(ids({ ...ALL, backend: 'store1' }), ['abd', 3])
+  assert.deepEqual(ids({ user: 'alice@example.test', backend: 'store1', limit: 1 }), ['a', 2])
+  assert.deepEqual(ids({ limit: 0 }), ['', 4])
+})
