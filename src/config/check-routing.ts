@@ -187,6 +187,8 @@ function checkServed({ source, value: routing }: RoutingDraft, main: MainDraft, 
   const backends = Object.entries(routing?.backends ?? {})
   // A back end that is not understood may be the one that serves it.
   if (backends.length === 0 || backends.some(([, one]) => one === undefined)) return
+  /** once for each protocol, at its first listener */
+  const warned = new Set<string>()
   main.value?.listeners?.forEach((listener, index) => {
     const protocol = listener?.protocol
     // What is passed through names its back ends, and they are held against it already.
@@ -202,8 +204,16 @@ function checkServed({ source, value: routing }: RoutingDraft, main: MainDraft, 
       const why = `no back end for ${protocol} has a master user: nobody can log in with a certificate`
       report.warn(['listeners', index, 'client_cert_user'], why)
     }
-    if (serving.length > 0) return
-    report.warn(['listeners', index, 'protocol'], `no back end has a port for ${protocol}: nobody can log in here`)
+    const at: Path = ['listeners', index, 'protocol']
+    if (serving.length === 0) report.warn(at, `no back end has a port for ${protocol}: nobody can log in here`)
+    else if (serving.length < backends.length && !warned.has(protocol)) {
+      warned.add(protocol)
+      const others = backends.filter((one) => !serving.includes(one)).map(([name]) => name)
+      report.warn(
+        at,
+        `no port for ${protocol} at ${listNames(others)}: users there are refused with a temporary failure`,
+      )
+    }
   })
 }
 
@@ -223,4 +233,10 @@ function checkReachable(routing: Routing, main: MainDraft, report: Reporter): vo
   if (users === undefined || domains === undefined) return
   if (Object.keys(users).length + Object.keys(domains).length > 0) return
   report.warn(['backends'], 'no users, no domains, and no directory but this file: every login is refused', 'key')
+}
+
+/** Three names are enough to see which are meant. */
+function listNames(names: readonly string[]): string {
+  const shown = names.slice(0, 3).join(', ')
+  return names.length > 3 ? `${shown} and ${names.length - 3} more` : shown
 }

@@ -38,6 +38,13 @@ const CASES: Case[] = [
     warning: /^mailmux\.yaml:3:28: no back end has a port for imap/u,
   },
   {
+    it: 'back ends of which some lack the port that a listener needs',
+    routing:
+      'backends: {a: {host: a, imap: 1}, b: {host: b, pop3: 1}, c: {host: c, pop3: 1}, d: {host: d, pop3: 1}, e: {host: e, pop3: 1}}\nusers: {a@b: a}',
+    warning:
+      /^mailmux\.yaml:3:28: no port for imap at b, c, d and 1 more: users there are refused with a temporary failure$/u,
+  },
+  {
     it: 'a back end with a bad name',
     routing: "backends: {'a b': {host: h, imap: 1}}\nusers: {a@b: a b}",
     error: /^routing\.yaml:1:12: not a name/u,
