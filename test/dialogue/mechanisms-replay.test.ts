@@ -1,5 +1,6 @@
 /** Mechanisms whose proof is the client's own, carried to a back end line by line; both protocols from one table. */
 import { imap } from '../../src/protocol/imap/imap.ts'
+import type { Protocol } from '../../src/protocol/protocol.ts'
 import { pop3 } from '../../src/protocol/pop3/pop3.ts'
 import { base64, testBackend, testClient, type BackendCase } from './play.ts'
 
@@ -200,11 +201,11 @@ for (const [what, { offer, first, script, ...wanted }] of Object.entries(PROMISE
       S: .
       ${first === undefined ? '' : `C: AUTH ${mechanism} ${base64(first)}`}`,
   }
-  for (const protocol of [imap, pop3]) {
-    const words: Record<string, string> = LAST_WORDS[protocol.name]
-    testBackend(`${protocol.name} carries ${what}`, protocol, {
+  for (const [name, protocol] of Object.entries({ imap, pop3 }) as [keyof typeof begin, Protocol][]) {
+    const words: Record<string, string> = LAST_WORDS[name]
+    testBackend(`${name} carries ${what}`, protocol, {
       ...wanted,
-      script: `${begin[protocol.name]}\n${script.replace(/%([A-Z]+)/g, (_, word: string) => words[word] ?? '')}`,
+      script: `${begin[name]}\n${script.replace(/%([A-Z]+)/g, (_, word: string) => words[word] ?? '')}`,
     })
   }
 }

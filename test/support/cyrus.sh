@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# cyrus.sh DIRECTORY : unpacks Debian's Cyrus (IMAP and POP3) there, and does nothing when that is done.
+# cyrus.sh DIRECTORY : unpacks Debian's Cyrus (IMAP, POP3, ManageSieve and its test clients) there, and does nothing when that is done.
 # Never installed: its packages conflict with Dovecot's, and apt would take those away. Only the libraries that it needs are.
 set -euo pipefail
 
 directory=$1
 # Written last, so that it stands for a finished work
-done_file="$directory/version"
-[ ! -e "$done_file" ] || exit 0
+done_file="$directory/packages"
+packages=(cyrus-common cyrus-imapd cyrus-pop3d cyrus-clients)
+[ "$(cat "$done_file" 2>/dev/null || true)" != "${packages[*]}" ] || exit 0
 
 here=$(cd "$(dirname "$0")" && pwd)
-packages=(cyrus-common cyrus-imapd cyrus-pop3d)
 mkdir -p "$directory"
 debs=$(mktemp -d)
 trap 'rm -rf "$debs"' EXIT
@@ -30,4 +30,4 @@ libraries=$(for deb in "$debs"/*.deb; do dpkg-deb -f "$deb" Depends; done | tr '
 # shellcheck disable=SC2086
 "$here/packages.sh" $libraries
 for deb in "$debs"/*.deb; do dpkg-deb -x "$deb" "$directory"; done
-dpkg-deb -f "$debs"/cyrus-imapd_*.deb Version >"$done_file"
+echo "${packages[*]}" >"$done_file"

@@ -8,6 +8,7 @@ import { lchown, cp, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import type { Leaf } from './certificates.ts'
 import { START_DEADLINE_MS, until } from './deadline.ts'
 import { markerMessage } from './dovecot.ts'
 import { freePort } from './ports.ts'
@@ -24,7 +25,12 @@ const run = promisify(execFile)
 const root = process.getuid?.() === 0
 const owner = root ? { name: 'nobody', uid: 65_534, gid: 65_534 } : { name: userInfo().username, uid: -1, gid: -1 }
 
-export type Cyrus = { name: string; ports: { imap: number; pop3: number } }
+export type Cyrus = {
+  name: string
+  ports: { imap: number; pop3: number; sieve: number }
+  /** for its own test clients, such as sivtest */
+  programs: { directory: string; env: NodeJS.ProcessEnv }
+}
 
 export type CyrusOptions = {
   name: string
@@ -32,10 +38,12 @@ export type CyrusOptions = {
   users: Record<string, string>
   /** may manage everybody's mailboxes, and has none; Cyrus offers UNAUTHENTICATE to it alone */
   admin?: { user: string; password: string }
+  /** offers STARTTLS with this certificate */
+  certificate?: Leaf
 }
 
 /** Starts a Cyrus and puts a marker into each INBOX. `scene.close()` ends it and removes what it made. */
-export async function startCyrus(scene: Scene, { name, users, admin }: CyrusOptions): Promise<Cyrus> {
+export async function startCyrus(scene: Scene, { name, users, admin, certificate }: CyrusOptions): Promise<Cyrus> {
   await run(join(import.meta.dirname, 'cyrus.sh'), [RUNTIME]) // at once where that is done
   // Unix sockets in it: the path has to be short
   const directory = mkdtempSync(join(openTemporaryRoot(), `mailmux-${name}-`))
@@ -53,8 +61,11 @@ export async function startCyrus(scene: Scene, { name, users, admin }: CyrusOpti
   }
   const logins = [...Object.entries(users), ...(admin === undefined ? [] : [[admin.user, admin.password] as const])]
   for (const [user, password] of logins) await addUser(join(directory, 'sasldb2'), user, password)
-  const ports = { imap: await freePort(), pop3: await freePort() }
-  await writeFile(join(directory, 'imapd.conf'), settings(directory, name, admin?.user))
+  const ports = { imap: await freePort(), pop3: await freePort(), sieve: await freePort() }
+  await writeFile(
+    join(directory, 'imapd.conf'),
+    settings(directory, name, admin?.user) + (await tlsSettings(directory, certificate)),
+  )
   await writeFile(join(directory, 'cyrus.conf'), services(directory, ports))
   if (root) {
     // The links among the unpacked files lead out of them, to what an installation would have made.
@@ -64,6 +75,7 @@ export async function startCyrus(scene: Scene, { name, users, admin }: CyrusOpti
     }
   }
 
+  const env = { ...process.env, LD_LIBRARY_PATH: await libraries(programsIn(directory)) }
   const program = startProgram(scene, {
     name,
     // In a process group of its own: where it ends, it sends SIGTERM to all of its group.
@@ -79,9 +91,9 @@ export async function startCyrus(scene: Scene, { name, users, admin }: CyrusOpti
       join(directory, 'pid'),
     ],
     cwd: directory,
-    env: { ...process.env, LD_LIBRARY_PATH: await libraries(programsIn(directory)) },
+    env,
   })
-  const cyrus = { name, ports }
+  const cyrus = { name, ports, programs: { directory: join(programsIn(directory), 'cyrus/bin'), env } }
   for (const user of Object.keys(users)) {
     await until(
       START_DEADLINE_MS,
@@ -145,6 +157,14 @@ sasl_mech_list: PLAIN LOGIN
 `
 }
 
+/** Copies that its user may read. */
+async function tlsSettings(directory: string, certificate: Leaf | undefined): Promise<string> {
+  if (certificate === undefined) return ''
+  await cp(certificate.certFile, join(directory, 'cert.pem'))
+  await cp(certificate.keyFile, join(directory, 'key.pem'))
+  return `tls_server_cert: ${directory}/cert.pem\ntls_server_key: ${directory}/key.pem\n`
+}
+
 function services(directory: string, ports: Cyrus['ports']): string {
   const command = (program: string, ...args: string[]): string =>
     `cmd="${[join(programsIn(directory), 'cyrus/bin', program), '-C', join(directory, 'imapd.conf'), ...args].join(' ')}"`
@@ -155,6 +175,7 @@ START {
 SERVICES {
   imap ${command('imapd')} listen="127.0.0.1:${ports.imap}" prefork=1
   pop3 ${command('pop3d')} listen="127.0.0.1:${ports.pop3}" prefork=1
+  sieve ${command('timsieved')} listen="127.0.0.1:${ports.sieve}" prefork=1
 }
 EVENTS {
 }

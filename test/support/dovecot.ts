@@ -24,6 +24,8 @@ export type DovecotOptions = {
   users: Record<string, string>
   imapPort?: number
   pop3Port?: number
+  /** also serve ManageSieve (dovecot-managesieved), on this port or on a free one */
+  sieve?: number | true
   /** offers STARTTLS and STLS with this certificate, and implicit TLS on two more ports */
   certificate?: Leaf
   /** where the mail is kept; default: in the scene's directory. A user that has a Maildir here already gets no new markers. */
@@ -38,7 +40,13 @@ export type DovecotOptions = {
 
 export type Dovecot = {
   name: string
-  ports: { imap: number; pop3: number; imaps: number | undefined; pop3s: number | undefined }
+  ports: {
+    imap: number
+    pop3: number
+    imaps: number | undefined
+    pop3s: number | undefined
+    sieve: number | undefined
+  }
   /** Puts a message into a user's INBOX as a mail server would: written aside, then renamed into `new`. */
   deliver: (user: string, message: string | Buffer) => Promise<void>
   /** what it has logged so far: logins with their users and addresses, errors */
@@ -80,6 +88,7 @@ export async function startDovecot(scene: Scene, options: DovecotOptions): Promi
     pop3: options.pop3Port ?? (await freePort()),
     imaps: secured ? await freePort() : undefined,
     pop3s: secured ? await freePort() : undefined,
+    sieve: options.sieve === true ? await freePort() : options.sieve,
   }
   await mkdir(join(directory, 'run'), { recursive: true })
   await writeFile(join(directory, 'dovecot.conf'), configuration(directory, mailDirectory, ports, options))
@@ -109,6 +118,7 @@ export async function startDovecot(scene: Scene, options: DovecotOptions): Promi
     })
     await greeting(started, ports.imap)
     await greeting(started, ports.pop3)
+    if (ports.sieve !== undefined) await greeting(started, ports.sieve)
     return started
   }
   let program = await start()
@@ -222,12 +232,12 @@ service imap-login {
 service pop3-login {
   chroot =
 }
-`
+${ports.sieve === undefined ? '' : 'service managesieve-login {\n  chroot =\n}\n'}`
   return `# made by test/support/dovecot.ts
 base_dir = ${join(directory, 'run')}
 state_dir = ${join(directory, 'run')}
 log_path = /dev/stderr
-protocols = imap pop3
+protocols = imap pop3${ports.sieve === undefined ? '' : ' sieve'}
 listen = 127.0.0.1
 login_greeting = ${name} ready.
 ${tls}
@@ -262,7 +272,7 @@ service pop3-login {
   client_limit = 3000
   ${inetListeners('pop3', ports.pop3, ports.pop3s)}
 }
-service imap {
+${sieveService(ports.sieve)}service imap {
   process_limit = 1500
 }
 service pop3 {
@@ -289,4 +299,22 @@ function inetListeners(protocol: string, port: number, securePort: number | unde
     port = ${securePort ?? 0}
     ssl = ${securePort === undefined ? 'no' : 'yes'}
   }`
+}
+
+/** The personal scripts are in the user's home; every user has a script of their own. */
+function sieveService(port: number | undefined): string {
+  if (port === undefined) return ''
+  return `service managesieve-login {
+  service_count = 0
+  process_min_avail = 1
+  process_limit = 2
+  client_limit = 3000
+  inet_listener sieve {
+    port = ${port}
+  }
+}
+plugin {
+  sieve = file:~/sieve;active=~/.dovecot.sieve
+}
+`
 }
