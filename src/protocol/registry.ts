@@ -98,6 +98,24 @@ export const PROTOCOL_SPECS = {
     bannerTrap: { pattern: /<[^<>]*>/u, why: '<...> in a POP3 banner announces APOP, which mailmux does not offer' },
     capability: undefined,
   },
+  managesieve: {
+    title: 'ManageSieve',
+    bannerName: 'ManageSieve',
+    ports: { plain: 4190, implicit: 4190 }, // RFC 5804 1.8; none is registered for implicit TLS
+    alpn: 'managesieve', // RFC 7301 registry
+    startTls: 'STARTTLS',
+    // RFC 5804 1.8 has _sieve. Few domains publish it, and each lookup of a missing name would be reported as a fault.
+    srvNames: undefined,
+    idle: {
+      byDefault: '31m',
+      leastMs: 30 * MINUTE_MS,
+      shortWarning: 'RFC 5804 1.2 demands at least 30m',
+      description: 'The same for ManageSieve. Default 31m: RFC 5804 1.2 demands at least 30m. Less is warned of.',
+    },
+    identityBy: { command: 'XCLIENT', note: undefined },
+    bannerTrap: undefined,
+    capability: undefined,
+  },
 } as const satisfies Readonly<Record<string, ProtocolSpec>>
 
 export type ProtocolName = keyof typeof PROTOCOL_SPECS

@@ -9,6 +9,7 @@ import { asMuxError, MuxError, type ErrorCode } from '../../src/errors.ts'
 import { asOctets } from '../../src/octets.ts'
 import { imap } from '../../src/protocol/imap/imap.ts'
 import { ImapWatch } from '../../src/protocol/imap/watch.ts'
+import { managesieve } from '../../src/protocol/managesieve/managesieve.ts'
 import { pop3 } from '../../src/protocol/pop3/pop3.ts'
 import type {
   Acceptance,
@@ -27,7 +28,7 @@ import { READ_DEADLINE_MS, within } from '../support/deadline.ts'
 import { MemoryWire } from '../support/memory-wire.ts'
 import { testEveryCut, type Cut } from '../support/splits.ts'
 
-export const protocols = { imap, pop3 }
+export const protocols = { imap, pop3, managesieve }
 
 export type Attempt = { user: string; authcid: string; mechanism: LoginAttempt['mechanism']; password: string }
 
@@ -109,6 +110,17 @@ const WORDS = {
     PRIVATE: '-ERR [AUTH] Passwords are accepted over TLS only.',
     NOOP: 'NOOP',
     DONE: '+OK',
+  },
+  managesieve: {
+    AUTH: 'AUTHENTICATE',
+    WRONG: 'NO "Authentication failed."',
+    MALFORMED: 'NO "Invalid SASL response"',
+    CANCELLED: 'NO "Authentication cancelled."',
+    UNSUPPORTED: 'NO "Unsupported authentication mechanism."',
+    FORBIDDEN: 'NO "Not allowed to log in as that user."',
+    PRIVATE: 'NO (ENCRYPT-NEEDED) "Passwords are accepted over TLS only."',
+    NOOP: 'NOOP',
+    DONE: 'OK "NOOP completed."',
   },
 } as const
 

@@ -4,6 +4,8 @@ import net from 'node:net'
 import { buildProxyHeader, ProxyHeaderError, readProxyHeader } from '../../src/net/proxy-header.ts'
 import { asOctets, octetsOf } from '../../src/octets.ts'
 import * as imap from '../../src/protocol/imap/parse.ts'
+import * as managesieve from '../../src/protocol/managesieve/parse.ts'
+import { ManagesieveWatch } from '../../src/protocol/managesieve/watch.ts'
 import * as pop3 from '../../src/protocol/pop3/parse.ts'
 import * as reader from '../../src/protocol/reader.ts'
 import * as sasl from '../../src/protocol/sasl.ts'
@@ -289,6 +291,61 @@ const pop3Lines: Target<ReturnType<typeof parsePop3>> = {
   },
 }
 
+/** What a watch does with the input of one side, in pieces of so many octets. */
+function follow(side: 'fromClient' | 'fromBackend', input: Buffer, size: number): string {
+  const watch = new ManagesieveWatch()
+  let passed = ''
+  for (let at = 0; at < input.length; at += size) {
+    const result = watch[side](input.subarray(at, at + size), (piece) => (passed += piece.toString('latin1')))
+    // What came before the end may have been passed on or not, as the cut was.
+    if (result === false || typeof result === 'string') return 'ended'
+  }
+  return `${watch.isIdle()} ${passed}`
+}
+
+function parseManagesieve(input: Buffer) {
+  const text = input.toString('latin1')
+  const tokens = managesieve.tokenize(text)
+  return { input, text, tokens, response: tokens && managesieve.parseResponse(tokens) }
+}
+
+const managesieveLines: Target<ReturnType<typeof parseManagesieve>> = {
+  words: [
+    ...['AUTHENTICATE "PLAIN" ', 'NOOP ', '{3+}', '{3}', '{03}', '{9999999999}', '"', '\\"', '\\\\', '(', ')', '\r\n'],
+    ...['OK ', 'NO (', 'BYE (REFERRAL "', '(TRYLATER) ', '"SASL" "PLAIN"', 'UNAUTHENTICATE', 'STARTTLS'],
+  ],
+  parse: parseManagesieve,
+  check: ({ input, text, tokens, response }) => {
+    for (const { kind, text } of tokens ?? []) {
+      if (kind !== 'string') assert.match(text, /^[^\s"{}\\\0]+$/)
+    }
+    const strings = (tokens ?? []).flatMap(({ kind, text }) => (kind === 'string' ? [text] : []))
+    const written = strings.map(managesieve.formatString)
+    if (written.every((one) => one.startsWith('"'))) {
+      assert.deepEqual(
+        managesieve.tokenize(written.join(' '))?.map(({ text }) => text),
+        strings,
+      )
+    }
+    assert.match(managesieve.formatString(text), /^(?:"[^\r\n]*"|\{\d+\}\r\n[^]*)$/)
+    if (response && response.type !== 'data') {
+      assert.match(text, new RegExp(`^ *${response.type}`, 'i'))
+      if (response.code !== undefined) assert.notEqual(response.code, '')
+    }
+    for (const side of ['fromClient', 'fromBackend'] as const) {
+      const whole = follow(side, input, input.length || 1)
+      if (input.length < 2000) assert.equal(follow(side, input, 1), whole, side)
+    }
+    return pattern(
+      tokens,
+      strings[0],
+      response,
+      response?.type === 'data',
+      response && 'code' in response && response.code,
+    )
+  },
+}
+
 function parseSasl(input: Buffer) {
   const octets = octetsOf(input)
   return {
@@ -360,6 +417,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   'proxy-header': proxyHeader,
   'client-hello': clientHello,
   'imap-command': imapCommand,
+  managesieve: managesieveLines,
   pop3: pop3Lines,
   sasl: saslMessages,
 }

@@ -110,7 +110,7 @@ test('refuses questions that make no sense, with the reason, and asks nobody', a
     ['/routes/%ff', /not percent-encoded UTF-8/],
     ['/routes/%4', /not percent-encoded UTF-8/],
     [`/routes/${'x'.repeat(1001)}`, /longer than 1000/],
-    ['/routes/a?protocol=smtp', /protocol: imap or pop3/],
+    ['/routes/a?protocol=smtp', /protocol: imap, pop3 or managesieve/],
     ['/routes/a?ip=example.test', /ip: an address/],
     ['/routes/a?ip=fe80::1%25eth0', /ip: an address/],
     ['/routes/a?sni=a%20b', /sni: a host name/],

@@ -45,7 +45,7 @@ test('fills every default in', (t) => {
     maxWrongPasswords: 5,
     failureDelayMs: 1000,
     backendTimeoutMs: 20_000,
-    idleMs: { imap: 31 * 60_000, pop3: 10 * 60_000 },
+    idleMs: { imap: 31 * 60_000, pop3: 10 * 60_000, managesieve: 31 * 60_000 },
     shutdownGraceMs: 30_000,
   })
   assert.deepEqual(settings.routing.backends.get('store1'), {
@@ -191,7 +191,7 @@ users: {a@b: stor1, c@d: {login: x}}
     'mailmux.yaml:6:5: unknown key "banners" (did you mean "banner"?)',
     'mailmux.yaml:7:10: expected one of none, starttls, implicit, passthrough (did you mean "implicit"?)',
     'mailmux.yaml:8:12: listener 1 has this name already',
-    'mailmux.yaml:8:28: expected one of imap, pop3',
+    'mailmux.yaml:8:28: expected one of imap, pop3, managesieve',
     'mailmux.yaml:8:48: not a port: a whole number from 1 to 65535',
     'mailmux.yaml:10:18: missing key "key"',
     'mailmux.yaml:11:20: not a size: write it as 512B, 64KiB or 1MiB',

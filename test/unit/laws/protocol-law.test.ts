@@ -129,7 +129,7 @@ describe('a third protocol in the registry', () => {
     for (const words of [
       '"idle_mumble"',
       '"mumble_capability"',
-      'imap, pop3 or mumble',
+      'imap, pop3, managesieve or mumble',
       'mumble 4190',
       'GOTLS',
       'MUMBLE1',
@@ -150,7 +150,7 @@ describe('a third protocol in the registry', () => {
       [4190, 4190],
     )
     assert.equal(listeners[0].capability, 'LOW')
-    assert.deepEqual(limits.idleMs, { imap: 1_860_000, pop3: 600_000, mumble: 2_700_000 })
+    assert.deepEqual(limits.idleMs, { imap: 1_860_000, pop3: 600_000, managesieve: 1_860_000, mumble: 2_700_000 })
     assert.deepEqual(routing.backends.get('store1')?.ports, { mumble: 7 })
   })
 
@@ -166,7 +166,7 @@ describe('a third protocol in the registry', () => {
 
   for (const { it, listener = LISTENER, backend = 'host: h, mumble: 7', more, says } of [
     { it: 'an unknown protocol', listener: 'name: m, protocol: mumbler', says: 'did you mean "mumble"?' },
-    { it: 'a back end without a port', backend: 'host: h', says: 'it needs a port, imap, pop3 or mumble' },
+    { it: 'a back end without a port', backend: 'host: h', says: 'it needs a port, imap, pop3, managesieve or mumble' },
     { it: 'a protocol that no back end has', backend: 'host: h, imap: 1', says: 'no back end has a port for mumble' },
     { it: 'a back end that is mailmux', backend: 'host: 127.0.0.1, mumble: 4190', says: 'routes to itself' },
     { it: 'a short idle limit', more: 'limits: {idle_mumble: 29m}', says: 'mumbling takes 30m' },
@@ -191,7 +191,7 @@ describe('a third protocol in the registry', () => {
     })
     const ask = async (protocol: string) => (await api.request(`/routes/ann?protocol=${protocol}`)).text()
     assert.match(await ask('mumble'), /asked for mumble/)
-    assert.match(await ask('gopher'), /protocol: imap, pop3 or mumble/)
+    assert.match(await ask('gopher'), /protocol: imap, pop3, managesieve or mumble/)
     const session = { id: '1', client: 'c', listener: 'm', protocol: 'mumble', phase: 'login', ageSeconds: 1 }
     third.answers.sessionsAnswer.parse({ sessions: [session], total: 1 })
   })

@@ -1,0 +1,20 @@
+import type { Protocol } from '../protocol.ts'
+import { announceable, mechanismsIn } from './capability.ts'
+import { openDialogue } from './login.ts'
+import { askCapabilities, replayLogin } from './replay.ts'
+import { goodbyeReply } from './replies.ts'
+
+export const managesieve: Protocol = {
+  name: 'managesieve',
+  openDialogue,
+  replayLogin,
+  askCapabilities,
+  leave: 'LOGOUT\r\n',
+  mechanismsIn,
+  announceable,
+  turnedAway: `${goodbyeReply('too-many-connections')}\r\n`,
+  unaskedGoodbye: {
+    shutdown: `${goodbyeReply('shutting-down')}\r\n`,
+    idle: `${goodbyeReply('idle')}\r\n`,
+  },
+}

@@ -1,0 +1,50 @@
+/** What ManageSieve clients read when something is refused or ended: response codes by RFC 5804 1.3, words of our own. */
+import type { Goodbye, Refusal } from '../protocol.ts'
+import { formatString } from './parse.ts'
+
+/**
+ * The answer to a refused login, as a line without its end. One text for a wrong password and for an unknown user. An outage is
+ * TRYLATER, which clients do not take for a wrong password.
+ */
+export function refusalReply(refusal: Refusal): string {
+  switch (refusal.reason) {
+    case 'authentication-failed':
+      return 'NO "Authentication failed."'
+    case 'authorization-failed':
+      return 'NO "Not allowed to log in as that user."'
+    case 'disabled':
+      return 'NO "This account is disabled."'
+    case 'unavailable':
+      return 'NO (TRYLATER) "Account is temporarily unavailable."'
+    case 'misconfigured': // as Dovecot says it; RFC 5804 1.3 lets a client ignore the part behind the slash
+      return 'NO (TRYLATER/NORETRY) "Account is unavailable."'
+    case 'privacy-required':
+      return 'NO (ENCRYPT-NEEDED) "Passwords are accepted over TLS only."'
+    case 'cancelled':
+      return 'NO "Authentication cancelled."'
+    case 'passed-on':
+      return `NO (${refusal.code}) ${formatString(refusal.text)}`
+  }
+}
+
+/** RFC 5804 1.3: BYE may come at any time, and the server then closes the connection. */
+export function goodbyeReply(why: Goodbye): string {
+  switch (why) {
+    case 'login-timeout':
+      return 'BYE "Too long without a login."'
+    case 'too-many-connections':
+      return 'BYE (TRYLATER) "Too many connections, please try again later."'
+    case 'line-too-long':
+      return 'BYE "Line or literal too long."'
+    case 'too-many-bad-commands':
+      return 'BYE "Too many invalid commands."'
+    case 'refused':
+      return 'BYE "No more login attempts on this connection."'
+    case 'shutting-down':
+      return 'BYE (TRYLATER) "Shutting down, please connect again."'
+    case 'idle':
+      return 'BYE "Idle for too long."'
+    case 'internal':
+      return 'BYE (TRYLATER) "Internal error."'
+  }
+}

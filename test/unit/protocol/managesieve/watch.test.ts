@@ -1,0 +1,129 @@
+/** Whether a command is in progress in a ManageSieve session, and what may not pass (RFC 5804). Every case runs in all cuts. */
+import assert from 'node:assert/strict'
+import { ManagesieveWatch } from '../../../../src/protocol/managesieve/watch.ts'
+import { testEveryCut, type Cut } from '../../../support/splits.ts'
+
+/** What each side sends, in order; `C` the client, `S` the server, `idle` and `busy` what the watch must say then. */
+type Step = ['C' | 'S', string] | 'idle' | 'busy'
+
+function play(cut: Cut, steps: readonly Step[]): { toBackend: string; toClient: string; ended: string | undefined } {
+  const watch = new ManagesieveWatch()
+  const seen = { toBackend: '', toClient: '', ended: undefined as string | undefined }
+  for (const [index, step] of steps.entries()) {
+    if (typeof step === 'string') {
+      assert.equal(watch.isIdle(), step === 'idle', `step ${index}`)
+      continue
+    }
+    const [side, text] = step
+    for (const piece of cut.split(text)) {
+      const chunk = Buffer.from(piece, 'latin1')
+      if (seen.ended !== undefined) return seen
+      if (side === 'S') {
+        if (!watch.fromBackend(chunk, (passed) => (seen.toClient += passed.toString('latin1')))) seen.ended = 'backend'
+        continue
+      }
+      const result = watch.fromClient(chunk, (passed) => (seen.toBackend += passed.toString('latin1')))
+      if (typeof result === 'string') seen.ended = result
+      else assert.equal(result, chunk.length)
+    }
+  }
+  return seen
+}
+
+const said = (steps: readonly Step[], side: 'C' | 'S'): string =>
+  steps.flatMap((step) => (Array.isArray(step) && step[0] === side ? [step[1]] : [])).join('')
+
+const FOLLOWED: Record<string, readonly Step[]> = {
+  'a session without a command': ['idle'],
+  'half a command line': [['C', 'LISTSCR'], 'busy', ['C', 'IPTS\r\n'], 'busy', ['S', 'OK "done"\r\n'], 'idle'],
+  'a list': [
+    ['C', 'LISTSCRIPTS\r\n'],
+    'busy',
+    ['S', '"main" ACTIVE\r\n"OK"\r\n"other"\r\n'],
+    'busy',
+    ['S', 'OK "Listscripts completed."\r\n'],
+    'idle',
+  ],
+  'a script in a literal that looks like answers': [
+    ['C', 'GETSCRIPT "main"\r\n'],
+    ['S', '{18}\r\nOK\r\nNO\r\nBYE "x"\r\n'],
+    'busy',
+    ['S', '\r\nOK\r\n'],
+    'idle',
+  ],
+  'a script that is uploaded': [
+    ['C', 'PUTSCRIPT "main" {12+}\r\n'],
+    'busy',
+    ['C', 'keep;\r\n{5}\r\n'],
+    'busy',
+    ['C', '\r\n'],
+    'busy',
+    ['S', 'OK (WARNINGS) {5}\r\n'],
+    'busy',
+    ['S', 'a\r\nOK'],
+    'busy',
+    ['S', '\r\n'],
+    'idle',
+  ],
+  'commands sent together': [
+    ['C', 'NOOP\r\nNOOP "a"\r\nLISTSCRIPTS\r\n'],
+    ['S', 'OK\r\n'],
+    'busy',
+    ['S', 'ok (TAG {1}\r\na) "Done"\r\nNO (NONEXISTENT) "x"\r\n'],
+    'idle',
+  ],
+  'empty lines, which are no commands': [['C', '\r\n\r\n'], 'idle'],
+  'a quoted text with braces': [['C', 'NOOP "{5}"\r\n'], 'busy', ['S', 'OK (TAG "{5}") "{5}"\r\n'], 'idle'],
+  'a BYE that ends the session': [['S', 'BYE "Disconnected for inactivity."\r\n'], 'idle'],
+  'data that begins like BYE': [['C', 'X\r\n'], ['S', 'BYEBYE\r\n'], 'busy', ['S', 'OK\r\n'], 'idle'],
+}
+
+for (const [name, steps] of Object.entries(FOLLOWED)) {
+  testEveryCut(`follows ${name}, and changes nothing`, (cut) => {
+    assert.deepEqual(play(cut, steps), { toBackend: said(steps, 'C'), toClient: said(steps, 'S'), ended: undefined })
+  })
+}
+
+const FORBIDDEN: Record<string, string> = {
+  UNAUTHENTICATE: 'UNAUTHENTICATE\r\n',
+  'UNAUTHENTICATE in lower case behind spaces': 'NOOP\r\n \tunauthenticate \r\n',
+  'UNAUTHENTICATE with an argument': 'UNAUTHENTICATE "x"\r\n',
+  'UNAUTHENTICATE in a literal, which a server may read as a command': 'X {18+}\r\nUNAUTHENTICATE\r\n\r\n',
+  STARTTLS: 'STARTTLS\r\n',
+}
+for (const [name, text] of Object.entries(FORBIDDEN)) {
+  testEveryCut(`ends the session at ${name}`, (cut) => {
+    const { ended, toBackend } = play(cut, [['C', text]])
+    assert.equal(ended, 'forbidden')
+    assert.doesNotMatch(toBackend, /(?:UNAUTHENTICATE|STARTTLS)[^A-Z]/i)
+  })
+}
+
+testEveryCut('lets words pass that only begin so, and the word inside a line', (cut) => {
+  const text = 'PUTSCRIPT "a" {34+}\r\nunauthenticated\r\nX UNAUTHENTICATE\r\n\r\nNOOP "UNAUTHENTICATE"\r\n'
+  assert.deepEqual(play(cut, [['C', text]]), { toBackend: text, toClient: '', ended: undefined })
+})
+
+for (const text of ['X {010+}\r\n', 'X {00}\r\n', 'X {2147483648+}\r\n', 'X {99999999999999}\r\n']) {
+  testEveryCut(`ends the session at a literal that servers count in different ways: ${text.trim()}`, (cut) => {
+    assert.equal(play(cut, [['C', text]]).ended, 'ambiguous')
+  })
+}
+
+testEveryCut('replaces a referral by TRYLATER, and drops what follows', (cut) => {
+  for (const referral of [
+    'BYE (REFERRAL "sieve://other.example.test") "Try there."\r\n',
+    'bye (referral {28}\r\nsieve://other.example.test/a) "Try there."\r\n',
+  ]) {
+    const { toClient } = play(cut, [
+      ['C', 'NOOP\r\n'],
+      ['S', `OK\r\n${referral}OK\r\n`],
+    ])
+    assert.equal(toClient, 'OK\r\nBYE (TRYLATER) "Shutting down, please connect again."\r\n')
+  }
+})
+
+testEveryCut('passes a long line on that begins like BYE', (cut) => {
+  const text = `BYE ${'x'.repeat(5000)}\r\n`
+  assert.equal(play(cut, [['S', text]]).toClient, text)
+})
