@@ -139,3 +139,11 @@ test('spreads users evenly over back ends whose names and users whose names diff
     }
   for (const count of counts.values()) assert.ok(count > 120 && count < 220, JSON.stringify([...counts]))
 })
+
+test('a tie goes to the first name of the alphabet, in whatever order the back ends come', () => {
+  const tied = ['c', 'a', 'b'].map((name) => ({ name, weight: 1, seed: 7 }))
+  for (const candidates of [tied, tied.toReversed(), tied.toSorted((a, b) => (a.name < b.name ? -1 : 1))]) {
+    assert.equal(choose('alice@example.test', candidates)?.name, 'a')
+  }
+  assert.equal(choose('alice@example.test', []), undefined)
+})
