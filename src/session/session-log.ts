@@ -1,5 +1,5 @@
 /**
- * The log lines of sessions and logins. The fields of `login refused` and their order are promised in docs/operations.md: fail2ban and
+ * The log lines of sessions and logins. The fields of `login refused` and their order are promised in docs/logs.md: fail2ban and
  * similar programs read them. New fields go behind the others.
  */
 import { keyOf } from '../backend/endpoint/addresses.ts'

@@ -1,4 +1,4 @@
-/** fail2ban reads the log with the filter of docs/operations.md. */
+/** fail2ban reads the log with the filter of docs/logs.md. */
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ import { run } from '../support/run.ts'
 import { openScene, type Scene } from '../support/scene.ts'
 import { connectPeer } from '../support/scripted-peer.ts'
 
-const PAGE = readFileSync(join(import.meta.dirname, '../../docs/operations.md'), 'utf8')
+const PAGE = readFileSync(join(import.meta.dirname, '../../docs/logs.md'), 'utf8')
 
 let scene: Scene
 let mailmux: Mailmux

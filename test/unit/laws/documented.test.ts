@@ -117,8 +117,8 @@ describe('docs/protocols.md', () => {
   })
 })
 
-describe('docs/operations.md', () => {
-  const page = read('docs/operations.md')
+describe('docs/logs.md', () => {
+  const page = read('docs/logs.md')
 
   test('has every sentence of the log', () => {
     const said = globSync('src/**/*.ts', { cwd: root })
@@ -227,5 +227,29 @@ test('links in the documents lead to files that are there', () => {
     for (const [, target = ''] of read(path).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)) {
       assert.ok(existsSync(join(root, dirname(path), target)), `${path}: ${target}`)
     }
+  }
+})
+
+/** The anchors of a page's headings, as GitHub makes them. */
+function anchorsOf(path: string): string[] {
+  const text = read(path).replace(/^```.*?^```/gms, '')
+  return [...text.matchAll(/^#+ (.+)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}_ -]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+}
+
+test('links to a section, in the documents and in messages, lead to its heading', () => {
+  for (const path of globSync(['*.md', 'docs/*.md', 'src/README.md', 'test/**/README.md'], { cwd: root })) {
+    for (const [, target = '', anchor = ''] of read(path).matchAll(/\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)/g)) {
+      const page = target === '' ? path : join(dirname(path), target)
+      if (page.endsWith('.md')) assert.ok(anchorsOf(page).includes(anchor), `${path}: ${target}#${anchor}`)
+    }
+  }
+  for (const path of globSync('src/**/*.ts', { cwd: root })) {
+    for (const [, page = '', anchor = ''] of read(path).matchAll(/(docs\/[\w-]+\.md)#([\w-]+)/g))
+      assert.ok(anchorsOf(page).includes(anchor), `${path}: ${page}#${anchor}`)
   }
 })

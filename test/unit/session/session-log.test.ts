@@ -102,8 +102,8 @@ test('both lines end with the master user who logs in for the user', async (t) =
   )
 })
 
-test('docs/operations.md has the fields of both lines in their order', () => {
-  const page = readFileSync(join(import.meta.dirname, '../../../docs/operations.md'), 'utf8')
+test('docs/logs.md has the fields of both lines in their order', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../../docs/logs.md'), 'utf8')
   for (const names of [REFUSED, ACCEPTED])
     assert.ok(
       page.includes(
