@@ -1,7 +1,7 @@
 /** What a directory may ask of a login beside its user. Put together only for a directory that asks. */
 import type { Text } from '../octets.ts'
 import type { LoginAttempt } from '../protocol/protocol.ts'
-import type { LoginFacts } from '../routing/directory.ts'
+import type { LoginFacts } from '../directory/directory.ts'
 import type { Login } from './login.ts'
 
 export function describeLogin({ session, record, attempt }: Pick<Login, 'session' | 'record' | 'attempt'>): LoginFacts {

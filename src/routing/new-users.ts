@@ -1,13 +1,13 @@
 /**
  * Users whom nobody knows yet: who of them may be placed, and where. The choice is a pure one (placement.ts) among the back ends that
- * are up; the directory's first word on it counts for every instance (redis-placement.ts says why no user is ever in two places).
+ * are up; the directory's first word on it counts for every instance (directory/redis/claims.ts says why no user is ever in two places).
  */
 import type { PlacementPool, PlacementSettings } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
-import type { Directory, DirectoryAnswer, DirectoryEntry } from './directory.ts'
+import type { Directory, DirectoryAnswer, DirectoryEntry } from '../directory/directory.ts'
 import { domainOf } from './identity.ts'
 import { choose, toCandidate } from './placement.ts'
-import { describeEntry, type Trace } from './trace.ts'
+import { describeEntry, type Trace } from '../directory/trace.ts'
 
 /** What placement wants to know of the moment. */
 export type Placing = {

@@ -5,13 +5,13 @@
 import type { BackendSettings, RoutingSettings } from '../config/settings.ts'
 import type { Octets, Text } from '../octets.ts'
 import type { Secret } from '../secret.ts'
-import type { AnswerSource, Directory, DirectoryEntry, DirectoryRefusal, LoginFacts } from './directory.ts'
+import type { AnswerSource, Directory, DirectoryEntry, DirectoryRefusal, LoginFacts } from '../directory/directory.ts'
 import { domainOf, formatLogin, identifyUser } from './identity.ts'
 import { canBeLogin, type NameRules, type NoteName, type UserName } from '../user-name.ts'
 import { createNewUsers, placedName, type Placing } from './new-users.ts'
-import { RouteInvalid, type NoteRefusal } from './route-invalid.ts'
+import { RouteInvalid, type NoteRefusal } from '../directory/route-invalid.ts'
 import { findStaticUser } from './static-directory.ts'
-import { describeEntry, type RouteStep, type Trace } from './trace.ts'
+import { describeEntry, type RouteStep, type Trace } from '../directory/trace.ts'
 
 export type RouteSource = 'static' | AnswerSource | 'domain'
 

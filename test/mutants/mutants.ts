@@ -18,6 +18,7 @@ const MODULES = ['routing', 'directory', 'backend', 'login', 'protocol', 'relay'
 /** Tests of other folders that are about a module too. A mutant runs the test files only that reach it. */
 const MORE_TESTS: Readonly<Record<string, readonly string[]>> = {
   client: ['test/unit/session/*.test.ts'],
+  directory: ['test/unit/routing/*.test.ts'],
   login: ['test/unit/session/*.test.ts'],
   protocol: ['test/dialogue/*.test.ts'],
 }

@@ -11,7 +11,7 @@ const run = promisify(execFile)
 const SCRIPT = `
 import fs from 'node:fs'
 import { createLookup } from './src/backend/endpoint/lookup.ts'
-import { createJoinedLookup } from './src/routing/joined-lookup.ts'
+import { createJoinedLookup } from './src/directory/joined-lookup.ts'
 
 const lookups = () => ({
   system: createLookup([]).addresses('store.invalid'),

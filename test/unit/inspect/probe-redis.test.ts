@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { probeRedis } from '../../../src/inspect/probe-redis.ts'
 import { Secret } from '../../../src/secret.ts'
 import { freePort } from '../../support/ports.ts'
-import { bulk, fields, list, PASS, startScriptedRedis, type Answers } from '../routing/scripted-redis.ts'
+import { bulk, fields, list, PASS, startScriptedRedis, type Answers } from '../directory/scripted-redis.ts'
 
 /** What Redis says to HSET with a field without a value, from a user who may use HSET. */
 const ODD = "-ERR wrong number of arguments for 'hset' command\r\n"

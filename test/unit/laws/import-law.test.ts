@@ -14,14 +14,26 @@ type Law = Readonly<Record<string, readonly string[]>>
 const LAW: Law = {
   main: ['app', 'cli', 'config', 'inspect', 'supervisor', 'version'],
   supervisor: ['admin', 'type app', 'config', 'listener', 'metrics', 'resources', 'version'],
-  app: ['backend', 'inspect', 'type listener', 'login', 'relay', 'resources', 'routing', 'session', 'version', 'world'],
-  world: ['backend', 'net', 'protocol', 'routing', 'tls'],
+  app: [
+    'backend',
+    'directory',
+    'inspect',
+    'type listener',
+    'login',
+    'relay',
+    'resources',
+    'session',
+    'version',
+    'world',
+  ],
+  world: ['backend', 'type directory', 'net', 'protocol', 'routing', 'tls'],
   session: ['backend', 'client', 'login', 'protocol', 'tls', 'type relay', 'world', 'config'],
   listener: ['net'],
   tls: [],
   protocol: ['config'],
   'protocol/registry': [],
-  routing: ['descriptor-shortage', 'rendezvous', 'user-name'],
+  routing: ['directory', 'rendezvous', 'user-name'],
+  directory: ['descriptor-shortage', 'user-name'],
   backend: ['descriptor-shortage', 'net', 'rendezvous', 'tls'],
   relay: ['net'],
   net: [],
@@ -31,13 +43,14 @@ const LAW: Law = {
   cli: ['admin', 'config', 'type inspect'],
   inspect: [
     'backend',
+    'directory',
     'listener',
     'login',
     'net',
-    'routing',
     'session',
     'tls',
     'type protocol',
+    'type routing',
     'type user-name',
     'type world',
   ],
@@ -54,7 +67,7 @@ const LAW: Law = {
   rendezvous: [],
   'user-name': [],
   version: [],
-  login: ['backend', 'protocol', 'type routing', 'type user-name', 'type world'],
+  login: ['backend', 'protocol', 'type directory', 'type routing', 'type user-name', 'type world'],
   client: ['net', 'tls', 'type protocol', 'type world'],
 }
 
@@ -99,9 +112,9 @@ const WALL_CLOCK: Readonly<Record<string, string>> = {
   'src/log.ts': 'the time of a log line',
   'src/session/serve.ts': 'the date in the banner',
   'src/config/load.ts': 'certificates that are not valid yet or any more',
-  'src/routing/cached-directory.ts': 'the age of routes that another process has kept',
-  'src/routing/snapshot-file.ts': 'the same when it is written',
-  'src/routing/redis-marker.ts': 'a date that people read',
+  'src/directory/remembered/cached-directory.ts': 'the age of routes that another process has kept',
+  'src/directory/remembered/snapshot-file.ts': 'the same when it is written',
+  'src/directory/redis/marker.ts': 'a date that people read',
   'src/supervisor/configuration.ts': 'a timestamp of a metric',
   'src/cli/explain.ts': 'moments that the API tells in milliseconds of the epoch',
 }
@@ -301,7 +314,7 @@ describe('the program', () => {
   })
 
   test('makes a client of Redis in one place', () => {
-    const place = 'src/routing/redis-connection.ts'
+    const place = 'src/directory/redis/connection.ts'
     assert.deepEqual(redisMakers(sources), [`${place} Redis`, `${place} Cluster`])
   })
 

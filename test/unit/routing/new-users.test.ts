@@ -4,9 +4,9 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { PlacementPool, RoutingSettings } from '../../../src/config/settings.ts'
 import { MuxError } from '../../../src/errors.ts'
-import type { Directory, DirectoryAnswer, DirectoryEntry } from '../../../src/routing/directory.ts'
+import type { Directory, DirectoryAnswer, DirectoryEntry } from '../../../src/directory/directory.ts'
 import { createRouter, type Route } from '../../../src/routing/router.ts'
-import type { RouteStep } from '../../../src/routing/trace.ts'
+import type { RouteStep } from '../../../src/directory/trace.ts'
 import { routing as plainRouting } from './fixture.ts'
 import { named } from '../../support/user-name.ts'
 
@@ -20,7 +20,7 @@ function routing(weights: Record<string, number> = {}): RoutingSettings {
   return { ...plain, domains: new Map([['fixed.test', { backend: 'store1' }]]), placement: { domains, others: pool } }
 }
 
-/** What a directory agrees on, as the scripts in Redis do: see redis-placement.ts. Steps are atomic; time is given. */
+/** What a directory agrees on, as the scripts in Redis do: see directory/redis/claims.ts. Steps are atomic; time is given. */
 class Agreement {
   readonly routes = new Map<string, DirectoryEntry>()
   readonly claims = new Map<string, { backend: string; untilMs: number }>()

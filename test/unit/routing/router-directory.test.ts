@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { asOctets } from '../../../src/octets.ts'
-import type { Directory, DirectoryAnswer, LoginFacts } from '../../../src/routing/directory.ts'
+import type { Directory, DirectoryAnswer, LoginFacts } from '../../../src/directory/directory.ts'
 import { domainOf, formatLogin, identifyUser } from '../../../src/routing/identity.ts'
 import { createRouter } from '../../../src/routing/router.ts'
 import { Secret } from '../../../src/secret.ts'

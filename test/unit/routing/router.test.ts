@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MuxError } from '../../../src/errors.ts'
 import { asOctets } from '../../../src/octets.ts'
-import type { Directory, DirectoryEntry } from '../../../src/routing/directory.ts'
+import type { Directory, DirectoryEntry } from '../../../src/directory/directory.ts'
 import { createRouter, type Route } from '../../../src/routing/router.ts'
 import { PLACING, routing } from './fixture.ts'
 

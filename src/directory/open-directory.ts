@@ -1,0 +1,27 @@
+/** The directory that the configuration asks for. */
+import type { DirectorySettings } from '../config/settings.ts'
+import type { Log } from '../log.ts'
+import { openAuthHttpDirectory } from './auth-http/auth-http-directory.ts'
+import { openCachedDirectory } from './remembered/cached-directory.ts'
+import type { Directory, DirectoryMonitor } from './directory.ts'
+import type { OtherWorkers } from './remembered/stand-ins.ts'
+
+/**
+ * @param others undefined where there is one worker
+ * @returns undefined where the routing file is all there is
+ */
+export function openDirectory(
+  settings: DirectorySettings,
+  log: Log,
+  monitor: DirectoryMonitor,
+  others?: OtherWorkers,
+): Directory | undefined {
+  switch (settings.kind) {
+    case 'static':
+      return undefined
+    case 'redis':
+      return openCachedDirectory(settings, log, monitor, others)
+    case 'auth_http':
+      return openAuthHttpDirectory(settings, log, monitor.directoryIsUp)
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * What is wrong with Redis, in Redis's own words or the system's. The sentences of ioredis speak of its options and queues, which an
+ * operator does not know; they are replaced.
+ */
+import { isShortage } from '../../errors.ts'
+
+/** Ours, in words for an operator. */
+export class RedisFailure extends Error {
+  /** the words are Redis's answer to this very command, and not why there is no connection */
+  readonly isAnswer: boolean
+
+  constructor(message: string, { isAnswer = false }: { isAnswer?: boolean } = {}) {
+    super(message)
+    this.isAnswer = isAnswer
+  }
+}
+
+/** An answer that Redis would never give to this command. */
+export class BadAnswer extends RedisFailure {}
+
+const NO_CONNECTION = 'no connection'
+/** Longer words of a server are cut. */
+const MAX_WORDS = 400
+
+/** The same text for the same cause, so that a log line can be written once for it. */
+export function causeOf(error: unknown): string {
+  return wordsOf(error).slice(0, MAX_WORDS)
+}
+
+/** Whether a connection has failed for want of this machine's own means. ioredis wraps the error of a Sentinel or of a node. */
+export function isOwnShortage(error: unknown): boolean {
+  if (isShortage(error)) return true
+  if (!(error instanceof Error)) return false
+  if ('lastNodeError' in error) return isOwnShortage(error.lastNodeError)
+  const code = /^All sentinels are unreachable.* Last error: (?:connect )?(?<code>E[A-Z]+)\b/u.exec(error.message)
+  return code?.groups?.code !== undefined && isShortage(code.groups.code)
+}
+
+function wordsOf(error: unknown): string {
+  if (!(error instanceof Error)) return NO_CONNECTION
+  if (error instanceof RedisFailure || isReply(error)) return error.message
+  if ('code' in error && typeof error.code === 'string') {
+    const isResolver = 'syscall' in error && error.syscall === 'getaddrinfo' && 'hostname' in error
+    return isResolver ? `resolver: ${error.code} ${String(error.hostname)}` : error.code
+  }
+  if ('lastNodeError' in error && error.lastNodeError) return wordsOf(error.lastNodeError)
+  if (/timed out|^Socket timeout/u.test(error.message)) return 'no answer in time'
+  if (error.message.startsWith('All sentinels are unreachable')) {
+    const last = /Last error: (?<last>.*)$/u.exec(error.message)?.groups?.last
+    return last === undefined || isOfIoredis(last) ? 'no Sentinel answers' : `no Sentinel answers: ${last}`
+  }
+  return NO_CONNECTION
+}
+
+/** @param lastCause why there is no connection, where that is known */
+export function toFailure(error: unknown, lastCause: string | undefined): RedisFailure {
+  if (error instanceof RedisFailure) return error
+  const cause = causeOf(error)
+  const isAnswer = error instanceof Error && isReply(error)
+  return new RedisFailure(cause === NO_CONNECTION ? (lastCause ?? cause) : cause, { isAnswer })
+}
+
+/** The user of Redis lacks the right to the command, or the server is a replica, which takes no writes. */
+export function isForbidden(error: unknown): boolean {
+  if (error instanceof RedisFailure && !error.isAnswer) return false
+  return error instanceof Error && /^(?:NOPERM|READONLY)\b/u.test(error.message)
+}
+
+/** What the server has answered: its words begin with a code in capitals. */
+function isReply({ name, message }: Error): boolean {
+  return (name === 'ReplyError' || name === 'SimpleError' || name === 'BlobError') && /^[A-Z]+\b/u.test(message)
+}
+
+function isOfIoredis(message: string): boolean {
+  return /^Connection is closed|^Command timed out|enableOfflineQueue|max retries per request/u.test(message)
+}

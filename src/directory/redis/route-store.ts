@@ -1,0 +1,110 @@
+/** Routes in Redis: one hash a user. Fails closed; nothing that it reads is trusted (see also the router). */
+import { MuxError } from '../../errors.ts'
+import type { DirectoryEntry } from '../directory.ts'
+import type { RedisClient } from './client.ts'
+import { BadAnswer, causeOf } from './errors.ts'
+import { RouteInvalid } from '../route-invalid.ts'
+import { CLAIM, claimKey, SETTLE } from './claims.ts'
+
+/** What a new user may count on: a route that is there by now, or a back end that is kept for a time. */
+export type Claim = { entry: DirectoryEntry } | { kept: string }
+
+/** The store itself, asked each time. */
+export type RouteStore = {
+  /** The key of a user's route. */
+  keyOf(user: string): string
+  /** @throws MuxError `directory-unavailable`, `route-invalid` */
+  read(user: string): Promise<DirectoryEntry | undefined>
+  /** See `Directory.place`: the route, or the back end that is kept. @throws as `read` */
+  claim(user: string, backend: string, forMs: number): Promise<Claim>
+  /** See `Directory.settle`. @returns whether the route of the user is this back end now. @throws as `read` */
+  settle(user: string, backend: string): Promise<boolean>
+}
+
+/**
+ * @param prefix before the name of every key
+ * @param noteBadAnswer called for each answer that Redis would never give
+ */
+export function createRedisDirectory(
+  redis: Pick<RedisClient, 'hmget' | 'exists' | 'eval'>,
+  prefix: string,
+  noteBadAnswer: (detail: string) => void,
+): RouteStore {
+  const routeKey = (user: string): string => `${prefix}user:${user}`
+  const bothKeys = (user: string): string[] => [routeKey(user), claimKey(prefix, user, routeKey(user))]
+
+  async function ask<T>(command: () => Promise<T>): Promise<T> {
+    try {
+      return await command()
+    } catch (error) {
+      if (error instanceof RouteInvalid) throw error
+      // Redis 6 puts words of its own before the error of a command in a script.
+      if (error instanceof Error && error.message.includes('WRONGTYPE')) {
+        throw new RouteInvalid('wrong-type', 'the route in the directory is not a hash', error)
+      }
+      if (error instanceof BadAnswer) noteBadAnswer(error.message)
+      throw new MuxError('directory-unavailable', `Redis: ${causeOf(error)}`, error)
+    }
+  }
+
+  const readFields = async (key: string): Promise<DirectoryEntry | undefined> =>
+    toEntry(await redis.hmget(key, 'backend', 'login', 'status'))
+
+  async function readKey(key: string): Promise<DirectoryEntry | undefined> {
+    const entry = await readFields(key)
+    if (entry || !(await redis.exists(key))) return entry
+    // Asked again: the key may have been written in between.
+    const again = await readFields(key)
+    if (again) return again
+    throw new RouteInvalid('no-backend', 'the hash in the directory has no field "backend"')
+  }
+
+  return {
+    keyOf: routeKey,
+    read: (user) => ask(() => readKey(routeKey(user))),
+    async claim(user, backend, forMs) {
+      return ask(async () => toClaim(await redis.eval(CLAIM, bothKeys(user), backend, String(Math.ceil(forMs)))))
+    },
+    async settle(user, backend) {
+      return ask(async () => {
+        const answer = await redis.eval(SETTLE, bothKeys(user), backend)
+        if (answer !== 0 && answer !== 1) throw new BadAnswer('the script of a settlement was answered in another form')
+        return answer === 1
+      })
+    },
+  }
+}
+
+/** @param answer of CLAIM. @throws RouteInvalid; BadAnswer */
+function toClaim(answer: unknown): Claim {
+  const words: unknown[] = Array.isArray(answer) ? answer : []
+  const [kind, ...fields] = words
+  const isField = (field: unknown): field is string | null => field === null || typeof field === 'string'
+  if (!fields.every(isField)) throw badClaim()
+  if (kind === 'kept' && typeof fields[0] === 'string') return { kept: fields[0] }
+  if (kind !== 'route' || fields.length !== 3) throw badClaim()
+  const entry = toEntry(fields)
+  if (!entry) throw new RouteInvalid('no-backend', 'the hash in the directory has no field "backend"')
+  return { entry }
+}
+
+const badClaim = (): BadAnswer => new BadAnswer('the script of a claim was answered in another form')
+
+/** No honest field is longer than the longest mailbox name; one that is would only be carried about, and remembered. */
+const MAX_FIELD_LENGTH = 320
+
+/** @throws RouteInvalid */
+function toEntry([backend = null, login = null, status = null]: readonly (string | null)[]):
+  DirectoryEntry | undefined {
+  if (backend === null && login === null && status === null) return undefined
+  for (const [name, value] of Object.entries({ backend, login, status })) {
+    if (value === null || value.length <= MAX_FIELD_LENGTH) continue
+    throw new RouteInvalid('oversized', `the ${name} of the route has ${value.length} characters`)
+  }
+  const state = status ?? 'active'
+  if (state !== 'active' && state !== 'hold' && state !== 'disabled') {
+    throw new RouteInvalid('bad-status', `the directory holds an unknown status ${JSON.stringify(state.slice(0, 40))}`)
+  }
+  if (backend === null) throw new RouteInvalid('no-backend', 'the route in the directory names no back end')
+  return { backend, login: login ?? undefined, status: state }
+}

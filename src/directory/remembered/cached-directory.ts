@@ -1,0 +1,167 @@
+/**
+ * The Redis directory as the router sees it: the store, its marker, what is remembered of it, here and on disk, and Redis's own
+ * word on what has changed.
+ */
+import { createHash } from 'node:crypto'
+import type { RedisSettings } from '../../config/settings.ts'
+import { MuxError } from '../../errors.ts'
+import type { Log } from '../../log.ts'
+import { createLogLimit } from '../../log-limit.ts'
+import { createComparison } from './comparison.ts'
+import type { Directory, DirectoryEntry, DirectoryMonitor } from '../directory.ts'
+import { openRedisClient } from '../redis/client.ts'
+import { createRedisDirectory } from '../redis/route-store.ts'
+import { openRedisInvalidation, type InvalidationListener } from './invalidation.ts'
+import { createMarker } from '../redis/marker.ts'
+import { createRouteCache } from './route-cache.ts'
+import { keepSnapshot, loadSnapshots, snapshotFileOf } from './snapshot-file.ts'
+import { shareStandIns, type OtherWorkers } from './stand-ins.ts'
+import { noteAnswer, type Trace } from '../trace.ts'
+
+const now = (): number => performance.now()
+
+/** @param others undefined where there is one worker */
+export function openCachedDirectory(
+  settings: RedisSettings,
+  log: Log,
+  monitor: DirectoryMonitor,
+  others?: OtherWorkers,
+): Directory {
+  const { snapshotFile: file, snapshotSlot, prefix, servers } = settings
+  const id = storeId(settings)
+  const { maxStaleMs } = settings.cache
+  const before = file === undefined ? undefined : loadSnapshots(file, { store: id, nowMs: Date.now(), maxStaleMs }, log)
+
+  const connected = Promise.withResolvers<undefined>()
+  const tracked = Promise.withResolvers<undefined>()
+  let policy = 'noeviction'
+  let current = settings
+
+  const redis = openRedisClient(
+    settings,
+    log,
+    (isConnected) => {
+      if (isConnected) checkMarker()
+      else marker.disconnected()
+    },
+    { noteShortage: monitor.noteShortage, current: () => current },
+  )
+  const marker = createMarker({
+    redis,
+    prefix,
+    isCluster: servers.kind === 'cluster',
+    // The snapshot may be of 30 seconds ago; the other workers are of now.
+    seen: others?.marker ?? before?.marker,
+    onSeen: (seen) => others?.markerSeen(seen),
+    log,
+    nowMs: now,
+    onState(state) {
+      monitor.directoryIsUp(state === 'sound')
+      monitor.directoryHasLostData(state === 'lost')
+      if (state !== 'sound') return
+      log.info('directory connected')
+      connected.resolve(undefined)
+    },
+  })
+  others?.onMarker(marker.learn)
+  const store = createRedisDirectory(redis, prefix, createBadAnswerNotes(log, monitor))
+  const cache = createRouteCache(read, settings.cache, now, () => policy.startsWith('allkeys-'))
+  if (before) cache.restore(before.routes)
+  const keeper =
+    file === undefined
+      ? undefined
+      : keepSnapshot(snapshotFileOf(file, snapshotSlot), id, { ...cache, marker: marker.id }, log, monitor.noteShortage)
+  const comparison = createComparison(cache.startComparing, cache.compare, now)
+
+  /** Its outcome is told by the marker's state. */
+  function checkMarker(): void {
+    marker.check().catch(() => undefined)
+  }
+
+  /** The marker is a part of the answer: a trace shows a directory that does not count as unavailable. */
+  function read(user: string, trace?: Trace): Promise<DirectoryEntry | undefined> {
+    const answer = readMarked(user)
+    return trace ? noteAnswer(trace, store.keyOf(user), answer) : answer
+  }
+
+  async function readMarked(user: string): Promise<DirectoryEntry | undefined> {
+    await marker.mayRead()
+    const entry = await store.read(user)
+    if (!entry) await marker.confirmAbsence(store.keyOf(user))
+    return entry
+  }
+
+  const listener: InvalidationListener = {
+    onTracking() {
+      cache.startTrusting()
+      comparison.start()
+      tracked.resolve(undefined)
+      checkMarker()
+    },
+    onLost: cache.stopTrusting,
+    onChanged(user) {
+      cache.change(user)
+      if (user === undefined) comparison.start()
+    },
+    onMarker: checkMarker,
+    noteShortage: monitor.noteShortage,
+    onEvictionPolicy(next) {
+      if (next === policy) return
+      policy = next
+      if (policy !== 'noeviction') log.warn({ maxmemory_policy: policy }, 'directory may lose routes')
+    },
+  }
+  const closeInvalidation = openRedisInvalidation(settings, redis, log, listener, () => current)
+  return {
+    connected: Promise.all([connected.promise, tracked.promise]).then(() => undefined),
+    lookup: others ? shareStandIns(cache.lookup, others.standIns, cache.standInFor, maxStaleMs) : cache.lookup,
+    lastKnown: cache.lastKnown,
+    standInFor: cache.standInFor,
+    doubt: (user) => cache.doubt(user),
+    renew(next) {
+      if (next.kind === 'redis') current = next
+    },
+    async place(user, backend, forMs) {
+      await marker.mayPlace()
+      const answer = await store.claim(user, backend, forMs)
+      if ('kept' in answer) {
+        const entry = { backend: answer.kept, login: undefined, status: 'active' } as const
+        return { entry, source: 'placed' }
+      }
+      // Another instance was faster. What is known of the user is older; the next lookup reads it in its order among the pushes.
+      cache.change(user)
+      return { entry: answer.entry, source: 'directory' }
+    },
+    async settle(user, backend) {
+      await marker.mayRead()
+      const settled = await store.settle(user, backend)
+      cache.change(user)
+      if (!settled) throw new MuxError('directory-unavailable', 'the place of a new user has changed during the login')
+    },
+    async close() {
+      comparison.stop()
+      marker.close()
+      closeInvalidation()
+      redis.close()
+      await keeper?.close()
+    },
+  }
+}
+
+/** Counts each answer that Redis would never give, and logs one a minute: each login can get such an answer. */
+function createBadAnswerNotes(log: Log, monitor: DirectoryMonitor): (detail: string) => void {
+  const limit = createLogLimit()
+  return (detail) => {
+    monitor.directoryAnsweredBadly()
+    const others = limit('directory gave a bad answer')
+    if (others) log.error({ detail, ...others }, 'directory gave a bad answer')
+  }
+}
+
+/** By which a snapshot of another store is told: the same user may live elsewhere there. No credential is in it. */
+function storeId({ servers, prefix }: RedisSettings): string {
+  return createHash('sha256')
+    .update(JSON.stringify([prefix, servers]))
+    .digest('hex')
+    .slice(0, 16)
+}

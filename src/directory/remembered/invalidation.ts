@@ -1,0 +1,111 @@
+/**
+ * What Redis says has changed, of one server or of every master of a Cluster. Nothing is trusted but while each of them is heard, and
+ * is the very one that answers lookups: a connection to yesterday's master hears nothing, and looks just as well.
+ */
+import type { Endpoint, RedisSettings } from '../../config/settings.ts'
+import type { NoteShortage } from '../../errors.ts'
+import type { Log } from '../../log.ts'
+import { hostPort } from '../../net/address.ts'
+import type { Answerer, RedisClient, ServerIdentity } from '../redis/client.ts'
+import { connectRedis, type CurrentSettings } from '../redis/connection.ts'
+import { startTracking, type Tracking } from './tracking.ts'
+import { createTrust } from './tracking-state.ts'
+
+export type InvalidationListener = {
+  /** Every change from now on will be told. */
+  onTracking: () => void
+  /** Changes may be missed from now on. */
+  onLost: () => void
+  /** @param user whose route has changed; undefined: any may have */
+  onChanged: (user: string | undefined) => void
+  /** The marker of the directory has changed, or may have. */
+  onMarker: () => void
+  /** @param policy by which a server removes keys when its memory is full */
+  onEvictionPolicy: (policy: string) => void
+  noteShortage?: NoteShortage | undefined
+}
+
+/**
+ * @param current the same settings, with the passwords and keys of now
+ * @returns how to close it
+ */
+export function openRedisInvalidation(
+  settings: RedisSettings,
+  { answerer }: Pick<RedisClient, 'answerer'>,
+  log: Log,
+  listener: InvalidationListener,
+  current: CurrentSettings = () => settings,
+): () => void {
+  const trust = createTrust(listener.onTracking, listener.onLost)
+  const trackings = new Map<string, Tracking>()
+  const prefixes = { keyPrefix: `${settings.prefix}user:`, markerPrefix: `${settings.prefix}marker` }
+  const noteIdentity = ({ evictionPolicy }: ServerIdentity): void => {
+    if (evictionPolicy !== undefined) listener.onEvictionPolicy(evictionPolicy)
+  }
+
+  function follow(name: string, node: Endpoint | undefined, isAnswerer: IsAnswerer): Tracking {
+    trust.add(name)
+    const tracking = startTracking(
+      connectRedis(settings, { protocol: 2, autoResubscribe: false }, node, current),
+      prefixes,
+      {
+        onIdentity: noteIdentity,
+        onTracked: () => trust.tracked(name),
+        onLost: () => trust.lost(name),
+        onChanged: listener.onChanged,
+        onMarker: listener.onMarker,
+        isAnswerer,
+        noteShortage: listener.noteShortage,
+      },
+      log,
+      node && name,
+    )
+    trackings.set(name, tracking)
+    return tracking
+  }
+
+  if (answerer.kind === 'one')
+    followOne(answerer, settings, noteIdentity, (isAnswerer) => follow('', undefined, isAnswerer))
+  else
+    answerer.onMasters((masters, whole) => {
+      const wanted = new Map(masters.map((node) => [hostPort(node.host, node.port), node]))
+      for (const [name, node] of wanted) if (!trackings.has(name)) follow(name, node, isMaster)
+      if (!whole) return
+      for (const [name, tracking] of trackings) {
+        if (wanted.has(name)) continue
+        tracking.close()
+        trackings.delete(name)
+        trust.remove(name)
+      }
+    })
+  return () => {
+    for (const tracking of trackings.values()) tracking.close()
+  }
+}
+
+type IsAnswerer = (server: ServerIdentity) => Promise<boolean>
+
+/** Which node of a Cluster is asked for what, its topology says; that each is a master still, it says itself. */
+const isMaster: IsAnswerer = ({ role }) => Promise.resolve(role === 'master')
+
+function followOne(
+  answerer: Extract<Answerer, { kind: 'one' }>,
+  { servers }: RedisSettings,
+  noteIdentity: (server: ServerIdentity) => void,
+  follow: (isAnswerer: IsAnswerer) => Tracking,
+): void {
+  const tracking = follow(async (server) => {
+    const answering = await answerer.identify()
+    noteIdentity(answering)
+    // One that a Sentinel has demoted, and that answers all the same. A single Redis may be a replica by somebody's choice.
+    if (servers.kind === 'sentinels' && answering.role !== 'master') {
+      answerer.reconnect()
+      return false
+    }
+    return answering.runId === server.runId
+  })
+  answerer.onChange((connected) => {
+    tracking.doubt()
+    if (connected) tracking.check()
+  })
+}

@@ -1,0 +1,150 @@
+/**
+ * Known routes as a file: a line that says what it is, a line for each route, and a last line by which a file that was cut short or
+ * changed is told. Refused whole where anything is wrong: a part of it would be a directory that nobody wrote. Pure.
+ */
+import { createHash, type Hash } from 'node:crypto'
+import type { DirectoryEntry } from '../directory.ts'
+import { canBeLogin } from '../../user-name.ts'
+import type { RememberedRoute } from './route-cache.ts'
+
+const FORMAT = 'mailmux routes'
+const VERSION = 1
+
+/** More are not kept: to read a million takes a start two seconds. */
+export const MAX_ROUTES = 1_000_000
+/** A million of them take less than half of it. A larger file is not read into memory at all; Node has no text of more than 512 MiB. */
+export const MAX_BYTES = 256 * 1024 ** 2
+/** No line is longer, whatever the store has put into its fields. */
+const MAX_LINE_BYTES = 8192
+
+/** How far a clock may be set back between two starts before ages mean nothing. */
+const CLOCK_SLACK_MS = 60_000
+
+export type SnapshotOrigin = {
+  /** which store the routes are of: another Redis, or another prefix, has other users of the same names */
+  store: string
+  /** milliseconds of the epoch: unlike all other times they outlive the process */
+  nowMs: number
+}
+
+export type Snapshot = {
+  routes: RememberedRoute[]
+  /** the id of the directory's marker (redis/marker.ts), where it was seen */
+  marker?: string
+  savedAtMs: number
+}
+
+export type SnapshotWriter = {
+  /** @returns the text to write first */
+  begin(): string
+  /** @returns the text to write next; what does not fit any more is left out */
+  add(routes: readonly RememberedRoute[]): string
+  /** @returns the text to write last */
+  end(): string
+}
+
+export function createSnapshotWriter({ store, nowMs }: SnapshotOrigin, marker?: string): SnapshotWriter {
+  const hash = createHash('sha256')
+  let count = 0
+  let bytes = 0
+  function say(text: string): string {
+    hash.update(text)
+    bytes += Buffer.byteLength(text)
+    return text
+  }
+  return {
+    begin: () => say(`${JSON.stringify({ format: FORMAT, version: VERSION, store, savedAtMs: nowMs, marker })}\n`),
+    add(routes) {
+      if (bytes + routes.length * MAX_LINE_BYTES > MAX_BYTES) return ''
+      count += routes.length
+      return say(routes.map((route) => `${JSON.stringify(toLine(route, nowMs))}\n`).join(''))
+    },
+    end: () => `${JSON.stringify({ routes: count, sha256: hash.digest('hex') })}\n`,
+  }
+}
+
+/** Stands at the end of a line where the store had no such route any more. */
+const GONE = 'gone'
+
+type Line = [
+  user: string,
+  backend: string,
+  readAtMs: number,
+  login: string | null,
+  status: DirectoryEntry['status'],
+  gone?: typeof GONE,
+]
+
+function toLine({ user, entry: { backend, login, status }, ageMs, gone }: RememberedRoute, nowMs: number): Line {
+  const line = [user, backend, Math.round(nowMs - ageMs), login ?? null, status] as const
+  return gone ? [...line, GONE] : [...line]
+}
+
+/**
+ * @param bytes a whole file
+ * @param maxStaleMs routes that are older are left out
+ * @returns the routes in the order in which they were written, or why the file is not to be believed
+ */
+export function readSnapshot(
+  bytes: Buffer,
+  { store, nowMs, maxStaleMs }: SnapshotOrigin & { maxStaleMs: number },
+): Snapshot | { refused: string } {
+  const end = bytes.length - 1
+  const lastLine = bytes.lastIndexOf('\n', end - 1) + 1
+  if (bytes.length === 0 || bytes[end] !== NEW_LINE || lastLine === 0) return { refused: 'cut short' }
+  const body = bytes.subarray(0, lastLine)
+  const trailer = parseLine(bytes.toString('utf8', lastLine, end))
+  const hash: Hash = createHash('sha256').update(body)
+  if (!isObject(trailer) || trailer.sha256 !== hash.digest('hex')) return { refused: 'cut short or changed' }
+
+  const [first = '', ...lines] = body.toString('utf8', 0, body.length - 1).split('\n')
+  const header = parseLine(first)
+  if (!isObject(header) || header.format !== FORMAT) return { refused: 'no file of routes' }
+  if (header.version !== VERSION) return { refused: 'of another version of mailmux' }
+  if (header.store !== store) return { refused: 'of another Redis or another prefix' }
+  const { savedAtMs, marker } = header
+  if (typeof savedAtMs !== 'number' || savedAtMs > nowMs + CLOCK_SLACK_MS) return { refused: 'from the future' }
+  if (lines.length !== trailer.routes || lines.length > MAX_ROUTES) return { refused: 'of another number of routes' }
+
+  if (marker !== undefined && !isShort(marker)) return { refused: 'a marker in it makes no sense' }
+
+  const routes: RememberedRoute[] = []
+  for (const line of lines) {
+    const route = toRoute(parseLine(line), savedAtMs, nowMs)
+    if (!route) return { refused: 'a route in it makes no sense' }
+    if (route.ageMs < maxStaleMs) routes.push(route)
+  }
+  return { routes, savedAtMs, ...(marker !== undefined && { marker }) }
+}
+
+const NEW_LINE = 0x0a
+
+function parseLine(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}
+
+const STATUSES: readonly unknown[] = ['active', 'hold', 'disabled']
+
+/** Whether the back end exists, and the login can be one, is asked of every route by the router; here only the form is. */
+function toRoute(line: unknown, savedAtMs: number, nowMs: number): RememberedRoute | undefined {
+  const fields: unknown[] = Array.isArray(line) ? line : []
+  if (fields.length !== 5 && !(fields.length === 6 && fields[5] === GONE)) return undefined
+  const [user, backend, readAtMs, login, status, gone] = fields
+  if (!isShort(user) || !canBeLogin(user) || !isShort(backend) || !(login === null || isShort(login))) return undefined
+  if (typeof readAtMs !== 'number' || !(readAtMs <= savedAtMs) || !STATUSES.includes(status)) return undefined
+  const entry = { backend, login: login ?? undefined, status: status as DirectoryEntry['status'] }
+  return { user, entry, ageMs: Math.max(0, nowMs - readAtMs), ...(gone === GONE && { gone: true }) }
+}
+
+/** As long as a name may be; what the store gives is bounded alike. */
+function isShort(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= 320
+}

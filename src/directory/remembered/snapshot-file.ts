@@ -1,0 +1,202 @@
+/**
+ * Keeps known routes on disk, for a start while the directory cannot be asked. Written aside, flushed and renamed, so that what is
+ * there is always whole; in pieces, between which logins are served. Whatever is wrong with the disk is a line in the log and no more.
+ */
+import fs from 'node:fs'
+import { open, rename, rm } from 'node:fs/promises'
+import path from 'node:path'
+import { isShortage, systemCode, type NoteShortage } from '../../errors.ts'
+import type { Log } from '../../log.ts'
+import {
+  createSnapshotWriter,
+  MAX_BYTES,
+  MAX_ROUTES,
+  readSnapshot,
+  type Snapshot,
+  type SnapshotOrigin,
+} from './route-snapshot.ts'
+import { whyUntrustedFile, whyUntrustedPath } from './trusted-file.ts'
+import type { RememberedRoute, RouteCache } from './route-cache.ts'
+
+/** What changes within this time before a crash is missing; more often would keep the disk busy for it. */
+const SAVE_EVERY_MS = 30_000
+/** However long it takes to write, it takes no more than one part in so many of the time. */
+const SAVE_SHARE = 50
+/** Routes written at a time: about half a millisecond's work, which is what a login may be kept waiting. */
+const BATCH = 500
+
+/** @param slot which of several workers it is that writes, from 1 */
+export function snapshotFileOf(file: string, slot: number): string {
+  return slot === 1 ? file : `${file}.${slot}`
+}
+
+/**
+ * What all workers have kept, however many there were: the newest that any of them knew of a user, and the marker that was seen last.
+ * Each file is taken or refused by itself.
+ * @param file that of the first of them
+ */
+export function loadSnapshots(
+  file: string,
+  origin: SnapshotOrigin & { maxStaleMs: number },
+  log: Log,
+): Pick<Snapshot, 'routes' | 'marker'> {
+  const read = snapshotFiles(file).flatMap((one) => loadSnapshot(one, origin, log) ?? [])
+  const marker = read.filter((one) => one.marker !== undefined).sort((a, b) => b.savedAtMs - a.savedAtMs)[0]?.marker
+  const seen = marker === undefined ? {} : { marker }
+  if (read.length <= 1) return { routes: read[0]?.routes ?? [], ...seen }
+  const newest = new Map<string, RememberedRoute>()
+  // Each has the most recently used first, which is what is kept where not all fit: so they are gone through side by side.
+  const inOrder = read.flatMap(({ routes }) => [...routes.entries()]).sort(([a], [b]) => a - b)
+  for (const [, route] of inOrder) {
+    const other = newest.get(route.user)
+    if (!other || route.ageMs < other.ageMs) newest.set(route.user, route)
+  }
+  return { routes: [...newest.values()], ...seen }
+}
+
+function snapshotFiles(file: string): string[] {
+  const name = path.basename(file)
+  try {
+    const others = fs.readdirSync(path.dirname(file)).filter((one) => one.startsWith(`${name}.`))
+    const ofWorkers = others.filter((one) => /^[1-9]\d?$/.test(one.slice(name.length + 1)))
+    return [file, ...ofWorkers.map((one) => path.join(path.dirname(file), one))]
+  } catch {
+    return [file] // whose reading tells what is wrong there
+  }
+}
+
+/**
+ * @param file its absolute path
+ * @returns undefined where there is no file, or none to be trusted, which the log tells
+ */
+export function loadSnapshot(
+  file: string,
+  origin: SnapshotOrigin & { maxStaleMs: number },
+  log: Log,
+): Snapshot | undefined {
+  let read: ReturnType<typeof readSnapshot>
+  try {
+    const bytes = readBounded(file)
+    if (bytes === undefined) return undefined
+    read = readSnapshot(bytes, origin)
+  } catch (error) {
+    read = { refused: systemCode(error) }
+  }
+  if ('refused' in read) {
+    log.error({ file, cause: read.refused }, 'known routes on disk are refused')
+    return undefined
+  }
+  log.info({ file, routes: read.routes.length }, 'known routes read from disk')
+  return read
+}
+
+/** @returns undefined where there is no file. @throws Error where it is not to be read */
+function readBounded(file: string): Buffer | undefined {
+  const ownUid = process.geteuid?.() ?? 0
+  let descriptor: number
+  try {
+    descriptor = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK) // to open a pipe would wait for its writer
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+  try {
+    const stat = fs.fstatSync(descriptor)
+    if (!stat.isFile()) throw new Error('no file')
+    const untrusted = whyUntrustedFile(stat, ownUid) ?? whyUntrustedPath(file, ownUid)
+    if (untrusted !== undefined) throw new Error(untrusted)
+    if (stat.size > MAX_BYTES) throw new Error('too large')
+    return fs.readFileSync(descriptor)
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+
+export type SnapshotKeeper = {
+  /** Writes what has changed, once what is being written is. */
+  close(): Promise<void>
+}
+
+/** What is kept: the routes of the cache, and the id of the directory's marker. */
+type SnapshotSource = Pick<RouteCache, 'users' | 'remembered' | 'revision'> & { marker?: () => string | undefined }
+
+/** Writes what there is from time to time, where it may be another than was written last. */
+export function keepSnapshot(
+  file: string,
+  store: string,
+  source: SnapshotSource,
+  log: Log,
+  noteShortage: NoteShortage = () => undefined,
+): SnapshotKeeper {
+  let saved = source.revision()
+  let savedMarker = source.marker?.()
+  let saving = Promise.resolve()
+  let timer: NodeJS.Timeout | undefined
+  let said: string | undefined
+
+  async function save(): Promise<void> {
+    const [revision, marker] = [source.revision(), source.marker?.()]
+    if (revision === saved && marker === savedMarker) return
+    try {
+      await writeSnapshot(file, store, source, marker)
+      saved = revision
+      savedMarker = marker
+      said = undefined
+    } catch (error) {
+      const cause = systemCode(error)
+      // What was there stays there, and the next attempt comes in 30 s.
+      if (isShortage(error)) noteShortage('snapshot', `${file}: ${cause}`)
+      else if (cause !== said) log.error({ file, cause }, 'known routes cannot be written to disk')
+      said = cause
+    }
+  }
+  function wait(ms: number): void {
+    timer = setTimeout(() => {
+      const started = performance.now()
+      saving = save().then(() => {
+        if (timer !== undefined) wait(Math.max(SAVE_EVERY_MS, SAVE_SHARE * (performance.now() - started)))
+      })
+    }, ms)
+    timer.unref()
+  }
+  wait(SAVE_EVERY_MS)
+  return {
+    async close() {
+      clearTimeout(timer)
+      timer = undefined
+      await saving
+      await save()
+    },
+  }
+}
+
+async function writeSnapshot(
+  file: string,
+  store: string,
+  cache: SnapshotSource,
+  marker: string | undefined,
+): Promise<void> {
+  const aside = `${file}.tmp`
+  const writer = createSnapshotWriter({ store, nowMs: Date.now() }, marker)
+  const users = cache.users(MAX_ROUTES)
+  await rm(aside, { force: true }) // of a process that died while it wrote
+  const handle = await open(aside, 'wx', 0o600)
+  try {
+    await handle.writeFile(writer.begin())
+    for (let from = 0; from < users.length; from += BATCH) {
+      const routes = users.slice(from, from + BATCH).flatMap((user) => cache.remembered(user) ?? [])
+      await handle.writeFile(writer.add(routes))
+    }
+    await handle.writeFile(writer.end())
+    await handle.sync()
+  } catch (error) {
+    await rm(aside, { force: true })
+    throw error
+  } finally {
+    await handle.close()
+  }
+  await rename(aside, file)
+  // The new name must last through a loss of power too.
+  const directory = await open(path.dirname(file), 'r')
+  await directory.sync().finally(() => directory.close())
+}

@@ -1,0 +1,95 @@
+/**
+ * Routes that other workers of the instance remember. A worker that remembers none of a user asks for them, only while the directory
+ * cannot be asked. What is found serves one login and is not kept: each worker keeps what it has read itself.
+ */
+import { MuxError } from '../../errors.ts'
+import type { Directory, DirectoryAnswer, StandIn } from '../directory.ts'
+import { describeEntry, type RouteStep, type Trace } from '../trace.ts'
+
+/** The other workers of this instance, as a directory sees them. */
+export type OtherWorkers = {
+  /** the id of the directory's marker that any of them has seen last; undefined: none has seen one */
+  marker: string | undefined
+  /** The directory has shown this worker another marker. */
+  markerSeen(id: string): void
+  /** @param hear told of each marker that another worker has seen */
+  onMarker(hear: (id: string) => void): void
+  /** What each of them remembers of a user, as far as it comes in time. @throws Error where nothing comes in time */
+  standIns: (user: string) => Promise<StandIn[]>
+}
+
+/** Users who are asked about at a time. An answer takes a millisecond, so that more than this means a supervisor that hangs. */
+const MAX_UNDER_WAY = 100
+/** Workers hear of one change, and answer one question, at different moments; an age this close to a change counts as older. */
+const SLACK_MS = 500
+
+/**
+ * @param lookup of this worker alone
+ * @param ask of the other workers
+ * @param own what this worker remembers of a user
+ */
+export function shareStandIns(
+  lookup: Directory['lookup'],
+  ask: OtherWorkers['standIns'],
+  own: (user: string) => StandIn | undefined,
+  maxStaleMs: number,
+): Directory['lookup'] {
+  const underWay = new Map<string, Promise<StandIn[]>>()
+
+  function askOnce(user: string): Promise<StandIn[]> {
+    const joined = underWay.get(user)
+    if (joined) return joined
+    if (underWay.size >= MAX_UNDER_WAY) return Promise.reject(new Error('too many questions are under way'))
+    const asked = ask(user).finally(() => underWay.delete(user))
+    underWay.set(user, asked)
+    return asked
+  }
+
+  async function recall(user: string, trace: Trace | undefined): Promise<DirectoryAnswer | undefined> {
+    const note = (step: Omit<RouteStep, 'asked' | 'key'>): void => trace?.({ asked: 'workers', key: user, ...step })
+    let told: StandIn[]
+    try {
+      told = await askOnce(user)
+    } catch (error) {
+      note({ outcome: 'unavailable', detail: error instanceof Error ? error.message : String(error) })
+      return undefined
+    }
+    const mine = own(user) // asked last: a change may have been told meanwhile
+    const all = mine ? [...told, mine] : told
+    const newest = newestOf(all, maxStaleMs)
+    if (!newest) {
+      note({ outcome: 'nothing' })
+      return undefined
+    }
+    const { entry, ageMs, source } = newest
+    const detail = describeEntry(entry)
+    if (all.some((one) => 'goneMs' in one && one.goneMs <= ageMs + SLACK_MS)) {
+      note({ outcome: 'outdated', detail: `${detail} (changed or removed since)`, ageMs })
+      return undefined
+    }
+    note({ outcome: 'found', detail: `${detail} (stands in)`, ageMs, leftMs: maxStaleMs - ageMs })
+    return { entry, source }
+  }
+
+  return async (user, trace, question) => {
+    try {
+      return await lookup(user, trace, question)
+    } catch (error) {
+      const isAway = error instanceof MuxError && error.code === 'directory-unavailable'
+      const kept = isAway ? await recall(user, trace) : undefined
+      if (!kept) throw error
+      return kept
+    }
+  }
+}
+
+type Remembered = Extract<StandIn, { entry: unknown }>
+
+function newestOf(all: readonly StandIn[], maxStaleMs: number): Remembered | undefined {
+  let newest: Remembered | undefined
+  for (const one of all) {
+    if ('goneMs' in one || one.ageMs >= maxStaleMs) continue
+    if (!newest || one.ageMs < newest.ageMs) newest = one
+  }
+  return newest
+}

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { causeOf, isForbidden, RedisFailure, toFailure } from '../../../../src/directory/redis/errors.ts'
+
+const named = (name: string, message: string): Error => Object.assign(new Error(message), { name })
+const coded = (code: string, more: object = {}): Error => Object.assign(new Error('some text'), { code, ...more })
+
+/** What ioredis, Node and Redis say, and what an operator reads. */
+const CAUSES: readonly [Error, string][] = [
+  [named('ReplyError', 'WRONGPASS invalid'), 'WRONGPASS invalid'],
+  [named('ReplyError', `NOPERM ${'x'.repeat(1000)}`), `NOPERM ${'x'.repeat(393)}`],
+  [new RedisFailure('closed during the login'), 'closed during the login'],
+  [coded('ECONNREFUSED', { syscall: 'connect' }), 'ECONNREFUSED'],
+  [coded('EAI_AGAIN', { syscall: 'getaddrinfo', hostname: 'redis.test' }), 'resolver: EAI_AGAIN redis.test'],
+  [
+    coded('EINVAL', { syscall: 'getaddrinfo', hostname: 'x'.repeat(100_000) }),
+    `resolver: EINVAL ${'x'.repeat(400 - 'resolver: EINVAL '.length)}`,
+  ],
+  [new Error("Stream isn't writeable and enableOfflineQueue options is false"), 'no connection'],
+  [new Error("Cluster isn't ready and enableOfflineQueue options is false"), 'no connection'],
+  [new Error('Connection is closed.'), 'no connection'],
+  [named('MaxRetriesPerRequestError', 'Reached the max retries per request limit (which is 0).'), 'no connection'],
+  [new Error('Command timed out'), 'no answer in time'],
+  [new Error("Socket timeout. Expecting data, but didn't receive any in 1500ms."), 'no answer in time'],
+  [new Error('All sentinels are unreachable. Retrying from scratch after 107ms.'), 'no Sentinel answers'],
+  [
+    new Error('All sentinels are unreachable. Retrying from scratch after 293ms. Last error: connect ECONNREFUSED'),
+    'no Sentinel answers: connect ECONNREFUSED',
+  ],
+  [
+    new Error('All sentinels are unreachable. Retrying from scratch after 9ms. Last error: Connection is closed.'),
+    'no Sentinel answers',
+  ],
+  [
+    new Error(`All sentinels are unreachable. Retrying from scratch after 9ms. Last error: ${'x'.repeat(100_000)}`),
+    `no Sentinel answers: ${'x'.repeat(400 - 'no Sentinel answers: '.length)}`,
+  ],
+  [
+    Object.assign(new Error('Failed to refresh slots cache.'), { lastNodeError: named('ReplyError', 'NOAUTH no') }),
+    'NOAUTH no',
+  ],
+  [new Error('None of startup nodes is available'), 'no connection'],
+]
+
+for (const [error, cause] of CAUSES)
+  test(`says ${cause.slice(0, 60)} for "${error.message.slice(0, 60)}"`, () => {
+    assert.equal(causeOf(error), cause)
+  })
+
+test('names the cause for which there is no connection, where that is known', () => {
+  const closed = new Error('Connection is closed.')
+  assert.equal(toFailure(closed, 'WRONGPASS invalid').message, 'WRONGPASS invalid')
+  assert.equal(toFailure(closed, undefined).message, 'no connection')
+  assert.equal(toFailure(new Error('Command timed out'), 'WRONGPASS invalid').message, 'no answer in time')
+})
+
+test('tells a missing right by the code of the answer', () => {
+  assert.ok(isForbidden(toFailure(named('ReplyError', 'NOPERM no'), undefined)))
+  assert.ok(!isForbidden(new Error('Command timed out')))
+  const notConnected = toFailure(new Error('Connection is closed.'), "NOPERM this user may not run 'select'")
+  assert.ok(!isForbidden(notConnected), 'a login that is refused says nothing of the command')
+})
