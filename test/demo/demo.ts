@@ -21,16 +21,22 @@ const demo = join(checkout, '.demo')
 
 const offset = Number(process.env['DEMO_PORT_OFFSET'] ?? 0)
 const stores = [
-  { name: 'store1', imap: 11143, pop3: 11110, user: 'alice@example.test' },
-  { name: 'store2', imap: 12143, pop3: 12110, user: 'bob@example.test' },
-  { name: 'store3', imap: 13143, pop3: 13110, user: 'carol@example.test' },
-].map((store) => ({ ...store, imap: store.imap + offset, pop3: store.pop3 + offset }))
+  { name: 'store1', imap: 11143, pop3: 11110, sieve: 14190, user: 'alice@example.test' },
+  { name: 'store2', imap: 12143, pop3: 12110, sieve: 15190, user: 'bob@example.test' },
+  { name: 'store3', imap: 13143, pop3: 13110, sieve: 16190, user: 'carol@example.test' },
+].map(({ imap, pop3, sieve, ...store }) => ({
+  ...store,
+  imap: imap + offset,
+  pop3: pop3 + offset,
+  sieve: sieve + offset,
+}))
 const password = 'secret'
 const ports = {
   IMAP: 1143 + offset,
   IMAPS: 1993 + offset,
   POP3: 1110 + offset,
   POP3S: 1995 + offset,
+  ManageSieve: 4190 + offset,
   admin: 9143 + offset,
 }
 const redisPort = 16379 + offset
@@ -57,8 +63,11 @@ async function main(): Promise<void> {
     // Everybody has a mailbox everywhere, so that a changed route shows another mailbox and not an error
     const users = Object.fromEntries(stores.map(({ user }) => [user, password]))
     await Promise.all(
-      stores.map(({ name, imap, pop3 }) =>
-        startDovecot(scene, { name, users, imapPort: imap, pop3Port: pop3, mailDirectory: join(mail.path, name) }),
+      stores.map(({ name, imap, pop3, sieve }) =>
+        startDovecot(scene, {
+          ...{ name, users, sieve, imapPort: imap, pop3Port: pop3 },
+          mailDirectory: join(mail.path, name),
+        }),
       ),
     )
     if (withRedis) {
@@ -83,9 +92,10 @@ async function main(): Promise<void> {
 async function checkPorts(): Promise<void> {
   const wanted: [number, string][] = [
     ...Object.entries(ports).map(([use, port]): [number, string] => [port, `mailmux, ${use}`]),
-    ...stores.flatMap(({ name, imap, pop3 }): [number, string][] => [
+    ...stores.flatMap(({ name, imap, pop3, sieve }): [number, string][] => [
       [imap, `${name}, IMAP`],
       [pop3, `${name}, POP3`],
+      [sieve, `${name}, ManageSieve`],
     ]),
     ...(withRedis ? [[redisPort, 'Redis'] satisfies [number, string]] : []),
   ]
@@ -136,6 +146,7 @@ function writeConfiguration(): string {
       listener('imaps', 'imap', ports.IMAPS, 'implicit'),
       listener('pop3', 'pop3', ports.POP3, 'starttls'),
       listener('pop3s', 'pop3', ports.POP3S, 'implicit'),
+      listener('sieve', 'managesieve', ports.ManageSieve, 'starttls'),
     ],
     tls: { certificates: [{ cert: join(demo, 'mailmux.pem'), key: join(demo, 'mailmux-key.pem') }] },
     directory: withRedis ? { redis: { url: `redis://127.0.0.1:${redisPort}`, prefix: 'mailmux:' } } : { static: {} },
@@ -144,7 +155,10 @@ function writeConfiguration(): string {
     log: { level: 'info', format: 'pretty' },
   }
   const backends = Object.fromEntries(
-    stores.map(({ name, imap, pop3 }) => [name, { host: '127.0.0.1', imap, pop3, tls: 'none' }]),
+    stores.map(({ name, imap, pop3, sieve }) => [
+      name,
+      { host: '127.0.0.1', imap, pop3, managesieve: sieve, tls: 'none' },
+    ]),
   )
   const routes = withRedis ? {} : { users: Object.fromEntries(stores.map(({ user, name }) => [user, name])) }
 
@@ -178,7 +192,7 @@ function whatToTry(): string {
   redis-cli -p ${redisPort} HSET mailmux:user:alice@example.test backend store2`
     : `The routes are in ${relative(process.cwd(), join(demo, 'static', 'routing.yaml'))}; DIRECTORY=redis keeps them in a Redis.`
   return `
-mailmux is ready on 127.0.0.1: IMAP ${ports.IMAP} (STARTTLS), IMAPS ${ports.IMAPS}, POP3 ${ports.POP3} (STLS), POP3S ${ports.POP3S}.
+mailmux is ready on 127.0.0.1: IMAP ${ports.IMAP} (STARTTLS), IMAPS ${ports.IMAPS}, POP3 ${ports.POP3} (STLS), POP3S ${ports.POP3S}, ManageSieve ${ports.ManageSieve} (STARTTLS).
 Behind it: ${stores.map(({ name, user }) => `${name} (${user})`).join(', ')}; every password is "${password}".
 
 Read the first message of each; it says which store it is on:
@@ -186,6 +200,8 @@ ${line('alice', `imaps://localhost:${ports.IMAPS}/INBOX;UID=1`)}
 ${line('bob', `imap://localhost:${ports.IMAP}/INBOX;UID=1`, ' --ssl-reqd')}
 ${line('carol', `pop3s://localhost:${ports.POP3S}/1`)}
 ${line('carol', `pop3://localhost:${ports.POP3}/1`, ' --ssl-reqd')}
+List alice's Sieve scripts (from Debian's package sieve-connect; the password is asked for):
+  sieve-connect -s localhost --4 -p ${ports.ManageSieve} --tlscafile ${ca} -u alice@example.test --list
 See what it counts:
   curl http://127.0.0.1:${ports.admin}/metrics
 ${move}

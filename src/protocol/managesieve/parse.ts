@@ -1,6 +1,7 @@
 /** ManageSieve's grammar before login (RFC 5804 4): words, quoted strings and literals, facing either side. */
 import { MuxError, type ErrorCode } from '../../errors.ts'
-import type { LineLimit, Wire } from '../protocol.ts'
+import type { Wire } from '../protocol.ts'
+import { piecesOf, readLiterals } from '../reader.ts'
 
 /** A part of a command or of a response. A string lost its quotes or its literal marker. */
 export type Token = { kind: 'word' | 'string' | 'parenthesis'; text: string }
@@ -12,9 +13,6 @@ const MAX_TOTAL_BYTES = 80 * 1024
 
 /** A word, a parenthesis, or a quoted string. RFC 5804 4 escapes only `"` and `\`; some clients escape more. */
 const TOKEN = / *(?:([()])|"((?:[^"\\\0]|\\[^\0])*)"|([^\s"(){}\\\0]+))/y
-/** RFC 5804 4: a client sends `{n+}` and a server `{n}`. Real clients send both. Nine digits are more than is ever accepted. */
-const MARKER = /\{(\d{1,9})\+?\}$/
-
 /** @returns the tokens of a text without literals; undefined where it is malformed */
 export function tokenize(text: string): Token[] | undefined {
   const tokens: Token[] = []
@@ -33,30 +31,29 @@ export function tokenize(text: string): Token[] | undefined {
 /**
  * Reads the rest of a command or response whose first line is `first`, with its literals. The octets of a literal follow whatever the
  * reader thinks of the line, so they are always consumed: they never count as commands.
+ * @param lineBytes the bound of each line behind a literal
  * @returns its tokens; undefined where it is malformed
  * @throws MuxError `tooLarge`, or what the wire throws
  */
 export async function readTokens(
   wire: Wire,
   first: string,
-  limit: LineLimit,
+  lineBytes: number,
   tooLarge: ErrorCode,
 ): Promise<Token[] | undefined> {
+  const limits = { literalBytes: MAX_STRING_BYTES, lineBytes, allBytes: MAX_TOTAL_BYTES }
+  const whole = await readLiterals(wire, first, limits, ({ bytes }, fits) => {
+    if (!fits) throw new MuxError(tooLarge, `a literal of ${bytes} bytes before login`)
+    return true
+  })
   const tokens: Token[] = []
-  let isMalformed = false
-  let bytes = 0
-  for (let line = first; ; line = await wire.readLine(limit)) {
-    const marker = MARKER.exec(line)
-    const part = tokenize(marker ? line.slice(0, marker.index) : line)
-    if (part) tokens.push(...part)
-    else isMalformed = true
-    if (!marker) return isMalformed ? undefined : tokens
-    const count = Number(marker[1])
-    bytes += line.length + count
-    if (count > MAX_STRING_BYTES || bytes > MAX_TOTAL_BYTES)
-      throw new MuxError(tooLarge, `a literal of ${count} bytes before login`)
-    tokens.push({ kind: 'string', text: await wire.readBytes(count) })
+  for (const piece of whole ? piecesOf(whole) : []) {
+    const part: Token[] | undefined =
+      'literal' in piece ? [{ kind: 'string', text: piece.literal }] : tokenize(piece.text)
+    if (part === undefined) return undefined
+    tokens.push(...part)
   }
+  return tokens
 }
 
 /** RFC 5804 4: a quoted string has at most 1,024 octets, and no line end or NUL. @returns the text as a string of the protocol, server to client */
