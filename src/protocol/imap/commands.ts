@@ -264,10 +264,9 @@ export class CommandReader implements ResponseEvents {
 
   /** @returns whether the answer is to a command that was passed on, and the session can be followed behind it */
   onTagged(tag: string, status: string): boolean {
-    // to a DONE that came too late
-    if (isDone(tag)) return true
     const command = this.#unanswered.take(tag)
-    if (!command || (status === 'OK' && makesOpaque(command.name))) return false
+    if (!command) return isDone(tag) // to a DONE that came too late
+    if (status === 'OK' && makesOpaque(command.name)) return false
     if (command !== this.#current) return true
     this.#current = undefined
     if (this.#position === 'done') {
