@@ -11,12 +11,12 @@ export type CapabilityBook = {
    */
   common(protocol: ProtocolName, backends: readonly string[]): readonly string[] | undefined
   /** Another number whenever something was learnt that may change what is common. */
-  edition: () => number
+  version: () => number
 }
 
 export function createCapabilityBook(log: Log): CapabilityBook {
   const announced = new Map<string, readonly string[]>()
-  let edition = 0
+  let version = 0
   const keyOf = (protocol: ProtocolName, backend: string): string => `${protocol} ${backend}`
 
   return {
@@ -26,7 +26,7 @@ export function createCapabilityBook(log: Log): CapabilityBook {
       if (before && gained.length === 0 && lost.length === 0) return
       if (before) log.warn({ protocol, backend, gained, lost }, 'capabilities changed')
       announced.set(keyOf(protocol, backend), words)
-      edition++
+      version++
     },
     common(protocol, backends) {
       const lists = backends.flatMap((backend) => {
@@ -35,7 +35,7 @@ export function createCapabilityBook(log: Log): CapabilityBook {
       })
       return intersect(lists)
     },
-    edition: () => edition,
+    version: () => version,
   }
 }
 

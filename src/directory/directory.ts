@@ -17,7 +17,7 @@ export type DirectoryEntry = {
 
 /**
  * Where an answer comes from: asked for now; known and current; known from before an outage; known from before a restart in one; or
- * kept for a new user, and not yet settled.
+ * kept for a new user, and not yet committed.
  */
 export type AnswerSource = 'directory' | 'cache' | 'stale' | 'snapshot' | 'placed'
 
@@ -86,24 +86,24 @@ export type Directory = {
   lookup(user: Text, trace?: Trace, question?: Question): Promise<DirectoryAnswer>
   /**
    * Keeps a back end for a user without a route, so that every instance that asks meanwhile goes to the same one: the first word
-   * counts. Forgotten by itself unless it is settled, since most names that nobody knows are guesses.
+   * counts. Forgotten by itself unless it is committed, since most names that nobody knows are guesses.
    * @param forMs how long a login there may take
    * @returns the route where there is one by now; else `placed`, with the back end that is kept. Where that is another than
    *   `backend`, it is kept for somebody else: to go there, ask again with its name.
    * @throws MuxError as `lookup`; it may have been written all the same, and does no harm
    */
-  place?(user: Text, backend: string, forMs: number): Promise<DirectoryAnswer>
+  reserve?(user: Text, backend: string, forMs: number): Promise<DirectoryAnswer>
   /**
    * The back end that was kept for the user has let the user in, and becomes the route.
    * @throws MuxError `directory-unavailable` also where it is no longer kept, or the route is another by now: no session may begin
    */
-  settle?(user: Text, backend: string): Promise<void>
+  commit?(user: Text, backend: string): Promise<void>
   /** The last route of a user that is remembered, even where the directory has none any more. Such a user is placed nowhere else. */
   lastKnown?(user: Text): DirectoryEntry | undefined
   /** What another worker of the instance may use while the directory is away. */
   standInFor?(user: Text): StandIn | undefined
   /** A back end has refused the user, so that what is remembered may be wrong: the next lookup asks. */
-  doubt(user: Text): void
+  invalidate(user: Text): void
   /** @param settings those of the start, but for passwords, keys and CAs, which count from the next connection on */
   renew?(settings: DirectorySettings): void
   /** resolves when the directory can be asked for the first time, and not before */

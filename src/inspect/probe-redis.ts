@@ -6,7 +6,7 @@ import type { Redis } from 'ioredis'
 import type { Endpoint, RedisSettings } from '../config/settings.ts'
 import type { Log } from '../log.ts'
 import { hostPort } from '../net/address.ts'
-import { identify, openRedisClient, type Answerer, type RedisClient } from '../directory/redis/client.ts'
+import { identify, openRedisClient, type LookupServer, type RedisClient } from '../directory/redis/client.ts'
 import { connectRedis } from '../directory/redis/connection.ts'
 import { causeOf, isForbidden, RedisFailure } from '../directory/redis/errors.ts'
 import { partKeys } from '../directory/redis/slots.ts'
@@ -53,7 +53,8 @@ async function examine(examination: Examination): Promise<void> {
     noteShortage: (_place, detail) => noteCause(`local-shortage: ${detail}`),
   })
   closers.push(() => redis.close())
-  const masters = redis.answerer.kind === 'cluster' ? firstMasters(redis.answerer) : Promise.resolve([undefined])
+  const masters =
+    redis.lookupServer.kind === 'cluster' ? firstMasters(redis.lookupServer) : Promise.resolve([undefined])
   const connected = Promise.race([redis.connected, refused.promise])
   await inTime(CONNECT_MS, connected, () => new RedisFailure(cause))
   await readRoutes(redis, settings)
@@ -69,8 +70,8 @@ function logOf(noteCause: (cause: string) => void): Log {
   return { debug: () => undefined, info: () => undefined, warn: () => undefined, error: keep }
 }
 
-function firstMasters(answerer: Extract<Answerer, { kind: 'cluster' }>): Promise<readonly Endpoint[]> {
-  return new Promise((resolve) => answerer.onMasters((masters, whole) => whole && resolve(masters)))
+function firstMasters(lookupServer: Extract<LookupServer, { kind: 'cluster' }>): Promise<readonly Endpoint[]> {
+  return new Promise((resolve) => lookupServer.onMasters((masters, whole) => whole && resolve(masters)))
 }
 
 /** @throws RedisFailure where no login could find its route */

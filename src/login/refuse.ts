@@ -51,7 +51,7 @@ export async function holdRefusal(login: Login, { refusal, tookMs, waitMs = 0 }:
   const { pace, clock } = login.services
   const { address } = session.connection.client
   if (tookMs !== undefined) pace.observe(tookMs, address)
-  if (record.user !== undefined) world.router.doubt(record.user)
+  if (record.user !== undefined) world.router.invalidate(record.user)
   const passedMs = login.ageMs - login.clientMs
   const leftMs = pace.dueMs(world.settings.limits.failureDelayMs, address) - passedMs
   await sleep(clock, Math.max(0, leftMs, waitMs))

@@ -71,7 +71,7 @@ export async function routeLogin(login: Login): Promise<BackendRoute | Refused> 
 export async function commitRoute({ record, world }: Login, { backend }: Accepted): Promise<void> {
   try {
     if (record.user !== undefined && record.backend !== undefined)
-      await world.router.settle(record.user, record.backend)
+      await world.router.commit(record.user, record.backend)
   } catch (error) {
     backend.close()
     record.slot?.release()

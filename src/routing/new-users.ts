@@ -44,8 +44,8 @@ export function createNewUsers(
   const candidates = new Map([...domains.values(), others].map((pool) => [pool, pool?.map(toCandidate) ?? []]))
 
   async function ask(user: string, backend: string): Promise<DirectoryAnswer> {
-    if (!directory?.place) throw new MuxError('directory-unavailable', 'this directory remembers no new users')
-    return directory.place(user, backend, loginMs)
+    if (!directory?.reserve) throw new MuxError('directory-unavailable', 'this directory remembers no new users')
+    return directory.reserve(user, backend, loginMs)
   }
 
   /**

@@ -48,9 +48,9 @@ export type Router = {
    * The back end has accepted a user whose route is `placed`: now it is the user's. To be awaited before the session begins.
    * @throws MuxError `directory-unavailable`: the session must not begin
    */
-  settle(user: Text, backend: string): Promise<void>
+  commit(user: Text, backend: string): Promise<void>
   /** A back end has refused the user's password: perhaps the mailbox has moved, and nobody has said so. */
-  doubt(user: Text): void
+  invalidate(user: Text): void
 }
 
 /**
@@ -119,13 +119,13 @@ export function createRouter(
     identify: (octets, rules, note) =>
       identifyUser(octets, { ...rules, aliases: routing.aliases, userCase: routing.userCase }, note),
     loginsOf: (name) => loginFormats.map((format) => `${formatLogin(format, name)}${name.master ?? ''}`),
-    doubt(user) {
-      directory?.doubt(user)
+    invalidate(user) {
+      directory?.invalidate(user)
       const name = placedName(user)
-      if (name !== user) directory?.doubt(name)
+      if (name !== user) directory?.invalidate(name)
     },
-    async settle(user, backend) {
-      await directory?.settle?.(placedName(user), backend)
+    async commit(user, backend) {
+      await directory?.commit?.(placedName(user), backend)
     },
     async byUser(name, trace, facts) {
       try {

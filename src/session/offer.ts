@@ -11,13 +11,13 @@ const WITH_PASSWORD: readonly MechanismName[] = ['PLAIN', 'LOGIN']
 
 /** @returns what a listener offers now; computed again only where a back end has said something new, not for each connection */
 export function createOffers(book: CapabilityBook): (listener: ListenerSettings, backends: Backends) => Offer {
-  const known = new WeakMap<ListenerSettings, { edition: number; offer: Offer }>()
+  const known = new WeakMap<ListenerSettings, { version: number; offer: Offer }>()
   return (listener, backends) => {
-    const edition = book.edition()
+    const version = book.version()
     const last = known.get(listener)
-    if (last?.edition === edition) return last.offer
+    if (last?.version === version) return last.offer
     const offer = buildOffer(listener, backends, book)
-    known.set(listener, { edition, offer })
+    known.set(listener, { version, offer })
     return offer
   }
 }

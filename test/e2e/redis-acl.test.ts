@@ -66,8 +66,8 @@ async function useAll(
       },
       () => `the change is not told: ${lines.join('\n')}`,
     )
-    assert.equal((await directory.place?.(NEW, 'store3', 1000))?.source, 'placed')
-    await directory.settle?.(NEW, 'store3')
+    assert.equal((await directory.reserve?.(NEW, 'store3', 1000))?.source, 'placed')
+    await directory.commit?.(NEW, 'store3')
     assert.equal((await directory.lookup(NEW)).entry?.backend, 'store3')
     assert.doesNotMatch(lines.join('\n'), /NOPERM|unavailable/u)
     // `mailmux check --probe` misses no right either, and leaves the marker as it is.

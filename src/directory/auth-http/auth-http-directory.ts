@@ -57,7 +57,7 @@ export function openAuthHttpDirectory(
 
   return {
     connected: Promise.resolve(),
-    doubt: () => undefined,
+    invalidate: () => undefined,
     renew(next) {
       if (next.kind === 'auth_http') settings = next
     },

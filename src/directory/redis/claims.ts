@@ -14,7 +14,7 @@
  */
 
 /** Returns the route's fields, or what is kept. KEYS: route, claim. ARGV: back end, milliseconds. */
-export const CLAIM = `
+export const RESERVE = `
 local route = redis.call('HMGET', KEYS[1], 'backend', 'login', 'status')
 if redis.call('EXISTS', KEYS[1]) == 1 then return {'route', route[1], route[2], route[3]} end
 local kept = redis.call('GET', KEYS[2])
@@ -24,7 +24,7 @@ return {'kept', ARGV[1]}
 `
 
 /** Returns 1 where the back end is the user's route now. The claim stays for its time: other logins may be under way by it. KEYS and ARGV as above. */
-export const SETTLE = `
+export const COMMIT = `
 if redis.call('EXISTS', KEYS[1]) == 0 then
   if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
   redis.call('HSET', KEYS[1], 'backend', ARGV[1])

@@ -13,7 +13,7 @@ import { BadAnswer, causeOf, isForbidden, isOwnShortage, RedisFailure, toFailure
 export type ServerIdentity = { runId: string; role: string; evictionPolicy: string | undefined }
 
 /** Who answers, as it changes. */
-export type Answerer =
+export type LookupServer =
   | {
       kind: 'one'
       identify: () => Promise<ServerIdentity>
@@ -48,7 +48,7 @@ export type RedisClient = {
    * @throws Error like `hmget`
    */
   eval(script: string, keys: readonly string[], ...values: string[]): Promise<unknown>
-  readonly answerer: Answerer
+  readonly lookupServer: LookupServer
   close(): void
 }
 
@@ -76,14 +76,14 @@ export function openRedisClient(
     const { client, close } = connectCluster(settings, socketTimeout, current)
     const { connected, lastCause } = announce(client, log, onConnection, noteShortage)
     const ask = <T>(command: () => Promise<T>): Promise<T> => named(inCluster(client, timeoutMs, command), lastCause)
-    return { connected, ...commandsOf(client, ask), answerer: clusterAnswerer(client), close }
+    return { connected, ...commandsOf(client, ask), lookupServer: clusterLookupServer(client), close }
   }
   const { client, close } = connectRedis(settings, { socketTimeout, enableAutoPipelining: true }, undefined, current)
   const { connected, lastCause } = announce(client, log, onConnection, noteShortage)
   return {
     connected,
     ...commandsOf(client, (command) => named(command(), lastCause)),
-    answerer: {
+    lookupServer: {
       kind: 'one',
       identify: () => identify(client),
       reconnect: () => hangUp(client),
@@ -191,7 +191,7 @@ async function inCluster<T>(client: Cluster, timeoutMs: number, ask: () => Promi
   }
 }
 
-function clusterAnswerer(client: Cluster): Answerer {
+function clusterLookupServer(client: Cluster): LookupServer {
   const placeOf = ({ options: { host, port } }: Redis): Endpoint[] =>
     host === undefined || port === undefined ? [] : [{ host, port }]
   return {

@@ -38,7 +38,7 @@ export type Marker = {
   /** To be asked after the directory has had no route: whether that is so because it has lost it. Waits while the marker is young. @throws as `check` */
   confirmAbsence(routeKey: string): Promise<void>
   /** Whether a user may be placed, because missing routes count. Waits while the marker is young. @throws as `check` */
-  mayPlace(): Promise<void>
+  mayReserve(): Promise<void>
   /** Another worker has seen this marker. It counts where this one has seen none. */
   learn: (id: string) => void
   /** The id that was seen last, to be kept for the next start. */
@@ -257,7 +257,7 @@ export function createMarker(options: MarkerOptions): Marker {
         throw new MuxError('directory-unavailable', 'the marker of this part of the directory cannot be read')
       await youth.over()
     },
-    async mayPlace() {
+    async mayReserve() {
       await mayRead()
       await youth.over()
     },

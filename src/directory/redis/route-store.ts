@@ -4,10 +4,10 @@ import type { DirectoryEntry } from '../directory.ts'
 import type { RedisClient } from './client.ts'
 import { BadAnswer, causeOf } from './errors.ts'
 import { RouteInvalid } from '../route-invalid.ts'
-import { CLAIM, claimKey, SETTLE } from './claims.ts'
+import { RESERVE, claimKey, COMMIT } from './claims.ts'
 
 /** What a new user may count on: a route that is there by now, or a back end that is kept for a time. */
-export type Claim = { entry: DirectoryEntry } | { kept: string }
+export type Reservation = { entry: DirectoryEntry } | { kept: string }
 
 /** The store itself, asked each time. */
 export type RouteStore = {
@@ -15,10 +15,10 @@ export type RouteStore = {
   keyOf(user: string): string
   /** @throws MuxError `directory-unavailable`, `route-invalid` */
   read(user: string): Promise<DirectoryEntry | undefined>
-  /** See `Directory.place`: the route, or the back end that is kept. @throws as `read` */
-  claim(user: string, backend: string, forMs: number): Promise<Claim>
-  /** See `Directory.settle`. @returns whether the route of the user is this back end now. @throws as `read` */
-  settle(user: string, backend: string): Promise<boolean>
+  /** See `Directory.reserve`: the route, or the back end that is kept. @throws as `read` */
+  reserve(user: string, backend: string, forMs: number): Promise<Reservation>
+  /** See `Directory.commit`. @returns whether the route of the user is this back end now. @throws as `read` */
+  commit(user: string, backend: string): Promise<boolean>
 }
 
 /**
@@ -62,12 +62,14 @@ export function createRedisDirectory(
   return {
     keyOf: routeKey,
     read: (user) => ask(() => readKey(routeKey(user))),
-    async claim(user, backend, forMs) {
-      return ask(async () => toClaim(await redis.eval(CLAIM, bothKeys(user), backend, String(Math.ceil(forMs)))))
+    async reserve(user, backend, forMs) {
+      return ask(async () =>
+        toReservation(await redis.eval(RESERVE, bothKeys(user), backend, String(Math.ceil(forMs)))),
+      )
     },
-    async settle(user, backend) {
+    async commit(user, backend) {
       return ask(async () => {
-        const answer = await redis.eval(SETTLE, bothKeys(user), backend)
+        const answer = await redis.eval(COMMIT, bothKeys(user), backend)
         if (answer !== 0 && answer !== 1) throw new BadAnswer('the script of a settlement was answered in another form')
         return answer === 1
       })
@@ -75,20 +77,20 @@ export function createRedisDirectory(
   }
 }
 
-/** @param answer of CLAIM. @throws RouteInvalid; BadAnswer */
-function toClaim(answer: unknown): Claim {
+/** @param answer of RESERVE. @throws RouteInvalid; BadAnswer */
+function toReservation(answer: unknown): Reservation {
   const words: unknown[] = Array.isArray(answer) ? answer : []
   const [kind, ...fields] = words
   const isField = (field: unknown): field is string | null => field === null || typeof field === 'string'
-  if (!fields.every(isField)) throw badClaim()
+  if (!fields.every(isField)) throw badReservation()
   if (kind === 'kept' && typeof fields[0] === 'string') return { kept: fields[0] }
-  if (kind !== 'route' || fields.length !== 3) throw badClaim()
+  if (kind !== 'route' || fields.length !== 3) throw badReservation()
   const entry = toEntry(fields)
   if (!entry) throw new RouteInvalid('no-backend', 'the hash in the directory has no field "backend"')
   return { entry }
 }
 
-const badClaim = (): BadAnswer => new BadAnswer('the script of a claim was answered in another form')
+const badReservation = (): BadAnswer => new BadAnswer('the script of a claim was answered in another form')
 
 /** No honest field is longer than the longest mailbox name; one that is would only be carried about, and remembered. */
 const MAX_FIELD_LENGTH = 320

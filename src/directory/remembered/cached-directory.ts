@@ -117,13 +117,13 @@ export function openCachedDirectory(
     lookup: others ? shareStandIns(cache.lookup, others.standIns, cache.standInFor, maxStaleMs) : cache.lookup,
     lastKnown: cache.lastKnown,
     standInFor: cache.standInFor,
-    doubt: (user) => cache.doubt(user),
+    invalidate: (user) => cache.invalidate(user),
     renew(next) {
       if (next.kind === 'redis') current = next
     },
-    async place(user, backend, forMs) {
-      await marker.mayPlace()
-      const answer = await store.claim(user, backend, forMs)
+    async reserve(user, backend, forMs) {
+      await marker.mayReserve()
+      const answer = await store.reserve(user, backend, forMs)
       if ('kept' in answer) {
         const entry = { backend: answer.kept, login: undefined, status: 'active' } as const
         return { entry, source: 'placed' }
@@ -132,11 +132,12 @@ export function openCachedDirectory(
       cache.change(user)
       return { entry: answer.entry, source: 'directory' }
     },
-    async settle(user, backend) {
+    async commit(user, backend) {
       await marker.mayRead()
-      const settled = await store.settle(user, backend)
+      const committed = await store.commit(user, backend)
       cache.change(user)
-      if (!settled) throw new MuxError('directory-unavailable', 'the place of a new user has changed during the login')
+      if (!committed)
+        throw new MuxError('directory-unavailable', 'the place of a new user has changed during the login')
     },
     async close() {
       comparison.stop()

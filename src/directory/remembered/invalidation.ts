@@ -6,10 +6,10 @@ import type { Endpoint, RedisSettings } from '../../config/settings.ts'
 import type { NoteShortage } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import { hostPort } from '../../net/address.ts'
-import type { Answerer, RedisClient, ServerIdentity } from '../redis/client.ts'
+import type { LookupServer, RedisClient, ServerIdentity } from '../redis/client.ts'
 import { connectRedis, type CurrentSettings } from '../redis/connection.ts'
 import { startTracking, type Tracking } from './tracking.ts'
-import { createTrust } from './tracking-state.ts'
+import { createTrackingState } from './tracking-state.ts'
 
 export type InvalidationListener = {
   /** Every change from now on will be told. */
@@ -31,30 +31,30 @@ export type InvalidationListener = {
  */
 export function openRedisInvalidation(
   settings: RedisSettings,
-  { answerer }: Pick<RedisClient, 'answerer'>,
+  { lookupServer }: Pick<RedisClient, 'lookupServer'>,
   log: Log,
   listener: InvalidationListener,
   current: CurrentSettings = () => settings,
 ): () => void {
-  const trust = createTrust(listener.onTracking, listener.onLost)
+  const trackingState = createTrackingState(listener.onTracking, listener.onLost)
   const trackings = new Map<string, Tracking>()
   const prefixes = { keyPrefix: `${settings.prefix}user:`, markerPrefix: `${settings.prefix}marker` }
   const noteIdentity = ({ evictionPolicy }: ServerIdentity): void => {
     if (evictionPolicy !== undefined) listener.onEvictionPolicy(evictionPolicy)
   }
 
-  function follow(name: string, node: Endpoint | undefined, isAnswerer: IsAnswerer): Tracking {
-    trust.add(name)
+  function follow(name: string, node: Endpoint | undefined, isLookupServer: IsLookupServer): Tracking {
+    trackingState.add(name)
     const tracking = startTracking(
       connectRedis(settings, { protocol: 2, autoResubscribe: false }, node, current),
       prefixes,
       {
         onIdentity: noteIdentity,
-        onTracked: () => trust.tracked(name),
-        onLost: () => trust.lost(name),
+        onTracked: () => trackingState.tracked(name),
+        onLost: () => trackingState.lost(name),
         onChanged: listener.onChanged,
         onMarker: listener.onMarker,
-        isAnswerer,
+        isLookupServer,
         noteShortage: listener.noteShortage,
       },
       log,
@@ -64,10 +64,10 @@ export function openRedisInvalidation(
     return tracking
   }
 
-  if (answerer.kind === 'one')
-    followOne(answerer, settings, noteIdentity, (isAnswerer) => follow('', undefined, isAnswerer))
+  if (lookupServer.kind === 'one')
+    followOne(lookupServer, settings, noteIdentity, (isLookupServer) => follow('', undefined, isLookupServer))
   else
-    answerer.onMasters((masters, whole) => {
+    lookupServer.onMasters((masters, whole) => {
       const wanted = new Map(masters.map((node) => [hostPort(node.host, node.port), node]))
       for (const [name, node] of wanted) if (!trackings.has(name)) follow(name, node, isMaster)
       if (!whole) return
@@ -75,7 +75,7 @@ export function openRedisInvalidation(
         if (wanted.has(name)) continue
         tracking.close()
         trackings.delete(name)
-        trust.remove(name)
+        trackingState.remove(name)
       }
     })
   return () => {
@@ -83,29 +83,29 @@ export function openRedisInvalidation(
   }
 }
 
-type IsAnswerer = (server: ServerIdentity) => Promise<boolean>
+type IsLookupServer = (server: ServerIdentity) => Promise<boolean>
 
 /** Which node of a Cluster is asked for what, its topology says; that each is a master still, it says itself. */
-const isMaster: IsAnswerer = ({ role }) => Promise.resolve(role === 'master')
+const isMaster: IsLookupServer = ({ role }) => Promise.resolve(role === 'master')
 
 function followOne(
-  answerer: Extract<Answerer, { kind: 'one' }>,
+  lookupServer: Extract<LookupServer, { kind: 'one' }>,
   { servers }: RedisSettings,
   noteIdentity: (server: ServerIdentity) => void,
-  follow: (isAnswerer: IsAnswerer) => Tracking,
+  follow: (isLookupServer: IsLookupServer) => Tracking,
 ): void {
   const tracking = follow(async (server) => {
-    const answering = await answerer.identify()
+    const answering = await lookupServer.identify()
     noteIdentity(answering)
     // One that a Sentinel has demoted, and that answers all the same. A single Redis may be a replica by somebody's choice.
     if (servers.kind === 'sentinels' && answering.role !== 'master') {
-      answerer.reconnect()
+      lookupServer.reconnect()
       return false
     }
     return answering.runId === server.runId
   })
-  answerer.onChange((connected) => {
-    tracking.doubt()
+  lookupServer.onChange((connected) => {
+    tracking.lost()
     if (connected) tracking.check()
   })
 }

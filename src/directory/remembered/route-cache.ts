@@ -60,7 +60,7 @@ export type RouteCache = {
   /** Another number whenever there may be another route to keep. */
   revision: () => number
   /** A back end has refused the user: the route may be wrong, and is asked for; it still stands in during an outage. */
-  doubt: (user: string) => void
+  invalidate: (user: string) => void
 }
 
 /**
@@ -250,7 +250,7 @@ export function createRouteCache(
       return one && { entry: one.entry, ageMs: nowMs() - one.readAtMs, source }
     },
     revision: () => revision,
-    doubt(user) {
+    invalidate(user) {
       nobody.delete(user)
       const before = known.get(user)
       if (before) before.era = NEVER

@@ -1,6 +1,6 @@
 /** Whether every Redis that may hold a route tells of its changes. Pure: what is told is added up, and the sum is told on. */
 
-export type Trust = {
+export type TrackingState = {
   /** There is one more to hear from. */
   add(server: string): void
   /** It holds no routes any more. */
@@ -11,18 +11,18 @@ export type Trust = {
 }
 
 /**
- * @param onTrusted all of them tell from now on; what was known before is to be compared
+ * @param onTracked all of them tell from now on; what was known before is to be compared
  * @param onLost changes may be missed from now on
  */
-export function createTrust(onTrusted: () => void, onLost: () => void): Trust {
+export function createTrackingState(onTracked: () => void, onLost: () => void): TrackingState {
   const servers = new Map<string, boolean>()
-  let trusted = false
+  let allTracked = false
 
   function sum(): void {
     const all = servers.size > 0 && [...servers.values()].every((isTracked) => isTracked)
-    if (all === trusted) return
-    trusted = all
-    if (trusted) onTrusted()
+    if (all === allTracked) return
+    allTracked = all
+    if (allTracked) onTracked()
     else onLost()
   }
 

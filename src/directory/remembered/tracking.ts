@@ -29,7 +29,7 @@ export type TrackingListener = {
   /** The marker of the directory has changed, or may have. */
   onMarker: () => void
   /** Whether this is the server that answers lookups. An error is a no, for now. */
-  isAnswerer: (server: ServerIdentity) => Promise<boolean>
+  isLookupServer: (server: ServerIdentity) => Promise<boolean>
   /** A node of a Cluster cannot be connected to for want of this machine's own means. */
   noteShortage?: NoteShortage | undefined
 }
@@ -38,7 +38,7 @@ export type Tracking = {
   /** Asks now whether all is well, as something has changed. */
   check: () => void
   /** What answers lookups is gone, or may be another. */
-  doubt: () => void
+  lost: () => void
   close: () => void
 }
 
@@ -97,7 +97,7 @@ export function startTracking(
       hangUp(client)
       return
     }
-    const known = await listener.isAnswerer(at).catch(() => undefined)
+    const known = await listener.isLookupServer(at).catch(() => undefined)
     if (turn !== asked || at !== server) return
     if (known === true) listener.onTracked()
     else lose()
@@ -142,7 +142,7 @@ export function startTracking(
 
   return {
     check: () => void check(),
-    doubt: lose,
+    lost: lose,
     close() {
       closed = true
       clearTimeout(timer)

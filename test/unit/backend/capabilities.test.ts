@@ -45,14 +45,14 @@ test('keeps protocols apart', () => {
   assert.equal(book.common('pop3', ['a']), undefined)
 })
 
-test('is of the same edition until something changes', () => {
+test('keeps its version until something changes', () => {
   const book = createCapabilityBook(keepLog().log)
   book.learn('imap', 'a', ['IDLE', 'MOVE'])
-  const before = book.edition()
+  const before = book.version()
   book.learn('imap', 'a', ['MOVE', 'IDLE'])
-  assert.equal(book.edition(), before)
+  assert.equal(book.version(), before)
   book.learn('imap', 'a', ['MOVE'])
-  assert.notEqual(book.edition(), before)
+  assert.notEqual(book.version(), before)
   assert.deepEqual(book.common('imap', ['a']), ['MOVE'])
 })
 

@@ -97,7 +97,7 @@ test('says why what is remembered is not taken for current', async () => {
   const reasons: Record<string, (opened: ReturnType<typeof open>) => void> = {
     'store2 (too old)': ({ clock }) => (clock.nowMs = 1000),
     'store2 (changes are not told)': ({ cache }) => cache.stopTrusting(),
-    'store2 (to be compared)': ({ cache }) => cache.doubt('alice@example.test'),
+    'store2 (to be compared)': ({ cache }) => cache.invalidate('alice@example.test'),
   }
   for (const [detail, spoil] of Object.entries(reasons)) {
     const opened = open(at('store2'))

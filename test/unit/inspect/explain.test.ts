@@ -33,7 +33,7 @@ function open({ listeners = [{}], backends = [{}], answer, aliases = [] }: Scene
         ? Promise.reject(answer)
         : Promise.resolve(answer ?? { entry: undefined, source: 'directory' })
     },
-    doubt: () => assert.fail('nothing is changed'),
+    invalidate: () => assert.fail('nothing is changed'),
     connected: Promise.resolve(),
     close: () => Promise.resolve(),
   }

@@ -244,7 +244,7 @@ describe('a third protocol in the registry', () => {
         probed.push([protocol, address.port])
         return Promise.resolve([])
       },
-      book: { learn: () => undefined, common: () => undefined, edition: () => 0 },
+      book: { learn: () => undefined, common: () => undefined, version: () => 0 },
       log,
       metrics: { backendProbed: () => undefined },
       noteShortage: () => undefined,

@@ -99,7 +99,7 @@ export function openSite(
       identify,
       loginsOf: ({ user, master = '' }: UserName) => [`${user}${master}`],
       byUser: ({ user }: UserName) => Promise.resolve(route(user)),
-      doubt: () => undefined,
+      invalidate: () => undefined,
     },
     decoyChallenge: createDecoyChallenge('secret'),
   } as unknown as World

@@ -87,7 +87,7 @@ async function route({
         return user === undefined ? undefined : named(user)
       },
       byUser: () => (found instanceof Error ? Promise.reject(found) : Promise.resolve(found)),
-      settle: (...words: string[]) =>
+      commit: (...words: string[]) =>
         settleError ? Promise.reject(settleError) : Promise.resolve(void settled.push(words.join(' at '))),
     },
   } as unknown as World

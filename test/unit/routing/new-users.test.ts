@@ -30,7 +30,7 @@ class Agreement {
     this.#nowMs = nowMs
   }
 
-  place(user: string, backend: string, forMs: number): DirectoryAnswer {
+  reserve(user: string, backend: string, forMs: number): DirectoryAnswer {
     const route = this.routes.get(user)
     if (route) return { entry: route, source: 'directory' }
     const kept = this.claimOf(user)
@@ -39,7 +39,7 @@ class Agreement {
     return { entry: at(backend), source: 'placed' }
   }
 
-  settle(user: string, backend: string): void {
+  commit(user: string, backend: string): void {
     if (!this.routes.has(user) && this.claimOf(user) === backend) this.routes.set(user, at(backend))
     if (this.routes.get(user)?.backend !== backend) throw new MuxError('directory-unavailable', 'not kept')
   }
@@ -54,9 +54,9 @@ class Agreement {
 function directoryOn(agreement: Agreement): Directory {
   return {
     lookup: (user) => Promise.resolve({ entry: agreement.routes.get(user), source: 'directory' }),
-    place: (...words) => Promise.resolve().then(() => agreement.place(...words)),
-    settle: (...words) => Promise.resolve().then(() => agreement.settle(...words)),
-    doubt: () => undefined,
+    reserve: (...words) => Promise.resolve().then(() => agreement.reserve(...words)),
+    commit: (...words) => Promise.resolve().then(() => agreement.commit(...words)),
+    invalidate: () => undefined,
     connected: Promise.resolve(),
     close: () => Promise.resolve(),
   }
@@ -88,7 +88,7 @@ test('keeps a back end for a new user until a login is over, and makes it the ro
   const router = openRouter(agreement)
   assert.equal(brief(await router.byUser(named('alice@example.test'))), 'store3 placed')
   assert.equal(agreement.routes.size, 0)
-  await router.settle('alice@example.test', 'store3')
+  await router.commit('alice@example.test', 'store3')
   assert.equal(brief(await router.byUser(named('alice@example.test'))), 'store3 directory')
 })
 
@@ -99,7 +99,7 @@ test('leaves nothing of a new user who is not accepted', async () => {
   await router.byUser(named('alice@example.test'))
   clock.nowMs = 1000
   assert.equal(agreement.claimOf('alice@example.test'), undefined)
-  await assert.rejects(router.settle('alice@example.test', 'store3'), { code: 'directory-unavailable' })
+  await assert.rejects(router.commit('alice@example.test', 'store3'), { code: 'directory-unavailable' })
   assert.equal(agreement.routes.size, 0)
 })
 
@@ -162,7 +162,7 @@ test('takes all spellings of a new user for one', async () => {
   const route = await router.byUser(named('ALICE@example.test'))
   assert.deepEqual([...agreement.claims.keys()], ['alice@example.test'])
   assert.equal(route.kind === 'backend' && route.login, 'ALICE@example.test', "the case is the back end's business")
-  await router.settle('ALICE@example.test', 'store3')
+  await router.commit('ALICE@example.test', 'store3')
   for (const spelling of ['alice', 'Alice', 'ALICE'])
     assert.equal(brief(await router.byUser(named(`${spelling}@example.test`))), 'store3 directory')
 })
@@ -181,7 +181,7 @@ test('fails closed where the directory cannot be asked, and asks for no other ba
   const asked: string[] = []
   const directory: Directory = {
     ...directoryOn(new Agreement()),
-    place(_user, backend) {
+    reserve(_user, backend) {
       asked.push(backend)
       return Promise.reject(away)
     },
@@ -193,7 +193,7 @@ test('fails closed where the directory cannot be asked, and asks for no other ba
 
 test('places nobody by a directory that remembers nothing', async () => {
   const directory = directoryOn(new Agreement())
-  delete directory.place
+  delete directory.reserve
   const router = createRouter(routing(), directory, () => undefined, { isUp: () => true, loginMs: 1000 })
   await assert.rejects(router.byUser(named('alice@example.test')), { code: 'directory-unavailable' })
 })
@@ -298,8 +298,8 @@ async function play(logins: readonly Login[]): Promise<string[]> {
       {
         ...directoryOn(agreement),
         lookup: (user) => ask(() => ({ entry: agreement.routes.get(user), source: 'directory' })),
-        place: (...words) => ask(() => agreement.place(...words)),
-        settle: (...words) => ask(() => agreement.settle(...words)),
+        reserve: (...words) => ask(() => agreement.reserve(...words)),
+        commit: (...words) => ask(() => agreement.commit(...words)),
       },
       () => undefined,
       { isUp: (backend) => backend !== down, loginMs: LOGIN_MS },
@@ -310,7 +310,7 @@ async function play(logins: readonly Login[]): Promise<string[]> {
       visit(me, route.backend.name)
       await time.pass(me.backendMs)
       if (!me.accepted) return
-      if (route.source === 'placed') await router.settle('alice@example.test', route.backend.name)
+      if (route.source === 'placed') await router.commit('alice@example.test', route.backend.name)
       await time.pass(me.sessionMs)
     } catch (error) {
       if (!(error instanceof MuxError)) throw error
@@ -347,7 +347,7 @@ test('places a user whose last route is remembered where that one led, for every
   const agreement = new Agreement()
   const router = openRouter(agreement, { lastKnown: { [user]: at(home) } })
   assert.equal(brief(await router.byUser(named(user))), brief(await openRouter(agreement).byUser(named(user))))
-  await router.settle(user, home)
+  await router.commit(user, home)
   assert.deepEqual(agreement.routes.get(user), at(home))
 })
 

@@ -20,8 +20,8 @@ function directoryOf(answers: Record<string, DirectoryAnswer>) {
       calls.push(['lookup', user, facts])
       return Promise.resolve(answers[user] ?? NOTHING)
     },
-    doubt: (user) => void calls.push(['doubt', user]),
-    settle: (user, backend) => Promise.resolve(void calls.push(['settle', user, backend])),
+    invalidate: (user) => void calls.push(['invalidate', user]),
+    commit: (user, backend) => Promise.resolve(void calls.push(['commit', user, backend])),
     connected: Promise.resolve(),
     close: () => Promise.resolve(),
   }
@@ -90,22 +90,22 @@ test('finds the route of a placed user in whatever case the name is typed', asyn
 test('doubts the name that was typed and the name of the placed user, each once', () => {
   const { directory, calls } = directoryOf({})
   const router = createRouter(routing(), directory, () => undefined, PLACING)
-  router.doubt(named('Alice@x.test').user)
-  router.doubt(named('bob@x.test').user)
+  router.invalidate(named('Alice@x.test').user)
+  router.invalidate(named('bob@x.test').user)
   assert.deepEqual(calls, [
-    ['doubt', 'Alice@x.test'],
-    ['doubt', 'alice@x.test'],
-    ['doubt', 'bob@x.test'],
+    ['invalidate', 'Alice@x.test'],
+    ['invalidate', 'alice@x.test'],
+    ['invalidate', 'bob@x.test'],
   ])
 })
 
 test('settles a user under the name of the placed user; without a directory both do nothing', async () => {
   const { directory, calls } = directoryOf({})
-  await createRouter(routing(), directory, () => undefined, PLACING).settle(named('Alice@x.test').user, 'store1')
-  assert.deepEqual(calls, [['settle', 'alice@x.test', 'store1']])
+  await createRouter(routing(), directory, () => undefined, PLACING).commit(named('Alice@x.test').user, 'store1')
+  assert.deepEqual(calls, [['commit', 'alice@x.test', 'store1']])
   const alone = createRouter(routing(), undefined, () => undefined, PLACING)
-  alone.doubt(named('Alice@x.test').user)
-  await alone.settle(named('Alice@x.test').user, 'store1')
+  alone.invalidate(named('Alice@x.test').user)
+  await alone.commit(named('Alice@x.test').user, 'store1')
 })
 
 test('bounds the octets of a name before it is decoded, and says what is wrong', () => {

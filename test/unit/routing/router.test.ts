@@ -21,7 +21,7 @@ function directoryOf(entries: Record<string, Partial<DirectoryEntry> | Error>, a
       }
       return Promise.resolve({ entry: whole, source: 'directory' })
     },
-    doubt: () => undefined,
+    invalidate: () => undefined,
     connected: Promise.resolve(),
     close: () => Promise.resolve(),
   }

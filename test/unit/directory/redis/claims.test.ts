@@ -40,33 +40,33 @@ function answering(answer: unknown) {
 
 test('tells what is kept for a new user, and the route of one who has one', async () => {
   const kept = answering(['kept', 'store2'])
-  assert.deepEqual(await kept.directory.claim('alice', 'store1', 20_000.4), { kept: 'store2' })
+  assert.deepEqual(await kept.directory.reserve('alice', 'store1', 20_000.4), { kept: 'store2' })
   assert.deepEqual(kept.asked, [
     { keys: ['mailmux:user:alice', 'mailmux:claim:{mailmux:user:alice}'], values: ['store1', '20001'] },
   ])
-  assert.deepEqual(await answering(['route', 'store3', 'inner', null]).directory.claim('alice', 'store1', 1), {
+  assert.deepEqual(await answering(['route', 'store3', 'inner', null]).directory.reserve('alice', 'store1', 1), {
     entry: { backend: 'store3', login: 'inner', status: 'active' },
   })
-  assert.equal(await answering(1).directory.settle('alice', 'store1'), true)
-  assert.equal(await answering(0).directory.settle('alice', 'store1'), false)
+  assert.equal(await answering(1).directory.commit('alice', 'store1'), true)
+  assert.equal(await answering(0).directory.commit('alice', 'store1'), false)
 })
 
 for (const answer of [['kept', 1], ['route', 'store1', 7, null], ['other'], 'kept', null, 7])
   test(`counts ${JSON.stringify(answer)} for a claim as a bad answer`, async () => {
     const { directory, bad } = answering(answer)
-    await assert.rejects(directory.claim('alice', 'store1', 1), { code: 'directory-unavailable' })
+    await assert.rejects(directory.reserve('alice', 'store1', 1), { code: 'directory-unavailable' })
     assert.deepEqual(bad, ['the script of a claim was answered in another form'])
   })
 
 for (const answer of ['1', null, 2, [1], true])
   test(`counts ${JSON.stringify(answer)} for a settlement as a bad answer`, async () => {
     const { directory, bad } = answering(answer)
-    await assert.rejects(directory.settle('alice', 'store1'), { code: 'directory-unavailable' })
+    await assert.rejects(directory.commit('alice', 'store1'), { code: 'directory-unavailable' })
     assert.equal(bad.length, 1)
   })
 
 test('refuses a hash without a back end in a claim', async () => {
-  await assert.rejects(answering(['route', null, null, null]).directory.claim('alice', 'store1', 1), {
+  await assert.rejects(answering(['route', null, null, null]).directory.reserve('alice', 'store1', 1), {
     code: 'route-invalid',
   })
 })
@@ -93,7 +93,7 @@ const ANSWERS: Record<string, { answer: unknown; code: string }> = {
 
 for (const [what, { answer, code }] of Object.entries(ANSWERS))
   test(`fails closed at ${what}`, async () => {
-    await assert.rejects(answering(answer).directory.claim('alice', 'store1', 1), (error) => {
+    await assert.rejects(answering(answer).directory.reserve('alice', 'store1', 1), (error) => {
       assert.ok(error instanceof MuxError)
       assert.equal(error.code, code)
       return true
@@ -102,5 +102,5 @@ for (const [what, { answer, code }] of Object.entries(ANSWERS))
 
 test('fails closed at what is no answer', async () => {
   for (const answer of [null, 'kept', 7, [], ['kept'], ['kept', 7], ['route', null], ['rout', 'store1']])
-    await assert.rejects(answering(answer).directory.claim('alice', 'store1', 1), { code: 'directory-unavailable' })
+    await assert.rejects(answering(answer).directory.reserve('alice', 'store1', 1), { code: 'directory-unavailable' })
 })

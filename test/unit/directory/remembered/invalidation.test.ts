@@ -40,7 +40,7 @@ test('a node of a Cluster that this machine has no descriptor for is not reporte
   const nothing = (): void => undefined
   const close = openRedisInvalidation(
     settings,
-    { answerer: { kind: 'cluster', onMasters: (listener) => listener([{ host: '127.0.0.1', port: 7000 }], true) } },
+    { lookupServer: { kind: 'cluster', onMasters: (listener) => listener([{ host: '127.0.0.1', port: 7000 }], true) } },
     log,
     {
       onTracking: nothing,

@@ -121,7 +121,7 @@ test('lets no route stand in that is known to have changed', async () => {
 test('lets no route stand in that changes while the store fails to answer', async () => {
   const { cache, waiting, lookup } = openCache()
   await lookup('alice', at('store1'))
-  cache.doubt('alice')
+  cache.invalidate('alice')
   const found = cache.lookup('alice')
   cache.change('alice')
   waiting.shift()?.fail(AWAY)
@@ -131,7 +131,7 @@ test('lets no route stand in that changes while the store fails to answer', asyn
 test('lets no route stand in for one that makes no sense', async () => {
   const { cache, lookup } = openCache()
   await lookup('alice', at('store1'))
-  cache.doubt('alice')
+  cache.invalidate('alice')
   const poisoned = new MuxError('route-invalid', 'poisoned')
   await assert.rejects(lookup('alice', poisoned), poisoned)
 })
@@ -139,7 +139,7 @@ test('lets no route stand in for one that makes no sense', async () => {
 test('asks again for a route that a back end has refused, and lets it stand in if there is no answer', async () => {
   const { cache, lookup } = openCache()
   await lookup('alice', at('store1'))
-  cache.doubt('alice')
+  cache.invalidate('alice')
   assert.deepEqual(await lookup('alice', AWAY), { entry: at('store1'), source: 'stale' })
   assert.deepEqual(await lookup('alice', at('store1')), { entry: at('store1'), source: 'directory' })
   assert.equal((await cache.lookup('alice')).source, 'cache')

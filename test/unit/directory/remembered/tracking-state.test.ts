@@ -1,22 +1,22 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createTrust, type Trust } from '../../../../src/directory/remembered/tracking-state.ts'
+import { createTrackingState, type TrackingState } from '../../../../src/directory/remembered/tracking-state.ts'
 
 /** What is told on after each step. */
-function told(...steps: ((trust: Trust) => void)[]): string[] {
+function told(...steps: ((state: TrackingState) => void)[]): string[] {
   const all: string[] = []
-  const trust = createTrust(
-    () => all.push('trusted'),
+  const state = createTrackingState(
+    () => all.push('tracked'),
     () => all.push('lost'),
   )
-  for (const step of steps) step(trust)
+  for (const step of steps) step(state)
   return all
 }
 
-const add = (name: string) => (trust: Trust) => trust.add(name)
-const remove = (name: string) => (trust: Trust) => trust.remove(name)
-const tracked = (name: string) => (trust: Trust) => trust.tracked(name)
-const lost = (name: string) => (trust: Trust) => trust.lost(name)
+const add = (name: string) => (state: TrackingState) => state.add(name)
+const remove = (name: string) => (state: TrackingState) => state.remove(name)
+const tracked = (name: string) => (state: TrackingState) => state.tracked(name)
+const lost = (name: string) => (state: TrackingState) => state.lost(name)
 
 test('trusts nothing before anybody tells', () => {
   assert.deepEqual(told(), [])
@@ -25,23 +25,23 @@ test('trusts nothing before anybody tells', () => {
 
 test('trusts while every server tells of its changes', () => {
   assert.deepEqual(told(add('a'), add('b'), tracked('a')), [])
-  assert.deepEqual(told(add('a'), add('b'), tracked('a'), tracked('b')), ['trusted'])
-  assert.deepEqual(told(add('a'), add('b'), tracked('a'), tracked('b'), lost('a'), lost('b')), ['trusted', 'lost'])
+  assert.deepEqual(told(add('a'), add('b'), tracked('a'), tracked('b')), ['tracked'])
+  assert.deepEqual(told(add('a'), add('b'), tracked('a'), tracked('b'), lost('a'), lost('b')), ['tracked', 'lost'])
 })
 
 test('begins anew after each loss, however short', () => {
-  assert.deepEqual(told(add('a'), tracked('a'), lost('a'), tracked('a')), ['trusted', 'lost', 'trusted'])
-  assert.deepEqual(told(add('a'), tracked('a'), tracked('a')), ['trusted'])
+  assert.deepEqual(told(add('a'), tracked('a'), lost('a'), tracked('a')), ['tracked', 'lost', 'tracked'])
+  assert.deepEqual(told(add('a'), tracked('a'), tracked('a')), ['tracked'])
 })
 
 test('waits for a server that has just come, and not for one that has left', () => {
-  assert.deepEqual(told(add('a'), tracked('a'), add('b'), tracked('b')), ['trusted', 'lost', 'trusted'])
-  assert.deepEqual(told(add('a'), add('b'), tracked('a'), remove('b')), ['trusted'])
-  assert.deepEqual(told(add('a'), tracked('a'), add('a')), ['trusted'])
+  assert.deepEqual(told(add('a'), tracked('a'), add('b'), tracked('b')), ['tracked', 'lost', 'tracked'])
+  assert.deepEqual(told(add('a'), add('b'), tracked('a'), remove('b')), ['tracked'])
+  assert.deepEqual(told(add('a'), tracked('a'), add('a')), ['tracked'])
 })
 
 test('trusts nothing where no server is left', () => {
-  assert.deepEqual(told(add('a'), tracked('a'), remove('a')), ['trusted', 'lost'])
+  assert.deepEqual(told(add('a'), tracked('a'), remove('a')), ['tracked', 'lost'])
 })
 
 test('does not listen to a server that has left', () => {
