@@ -3,9 +3,9 @@
  * servers and ports that it names. Speaks to no running mailmux.
  */
 import { loadWithPlaces, type Locate } from '../config/load.ts'
-import { createProblems, formatProblem, type Problem } from '../config/problems.ts'
+import { createProblems, formatProblem, type Problem } from '../config/yaml/problems.ts'
 import type { Settings } from '../config/settings.ts'
-import type { Environment } from '../config/variables.ts'
+import type { Environment } from '../config/yaml/variables.ts'
 import type { Finding, Probed } from '../inspect/findings.ts'
 import { printable } from '../printable.ts'
 

@@ -1,6 +1,6 @@
 /** `mailmux schema`: what an editor needs to complete and explain the keys of the two files. */
 import { z } from 'zod'
-import { mainSchema, routingSchema } from '../config/schema.ts'
+import { mainSchema, routingSchema } from '../config/schema/schema.ts'
 
 /**
  * The JSON Schema (draft 2020-12) of one file, as text.

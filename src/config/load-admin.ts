@@ -4,13 +4,13 @@
  */
 import path from 'node:path'
 import type { Secret } from '../secret.ts'
-import { readBearerToken, readText } from './pem.ts'
-import { createProblems, formatProblem } from './problems.ts'
-import { readDraft } from './read.ts'
+import { readBearerToken, readText } from './check/pem.ts'
+import { createProblems, formatProblem } from './yaml/problems.ts'
+import { readDraft } from './schema/read.ts'
 import { MAX_YAML_BYTES } from './regular-file.ts'
-import { mainSchema } from './schema.ts'
-import { isWritten, readSource } from './source.ts'
-import type { Environment } from './variables.ts'
+import { mainSchema } from './schema/schema.ts'
+import { isWritten, readSource } from './yaml/source.ts'
+import type { Environment } from './yaml/variables.ts'
 
 export type AdminPlace = { host: string; port: number; token: Secret | undefined }
 

@@ -4,7 +4,7 @@
  */
 import fs from 'node:fs'
 import { isShortage, MuxError, systemCode } from '../errors.ts'
-import type { Parsed } from './values.ts'
+import type { Parsed } from './schema/values.ts'
 
 const MIB = 1024 * 1024
 

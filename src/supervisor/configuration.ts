@@ -2,7 +2,7 @@
 import type { Arrival } from '../config/arrivals.ts'
 import { findRestartNeeds, withBoundParts } from '../config/changes.ts'
 import type { LoadResult } from '../config/load.ts'
-import { formatProblem } from '../config/problems.ts'
+import { formatProblem } from '../config/yaml/problems.ts'
 import type { Settings } from '../config/settings.ts'
 import { watchFiles, type FileChanges, type FileWatcher, type WatchOptions } from '../config/watch.ts'
 import { hasCode, systemCode, type NoteShortage } from '../errors.ts'

@@ -1,6 +1,6 @@
 /** Settings on their way to one process of a worker: its users ahead in pieces, where they have changed, and then the rest. */
 import type { Settings } from '../config/settings.ts'
-import { UserTable } from '../config/user-table.ts'
+import { UserTable } from '../config/build/user-table.ts'
 import type { ToWorker } from './messages.ts'
 import { pack, type Packed } from './packed.ts'
 import { sendTable } from './table-pieces.ts'

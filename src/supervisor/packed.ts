@@ -4,7 +4,7 @@
  * (`table-pieces.ts`). A secret is revealed onto that channel alone, which is a socket between the two processes; it is in no argument
  * and no variable, where others could read it.
  */
-import { UserTable } from '../config/user-table.ts'
+import { UserTable } from '../config/build/user-table.ts'
 import { Secret } from '../secret.ts'
 
 declare const packed: unique symbol

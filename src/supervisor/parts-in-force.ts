@@ -1,6 +1,6 @@
 /** What of the settings in force goes on beside new ones. Pure. */
 import type { Settings } from '../config/settings.ts'
-import { UserTable } from '../config/user-table.ts'
+import { UserTable } from '../config/build/user-table.ts'
 
 /** @returns the new settings, with the table in force where it has the same users: it is then neither sent to a worker nor kept twice */
 export function keepUnchangedUsers(inForce: Settings, settings: Settings): Settings {

@@ -1,7 +1,7 @@
 /** The side of the process that loads the configuration once, tells what it found, and ends. */
 import { loadConfig, type LoadResult } from '../config/load.ts'
-import { buildUserTable, UserTable } from '../config/user-table.ts'
-import type { Environment } from '../config/variables.ts'
+import { buildUserTable, UserTable } from '../config/build/user-table.ts'
+import type { Environment } from '../config/yaml/variables.ts'
 import { hasCode } from '../errors.ts'
 import { pack, type Packed } from './packed.ts'
 import { sendTable, type TablePiece } from './table-pieces.ts'

@@ -1,5 +1,5 @@
 /** A worker's own side: it is told by its supervisor what to serve, answers what it is asked, and ends when it is told to, or when nobody is left to tell it. */
-import type { UserTable } from '../config/user-table.ts'
+import type { UserTable } from '../config/build/user-table.ts'
 import { openBoundPorts } from '../listener/bound-ports.ts'
 import { createLog, type AdjustableLog, type LogOutput } from '../log.ts'
 import { createMetrics } from '../metrics/metrics.ts'

@@ -2,7 +2,7 @@
  * A table of users on its way between two processes, in pieces: a channel writes and reads each message as a whole, and a million users
  * in one message would hold up both sides.
  */
-import { UserTable } from '../config/user-table.ts'
+import { UserTable } from '../config/build/user-table.ts'
 
 /** What a socket between two processes holds without a reader; its reading and its copying take well under a millisecond. */
 const PIECE_OCTETS = 64 * 1024

@@ -5,7 +5,7 @@ import os from 'node:os'
 import path from 'node:path'
 import type { TestContext } from 'node:test'
 import { loadConfig, type LoadResult } from '../../../src/config/load.ts'
-import { formatProblem } from '../../../src/config/problems.ts'
+import { formatProblem } from '../../../src/config/yaml/problems.ts'
 import type { Settings } from '../../../src/config/settings.ts'
 
 export const MAIN = `

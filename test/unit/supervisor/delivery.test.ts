@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Settings } from '../../../src/config/settings.ts'
-import { buildUserTable, type UserTable } from '../../../src/config/user-table.ts'
+import { buildUserTable, type UserTable } from '../../../src/config/build/user-table.ts'
 import { createDelivery } from '../../../src/supervisor/delivery.ts'
 
 function users(count: number, backend = 'store1'): UserTable {

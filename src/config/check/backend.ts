@@ -1,0 +1,121 @@
+/** What the keys of one back end say to each other, and what is in the files that they name. */
+import { readPair, type FileReader } from './files.ts'
+import type { MainDraft } from './main.ts'
+import { checkPlaces, hasNoName, type Place } from './places.ts'
+import type { Backend } from './routing.ts'
+import { readCertificates, readSecret } from './pem.ts'
+import type { CertificateSettings } from '../settings.ts'
+import type { Path } from '../schema/read.ts'
+import { isWritten } from '../yaml/source.ts'
+import type { Secret } from '../../secret.ts'
+import { countWorkers } from '../schema/values.ts'
+
+/** What was read for one back end. `ca` is PEM text. */
+export type BackendFiles = {
+  ca: string | undefined
+  clientCertificate: CertificateSettings | undefined
+  masterSecret: Secret | undefined
+  /** the password of the user of check: login */
+  testSecret: Secret | undefined
+}
+
+export function checkBackend(backend: Backend, main: MainDraft, place: Place): void {
+  const { path, report } = place
+  checkPlaces(backend, main, place)
+  checkTls(backend, place)
+  checkHealth(backend, place)
+  checkLimits(backend, main, place)
+  const master = backend.master
+  // Dovecot cuts at the first or the last of them, by its version: either way somebody else's name comes out.
+  if (master?.separator !== undefined && master.user?.includes(master.separator) === true) {
+    report.error([...path, 'master', 'separator'], 'stands in the name of the master user too')
+  }
+}
+
+const TLS_ONLY = ['tls_name', 'ca_file', 'verify', 'pin_sha256', 'client_cert', 'client_key'] as const
+
+function checkTls(backend: Backend, { source, path, report }: Place): void {
+  const { tls, verify } = backend
+  const has = (key: string): boolean => isWritten(source, [...path, key])
+  if (tls === 'none') {
+    for (const key of TLS_ONLY) if (has(key)) report.error([...path, key], `${key} does nothing with tls: none`, 'key')
+    return
+  }
+  if (has('client_cert') !== has('client_key')) {
+    const [one, other] = has('client_cert') ? ['client_cert', 'client_key'] : ['client_key', 'client_cert']
+    report.error([...path, one], `needs ${other} beside it`, 'key')
+  }
+  if (tls === undefined) return
+  if (verify === 'none') {
+    // A pinned certificate is known better than any CA could vouch for it.
+    if (backend.pin_sha256?.length === 0) {
+      report.warn([...path, 'verify'], 'whoever can divert the connection to this back end reads its passwords')
+    }
+    if (has('ca_file')) report.error([...path, 'ca_file'], 'ca_file does nothing with verify: none', 'key')
+  } else if (verify === 'name' && !has('tls_name')) {
+    for (const at of hasNoName(backend, path)) {
+      report.error(at, 'TLS verifies a name: add tls_name, the name in the certificate (or `verify: none`)')
+    }
+  }
+}
+
+const CHECKS_ONLY = ['interval', 'timeout', 'rise'] as const
+
+function checkHealth({ health, tls }: Backend, { source, path, report }: Place): void {
+  const at = [...path, 'health']
+  const has = (key: string): boolean => isWritten(source, [...at, key])
+  if (health?.check === undefined) return
+  if (health.check === 'tls' && tls !== undefined && tls !== 'implicit') {
+    report.error([...at, 'check'], 'a handshake alone can be tried with tls: implicit only; greeting includes it')
+  }
+  if (health.check === 'none') {
+    for (const key of CHECKS_ONLY)
+      if (has(key)) report.error([...at, key], `${key} does nothing with check: none`, 'key')
+  }
+  for (const key of ['user', 'password_file'] as const) {
+    if (health.check !== 'login' && has(key))
+      report.error([...at, key], `${key} does nothing without check: login`, 'key')
+    if (health.check === 'login' && !has(key)) report.error([...at, 'check'], `check: login needs ${key} beside it`)
+  }
+}
+
+/** A limit that is never reached would let its author believe in it. */
+function checkLimits({ limits }: Backend, main: MainDraft, { source, path, report }: Place): void {
+  const at = (key: string): Path => [...path, 'limits', key]
+  const has = (key: string): boolean => isWritten(source, at(key))
+  const { sessions, logins, queue_timeout: timeout } = limits ?? {}
+  if (has('logins') && sessions !== undefined && logins !== undefined && logins > sessions) {
+    report.error(at('logins'), 'never reached: a login counts as one of `sessions`, of which there are fewer')
+  }
+  if (has('queue_size') && timeout === 0)
+    report.error(at('queue_size'), 'queue_size does nothing with queue_timeout: 0s', 'key')
+  const loginMs = main.value?.limits?.backend_timeout
+  if (has('queue_timeout') && timeout !== undefined && loginMs !== undefined && timeout >= loginMs) {
+    report.error(
+      at('queue_timeout'),
+      'never lasts so long: limits.backend_timeout of the main file ends the login sooner',
+    )
+  }
+  const workers = countWorkers(main.value?.workers ?? 1)
+  for (const [key, limit] of Object.entries({ sessions, logins })) {
+    if (has(key) && limit !== undefined && limit < workers)
+      report.warn(at(key), `each of the ${workers} workers has at least 1, so all together may have ${workers}`)
+  }
+}
+
+export function readBackendFiles(backend: Backend, readFile: FileReader, now: Date, place: Place): BackendFiles {
+  const { path, report } = place
+  const { ca_file: ca, client_cert: cert, client_key: key, master, health } = backend
+  const readPassword = (file: string | undefined, at: string): Secret | undefined =>
+    file === undefined ? undefined : readFile(file, readSecret, [...path, at, 'password_file'], report)
+  return {
+    ca: ca === undefined ? undefined : readFile(ca, readCertificates, [...path, 'ca_file'], report)?.pem,
+    clientCertificate: readPair(
+      { cert, key },
+      { cert: [...path, 'client_cert'], key: [...path, 'client_key'] },
+      { readFile, now, report },
+    ),
+    masterSecret: readPassword(master?.password_file, 'master'),
+    testSecret: readPassword(health?.password_file, 'health'),
+  }
+}

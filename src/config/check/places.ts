@@ -1,0 +1,83 @@
+/** Where a back end is said to be: by hosts with ports, or by SRV records, and not here. */
+import { listProtocols, PROTOCOL_NAMES, specOf } from '../../protocol/registry.ts'
+import { isAddress } from '../../net/address.ts'
+import { arrivesAt } from './addresses.ts'
+import { listenAddresses, type MainDraft } from './main.ts'
+import type { Backend } from './routing.ts'
+import type { Path, Reporter } from '../schema/read.ts'
+import type { ProtocolName } from '../settings.ts'
+import { isWritten, type Source } from '../yaml/source.ts'
+
+/** Where a back end stands, and whom to tell. */
+export type Place = { source: Source; path: Path; report: Reporter }
+
+/** Each is checked every few seconds; a login tries three of them at most. */
+const MOST_HOSTS = 8
+
+export function checkPlaces(backend: Backend, main: MainDraft, { source, path, report }: Place): void {
+  const has = (...steps: string[]): boolean => isWritten(source, [...path, ...steps])
+  if (!has('srv')) {
+    if (!has('host')) report.error(path, 'is nowhere: it needs host, or srv', 'key')
+    if (!PROTOCOL_NAMES.some((protocol) => has(protocol)))
+      report.error(path, `serves nothing: it needs a port, ${listProtocols('or')}`, 'key')
+  }
+  if (has('srv')) {
+    for (const key of ['host', ...PROTOCOL_NAMES]) {
+      if (has(key)) report.error([...path, key], `${key} does nothing beside srv, whose records have it`, 'key')
+    }
+    if (typeof backend.srv === 'object' && !PROTOCOL_NAMES.some((protocol) => has('srv', protocol)))
+      report.error([...path, 'srv'], `serves nothing: it needs ${listProtocols('or')}`, 'key')
+  }
+  const hosts = hostsOf(backend, path)
+  if (hosts.length > MOST_HOSTS) {
+    report.error([...path, 'host'], `at most ${MOST_HOSTS} hosts`)
+    return
+  }
+  hosts.forEach(({ host, at }, index) => {
+    if (hosts.findIndex((other) => other.host === host) < index) report.error(at, `${host} stands here already`)
+    checkLoop(backend, { host, at }, path, main, report)
+  })
+}
+
+/** @returns whether a back end serves a protocol; what is written and not understood has an error of its own */
+export function serves(source: Source, path: Path, protocol: ProtocolName): boolean {
+  if (isWritten(source, [...path, protocol]) || isWritten(source, [...path, 'srv', protocol])) return true
+  if (specOf(protocol).srvNames === undefined) return false
+  return isWritten(source, [...path, 'srv']) && !PROTOCOL_NAMES.some((one) => isWritten(source, [...path, 'srv', one]))
+}
+
+/** @returns where the back end is given by what is no name that a certificate could be held against (RFC 6125: SRV targets are not) */
+export function hasNoName(backend: Backend, path: Path): Path[] {
+  if (backend.srv !== undefined) return [[...path, 'srv']]
+  return hostsOf(backend, path)
+    .filter(({ host }) => isAddress(host))
+    .map(({ at }) => at)
+}
+
+function hostsOf({ host }: Backend, path: Path): { host: string; at: Path }[] {
+  if (host === undefined) return []
+  if (typeof host === 'string') return [{ host, at: [...path, 'host'] }]
+  return host.flatMap((one, index) => (one === undefined ? [] : [{ host: one, at: [...path, 'host', index] }]))
+}
+
+/** A back end that is ourselves would fill the machine with connections to itself at the first login. */
+function checkLoop(
+  backend: Backend,
+  { host, at }: { host: string; at: Path },
+  path: Path,
+  main: MainDraft,
+  report: Reporter,
+): void {
+  for (const listener of main.value?.listeners ?? []) {
+    for (const address of (listener && listenAddresses(listener)) ?? []) {
+      for (const protocol of PROTOCOL_NAMES) {
+        if (backend[protocol] !== address.port || !arrivesAt(host, address.host)) continue
+        const isOnly = typeof backend.host === 'string'
+        report.error(
+          isOnly ? [...path, protocol] : at,
+          `routes to itself: listener "${listener?.name ?? ''}" has this address and port`,
+        )
+      }
+    }
+  }
+}

@@ -1,0 +1,117 @@
+/** What the keys of `directory.redis` say to each other, and what is in the files that they name. */
+import fs from 'node:fs'
+import path from 'node:path'
+import { isAddress } from '../../net/address.ts'
+import { readPair, type FileReader } from './files.ts'
+import type { MainDraft } from './main.ts'
+import { readCertificates, readSecret } from './pem.ts'
+import type { Path, Reporter } from '../schema/read.ts'
+import type { CertificateSettings, Endpoint } from '../settings.ts'
+import { isWritten, type Source } from '../yaml/source.ts'
+import type { Secret } from '../../secret.ts'
+
+type Redis = NonNullable<NonNullable<NonNullable<MainDraft['value']>['directory']>['redis']>
+
+/** What was read for Redis. `ca` is PEM text. */
+export type RedisFiles = {
+  password: Secret | undefined
+  sentinelPassword: Secret | undefined
+  ca: string | undefined
+  clientCertificate: CertificateSettings | undefined
+  /** absolute; written, and not read with the configuration */
+  snapshotFile: string | undefined
+}
+
+const AT: Path = ['directory', 'redis']
+
+const KINDS = ['url', 'sentinels', 'nodes'] as const
+
+export function checkRedis(redis: Redis | undefined, source: Source, report: Reporter): void {
+  if (redis === undefined) return
+  const has = (...path: string[]): boolean => isWritten(source, [...AT, ...path])
+  const [first, ...others] = KINDS.filter((kind) => has(kind))
+  if (first === undefined) report.error(AT, 'names no Redis: it needs url, sentinels or nodes', 'key')
+  for (const kind of others) {
+    report.error(
+      [...AT, kind],
+      `does nothing beside ${String(first)}: there can be one of url, sentinels and nodes`,
+      'key',
+    )
+  }
+  checkCredentials(redis, has, report)
+  checkTls(redis, has, report)
+  checkTwice(redis.sentinels?.addresses, [...AT, 'sentinels', 'addresses'], report)
+  checkTwice(redis.nodes, [...AT, 'nodes'], report)
+  if (redis.snapshot_file !== undefined && redis.max_stale === 0)
+    report.error([...AT, 'snapshot_file'], 'does nothing with max_stale: 0s, which lets no known route stand in', 'key')
+}
+
+type Has = (...path: string[]) => boolean
+
+function checkCredentials({ url, sentinels }: Redis, has: Has, report: Reporter): void {
+  if (has('username') && url?.username !== undefined)
+    report.error([...AT, 'username'], 'does nothing: the url has a user of its own', 'key')
+  if (has('password_file') && url?.password !== undefined)
+    report.error([...AT, 'password_file'], 'does nothing: the url has a password of its own', 'key')
+  const named = has('username') ? 'username' : url?.username === undefined ? undefined : 'url'
+  // Redis knows no user without a password that would not be `default`: the name alone would be left unsaid.
+  if (named !== undefined && !has('password_file') && url?.password === undefined)
+    report.error([...AT, named], 'a user needs a password: add password_file', named === 'url' ? 'value' : 'key')
+  if (sentinels && has('sentinels', 'username') && !has('sentinels', 'password_file'))
+    report.error([...AT, 'sentinels', 'username'], 'a user needs a password: add password_file', 'key')
+}
+
+function checkTls({ url, tls }: Redis, has: Has, report: Reporter): void {
+  if (url?.tls === false && has('tls'))
+    report.error([...AT, 'tls'], 'does nothing with redis://; write the url as rediss://', 'key')
+  if (has('tls', 'client_cert') !== has('tls', 'client_key')) {
+    const [one, other] = has('tls', 'client_cert') ? ['client_cert', 'client_key'] : ['client_key', 'client_cert']
+    report.error([...AT, 'tls', one], `needs ${other} beside it`, 'key')
+  }
+  // RFC 6066 3: a server name is a name.
+  if (tls?.server_name !== undefined && isAddress(tls.server_name))
+    report.error([...AT, 'tls', 'server_name'], 'a name is needed here, not an address')
+}
+
+function checkTwice(endpoints: readonly (Endpoint | undefined)[] | undefined, at: Path, report: Reporter): void {
+  const seen = new Set<string>()
+  endpoints?.forEach((endpoint, index) => {
+    if (endpoint === undefined) return
+    const place = JSON.stringify([endpoint.host.toLowerCase(), endpoint.port])
+    if (seen.has(place)) report.error([...at, index], 'stands here twice')
+    seen.add(place)
+  })
+}
+
+export function readRedisFiles(
+  redis: Redis | undefined,
+  readFile: FileReader,
+  now: Date,
+  report: Reporter,
+): RedisFiles {
+  const secret = (name: string | undefined, at: Path): Secret | undefined =>
+    name === undefined ? undefined : readFile(name, readSecret, at, report)
+  const { ca_file: ca, client_cert: cert, client_key: key } = redis?.tls ?? {}
+  const tls: Path = [...AT, 'tls']
+  return {
+    password: secret(redis?.password_file, [...AT, 'password_file']),
+    sentinelPassword: secret(redis?.sentinels?.password_file, [...AT, 'sentinels', 'password_file']),
+    ca: ca === undefined ? undefined : readFile(ca, readCertificates, [...tls, 'ca_file'], report)?.pem,
+    clientCertificate: readPair(
+      { cert, key },
+      { cert: [...tls, 'client_cert'], key: [...tls, 'client_key'] },
+      { readFile, now, report },
+    ),
+    snapshotFile: redis?.snapshot_file === undefined ? undefined : readFile.resolve(redis.snapshot_file),
+  }
+}
+
+/** @param files all that the configuration is read from: to write there would be the end of it */
+export function checkSnapshotFile(file: string | undefined, files: ReadonlySet<string>, report: Reporter): void {
+  if (file === undefined) return
+  const at: Path = [...AT, 'snapshot_file']
+  if (files.has(file)) report.error(at, 'is a file of the configuration, which would be written over')
+  else if (!fs.statSync(path.dirname(file), { throwIfNoEntry: false })?.isDirectory())
+    report.error(at, `the directory ${path.dirname(file)} does not exist`)
+  else if (fs.statSync(file, { throwIfNoEntry: false })?.isDirectory() === true) report.error(at, 'is a directory')
+}

@@ -1,0 +1,201 @@
+/** The reference manual of one back end of routing.yaml, as a schema. What its keys say to each other: check/backend.ts. */
+import { z } from 'zod'
+import { eachProtocol, listProtocols, PROTOCOL_NAMES, specOf } from '../../protocol/registry.ts'
+import { boundedInt, choice, duration, hostText, name, parsedText, port, renamedKeys, text } from './fields.ts'
+import { parseLoginFormat, parsePin, parseSeparator, parseServiceDomain, parseServiceName } from './wire-values.ts'
+
+const master = z
+  .strictObject({
+    user: text('Its name. Required.', undefined, /^\P{Cc}+$/u),
+    password_file: text('File that holds its password. Relative to this file. Required.'),
+    separator: parsedText(
+      parseSeparator,
+      'Log in as user, separator, master user, the way of Dovecot with auth_master_user_separator; one character that no user name has. Default: none; the user is named by the authzid of SASL PLAIN (RFC 4616), which needs no setting there.',
+    ).optional(),
+  })
+  .register(renamedKeys, { secret_file: 'password_file' })
+  .optional()
+  .meta({
+    description:
+      'A master user, who may log in for others there: used for users who have shown a client certificate (EXTERNAL) and so have no password to pass on. Default: none; they are refused.',
+  })
+
+const limits = z
+  .strictObject({
+    sessions: boundedInt(
+      'Sessions at once, logins under way included. Default: none; the back end counts its sessions itself.',
+      undefined,
+      [1, 1_000_000],
+    ).optional(),
+    logins: boundedInt(
+      'Logins under way at once. Default 1000: at 50 ms a login that is 20000 a second, more than a server does; a hung one holds no more than these. One client address (or /64 network) has an eighth of them at most, but 4 where there are so many.',
+      1000,
+      [1, 100_000],
+    ),
+    logins_per_second: boundedInt(
+      'Logins begun in a second. Default: none; `logins` bounds them.',
+      undefined,
+      [1, 100_000],
+    ).optional(),
+    queue_timeout: duration(
+      'How long a login waits for its turn where a limit is reached, before it is told to come back later. Within limits.backend_timeout of the main file. Default 10s: half of that, so that time is left for the login itself; 0s lets none wait.',
+      '10s',
+      ['0s', '5m'],
+    ),
+    queue_size: boundedInt(
+      'How many logins wait at once; those that come then are told to come back later. Default 10000: each is a connection that is there anyway. One client address has an eighth of it at most, as with `logins`.',
+      10_000,
+      [1, 1_000_000],
+    ),
+  })
+  .register(renamedKeys, { wait: 'queue_timeout', queue: 'queue_size' })
+  .prefault({})
+  .meta({
+    description:
+      'What each mailmux asks of it at most; what is over that waits for its turn, first come first served, and is refused only where that lasts too long.',
+  })
+
+const host = z
+  .union([
+    hostText('A host name or an address.'),
+    z.array(hostText('A host name or an address.')).min(1, { error: 'at least one host is needed' }),
+  ])
+  .optional()
+  .meta({
+    description:
+      'A host name or an address, or up to 8 of them in order of preference: the first that is up is used. A name is looked up again when its DNS record runs out. Default: none; it or srv is needed.',
+  })
+
+function serviceNames(kind: 'plain' | 'implicit'): string {
+  const names = PROTOCOL_NAMES.flatMap((name) => specOf(name).srvNames?.[kind] ?? [])
+  return names.map((name) => `\`${name}._tcp\``).join(', ')
+}
+
+const srv = z
+  .union([
+    parsedText(parseServiceDomain, 'A domain.'),
+    z.strictObject(
+      eachProtocol(({ title }) =>
+        parsedText(
+          parseServiceName,
+          `The name of the SRV records of ${title}. Default: none; users of this back end cannot use ${title}.`,
+        ).optional(),
+      ),
+    ),
+  ])
+  .optional()
+  .meta({
+    description: `In place of host and ports: SRV records, with their priorities and weights (RFC 2782). A domain stands for the names of RFC 6186 there: ${serviceNames('plain')}, and with tls: implicit ${serviceNames('implicit')}. Default: none.`,
+  })
+
+const health = z
+  .strictObject({
+    check: choice(
+      ['tcp', 'tls', 'greeting', 'login', 'none'],
+      [],
+      'tcp: a connection. tls: a handshake, with tls: implicit. greeting: all that comes before a login, TLS included. login: a login as `user`. none: only the logins of users tell. Default greeting: a server that hangs still accepts connections, and nothing has to be set up for it.',
+      'greeting',
+    ),
+    interval: duration(
+      'How often each address is checked, give or take a tenth; an address where somebody has just logged in is not. Default 10s: each check leaves a line in the log of most servers.',
+      '10s',
+      ['1s', '1h'],
+    ),
+    timeout: duration(
+      'A check that takes longer has failed: what hangs is down. Default 5s: a server that needs longer to greet is of no use to its users.',
+      '5s',
+      ['100ms', '1m'],
+    ),
+    rise: boundedInt(
+      'Checks in a row that must succeed before an address that is down is up again; one login that is answered is enough. Default 2.',
+      2,
+      [1, 100],
+    ),
+    fall: boundedInt(
+      'Failures in a row, of checks or logins, that make an address down. Default 3: one is a restart, or bad luck.',
+      3,
+      [1, 100],
+    ),
+    user: text('Who logs in for check: login. Required with it.', undefined, /^\P{Cc}+$/u).optional(),
+    password_file: text('File that holds the password of `user`. Relative to this file. Required with it.').optional(),
+  })
+  .register(renamedKeys, { secret_file: 'password_file' })
+  .prefault({})
+  .meta({ description: 'How mailmux finds out whether each address of it works.' })
+
+export const backend = z
+  .strictObject({
+    host,
+    srv,
+    ...eachProtocol(({ title }) =>
+      port(
+        `The port of ${title} there. Default: none; users of this back end cannot use ${title}. One of ${listProtocols('and')} is needed.`,
+      ).optional(),
+    ),
+    tls: choice(
+      ['none', 'starttls', 'implicit'],
+      [],
+      'How to reach it: none, starttls (STARTTLS or STLS, refused if it is not offered), implicit. Default none: most back ends stand in the same rack, and a wrong guess here would lock everybody out.',
+      'none',
+    ),
+    tls_name: hostText(
+      'The name that its certificate must carry, at each of its addresses. Default: the name in `host` that was dialled, never what it resolves to. Required where `host` has an address, and with srv, whose targets are what DNS says (RFC 6125).',
+    ).optional(),
+    ca_file: text(
+      "File with the CAs in PEM to trust in place of the system's. Relative to this file. Default: the system's.",
+    ).optional(),
+    verify: choice(
+      ['name', 'none'],
+      [],
+      'name: the certificate must be trusted and carry the name. none: without pin_sha256, anyone who can divert the connection reads the passwords; warned of at start. Default name.',
+      'name',
+    ),
+    pin_sha256: z
+      .array(parsedText(parsePin, 'The SHA-256 of a certificate, in hexadecimal, with colons or without.'))
+      .prefault([])
+      .meta({
+        description:
+          'SHA-256 fingerprints of the certificates that are accepted there, as `openssl x509 -fingerprint -sha256` prints them; several for the time of a change. Default: none.',
+      }),
+    client_cert: text(
+      'File with a certificate in PEM to show where the back end asks for one. Needs client_key. Relative to this file. Default: none.',
+    ).optional(),
+    client_key: text(
+      'File with its private key in PEM, without a passphrase. Relative to this file. Default: none.',
+    ).optional(),
+    proxy_protocol: choice(
+      ['none', 'v1', 'v2'],
+      [],
+      "Whether to send the client's address in a PROXY header. v1: a line of text. v2: binary, with TLS and server name. Default none: a back end that expects none takes the header for a bad command.",
+      'none',
+    ),
+    forward_identity: z
+      .boolean()
+      .default(true)
+      .meta({
+        description: `Tell the back end who the client is: by ${listProtocols('or', ({ title, identityBy: { command, note } }) => `${command} (${note === undefined ? title : `${title}, ${note}`})`)}, where it offers them. Default true: its log and its penalties would otherwise know mailmux alone.`,
+      }),
+    login_format: parsedText(
+      parseLoginFormat,
+      'The name to log in with there: %u user@domain, %n the user, %d the domain, %% a percent sign. Default "%u". The `login` of a route wins over it.',
+      '%u',
+    ),
+    master,
+    health,
+    limits,
+    slow_start: duration(
+      'After it was down, how long until it gets logins at its full rate: at first 10 a second, or a tenth of what it may have where that is less, growing by the same factor each second up to logins_per_second (without one, as many as `logins`). Default 10s: a wave of 2000 clients is in by then, and cold caches have had their time; 0s turns it off.',
+      '10s',
+      ['0s', '10m'],
+    ),
+    weight: boundedInt(
+      "Its share of the users that are placed, against the others' weights; 0 takes no new ones. Default 1: all the same.",
+      1,
+      [0, 1000],
+    ),
+    tags: z.array(name('A tag.')).prefault([]).meta({
+      description:
+        'What tells it from others to the `tags` of a domain. A back end with tags takes new users of no other domain. Default: none.',
+    }),
+  })
+  .meta({ description: 'One back end: a mail server that holds mailboxes.' })

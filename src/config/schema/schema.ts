@@ -1,0 +1,266 @@
+/**
+ * The reference manual of both files, as schemas: every key, its default, and why that default. Listeners, back ends
+ * and directories, where most keys are, have files of their own. What one value alone can tell is checked here; what two keys say to each other, in `check/`.
+ */
+import { z } from 'zod'
+import { PROTOCOL_NAMES, specOf, type ProtocolName } from '../../protocol/registry.ts'
+import {
+  boundedInt,
+  choice,
+  domain,
+  duration,
+  endpoint,
+  hostText,
+  name,
+  oneAddress,
+  size,
+  parsedText,
+  renamedKeys,
+  text,
+  workers,
+} from './fields.ts'
+import { authHttp } from './auth-http.ts'
+import { backend } from './backend.ts'
+import { listener } from './listener.ts'
+import { redis } from './redis.ts'
+import { parseLogin } from './values.ts'
+
+const tls = z
+  .strictObject({
+    certificates: z
+      .array(
+        z.strictObject({
+          cert: text(
+            "File with the certificate in PEM, the server's own first, then its chain. Relative to this file. Required.",
+          ),
+          key: text('File with its private key in PEM, without a passphrase. Relative to this file. Required.'),
+        }),
+      )
+      .default([])
+      .meta({
+        description:
+          'Certificates for clients. The first is the default; the others are chosen by server name. With one of an RSA key and one of an EC key for the same names, each client is shown the one that it supports. Default: none, which only listeners with `tls: none` or `tls: passthrough` can do with.',
+      }),
+    min_version: choice(
+      ['TLSv1.2', 'TLSv1.3'],
+      [],
+      'The oldest TLS that a client may speak. Default TLSv1.2: older ones are forbidden (RFC 8996), and mail clients that know nothing newer are still in use.',
+      'TLSv1.2',
+    ),
+    ticket_secret_file: text(
+      "File with at least 32 octets from which the keys of session tickets are made: instances that share it resume each other's TLS sessions. `openssl rand -base64 48` makes one. Relative to this file. Default: none; each instance resumes its own.",
+    ).optional(),
+  })
+  .prefault({})
+  .meta({ description: 'TLS facing the clients. Back ends have settings of their own in the routing file.' })
+
+const directory = z
+  .strictObject({
+    redis,
+    auth_http: authHttp,
+    static: z.strictObject({}).optional().meta({
+      description:
+        'The users and domains of the routing file alone. The default where neither of the others is set; takes no keys.',
+    }),
+  })
+  .prefault({})
+  .meta({
+    description:
+      'Where users without a route in the routing file are looked up: `redis`, `auth_http` or `static`. Default static: needs no other service.',
+  })
+
+/** `idle_imap` and its like. */
+function idleKeys() {
+  const keys = PROTOCOL_NAMES.map((name) => {
+    const { description, byDefault } = specOf(name).idle
+    return [`idle_${name}`, duration(description, byDefault, ['1s', '24h'])]
+  })
+  return Object.fromEntries(keys) as Record<`idle_${ProtocolName}`, ReturnType<typeof duration>>
+}
+
+const limits = z
+  .strictObject({
+    max_connections: boundedInt(
+      'Connections of clients at a time, before login and after, by all workers together. Further ones are told to come back later, and closed. Default: as many as the limit of open files is enough for, which is about half of it; more than that is never taken.',
+      undefined,
+      [1, 1_000_000],
+    ).optional(),
+    max_line: size(
+      'The longest command line before login, literals apart. Default 8KiB: RFC 2683 3.2.1.5 asks servers for 8000 octets, RFC 7162 4 for 8192; more would only be memory given to strangers.',
+      '8KiB',
+      ['1KiB', '1MiB'],
+    ),
+    login_timeout: duration(
+      'From the greeting, or from the last refused attempt, to the next login. Default 60s: enough to type a password, short enough that idle strangers do not fill the machine.',
+      '60s',
+      ['1s', '30m'],
+    ),
+    max_bad_commands: boundedInt(
+      'Commands that are not understood before the connection is closed. Default 3: a client makes none, a web browser tricked into speaking to us makes many.',
+      3,
+      [1, 100],
+    ),
+    max_wrong_passwords: boundedInt(
+      'Refused credentials before the connection is closed. Default 5: a person who mistypes, or a mail client with an old password, tries two or three times; more only spares a guesser new connections.',
+      5,
+      [1, 100],
+    ),
+    failure_delay: duration(
+      'A refused login is answered no sooner than this, whether the password or the user was wrong. Default 1s: it slows guessing and hides which of the two it was, and a person hardly notices.',
+      '1s',
+      ['0s', '10s'],
+    ),
+    backend_timeout: duration(
+      "From the login command to the back end's answer: dialling, TLS, greeting and login together. Default 20s: clients give up at about 30s, and an answer of ours is better than their guess.",
+      '20s',
+      ['1s', '5m'],
+    ),
+    ...idleKeys(),
+    shutdown_grace: duration(
+      'How long a stop waits for sessions that are busy. Default 30s: what service managers and Kubernetes grant before they kill.',
+      '30s',
+      ['0s', '1h'],
+    ),
+  })
+  .prefault({})
+  .meta({
+    description: 'Bounds on what one client or one back end may take. Every one has a default that suits most sites.',
+  })
+
+const admin = z
+  .strictObject({
+    listen: oneAddress(
+      'One address with a port for health, metrics and the API. Default 127.0.0.1:9143. An address that is not loopback needs token_file.',
+      '127.0.0.1:9143',
+    ),
+    token_file: text(
+      'File that holds the bearer token which the API asks for. Relative to this file. Default: none, which is allowed on loopback only.',
+    ).optional(),
+    hosts: z.array(hostText('A host name.')).prefault([]).meta({
+      description:
+        "Names beside `hostname`, `localhost` and addresses that a request may carry as its Host, such as the one that Prometheus scrapes. Default: none, as any other name may be a web page's that leads to this address (DNS rebinding).",
+    }),
+  })
+  .optional()
+  .meta({ description: 'The admin HTTP service. Default: off; `admin: {}` turns it on with its defaults.' })
+
+const log = z
+  .strictObject({
+    level: choice(
+      ['debug', 'info', 'warn', 'error'],
+      [],
+      'The least that is logged; a reload changes it. Default info: a line for each login, each session and each change.',
+      'info',
+    ),
+    format: choice(
+      ['json', 'pretty'],
+      [],
+      'json: one object a line, for machines. pretty: for eyes. Default json: logs are collected more often than watched.',
+      'json',
+    ),
+  })
+  .prefault({})
+  .meta({ description: 'The log, on standard output.' })
+
+/** config/mailmux.yaml */
+export const mainSchema = z
+  .strictObject({
+    hostname: hostText('The name shown in banners (%h). Default: the name of the machine.').optional(),
+    workers: workers(
+      'Processes that serve, or auto: one for each core. Default 1: everything in one process, which is enough for thousands of sessions; more are kept running by a process of their own. From 1 to 64.',
+      1,
+    ),
+    listeners: z
+      .array(listener)
+      .min(1, { error: 'at least one listener is needed' })
+      .meta({ description: 'Where clients connect. Required, at least one.' }),
+    tls,
+    directory,
+    routing: text(
+      'The file with back ends, users and domains, relative to this one. Default "routing.yaml". A file of its own, as it changes far more often.',
+      'routing.yaml',
+    ),
+    reload: choice(
+      ['auto', 'signal'],
+      [],
+      'auto: changed files are read again by themselves. signal: on SIGHUP alone. Default auto: a renewed certificate needs no second step.',
+      'auto',
+    ),
+    settle: duration(
+      'How long size and time of a file that is written in place must stay the same before it is read; one that is replaced by rename is read at once. Default 2s: writers that pause are rarely slower.',
+      '2s',
+      ['10ms', '5m'],
+    ),
+    limits,
+    admin,
+    log,
+    user_case: choice(
+      ['keep', 'lower'],
+      [],
+      'The case of the local part of user names: keep tells Alice and alice apart, lower makes both alice, in routes, directory keys, placement, logs and the name at the back end. Domains never have case. Default keep: what the back ends make of it is theirs to decide; Dovecot folds to lower by default (auth_username_format).',
+      'keep',
+    ),
+  })
+  .meta({
+    title: 'mailmux.yaml',
+    description: 'The configuration of mailmux: what it listens on, and with what limits.',
+  })
+
+const backendName = text('The name of a back end of this file. Required.')
+
+const user = z.union([
+  backendName,
+  z.strictObject({
+    backend: backendName,
+    login: parsedText(
+      parseLogin,
+      'The name to log in with there, of the characters that a user name may have. Default: the user.',
+    ).optional(),
+  }),
+])
+
+const domainEntry = z.strictObject({
+  backend: text('The name of a back end of this file, for every user of the domain. This or `placement`.').optional(),
+  placement: choice(
+    ['none', 'hash'],
+    [],
+    'hash: as the `placement` of this file, for this domain alone. none: not for this one. Default: the one of this file.',
+  ).optional(),
+  tags: z.array(name('A tag of back ends.')).prefault([]).meta({
+    description:
+      'With placement: hash, the tags that a back end must have to be chosen. Default: none, and it has none.',
+  }),
+})
+
+/** config/routing.yaml */
+export const routingSchema = z
+  .strictObject({
+    backends: z.record(z.string(), backend).meta({ description: 'The back ends, by name. Required, at least one.' }),
+    users: z.record(z.string(), user).default({}).meta({
+      description:
+        'Static routes: user to back end, or to {backend, login}. They win over the directory. Default: none.',
+    }),
+    domains: z
+      .record(z.string(), z.union([backendName, domainEntry]))
+      .default({})
+      .meta({
+        description:
+          'What becomes of a user of a domain who has no route: domain to back end, or to {backend} or {placement}. Default: none.',
+      }),
+    domain_aliases: z.record(z.string(), domain('The domain that it stands for.')).prefault({}).meta({
+      description:
+        'Domains that mean another: the user is looked up, and logs in, under the other. One step only. Default: none.',
+    }),
+    resolvers: z.array(endpoint('The address and port of a name server.')).prefault([]).meta({
+      description:
+        "Name servers that are asked for the back ends' hosts, in this order, as address and port: `127.0.0.1:53`. Default: none; names are found as the system finds them, its hosts file and search domains included.",
+    }),
+    placement: choice(
+      ['none', 'hash'],
+      [],
+      'What becomes of every other user without a route. none: refused. hash: a back end is chosen by hash and weight, and remembered in Redis once it has let the user in. Default none: a name that nobody has listed is more often a slip than a new user.',
+      'none',
+    ),
+  })
+  .meta({ title: 'routing.yaml', description: 'What operators edit: back ends, and who lives where.' })
+  .register(renamedKeys, { aliases: 'domain_aliases' })
