@@ -207,6 +207,25 @@ test('answers UNAUTHENTICATE with BYE, so that no second user logs in on the con
   await peer.expectClose()
 })
 
+/** Cyrus goes on with the rest of a line behind a word that it did not expect, and reads what it did not take for a literal as commands. */
+for (const command of [
+  'CAPABILITY UNAUTHENTICATE',
+  '(UNAUTHENTICATE',
+  'NOOP "x" UNAUTHENTICATE',
+  'NOOP {3+}\r\nabc UNAUTHENTICATE',
+  'X {28+}\r\nCAPABILITY UNAUTHENTICATE\r\n',
+  'NOOP {28}\r\nCAPABILITY UNAUTHENTICATE\r\n',
+  'NOOP "é" {28+}\r\nCAPABILITY UNAUTHENTICATE\r\n',
+]) {
+  test(`keeps Cyrus from reading a command in ${JSON.stringify(command)}`, async () => {
+    const peer = await open('clear')
+    await logIn(peer, USERS.cyrus.proxied)
+    peer.send(command)
+    await peer.expectUntil(/^BYE /)
+    await peer.expectClose()
+  })
+}
+
 test('answers TRYLATER for a store that is down, and for a store without ManageSieve', async () => {
   const peer = await open('starttls')
   assert.match(await logIn(peer, 'down@example.test'), /^NO \(TRYLATER\) /)

@@ -58,8 +58,6 @@ export type BackendCapability = {
   xclient: boolean
   /** another mailmux, that counts how many it is from the client */
   proxyTtl: boolean
-  /** a second user could log in on the same connection (RFC 5804 2.14.1) */
-  unauthenticate: boolean
 }
 
 /** @param lines the data lines of a capability response; names are compared without case (RFC 5804 1.7) */
@@ -83,6 +81,5 @@ export function parseBackendCapability(lines: readonly (readonly Token[])[]): Ba
     canStartTls: names.has('STARTTLS'),
     xclient: names.has('XCLIENT'),
     proxyTtl: names.has('X-PROXY-TTL'),
-    unauthenticate: names.has('UNAUTHENTICATE'),
   }
 }

@@ -17,8 +17,15 @@ const CLOSING_BRACE = 125
 /** the bit in which an ASCII letter's cases differ */
 const LOWER_CASE = 32
 
-/** Commands that may not run after login. STARTTLS would make the octets unreadable. */
-const FORBIDDEN = ['UNAUTHENTICATE', 'STARTTLS'].map((word) => Buffer.from(word))
+/**
+ * Not allowed anywhere in what a client sends, since servers differ in what they read as a command. Cyrus goes on in the middle of a line
+ * behind a word that it did not expect, and reads a literal as commands where it did not understand what came before. Stalwart drops the rest
+ * of a TCP segment at an error. The octet behind the word decides: a script may say `unauthenticated`.
+ */
+const UNAUTHENTICATE = /unauthenticate[^a-z]/i
+const UNAUTHENTICATE_BYTES = 14
+/** A server that took it in spite of the login would make the octets unreadable. */
+const STARTTLS = Buffer.from('STARTTLS')
 /** Servers differ in how they read numbers of more than 31 bits, and no script is that long. */
 const MAX_LITERAL_BYTES = 2 ** 31
 /** A BYE with a referral has less than 300 octets. A longer line is passed on unread. */
@@ -74,8 +81,10 @@ export class ManagesieveWatch implements SessionGuard {
   #unanswered = 0
   /** the present line of the client has more than a line end */
   #isCommand = false
-  /** how many octets of each forbidden word stand at the start of the present line; -1: the line begins otherwise */
-  readonly #matched = FORBIDDEN.map(() => 0)
+  /** the client's last octets, which may be the start of UNAUTHENTICATE */
+  #tail = ''
+  /** how many octets of STARTTLS stand at the start of the present line; -1: the line begins otherwise */
+  #matched = 0
   /** the first octets of the back end's line, in upper case, as far as they tell OK, NO and BYE */
   #head = ''
   /** a line that may be a BYE, kept until its end */
@@ -84,18 +93,21 @@ export class ManagesieveWatch implements SessionGuard {
   #isOver = false
 
   fromClient(chunk: Buffer, pass: PassOn): number | 'forbidden' | 'ambiguous' {
+    if (this.#holdsUnauthenticate(chunk)) return 'forbidden'
     const client = this.#client
     for (let at = 0; at < chunk.length; at++) {
-      const octet = chunk[at] ?? LF
-      // Also inside literals: a server that refuses a command may read its literal as further commands.
-      if (this.#isForbidden(octet)) return 'forbidden'
       if (client.literalLeft > 0) {
-        client.literalLeft--
+        const skipped = Math.min(client.literalLeft, chunk.length - at)
+        client.literalLeft -= skipped
+        at += skipped - 1
         continue
       }
+      const octet = chunk[at] ?? LF
+      if (this.#endsStartTls(octet)) return 'forbidden'
       if (octet !== LF && octet !== CR) this.#isCommand = true
       const end = client.take(octet)
       if (end === 'ambiguous') return 'ambiguous'
+      if (end === 'literal') this.#matched = -1
       if (end !== 'end') continue
       if (this.#isCommand) this.#unanswered++
       this.#isCommand = false
@@ -115,6 +127,8 @@ export class ManagesieveWatch implements SessionGuard {
         continue
       }
       const octet = chunk[at] ?? LF
+      // Responses begin with a word or a string (RFC 5804 4). A control character begins TLS: a STARTTLS came through, and nothing is readable.
+      if (backend.isAtStart && octet < SPACE && octet !== CR && octet !== LF) return false
       if (backend.isAtStart && (octet | LOWER_CASE) === 98 && this.#bye === undefined) {
         if (at > from) pass(chunk.subarray(from, at))
         from = at
@@ -161,19 +175,19 @@ export class ManagesieveWatch implements SessionGuard {
     } else pass(line)
   }
 
-  /** Looks for a forbidden word at the start of a line. The octet behind the word decides. */
-  #isForbidden(octet: number): boolean {
-    let isForbidden = false
-    for (const [index, word] of FORBIDDEN.entries()) {
-      const matched = this.#matched[index] ?? -1
-      if (matched === word.length && !isWordCharacter(octet)) isForbidden = true
-      if (octet === LF) this.#matched[index] = 0
-      else if (matched === 0 && (octet === SPACE || octet === TAB || octet === CR)) continue
-      else if (matched >= 0 && matched < word.length && (octet & ~LOWER_CASE) === word[matched])
-        this.#matched[index] = matched + 1
-      else this.#matched[index] = -1
-    }
-    return isForbidden
+  #holdsUnauthenticate(chunk: Buffer): boolean {
+    const text = this.#tail + chunk.toString('latin1')
+    this.#tail = text.slice(-UNAUTHENTICATE_BYTES)
+    return UNAUTHENTICATE.test(text)
+  }
+
+  /** Looks for STARTTLS at the start of a line. The octet behind the word decides. */
+  #endsStartTls(octet: number): boolean {
+    const matched = this.#matched
+    if (octet === LF) this.#matched = 0
+    else if (matched !== 0 || (octet !== SPACE && octet !== TAB && octet !== CR))
+      this.#matched = matched >= 0 && (octet & ~LOWER_CASE) === STARTTLS[matched] ? matched + 1 : -1
+    return matched === STARTTLS.length && !isWordCharacter(octet)
   }
 }
 

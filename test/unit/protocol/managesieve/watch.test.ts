@@ -89,7 +89,15 @@ const FORBIDDEN: Record<string, string> = {
   'UNAUTHENTICATE in lower case behind spaces': 'NOOP\r\n \tunauthenticate \r\n',
   'UNAUTHENTICATE with an argument': 'UNAUTHENTICATE "x"\r\n',
   'UNAUTHENTICATE in a literal, which a server may read as a command': 'X {18+}\r\nUNAUTHENTICATE\r\n\r\n',
+  'UNAUTHENTICATE behind a command, where Cyrus goes on reading': 'CAPABILITY UNAUTHENTICATE\r\n',
+  'UNAUTHENTICATE behind a parenthesis': '(UNAUTHENTICATE\r\n',
+  'UNAUTHENTICATE behind NUL and CR': 'NOOP\r\0UNAUTHENTICATE\r\n',
+  'UNAUTHENTICATE behind letters of which a server has dropped a segment': '!UNAUNAUTHENTICATE\r\n',
+  'UNAUTHENTICATE behind a literal': 'NOOP {3+}\r\nabcUNAUTHENTICATE\r\n',
+  'UNAUTHENTICATE in the middle of a line of a literal': 'X {28+}\r\nCAPABILITY UNAUTHENTICATE\r\n\r\n',
+  'UNAUTHENTICATE where a literal ends': 'X {14+}\r\nUNAUTHENTICATE\r\n',
   STARTTLS: 'STARTTLS\r\n',
+  'STARTTLS in lower case behind spaces': 'NOOP\r\n \tstarttls \r\n',
 }
 for (const [name, text] of Object.entries(FORBIDDEN)) {
   testEveryCut(`ends the session at ${name}`, (cut) => {
@@ -99,9 +107,19 @@ for (const [name, text] of Object.entries(FORBIDDEN)) {
   })
 }
 
-testEveryCut('lets words pass that only begin so, and the word inside a line', (cut) => {
-  const text = 'PUTSCRIPT "a" {34+}\r\nunauthenticated\r\nX UNAUTHENTICATE\r\n\r\nNOOP "UNAUTHENTICATE"\r\n'
+testEveryCut('lets words pass that only begin so, and STARTTLS in a script', (cut) => {
+  const text =
+    'PUTSCRIPT "a" {28+}\r\nunauthenticated\r\nSTARTTLS\r\n\r\n\r\nNOOP "STARTTLS"\r\nSTARTTLSX\r\nNOOP {5+}\r\nabcde\r\n'
   assert.deepEqual(play(cut, [['C', text]]), { toBackend: text, toClient: '', ended: undefined })
+})
+
+testEveryCut('ends the session at TLS of a back end that took a STARTTLS', (cut) => {
+  const { ended, toClient } = play(cut, [
+    ['C', 'CAPABILITY STARTTLS\r\n'],
+    ['S', 'NO "Expected EOL"\r\nOK "Begin TLS negotiation now"\r\n'],
+    ['S', '\x16\x03\x03\0\x7a'],
+  ])
+  assert.deepEqual([ended, toClient], ['backend', 'NO "Expected EOL"\r\nOK "Begin TLS negotiation now"\r\n'])
 })
 
 for (const text of ['X {010+}\r\n', 'X {00}\r\n', 'X {2147483648+}\r\n', 'X {99999999999999}\r\n']) {
