@@ -1,6 +1,7 @@
 /**
- * Each way in which a back end fails, by each protocol: what the client is told, within what time, after how many attempts; and whether
- * a second address of the back end, which works, lets the user in nevertheless.
+ * Each kind of failure of a back end once, over sockets: what the client is told, within what time, after how many attempts; and whether
+ * a second address of the back end, which works, lets the user in. test/unit/login/attempt.test.ts has each kind in each attempt by each
+ * protocol, in memory.
  */
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
@@ -73,6 +74,9 @@ function row(fault: Row['fault'], code: string, attempts: number): Row {
   return { fault, reply: 'later', code, attempts, second: { reply: 'in', attempts: 2 } }
 }
 
+/** The kinds take turns with the protocols, and a kind meets the other protocol where a second address is left. */
+const protocolOf = (index: number, alone: boolean): MailProtocol => (index % 2 === (alone ? 0 : 1) ? 'imap' : 'pop3')
+
 /** The faulty address comes first, the one that works second. */
 const FAULTY = '127.0.0.1'
 const WORKING = '127.0.0.2'
@@ -94,10 +98,10 @@ before(async () => {
       const isTls = fault === 'bad certificate' || fault === 'wrong name'
       const backend: YamlMap = { host: alone ? FAULTY : [FAULTY, WORKING], health: { check: 'none' } }
       if (isTls) Object.assign(backend, { tls: 'implicit', tls_name: 'mail.example.test', ca_file: authority.caFile })
-      for (const protocol of PROTOCOLS) {
-        const port = await startFault(`${name} ${protocol}`, protocol, fault)
-        backend[protocol] = port
-        if (alone) continue
+      const protocol = protocolOf(index, alone)
+      const port = await startFault(`${name} ${protocol}`, protocol, fault)
+      backend[protocol] = port
+      if (!alone) {
         const options = { fault: 'none', host: WORKING, port, ...(isTls && { certificate: good }) } as const
         working.set(`${name} ${protocol}`, await startFaultyBackend(scene, protocol, options))
       }
@@ -165,6 +169,7 @@ async function logIn(
 for (const protocol of PROTOCOLS) {
   describe(`a back end that fails, ${protocol}:`, { concurrency: 4 }, () => {
     for (const [index, { fault, reply, code, attempts }] of TABLE.entries()) {
+      if (protocolOf(index, true) !== protocol) continue
       test(fault, async () => {
         const name = nameOf(index, true)
         const seen = await logIn(protocol, name)
@@ -178,6 +183,7 @@ for (const protocol of PROTOCOLS) {
 
   describe(`a back end with a second address, ${protocol}:`, { concurrency: 4 }, () => {
     for (const [index, { fault, second }] of TABLE.entries()) {
+      if (protocolOf(index, false) !== protocol) continue
       test(`${fault} at the first: ${second.reply === 'in' ? 'lets the user in at the second' : 'is refused'}`, async () => {
         const name = nameOf(index, false)
         const seen = await logIn(protocol, name)
