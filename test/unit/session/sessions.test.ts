@@ -3,11 +3,12 @@ import assert from 'node:assert/strict'
 import { Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { ClientConnection } from '../../../src/client/connection.ts'
+import type { RelayHandle } from '../../../src/relay/relays.ts'
 import { createIpSet } from '../../../src/net/ip-set.ts'
 import type { Phase } from '../../../src/login/login.ts'
 import { SessionEvents } from '../../../src/session/events.ts'
 import { Session } from '../../../src/session/session.ts'
-import { listSessions } from '../../../src/session/sessions.ts'
+import { endSessions, listSessions } from '../../../src/session/sessions.ts'
 import type { World } from '../../../src/world.ts'
 import { listenerSettings } from '../listener/listener-settings.ts'
 
@@ -88,4 +89,38 @@ test('finds those of a user or a back end, and counts all of them where not all 
   assert.deepEqual(ids({ ...ALL, backend: 'store1' }), ['abd', 3])
   assert.deepEqual(ids({ user: 'alice@example.test', backend: 'store1', limit: 1 }), ['a', 2])
   assert.deepEqual(ids({ limit: 0 }), ['', 4])
+})
+
+/** A relay that notes how it is ended. */
+function relay(ended: string[]): RelayHandle {
+  return {
+    ended: new Promise(() => undefined),
+    endWhenSafe: (why) => void ended.push(`${why} when safe`),
+    end: (cause) => void ended.push(cause),
+    counts: { bytesFromClient: 0, bytesFromBackend: 0 },
+  }
+}
+
+test('ends the sessions that a filter matches: those that relay at a safe point, the others at their next read', async (t) => {
+  const ended: string[] = []
+  const other: string[] = []
+  const [relaying, early, bob] = [
+    running(t, 'a', 1),
+    running(t, 'b', 2, { phase: 'routing' }),
+    running(t, 'c', 3, { user: 'bob@example.test' }),
+  ]
+  relaying.startRelay(relay(ended))
+  bob.startRelay(relay(other))
+  const read = early.connection.readLine(100)
+  assert.equal(endSessions([relaying, early, bob], { user: 'alice@example.test' }, 'shutdown'), 2)
+  assert.deepEqual([ended, other], [['shutdown when safe'], []])
+  await assert.rejects(read, { code: 'shutting-down' })
+})
+
+test('ends a session at a safe point whose login was under way when it was told to end', (t) => {
+  const ended: string[] = []
+  const session = running(t, 'a', 1, { phase: 'replaying-login' })
+  session.end('shutdown')
+  session.startRelay(relay(ended))
+  assert.deepEqual(ended, ['shutdown when safe'])
 })
