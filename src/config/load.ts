@@ -5,7 +5,6 @@
 import path from 'node:path'
 import { hasCode } from '../errors.ts'
 import { buildSettings } from './build/build.ts'
-import { checkMainFiles } from './check/files.ts'
 import { checkMain } from './check/main.ts'
 import { checkSnapshotFile } from './check/redis.ts'
 import { checkRouting } from './check/routing.ts'
@@ -17,6 +16,7 @@ import { mainSchema, routingSchema } from './schema/schema.ts'
 import type { Settings } from './settings.ts'
 import { locate as locateIn, readSource, type Source } from './yaml/source.ts'
 import type { Environment } from './yaml/variables.ts'
+import { checkMainFiles } from './check/main-files.ts'
 
 export type LoadResult = {
   /** undefined where there is an error */

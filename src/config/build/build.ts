@@ -5,10 +5,7 @@ import { eachProtocol, isCapabilityProtocol, PROTOCOL_NAMES } from '../../protoc
 import { hostPort } from '../../net/address.ts'
 import { buildRedis } from './redis.ts'
 import type { BackendFiles } from '../check/backend.ts'
-import type { MainFiles } from '../check/files.ts'
-import { parseLocalName } from '../check/listener.ts'
-import { listenAddresses } from '../check/main.ts'
-import type { RoutingDraft, RoutingFiles } from '../check/routing.ts'
+import type { RoutingFiles } from '../check/routing.ts'
 import { findPool, servedProtocols } from '../check/placement-pool.ts'
 import { mainSchema, routingSchema } from '../schema/schema.ts'
 import type {
@@ -28,9 +25,13 @@ import type {
 } from '../settings.ts'
 import { encodeSecret, type Secret } from '../../secret.ts'
 import type { UserCase } from '../../user-name.ts'
-import { toPlain, type YamlNode } from '../yaml/source.ts'
+import { toPlain } from '../yaml/source.ts'
 import { countWorkers, keyOfDomain, normalizeUser, type Parsed } from '../schema/values.ts'
-import { parseServerPattern } from '../schema/wire-values.ts'
+import { parseServerPattern, parseLocalName } from '../schema/wire-values.ts'
+import type { YamlNode } from '../yaml/nodes.ts'
+import type { RoutingDraft } from '../check/drafts.ts'
+import { listenAddresses } from '../check/addresses.ts'
+import type { MainFiles } from '../check/main-files.ts'
 
 type Main = z.output<typeof mainSchema>
 type Routing = Omit<z.output<typeof routingSchema>, 'users'>

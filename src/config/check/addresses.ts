@@ -1,4 +1,7 @@
 /** Which addresses are the same place. Pure; a name other than `localhost` is never looked up here. */
+import { specOf } from '../../protocol/registry.ts'
+import type { ListenAddress } from '../settings.ts'
+import type { Listener } from './drafts.ts'
 import { familyOf, isAddress, isLoopbackAddress, isMapped, canonicalAddress, type Family } from '../../net/address.ts'
 
 /** Whether only this machine can reach it. */
@@ -27,4 +30,13 @@ export function arrivesAt(host: string, bound: string): boolean {
   if (host === '0.0.0.0') return arrivesAt('127.0.0.1', bound)
   if (host === '::') return arrivesAt('::1', bound)
   return isLoopback(host) && coversFamily(bound) === familyOf(host)
+}
+
+/** The addresses of a listener: as written, or its protocol's registered port on every address. Undefined where they cannot be known. */
+export function listenAddresses(listener: Listener): ListenAddress[] | undefined {
+  const { listen, protocol, tls } = listener
+  if (listen !== undefined) return listen.flatMap((one) => one ?? [])
+  if (protocol === undefined || tls === undefined) return undefined
+  const port = specOf(protocol).ports[tls === 'implicit' || tls === 'passthrough' ? 'implicit' : 'plain']
+  return ['0.0.0.0', '::'].map((host) => ({ host, port, optional: true }))
 }

@@ -1,18 +1,15 @@
-/** What the keys of `directory.auth_http` say to each other and to the rest, and what stands in the files that they name. */
+/** Rules between the keys of `directory.auth_http` and other keys, and the files that they name. */
+import type { MainDraft, RoutingDraft, AuthHttp } from './drafts.ts'
 import { PROTOCOL_NAMES } from '../../protocol/registry.ts'
 import { unbracketHost } from '../../net/address.ts'
 import { Secret } from '../../secret.ts'
 import { isLoopback } from './addresses.ts'
 import type { FileReader } from './files.ts'
-import type { MainDraft } from './main.ts'
 import { readCertificates, readSecret } from './pem.ts'
-import type { RoutingDraft } from './routing.ts'
 import type { Path, Reporter } from '../schema/read.ts'
 import { isWritten } from '../yaml/source.ts'
 
 export type AuthHttpFiles = { ca: string | undefined; headers: Map<string, Secret> }
-
-type AuthHttp = NonNullable<NonNullable<MainDraft['value']>['directory']>['auth_http']
 
 const AT: Path = ['directory', 'auth_http']
 
@@ -20,8 +17,7 @@ const AT: Path = ['directory', 'auth_http']
 const OWN_HEADER =
   /^(?:auth-|client-|proxy-|host$|connection$|content-|transfer-|keep-alive$|te$|trailer$|upgrade$|expect$)/iu
 
-/** @param directory undefined where it is not understood */
-export function checkAuthHttp(authHttp: AuthHttp, report: Reporter): void {
+export function checkAuthHttp(authHttp: AuthHttp | undefined, report: Reporter): void {
   if (authHttp === undefined) return
   for (const name of Object.keys(authHttp.headers ?? {})) {
     const at = [...AT, 'headers', name]
@@ -44,7 +40,11 @@ export function checkAuthHttp(authHttp: AuthHttp, report: Reporter): void {
     report.error([...AT, 'ca_file'], 'does nothing: the url is http://', 'key')
 }
 
-export function readAuthHttpFiles(authHttp: AuthHttp, readFile: FileReader, report: Reporter): AuthHttpFiles {
+export function readAuthHttpFiles(
+  authHttp: AuthHttp | undefined,
+  readFile: FileReader,
+  report: Reporter,
+): AuthHttpFiles {
   const headers = new Map<string, Secret>()
   for (const [name, value] of Object.entries(authHttp?.headers ?? {})) {
     if (typeof value === 'string') headers.set(name, new Secret(value))

@@ -1,8 +1,7 @@
-/** What the keys of one back end say to each other, and what is in the files that they name. */
+/** Rules between the keys of one back end, and the files that they name. */
+import type { Backend, MainDraft, Place } from './drafts.ts'
 import { readPair, type FileReader } from './files.ts'
-import type { MainDraft } from './main.ts'
-import { checkPlaces, hasNoName, type Place } from './places.ts'
-import type { Backend } from './routing.ts'
+import { checkPlaces, hasNoName } from './places.ts'
 import { readCertificates, readSecret } from './pem.ts'
 import type { CertificateSettings } from '../settings.ts'
 import type { Path } from '../schema/read.ts'

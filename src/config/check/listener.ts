@@ -1,13 +1,13 @@
-/** What the keys of one listener say to each other. What they say to the back ends: passthrough.ts. */
+/** Rules between the keys of one listener. Rules between its keys and the back ends are in passthrough.ts. */
 import { CAPABILITY_PROTOCOLS, specOf } from '../../protocol/registry.ts'
-import { hasZone, isAddress, parseAddress, withoutZone } from '../../net/address.ts'
-import { overlaps } from './addresses.ts'
+import { isAddress, withoutZone } from '../../net/address.ts'
+import { listenAddresses, overlaps } from './addresses.ts'
 import { checkBanner } from './banner.ts'
-import { listenAddresses, type Listener } from './main.ts'
+import type { Listener, Place } from './drafts.ts'
 import type { Path, Reporter } from '../schema/read.ts'
-import { isWritten, type Source } from '../yaml/source.ts'
+import { isWritten } from '../yaml/source.ts'
 import type { Parsed } from '../schema/values.ts'
-import { parseServerName, parseServerPattern } from '../schema/wire-values.ts'
+import { parseServerPattern, parseLocalName } from '../schema/wire-values.ts'
 
 /** What a listener takes from the rest of the file. */
 export type Surroundings = {
@@ -16,9 +16,6 @@ export type Surroundings = {
   /** the directory gets the password of each login */
   checksPasswords: boolean
 }
-
-/** Where a listener stands, and whom to tell. */
-type Place = { source: Source; path: Path; report: Reporter }
 
 /** Keys about what mailmux says, reads or decrypts: it does none of that where the client's TLS is carried on unopened. */
 const OPENED_ONLY = [
@@ -187,15 +184,6 @@ function checkCertifiedNames({ client_cert_user: template }: Listener, { source,
   } else if (isWritten(source, [...path, 'default_domain'])) {
     report.warn([...path, 'client_cert_user'], `default_domain completes no name of a certificate; ${remedy}`)
   }
-}
-
-/** A key of `default_domains`: an address in one spelling, or a server name. */
-export function parseLocalName(key: string): Parsed<string> {
-  const address = parseAddress(key)?.address
-  if (address !== undefined && hasZone(key)) return { wrong: `write the address without its zone: ${withoutZone(key)}` }
-  if (address !== undefined) return { value: address }
-  const name = parseServerName(key)
-  return 'value' in name ? name : { wrong: 'not an address and not a server name (imap.example.org)' }
 }
 
 function checkDefaultDomains(listener: Listener, { path, report }: Place): void {

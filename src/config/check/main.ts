@@ -1,28 +1,15 @@
-/** What the keys of mailmux.yaml say to each other. Each check passes by what is already found wrong, so that one mistake is told once. */
+/** Rules between the keys of mailmux.yaml. A check ignores values that are already found wrong, so that each mistake is reported once. */
 import os from 'node:os'
 import { PROTOCOL_NAMES, specOf } from '../../protocol/registry.ts'
-import { createReporter, type Draft, type Path, type Reporter } from '../schema/read.ts'
+import { createReporter, type Path, type Reporter } from '../schema/read.ts'
 import type { Problems } from '../yaml/problems.ts'
-import type { mainSchema } from '../schema/schema.ts'
+import type { Listener, Main, MainDraft } from './drafts.ts'
 import type { ListenAddress } from '../settings.ts'
 import { isWritten } from '../yaml/source.ts'
 import { checkAuthHttp } from './auth-http.ts'
 import { checkListener } from './listener.ts'
 import { checkRedis } from './redis.ts'
-import { overlaps } from './addresses.ts'
-
-export type MainDraft = Draft<typeof mainSchema>
-type Main = NonNullable<MainDraft['value']>
-export type Listener = NonNullable<NonNullable<Main['listeners']>[number]>
-
-/** The addresses of a listener: as written, or its protocol's registered port on every address. Undefined where they cannot be known. */
-export function listenAddresses(listener: Listener): ListenAddress[] | undefined {
-  const { listen, protocol, tls } = listener
-  if (listen !== undefined) return listen.flatMap((one) => one ?? [])
-  if (protocol === undefined || tls === undefined) return undefined
-  const port = specOf(protocol).ports[tls === 'implicit' || tls === 'passthrough' ? 'implicit' : 'plain']
-  return ['0.0.0.0', '::'].map((host) => ({ host, port, optional: true }))
-}
+import { listenAddresses, overlaps } from './addresses.ts'
 
 export function checkMain(draft: MainDraft, problems: Problems): void {
   const { value: main } = draft

@@ -1,7 +1,6 @@
-/** Whether each server name that a listener passes through arrives at a back end that can finish the TLS which the client began. */
-import type { MainDraft } from './main.ts'
+/** Each server name that a listener passes through must lead to a back end that can complete the client's TLS handshake. */
+import type { MainDraft, RoutingDraft } from './drafts.ts'
 import { serves } from './places.ts'
-import type { RoutingDraft } from './routing.ts'
 import { didYouMean } from '../yaml/problems.ts'
 import type { Path, Reporter } from '../schema/read.ts'
 

@@ -1,12 +1,9 @@
-/** What `placement` and `tags` of routing.yaml say to each other, to the back ends, and to the directory of mailmux.yaml. */
-import type { MainDraft } from './main.ts'
-import type { RoutingDraft } from './routing.ts'
+/** Rules for `placement` and `tags` of routing.yaml, the back ends, and the directory of mailmux.yaml. */
+import type { MainDraft, RoutingDraft, Routing } from './drafts.ts'
 import { findPool, servedProtocols } from './placement-pool.ts'
 import { didYouMean } from '../yaml/problems.ts'
 import type { Path, Reporter } from '../schema/read.ts'
 import { isWritten } from '../yaml/source.ts'
-
-type Routing = NonNullable<RoutingDraft['value']>
 
 export function checkPlacement({ source, value: routing }: RoutingDraft, main: MainDraft, report: Reporter): void {
   if (routing === undefined) return

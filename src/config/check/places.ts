@@ -1,15 +1,11 @@
-/** Where a back end is said to be: by hosts with ports, or by SRV records, and not here. */
+/** The addresses of a back end: hosts with ports, or SRV records, and never an address of mailmux itself. */
+import type { Backend, MainDraft, Place } from './drafts.ts'
 import { listProtocols, PROTOCOL_NAMES, specOf } from '../../protocol/registry.ts'
 import { isAddress } from '../../net/address.ts'
-import { arrivesAt } from './addresses.ts'
-import { listenAddresses, type MainDraft } from './main.ts'
-import type { Backend } from './routing.ts'
+import { arrivesAt, listenAddresses } from './addresses.ts'
 import type { Path, Reporter } from '../schema/read.ts'
 import type { ProtocolName } from '../settings.ts'
 import { isWritten, type Source } from '../yaml/source.ts'
-
-/** Where a back end stands, and whom to tell. */
-export type Place = { source: Source; path: Path; report: Reporter }
 
 /** Each is checked every few seconds; a login tries three of them at most. */
 const MOST_HOSTS = 8

@@ -1,16 +1,14 @@
-/** What the keys of `directory.redis` say to each other, and what is in the files that they name. */
+/** Rules between the keys of `directory.redis`, and the files that they name. */
 import fs from 'node:fs'
 import path from 'node:path'
 import { isAddress } from '../../net/address.ts'
 import { readPair, type FileReader } from './files.ts'
-import type { MainDraft } from './main.ts'
 import { readCertificates, readSecret } from './pem.ts'
 import type { Path, Reporter } from '../schema/read.ts'
 import type { CertificateSettings, Endpoint } from '../settings.ts'
 import { isWritten, type Source } from '../yaml/source.ts'
 import type { Secret } from '../../secret.ts'
-
-type Redis = NonNullable<NonNullable<NonNullable<MainDraft['value']>['directory']>['redis']>
+import type { Redis } from './drafts.ts'
 
 /** What was read for Redis. `ca` is PEM text. */
 export type RedisFiles = {

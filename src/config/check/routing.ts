@@ -1,20 +1,15 @@
-/** What the keys of routing.yaml say to each other, and to the listeners of mailmux.yaml. */
+/** Rules between the keys of routing.yaml, and between them and the listeners of mailmux.yaml. */
+import type { Listener, MainDraft, RoutingDraft, Routing } from './drafts.ts'
 import { isAddress } from '../../net/address.ts'
 import { checkAuthHttpBackends } from './auth-http.ts'
 import { checkBackend, readBackendFiles, type BackendFiles } from './backend.ts'
 import { createFileReader } from './files.ts'
-import type { Listener, MainDraft } from './main.ts'
 import { checkPassthroughBackends } from './passthrough.ts'
 import { checkPlacement } from './placement.ts'
 import { serves } from './places.ts'
 import { didYouMean, type Problems } from '../yaml/problems.ts'
-import { createReporter, type Draft, type Path, type Reporter } from '../schema/read.ts'
-import type { routingSchema } from '../schema/schema.ts'
+import { createReporter, type Path, type Reporter } from '../schema/read.ts'
 import { keyOfDomain, normalizeUser, parseDomain, parseName, type Parsed } from '../schema/values.ts'
-
-export type RoutingDraft = Draft<typeof routingSchema>
-type Routing = NonNullable<RoutingDraft['value']>
-export type Backend = NonNullable<NonNullable<Routing['backends']>[string]>
 
 /** What was read for each back end, by its name. */
 export type RoutingFiles = Map<string, BackendFiles>

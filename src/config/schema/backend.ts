@@ -1,4 +1,4 @@
-/** The reference manual of one back end of routing.yaml, as a schema. What its keys say to each other: check/backend.ts. */
+/** The reference manual of one back end of routing.yaml, as a schema. Rules between its keys: check/backend.ts. */
 import { z } from 'zod'
 import { eachProtocol, listProtocols, PROTOCOL_NAMES, specOf } from '../../protocol/registry.ts'
 import { boundedInt, choice, duration, hostText, name, parsedText, port, renamedKeys, text } from './fields.ts'

@@ -1,4 +1,4 @@
-/** The reference manual of one listener of mailmux.yaml, as a schema. What its keys say to each other: check/listener.ts. */
+/** The reference manual of one listener of mailmux.yaml, as a schema. Rules between its keys: check/listener.ts. */
 import { z } from 'zod'
 import {
   CAPABILITY_PROTOCOLS,

@@ -6,8 +6,9 @@ import { z } from 'zod'
 import { renamedKeys } from './fields.ts'
 import { didYouMean, type Problems } from '../yaml/problems.ts'
 import type { Endpoint, ListenAddress } from '../settings.ts'
-import { isUnknown, locate, toPlain, type Range, type Source, type YamlNode } from '../yaml/source.ts'
+import { isUnknown, locate, toPlain, type Source } from '../yaml/source.ts'
 import type { RedisUrl } from './values.ts'
+import type { Range, YamlNode } from '../yaml/nodes.ts'
 
 type Whole = string | number | boolean | ListenAddress | ListenAddress[] | Endpoint | RedisUrl | undefined
 

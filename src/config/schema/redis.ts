@@ -1,4 +1,4 @@
-/** The reference manual of `directory.redis`, as a schema. What its keys say to each other: check/redis.ts. */
+/** The reference manual of `directory.redis`, as a schema. Rules between its keys: check/redis.ts. */
 import { z } from 'zod'
 import { boundedInt, duration, endpoint, hostText, redisUrl, text } from './fields.ts'
 

@@ -5,6 +5,8 @@
 import tls from 'node:tls'
 import type { CapabilityRules } from '../../protocol/registry.ts'
 import {
+  parseAddress,
+  withoutZone,
   addressBits,
   familyOf,
   firstAddress,
@@ -22,6 +24,15 @@ export function parseServerName(text: string): Parsed<string> {
   if (text.endsWith('.') || 'wrong' in parseHost(text))
     return { wrong: 'not a server name: write it as imap.example.org' }
   return { value: text.toLowerCase() }
+}
+
+/** A key of `default_domains`: an address in one spelling, or a server name. */
+export function parseLocalName(key: string): Parsed<string> {
+  const address = parseAddress(key)?.address
+  if (address !== undefined && hasZone(key)) return { wrong: `write the address without its zone: ${withoutZone(key)}` }
+  if (address !== undefined) return { value: address }
+  const name = parseServerName(key)
+  return 'value' in name ? name : { wrong: 'not an address and not a server name (imap.example.org)' }
 }
 
 /** The name of SRV records: `_imap._tcp.example.org` (RFC 2782). */

@@ -5,18 +5,10 @@
  */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Pair } from 'yaml'
 import { createLineIndex } from './line-index.ts'
+import type { MapEntry, MapNode, Range, ScalarNode, YamlNode } from './nodes.ts'
 import type { Problems, Spot } from './problems.ts'
 import { cutUserBlock, type UserBlock } from './user-block.ts'
 import { fillVariables, type Environment } from './variables.ts'
-
-/** From and to, as offsets into the text. */
-export type Range = readonly [number, number]
-
-export type MapEntry = { key: Range; node: YamlNode }
-export type MapNode = { kind: 'map'; range: Range; weight: number; entries: Map<string, MapEntry> }
-export type ListNode = { kind: 'list'; range: Range; weight: number; items: YamlNode[] }
-export type ScalarNode = { kind: 'scalar'; range: Range; weight: number; value: unknown }
-export type YamlNode = MapNode | ListNode | ScalarNode
 
 export type Source = {
   /** as the operator named it, for messages */

@@ -3,7 +3,7 @@
  * the usual forms: `name: store` and `name: {backend: store, login: name}`, plain or in quotes, with or without a comment. The result is
  * the tree that the parser would give. Where the block has any other form (an anchor, a tag, an escape, a variable), the parser reads it.
  */
-import type { MapEntry, MapNode, Range, ScalarNode } from './source.ts'
+import type { MapEntry, MapNode, Range, ScalarNode } from './nodes.ts'
 
 export type UserBlock = {
   /** the text without the lines of the users */

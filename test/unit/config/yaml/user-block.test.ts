@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { createProblems, formatProblem } from '../../../../src/config/yaml/problems.ts'
-import { readSource, type YamlNode } from '../../../../src/config/yaml/source.ts'
+import { readSource } from '../../../../src/config/yaml/source.ts'
 import { cutUserBlock, type UserBlock } from '../../../../src/config/yaml/user-block.ts'
+import type { YamlNode } from '../../../../src/config/yaml/nodes.ts'
 
 function read(text: string, cut?: (text: string) => UserBlock | undefined) {
   const problems = createProblems()

@@ -1,0 +1,70 @@
+/** Reads the files that mailmux.yaml names. A mistake in a file is reported at the key that names it. */
+import type { MainDraft, Main } from './drafts.ts'
+import type { Secret } from '../../secret.ts'
+import { isLoopback } from './addresses.ts'
+import { readAuthHttpFiles, type AuthHttpFiles } from './auth-http.ts'
+import { readRedisFiles, type RedisFiles } from './redis.ts'
+import { readBearerToken, readCertificates, readTicketSecret } from './pem.ts'
+import type { Problems } from '../yaml/problems.ts'
+import { createReporter, type Path, type Reporter } from '../schema/read.ts'
+import type { CertificateSettings } from '../settings.ts'
+import { checkDates, createFileReader, readPair, type FileReader } from './files.ts'
+
+export type MainFiles = {
+  certificates: CertificateSettings[]
+  ticketSecret: Secret | undefined
+  /** PEM text of the CAs of client certificates, by the index of the listener */
+  clientCas: Map<number, string>
+  token: Secret | undefined
+  redis: RedisFiles
+  authHttp: AuthHttpFiles
+}
+
+export function checkMainFiles(
+  draft: MainDraft,
+  directory: string,
+  files: Set<string>,
+  now: Date,
+  problems: Problems,
+): MainFiles {
+  const { value: main } = draft
+  const report = createReporter(draft, problems)
+  const readFile = createFileReader(directory, files)
+  const certificates = (main?.tls?.certificates ?? []).flatMap((pair, index) => {
+    const at: Path = ['tls', 'certificates', index]
+    const places = { cert: [...at, 'cert'], key: [...at, 'key'] }
+    return readPair({ cert: pair?.cert, key: pair?.key }, places, { readFile, now, report }) ?? []
+  })
+  const clientCas = new Map<number, string>()
+  main?.listeners?.forEach((listener, index) => {
+    if (listener?.client_ca_file === undefined) return
+    const at: Path = ['listeners', index, 'client_ca_file']
+    const ca = readFile(listener.client_ca_file, readCertificates, at, report)
+    if (ca === undefined) return
+    checkDates(ca.chain, now, (message) => report.warn(at, message))
+    clientCas.set(index, ca.pem)
+  })
+  const ticketFile = main?.tls?.ticket_secret_file
+  return {
+    certificates,
+    ticketSecret:
+      ticketFile === undefined
+        ? undefined
+        : readFile(ticketFile, readTicketSecret, ['tls', 'ticket_secret_file'], report),
+    clientCas,
+    token: checkAdmin(main?.admin, readFile, report),
+    redis: readRedisFiles(main?.directory?.redis, readFile, now, report),
+    authHttp: readAuthHttpFiles(main?.directory?.auth_http, readFile, report),
+  }
+}
+
+function checkAdmin(admin: Main['admin'], readFile: FileReader, report: Reporter): Secret | undefined {
+  if (admin === undefined) return undefined
+  if (admin.token_file !== undefined)
+    return readFile(admin.token_file, readBearerToken, ['admin', 'token_file'], report)
+  // The API lists the sessions, and `explain` tells of users and back ends.
+  if (admin.listen !== undefined && !isLoopback(admin.listen.host)) {
+    report.error(['admin', 'listen'], 'an address that is not loopback needs admin.token_file')
+  }
+  return undefined
+}
