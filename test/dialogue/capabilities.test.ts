@@ -2,7 +2,7 @@
 import { MECHANISMS, type MechanismName } from '../../src/config/settings.ts'
 import { imap } from '../../src/protocol/imap/imap.ts'
 import { pop3 } from '../../src/protocol/pop3/pop3.ts'
-import { accepted, alice, base64, testBackend, testBothClients, testClient } from './play.ts'
+import { accepted, alice, base64, testBackend, testEveryClient, testClient } from './play.ts'
 
 const PLAIN = base64('\0alice\0secret')
 
@@ -163,7 +163,7 @@ testClient('pop3 announces what holds on every back end', pop3, {
 
 // RFC 5802 6: a channel is bound to one TLS session, and there are two
 for (const name of ['SCRAM-SHA-1-PLUS', 'SCRAM-SHA-256-PLUS', 'GSSAPI', 'CRAM-MD5', 'ANONYMOUS', 'NTLM', ''])
-  testBothClients(`refuses the mechanism ${JSON.stringify(name)}, which it never offers`, {
+  testEveryClient(`refuses the mechanism ${JSON.stringify(name)}, which it never offers`, {
     facts: { mechanisms: MECHANISMS },
     script:
       name === ''
@@ -176,7 +176,7 @@ for (const name of ['SCRAM-SHA-1-PLUS', 'SCRAM-SHA-256-PLUS', 'GSSAPI', 'CRAM-MD
   })
 
 for (const mechanism of MECHANISMS)
-  testBothClients(`refuses ${mechanism} where all the others are offered`, {
+  testEveryClient(`refuses ${mechanism} where all the others are offered`, {
     certifiedUser: 'alice',
     facts: { mechanisms: MECHANISMS.filter((other) => other !== mechanism) },
     script: `
@@ -212,7 +212,7 @@ testClient('pop3 refuses USER and PASS where PLAIN is not offered', pop3, {
     S: +OK`,
 })
 
-testBothClients('refuses every mechanism in clear', {
+testEveryClient('refuses every mechanism in clear', {
   secure: false,
   certifiedUser: 'alice',
   facts: { mechanisms: MECHANISMS, startTlsOffered: true },

@@ -1,6 +1,6 @@
 /** Each SASL mechanism as clients speak it, by IMAP AUTHENTICATE and by POP3 AUTH, from one table. */
 import { MECHANISMS } from '../../src/config/settings.ts'
-import { alice, base64, testBothClients, type ClientCase, type RelayedAttempt } from './play.ts'
+import { alice, base64, testEveryClient, type ClientCase, type RelayedAttempt } from './play.ts'
 
 const facts = { mechanisms: MECHANISMS }
 
@@ -146,7 +146,7 @@ const TAKEN: Record<string, Pick<ClientCase, 'script' | 'attempts' | 'certifiedU
 }
 
 for (const [what, { script, ...wanted }] of Object.entries(TAKEN))
-  testBothClients(`takes ${what}`, {
+  testEveryClient(`takes ${what}`, {
     ...wanted,
     facts,
     script: `${script}
@@ -203,7 +203,7 @@ const MALFORMED: Record<string, readonly string[]> = {
 
 for (const [mechanism, messages] of Object.entries(MALFORMED))
   for (const octets of messages)
-    testBothClients(`refuses ${mechanism} that says ${JSON.stringify(octets)}`, {
+    testEveryClient(`refuses ${mechanism} that says ${JSON.stringify(octets)}`, {
       facts,
       script: `
         C: %AUTH ${mechanism} ${base64(octets) || '='}
@@ -213,7 +213,7 @@ for (const [mechanism, messages] of Object.entries(MALFORMED))
     })
 
 for (const octets of ['al\nice'])
-  testBothClients(`refuses LOGIN for the name ${JSON.stringify(octets)}`, {
+  testEveryClient(`refuses LOGIN for the name ${JSON.stringify(octets)}`, {
     facts,
     script: `
       C: %AUTH LOGIN ${base64(octets) || '='}
@@ -223,7 +223,7 @@ for (const octets of ['al\nice'])
   })
 
 for (const octets of ['sec\0ret', 'secret\r\nDELE 1'])
-  testBothClients(`refuses LOGIN with the password ${JSON.stringify(octets)}`, {
+  testEveryClient(`refuses LOGIN with the password ${JSON.stringify(octets)}`, {
     facts,
     script: `
       C: %AUTH LOGIN ${ALICE}
@@ -239,12 +239,12 @@ for (const text of [
   'YWxp*2U=',
   'YWxpY2U==',
   '====',
-  '"YWxpY2U="',
+  'YWxp"Y2U="',
   'YWxpY2V=A',
   'YWxp\tY2U=',
 ])
   for (const mechanism of ['PLAIN', 'XOAUTH2', 'OAUTHBEARER', 'SCRAM-SHA-256', 'LOGIN'])
-    testBothClients(`refuses the base64 ${JSON.stringify(text)} as what ${mechanism} says first`, {
+    testEveryClient(`refuses the base64 ${JSON.stringify(text)} as what ${mechanism} says first`, {
       facts,
       script: `
         C: %AUTH ${mechanism}
@@ -255,7 +255,7 @@ for (const text of [
         S: %DONE`,
     })
 
-testBothClients('refuses the second answer of LOGIN that is not base64', {
+testEveryClient('refuses the second answer of LOGIN that is not base64', {
   facts,
   script: `
     C: %AUTH LOGIN ${ALICE}
@@ -266,7 +266,7 @@ testBothClients('refuses the second answer of LOGIN that is not base64', {
 
 // RFC 9051 6.2.2, RFC 5034 4
 for (const mechanism of ['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER', 'SCRAM-SHA-1', 'SCRAM-SHA-256', 'EXTERNAL'])
-  testBothClients(`lets a client cancel ${mechanism}, and go on`, {
+  testEveryClient(`lets a client cancel ${mechanism}, and go on`, {
     facts,
     certifiedUser: 'alice',
     script: `
@@ -279,7 +279,7 @@ for (const mechanism of ['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER', 'SCRAM-SHA-
     attempts: [alice('PLAIN')],
   })
 
-testBothClients('lets a client cancel LOGIN at its second question', {
+testEveryClient('lets a client cancel LOGIN at its second question', {
   facts,
   script: `
     C: %AUTH LOGIN
@@ -290,7 +290,7 @@ testBothClients('lets a client cancel LOGIN at its second question', {
     S: %CANCELLED`,
 })
 
-testBothClients('counts no cancelled exchange as a bad command', {
+testEveryClient('counts no cancelled exchange as a bad command', {
   facts,
   script: `${`
     C: %AUTH PLAIN
@@ -301,7 +301,7 @@ testBothClients('counts no cancelled exchange as a bad command', {
     S: %DONE`,
 })
 
-testBothClients('ends after three messages that are none', {
+testEveryClient('ends after three messages that are none', {
   facts,
   script: `
     C: %AUTH PLAIN =
@@ -313,7 +313,7 @@ testBothClients('ends after three messages that are none', {
   ending: 'client-too-many-bad-commands',
 })
 
-testBothClients('refuses EXTERNAL for another user than the certificate’s', {
+testEveryClient('refuses EXTERNAL for another user than the certificate’s', {
   facts,
   certifiedUser: 'alice',
   script: `
@@ -325,7 +325,7 @@ testBothClients('refuses EXTERNAL for another user than the certificate’s', {
     S: %FORBIDDEN`,
 })
 
-testBothClients('refuses EXTERNAL of a client that has shown no certificate', {
+testEveryClient('refuses EXTERNAL of a client that has shown no certificate', {
   facts,
   script: `
     C: %AUTH EXTERNAL =
@@ -334,7 +334,7 @@ testBothClients('refuses EXTERNAL of a client that has shown no certificate', {
     S: %UNSUPPORTED`,
 })
 
-testBothClients('takes a wrong password of EXTERNAL’s neighbour for what it is', {
+testEveryClient('takes a wrong password of EXTERNAL’s neighbour for what it is', {
   facts,
   certifiedUser: 'alice',
   script: `

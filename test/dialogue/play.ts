@@ -87,7 +87,7 @@ export function base64(octets: string): string {
   return Buffer.from(octets, 'latin1').toString('base64')
 }
 
-/** What the two protocols say to the same effect, as `%NAME` in scripts that are for both. */
+/** What the protocols say to the same effect, as `%NAME` in scripts that are for all. */
 const WORDS = {
   imap: {
     AUTH: 'a AUTHENTICATE',
@@ -124,18 +124,22 @@ const WORDS = {
   },
 } as const
 
-/** A script for both protocols, in the words of one. */
+/** A script for all protocols, in the words of one. Challenges stand there as in IMAP; in ManageSieve they are strings. */
 export function inWordsOf(name: keyof typeof WORDS, script: string): string {
-  return script.replace(/%([A-Z]+)/g, (_, word: string) => {
+  const told =
+    name === 'managesieve'
+      ? script.replace(/^(\s*S: )\+ (.*)$/gm, '$1"$2"').replaceAll('S: /^\\+ /', 'S: /^"/')
+      : script
+  return told.replace(/%([A-Z]+)/g, (_, word: string) => {
     const said = (WORDS[name] as Record<string, string>)[word]
     if (said === undefined) throw new Error(`not a word of ${name}: ${word}`)
     return said
   })
 }
 
-/** The same promise of both protocols. */
-export function testBothClients(name: string, wanted: ClientCase): void {
-  for (const protocol of [imap, pop3])
+/** The same promise of every protocol. */
+export function testEveryClient(name: string, wanted: ClientCase): void {
+  for (const protocol of [imap, pop3, managesieve])
     testClient(`${protocol.name} ${name}`, protocol, { ...wanted, script: inWordsOf(protocol.name, wanted.script) })
 }
 

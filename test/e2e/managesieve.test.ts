@@ -72,9 +72,9 @@ before(async () => {
 })
 after(() => scene.close())
 
-const cyrusPorts = () => ({ imap: cyrus.ports.imap, managesieve: cyrus.ports.sieve })
+const cyrusPorts = () => ({ imap: cyrus.ports.imap, managesieve: cyrus.ports.managesieve })
 const serverPort = (server: ServerName): number =>
-  server === 'dovecot' ? (dovecot.ports.sieve ?? 0) : cyrus.ports.sieve
+  server === 'dovecot' ? (dovecot.ports.managesieve ?? 0) : cyrus.ports.managesieve
 
 for (const server of ['dovecot', 'cyrus'] as const) {
   describe(`at ${server}`, () => {

@@ -27,7 +27,7 @@ const owner = root ? { name: 'nobody', uid: 65_534, gid: 65_534 } : { name: user
 
 export type Cyrus = {
   name: string
-  ports: { imap: number; pop3: number; sieve: number }
+  ports: { imap: number; pop3: number; managesieve: number }
   /** for its own test clients, such as sivtest */
   programs: { directory: string; env: NodeJS.ProcessEnv }
 }
@@ -61,7 +61,7 @@ export async function startCyrus(scene: Scene, { name, users, admin, certificate
   }
   const logins = [...Object.entries(users), ...(admin === undefined ? [] : [[admin.user, admin.password] as const])]
   for (const [user, password] of logins) await addUser(join(directory, 'sasldb2'), user, password)
-  const ports = { imap: await freePort(), pop3: await freePort(), sieve: await freePort() }
+  const ports = { imap: await freePort(), pop3: await freePort(), managesieve: await freePort() }
   await writeFile(
     join(directory, 'imapd.conf'),
     settings(directory, name, admin?.user) + (await tlsSettings(directory, certificate)),
@@ -175,7 +175,7 @@ START {
 SERVICES {
   imap ${command('imapd')} listen="127.0.0.1:${ports.imap}" prefork=1
   pop3 ${command('pop3d')} listen="127.0.0.1:${ports.pop3}" prefork=1
-  sieve ${command('timsieved')} listen="127.0.0.1:${ports.sieve}" prefork=1
+  sieve ${command('timsieved')} listen="127.0.0.1:${ports.managesieve}" prefork=1
 }
 EVENTS {
 }

@@ -45,7 +45,7 @@ export type Dovecot = {
     pop3: number
     imaps: number | undefined
     pop3s: number | undefined
-    sieve: number | undefined
+    managesieve: number | undefined
   }
   /** Puts a message into a user's INBOX as a mail server would: written aside, then renamed into `new`. */
   deliver: (user: string, message: string | Buffer) => Promise<void>
@@ -88,7 +88,7 @@ export async function startDovecot(scene: Scene, options: DovecotOptions): Promi
     pop3: options.pop3Port ?? (await freePort()),
     imaps: secured ? await freePort() : undefined,
     pop3s: secured ? await freePort() : undefined,
-    sieve: options.sieve === true ? await freePort() : options.sieve,
+    managesieve: options.sieve === true ? await freePort() : options.sieve,
   }
   await mkdir(join(directory, 'run'), { recursive: true })
   await writeFile(join(directory, 'dovecot.conf'), configuration(directory, mailDirectory, ports, options))
@@ -118,7 +118,7 @@ export async function startDovecot(scene: Scene, options: DovecotOptions): Promi
     })
     await greeting(started, ports.imap)
     await greeting(started, ports.pop3)
-    if (ports.sieve !== undefined) await greeting(started, ports.sieve)
+    if (ports.managesieve !== undefined) await greeting(started, ports.managesieve)
     return started
   }
   let program = await start()
@@ -232,12 +232,12 @@ service imap-login {
 service pop3-login {
   chroot =
 }
-${ports.sieve === undefined ? '' : 'service managesieve-login {\n  chroot =\n}\n'}`
+${ports.managesieve === undefined ? '' : 'service managesieve-login {\n  chroot =\n}\n'}`
   return `# made by test/support/dovecot.ts
 base_dir = ${join(directory, 'run')}
 state_dir = ${join(directory, 'run')}
 log_path = /dev/stderr
-protocols = imap pop3${ports.sieve === undefined ? '' : ' sieve'}
+protocols = imap pop3${ports.managesieve === undefined ? '' : ' sieve'}
 listen = 127.0.0.1
 login_greeting = ${name} ready.
 ${tls}
@@ -272,7 +272,7 @@ service pop3-login {
   client_limit = 3000
   ${inetListeners('pop3', ports.pop3, ports.pop3s)}
 }
-${sieveService(ports.sieve)}service imap {
+${sieveService(ports.managesieve)}service imap {
   process_limit = 1500
 }
 service pop3 {

@@ -78,13 +78,11 @@ export type Mailmux = {
 
 /** A back end of the routing file that stands for a Dovecot of this test: in clear, or in TLS that is verified against `caFile`. */
 export function toBackend(dovecot: Dovecot, tls?: 'starttls' | 'implicit', caFile?: string): YamlMap {
-  const { imap, pop3, imaps, pop3s, sieve } = dovecot.ports
-  if (tls === undefined || caFile === undefined) {
-    return { host: '127.0.0.1', imap, pop3, tls: 'none', ...(sieve !== undefined && { managesieve: sieve }) }
-  }
-  const ports = tls === 'implicit' ? { imap: imaps ?? imap, pop3: pop3s ?? pop3 } : { imap, pop3 }
-  const managesieve = tls === 'starttls' && sieve !== undefined ? { managesieve: sieve } : {}
-  return { host: '127.0.0.1', ...ports, ...managesieve, tls, tls_name: 'mail.example.test', ca_file: caFile }
+  const { imap, pop3, imaps, pop3s, managesieve } = dovecot.ports
+  const inClear = { imap, pop3, ...(managesieve !== undefined && { managesieve }) }
+  if (tls === undefined || caFile === undefined) return { host: '127.0.0.1', ...inClear, tls: 'none' }
+  const ports = tls === 'implicit' ? { imap: imaps ?? imap, pop3: pop3s ?? pop3 } : inClear
+  return { host: '127.0.0.1', ...ports, tls, tls_name: 'mail.example.test', ca_file: caFile }
 }
 
 /** Writes the two files into the scene's directory and starts mailmux; resolves when it is ready. */

@@ -77,9 +77,9 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     const ask = async (challenge: string): Promise<string> => {
       reply(formatString(challenge))
       const first = await client.readLine(MAX_SASL_LINE_BYTES)
-      const [response, ...rest] =
-        (await readTokens(client, first, facts.maxLineBytes, 'client-literal-too-large')) ?? []
-      return response === undefined || rest.length > 0 ? NO_STRING : response.text
+      const tokens = await readTokens(client, first, facts.maxLineBytes, 'client-literal-too-large')
+      // An empty line stands for an empty string, as in IMAP.
+      return tokens === undefined || tokens.length > 1 ? NO_STRING : (tokens[0]?.text ?? '')
     }
     const outcome = await runMechanism(mechanism, { initial: initial?.text, ask, certifiedUser: client.certifiedUser })
     if (outcome === 'cancelled') reply(refusalReply({ reason: 'cancelled' }))

@@ -126,13 +126,13 @@ async function relaySasl(
   const message = firstMessage(user)
   if (message === undefined)
     throw new MuxError('backend-no-mechanism', `${mechanism} cannot carry another name than the client’s own`)
-  let isCancelled = false
+  const said = { cancel: false }
   const answer = await authenticate(backend, mechanism, encodeBase64(message.reveal()), async (challenge) => {
     const response = await converse(challenge)
-    isCancelled = response === '*' // RFC 5804 2.1: the string "*"
+    said.cancel = response === '*' // RFC 5804 2.1: the string "*"
     return response
   })
-  return isCancelled && answer.type === 'NO' ? 'cancelled' : answer
+  return said.cancel && answer.type === 'NO' ? 'cancelled' : answer
 }
 
 /** RFC 5804 2.1: the first message goes along with the command; challenges are answered until there is a response. */
