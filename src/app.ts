@@ -69,7 +69,7 @@ export type App = {
 /** What an operator may ask of a worker, or another worker. */
 export type Answers = {
   explain: (question: Question) => Promise<Explanation | { wrong: string }>
-  tryOut: (question: Question, password: Secret) => Promise<LoginTest | { wrong: string }>
+  testLogin: (question: Question, password: Secret) => Promise<LoginTest | { wrong: string }>
   backends: () => BackendReport[]
   sessions: Sessions['list']
   /** What another worker may use of this one's memory while the directory is away. */
@@ -172,7 +172,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     close,
     answers: {
       explain: (question) => explain(question, worlds.current(), { backends, admissions }),
-      tryOut: (question, password) => testLogin(question, password, worlds.current(), { logins, log }),
+      testLogin: (question, password) => testLogin(question, password, worlds.current(), { logins, log }),
       backends: () =>
         [...worlds.current().backends.values()].map((backend) => reportBackend(backend, { backends, admissions })),
       sessions: sessions.list,

@@ -36,7 +36,7 @@ export type ApiParts = {
   /** the oldest of those that fit, `limit` at most */
   sessions: (filter: SessionQuestion) => Promise<SessionsAnswer>
   /** logs the user in, and out again */
-  tryOut: (question: RouteQuestion, password: Secret) => Promise<TrialAnswer | { wrong: string }>
+  testLogin: (question: RouteQuestion, password: Secret) => Promise<TrialAnswer | { wrong: string }>
 }
 
 /** Longer than any user's name can be, so that the answer is that it is too long, and short enough to be echoed. */
@@ -87,7 +87,7 @@ const passwordBody = z.strictObject({
 
 type Env = { Bindings: HttpBindings }
 
-export function buildApi({ token, explain, backends, sessions, tryOut }: ApiParts): Hono<Env> {
+export function buildApi({ token, explain, backends, sessions, testLogin }: ApiParts): Hono<Env> {
   const api = new Hono<Env>()
   api.use(askForToken(token))
 
@@ -108,7 +108,7 @@ export function buildApi({ token, explain, backends, sessions, tryOut }: ApiPart
     if ('wrong' in question) return refuse(c, 400, question.wrong)
     const answer = await explain(question)
     if ('wrong' in answer) return refuse(c, 400, answer.wrong)
-    const trial = await tryOut(question, new Secret(body.data.password))
+    const trial = await testLogin(question, new Secret(body.data.password))
     return 'wrong' in trial ? refuse(c, 400, trial.wrong) : c.json({ ...answer, trial })
   })
   api.get('/backends', async (c) => c.json({ backends: await backends() }))

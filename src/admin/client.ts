@@ -26,7 +26,7 @@ export type AdminClient = {
   /** @throws Unanswered */
   explain(question: RouteQuestion): Promise<RouteAnswer>
   /** The same, and then logs in with this password. @throws Unanswered; also where mailmux is on another machine */
-  tryOut(question: RouteQuestion, password: Secret): Promise<RouteAnswer & { trial: TrialAnswer }>
+  testLogin(question: RouteQuestion, password: Secret): Promise<RouteAnswer & { trial: TrialAnswer }>
 }
 
 /** There is no answer, and the message says why, for the operator. */
@@ -46,7 +46,7 @@ export function createAdminClient(place: Place): AdminClient {
       throw new Unanswered(`${hostPort(place.host, place.port)} answers as no mailmux does (HTTP ${status})`)
     },
     explain: (question) => ask(place, { path: pathOf(question, ''), withinMs: LOOKUP_MS }, routeAnswer),
-    tryOut: (question, password) =>
+    testLogin: (question, password) =>
       ask(place, { path: pathOf(question, '/login'), password, withinMs: LOGIN_MS }, loginAnswer),
   }
 }

@@ -42,7 +42,7 @@ export async function explain(user: string, options: ExplainOptions, terminal: T
   }
   try {
     const client = createAdminClient(place)
-    const answer: Answer = login ? await tryOut(client, question, readPassword) : await client.explain(question)
+    const answer: Answer = login ? await testLogin(client, question, readPassword) : await client.explain(question)
     const lines = json
       ? escapeInJson(JSON.stringify(answer, undefined, 2)).split('\n')
       : formatExplanation(answer, Date.now())
@@ -57,7 +57,7 @@ export async function explain(user: string, options: ExplainOptions, terminal: T
 }
 
 /** Asks for the route first, so that nobody types a password for nothing. */
-async function tryOut(
+async function testLogin(
   client: AdminClient,
   question: RouteQuestion,
   readPassword: Terminal['readPassword'],
@@ -65,5 +65,5 @@ async function tryOut(
   await client.explain(question)
   const password = await readPassword()
   if (password === undefined) throw new Unanswered('no password on standard input')
-  return client.tryOut(question, new Secret(password))
+  return client.testLogin(question, new Secret(password))
 }

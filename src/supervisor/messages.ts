@@ -18,7 +18,7 @@ export type Ask =
   | { what: 'sessions'; filter: First<Answers['sessions']> }
   | { what: 'standIn'; user: First<Answers['standIn']> }
   | { what: 'explain'; question: First<Answers['explain']> }
-  | { what: 'tryOut'; question: First<Answers['tryOut']>; password: Packed<Secret> }
+  | { what: 'testLogin'; question: First<Answers['testLogin']>; password: Packed<Secret> }
 
 /** ... and what it answers. */
 export type Answer = {
@@ -29,7 +29,7 @@ export type Answer = {
   sessions: ReturnType<Answers['sessions']>
   standIn: ReturnType<Answers['standIn']>
   explain: Awaited<ReturnType<Answers['explain']>>
-  tryOut: Awaited<ReturnType<Answers['tryOut']>>
+  testLogin: Awaited<ReturnType<Answers['testLogin']>>
 }
 
 export type StandIn = NonNullable<Answer['standIn']>

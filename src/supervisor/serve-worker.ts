@@ -127,7 +127,7 @@ async function tell(
       return answers.standIn(ask.user)
     case 'explain':
       return answers.explain(ask.question)
-    case 'tryOut':
-      return answers.tryOut(ask.question, unpack(ask.password))
+    case 'testLogin':
+      return answers.testLogin(ask.question, unpack(ask.password))
   }
 }

@@ -172,8 +172,8 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
         }))
       return mergeExplanations(await askOne(first, ask, LOOKUP_MS), await Promise.all(others))
     },
-    tryOut: async (question, password) =>
-      askOne(await anyone(), { what: 'tryOut', question, password: pack(password) }, LOGIN_MS),
+    testLogin: async (question, password) =>
+      askOne(await anyone(), { what: 'testLogin', question, password: pack(password) }, LOGIN_MS),
     backends: async () =>
       mergeBackends((await askAll({ what: 'backends' })).flatMap(({ told }) => (told ? [told] : []))),
     sessions: async (filter) => mergeSessions(await askAll({ what: 'sessions', filter }), filter.limit),

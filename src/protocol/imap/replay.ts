@@ -20,7 +20,7 @@ import { ImapWatch } from './watch.ts'
 /** @throws MuxError backend-* where the conversation cannot lead to a login */
 export async function replayLogin(wire: Wire, login: BackendLogin): Promise<LoginAnswer> {
   const backend = boundWire(wire)
-  const capability = await meet(backend, login.startTls)
+  const capability = await negotiate(backend, login.startTls)
   // After TLS, never before: it says where the client is (RFC 2971 does not ask for privacy, we do).
   const identity = capability.id && login.identity ? `${formatIdCommand(ID_TAG, login.identity)}\r\n` : ''
   login.aboutToTell()
@@ -47,13 +47,13 @@ export async function replayLogin(wire: Wire, login: BackendLogin): Promise<Logi
 /** What a back end can do before login, asked on a connection that is for nothing else. @throws MuxError as replayLogin */
 export async function askCapabilities(wire: Wire, startTls: boolean): Promise<readonly string[]> {
   const backend = boundWire(wire)
-  const { words } = await meet(backend, startTls)
+  const { words } = await negotiate(backend, startTls)
   backend.write('L LOGOUT\r\n')
   return withImplied(words)
 }
 
 /** From the greeting to the capabilities that count: those from before TLS are forgotten (RFC 9051 6.2.1). */
-async function meet(backend: Wire, tls: boolean): Promise<BackendCapability> {
+async function negotiate(backend: Wire, tls: boolean): Promise<BackendCapability> {
   let words = await readGreeting(backend)
   if (tls) {
     await startTls(backend, words)
@@ -124,7 +124,7 @@ async function logIn(
   before: string,
 ): Promise<Answer | 'cancelled'> {
   const { user, credentials } = login
-  if (credentials.kind === 'relayed') return relay(backend, user, credentials, capability, before)
+  if (credentials.kind === 'relayed') return relaySasl(backend, user, credentials, capability, before)
   if (capability.mechanisms.includes('PLAIN')) {
     return authenticate(backend, 'PLAIN', encodePlain(user, credentials), capability, before, nothingMore)
   }
@@ -152,7 +152,7 @@ async function logIn(
 }
 
 /** The client's own conversation with the back end; mailmux hands on lines and learns nothing (RFC 5802, RFC 7628). */
-async function relay(
+async function relaySasl(
   backend: Wire,
   user: Octets,
   { mechanism, firstMessage, converse: askClient }: RelayedCredentials,

@@ -23,7 +23,7 @@ const MAX_AUTH_LINE_BYTES = 255
 /** @throws MuxError backend-* where the conversation cannot lead to a login */
 export async function replayLogin(wire: Wire, login: BackendLogin): Promise<LoginAnswer> {
   const backend = boundWire(wire)
-  const { capability, takesXclient } = await meet(backend, login.startTls)
+  const { capability, takesXclient } = await negotiate(backend, login.startTls)
   // Every -ERR could then be the answer to a line of the header, and would be taken for a refused password.
   if (login.proxyHeader && !capability.told) throw new MuxError('backend-garbage', 'the back end refuses CAPA')
   login.aboutToTell()
@@ -48,13 +48,16 @@ export async function replayLogin(wire: Wire, login: BackendLogin): Promise<Logi
 /** What a back end can do before login, asked on a connection that is for nothing else. @throws MuxError as replayLogin */
 export async function askCapabilities(wire: Wire, startTls: boolean): Promise<string[]> {
   const backend = boundWire(wire)
-  const { capability } = await meet(backend, startTls)
+  const { capability } = await negotiate(backend, startTls)
   backend.write('QUIT\r\n')
   return capability.lines.flatMap(splitCapability)
 }
 
 /** From the greeting to the capabilities that count: those from before TLS are forgotten (RFC 2595 4). */
-async function meet(backend: Wire, tls: boolean): Promise<{ capability: BackendCapability; takesXclient: boolean }> {
+async function negotiate(
+  backend: Wire,
+  tls: boolean,
+): Promise<{ capability: BackendCapability; takesXclient: boolean }> {
   const greeting = await readResponse(backend)
   if (!greeting.ok) throw new MuxError('backend-bye', `the back end greeted with -ERR ${greeting.text}`)
   let capability = await askCapability(backend)
@@ -108,7 +111,7 @@ async function logIn(
   capability: BackendCapability,
 ): Promise<Response | 'cancelled'> {
   const { user, credentials } = login
-  if (credentials.kind === 'relayed') return relay(backend, user, credentials, capability)
+  if (credentials.kind === 'relayed') return relaySasl(backend, user, credentials, capability)
   if (capability.mechanisms.includes('PLAIN')) {
     return authenticate(backend, 'PLAIN', encodePlain(user, credentials), () => {
       throw new MuxError('backend-garbage', 'the back end asks for more than it was to be given')
@@ -125,7 +128,7 @@ async function logIn(
 }
 
 /** The client's own conversation with the back end; mailmux hands on lines and learns nothing (RFC 5802, RFC 7628). */
-async function relay(
+async function relaySasl(
   backend: Wire,
   user: Octets,
   { mechanism, firstMessage, converse }: RelayedCredentials,

@@ -28,7 +28,7 @@ function open(changes: Partial<ApiParts> = {}) {
     },
     backends: () => Promise.resolve([]),
     sessions: () => Promise.resolve({ sessions: [], total: 0 }),
-    tryOut: (question, password) => {
+    testLogin: (question, password) => {
       tried.push([question.user, password.reveal()])
       return Promise.resolve(TRIAL)
     },

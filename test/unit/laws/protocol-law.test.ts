@@ -187,7 +187,7 @@ describe('a third protocol in the registry', () => {
       explain: ({ protocol }) => Promise.resolve({ wrong: `asked for ${protocol ?? ''}` }),
       backends: () => Promise.resolve([]),
       sessions: () => Promise.resolve({ sessions: [], total: 0 }),
-      tryOut: () => Promise.resolve({ wrong: '' }),
+      testLogin: () => Promise.resolve({ wrong: '' }),
     })
     const ask = async (protocol: string) => (await api.request(`/routes/ann?protocol=${protocol}`)).text()
     assert.match(await ask('mumble'), /asked for mumble/)

@@ -79,7 +79,7 @@ function startWorker(marker: string | undefined) {
     close: () => Promise.resolve(),
     answers: {
       explain: () => Promise.reject(new Error('not asked here')),
-      tryOut: () => Promise.reject(new Error('not asked here')),
+      testLogin: () => Promise.reject(new Error('not asked here')),
       backends: () => [],
       sessions: () => ({ sessions: [], total: 0 }),
       standIn: (user) => (user === 'alice' ? ROUTE : undefined),
