@@ -81,6 +81,8 @@ export class ManagesieveWatch implements SessionGuard {
   #unanswered = 0
   /** the present line of the client has more than a line end */
   #isCommand = false
+  /** the client's line goes on behind a literal */
+  #isContinued = false
   /** the client's last octets, which may be the start of UNAUTHENTICATE */
   #tail = ''
   /** how many octets of STARTTLS stand at the start of the present line; -1: the line begins otherwise */
@@ -107,9 +109,11 @@ export class ManagesieveWatch implements SessionGuard {
       if (octet !== LF && octet !== CR) this.#isCommand = true
       const end = client.take(octet)
       if (end === 'ambiguous') return 'ambiguous'
-      if (end === 'literal') this.#matched = -1
-      if (end !== 'end') continue
-      if (this.#isCommand) this.#unanswered++
+      if (end === undefined) continue
+      // From its first line on: Dovecot refuses a script that is too large before it has come whole.
+      if (this.#isCommand && !this.#isContinued) this.#unanswered++
+      this.#isContinued = end === 'literal'
+      if (this.#isContinued) this.#matched = -1
       this.#isCommand = false
     }
     pass(chunk)
