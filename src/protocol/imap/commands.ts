@@ -72,21 +72,23 @@ export class CommandReader implements ResponseEvents {
     this.#unanswered.add({ tag, name: '', continuation: 'none' })
   }
 
-  /** Reads along, in a session that is not guarded. @returns false at input of two meanings */
-  observe(chunk: Buffer): boolean {
-    for (let at = 0; at < chunk.length;) {
+  /** Reads along from an index, in a session that is not guarded. @returns -1 at input of two meanings, or the octets that it lends (watch.ts) */
+  observe(chunk: Buffer, from: number): number {
+    for (let at = from; at < chunk.length;) {
       if (this.#position === 'literal') at = this.#skipLiteral(chunk, at)
       else if (this.#position === 'arguments') {
         at = this.#skimArguments(chunk, at)
-        if (at === -1) return false
+        if (at === -1) return -1
       } else {
         at = this.#skimWord(chunk, at)
         if (at === chunk.length) break
         // What comes before the continuation may be a literal or a command, as the back end decides.
-        if (this.#position === 'nothing' || this.#take(chunk[at++] ?? NUL) !== 'pass') return false
+        if (this.#position === 'nothing' || this.#take(chunk[at++] ?? NUL) !== 'pass') return -1
       }
     }
-    return true
+    const lent = Math.max(0, this.#literalLeft - 1)
+    this.#literalLeft -= lent
+    return lent
   }
 
   /** Passes on what may go on, in a guarded session. @returns as `SessionGuard.fromClient` */
@@ -251,9 +253,7 @@ export class CommandReader implements ResponseEvents {
 
   /** @returns whether the back end was expected to ask for something */
   onContinuation(): boolean {
-    const idle = this.#unanswered.findOwed()
-    if (idle) {
-      idle.continuation = 'received'
+    if (this.#unanswered.confirmIdle()) {
       if (this.#mayRun) this.#beginDone()
       return true
     }

@@ -101,15 +101,17 @@ export class ResponseReader {
     return this.#head === '' && !this.#continued && this.#literalLeft === 0
   }
 
-  /** @returns false where the session cannot be followed any more */
-  observe(chunk: Buffer): boolean {
+  /** Reads from an index. @returns -1 where the session cannot be followed any more, or the octets that it lends (watch.ts) */
+  observe(chunk: Buffer, from: number): number {
     this.#searchedTag = undefined
     this.#mayLeap = true
-    for (let at = 0; at < chunk.length;) {
+    for (let at = from; at < chunk.length;) {
       at = this.#take(chunk, at)
-      if (at === -1) return false
+      if (at === -1) return -1
     }
-    return true
+    const lent = Math.max(0, this.#literalLeft - 1)
+    this.#literalLeft -= lent
+    return lent
   }
 
   /** As `observe`, and passes on all but continuations that are not for the client. */

@@ -39,9 +39,14 @@ export class UnansweredCommands {
     return this.#commands.push(command) <= MAX_UNANSWERED
   }
 
-  /** @returns the first IDLE that waits for its continuation. Commands are answered in order, so it comes before the literal of a later one */
-  findOwed(): Command | undefined {
-    return this.#commands.find(({ continuation }) => continuation === 'owed')
+  /**
+   * Takes a continuation for the first IDLE that waits for one: commands are answered in order, so it comes before that for the literal of
+   * a later command. @returns false where no IDLE waits
+   */
+  confirmIdle(): boolean {
+    const idle = this.#commands.find(({ continuation }) => continuation === 'owed')
+    if (idle) idle.continuation = 'received'
+    return idle !== undefined
   }
 
   /** @returns the command with this tag, which is answered now, or undefined where there is none */
