@@ -113,7 +113,7 @@ export class Relay implements RelayHandle {
 
   readonly #onClientData = (chunk: Buffer): void => {
     const gate = this.#gate
-    if (gate) this.#useGate(gate, () => gate.fromClient(chunk))
+    if (gate) this.#useGate(gate, 'client', chunk)
     else {
       this.#progress.fromClient(chunk)
       this.#carryFromClient(chunk)
@@ -123,7 +123,7 @@ export class Relay implements RelayHandle {
 
   readonly #onBackendData = (chunk: Buffer): void => {
     const gate = this.#gate
-    if (gate) this.#useGate(gate, () => gate.fromBackend(chunk))
+    if (gate) this.#useGate(gate, 'backend', chunk)
     else {
       this.#progress.fromBackend(chunk)
       this.#carryFromBackend(chunk)
@@ -141,9 +141,9 @@ export class Relay implements RelayHandle {
     carry(chunk, this.#backend, this.#client)
   }
 
-  #useGate(gate: Gate, use: () => GateCause | undefined): void {
+  #useGate(gate: Gate, from: 'client' | 'backend', chunk: Buffer): void {
     const held = gate.holds
-    const cause = use()
+    const cause = from === 'client' ? gate.fromClient(chunk) : gate.fromBackend(chunk)
     if (cause) this.#endAtGate(cause, gate.farewellFor(cause))
     else if (gate.holds) this.#client.pause()
     else if (held && this.#client.readableEnded) this.#onEnd('client')
