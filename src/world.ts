@@ -6,9 +6,9 @@ import { buildBanner } from './protocol/banner.ts'
 import { createDecoyChallenge, type DecoyChallenge } from './protocol/decoy-challenge.ts'
 import { specOf } from './protocol/registry.ts'
 import type { Directory } from './directory/directory.ts'
-import type { NoteRefusal } from './directory/route-invalid.ts'
 import { createRouter, type Router } from './routing/router.ts'
 import { buildCertificates, type Certificates, type ServerTls } from './tls/certificates.ts'
+import type { NoteRefusal } from './routing/refusal-notes.ts'
 
 /** A listener as its connections see it. */
 export type ListenerContext = {

@@ -16,19 +16,8 @@ import {
 import type { Lookup } from './endpoint/lookup.ts'
 import { hasEquals, orderFor } from './endpoint/order.ts'
 import { createCursor, type AddressCursor } from './endpoint/cursor.ts'
+import type { Endpoint } from './endpoint/endpoint.ts'
 import { openResolver } from './endpoint/resolver.ts'
-
-/** One address for one protocol, and how it does. */
-export type Endpoint = {
-  readonly protocol: ProtocolName
-  /** the newest word on it; `ip` and `port` never change */
-  address: Address
-  health: Health
-  /** when a login was last answered there */
-  provenMs: number
-  /** when it is to be checked again; the prober keeps it */
-  checkDueMs: number
-}
 
 /** What is seen of one address from outside: plain facts, for the API and for people. Times are milliseconds of the epoch. */
 export type EndpointFacts = {

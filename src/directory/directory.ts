@@ -5,15 +5,8 @@ import type { Metrics } from '../metrics/metrics.ts'
 import type { NoteShortage } from '../errors.ts'
 import type { Octets, Text } from '../octets.ts'
 import type { Secret } from '../secret.ts'
+import type { DirectoryEntry } from './entry.ts'
 import type { Trace } from './trace.ts'
-
-export type DirectoryEntry = {
-  backend: string
-  login: string | undefined
-  status: 'active' | 'hold' | 'disabled'
-  /** what logs the user in there in place of his own password, from a directory that has checked that one */
-  password?: Secret<Octets>
-}
 
 /**
  * Where an answer comes from: asked for now; known and current; known from before an outage; known from before a restart in one; or

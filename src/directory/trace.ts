@@ -3,7 +3,7 @@
  * nothing for it. A lookup with a trace is a look and no more: nothing is remembered, placed or counted by it.
  */
 import { MuxError } from '../errors.ts'
-import type { DirectoryEntry } from './directory.ts'
+import { describeEntry, type DirectoryEntry } from './entry.ts'
 
 export type RouteStep = {
   /** who was asked: the users of the routing file, what is remembered here and by other workers, the directory itself, the domains and placement of the routing file */
@@ -21,14 +21,6 @@ export type RouteStep = {
 }
 
 export type Trace = (step: RouteStep) => void
-
-/** An entry in words, bounded: it may come from a store that anybody writes to. */
-export function describeEntry({ backend, login, status }: DirectoryEntry): string {
-  const words = [JSON.stringify(backend.slice(0, 80)).slice(1, -1)]
-  if (login !== undefined) words.push(`login ${JSON.stringify(login.slice(0, 80)).slice(1, -1)}`)
-  if (status !== 'active') words.push(status)
-  return words.join(', ')
-}
 
 /** Notes how a question to the directory is answered. @throws what the answer throws */
 export async function noteAnswer(

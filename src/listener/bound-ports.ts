@@ -5,8 +5,8 @@
 import net, { type Server } from 'node:net'
 import type { ListenerSettings } from '../config/settings.ts'
 import { familyOf } from '../net/address.ts'
-import { attend, BACKLOG, complain, createDoor, isForgiven } from './door.ts'
-import type { Accept, Listeners, OpenPort } from './listener.ts'
+import { attend, BACKLOG, complain, createDoor, isForgiven, type Accept } from './door.ts'
+import type { Listeners, OpenPort } from './listener.ts'
 
 export type BoundPorts = {
   addresses: OpenPort[]

@@ -1,16 +1,22 @@
 /** What every open port has, whoever has bound it: how it is made, and in which words it is told that one cannot be opened. */
-import { createServer, type Server } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import type { ListenAddress } from '../config/settings.ts'
 import { systemCode } from '../errors.ts'
 import { hostPort } from '../net/address.ts'
 import { findPortHolder } from '../net/port-holder.ts'
-import type { Accept } from './listener.ts'
 
 /** Probes of an idle client: phones behind address translation are forgotten after about five minutes of silence. */
 const KEEPALIVE_MS = 120_000
 
 /** Connections that wait in the kernel to be accepted, at most: a wave of clients, or the time that a worker takes to start again. */
 export const BACKLOG = 4096
+
+/** Takes over what comes of an open port. Each gets the name of its listener. */
+export type Accept = {
+  onConnection: (socket: Socket, listener: string) => void
+  /** A connection could not be accepted. The port stays open. */
+  onError: (error: Error, listener: string) => void
+}
 
 export function createDoor(): Server {
   return createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS })

@@ -1,8 +1,8 @@
 /** Bound ports. All are opened or none: what cannot be bound is said in one line that names the way out. Parses nothing, serves nobody. */
-import type { Server, Socket } from 'node:net'
+import type { Server } from 'node:net'
 import type { ListenAddress, ListenerSettings } from '../config/settings.ts'
 import { familyOf } from '../net/address.ts'
-import { attend, BACKLOG, complain, createDoor, isForgiven } from './door.ts'
+import { attend, BACKLOG, complain, createDoor, isForgiven, type Accept } from './door.ts'
 
 export type OpenPort = { listener: string; host: string; port: number }
 
@@ -10,13 +10,6 @@ export type Listeners = {
   addresses: OpenPort[]
   /** Stops accepting; connections that were accepted live on. May be called twice. */
   close(): void
-}
-
-/** Takes over what comes of an open port. Each gets the name of its listener. */
-export type Accept = {
-  onConnection: (socket: Socket, listener: string) => void
-  /** A connection could not be accepted. The port stays open. */
-  onError: (error: Error, listener: string) => void
 }
 
 /**

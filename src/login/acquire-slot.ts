@@ -1,6 +1,6 @@
 /** The slot of a login at its back end. A login whose back end has reached a limit waits for one. */
 import type { Slot } from '../backend/admission/slot.ts'
-import type { WaitOptions } from '../backend/admission/queue.ts'
+import type { WaitOptions } from '../backend/admission/wait.ts'
 import type { Admissions } from '../backend/admission/admission.ts'
 import type { BackendSettings } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'

@@ -8,9 +8,8 @@ import type { ClientIdentity, LoginAnswer, Refused } from '../protocol/protocol.
 import { acquireSlot } from './acquire-slot.ts'
 import { sleep } from './clock.ts'
 import { Exchange, MIN_ATTEMPT_MS } from './exchange.ts'
-import type { Accepted, Login } from './login.ts'
+import type { Accepted, BackendRoute, Login } from './login.ts'
 import { refused } from './refuse.ts'
-import type { BackendRoute } from './route.ts'
 
 /** Attempts for one login. A back end that restarts is away for about as long as three of them take; more would only keep the client waiting. */
 const MAX_ATTEMPTS = 3

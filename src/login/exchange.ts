@@ -2,36 +2,17 @@
 import type { Slot } from '../backend/admission/slot.ts'
 import type { Backend } from '../backend/backends.ts'
 import type { Origin } from '../backend/dialer.ts'
-import type { Address } from '../backend/endpoint/addresses.ts'
 import { connectTimeoutMs, type Attempt } from '../backend/endpoint/cursor.ts'
 import { MuxError } from '../errors.ts'
-import type { BackendLogin, ClientIdentity, LoginAnswer, Wire } from '../protocol/protocol.ts'
+import type { BackendLogin, ClientIdentity, LoginAnswer } from '../protocol/protocol.ts'
 import { protocols } from '../protocol/protocols.ts'
 import { specOf } from '../protocol/registry.ts'
 import { resumeSlot } from './acquire-slot.ts'
 import { stop, type Timer } from './clock.ts'
 import type { ConversationObserver } from './conversation.ts'
-import type { Detached, Login } from './login.ts'
+import type { BackendRoute, BackendWire, Login } from './login.ts'
 import { withProxyHint } from './proxy-hint.ts'
 import { hideSecrets, withoutSecrets } from './repeated-secret.ts'
-import type { BackendRoute } from './route.ts'
-
-/** A connection to a back end that the caller opens, and ends by `detach` or `close`. */
-export type BackendWire = Wire & {
-  /** the TCP connection stands */
-  readonly connected: boolean
-  /** lines that the back end has sent, its greeting included */
-  readonly heard: number
-  /** @throws MuxError as `dial`; `backend-tls-failed`, `backend-certificate` with implicit TLS; the error of `fail` */
-  open(): Promise<void>
-  /** Makes the wait under way, or the next one, end with `error`. */
-  fail(error: MuxError): void
-  detach(): Detached
-  close(): void
-}
-
-/** @param origin the client, for a back end that expects a PROXY header */
-export type Dial = (backend: Backend, address: Address, origin: Origin) => BackendWire
 
 /** With less time left an attempt could only end by its own timeout. */
 export const MIN_ATTEMPT_MS = 100

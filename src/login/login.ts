@@ -3,19 +3,20 @@ import type { Socket } from 'node:net'
 import type { Address } from '../backend/endpoint/addresses.ts'
 import type { Admissions } from '../backend/admission/admission.ts'
 import type { Slot } from '../backend/admission/slot.ts'
+import type { Backend } from '../backend/backends.ts'
+import type { Origin } from '../backend/dialer.ts'
 import type { LiveBackends } from '../backend/live-backends.ts'
 import type { ListenerSettings } from '../config/settings.ts'
 import type { MuxError } from '../errors.ts'
 import type { LookupSource } from '../metrics/metrics.ts'
 import type { Text } from '../octets.ts'
-import type { Acceptance, LoginAnswer, LoginAttempt, Refused } from '../protocol/protocol.ts'
+import type { Acceptance, BackendLogin, LoginAnswer, LoginAttempt, Refused, Wire } from '../protocol/protocol.ts'
 import type { LoginFacts } from '../directory/directory.ts'
+import type { RouteSource } from '../routing/router.ts'
 import type { World } from '../world.ts'
-import type { BackendWire, Dial } from './exchange.ts'
 import type { LoginClock } from './clock.ts'
 import { Conversation } from './conversation.ts'
 import type { RefusalPace } from './refusal-pace.ts'
-import type { BackendRoute } from './route.ts'
 
 /** The phases of a session. The same words are in the log and in the list of sessions. */
 export type Phase =
@@ -78,6 +79,31 @@ export class LoginRecord {
     this.number = number
   }
 }
+
+/** A back end, and what it is told of the login. */
+export type BackendRoute = {
+  backend: Backend
+  login: Omit<BackendLogin, 'identity' | 'ttl' | 'aboutToTell'>
+  /** `placed`: of a new user, whose route is to be committed once the back end has accepted the login */
+  source: RouteSource
+}
+
+/** A connection to a back end that the caller opens, and ends by `detach` or `close`. */
+export type BackendWire = Wire & {
+  /** the TCP connection stands */
+  readonly connected: boolean
+  /** lines that the back end has sent, its greeting included */
+  readonly heard: number
+  /** @throws MuxError as `dial`; `backend-tls-failed`, `backend-certificate` with implicit TLS; the error of `fail` */
+  open(): Promise<void>
+  /** Makes the wait under way, or the next one, end with `error`. */
+  fail(error: MuxError): void
+  detach(): Detached
+  close(): void
+}
+
+/** @param origin the client, for a back end that expects a PROXY header */
+export type Dial = (backend: Backend, address: Address, origin: Origin) => BackendWire
 
 /** What logins share. */
 export type LoginServices = {

@@ -1,7 +1,7 @@
 /** Probes a back end on a connection of its own: whether it accepts, greets or logs a test user in, and what it can do before login. */
 import type { Backend } from '../backend/backends.ts'
 import { dial } from '../backend/dialer.ts'
-import type { Endpoint } from '../backend/live-backend.ts'
+import type { Endpoint } from '../backend/endpoint/endpoint.ts'
 import type { Probe } from '../backend/health/prober.ts'
 import { MuxError } from '../errors.ts'
 import { encodeUtf8 } from '../octets.ts'

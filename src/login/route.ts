@@ -4,23 +4,15 @@ import { MuxError } from '../errors.ts'
 import type { LookupSource } from '../metrics/metrics.ts'
 import { asOctets, encodeUtf8, type Octets } from '../octets.ts'
 import { judgeLength, MAX_CREDENTIAL_BYTES, MAX_TOKEN_BYTES } from '../protocol/credential-bounds.ts'
-import type { BackendLogin, Credentials, LoginAttempt, Refused } from '../protocol/protocol.ts'
-import type { Route, RouteSource } from '../routing/router.ts'
+import type { Credentials, LoginAttempt, Refused } from '../protocol/protocol.ts'
+import type { Route } from '../routing/router.ts'
 import type { Secret } from '../secret.ts'
 import type { UserName } from '../user-name.ts'
 import type { World } from '../world.ts'
 import { findDefaultDomain } from './default-domain.ts'
 import { describeLogin } from './login-facts.ts'
-import type { Accepted, Login } from './login.ts'
+import type { Accepted, BackendRoute, Login } from './login.ts'
 import { refused, refusedByRoute } from './refuse.ts'
-
-/** A back end, and what it is told of the login. */
-export type BackendRoute = {
-  backend: Backend
-  login: Omit<BackendLogin, 'identity' | 'ttl' | 'aboutToTell'>
-  /** `placed`: of a new user, whose route is to be committed once the back end has accepted the login */
-  source: RouteSource
-}
 
 /** Notes in the login's record who logs in, and where. @throws MuxError `directory-unavailable`, `route-invalid`, `no-master` */
 export async function routeLogin(login: Login): Promise<BackendRoute | Refused> {

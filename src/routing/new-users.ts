@@ -4,10 +4,11 @@
  */
 import type { PlacementPool, PlacementSettings } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
-import type { Directory, DirectoryAnswer, DirectoryEntry } from '../directory/directory.ts'
+import type { Directory, DirectoryAnswer } from '../directory/directory.ts'
 import { domainOf } from './identity.ts'
 import { choose, toCandidate } from './placement.ts'
-import { describeEntry, type Trace } from '../directory/trace.ts'
+import { type Trace } from '../directory/trace.ts'
+import { type DirectoryEntry, describeEntry } from '../directory/entry.ts'
 
 /** What placement wants to know of the moment. */
 export type Placing = {

@@ -5,13 +5,14 @@
 import type { BackendSettings, RoutingSettings } from '../config/settings.ts'
 import type { Octets, Text } from '../octets.ts'
 import type { Secret } from '../secret.ts'
-import type { AnswerSource, Directory, DirectoryEntry, DirectoryRefusal, LoginFacts } from '../directory/directory.ts'
+import type { AnswerSource, Directory, DirectoryRefusal, LoginFacts } from '../directory/directory.ts'
 import { domainOf, formatLogin, identifyUser } from './identity.ts'
 import { canBeLogin, type NameRules, type NoteName, type UserName } from '../user-name.ts'
 import { createNewUsers, placedName, type Placing } from './new-users.ts'
-import { RouteInvalid, type NoteRefusal } from '../directory/route-invalid.ts'
-import { findStaticUser } from './static-directory.ts'
-import { describeEntry, type RouteStep, type Trace } from '../directory/trace.ts'
+import { type RouteStep, type Trace } from '../directory/trace.ts'
+import { type DirectoryEntry, describeEntry } from '../directory/entry.ts'
+import { RouteInvalid } from '../directory/errors.ts'
+import type { NoteRefusal } from './refusal-notes.ts'
 
 export type RouteSource = 'static' | AnswerSource | 'domain'
 
@@ -140,4 +141,10 @@ export function createRouter(
 
 function outcomeOf(detail: string | undefined): Pick<RouteStep, 'outcome' | 'detail'> {
   return detail === undefined ? { outcome: 'nothing' } : { outcome: 'found', detail }
+}
+
+/** Synchronous: static users come first in each lookup and should cost it nothing. */
+function findStaticUser({ users }: RoutingSettings, user: string): DirectoryEntry | undefined {
+  const route = users.get(user)
+  return route && { ...route, status: 'active' }
 }

@@ -5,7 +5,7 @@
 import type { RelayEnding } from '../relay/relays.ts'
 import type { ErrorCode, MuxError } from '../errors.ts'
 import type { LoginEvent } from '../login/login.ts'
-import type { Session } from './session.ts'
+import type { PhaseEntered, Session } from './session.ts'
 
 export type Ending = {
   cause: RelayEnding['cause'] | 'logout' | ErrorCode
@@ -19,8 +19,7 @@ export type SessionEvent =
   | { type: 'turned-away'; listener: string; max: number }
   /** a client that is not a load balancer's probe */
   | { type: 'accepted'; session: Session }
-  /** for debugging. `isFirst`: of this session */
-  | { type: 'phase-entered'; session: Session; isFirst: boolean }
+  | PhaseEntered
   | { type: 'secured'; version: string; resumed: boolean }
   | { type: 'handshake-failed' }
   | { type: 'relay-started'; session: Session }

@@ -11,7 +11,7 @@ import { acquireSlot } from '../login/acquire-slot.ts'
 import type { LoginEvents, Phase } from '../login/login.ts'
 import { findServerName } from '../tls/server-name.ts'
 import type { ListenerContext, World } from '../world.ts'
-import type { Joined, Services } from './serve.ts'
+import type { Joined, Services } from './services.ts'
 import type { Session } from './session.ts'
 
 /** mailmux cannot speak inside TLS that it has not opened. */

@@ -1,42 +1,17 @@
 /** The lifecycle of one session, in the order in which it happens. Parses nothing. */
-import type { Backends } from '../backend/backends.ts'
-import type { ListenerSettings } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
 import { logInAtBackend } from '../login/attempt.ts'
 import { refuseAsBackend } from '../login/decoy.ts'
-import { Login, type Accepted, type Detached, type LoginServices } from '../login/login.ts'
+import { Login, type Accepted } from '../login/login.ts'
 import { holdRefusal, refusedByError } from '../login/refuse.ts'
 import { commitRoute, routeLogin } from '../login/route.ts'
-import type { RelayAccount } from '../metrics/metrics.ts'
-import type { ClientDialogue, Protocol, Refused } from '../protocol/protocol.ts'
-import type { SessionWatch } from '../protocol/watch.ts'
+import type { ClientDialogue, Refused } from '../protocol/protocol.ts'
 import { protocols } from '../protocol/protocols.ts'
-import type { Relays } from '../relay/relays.ts'
 import { PRODUCT } from '../world.ts'
-import type { Ending, SessionEvents } from './events.ts'
-import type { Offer } from './offer.ts'
+import type { Ending } from './events.ts'
 import { findPassThrough, joinUnopened } from './pass-through.ts'
+import type { Joined, Services } from './services.ts'
 import type { Session } from './session.ts'
-
-/** What all sessions share and no session owns. */
-export type Services = {
-  readonly logins: LoginServices
-  readonly events: SessionEvents
-  readonly relays: Relays
-  /** counts what is relayed; one function for each protocol and back end */
-  readonly relayAccount: (protocol: Protocol['name'], backend: string) => RelayAccount
-  /** connections at a time, before login and after; may change at any time */
-  readonly maxConnections: () => number
-  /** what a listener offers now, which follows the capabilities of the back ends */
-  readonly offer: (listener: ListenerSettings, backends: Backends) => Offer
-}
-
-/** The back end of a session that is about to relay. */
-export type Joined = Detached & {
-  goodbye: Protocol['unaskedGoodbye']
-  /** undefined where mailmux does not see the protocol */
-  watch: SessionWatch | undefined
-}
 
 /** @throws MuxError for every end that is not a normal one; the caller answers it and closes the session */
 export async function serve(session: Session, services: Services): Promise<Ending> {

@@ -6,7 +6,6 @@ import { LoginRecord, type LoginSession, type Phase } from '../login/login.ts'
 import type { ClientDialogue } from '../protocol/protocol.ts'
 import type { LeaveCause, RelayHandle } from '../relay/relays.ts'
 import type { ListenerContext, World } from '../world.ts'
-import type { SessionEvents } from './events.ts'
 
 /** What does not apply, or is not known yet, is absent. Holds no secret. */
 export type SessionReport = {
@@ -28,6 +27,15 @@ export type EndReason = Exclude<LeaveCause, 'idle'>
 /** Before login. */
 const END_CODES = { shutdown: 'shutting-down' } as const satisfies Record<EndReason, ErrorCode>
 
+/** The part of the session events that a session emits itself. */
+type PhaseEvents = {
+  readonly wantsDetails: boolean
+  emit(event: PhaseEntered): void
+}
+
+/** For debugging. `isFirst`: of this session */
+export type PhaseEntered = { type: 'phase-entered'; session: Session; isFirst: boolean }
+
 export class Session implements LoginSession {
   readonly id: string
   readonly connection: ClientConnection
@@ -39,14 +47,14 @@ export class Session implements LoginSession {
   /** the last login; a session that is passed through has one too, of an unknown user */
   login: LoginRecord | undefined = undefined
   relay: RelayHandle | undefined = undefined
-  readonly #events: SessionEvents
+  readonly #events: PhaseEvents
   readonly #bornMs = performance.now()
   #phase: Phase = 'login'
   #reported: Phase | undefined = undefined
   #logins = 0
   #endReason: EndReason | undefined = undefined
 
-  constructor(id: string, connection: ClientConnection, context: ListenerContext, world: World, events: SessionEvents) {
+  constructor(id: string, connection: ClientConnection, context: ListenerContext, world: World, events: PhaseEvents) {
     this.id = id
     this.connection = connection
     this.context = context

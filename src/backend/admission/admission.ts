@@ -8,7 +8,7 @@ import { MuxError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import { Gate, type GateFacts, type GateParts } from './gate.ts'
 import type { Slot } from './slot.ts'
-import type { WaitOptions } from './queue.ts'
+import type { WaitOptions } from './wait.ts'
 
 /** How often the gates are looked after while somebody waits: a person notices tenths of a second. One timer for all of them. */
 const TICK_MS = 50

@@ -7,7 +7,7 @@ import { createBucket, slowStartShare, type Bucket } from './slow-start.ts'
 import { AddressShares, shareOf, type AddressUse } from './address-share.ts'
 import { Slot, type SlotKeeper } from './slot.ts'
 import { rankOf, RESUMING, Waiter, SlotQueue } from './queue.ts'
-import type { LimitName, WaitOptions, WaitOutcome } from './queue.ts'
+import type { LimitName, WaitOptions, WaitOutcome } from './wait.ts'
 
 export type GateFacts = {
   backend: string
@@ -44,7 +44,7 @@ export class Gate implements SlotKeeper {
   #logins = 0
   /** logins that wait for their client, and are no work for the back end meanwhile */
   #paused = 0
-  readonly #shares = new AddressShares()
+  readonly #shares = new AddressShares<Waiter>()
   /** while there is a slow start */
   #slowSinceMs: number | undefined
   /** when the last one began */
@@ -232,7 +232,7 @@ export class Gate implements SlotKeeper {
     }
   }
 
-  #isOverShare(use: AddressUse | undefined): boolean {
+  #isOverShare(use: AddressUse<Waiter> | undefined): boolean {
     const { logins, leastForAddress } = this.#settings.limits
     return use !== undefined && use.logins >= shareOf(logins, leastForAddress)
   }
@@ -243,7 +243,7 @@ export class Gate implements SlotKeeper {
     this.#queue.makeReady(waiter)
   }
 
-  #unpark(use: AddressUse): void {
+  #unpark(use: AddressUse<Waiter>): void {
     for (const waiter of use.parked) {
       if (this.#isOverShare(use)) return
       use.parked.delete(waiter)

@@ -1,7 +1,7 @@
 /** Log lines for the limits of one back end: one a minute for each limit that makes logins wait. */
 import type { Log } from '../../log.ts'
 import { createLogLimit, type LogLimit } from '../../log-limit.ts'
-import type { LimitName } from './queue.ts'
+import type { LimitName } from './wait.ts'
 
 export class LimitNotes {
   readonly #backend: string

@@ -2,26 +2,7 @@
 import type { ProtocolName } from '../../config/settings.ts'
 import type { AddressUse } from './address-share.ts'
 import type { Slot } from './slot.ts'
-
-/** Which limit keeps a login out; `slow_start` is what is left of the others for a while, `per_address` the share of one client. */
-export type LimitName = 'sessions' | 'logins' | 'logins_per_second' | 'slow_start' | 'per_address'
-
-/** How a wait ended. */
-export type WaitOutcome = 'admitted' | 'timed-out' | 'queue-full' | 'client-left' | 'backend-down' | 'shutting-down'
-
-/** How somebody waits. */
-export type WaitOptions = {
-  /** what it is to speak there */
-  protocol: ProtocolName
-  /** the client's, which has a share of the logins and of the queue; undefined where no client has an address */
-  address?: string | undefined
-  /** the caller's own deadline, on the clock of the gate */
-  untilMs: number
-  /** ends the wait when the client has gone, with its reason as the error */
-  signal: AbortSignal
-  /** told from time to time that it goes on */
-  stillWaiting: () => void
-}
+import type { LimitName, WaitOptions, WaitOutcome } from './wait.ts'
 
 /** A client that hears nothing for longer may think that the connection is dead; more often is noise. */
 const STILL_WAITING_MS = 5000
@@ -35,7 +16,7 @@ export class Waiter {
   /** the slot that is to be resumed; undefined for a login that is to begin */
   readonly paused: Slot | undefined
   /** what its network has; undefined where nothing is counted */
-  readonly use: AddressUse | undefined
+  readonly use: AddressUse<Waiter> | undefined
   readonly #options: WaitOptions
   readonly #leave: (waiter: Waiter, outcome: WaitOutcome) => void
   readonly #resolve: (slot: Slot) => void
@@ -44,7 +25,7 @@ export class Waiter {
 
   /** @param leave is called once, at its end, before the promise settles */
   constructor(
-    facts: { limit: LimitName; sinceMs: number; untilMs: number; use: AddressUse | undefined; paused?: Slot },
+    facts: { limit: LimitName; sinceMs: number; untilMs: number; use: AddressUse<Waiter> | undefined; paused?: Slot },
     options: WaitOptions,
     leave: (waiter: Waiter, outcome: WaitOutcome) => void,
   ) {

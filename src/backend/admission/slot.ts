@@ -1,5 +1,5 @@
 /** A slot at a back end: held by a login, and then by its session. */
-import type { WaitOptions } from './queue.ts'
+import type { WaitOptions } from './wait.ts'
 
 /** What the gate does when a slot changes. Each method is called once for each change. */
 export type SlotKeeper = {

@@ -1,5 +1,5 @@
 /** The addresses of a back end in the order in which one login tries them. */
-import type { Endpoint } from '../live-backend.ts'
+import type { Endpoint } from './endpoint.ts'
 
 export type Attempt = {
   endpoint: Endpoint

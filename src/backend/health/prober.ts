@@ -10,7 +10,8 @@ import { PROTOCOL_NAMES } from '../../protocol/registry.ts'
 import type { Backend, Backends } from '../backends.ts'
 import type { CapabilityBook } from '../capabilities.ts'
 import type { Proof } from './health.ts'
-import type { LiveBackend, Endpoint } from '../live-backend.ts'
+import type { Endpoint } from '../endpoint/endpoint.ts'
+import type { LiveBackend } from '../live-backend.ts'
 import type { LiveBackends } from '../live-backends.ts'
 
 /** Servers change what they can do when they are upgraded; five minutes late does no harm. */

@@ -7,7 +7,7 @@ import { MuxError } from '../../errors.ts'
 import { shortestAddress } from '../../net/address.ts'
 import { asOctets, decodeUtf8, type Octets } from '../../octets.ts'
 import { Secret } from '../../secret.ts'
-import { RouteInvalid } from '../route-invalid.ts'
+import { RouteInvalid } from '../errors.ts'
 
 /** More than the 10 seconds that `failure_delay` may be would only look like an outage. */
 const LONGEST_WAIT_MS = 10_000

@@ -11,7 +11,7 @@ import { findBackendAt, QuestionFailed, readAnswer, type Answer } from './answer
 import { buildQuestion, escapeOctets, findOversize } from './question.ts'
 import { createAuthHttpSender, type AuthHttpSender } from './sender.ts'
 import type { Directory, DirectoryAnswer, LoginFacts, Question } from '../directory.ts'
-import { RouteInvalid } from '../route-invalid.ts'
+import { RouteInvalid } from '../errors.ts'
 
 /** A server that says WAIT without a time is not asked in a circle. */
 const LEAST_WAIT_MS = 500

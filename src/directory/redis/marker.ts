@@ -11,11 +11,11 @@
 import { randomUUID } from 'node:crypto'
 import { MuxError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
-import { DataLost } from '../data-lost.ts'
 import { createMarkerYouth } from './marker-youth.ts'
 import type { RedisClient } from './client.ts'
 import { causeOf, isForbidden } from './errors.ts'
 import { partKeys, partNumber } from './slots.ts'
+import { DataLost } from '../errors.ts'
 
 const FIELDS = ['id', 'after', 'lost', 'settled'] as const
 const AWAY = 'the directory cannot be asked'

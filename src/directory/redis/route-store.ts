@@ -1,10 +1,10 @@
 /** Routes in Redis: one hash a user. Fails closed; nothing that it reads is trusted (see also the router). */
 import { MuxError } from '../../errors.ts'
-import type { DirectoryEntry } from '../directory.ts'
 import type { RedisClient } from './client.ts'
 import { BadAnswer, causeOf } from './errors.ts'
-import { RouteInvalid } from '../route-invalid.ts'
 import { RESERVE, claimKey, COMMIT } from './claims.ts'
+import type { DirectoryEntry } from '../entry.ts'
+import { RouteInvalid } from '../errors.ts'
 
 /** What a new user may count on: a route that is there by now, or a back end that is kept for a time. */
 export type Reservation = { entry: DirectoryEntry } | { kept: string }

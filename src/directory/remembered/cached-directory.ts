@@ -8,7 +8,7 @@ import { MuxError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import { createLogLimit } from '../../log-limit.ts'
 import { createComparison } from './comparison.ts'
-import type { Directory, DirectoryEntry, DirectoryMonitor } from '../directory.ts'
+import type { Directory, DirectoryMonitor } from '../directory.ts'
 import { openRedisClient } from '../redis/client.ts'
 import { createRedisDirectory } from '../redis/route-store.ts'
 import { openRedisInvalidation, type InvalidationListener } from './invalidation.ts'
@@ -17,6 +17,7 @@ import { createRouteCache } from './route-cache.ts'
 import { keepSnapshot, loadSnapshots, snapshotFileOf } from './snapshot-file.ts'
 import { shareStandIns, type OtherWorkers } from './stand-ins.ts'
 import { noteAnswer, type Trace } from '../trace.ts'
+import type { DirectoryEntry } from '../entry.ts'
 
 const now = (): number => performance.now()
 

@@ -8,9 +8,10 @@
 import { LRUCache } from 'lru-cache'
 import type { RouteCacheSettings } from '../../config/settings.ts'
 import { MuxError } from '../../errors.ts'
-import type { DirectoryAnswer, DirectoryEntry, StandIn } from '../directory.ts'
-import { DataLost } from '../data-lost.ts'
-import { describeEntry, type RouteStep, type Trace } from '../trace.ts'
+import type { DirectoryAnswer, StandIn } from '../directory.ts'
+import { type RouteStep, type Trace } from '../trace.ts'
+import { type DirectoryEntry, describeEntry } from '../entry.ts'
+import { DataLost } from '../errors.ts'
 
 /** The era of what was never compared. */
 const NEVER = 0

@@ -3,9 +3,9 @@
  * changed is told. Refused whole where anything is wrong: a part of it would be a directory that nobody wrote. Pure.
  */
 import { createHash, type Hash } from 'node:crypto'
-import type { DirectoryEntry } from '../directory.ts'
 import { canBeLogin } from '../../user-name.ts'
 import type { RememberedRoute } from './route-cache.ts'
+import type { DirectoryEntry } from '../entry.ts'
 
 const FORMAT = 'mailmux routes'
 const VERSION = 1

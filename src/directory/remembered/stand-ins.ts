@@ -4,7 +4,8 @@
  */
 import { MuxError } from '../../errors.ts'
 import type { Directory, DirectoryAnswer, StandIn } from '../directory.ts'
-import { describeEntry, type RouteStep, type Trace } from '../trace.ts'
+import { type RouteStep, type Trace } from '../trace.ts'
+import { describeEntry } from '../entry.ts'
 
 /** The other workers of this instance, as a directory sees them. */
 export type OtherWorkers = {

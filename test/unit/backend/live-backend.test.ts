@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { connectTimeoutMs } from '../../../src/backend/endpoint/cursor.ts'
-import type { LiveBackend, Endpoint } from '../../../src/backend/live-backend.ts'
+import type { Endpoint } from '../../../src/backend/endpoint/endpoint.ts'
+import type { LiveBackend } from '../../../src/backend/live-backend.ts'
 import type { ErrorCode } from '../../../src/errors.ts'
 import { backendSettings, isCode, liveWorld } from './fixture.ts'
 

@@ -3,14 +3,15 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MuxError } from '../../../src/errors.ts'
 import { asOctets } from '../../../src/octets.ts'
-import type { Directory, DirectoryEntry } from '../../../src/directory/directory.ts'
+import type { Directory } from '../../../src/directory/directory.ts'
 import { identifyUser } from '../../../src/routing/identity.ts'
 import type { NameNote } from '../../../src/user-name.ts'
 import { createRouteCache } from '../../../src/directory/remembered/route-cache.ts'
 import { createRouter } from '../../../src/routing/router.ts'
-import { describeEntry, noteAnswer, type RouteStep } from '../../../src/directory/trace.ts'
+import { noteAnswer, type RouteStep } from '../../../src/directory/trace.ts'
 import { PLACING, routing } from '../routing/fixture.ts'
 import { named, rulesWith } from '../../support/user-name.ts'
+import { type DirectoryEntry, describeEntry } from '../../../src/directory/entry.ts'
 
 const AWAY = new MuxError('directory-unavailable', 'away')
 const at = (backend: string): DirectoryEntry => ({ backend, login: undefined, status: 'active' })

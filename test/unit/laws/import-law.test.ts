@@ -22,6 +22,7 @@ const LAW: Law = {
     'login',
     'relay',
     'resources',
+    'routing',
     'session',
     'version',
     'world',
@@ -198,23 +199,38 @@ function checkImports(files: readonly Source[], law: Law): string[] {
   for (const room of new Set(files.map(({ path }) => roomOf(path)))) {
     if (!(room in law)) wrong.push(`the law does not know the room ${room}`)
   }
-  return [...wrong, ...findCircles(files)]
+  return [...wrong, ...findModuleCycles(files), ...findFileCycles(files)]
 }
 
-/** Rooms that reach themselves, as `a -> b -> a`; types count, since a circle of types is one room in two places. */
-function findCircles(files: readonly Source[]): string[] {
+/** Modules that import each other, as `a -> b -> a`. Imports of types count: such a cycle of types is one module in two places. */
+function findModuleCycles(files: readonly Source[]): string[] {
+  return findCycles(importsBetweenRooms(files)).map((cycle) => `modules import in a cycle: ${cycle}`)
+}
+
+/** Files that import each other, also inside one module. Imports of types count here too. */
+function findFileCycles(files: readonly Source[]): string[] {
+  const imports = files.flatMap((source) =>
+    modulesOf(source)
+      .filter(({ module }) => module.startsWith('.'))
+      .map(({ module }) => ({ from: source.path, to: join(dirname(source.path), module) })),
+  )
+  return findCycles(imports).map((cycle) => `files import in a cycle: ${cycle}`)
+}
+
+/** @returns each cycle that a depth-first search closes, as `a -> b -> a`; none exactly where there is no cycle */
+function findCycles(edges: readonly { from: string; to: string }[]): string[] {
   const next = new Map<string, Set<string>>()
-  for (const { from, to } of importsBetweenRooms(files)) next.set(from, (next.get(from) ?? new Set()).add(to))
+  for (const { from, to } of edges) next.set(from, (next.get(from) ?? new Set()).add(to))
   const done = new Set<string>()
-  const circles: string[] = []
-  const walk = (room: string, way: readonly string[]): void => {
-    if (way.includes(room)) circles.push([...way.slice(way.indexOf(room)), room].join(' -> '))
-    if (way.includes(room) || done.has(room)) return
-    for (const to of next.get(room) ?? []) walk(to, [...way, room])
-    done.add(room)
+  const cycles: string[] = []
+  const walk = (node: string, path: readonly string[]): void => {
+    if (path.includes(node)) cycles.push([...path.slice(path.indexOf(node)), node].join(' -> '))
+    if (path.includes(node) || done.has(node)) return
+    for (const to of next.get(node) ?? []) walk(to, [...path, node])
+    done.add(node)
   }
-  for (const room of next.keys()) walk(room, [])
-  return circles.map((circle) => `rooms import in a circle: ${circle}`)
+  for (const node of next.keys()) walk(node, [])
+  return cycles
 }
 
 /** The words in code marks. */
@@ -286,7 +302,7 @@ function redisMakers(files: readonly Source[]): string[] {
 }
 
 describe('the program', () => {
-  test('imports as the law says, with no permission left over and no circle', () => {
+  test('imports as the law says, without unused permissions and without cycles of modules or files', () => {
     assert.deepEqual(checkImports(sources, LAW), [])
   })
 
@@ -396,9 +412,41 @@ describe('the check of imports', () => {
     ])
   })
 
-  test('finds a circle, even of permitted imports and of types', () => {
+  test('finds a cycle of modules, even of permitted imports and of types', () => {
     assert.deepEqual(check("import type { App } from '../app.ts'", { net: ['type app'] }), [
-      'rooms import in a circle: app -> net -> app',
+      'modules import in a cycle: app -> net -> app',
+      'files import in a cycle: src/app.ts -> src/net/a.ts -> src/app.ts',
+    ])
+  })
+
+  test('finds a cycle of modules that no cycle of files closes', () => {
+    const inner = { path: 'src/net/inner.ts', text: "import { app } from '../app.ts'" }
+    assert.deepEqual(checkImports([app, net, inner], { ...law, net: ['app'] }), [
+      'modules import in a cycle: app -> net -> app',
+    ])
+  })
+
+  for (const text of [
+    "import { c } from './inner/c.ts'",
+    "import type { C } from './inner/c.ts'",
+    "export { c } from './inner/c.ts'",
+    "type C = import('./inner/c.ts').C",
+    "const c = import('./inner/c.ts')",
+  ]) {
+    test(`finds a cycle of files inside a module: ${text}`, () => {
+      const b = { path: 'src/net/b.ts', text }
+      const c = { path: 'src/net/inner/c.ts', text: "import type { A } from '../a.ts'" }
+      const files = [app, { path: 'src/net/a.ts', text: "import { b } from './b.ts'" }, b, c]
+      assert.deepEqual(checkImports(files, law), [
+        'files import in a cycle: src/net/a.ts -> src/net/b.ts -> src/net/inner/c.ts -> src/net/a.ts',
+      ])
+      assert.deepEqual(checkImports(files.slice(0, 3), law), [])
+    })
+  }
+
+  test('finds a file that imports itself', () => {
+    assert.deepEqual(check("import type { a } from './a.ts'"), [
+      'files import in a cycle: src/net/a.ts -> src/net/a.ts',
     ])
   })
 })

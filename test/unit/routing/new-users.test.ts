@@ -4,11 +4,12 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { PlacementPool, RoutingSettings } from '../../../src/config/settings.ts'
 import { MuxError } from '../../../src/errors.ts'
-import type { Directory, DirectoryAnswer, DirectoryEntry } from '../../../src/directory/directory.ts'
+import type { Directory, DirectoryAnswer } from '../../../src/directory/directory.ts'
 import { createRouter, type Route } from '../../../src/routing/router.ts'
 import type { RouteStep } from '../../../src/directory/trace.ts'
 import { routing as plainRouting } from './fixture.ts'
 import { named } from '../../support/user-name.ts'
+import type { DirectoryEntry } from '../../../src/directory/entry.ts'
 
 const at = (backend: string): DirectoryEntry => ({ backend, login: undefined, status: 'active' })
 

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MuxError } from '../../../src/errors.ts'
 import { asOctets } from '../../../src/octets.ts'
-import type { Directory, DirectoryEntry } from '../../../src/directory/directory.ts'
+import type { Directory } from '../../../src/directory/directory.ts'
 import { createRouter, type Route } from '../../../src/routing/router.ts'
 import { PLACING, routing } from './fixture.ts'
+import type { DirectoryEntry } from '../../../src/directory/entry.ts'
 
 /** A directory with these entries; an error is thrown. Notes whom it was asked for. */
 function directoryOf(entries: Record<string, Partial<DirectoryEntry> | Error>, asked: string[] = []): Directory {

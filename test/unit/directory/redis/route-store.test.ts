@@ -6,9 +6,9 @@ import type { RouteFault } from '../../../../src/metrics/metrics.ts'
 import { openRedisClient, type RedisClient } from '../../../../src/directory/redis/client.ts'
 import { createRedisDirectory, type RouteStore } from '../../../../src/directory/redis/route-store.ts'
 import { noteAnswer, type RouteStep } from '../../../../src/directory/trace.ts'
-import { RouteInvalid } from '../../../../src/directory/route-invalid.ts'
 import { READ_DEADLINE_MS, within } from '../../../support/deadline.ts'
 import { bulk, fields, list, PASS, silent, startScriptedRedis } from '../scripted-redis.ts'
+import { RouteInvalid } from '../../../../src/directory/errors.ts'
 
 /** A directory that is connected, whose HMGET gets `answer`, undefined: none ever, and whose EXISTS gets `exists`. */
 async function openDirectory(

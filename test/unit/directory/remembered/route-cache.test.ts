@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { RouteCacheSettings } from '../../../../src/config/settings.ts'
 import { MuxError } from '../../../../src/errors.ts'
-import { DataLost } from '../../../../src/directory/data-lost.ts'
-import type { DirectoryEntry } from '../../../../src/directory/directory.ts'
 import { createRouteCache } from '../../../../src/directory/remembered/route-cache.ts'
+import { DataLost } from '../../../../src/directory/errors.ts'
+import type { DirectoryEntry } from '../../../../src/directory/entry.ts'
 
 const SETTINGS: RouteCacheSettings = { maxEntries: 3, lifetimeMs: 1000, negativeLifetimeMs: 100, maxStaleMs: 5000 }
 const AWAY = new MuxError('directory-unavailable', 'away')

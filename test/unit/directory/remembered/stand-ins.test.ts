@@ -2,11 +2,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MuxError } from '../../../../src/errors.ts'
-import { DataLost } from '../../../../src/directory/data-lost.ts'
 import type { DirectoryAnswer, StandIn } from '../../../../src/directory/directory.ts'
-import { RouteInvalid } from '../../../../src/directory/route-invalid.ts'
 import { shareStandIns } from '../../../../src/directory/remembered/stand-ins.ts'
 import type { RouteStep } from '../../../../src/directory/trace.ts'
+import { DataLost, RouteInvalid } from '../../../../src/directory/errors.ts'
 
 const MAX_STALE_MS = 60_000
 const AWAY = new MuxError('directory-unavailable', 'Redis: ECONNREFUSED')

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Log } from '../../../src/log.ts'
-import { createRefusalNotes, RouteInvalid } from '../../../src/directory/route-invalid.ts'
-import { silent } from './scripted-redis.ts'
+import { silent } from '../directory/scripted-redis.ts'
+import { createRefusalNotes } from '../../../src/routing/refusal-notes.ts'
+import { RouteInvalid } from '../../../src/directory/errors.ts'
 
 function open() {
   const lines: unknown[] = []

@@ -1,0 +1,30 @@
+/** What `serve.ts` and its parts share: the services of all sessions, and the back end that a session joins. */
+import type { Backends } from '../backend/backends.ts'
+import type { ListenerSettings } from '../config/settings.ts'
+import type { Detached, LoginServices } from '../login/login.ts'
+import type { RelayAccount } from '../metrics/metrics.ts'
+import type { Protocol } from '../protocol/protocol.ts'
+import type { SessionWatch } from '../protocol/watch.ts'
+import type { Relays } from '../relay/relays.ts'
+import type { SessionEvents } from './events.ts'
+import type { Offer } from './offer.ts'
+
+/** What all sessions share and no session owns. */
+export type Services = {
+  readonly logins: LoginServices
+  readonly events: SessionEvents
+  readonly relays: Relays
+  /** counts what is relayed; one function for each protocol and back end */
+  readonly relayAccount: (protocol: Protocol['name'], backend: string) => RelayAccount
+  /** connections at a time, before login and after; may change at any time */
+  readonly maxConnections: () => number
+  /** what a listener offers now, which follows the capabilities of the back ends */
+  readonly offer: (listener: ListenerSettings, backends: Backends) => Offer
+}
+
+/** The back end of a session that is about to relay. */
+export type Joined = Detached & {
+  goodbye: Protocol['unaskedGoodbye']
+  /** undefined where mailmux does not see the protocol */
+  watch: SessionWatch | undefined
+}
