@@ -8,6 +8,7 @@ import type { Path } from '../schema/read.ts'
 import { isWritten } from '../yaml/source.ts'
 import type { Secret } from '../../secret.ts'
 import { countWorkers } from '../schema/values.ts'
+import { PROTOCOL_NAMES, specOf } from '../../protocol/registry.ts'
 
 /** What was read for one back end. `ca` is PEM text. */
 export type BackendFiles = {
@@ -22,6 +23,7 @@ export function checkBackend(backend: Backend, main: MainDraft, place: Place): v
   const { path, report } = place
   checkPlaces(backend, main, place)
   checkTls(backend, place)
+  checkPorts(backend, place)
   checkHealth(backend, place)
   checkLimits(backend, main, place)
   const master = backend.master
@@ -55,6 +57,24 @@ function checkTls(backend: Backend, { source, path, report }: Place): void {
     for (const at of hasNoName(backend, path)) {
       report.error(at, 'TLS verifies a name: add tls_name, the name in the certificate (or `verify: none`)')
     }
+  }
+}
+
+/** One `tls` holds for all ports, and ManageSieve has no registered port for TLS from the first byte (RFC 5804 1.8). */
+function checkPorts(backend: Backend, { path, report }: Place): void {
+  const { tls } = backend
+  if (tls === undefined) return
+  for (const name of PROTOCOL_NAMES) {
+    const { plain, implicit } = specOf(name).ports
+    const port = backend[name]
+    if (
+      port === undefined ||
+      port !== (tls === 'implicit' ? plain : implicit) ||
+      (tls !== 'implicit' && port === plain)
+    )
+      continue
+    const how = tls === 'implicit' ? 'without' : 'with'
+    report.warn([...path, name], `servers begin ${how} TLS on port ${port}, and tls: ${tls} holds for every port here`)
   }
 }
 

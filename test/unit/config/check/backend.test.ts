@@ -37,6 +37,19 @@ const CASES: Case[] = [
     routing: withBackend(`pin_sha256: [${PIN}]`),
     error: /^routing\.yaml:2:25: pin_sha256 does nothing with tls: none/u,
   },
+  {
+    it: 'TLS from the first byte on the port where ManageSieve begins without it',
+    routing: withBackend('managesieve: 4190, tls: implicit'),
+    warning:
+      /^routing\.yaml:2:38: servers begin without TLS on port 4190, and tls: implicit holds for every port here/u,
+  },
+  {
+    it: 'STARTTLS on the port where POP3 begins with TLS',
+    routing: withBackend('pop3: 995, tls: starttls'),
+    warning: /^routing\.yaml:2:31: servers begin with TLS on port 995, and tls: starttls holds for every port here/u,
+  },
+  { it: 'the registered ports without TLS', routing: withBackend('pop3: 110, managesieve: 4190') },
+  { it: 'the registered port with TLS from the first byte', routing: withBackend('pop3: 995, tls: implicit') },
   { it: 'a client certificate', routing: withBackend(`tls: implicit, ${PAIR}`) },
   {
     it: 'a client certificate without TLS',
