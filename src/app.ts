@@ -44,7 +44,7 @@ const ROTATION_CHECK_MS = 10_000
 const PATIENCE_MS = 2000
 
 /** What a worker is handed, as it is one of several, or alone in the only process. */
-export type Surroundings = {
+export type AppDeps = {
   log: Log
   metrics: Metrics
   /** from which all workers make the keys of session tickets, where the settings have no secret */
@@ -78,7 +78,7 @@ export type Answers = {
 }
 
 /** @param settings those of a configuration without errors */
-export function createApp(settings: Settings, { log, metrics, ticketSecret, listen, others }: Surroundings): App {
+export function createApp(settings: Settings, { log, metrics, ticketSecret, listen, others }: AppDeps): App {
   const noteShortage = createShortageNotes(log, metrics.shortageNoted)
   const directory = openDirectory(settings.directory, log, { ...metrics, noteShortage }, others)
   if (!directory) metrics.directoryIsUp(true)

@@ -33,14 +33,14 @@ if (oldNode !== undefined) {
 const programFor = (command: string): WorkerProgram => ({
   command: process.execPath,
   args: [...process.execArgv, import.meta.filename, command],
-  complain(text: string) {
+  printError(text: string) {
     if (process.stderr.writableLength < STDERR_BYTES) process.stderr.write(printableLines(text))
   },
 })
 
 const { printableLine, printableLines } = await import('./printable.ts')
 const print = (line: string): void => void process.stdout.write(`${printableLine(line)}\n`)
-const complain = (line: string): void => void process.stderr.write(`${printableLine(line)}\n`)
+const printError = (line: string): void => void process.stderr.write(`${printableLine(line)}\n`)
 if (command === 'load') await readConfiguration()
 const { createLoader } = await import('./supervisor/loader.ts')
 const loader = createLoader(programFor('load'))
@@ -90,7 +90,7 @@ async function run(configFile: string): Promise<void> {
     instance.stop().then(
       () => exit(0),
       (error: unknown) => {
-        complain(`mailmux: ${String(error)}`)
+        printError(`mailmux: ${String(error)}`)
         exit(1)
       },
     )
@@ -106,8 +106,8 @@ async function run(configFile: string): Promise<void> {
   const load = (): Promise<LoadResult> => loader.load(configFile)
   const loaded = await load()
   if (!loaded.settings) {
-    for (const problem of loaded.problems) for (const line of formatProblem(problem)) complain(line)
-    if (loaded.more.error > 0) complain(`and ${loaded.more.error} more errors`)
+    for (const problem of loaded.problems) for (const line of formatProblem(problem)) printError(line)
+    if (loaded.more.error > 0) printError(`and ${loaded.more.error} more errors`)
     process.exitCode = 1
     return
   }
@@ -130,7 +130,7 @@ async function run(configFile: string): Promise<void> {
 /** The process that reads the configuration for `run`, which sends it the path. It ends when there is no supervisor any more. */
 async function readConfiguration(): Promise<never> {
   if (!process.send) {
-    complain('mailmux run starts the process that reads the configuration')
+    printError('mailmux run starts the process that reads the configuration')
     return process.exit(2)
   }
   process.on('disconnect', () => process.exit(0))
@@ -213,7 +213,7 @@ program
   )
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
   .action(async ({ config }: { config: string }) => {
-    process.exitCode = await health(config, { env: process.env, out: print, complain })
+    process.exitCode = await health(config, { env: process.env, out: print, printError })
   })
 
 program
@@ -236,7 +236,7 @@ program
     process.exitCode = await explain(user, options, {
       env: process.env,
       out: print,
-      complain,
+      printError,
       readPassword: () => readPassword(process.stdin, (text) => process.stderr.write(text)),
     })
   })
@@ -244,6 +244,6 @@ program
 try {
   await program.parseAsync()
 } catch (error) {
-  complain(`mailmux: ${error instanceof Error ? error.message : String(error)}`)
+  printError(`mailmux: ${error instanceof Error ? error.message : String(error)}`)
   process.exit(1)
 }

@@ -36,18 +36,18 @@ export class Unanswered extends Error {
 
 type Answer = { status: number; text: string }
 
-type Place = { host: string; port: number; token: Secret | undefined }
+type AdminEndpoint = { host: string; port: number; token: Secret | undefined }
 
-export function createAdminClient(place: Place): AdminClient {
+export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
   return {
     async readiness() {
-      const { status, text } = await fetchAnswer(place, { path: '/readyz', withinMs: READINESS_MS })
+      const { status, text } = await fetchAnswer(endpoint, { path: '/readyz', withinMs: READINESS_MS })
       if (status === 200 || status === 503) return { ready: status === 200, text: toPrintable(text.trim(), 200) }
-      throw new Unanswered(`${hostPort(place.host, place.port)} answers as no mailmux does (HTTP ${status})`)
+      throw new Unanswered(`${hostPort(endpoint.host, endpoint.port)} answers as no mailmux does (HTTP ${status})`)
     },
-    explain: (question) => ask(place, { path: pathOf(question, ''), withinMs: LOOKUP_MS }, routeAnswer),
+    explain: (question) => ask(endpoint, { path: pathOf(question, ''), withinMs: LOOKUP_MS }, routeAnswer),
     testLogin: (question, password) =>
-      ask(place, { path: pathOf(question, '/login'), password, withinMs: LOGIN_MS }, loginAnswer),
+      ask(endpoint, { path: pathOf(question, '/login'), password, withinMs: LOGIN_MS }, loginAnswer),
   }
 }
 
@@ -61,10 +61,10 @@ function pathOf({ user, protocol, listener, serverName, address }: RouteQuestion
 }
 
 /** @throws Unanswered */
-async function fetchAnswer(place: Place, request: Request): Promise<Answer> {
-  const at = hostPort(place.host, place.port)
+async function fetchAnswer(endpoint: AdminEndpoint, request: Request): Promise<Answer> {
+  const at = hostPort(endpoint.host, endpoint.port)
   try {
-    return await fetchText(place, request)
+    return await fetchText(endpoint, request)
   } catch (error) {
     if (error instanceof Unanswered) throw error
     const cause = systemCode(error)
@@ -74,21 +74,21 @@ async function fetchAnswer(place: Place, request: Request): Promise<Answer> {
   }
 }
 
-async function ask<S extends z.ZodType>(place: Place, request: Request, schema: S): Promise<z.output<S>> {
-  const answer = await fetchAnswer(place, request)
+async function ask<S extends z.ZodType>(endpoint: AdminEndpoint, request: Request, schema: S): Promise<z.output<S>> {
+  const answer = await fetchAnswer(endpoint, request)
   const json = parseJson(answer.text)
   const told = answer.status === 200 ? schema.safeParse(json) : undefined
   if (told?.success) return told.data
   const refused = errorAnswer.safeParse(json)
   if (refused.success) throw new Unanswered(`mailmux refuses to answer: ${refused.data.error}`)
   throw new Unanswered(
-    `${hostPort(place.host, place.port)} answers as no mailmux of this version does (HTTP ${answer.status})`,
+    `${hostPort(endpoint.host, endpoint.port)} answers as no mailmux of this version does (HTTP ${answer.status})`,
   )
 }
 
 /** Over `node:http`: `fetch` may go through a proxy of the environment, and refuses some ports for what browsers could do there. */
-async function fetchText(place: Place, { path, password, withinMs }: Request): Promise<Answer> {
-  const { host, port, token } = place
+async function fetchText(endpoint: AdminEndpoint, { path, password, withinMs }: Request): Promise<Answer> {
+  const { host, port, token } = endpoint
   const headers = {
     ...(token && { authorization: `Bearer ${token.reveal()}` }),
     ...(password && { 'content-type': 'application/json' }),

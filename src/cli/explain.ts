@@ -23,7 +23,7 @@ export type Terminal = {
   env: Environment
   /** take one line each, without its end */
   out: (line: string) => void
-  complain: (line: string) => void
+  printError: (line: string) => void
   /** undefined where none is given */
   readPassword: () => Promise<string | undefined>
 }
@@ -32,12 +32,12 @@ type Answer = RouteAnswer & { trial?: TrialAnswer }
 
 /** @returns the exit code: 0 where a login gets to a back end at every worker (with `--login`: is accepted there), 1 where not, 2 where there is no answer */
 export async function explain(user: string, options: ExplainOptions, terminal: Terminal): Promise<number> {
-  const { env, out, complain, readPassword } = terminal
+  const { env, out, printError, readPassword } = terminal
   const { config, protocol, listener, sni: serverName, ip: address, login, json } = options
   const question = { user, protocol, listener, serverName, address }
   const place = loadAdminPlace(config, env)
   if ('wrong' in place) {
-    complain(printable(`mailmux explain: ${place.wrong}`))
+    printError(printable(`mailmux explain: ${place.wrong}`))
     return 2
   }
   try {
@@ -51,7 +51,7 @@ export async function explain(user: string, options: ExplainOptions, terminal: T
     return (answer.trial?.accepted ?? isUsable) ? 0 : 1
   } catch (error) {
     if (!(error instanceof Unanswered)) throw error
-    complain(printable(`mailmux explain: ${error.message}`))
+    printError(printable(`mailmux explain: ${error.message}`))
     return 2
   }
 }

@@ -6,11 +6,11 @@ import type { Terminal } from './explain.ts'
 /** @returns the exit code: 0 where it serves, 1 where not, 2 where the configuration does not tell whom to ask */
 export async function health(
   configFile: string,
-  { env, out, complain }: Pick<Terminal, 'env' | 'out' | 'complain'>,
+  { env, out, printError }: Pick<Terminal, 'env' | 'out' | 'printError'>,
 ): Promise<number> {
   const place = loadAdminPlace(configFile, env)
   if ('wrong' in place) {
-    complain(`mailmux health: ${place.wrong}`)
+    printError(`mailmux health: ${place.wrong}`)
     return 2
   }
   try {
@@ -19,7 +19,7 @@ export async function health(
     return ready ? 0 : 1
   } catch (error) {
     if (!(error instanceof Unanswered)) throw error
-    complain(`mailmux health: ${error.message}`)
+    printError(`mailmux health: ${error.message}`)
     return 1
   }
 }

@@ -5,7 +5,7 @@
 import net, { createServer } from 'node:net'
 import type { ListenAddress, Settings } from '../config/settings.ts'
 import { systemCode } from '../errors.ts'
-import { isForgiven, whyNotBound } from '../listener/door.ts'
+import { isMissingFamily, whyNotBound } from '../listener/door.ts'
 import { familyOf, hostPort } from '../net/address.ts'
 import { portHolders } from '../net/port-holder.ts'
 import { error, inTime, warning, type Finding, type Probed, type Told } from './findings.ts'
@@ -25,7 +25,8 @@ export async function probePorts({ listeners, admin, files }: Pick<Settings, 'li
   const refused: Refused[] = []
   for (const port of ports) {
     const thrown = await tryBind(port.address)
-    if (thrown !== undefined && !isForgiven(thrown, port.address)) refused.push({ ...port, code: systemCode(thrown) })
+    if (thrown !== undefined && !isMissingFamily(thrown, port.address))
+      refused.push({ ...port, code: systemCode(thrown) })
   }
   return judge(refused, files.main)
 }

@@ -5,7 +5,7 @@
 import net, { type Server } from 'node:net'
 import type { ListenerSettings } from '../config/settings.ts'
 import { familyOf } from '../net/address.ts'
-import { attend, BACKLOG, complain, createDoor, isForgiven, type Accept } from './door.ts'
+import { attend, BACKLOG, listenError, createDoor, isMissingFamily, type Accept } from './door.ts'
 import type { Listeners, OpenPort } from './listener.ts'
 
 export type BoundPorts = {
@@ -34,9 +34,9 @@ export async function bindPorts(settings: readonly ListenerSettings[]): Promise<
         sockets.push(new net.BoundSocket({ host, port, ipv6Only: familyOf(host) === 6 }))
         addresses.push({ listener: name, host, port })
       } catch (error) {
-        if (isForgiven(error, address)) continue
+        if (isMissingFamily(error, address)) continue
         close()
-        throw await complain(error, name, address)
+        throw await listenError(error, name, address)
       }
     }
   }
@@ -73,7 +73,7 @@ export async function openBoundPorts(
 
 function listenOn(server: Server, descriptor: number, address: OpenPort): Promise<void> {
   return new Promise((resolve, reject) => {
-    const onError = (error: Error): void => void complain(error, address.listener, address).then(reject, reject)
+    const onError = (error: Error): void => void listenError(error, address.listener, address).then(reject, reject)
     server.once('error', onError)
     // Node reads the backlog of an inherited port from its own argument alone.
     server.listen({ fd: descriptor }, BACKLOG, () => {

@@ -29,13 +29,13 @@ export function attend(server: Server, listener: string, { onConnection, onError
 }
 
 /** Whether the machine merely lacks the address family, and the other one was asked for too. */
-export function isForgiven(error: unknown, { optional }: ListenAddress): boolean {
+export function isMissingFamily(error: unknown, { optional }: ListenAddress): boolean {
   const code = systemCode(error)
   return optional && (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL')
 }
 
 /** @returns what the operator is told, with the way out */
-export async function complain(
+export async function listenError(
   error: unknown,
   listener: string,
   { host, port }: { host: string; port: number },

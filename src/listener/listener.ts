@@ -2,7 +2,7 @@
 import type { Server } from 'node:net'
 import type { ListenAddress, ListenerSettings } from '../config/settings.ts'
 import { familyOf } from '../net/address.ts'
-import { attend, BACKLOG, complain, createDoor, isForgiven, type Accept } from './door.ts'
+import { attend, BACKLOG, listenError, createDoor, isMissingFamily, type Accept } from './door.ts'
 
 export type OpenPort = { listener: string; host: string; port: number }
 
@@ -44,8 +44,8 @@ function bind(server: Server, listener: ListenerSettings, address: ListenAddress
   const { host, port } = address
   return new Promise((resolve, reject) => {
     const onError = (error: Error): void => {
-      if (isForgiven(error, address)) return resolve(false)
-      void complain(error, listener.name, address).then(reject, reject)
+      if (isMissingFamily(error, address)) return resolve(false)
+      void listenError(error, listener.name, address).then(reject, reject)
     }
     server.once('error', onError)
     server.once('listening', () => {

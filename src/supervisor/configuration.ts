@@ -8,7 +8,7 @@ import { watchFiles, type FileChanges, type FileWatcher, type WatchOptions } fro
 import { hasCode, systemCode, type NoteShortage } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { InstanceMetrics } from '../metrics/instance-metrics.ts'
-import type { Crew } from './crew.ts'
+import type { WorkerPool } from './worker-pool.ts'
 import { describeLosses, findLosses } from './losses.ts'
 import { keepUnchangedUsers, withRoutingInForce } from './parts-in-force.ts'
 
@@ -31,7 +31,7 @@ export type Configuration = {
 
 export type ConfigurationParts = {
   load: () => LoadResult | Promise<LoadResult>
-  takeOver: Crew['takeOver']
+  takeOver: WorkerPool['takeOver']
   log: Log
   noteShortage: NoteShortage
   metrics: Pick<

@@ -17,9 +17,9 @@ import { createShortageCounter } from '../metrics/shortage-counter.ts'
 import { createShortageNotes } from '../resources/shortages.ts'
 import { Secret } from '../secret.ts'
 import { version } from '../version.ts'
-import { createCrewOfOne, type CreateApp } from './alone.ts'
+import { createInProcessPool, type CreateApp } from './in-process.ts'
 import { keepConfiguration } from './configuration.ts'
-import type { Crew } from './crew.ts'
+import type { WorkerPool } from './worker-pool.ts'
 import type { WorkerProgram } from './worker.ts'
 import { createWorkers } from './workers.ts'
 
@@ -54,18 +54,18 @@ export function createInstance(parts: InstanceParts): Instance {
   const registry = createRegistry(output.dropped)
   const metrics = createInstanceMetrics(registry, version)
   const ticketSecret = randomBytes(32).toString('hex')
-  const crew =
+  const pool =
     settings.workers === 1
-      ? createCrewOfOne(createApp, settings, { log, metrics: createMetrics(registry), ticketSecret })
+      ? createInProcessPool(createApp, settings, { log, metrics: createMetrics(registry), ticketSecret })
       : createWorkers({ settings, program, ticketSecret: new Secret(ticketSecret), log, metrics })
-  metrics.watchWorkers(crew.states)
+  metrics.watchWorkers(pool.states)
   let withoutRemoved = createRemovedFilter(settings)
   const files = keepConfiguration(settings, loaded, {
     load,
     takeOver(settings) {
       log.configure(settings.log)
       withoutRemoved = createRemovedFilter(settings)
-      return crew.takeOver(settings)
+      return pool.takeOver(settings)
     },
     log,
     metrics,
@@ -80,20 +80,20 @@ export function createInstance(parts: InstanceParts): Instance {
     closeAdmin?.()
   }
   async function render(): Promise<string> {
-    const readings = [await registry.getMetricsAsJSON(), ...(await crew.readings())]
+    const readings = [await registry.getMetricsAsJSON(), ...(await pool.readings())]
     return sumReadings(readings.map(withoutRemoved)).metrics()
   }
   /** One of those who serve explains a login; whether they serve by an older file is known here. */
   async function explain(question: RouteQuestion): Promise<RouteAnswer | { wrong: string }> {
-    const answer = await crew.explain(question)
+    const answer = await pool.explain(question)
     const heldBack = files.heldBack()
     return 'wrong' in answer || !heldBack ? answer : { ...answer, heldBack }
   }
   async function open(): Promise<void> {
     const admin = buildAdmin({
-      notReady: () => notReady ?? whyNot(crew),
+      notReady: () => notReady ?? whyNot(pool),
       metrics: { render, contentType: registry.contentType },
-      api: { ...crew, explain, token: () => files.current().admin?.token },
+      api: { ...pool, explain, token: () => files.current().admin?.token },
       hosts: new Set(settings.admin?.hosts),
       log,
     })
@@ -101,7 +101,7 @@ export function createInstance(parts: InstanceParts): Instance {
       closeAdmin = await openAdmin(admin, settings.admin, { log, refused: metrics.adminConnectionRefused })
     if (stopping.signal.aborted) closeAdmin?.()
     stopping.signal.throwIfAborted()
-    const addresses = await crew.start()
+    const addresses = await pool.start()
     if (stopping.signal.aborted) return
     notReady = undefined
     log.info({ version, listeners: addresses }, 'ready')
@@ -122,17 +122,17 @@ export function createInstance(parts: InstanceParts): Instance {
       notReady = 'shutting down'
       // What is being read is not taken over any more.
       files.close()
-      const sessions = await crew.sessions({ limit: 0 }).catch(() => undefined)
+      const sessions = await pool.sessions({ limit: 0 }).catch(() => undefined)
       log.info({ sessions: sessions?.total }, 'shutting down')
-      await crew.stop()
+      await pool.stop()
       close()
       log.info('stopped')
     },
-    abandon: crew.abandon,
+    abandon: pool.abandon,
   }
 }
 
 /** As long as one worker serves, clients are served: a load balancer must not take the rest away too. */
-function whyNot(crew: Crew): string | undefined {
-  return crew.states().includes('up') ? undefined : 'no worker serves'
+function whyNot(pool: WorkerPool): string | undefined {
+  return pool.states().includes('up') ? undefined : 'no worker serves'
 }

@@ -39,7 +39,7 @@ export function createLoader(program: WorkerProgram): Loader {
       // Node reports some errors of the system by an event, and throws the others.
       throw describeError(error)
     }
-    child.stderr?.setEncoding('utf8').on('data', program.complain)
+    child.stderr?.setEncoding('utf8').on('data', program.printError)
     child.on('error', () => undefined) // a load that uses it has a listener of its own
     return child
   }

@@ -1,12 +1,12 @@
 /** The other workers, as one worker sees them: it tells them, and asks them, through the supervisor. */
-import type { Surroundings } from '../app.ts'
+import type { AppDeps } from '../app.ts'
 import type { StandIn, ToSupervisor, ToWorker } from './messages.ts'
 
 /** More than the supervisor gives the workers. A login waits no longer than this for them. */
 const ANSWER_MS = 500
 
 export type OtherWorkers = {
-  others: NonNullable<Surroundings['others']>
+  others: NonNullable<AppDeps['others']>
   /** What the supervisor says of them. */
   hear: (message: Extract<ToWorker, { kind: 'marker' | 'standIns' }>) => void
 }

@@ -26,7 +26,7 @@ export type WorkerProgram = {
   command: string
   args: readonly string[]
   /** takes what it writes to standard error, such as the stack of a crash */
-  complain: (text: string) => void
+  printError: (text: string) => void
 }
 
 export type WorkerParts = {
@@ -118,7 +118,7 @@ export function createWorker(parts: WorkerParts): Worker {
       }),
     }
     life = born
-    child.stderr?.setEncoding('utf8').on('data', program.complain)
+    child.stderr?.setEncoding('utf8').on('data', program.printError)
     child.on('message', (message) => hear(born, message as ToSupervisor))
     child.on('exit', (code, signal) => end(born, signal ?? `exit code ${code ?? 'unknown'}`))
     child.on('error', (error) => {

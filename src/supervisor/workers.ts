@@ -1,5 +1,5 @@
 /**
- * The crew of several: workers in processes of their own, all of which accept from the ports that this process has bound. They are kept
+ * The pool of several: workers in processes of their own, all of which accept from the ports that this process has bound. They are kept
  * running, told of each new configuration, and asked together, so that to operators they are one.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,7 +10,7 @@ import type { Log } from '../log.ts'
 import type { InstanceMetrics } from '../metrics/instance-metrics.ts'
 import { addToPast, type Reading } from '../metrics/readings.ts'
 import type { Secret } from '../secret.ts'
-import type { Crew } from './crew.ts'
+import type { WorkerPool } from './worker-pool.ts'
 import { mergeBackends, mergeExplanations, mergeSessions } from './merge.ts'
 import type { Answer, Ask } from './messages.ts'
 import { pack } from './packed.ts'
@@ -37,7 +37,7 @@ export type WorkersParts = {
   metrics: Pick<InstanceMetrics, 'workerRestarted'>
 }
 
-export function createWorkers({ settings: first, program, ticketSecret, log, metrics }: WorkersParts): Crew {
+export function createWorkers({ settings: first, program, ticketSecret, log, metrics }: WorkersParts): WorkerPool {
   let current = first
   let ports: BoundPorts | undefined
   let workers: Worker[] = []

@@ -22,7 +22,7 @@ function build(t: TestContext, command = process.execPath) {
   const loader = createLoader({
     command,
     args: [...options, PROGRAM, 'load'],
-    complain: (text) => void complaints.push(text),
+    printError: (text) => void complaints.push(text),
   })
   t.after(() => loader.close())
   return { loader, complaints }

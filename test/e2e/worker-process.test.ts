@@ -23,7 +23,7 @@ function build(t: TestContext, plans: string[], command = process.execPath) {
   let ends = 0
   const worker = createWorker({
     number: 1,
-    program: { command, complain: () => undefined, args },
+    program: { command, printError: () => undefined, args },
     descriptors: [],
     settings: () => SETTINGS,
     greeting: () => GREETING,

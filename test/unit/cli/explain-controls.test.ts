@@ -38,7 +38,7 @@ async function run(t: TestContext, status: number, answer: unknown, json?: true)
     {
       env: {},
       out: (line) => out.push(line),
-      complain: (line) => complaints.push(line),
+      printError: (line) => complaints.push(line),
       readPassword: () => Promise.resolve(undefined),
     },
   )

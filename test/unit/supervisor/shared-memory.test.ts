@@ -1,7 +1,7 @@
 /** What workers remember together, on both ends of their channels: the marker of the directory, and routes while it is away. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import type { App, Surroundings } from '../../../src/app.ts'
+import type { App, AppDeps } from '../../../src/app.ts'
 import type { Settings } from '../../../src/config/settings.ts'
 import type { LogOutput } from '../../../src/log.ts'
 import { Secret } from '../../../src/secret.ts'
@@ -71,7 +71,7 @@ function startWorker(marker: string | undefined) {
   const sent: ToSupervisor[] = []
   const heard: string[] = []
   let hear: (message: ToWorker) => void = () => undefined
-  let handed: Surroundings | undefined
+  let handed: AppDeps | undefined
   const app: App = {
     start: () => Promise.resolve([]),
     takeOver: () => undefined,
@@ -92,9 +92,9 @@ function startWorker(marker: string | undefined) {
       onGone: () => undefined,
       exit: () => undefined,
     },
-    (_, surroundings) => {
-      handed = surroundings
-      surroundings.others?.onMarker((id) => heard.push(id))
+    (_, deps) => {
+      handed = deps
+      deps.others?.onMarker((id) => heard.push(id))
       return app
     },
     OUTPUT,

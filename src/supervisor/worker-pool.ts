@@ -5,7 +5,7 @@ import type { OpenPort } from '../listener/listener.ts'
 import type { WorkerState } from '../metrics/instance-metrics.ts'
 import type { Reading } from '../metrics/readings.ts'
 
-export type Crew = Pick<ApiParts, 'explain' | 'testLogin' | 'backends' | 'sessions'> & {
+export type WorkerPool = Pick<ApiParts, 'explain' | 'testLogin' | 'backends' | 'sessions'> & {
   /** @returns the ports, once all of them serve. @throws Error for the operator; nothing is left running then */
   start(): Promise<OpenPort[]>
   /** Settles when new connections are served by these, as far as somebody is there to serve them. */

@@ -1,19 +1,19 @@
-/** The crew of one that has no process of its own: `workers: 1` is all of mailmux in one process, and nothing between its parts. */
-import type { App, Surroundings } from '../app.ts'
+/** The pool of one that has no process of its own: `workers: 1` is all of mailmux in one process, and nothing between its parts. */
+import type { App, AppDeps } from '../app.ts'
 import type { Settings } from '../config/settings.ts'
 import { openListeners } from '../listener/listener.ts'
 import type { WorkerState } from '../metrics/instance-metrics.ts'
-import type { Crew } from './crew.ts'
+import type { WorkerPool } from './worker-pool.ts'
 
-export type CreateApp = (settings: Settings, surroundings: Surroundings) => App
+export type CreateApp = (settings: Settings, deps: AppDeps) => App
 
-export function createCrewOfOne(
+export function createInProcessPool(
   createApp: CreateApp,
   settings: Settings,
-  surroundings: Omit<Surroundings, 'listen'>,
-): Crew {
+  deps: Omit<AppDeps, 'listen'>,
+): WorkerPool {
   const app = createApp(settings, {
-    ...surroundings,
+    ...deps,
     listen: ({ listeners }, accept) => openListeners(listeners, accept),
   })
   let state: WorkerState = 'starting'
