@@ -1,4 +1,4 @@
-/** What the router asks: which back end holds this mailbox? A directory answers from its own store and decides nothing. */
+/** The interface of a directory: which back end holds this mailbox? A directory answers from its store and decides nothing. */
 import type { X509Certificate } from 'node:crypto'
 import type { DirectorySettings, MechanismName, ProtocolName, RoutingSettings } from '../config/settings.ts'
 import type { Metrics } from '../metrics/metrics.ts'
@@ -9,23 +9,23 @@ import type { DirectoryEntry } from './entry.ts'
 import type { Trace } from './trace.ts'
 
 /**
- * Where an answer comes from: asked for now; known and current; known from before an outage; known from before a restart in one; or
- * kept for a new user, and not yet committed.
+ * Where an answer comes from. `directory`: the directory answered now. `cache`: remembered and current. `stale`: remembered from
+ * before an outage. `snapshot`: remembered from before a restart. `placed`: reserved for a new user, and not yet committed.
  */
 export type AnswerSource = 'directory' | 'cache' | 'stale' | 'snapshot' | 'placed'
 
-/** What a worker remembers of a user: a route that may stand in, or since when it knows that there is none, or another. */
+/** What a worker remembers of a user: a route that may stand in, or how long ago that route was removed or changed. */
 export type StandIn =
   { entry: Omit<DirectoryEntry, 'password'>; ageMs: number; source: 'stale' | 'snapshot' } | { goneMs: number }
 
-/** No, from a directory that checks passwords: nobody else is asked. */
+/** The refusal of a directory that checks passwords. No other source is asked. */
 export type DirectoryRefusal = {
   reason: 'authentication-failed' | 'authorization-failed'
-  /** for the log alone: the words may tell who exists */
+  /** for the log only: the words may tell which users exist */
   detail: string
-  /** the client hears of it no sooner than after this */
+  /** least time before the client gets the answer */
   waitMs: number
-  /** the client may not try again on this connection */
+  /** the connection ends with this refusal */
   last: boolean
 }
 
@@ -33,38 +33,38 @@ export type DirectoryAnswer = { entry: DirectoryEntry | undefined; source: Answe
 
 type Endpoint = { address: string; port: number }
 
-/** What a client has shown when it was asked for a certificate, and what OpenSSL has against it; undefined: nothing. */
+/** The client's certificate, and the error of OpenSSL's check. `shown` is undefined if the client sent none, `problem` if the check passed. */
 export type ClientCertificate = { shown: X509Certificate | undefined; problem: string | undefined }
 
-/** A login as a directory may want to know it that decides by more than the user, or checks passwords. */
+/** The facts of a login, for a directory that checks passwords or decides by more than the user. */
 export type LoginFacts = {
   protocol: ProtocolName
   /**
-   * How the user shows who he is: by a password (undefined where it is that of another, who acts for him), by a certificate
-   * that mailmux has checked, or by a mechanism that only the back end can follow.
+   * How the user authenticates: by a password (undefined if it is the password of a master user), by a certificate that mailmux
+   * has checked, or by a mechanism that only the back end can check.
    */
   proof:
     | { kind: 'password'; password: Secret<Octets> | undefined }
     | { kind: 'certificate' }
     | { kind: 'relayed'; mechanism: MechanismName }
-  /** how many logins this connection has tried, this one included */
+  /** number of the login on this connection, from 1 */
   attempt: number
   client: Endpoint
-  /** where the client came to, as a PROXY header has it; undefined where there was none */
+  /** the destination address in the PROXY header; undefined without a header */
   proxied: Endpoint | undefined
-  /** `certificate` is undefined where clients are not asked for one; `version` and `cipher` where a proxy in front has kept them to itself */
+  /** `certificate` is undefined if the listener requests none; `version` and `cipher` if a proxy ended TLS and did not report them */
   tls:
     { version: string | undefined; cipher: string | undefined; certificate: ClientCertificate | undefined } | undefined
 }
 
 export type Question = {
-  /** called only by a directory that wants to know: they cost something to put together */
+  /** called only by a directory that uses the facts, because collecting them has a cost */
   facts: () => LoginFacts
   /** the back ends that an answer may name */
   backends: RoutingSettings['backends']
 }
 
-/** Told of how the directory is. */
+/** Receives the state of the directory. */
 export type DirectoryMonitor = Pick<Metrics, 'directoryIsUp' | 'directoryHasLostData' | 'directoryAnsweredBadly'> & {
   noteShortage?: NoteShortage
 }
@@ -72,34 +72,34 @@ export type DirectoryMonitor = Pick<Metrics, 'directoryIsUp' | 'directoryHasLost
 export type Directory = {
   /**
    * @param user a normalised name
-   * @param trace hears of each step; with it nothing is remembered of the lookup
-   * @param question what else there is to know; absent where nobody is logging in
+   * @param trace called for each step; a traced lookup stores nothing
+   * @param question further facts of the login; absent if the lookup is not for a login
    * @throws MuxError `directory-unavailable`, or `route-invalid` where the entry makes no sense
    */
   lookup(user: Text, trace?: Trace, question?: Question): Promise<DirectoryAnswer>
   /**
-   * Keeps a back end for a user without a route, so that every instance that asks meanwhile goes to the same one: the first word
-   * counts. Forgotten by itself unless it is committed, since most names that nobody knows are guesses.
+   * Reserves a back end for a user without a route, so that all instances choose the same one: the first reservation counts.
+   * A reservation that is not committed expires, because most unknown names are guesses.
    * @param forMs how long a login there may take
-   * @returns the route where there is one by now; else `placed`, with the back end that is kept. Where that is another than
-   *   `backend`, it is kept for somebody else: to go there, ask again with its name.
-   * @throws MuxError as `lookup`; it may have been written all the same, and does no harm
+   * @returns the route if one exists by now; else `placed`, with the reserved back end. If that differs from `backend`, another
+   *   login has reserved it: to use it, call this again with its name.
+   * @throws MuxError as `lookup`. The reservation may exist nevertheless, and does no harm.
    */
   reserve?(user: Text, backend: string, forMs: number): Promise<DirectoryAnswer>
   /**
-   * The back end that was kept for the user has let the user in, and becomes the route.
-   * @throws MuxError `directory-unavailable` also where it is no longer kept, or the route is another by now: no session may begin
+   * Makes the reserved back end, which has accepted the user, the user's route.
+   * @throws MuxError `directory-unavailable`, also if the reservation has expired or the route has changed: no session may begin
    */
   commit?(user: Text, backend: string): Promise<void>
-  /** The last route of a user that is remembered, even where the directory has none any more. Such a user is placed nowhere else. */
+  /** The last remembered route of a user, even if the directory has none any more. Such a user is placed on no other back end. */
   lastKnown?(user: Text): DirectoryEntry | undefined
-  /** What another worker of the instance may use while the directory is away. */
+  /** What another worker of the instance may use while the directory is unavailable. */
   standInFor?(user: Text): StandIn | undefined
-  /** A back end has refused the user, so that what is remembered may be wrong: the next lookup asks. */
+  /** Marks the remembered route of a user as stale, after a refusal by the back end: the next lookup asks the directory. */
   invalidate(user: Text): void
-  /** @param settings those of the start, but for passwords, keys and CAs, which count from the next connection on */
+  /** @param settings those of the start with other passwords, keys and CAs, which count from the next connection on */
   renew?(settings: DirectorySettings): void
-  /** resolves when the directory can be asked for the first time, and not before */
+  /** resolves when the directory can answer for the first time */
   readonly connected: Promise<void>
   close(): Promise<void>
 }

@@ -1,6 +1,6 @@
 /**
- * Looks up the names of the directory's servers as the system does, once at a time for each name: a look-up cannot be cancelled, and
- * each holds one of libuv's four threads. Attempts that were given up must not take them all while the name server is dead.
+ * Looks up the names of the directory's servers by the system's resolver, with one lookup at a time for each name. A lookup cannot be
+ * cancelled and holds one of libuv's four threads. Abandoned attempts must not occupy all of them while the name server is dead.
  */
 import { lookup as systemLookup, type LookupAddress } from 'node:dns'
 import type { LookupFunction } from 'node:net'

@@ -1,4 +1,4 @@
-/** The directory that the configuration asks for. */
+/** Opens the directory that the configuration names. */
 import type { DirectorySettings } from '../config/settings.ts'
 import type { Log } from '../log.ts'
 import { openAuthHttpDirectory } from './auth-http/auth-http-directory.ts'
@@ -7,8 +7,8 @@ import type { Directory, DirectoryMonitor } from './directory.ts'
 import type { OtherWorkers } from './remembered/stand-ins.ts'
 
 /**
- * @param others undefined where there is one worker
- * @returns undefined where the routing file is all there is
+ * @param others undefined if there is one worker
+ * @returns undefined if routes are only in the routing file
  */
 export function openDirectory(
   settings: DirectorySettings,

@@ -1,28 +1,28 @@
 /**
- * What a lookup finds on its way, step by step, for whoever asks why. The same code answers logins, which hand in no trace and pay
- * nothing for it. A lookup with a trace is a look and no more: nothing is remembered, placed or counted by it.
+ * The steps of a lookup, to explain its result. Logins use the same code without a trace, and at no cost.
+ * A traced lookup changes nothing: it stores, places and counts nothing.
  */
 import { MuxError } from '../errors.ts'
 import { describeEntry, type DirectoryEntry } from './entry.ts'
 
 export type RouteStep = {
-  /** who was asked: the users of the routing file, what is remembered here and by other workers, the directory itself, the domains and placement of the routing file */
+  /** the source: users, domains and placement of the routing file; the memory of this worker and of other workers; the directory */
   asked: 'users' | 'memory' | 'directory' | 'workers' | 'domains' | 'placement'
-  /** what for: the user, the key in the directory, the domain */
+  /** what was looked up: the user, the key in the directory, or the domain */
   key: string
-  /** `outdated`: something is known there, but is not taken for current */
+  /** `outdated`: the source has an entry that does not count as current */
   outcome: 'found' | 'nothing' | 'outdated' | 'unavailable' | 'invalid'
-  /** what was found or went wrong, in words; may repeat what the directory holds, so that whoever prints it must beware */
+  /** the finding or the error, in words; it may quote the directory, so that its characters must be escaped for output */
   detail?: string
-  /** since it was read from the directory */
+  /** time since the entry was read from the directory */
   ageMs?: number
-  /** until it is asked for again, or may stand in no longer */
+  /** time until the entry expires or may no longer stand in */
   leftMs?: number
 }
 
 export type Trace = (step: RouteStep) => void
 
-/** Notes how a question to the directory is answered. @throws what the answer throws */
+/** Adds the directory's answer to the trace. @throws the error of the answer */
 export async function noteAnswer(
   trace: Trace,
   key: string,

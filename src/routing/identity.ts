@@ -1,11 +1,11 @@
-/** From what a client calls itself to the name that routes are kept under, and from there to the name at the back end. Pure. */
+/** From the name that a client sends to the key of its route, and from there to the name at the back end. Pure. */
 import { decodeUtf8, type Octets } from '../octets.ts'
 import { MAX_USER_OCTETS, readUser, type NameRules, type NoteName, type UserName } from '../user-name.ts'
 
 /**
- * @param octets the name as it came
- * @param note hears how it is read
- * @returns undefined where it can be no user's name
+ * @param octets the name as received
+ * @param note called for each step of reading it
+ * @returns undefined if it cannot be a user name
  */
 export function identifyUser(octets: Octets, rules: NameRules, note?: NoteName): UserName | undefined {
   if (octets.length > MAX_USER_OCTETS) {
@@ -29,7 +29,7 @@ export function formatLogin(template: string, { local, domain, typed }: UserName
   return template.replace(/%[und%]/g, (placeholder) => values[placeholder] ?? '')
 }
 
-/** The domain of the name that routes are kept under. */
+/** The domain in the key of a route. */
 export function domainOf(user: string): string | undefined {
   const at = user.indexOf('@')
   return at === -1 ? undefined : user.slice(at + 1)

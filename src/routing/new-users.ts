@@ -1,6 +1,6 @@
 /**
- * Users whom nobody knows yet: who of them may be placed, and where. The choice is a pure one (placement.ts) among the back ends that
- * are up; the directory's first word on it counts for every instance (directory/redis/claims.ts says why no user is ever in two places).
+ * Placement of users without a route: which of them are placed, and where. The choice is pure (placement.ts) among the back ends that
+ * are up. The first reservation in the directory counts for all instances (directory/redis/claims.ts).
  */
 import type { PlacementPool, PlacementSettings } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
@@ -10,33 +10,33 @@ import { choose, toCandidate } from './placement.ts'
 import { type Trace } from '../directory/trace.ts'
 import { type DirectoryEntry, describeEntry } from '../directory/entry.ts'
 
-/** What placement wants to know of the moment. */
+/** The state that placement depends on. */
 export type Placing = {
   /** whether a back end can take a user now */
   isUp: (backend: string) => boolean
-  /** how long one login may take, all attempts and the directory's answers included */
+  /** maximal duration of one login, with all attempts and the directory's answers */
   loginMs: number
 }
 
 export type NewUsers = {
-  /** @returns the back ends that a user without a route may be placed on; undefined: that user is not placed */
+  /** @returns the back ends for a user without a route; undefined if that user is not placed */
   poolFor(user: string): PlacementPool | undefined
   /**
-   * @param trace hears what would be chosen; nothing is written then
-   * @throws MuxError `backend-down`, `directory-unavailable`, `route-invalid`. Never is another back end tried instead.
+   * @param trace gets the choice; nothing is written then
+   * @throws MuxError `backend-down`, `directory-unavailable`, `route-invalid`. No other back end is tried instead.
    */
   place(user: string, pool: PlacementPool, trace?: Trace): Promise<DirectoryAnswer>
 }
 
 /**
- * The name that a new user is placed under. Most mail servers take Alice and alice for one person; placed by what they type, that
- * person would have two mailboxes. ASCII alone, as mail servers do it.
+ * The key of a new user's route, in lower case. Most mail servers treat Alice and alice as one user, who would otherwise get two
+ * mailboxes. Only ASCII letters change, as in mail servers.
  */
 export function placedName(user: string): string {
   return user.replace(/[A-Z]/gu, (letter) => letter.toLowerCase())
 }
 
-/** @param directory undefined where there is none that remembers; nobody can be placed then */
+/** @param directory that stores placements; without one no user can be placed */
 export function createNewUsers(
   { domains, others }: PlacementSettings,
   directory: Directory | undefined,
@@ -50,14 +50,14 @@ export function createNewUsers(
   }
 
   /**
-   * The directory has no route any more for a user whose last one is remembered: it was deleted, or forgotten. The mail is where that
-   * one led, so that no other back end may be chosen; the claim keeps other instances from choosing one.
+   * Places a user whose last route is remembered, but whose route in the directory was deleted or evicted. The mail is on the back
+   * end of that route, so that no other one may be chosen; the claim prevents that other instances choose one.
    */
   async function placeAgain(user: string, known: DirectoryEntry, trace: Trace | undefined): Promise<DirectoryAnswer> {
     const { backend, login, status } = known
     const detail = `${describeEntry(known)} (the last route)`
     trace?.({ asked: 'placement', key: user, outcome: 'found', detail })
-    // More than a back end cannot be claimed, and is not to be lost in silence.
+    // A claim holds only a back end: a login name or a status must not be lost silently.
     if (login !== undefined || status !== 'active') {
       throw new MuxError(
         'directory-unavailable',
@@ -89,7 +89,7 @@ export function createNewUsers(
       const first = await ask(user, choice)
       const kept = first.source === 'placed' ? first.entry?.backend : undefined
       if (kept === undefined || kept === choice) return first
-      // Another instance sees other back ends, and was first. Where this one would go there too it must say so before it does.
+      // Another instance saw other back ends and was first. To use its choice, this instance must renew the claim first.
       if (!isUp(kept)) throw new MuxError('backend-down', 'the new user is kept for a back end that is down')
       const second = await ask(user, kept)
       if (second.source === 'placed' && second.entry?.backend !== kept)

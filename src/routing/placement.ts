@@ -1,7 +1,7 @@
 /**
- * Where a user without a route should live: weighted rendezvous hashing. Each back end draws a number for the user, and the highest
- * wins; a back end that is added wins some users from each of the others, and one that is taken out gives up its own alone. Pure,
- * and the same on every machine: instances that see the same back ends choose the same one without a word between them.
+ * Selects the back end of a user without a route by weighted rendezvous hashing: each back end has a score for the user, and the
+ * highest wins. An added back end takes some users from each of the others; a removed one moves only its own. Pure, and the same on
+ * every machine: instances that see the same back ends choose the same one without communication.
  */
 
 import { finish, hash, scoreFor } from '../rendezvous.ts'
@@ -9,9 +9,9 @@ import { finish, hash, scoreFor } from '../rendezvous.ts'
 /** A back end that may take new users. */
 export type Candidate = {
   name: string
-  /** its share of the users, against those of the others; over 0 */
+  /** its share of the users relative to the others; over 0 */
   weight: number
-  /** what its name adds to a user's number, worked out once */
+  /** hash of its name, computed once */
   seed: number
 }
 
@@ -22,7 +22,7 @@ export function toCandidate({ name, weight }: { name: string; weight: number }):
 /**
  * @param user a normalised name
  * @param candidates in any order
- * @returns the one with the highest number, undefined where there is none
+ * @returns the one with the highest score; undefined without candidates
  */
 export function choose(user: string, candidates: Iterable<Candidate>): Candidate | undefined {
   const seed = hash(user)
@@ -30,7 +30,7 @@ export function choose(user: string, candidates: Iterable<Candidate>): Candidate
   let bestScore = -Infinity
   for (const candidate of candidates) {
     const score = scoreFor(finish(seed ^ candidate.seed), candidate.weight)
-    // A tie is as likely as winning a lottery twice, and must still not depend on the order.
+    // A tie is very unlikely, but must not depend on the order either.
     if (score < bestScore || (score === bestScore && best !== undefined && candidate.name > best.name)) continue
     best = candidate
     bestScore = score

@@ -1,6 +1,6 @@
 /**
- * User to back end, and why. Static users win, then the directory, then the domain's route, or its placement of new users; there is
- * no default: a user sent to the wrong store finds an empty mailbox, and a client that believes it deletes its copy.
+ * Maps a user to a back end. Static users come first, then the directory, then the route of the domain or its placement of new users.
+ * There is no default: on the wrong store a user finds an empty mailbox, and a synchronising client deletes its copy.
  */
 import type { BackendSettings, RoutingSettings } from '../config/settings.ts'
 import type { Octets, Text } from '../octets.ts'
@@ -17,19 +17,19 @@ import type { NoteRefusal } from './refusal-notes.ts'
 export type RouteSource = 'static' | AnswerSource | 'domain'
 
 export type Route =
-  /** `password`, where there is one, takes the place of the user's own */
+  /** `password`, if present, replaces the user's own */
   | { kind: 'backend'; backend: BackendSettings; login: string; password?: Secret<Octets>; source: RouteSource }
   | { kind: 'hold' | 'disabled'; source: RouteSource }
-  /** the directory has checked the password itself */
+  /** by a directory that checks passwords */
   | ({ kind: 'refused'; source: RouteSource } & DirectoryRefusal)
-  /** nobody knows the user */
+  /** no source has a route for the user */
   | { kind: 'unknown' }
 
 export type Router = {
   /**
-   * @param name as the client gave it
-   * @param note hears how it is read
-   * @returns how it is read; undefined where it can be no user's
+   * @param name as the client sent it
+   * @param note called for each step of reading it
+   * @returns its parts; undefined if it cannot be a user name
    */
   identify(
     name: Octets,
@@ -38,25 +38,25 @@ export type Router = {
   ): UserName | undefined
   /**
    * @param name as `identify` gave it
-   * @param trace hears of each step, to explain a route; with it nothing is changed: no route is remembered or placed
-   * @param facts what else there is to know of a login; called only for a directory that asks
-   * @throws MuxError `directory-unavailable`, `route-invalid`; `backend-down` where a new user can be placed nowhere
+   * @param trace called for each step, to explain a route; a traced lookup stores and places nothing
+   * @param facts further facts of the login; called only for a directory that uses them
+   * @throws MuxError `directory-unavailable`, `route-invalid`; `backend-down` if a new user can be placed on no back end
    */
   byUser(name: UserName, trace?: Trace, facts?: () => LoginFacts): Promise<Route>
-  /** The names that a user would have at the back ends if there were a route without a `login`, with the master user behind it. */
+  /** The names that a user would have at the back ends with a route without `login`, each followed by the master user. */
   loginsOf(name: UserName): string[]
   /**
-   * The back end has accepted a user whose route is `placed`: now it is the user's. To be awaited before the session begins.
+   * Makes the back end that has accepted a user with the source `placed` the user's route. Must be awaited before the session begins.
    * @throws MuxError `directory-unavailable`: the session must not begin
    */
   commit(user: Text, backend: string): Promise<void>
-  /** A back end has refused the user's password: perhaps the mailbox has moved, and nobody has said so. */
+  /** Marks the cached route as stale, after a refusal of the password: the mailbox may have moved. */
   invalidate(user: Text): void
 }
 
 /**
- * @param directory undefined where the routing file is all there is
- * @param noteRefusal hears of each login that is refused for its route
+ * @param directory undefined if routes are only in the routing file
+ * @param noteRefusal called for each login that is refused for its route
  */
 export function createRouter(
   routing: RoutingSettings,
@@ -67,7 +67,7 @@ export function createRouter(
   const loginFormats = [...new Set([...routing.backends.values()].map(({ loginFormat }) => loginFormat))]
   const newUsers = createNewUsers(routing.placement, directory, placing)
 
-  /** What the routing file or the directory has under a key. @param name whose route it is */
+  /** Finds the route of a key in the routing file or the directory. @param name of the user with this route */
   async function findKnown(
     key: string,
     name: UserName,
@@ -85,7 +85,7 @@ export function createRouter(
   function toRoute(name: UserName, entry: DirectoryEntry, source: RouteSource): Route {
     if (entry.status !== 'active') return { kind: entry.status, source }
     const backend = routing.backends.get(entry.backend)
-    // Whoever can write to the directory must not be able to have passwords sent to a host of his own (CVE-2022-27924).
+    // A program that can write to the directory must not be able to direct passwords to another host (CVE-2022-27924).
     if (!backend) {
       throw new RouteInvalid(
         'unknown-backend',

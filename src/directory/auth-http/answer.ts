@@ -1,6 +1,6 @@
 /**
- * What an auth server answers, in nginx's words, and which back end it means. Pure, and trusts nothing: whoever could have any host
- * named here would have passwords sent there (CVE-2022-27924), so the answer only chooses among the back ends of the routing file.
+ * Reads the answer of an auth server, in nginx's protocol, and finds the back end that it names. Pure. The answer can only select a
+ * back end of the routing file: an attacker who could name any host would receive passwords there (CVE-2022-27924).
  */
 import type { BackendSettings, ProtocolName } from '../../config/settings.ts'
 import { MuxError } from '../../errors.ts'
@@ -9,7 +9,7 @@ import { asOctets, decodeUtf8, type Octets } from '../../octets.ts'
 import { Secret } from '../../secret.ts'
 import { RouteInvalid } from '../errors.ts'
 
-/** More than the 10 seconds that `failure_delay` may be would only look like an outage. */
+/** As the maximum of `failure_delay`: a longer wait would look like an outage. */
 const LONGEST_WAIT_MS = 10_000
 
 export type Answer =
@@ -39,13 +39,13 @@ export class QuestionFailed extends MuxError {
 export function readAnswer(status: number, rawHeaders: readonly string[]): Answer {
   const headers = collect(rawHeaders)
   const verdict = headers.get('auth-status')
-  // nginx ignores the status line. What a server says while it fails, or a page that stands in its place, is worth nothing here.
+  // nginx ignores the status line. Here the answer of a failing server, or an error page, does not count.
   const isSuccess = status >= 200 && status < 300
   const isRefusal = isSuccess || (status >= 400 && status < 500)
   if (verdict === undefined && REJECTS_QUESTION.has(status))
     throw new QuestionFailed(`the auth server rejects the question of this login with status ${status}`)
   if (verdict === undefined || !(verdict === 'OK' || verdict === 'WAIT' ? isSuccess : isRefusal)) {
-    // Without the words: each new cause is a line in the log, and they may differ each time.
+    // Without the server's text: each new cause is a log line, and the text may differ each time.
     throw garbage(`status ${status} ${verdict === undefined ? 'without' : 'with'} Auth-Status`)
   }
   const waitMs = readWait(headers.get('auth-wait'))
@@ -73,7 +73,7 @@ export function readAnswer(status: number, rawHeaders: readonly string[]): Answe
   }
 }
 
-/** By lower-case name. @throws MuxError where one of the contract's stands there twice: which of them counts is anybody's guess */
+/** By lower-case name. @throws MuxError if a header of the protocol occurs twice, which is ambiguous */
 function collect(rawHeaders: readonly string[]): Map<string, string> {
   const headers = new Map<string, string>()
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
@@ -85,7 +85,7 @@ function collect(rawHeaders: readonly string[]): Map<string, string> {
   return headers
 }
 
-/** Seconds. nginx takes what is no number for none, and none for: close the connection. */
+/** In seconds. Like nginx, no valid number means: close the connection. */
 function readWait(text: string | undefined): number | undefined {
   if (text === undefined || !/^\d{1,9}$/.test(text)) return undefined
   const ms = Number(text) * 1000
@@ -96,7 +96,7 @@ function isPassword(octets: string): boolean {
   return octets !== '' && !/[\x00-\x1f\x7f]/.test(octets)
 }
 
-/** Node reads headers as latin1; names are UTF-8. What is not becomes a character that no name may have. */
+/** Node reads headers as latin1; names are UTF-8. Invalid UTF-8 becomes a character that no name may have. */
 function decode(octets: string | undefined): string | undefined {
   return octets === undefined ? undefined : (decodeUtf8(asOctets(octets)) ?? '\ufffd')
 }
@@ -133,7 +133,7 @@ function garbage(what: string): MuxError {
   return new MuxError('directory-unavailable', `the auth server answers ${what}`)
 }
 
-/** A server's own words, for the log. */
+/** A server's text, for the log. */
 function quote(text: string): string {
   return JSON.stringify(text.slice(0, 100))
 }

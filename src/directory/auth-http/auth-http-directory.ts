@@ -1,7 +1,7 @@
 /**
- * A directory behind HTTP that speaks the contract of nginx's mail proxy (auth_http): one question for each login, and no memory.
- * Its answer may depend on the password, the address and the count of attempts, so that nothing of it holds for the next login;
- * and it may be the one that checks passwords, so that no known route stands in while it is away: that would be an open door.
+ * A directory behind HTTP with the protocol of nginx's mail proxy (auth_http): one question for each login, without a cache.
+ * The answer may depend on the password, the address and the number of attempts, so that it does not hold for the next login. The
+ * server may check the password, so that no earlier route stands in during an outage: a login without a check would be possible.
  */
 import { setTimeout as wait } from 'node:timers/promises'
 import type { AuthHttpSettings } from '../../config/settings.ts'
@@ -13,12 +13,12 @@ import { createAuthHttpSender, type AuthHttpSender } from './sender.ts'
 import type { Directory, DirectoryAnswer, LoginFacts, Question } from '../directory.ts'
 import { RouteInvalid } from '../errors.ts'
 
-/** A server that says WAIT without a time is not asked in a circle. */
+/** Least pause after WAIT, against a busy loop if the server names no time. */
 const LEAST_WAIT_MS = 500
 
 const ANSWERS = 'answers'
 
-/** @param onUp called when a question has been answered, or has not been @param sender owned from now on */
+/** @param onUp called with the result of each question @param sender owned from now on: `close` closes it */
 export function openAuthHttpDirectory(
   first: AuthHttpSettings,
   log: Log,
@@ -27,9 +27,9 @@ export function openAuthHttpDirectory(
 ): Directory {
   let settings = first
   let state = 'not asked yet'
-  onUp(true) // there is no connection to lose: it counts as there until a question fails
+  onUp(true) // without a permanent connection it counts as available until a question fails
 
-  /** One line for each change, and for each new cause: an outage of an hour is one event. */
+  /** Logs each change and each new cause once: an outage of an hour is one event. */
   function note(now: string): void {
     onUp(now === ANSWERS)
     if (now === state) return
@@ -66,7 +66,7 @@ export function openAuthHttpDirectory(
       return Promise.resolve()
     },
     async lookup(user, trace, question) {
-      // It judges a login by all that it is told of it, and counts its attempts: without one there is nothing to ask.
+      // The server evaluates the facts of a login and counts attempts: without a login there is no question.
       if (!question || trace) {
         const detail = 'an auth server is asked when somebody logs in, and never else'
         trace?.({ asked: 'directory', key: user, outcome: 'unavailable', detail })
@@ -75,7 +75,7 @@ export function openAuthHttpDirectory(
       const { backends } = question
       const facts = question.facts()
       const { proof } = facts
-      // nginx forgets whom such a login is for, and opens the mailbox of the one whose password it is. The contract has no word for it.
+      // The protocol has no header for a master user: nginx would open the mailbox of the user whose password it is.
       if (settings.sendPassword && proof.kind === 'password' && !proof.password) return refuseActing()
       const headers = buildQuestion(user, facts, settings)
       const oversize = findOversize(headers, settings)
@@ -102,7 +102,7 @@ function toRoute(
   { sendPassword }: AuthHttpSettings,
 ): DirectoryAnswer {
   const backend = findBackendAt(backends, protocol, { server, port })
-  // In place of a proof that nobody has checked it would let everybody in.
+  // Without a checked proof this password would let every client in.
   const isChecked = proof.kind === 'certificate' || (proof.kind === 'password' && sendPassword)
   if (password && !isChecked) {
     throw new RouteInvalid(
@@ -116,7 +116,7 @@ function toRoute(
 /** Without the escapes of a quoted text. */
 const plain = (text: string): string => text.replaceAll('\\', '')
 
-/** Characters by which a password is found in a text that was cut. */
+/** Leading characters by which a password is found in a truncated text. */
 const RECOGNISED = 16
 
 function refuse(
@@ -124,7 +124,7 @@ function refuse(
   { proof }: Pick<LoginFacts, 'proof'>,
 ): DirectoryAnswer {
   const password = proof.kind === 'password' ? proof.password?.reveal() : undefined
-  // Such words go into the log. They are cut, so that the beginning of the password has to do.
+  // The text is logged. It is truncated, so that the beginning of the password must suffice.
   const repeats =
     password !== undefined &&
     [password, escapeOctets(password)].some((form) => plain(text).includes(plain(form).slice(0, RECOGNISED)))
@@ -139,7 +139,7 @@ function refuse(
   return { entry: undefined, source: 'directory', refusal }
 }
 
-/** No store has such a password. The client gets the answer to a wrong one, and the server no question that it would reject. */
+/** No store has such a password. The client gets the reply to a wrong password; the server is not asked, because it would reject the question. */
 function refuseOversize(what: string): DirectoryAnswer {
   const detail = `the question for the auth server would have ${what}`
   const refusal = { reason: 'authentication-failed', detail, waitMs: 0, last: false } as const

@@ -1,6 +1,6 @@
 /**
- * What an auth server is asked, in nginx's words: the headers of ngx_mail_auth_http_module, so that a server that answers nginx
- * answers mailmux. Pure. No value leaves with a character in it that ends a header.
+ * Builds the question to an auth server: the headers of nginx's ngx_mail_auth_http_module, so that servers for nginx work with
+ * mailmux. Pure. No value contains a character that ends a header.
  */
 import type { X509Certificate } from 'node:crypto'
 import type { AuthHttpSettings } from '../../config/settings.ts'
@@ -15,7 +15,7 @@ const MAX_QUESTION_BYTES = 12 * 1024
 /** @param user a normalised name */
 export function buildQuestion(user: Text, facts: LoginFacts, settings: AuthHttpSettings): Record<string, string> {
   const { protocol, proof, attempt, client, proxied, tls } = facts
-  // A server that shall not have passwords, or a mechanism without one, gets what nginx sends for a login without a password.
+  // Without send_password, or with a mechanism without a password, the header is empty, as nginx sends it.
   const password = settings.sendPassword && proof.kind === 'password' ? proof.password?.reveal() : undefined
   const question: Record<string, string> = {
     'Auth-Method': methodOf(proof),

@@ -1,7 +1,7 @@
 /**
  * Sends the questions to an auth server: one connection for each, closed after its answer.
- * HTTP/1.1 has nothing that ties an answer to its question (RFC 9112 9.2), so that on a kept connection a surplus answer of
- * a faulty server becomes the answer to the next question, which is another user's. nginx takes a connection for each question too.
+ * HTTP/1.1 does not tie an answer to its question (RFC 9112 9.2): on a kept connection a surplus answer of a faulty server would
+ * become the answer to the next question, which is about another user. nginx uses one connection for each question too.
  */
 import http from 'node:http'
 import https from 'node:https'
@@ -57,7 +57,7 @@ export function createAuthHttpSender({ url, ca }: Pick<AuthHttpSettings, 'url' |
   }
 }
 
-/** The queue is mailmux's own: a question that was never sent says nothing of the server. */
+/** The queue is in mailmux: a question that was never sent is no failure of the server. */
 function noTurn({ reason }: AbortSignal): QuestionFailed {
   return new QuestionFailed(`${MAX_CONNECTIONS} questions to the auth server were open all the time`, reason)
 }

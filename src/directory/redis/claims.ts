@@ -1,19 +1,19 @@
 /**
- * How a new user's back end is agreed on in Redis, so that no user is ever connected to two at once. Placement happens before the
- * password is known to be right. So the choice is first only claimed, in a key of its own that is gone by itself once every login
- * that may use it is over: a guesser's many names fill nothing, and leave nothing. A back end that has let the user in makes it the
- * route, before a byte of the session is carried.
+ * The agreement of all instances on a new user's back end, in Redis: no user is ever connected to two back ends at once. Placement
+ * happens before the password is checked. The choice is therefore first a claim, in a key of its own that expires once every login
+ * that may use it is over, so that guessed names leave no data. When the back end has accepted the user, the claim becomes the
+ * route, before a byte of the session is relayed.
  *
- * A login goes to a back end only while the user's claim is for that one: whoever uses a claim renews it in the same step, for longer
- * than the login may take, and nobody changes it before it is gone. So while one login is under way, all others go to the same back
- * end, and the route that follows can be no other; what comes after follows the route. Each script is one step in Redis, may be applied
- * late (after the answer was given up), and changes nothing when it is applied twice.
+ * A login uses a back end only while the user's claim names it. Each use renews the claim in the same step, for longer than the
+ * login may take, and no instance changes a claim before it expires. While one login is in progress, all others therefore use the
+ * same back end, and only that one can become the route. Each script is one step in Redis. It may run late, after the caller has
+ * timed out, and running it twice changes nothing.
  *
- * The claim stands beside the route, not in it: an operator's HSET of a route must not inherit a claim's end, nor instances be told
- * (by the push of changed routes) of each guess.
+ * The claim is not stored in the route's hash: an operator's HSET of a route must not inherit the expiry of a claim, and instances
+ * must not get a message about each guessed name.
  */
 
-/** Returns the route's fields, or what is kept. KEYS: route, claim. ARGV: back end, milliseconds. */
+/** Returns the fields of the route, or the claimed back end. KEYS: route, claim. ARGV: back end, milliseconds. */
 export const RESERVE = `
 local route = redis.call('HMGET', KEYS[1], 'backend', 'login', 'status')
 if redis.call('EXISTS', KEYS[1]) == 1 then return {'route', route[1], route[2], route[3]} end
@@ -23,7 +23,7 @@ redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 return {'kept', ARGV[1]}
 `
 
-/** Returns 1 where the back end is the user's route now. The claim stays for its time: other logins may be under way by it. KEYS and ARGV as above. */
+/** Returns 1 if the back end is the user's route now. The claim stays until it expires, because other logins may use it. KEYS and ARGV as above. */
 export const COMMIT = `
 if redis.call('EXISTS', KEYS[1]) == 0 then
   if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
@@ -35,8 +35,8 @@ return 0
 `
 
 /**
- * The key of a claim, which a Redis Cluster keeps where the route is: it looks at what stands in the first pair of braces alone, if
- * there is one. No user's name has a brace, but a prefix may have the pair that puts all keys into one place.
+ * The key of a claim, in the slot of the route: a Redis Cluster hashes only the text in the first pair of braces. A user name has no
+ * brace, but a prefix may have a pair that puts all keys into one slot.
  */
 export function claimKey(prefix: string, user: string, routeKey: string): string {
   return /^[^{]*\{[^}]+\}/u.test(prefix) ? `${prefix}claim:${user}` : `${prefix}claim:{${routeKey}}`

@@ -1,6 +1,6 @@
 /**
- * What asks Redis, and is the same for one Redis, for the master that Sentinels name and for a Cluster: a command, an answer in time or
- * an error. Tells as well whom it asks, for whoever has to follow it (remembered/invalidation.ts).
+ * The commands to Redis, with one interface for a single Redis, for the master that Sentinels name and for a Cluster. Each command
+ * gets a reply in time or an error. Also reports which server answers, for the tracking of changes (remembered/invalidation.ts).
  */
 import type { Cluster, Redis } from 'ioredis'
 import type { Endpoint, RedisSettings } from '../../config/settings.ts'
@@ -9,24 +9,24 @@ import type { Log } from '../../log.ts'
 import { connectCluster, connectRedis, type CurrentSettings } from './connection.ts'
 import { BadAnswer, causeOf, isForbidden, isOwnShortage, RedisFailure, toFailure } from './errors.ts'
 
-/** Which process answers; a new one is another, be it at the same address. `evictionPolicy` is undefined where INFO does not tell it. */
+/** Identifies a server process: after a restart `runId` differs. `evictionPolicy` is undefined if INFO does not contain it. */
 export type ServerIdentity = { runId: string; role: string; evictionPolicy: string | undefined }
 
-/** Who answers, as it changes. */
+/** The server or servers that answer lookups, which may change. */
 export type LookupServer =
   | {
       kind: 'one'
       identify: () => Promise<ServerIdentity>
-      /** Hangs up, and asks anew where to connect to. */
+      /** Closes the connection, and determines again where to connect to. */
       reconnect: () => void
-      /** @param listener is told at once when the connection is lost, and when it is there again */
+      /** @param listener called when the connection is lost and when it is restored */
       onChange: (listener: (connected: boolean) => void) => void
     }
   | {
       kind: 'cluster'
       /**
-       * @param listener gets the masters that hold slots: all of them where `whole`, else one that has just come up. Called before
-       *   anything is asked of a new one, and again every 2 seconds as long as the Cluster answers.
+       * @param listener gets the masters that hold slots: all of them if `whole`, else one that has just connected. Called before
+       *   the first command to a new one, and every 2 seconds while the Cluster answers.
        */
       onMasters: (listener: (masters: readonly Endpoint[], whole: boolean) => void) => void
     }
@@ -34,17 +34,17 @@ export type LookupServer =
 export type RedisClient = {
   /** resolves with the first connection */
   readonly connected: Promise<void>
-  /** @throws Error after `timeoutMs` at the latest, and at once while there is no connection; BadAnswer */
+  /** @throws Error after at most `timeoutMs`, and immediately without a connection; BadAnswer */
   hmget(key: string, ...fields: string[]): Promise<(string | null)[]>
-  /** Whether there is such a key; false also where this user of Redis may not ask. @throws Error like `hmget` */
+  /** Whether the key exists; false also if the Redis user lacks the right to EXISTS. @throws Error like `hmget` */
   exists(key: string): Promise<boolean>
   /** It may take effect after the error. @throws Error like `hmget` */
   hset(key: string, fields: Readonly<Record<string, string>>): Promise<void>
-  /** Sets a field that the hash does not have yet, and leaves it as it is otherwise. It may take effect after the error. @throws Error like `hmget` */
+  /** Sets a field unless the hash has it. It may take effect after the error. @throws Error like `hmget` */
   hsetnx(key: string, field: string, value: string): Promise<void>
   /**
-   * A script about keys that a Cluster keeps in one place, since they say whom to ask. It may take effect after the error, as a
-   * command that was sent cannot be taken back.
+   * Runs a script. In a Cluster its keys must be in one slot, which selects the node. It may take effect after the error, because a
+   * command that was sent cannot be cancelled.
    * @throws Error like `hmget`
    */
   eval(script: string, keys: readonly string[], ...values: string[]): Promise<unknown>
@@ -53,15 +53,15 @@ export type RedisClient = {
 }
 
 export type RedisClientOptions = {
-  /** told of a connection that fails for want of this machine's own means */
+  /** called for a connection that fails because this machine lacks resources */
   noteShortage?: NoteShortage | undefined
-  /** the same settings, with the passwords and keys of now */
+  /** the same settings with the current passwords and keys */
   current?: CurrentSettings
 }
 
 /**
- * Connects in the background: a Redis that is away does not keep mailmux from serving static users.
- * @param onConnection called whenever the connection comes or goes
+ * Connects in the background, so that static users are served while Redis is unavailable.
+ * @param onConnection called whenever the connection is established or lost
  */
 export function openRedisClient(
   settings: RedisSettings,
@@ -69,7 +69,7 @@ export function openRedisClient(
   onConnection: (connected: boolean) => void,
   { noteShortage = () => undefined, current = () => settings }: RedisClientOptions = {},
 ): RedisClient {
-  // commandTimeout leaves a dead socket in use; this one has it replaced.
+  // commandTimeout leaves a dead socket in use; socketTimeout replaces the socket.
   const socketTimeout = Math.max(1500, 3 * settings.timeoutMs)
   const { timeoutMs } = settings
   if (settings.servers.kind === 'cluster') {
@@ -113,7 +113,7 @@ function commandsOf(
   }
 }
 
-/** @throws RedisFailure in the place of any error */
+/** @throws RedisFailure instead of any other error */
 async function named<T>(answer: Promise<T>, lastCause: () => string | undefined): Promise<T> {
   try {
     return await answer
@@ -122,7 +122,7 @@ async function named<T>(answer: Promise<T>, lastCause: () => string | undefined)
   }
 }
 
-/** @throws Error where Redis does not say who it is */
+/** @throws Error if INFO lacks the identity */
 export async function identify(client: Redis): Promise<ServerIdentity> {
   const info = await client.info()
   const field = (name: string): string | undefined => new RegExp(`^${name}:([\\w-]+)\r?$`, 'mu').exec(info)?.[1]
@@ -131,7 +131,7 @@ export async function identify(client: Redis): Promise<ServerIdentity> {
   return { runId, role, evictionPolicy: field('maxmemory_policy') }
 }
 
-/** The one place where the form of an answer of HMGET is checked: the types of ioredis only say what Redis ought to send. */
+/** Checks the form of a reply to HMGET. The types of ioredis only describe what Redis should send. */
 function checkFields(answer: unknown, count: number): (string | null)[] {
   const fields: unknown[] = Array.isArray(answer) ? answer : []
   const isField = (field: unknown): field is string | null => field === null || typeof field === 'string'
@@ -151,12 +151,12 @@ async function checkExists(asked: Promise<unknown>): Promise<boolean> {
   return answer === 1
 }
 
-/** Has the connection made anew. While it is being made that would end it for good. */
+/** Replaces the connection. Has no effect while it is being established, when ioredis would end it for good. */
 export function hangUp(client: Redis): void {
   if (client.status === 'ready') client.disconnect(true)
 }
 
-/** Reports a connection that comes and goes. @returns when it comes for the first time, and why there is none now, where that is known */
+/** Logs and reports the state of the connection. @returns a promise of the first connection, and the last known error */
 function announce(
   client: Redis | Cluster,
   log: Log,
@@ -179,9 +179,9 @@ function announce(
   return { connected: new Promise((resolve) => client.once('ready', resolve)), lastCause: () => said }
 }
 
-/** ioredis tries a command on other nodes, waits for a topology, and counts its deadline anew each time: here is the one that counts. */
+/** ioredis tries a command on other nodes, waits for a topology, and restarts its deadline each time. This deadline covers all of that. */
 async function inCluster<T>(client: Cluster, timeoutMs: number, ask: () => Promise<T>): Promise<T> {
-  if (client.status !== 'ready') throw new Error('not connected') // which `named` replaces by the cause
+  if (client.status !== 'ready') throw new Error('not connected') // `named` replaces it by the cause
   const { promise: late, reject } = Promise.withResolvers<never>()
   const timer = setTimeout(() => reject(new RedisFailure('no answer in time')), timeoutMs)
   try {

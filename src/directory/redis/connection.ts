@@ -1,32 +1,32 @@
-/** Connections to Redis: the one place that makes them, with the settings under which a lookup fails fast. */
+/** Connections to Redis. Only this file creates them, with settings by which a lookup fails fast. */
 import { Cluster, Command, Redis, type RedisOptions } from 'ioredis'
 import type { Endpoint, RedisSettings } from '../../config/settings.ts'
 import { checkClusterAnswer, isBadRedirection } from './slots.ts'
 import { CONNECT_TIMEOUT_MS, createConnectorClass, createSentinelConnectorClass, tlsOptions } from './connector.ts'
 
-/** What tells the connections apart; as in ioredis. */
+/** The options that differ between connections; as in ioredis. */
 type ConnectionOptions = Pick<RedisOptions, 'protocol' | 'socketTimeout' | 'enableAutoPipelining' | 'autoResubscribe'>
 
-/** Asked for each connection: passwords and keys of the settings may have changed. */
+/** Called for each connection, because passwords and keys may have changed. */
 export type CurrentSettings = () => RedisSettings
 
 export type Connection<Client> = {
-  /** The caller listens to `error`. */
+  /** The caller must listen to `error`. */
   client: Client
   close: () => void
 }
 
-/** A connection that has lasted so long is made anew at once when it is lost; one that ends sooner waits, or would be made in a loop. */
+/** A connection that lasted this long is replaced immediately; after a shorter one there is a pause, against a busy loop. */
 const LASTING_MS = 1000
-/** How often a Cluster is asked which node holds what; a node that has lost its slots says so itself to whoever asks it. */
+/** Interval of the topology queries to a Cluster. Between them a node that has lost its slots redirects the command. */
 const TOPOLOGY_EVERY_MS = 2000
-/** While a Cluster elects a new master its keys have nobody; asked again so often, within the lookup's own deadline. */
+/** Interval of retries while a Cluster elects a new master, within the deadline of the lookup. */
 const FAILOVER_RETRY_MS = 50
 
 /**
  * Connects in the background, again and again: to the one Redis, to the master that Sentinels name, or to `node` of a Cluster.
- * @param node needed for a Cluster, and for nothing else
- * @param current the same settings, with the passwords and keys of now
+ * @param node for a Cluster only
+ * @param current the same settings with the current passwords and keys
  */
 export function connectRedis(
   settings: RedisSettings,
@@ -34,7 +34,7 @@ export function connectRedis(
   node?: Endpoint,
   current: CurrentSettings = () => settings,
 ): Connection<Redis> {
-  // Attempts since the last connection that lasted; how long that was is told by when it was ready.
+  // Attempts since the last connection that lasted, which is measured from its `ready`.
   let attempts = 0
   let readyAtMs: number | undefined
   function nextPauseMs(): number {
@@ -48,7 +48,7 @@ export function connectRedis(
     ...placeOf(settings, node),
     Connector:
       settings.servers.kind === 'sentinels' ? createSentinelConnectorClass(current) : createConnectorClass(current),
-    // What cannot be answered now is refused now: clients are told to come back, and no queue builds up behind an outage.
+    // A command without a connection fails immediately, so that no queue grows during an outage. The client gets a temporary failure.
     enableOfflineQueue: false,
     retryStrategy: nextPauseMs,
     ...options,
@@ -58,7 +58,7 @@ export function connectRedis(
   client.on('ready', () => {
     readyAtMs = performance.now()
   })
-  // ioredis's client ends for good where the connector fails, and where it is hung up on while it dials.
+  // A client of ioredis ends for good if the connector fails, and if it is disconnected while it dials.
   client.on('end', () => {
     if (!closed) revival = setTimeout(() => void client.connect().catch(() => undefined), nextPauseMs())
   })
@@ -72,7 +72,7 @@ export function connectRedis(
   }
 }
 
-/** Connects to a Cluster, in the background. It has no deadline of its own over all that it does for one command. */
+/** Connects to a Cluster in the background. It has no deadline over all that it does for one command. */
 export function connectCluster(
   settings: RedisSettings,
   socketTimeout: number,
@@ -80,18 +80,18 @@ export function connectCluster(
 ): Connection<Cluster> {
   const { servers } = settings
   if (servers.kind !== 'cluster') throw new Error('not a Cluster')
-  // ioredis takes the form of the slots for granted, in a callback whose exception nothing catches.
+  // ioredis does not check the form of the slots, and an exception in its callback would end the process.
   Command.setReplyTransformer('cluster', checkClusterAnswer)
   const client = new Cluster([...servers.nodes], {
     enableOfflineQueue: false,
-    // Not pipelined: there ioredis sends a whole pipeline again where one of its keys has moved, and fails the others.
+    // Not pipelined: if one key of a pipeline has moved, ioredis sends the whole pipeline again and fails the other commands.
     enableAutoPipelining: false,
     clusterRetryStrategy: backOff,
     retryDelayOnFailover: FAILOVER_RETRY_MS,
-    retryDelayOnClusterDown: 0, // it stays down for longer than anybody waits
+    retryDelayOnClusterDown: 0, // a Cluster stays down for longer than a lookup may take
     slotsRefreshInterval: TOPOLOGY_EVERY_MS,
     slotsRefreshTimeout: settings.timeoutMs,
-    // Left as they are: looked up when dialled, and TLS has a name to hold the certificate against.
+    // Names stay names: the connector resolves them, and TLS checks the certificate against them.
     dnsLookup: (name, found) => found(null, name),
     redisOptions: {
       ...commonOptions(settings),
@@ -102,20 +102,20 @@ export function connectCluster(
   return { client, close: () => client.disconnect() }
 }
 
-/** Neither a user, a password, a key nor a database is among them: the connector sees to those. */
+/** Without user, password, keys and database, which the connector uses. */
 function commonOptions({ timeoutMs }: RedisSettings) {
   return {
-    enableReadyCheck: false, // the connector asks INFO
+    enableReadyCheck: false, // the connector sends INFO
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     commandTimeout: timeoutMs,
     connectTimeout: CONNECT_TIMEOUT_MS, // of the connections to Sentinels; the others are dialled by the connector
-    disableClientInfo: true, // CLIENT SETINFO is a right more that a user of Redis would need
-    disconnectTimeout: timeoutMs, // what has hung answers no goodbye either
+    disableClientInfo: true, // CLIENT SETINFO would need one more right of the Redis user
+    disconnectTimeout: timeoutMs, // a hung server does not answer the end of the connection
     reconnectOnError(error: Error) {
-      // ioredis reads the place out of a redirection with no regard to its form. It asks this first, and goes by the text afterwards.
+      // ioredis does not check the form of a redirection. It calls this function first, and then reads the text.
       if (isBadRedirection(error.message)) error.message = 'ERR redirection in another form'
-      // A master that was demoted still reads; writing to it is what tells. Nothing is sent twice, as there is no queue.
+      // A demoted master still answers reads; only a write shows it. No command is sent twice, because there is no queue.
       return error.message.startsWith('READONLY')
     },
   } satisfies RedisOptions
@@ -134,7 +134,7 @@ function placeOf(settings: RedisSettings, node: Endpoint | undefined): Omit<Redi
         ...(tls && { enableTLSForSentinelMode: true, tls: tlsOptions(settings) }),
         sentinelCommandTimeout: timeoutMs,
         sentinelRetryStrategy: backOff,
-        // Without it the old master is asked on for as long as it lives.
+        // Without it the client keeps using the old master as long as that runs.
         failoverDetector: true,
       }
     case 'cluster':
@@ -142,7 +142,7 @@ function placeOf(settings: RedisSettings, node: Endpoint | undefined): Omit<Redi
   }
 }
 
-/** A herd of instances must not come back in one moment to a Redis that was away. */
+/** With jitter: many instances must not reconnect at one moment after an outage. */
 function backOff(attempt: number): number {
   return Math.min(50 * 2 ** attempt, 2000) + Math.floor(Math.random() * 200)
 }

@@ -1,6 +1,6 @@
 /**
- * Dials Redis for ioredis, and logs in before ioredis sees the socket. ioredis itself goes on in database 0 when SELECT fails, and
- * without a login when AUTH fails in certain words, which it also writes to stderr; here any failure ends the connection.
+ * Dials Redis for ioredis, and logs in before ioredis gets the socket. ioredis itself continues in database 0 when SELECT fails, and
+ * without a login when AUTH fails with certain texts, which it also writes to stderr. Here any failure ends the connection.
  */
 import { connect as dialTcp, type NetConnectOpts } from 'node:net'
 import { connect as dialTls, type ConnectionOptions } from 'node:tls'
@@ -13,15 +13,15 @@ import { logIn, mustBeOk, type LoginStep, type Reply } from './login.ts'
 type Stream = Awaited<ReturnType<AbstractConnector['connect']>>
 type Emit = Parameters<AbstractConnector['connect']>[0]
 
-/** As ioredis wants it: it makes one for each client, and hands in the options of that client. */
+/** The interface of ioredis: it creates one connector for each client, with the options of that client. */
 type ConnectorClass = NonNullable<RedisOptions['Connector']>
 
-/** From the first attempt at an address. A hung host may still accept connections, one that is gone answers nothing. */
+/** Limit from the first attempt at an address, for the connection and the login. A hung host may still accept connections. */
 export const CONNECT_TIMEOUT_MS = 2000
 
 /**
- * @param settings asked for each connection: passwords and keys may be others by then
- * @returns what connects to the address in the options of a client, be it of one Redis or of a node of a Cluster
+ * @param settings called for each connection, because passwords and keys may have changed
+ * @returns a connector to the address in the options of a client: a single Redis or a node of a Cluster
  */
 export function createConnectorClass(settings: () => RedisSettings): ConnectorClass {
   return createDialler(
@@ -30,7 +30,7 @@ export function createConnectorClass(settings: () => RedisSettings): ConnectorCl
   )
 }
 
-/** As `createConnectorClass`, for the master that Sentinels name. */
+/** Like `createConnectorClass`, for the master that Sentinels name. */
 export function createSentinelConnectorClass(settings: () => RedisSettings): ConnectorClass {
   const ofSentinel = createDialler(
     () => sentinelSteps(settings()),
@@ -41,8 +41,8 @@ export function createSentinelConnectorClass(settings: () => RedisSettings): Con
 
     constructor(options: unknown) {
       super(options as SentinelConnectionOptions)
-      // The clients that SentinelConnector makes for the Sentinels get the same connector, and a listener for their errors:
-      // without one ioredis writes each error to stderr.
+      // The clients that SentinelConnector creates for the Sentinels get the same connector, and a listener for their errors:
+      // without a listener ioredis writes each error to stderr.
       const connectToSentinel: unknown = Reflect.get(this, 'connectToSentinel')
       if (typeof connectToSentinel !== 'function') throw new Error('another version of ioredis')
       Reflect.set(this, 'connectToSentinel', (endpoint: unknown, more?: object): unknown => {
@@ -114,12 +114,12 @@ export function tlsOptions({ tls }: RedisSettings): ConnectionOptions | undefine
   }
 }
 
-/** AUTH and SELECT must be answered by +OK, and INFO must tell of a server that can answer. */
+/** The reply to AUTH and SELECT must be +OK, and INFO must show a server that can answer. */
 function serverSteps({ servers, username, password }: RedisSettings, mustBeMaster: boolean): LoginStep[] {
   const database = servers.kind === 'single' ? servers.database : 0
   return [
     ...authSteps(username, password),
-    // A new connection is in database 0: a user of Redis without the right to SELECT can work there.
+    // A new connection is in database 0, where a Redis user does not need the right to SELECT.
     ...(database === 0 ? [] : [{ words: ['SELECT', String(database)], check: mustBeOk }]),
     { words: ['INFO'], check: (reply) => checkInfo(reply, mustBeMaster) },
   ]
@@ -135,7 +135,7 @@ function authSteps(username: string | undefined, password: Secret | undefined): 
   return [{ words, check: mustBeOk }]
 }
 
-/** What ioredis would ask as its "ready check", which writes to stderr where the user of Redis may not ask. */
+/** Replaces the "ready check" of ioredis, which writes to stderr if the Redis user lacks the right to INFO. */
 function checkInfo({ kind, text }: Reply, mustBeMaster: boolean): string | undefined {
   if (kind === 'error') return text.startsWith('NOPERM') ? undefined : text
   if (kind !== 'bulk') return 'no answer to the login'

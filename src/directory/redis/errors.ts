@@ -1,12 +1,12 @@
 /**
- * What is wrong with Redis, in Redis's own words or the system's. The sentences of ioredis speak of its options and queues, which an
- * operator does not know; they are replaced.
+ * Errors of Redis, in the words of Redis or of the system. The messages of ioredis name its own options and queues, which an operator
+ * does not know, and are replaced.
  */
 import { isShortage } from '../../errors.ts'
 
-/** Ours, in words for an operator. */
+/** An error with a message for the operator. */
 export class RedisFailure extends Error {
-  /** the words are Redis's answer to this very command, and not why there is no connection */
+  /** the message is Redis's reply to this command, not the cause of a missing connection */
   readonly isAnswer: boolean
 
   constructor(message: string, { isAnswer = false }: { isAnswer?: boolean } = {}) {
@@ -15,19 +15,19 @@ export class RedisFailure extends Error {
   }
 }
 
-/** An answer that Redis would never give to this command. */
+/** A reply that Redis cannot give to this command. */
 export class BadAnswer extends RedisFailure {}
 
 const NO_CONNECTION = 'no connection'
-/** Longer words of a server are cut. */
+/** Bound of a server's message in the log. */
 const MAX_WORDS = 400
 
-/** The same text for the same cause, so that a log line can be written once for it. */
+/** Returns the same text for the same cause, so that each cause is logged once. */
 export function causeOf(error: unknown): string {
   return wordsOf(error).slice(0, MAX_WORDS)
 }
 
-/** Whether a connection has failed for want of this machine's own means. ioredis wraps the error of a Sentinel or of a node. */
+/** Whether a connection has failed because this machine lacks resources. ioredis wraps the error of a Sentinel or of a node. */
 export function isOwnShortage(error: unknown): boolean {
   if (isShortage(error)) return true
   if (!(error instanceof Error)) return false
@@ -52,7 +52,7 @@ function wordsOf(error: unknown): string {
   return NO_CONNECTION
 }
 
-/** @param lastCause why there is no connection, where that is known */
+/** @param lastCause the cause of the missing connection, if known */
 export function toFailure(error: unknown, lastCause: string | undefined): RedisFailure {
   if (error instanceof RedisFailure) return error
   const cause = causeOf(error)
@@ -60,13 +60,13 @@ export function toFailure(error: unknown, lastCause: string | undefined): RedisF
   return new RedisFailure(cause === NO_CONNECTION ? (lastCause ?? cause) : cause, { isAnswer })
 }
 
-/** The user of Redis lacks the right to the command, or the server is a replica, which takes no writes. */
+/** The Redis user lacks the right to the command, or the server is a replica, which accepts no writes. */
 export function isForbidden(error: unknown): boolean {
   if (error instanceof RedisFailure && !error.isAnswer) return false
   return error instanceof Error && /^(?:NOPERM|READONLY)\b/u.test(error.message)
 }
 
-/** What the server has answered: its words begin with a code in capitals. */
+/** A reply of the server: its text begins with a code in capitals. */
 function isReply({ name, message }: Error): boolean {
   return (name === 'ReplyError' || name === 'SimpleError' || name === 'BlobError') && /^[A-Z]+\b/u.test(message)
 }

@@ -1,13 +1,13 @@
-/** The first commands of a connection to Redis, and nothing of RESP but what their answers need. */
+/** The first commands of a connection to Redis, with the part of RESP that their replies need. */
 import type { Socket } from 'node:net'
 import { RedisFailure } from './errors.ts'
 
-/** `text` of a bulk string may have several lines; an error's begins with its code. */
+/** `text` of a bulk string may have several lines; the text of an error begins with its code. */
 export type Reply = { kind: 'status' | 'error' | 'bulk'; text: string }
 
 export type LoginStep = {
   words: readonly string[]
-  /** @returns what is wrong with the answer, in words for the log; undefined: go on */
+  /** @returns the fault of the reply, in words for the log; undefined to continue */
   check: (reply: Reply) => string | undefined
 }
 
@@ -25,17 +25,17 @@ export const mustBeOk = ({ kind, text }: Reply): string | undefined => {
 export type LoginOptions = {
   isTls: boolean
   steps: readonly LoginStep[]
-  /** for the socket's connection, its TLS and all steps; it begins when the connection does, not with the look-up of its name */
+  /** for the connection, TLS and all steps; it starts with the first connection attempt, after the name lookup */
   timeoutMs: number
 }
 
-/** For the look-up of the name before that: glibc gives up on a dead name server after 10 seconds, and the next attempt joins it. */
+/** For the name lookup before that. glibc gives up on a dead name server after 10 seconds; the next attempt joins that lookup. */
 const LOOKUP_TIMEOUT_MS = 5000
 
 /**
- * One step after the other on a socket that is being connected.
- * @returns `promise`: resolves when the socket is ready for other commands; else it is destroyed, and the promise rejects.
- *   `abort` ends it before that, and does nothing after.
+ * Runs the steps in order on a socket that is being connected.
+ * @returns `promise` resolves when the socket is ready for other commands. After a failure the socket is destroyed, and the promise
+ *   rejects. `abort` ends the login; it has no effect after that.
  */
 export function logIn(
   socket: Socket,
@@ -65,7 +65,7 @@ export function logIn(
   }
   const closed = (): void => end(new RedisFailure('closed during the login'))
   function startTimer(): void {
-    socket.off('connectionAttempt', startTimer) // one for all addresses of a name
+    socket.off('connectionAttempt', startTimer) // one timer for all addresses of a name
     clearTimeout(timer)
     const late = (): void => end(Object.assign(new Error(`no login in ${timeoutMs} ms`), { code: 'ETIMEDOUT' }))
     timer = setTimeout(late, timeoutMs)
@@ -77,7 +77,7 @@ export function logIn(
     next()
   }
   function next(): void {
-    if (bytes.length > 0) return end(new RedisFailure('no answer to the login')) // to nothing that was asked
+    if (bytes.length > 0) return end(new RedisFailure('no answer to the login')) // a reply without a command
     const [step] = left
     if (step) {
       socket.write(encode(step.words))
@@ -96,7 +96,7 @@ export function logIn(
     if (problem !== undefined) end(new RedisFailure(problem.slice(0, 400)))
     else next()
   }
-  // For the whole life of the socket: ioredis listens only from the next turn on.
+  // Never removed: ioredis adds its own listener only in the next turn of the event loop.
   socket.on('error', end)
   socket.on('close', closed).on('end', closed)
   socket.on('connectionAttempt', startTimer)
@@ -110,7 +110,7 @@ function encode(words: readonly string[]): string {
 
 const KINDS: Readonly<Record<string, Reply['kind']>> = { '+': 'status', '-': 'error', $: 'bulk' }
 
-/** Exported for its tests. @returns the first reply, and the bytes that it takes */
+/** Exported for its tests. @returns the first reply and its length in bytes */
 export function parse(bytes: Buffer): { reply: Reply; length: number } | 'incomplete' | 'odd' {
   const kind = KINDS[bytes.toString('latin1', 0, 1)]
   if (!kind) return bytes.length === 0 ? 'incomplete' : 'odd'

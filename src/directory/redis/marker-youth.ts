@@ -1,38 +1,38 @@
 /**
- * A marker that is young says nothing of a loss yet. An instance without memory writes one into an emptied Redis as into a new one; an
- * instance that has seen the marker before needs a moment to connect again and to declare the loss. Until then a missing route counts
- * for nothing. The marker names itself in `settled` once an instance has waited that long, so that the wait is one for all instances.
+ * A young marker does not prove that no data is lost. An instance without a snapshot writes a marker into an emptied Redis as into a
+ * new one. An instance that knows the previous marker needs time to reconnect and to declare the loss. Until then a missing route does
+ * not count. After the wait the instance writes `settled`, so that the other instances do not wait again.
  */
 import { MuxError } from '../../errors.ts'
 
-/** Longer than an instance pauses between two attempts to connect (2.2 s, connection.ts). A login of an unknown user waits as long, at the first start alone. */
+/** Longer than the pause between two connection attempts (2.2 s, connection.ts). Logins of unknown users wait that long, at the first start only. */
 export const YOUNG_MS = 3000
-/** The next look, where the marker could not be read at the end of that time. */
+/** Interval of further checks if the marker could not be read at the end of that time. */
 const LOOK_AGAIN_MS = 2000
 
 export type MarkerYouth = {
   /**
-   * The directory shows this marker, and no loss.
-   * @returns whether it is for this instance to write that the marker is settled
+   * Must be called when the directory shows this marker, and no loss.
+   * @returns whether this instance must write `settled`
    */
   see(id: string, settled: string | null): boolean
-  /** Resolves when missing routes count; undefined where they do. Rejects with the error of `end`. */
+  /** Resolves when missing routes count; undefined if they count already. Rejects with the error of `end`. */
   over: () => Promise<void> | undefined
-  /** The directory counts no more: what waits is refused, and the time begins anew. */
+  /** Rejects all waits, because the directory does not count any more. The time starts again. */
   end(error: MuxError): void
 }
 
 type Young = { id: string; hasWaited: boolean; over: PromiseWithResolvers<undefined>; timer: NodeJS.Timeout }
 
-/** @param look reads the marker, and shows it to `see` */
+/** @param look reads the marker and passes it to `see` */
 export function createMarkerYouth(look: () => void): MarkerYouth {
   let young: Young | undefined
-  /** the id for which this instance has waited, or another one has */
+  /** the id for which this instance or another one has waited */
   let grown: string | undefined
 
   function begin(id: string): void {
     const over = Promise.withResolvers<undefined>()
-    over.promise.catch(() => undefined) // where no login waits for it
+    over.promise.catch(() => undefined) // if no login waits for it
     const next: Young = { id, hasWaited: false, over, timer: setTimeout(wake, YOUNG_MS).unref() }
     function wake(): void {
       next.hasWaited = true

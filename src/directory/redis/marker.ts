@@ -1,12 +1,12 @@
 /**
- * A key by which a directory that has lost its data is told from one that holds none yet: by eviction, by FLUSHALL, by a restart
- * without persistence, by another data set. mailmux writes it at the first start, and remembers that it has seen it. Where it is
- * missing later, or is another, no answer of the directory counts: its users would be placed on other stores, or be told that their
- * password is wrong.
+ * A key that distinguishes a directory that has lost its data from a new one. Eviction, FLUSHALL, a restart without persistence or
+ * another data set lose it. mailmux writes the marker at the first start and remembers its id. If the marker is missing later, or has
+ * another id, no answer of the directory counts: its users would be placed on other stores, or be refused as unknown.
  *
- * The marker is a hash: `id` is random; `lost` is there from the discovery of a loss until an operator removes it; `after` is the id
- * before the loss, by which an instance that was away takes the new one for accepted; `settled` is the id again, once other instances
- * have had time to declare a loss (marker-youth.ts). In a Cluster each master may lose its data by itself. So there are parts besides, one in each 256th of the slots, and a route that is missing counts only while the part beside it is there.
+ * The marker is a hash. `id` is random. `lost` exists from the discovery of a loss until an operator removes it. `after` is the id
+ * before the loss, by which an instance that was disconnected accepts the new id. `settled` equals `id` once other instances have had
+ * time to declare a loss (marker-youth.ts). In a Cluster each master can lose its data separately. There are therefore further keys,
+ * the parts: one in each group of 256 slots. A missing route counts only while the part of its group exists.
  */
 import { randomUUID } from 'node:crypto'
 import { MuxError } from '../../errors.ts'
@@ -20,28 +20,28 @@ import { DataLost } from '../errors.ts'
 const FIELDS = ['id', 'after', 'lost', 'settled'] as const
 const AWAY = 'the directory cannot be asked'
 
-/** While the directory does not count: how often it is asked whether an operator has accepted it. */
+/** Interval of checks while the directory does not count, for example whether an operator has accepted it. */
 const CHECK_EVERY_MS = 2000
-/** A part must be missing for so long: the instance that accepts a directory writes the parts one by one. */
+/** A part counts as lost after this time: the instance that accepts a directory writes the parts one by one. */
 const CONFIRM_MS = 5000
 
 export type Marker = {
   /** The connection was lost. */
   disconnected(): void
   /**
-   * Checks all of the marker, from now on: what a check that is under way has read before does not count.
+   * Checks the marker and its parts. What a running check has read before this call does not count.
    * @throws MuxError `directory-unavailable`; DataLost
    */
   check(): Promise<void>
-  /** Whether answers count. A promise only where that is to be found out first. @throws as `check` */
+  /** Resolves if answers count; undefined if that is known already. @throws as `check` */
   mayRead(): Promise<void> | undefined
-  /** To be asked after the directory has had no route: whether that is so because it has lost it. Waits while the marker is young. @throws as `check` */
+  /** Must be called when the directory has no route: checks that it has not lost the route. Waits while the marker is young. @throws as `check` */
   confirmAbsence(routeKey: string): Promise<void>
-  /** Whether a user may be placed, because missing routes count. Waits while the marker is young. @throws as `check` */
+  /** Resolves if a user may be placed, because missing routes count. Waits while the marker is young. @throws as `check` */
   mayReserve(): Promise<void>
-  /** Another worker has seen this marker. It counts where this one has seen none. */
+  /** Takes over the id that another worker has seen, if this one has seen none. */
   learn: (id: string) => void
-  /** The id that was seen last, to be kept for the next start. */
+  /** The id that was seen last, for the snapshot. */
   id: () => string | undefined
   close(): void
 }
@@ -52,9 +52,9 @@ export type MarkerOptions = {
   redis: Pick<RedisClient, 'hmget' | 'hset' | 'hsetnx'>
   prefix: string
   isCluster: boolean
-  /** from another worker or the snapshot; undefined: none was ever seen */
+  /** from another worker or the snapshot; undefined if none was ever seen */
   seen: string | undefined
-  /** told of the id that the directory shows, and of each other one after that */
+  /** called with the id that the directory shows, and again when it changes */
   onSeen?: (id: string) => void
   log: Log
   /** called at each change */
@@ -71,10 +71,10 @@ export function createMarker(options: MarkerOptions): Marker {
   let known = seen
   let told: string | undefined
   let state: MarkerState | undefined
-  /** counts the reasons for a check; one that has read the marker before the last reason says nothing */
+  /** counts the reasons for a check; the result of a check that started before the last reason does not count */
   let wanted = 1
   let checked = 0
-  /** a user of Redis without the right to the marker is no loss */
+  /** the Redis user lacks the right to the marker, which is no loss of data */
   let unprotected = false
   let warned = false
   let missingSinceMs: number | undefined
@@ -122,7 +122,7 @@ export function createMarker(options: MarkerOptions): Marker {
     return { id, after, lost, settled }
   }
 
-  /** @returns undefined where the key cannot be read: for want of a right, or in a Cluster because its master is away */
+  /** @returns undefined if the key cannot be read: without the right to it, or in a Cluster while its master is unavailable */
   async function readMain(): Promise<Fields | undefined> {
     try {
       return await readFields()
@@ -133,7 +133,7 @@ export function createMarker(options: MarkerOptions): Marker {
     }
   }
 
-  /** @returns whether it is written; false where the user of Redis may not write */
+  /** @returns whether it is written; false if the Redis user lacks the right */
   async function write(at: string, command: () => Promise<void>): Promise<boolean> {
     try {
       await command()
@@ -151,18 +151,18 @@ export function createMarker(options: MarkerOptions): Marker {
 
   async function declareLost(found: Fields): Promise<never> {
     if (found.lost !== null) return refuse()
-    // A marker that is whole but another keeps its id: so all instances agree on what is to be accepted.
+    // A complete marker with another id keeps that id, so that all instances agree on what the operator accepts.
     const id = found.id !== null && found.id !== known ? found.id : randomUUID()
-    // Settled, as the operator's acceptance says more than any wait.
+    // Settled, because the operator's acceptance replaces the wait.
     const fields = { id, after: known ?? '', lost: new Date().toISOString(), settled: id }
     await write(key, () => redis.hset(key, fields)).catch(ignore)
     return refuse()
   }
 
-  /** What the main key says, whatever has become of the parts. */
+  /** Evaluates the main key, without the parts. */
   async function judge(found: Fields): Promise<void> {
     if (found.lost !== null) {
-      if (known === undefined && found.after !== null) know(found.after) // the parts are written by an instance that sees the loss accepted
+      if (known === undefined && found.after !== null) know(found.after) // the instance that sees the acceptance writes the parts
       return refuse()
     }
     if (found.id === null) return known === undefined ? writeFirst() : declareLost(found)
@@ -172,21 +172,21 @@ export function createMarker(options: MarkerOptions): Marker {
       await writeParts(found.id)
     }
     know(found.id)
-    // Without the right to write it, or without an answer, each instance waits for itself.
+    // Without the right to write it, or without a reply, each instance waits separately.
     if (youth.see(found.id, found.settled)) await redis.hset(key, { settled: found.id }).catch(ignore)
   }
 
   async function writeFirst(): Promise<void> {
     const id = randomUUID()
     await writeParts(id)
-    // HSETNX: where two instances start at once, both must have the marker of the one that was first.
+    // HSETNX: if two instances start at once, both must use the marker of the first.
     if (!(await write(key, () => redis.hsetnx(key, 'id', id)))) return
     const written = await readFields()
     if (written.id !== null) return judge(written)
-    if (knownNow() !== undefined) return declareLost(written) // another worker has told of a marker meanwhile
+    if (knownNow() !== undefined) return declareLost(written) // another worker has reported a marker meanwhile
   }
 
-  /** @returns whether any, or all, of them could be asked. A master that is away has lost nothing for that. */
+  /** @returns whether some and all of the parts could be read. An unavailable master has not lost its data. */
   async function checkParts(which: readonly string[]): Promise<{ some: boolean; all: boolean }> {
     const found = await Promise.allSettled(which.map((part) => redis.hmget(part, 'id')))
     if (found.some((one) => one.status === 'fulfilled' && one.value[0] === null)) {
@@ -218,12 +218,12 @@ export function createMarker(options: MarkerOptions): Marker {
     enter('sound')
   }
 
-  /** Joins the check that is under way, which begins anew where it has read the marker before this. */
+  /** Joins the running check, which starts again if it has read the marker before this call. */
   function check(): Promise<void> {
     wanted++
     underWay ??= checkUntilCurrent()
       .catch((error: unknown) => {
-        enter(state === 'lost' ? 'lost' : 'away') // also sets the time of the next check
+        enter(state === 'lost' ? 'lost' : 'away') // also schedules the next check
         throw error
       })
       .finally(() => {

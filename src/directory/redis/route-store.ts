@@ -1,4 +1,4 @@
-/** Routes in Redis: one hash a user. Fails closed; nothing that it reads is trusted (see also the router). */
+/** Routes in Redis: one hash for each user. Errors fail closed, and each value that it reads is checked (see also the router). */
 import { MuxError } from '../../errors.ts'
 import type { RedisClient } from './client.ts'
 import { BadAnswer, causeOf } from './errors.ts'
@@ -6,24 +6,24 @@ import { RESERVE, claimKey, COMMIT } from './claims.ts'
 import type { DirectoryEntry } from '../entry.ts'
 import { RouteInvalid } from '../errors.ts'
 
-/** What a new user may count on: a route that is there by now, or a back end that is kept for a time. */
+/** The answer to a reservation: the route, if one exists by now, or the back end that is reserved for a time. */
 export type Reservation = { entry: DirectoryEntry } | { kept: string }
 
-/** The store itself, asked each time. */
+/** The store itself. Each call asks Redis. */
 export type RouteStore = {
   /** The key of a user's route. */
   keyOf(user: string): string
   /** @throws MuxError `directory-unavailable`, `route-invalid` */
   read(user: string): Promise<DirectoryEntry | undefined>
-  /** See `Directory.reserve`: the route, or the back end that is kept. @throws as `read` */
+  /** See `Directory.reserve`. @returns the route, or the reserved back end. @throws as `read` */
   reserve(user: string, backend: string, forMs: number): Promise<Reservation>
-  /** See `Directory.commit`. @returns whether the route of the user is this back end now. @throws as `read` */
+  /** See `Directory.commit`. @returns whether this back end is the user's route now. @throws as `read` */
   commit(user: string, backend: string): Promise<boolean>
 }
 
 /**
  * @param prefix before the name of every key
- * @param noteBadAnswer called for each answer that Redis would never give
+ * @param noteBadAnswer called for each reply that Redis cannot give
  */
 export function createRedisDirectory(
   redis: Pick<RedisClient, 'hmget' | 'exists' | 'eval'>,
@@ -38,7 +38,7 @@ export function createRedisDirectory(
       return await command()
     } catch (error) {
       if (error instanceof RouteInvalid) throw error
-      // Redis 6 puts words of its own before the error of a command in a script.
+      // Redis 6 puts a prefix before the error of a command in a script.
       if (error instanceof Error && error.message.includes('WRONGTYPE')) {
         throw new RouteInvalid('wrong-type', 'the route in the directory is not a hash', error)
       }
@@ -53,7 +53,7 @@ export function createRedisDirectory(
   async function readKey(key: string): Promise<DirectoryEntry | undefined> {
     const entry = await readFields(key)
     if (entry || !(await redis.exists(key))) return entry
-    // Asked again: the key may have been written in between.
+    // Read again: the key may have been written between the two commands.
     const again = await readFields(key)
     if (again) return again
     throw new RouteInvalid('no-backend', 'the hash in the directory has no field "backend"')
@@ -92,7 +92,7 @@ function toReservation(answer: unknown): Reservation {
 
 const badReservation = (): BadAnswer => new BadAnswer('the script of a claim was answered in another form')
 
-/** No honest field is longer than the longest mailbox name; one that is would only be carried about, and remembered. */
+/** The longest mailbox name. A longer field cannot be valid, and must not take memory. */
 const MAX_FIELD_LENGTH = 320
 
 /** @throws RouteInvalid */

@@ -5,12 +5,12 @@ const SLOTS = 16_384
 /** A master that holds 256 slots in a row, as one of up to 64 that share them evenly, holds one of them. */
 const PARTS = 64
 
-/** What a Cluster looks at: the text in the first pair of braces that is not empty, else the whole key. */
+/** The part of a key that a Cluster hashes: the text in the first pair of braces if it is not empty, else the whole key. */
 function hashedPart(key: string): string {
   return /^[^{]*\{([^}]+)\}/u.exec(key)?.[1] ?? key
 }
 
-/** CRC16 with the polynomial 0x1021, as the specification of Redis Cluster has it. */
+/** CRC16 with the polynomial 0x1021, by the specification of Redis Cluster. */
 export function slotOf(key: string): number {
   let crc = 0
   for (const byte of Buffer.from(hashedPart(key))) {
@@ -21,7 +21,7 @@ export function slotOf(key: string): number {
   return crc % SLOTS
 }
 
-/** @returns a key below `key` in each part of the slots; none where a pair of braces in it puts all keys into one slot */
+/** @returns one key derived from `key` in each part of the slots; none if a pair of braces in `key` puts all keys into one slot */
 export function partKeys(key: string): string[] {
   if (hashedPart(key) !== key) return []
   const keys = new Map<number, string>()
@@ -41,7 +41,7 @@ export function partNumber(key: string): number {
 /**
  * @param answer to CLUSTER INFO, a text, or to CLUSTER SLOTS
  * @returns the same
- * @throws BadAnswer where it is neither
+ * @throws BadAnswer if it is neither
  */
 export function checkClusterAnswer(answer: unknown): unknown {
   if (typeof answer === 'string' || (Array.isArray(answer) && answer.every(isSlotRange))) return answer
@@ -59,13 +59,13 @@ function isSlotRange(range: unknown): boolean {
 function isNode(node: unknown): boolean {
   if (!Array.isArray(node)) return false
   const [host, port] = node as unknown[]
-  // An empty address, or none, is that of the node that was asked, which does not know it.
+  // An empty address stands for the node that answers, which does not know its own address.
   return (
     (host === null || typeof host === 'string') && Number.isInteger(port) && Number(port) > 0 && Number(port) < 65_536
   )
 }
 
-/** Whether an error is to lead to another node, and does not say to which. */
+/** Whether an error is a redirection without a valid target. */
 export function isBadRedirection(message: string): boolean {
   return /^(?:MOVED|ASK)\b/u.test(message) && !/^(?:MOVED|ASK) \d{1,5} \S*:\d{1,5}$/u.test(message)
 }

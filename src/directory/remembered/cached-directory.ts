@@ -1,6 +1,6 @@
 /**
- * The Redis directory as the router sees it: the store, its marker, what is remembered of it, here and on disk, and Redis's own
- * word on what has changed.
+ * The Redis directory as the router sees it: combines the store, its marker, the cache, the snapshot on disk and Redis's messages on
+ * changed routes.
  */
 import { createHash } from 'node:crypto'
 import type { RedisSettings } from '../../config/settings.ts'
@@ -21,7 +21,7 @@ import type { DirectoryEntry } from '../entry.ts'
 
 const now = (): number => performance.now()
 
-/** @param others undefined where there is one worker */
+/** @param others undefined if there is one worker */
 export function openCachedDirectory(
   settings: RedisSettings,
   log: Log,
@@ -51,7 +51,7 @@ export function openCachedDirectory(
     redis,
     prefix,
     isCluster: servers.kind === 'cluster',
-    // The snapshot may be of 30 seconds ago; the other workers are of now.
+    // The snapshot may be 30 seconds old; the other workers know the current id.
     seen: others?.marker ?? before?.marker,
     onSeen: (seen) => others?.markerSeen(seen),
     log,
@@ -74,12 +74,12 @@ export function openCachedDirectory(
       : keepSnapshot(snapshotFileOf(file, snapshotSlot), id, { ...cache, marker: marker.id }, log, monitor.noteShortage)
   const comparison = createComparison(cache.startComparing, cache.compare, now)
 
-  /** Its outcome is told by the marker's state. */
+  /** `onState` gets the result. */
   function checkMarker(): void {
     marker.check().catch(() => undefined)
   }
 
-  /** The marker is a part of the answer: a trace shows a directory that does not count as unavailable. */
+  /** Includes the marker: a trace shows a directory that does not count as unavailable. */
   function read(user: string, trace?: Trace): Promise<DirectoryEntry | undefined> {
     const answer = readMarked(user)
     return trace ? noteAnswer(trace, store.keyOf(user), answer) : answer
@@ -129,7 +129,7 @@ export function openCachedDirectory(
         const entry = { backend: answer.kept, login: undefined, status: 'active' } as const
         return { entry, source: 'placed' }
       }
-      // Another instance was faster. What is known of the user is older; the next lookup reads it in its order among the pushes.
+      // Another instance was faster, so that the cached entry is old. The next lookup reads the route in order with the messages.
       cache.change(user)
       return { entry: answer.entry, source: 'directory' }
     },
@@ -150,7 +150,7 @@ export function openCachedDirectory(
   }
 }
 
-/** Counts each answer that Redis would never give, and logs one a minute: each login can get such an answer. */
+/** Counts each reply that Redis cannot give, and logs one a minute, because each login can get one. */
 function createBadAnswerNotes(log: Log, monitor: DirectoryMonitor): (detail: string) => void {
   const limit = createLogLimit()
   return (detail) => {
@@ -160,7 +160,7 @@ function createBadAnswerNotes(log: Log, monitor: DirectoryMonitor): (detail: str
   }
 }
 
-/** By which a snapshot of another store is told: the same user may live elsewhere there. No credential is in it. */
+/** Identifies the store of a snapshot: in another store the same user may have another route. Contains no credential. */
 function storeId({ servers, prefix }: RedisSettings): string {
   return createHash('sha256')
     .update(JSON.stringify([prefix, servers]))

@@ -1,35 +1,35 @@
 /**
- * Routes that were read before a restart, or before changes could be missed, may have changed since. As soon as the store can be
- * asked, it is asked for all of them: otherwise an old route would stand in at the next outage.
+ * Routes that were read before a restart, or before messages could be lost, may have changed. As soon as the store answers, all of
+ * them are read again: otherwise an old route would stand in during the next outage.
  */
 
-/** The first so many milliseconds are quick: an outage often comes in pieces, and the most recently used routes matter most. */
+/** The first phase is fast: the next outage may follow soon, and the most recently used routes matter most. */
 const QUICK_MS = 200
-/** About 20,000 a second for that time; each piece takes the event loop for two or three milliseconds. */
+/** About 20,000 routes a second in that phase; each batch takes the event loop for two or three milliseconds. */
 const QUICK_AT_ONCE = 200
 const QUICK_EVERY_MS = 10
-/** Then two thousand a second: a hundred thousand within a minute, and hardly noticed by Redis or by logins. */
+/** Then 2,000 a second: 100,000 routes within a minute, with little load for Redis and for logins. */
 const AT_ONCE = 100
 const EVERY_MS = 50
-/** The store has not answered: the next outage, or a moment of one. */
+/** Pause after the store has not answered. */
 const AGAIN_MS = 5000
 
 export type Comparison = {
-  /** The store can be asked, and tells of changes from now on. Begins from the start where a comparison is under way. */
+  /** Must be called when the store answers and reports changes. Restarts a running comparison. */
   start: () => void
   stop: () => void
 }
 
 /**
- * @param begin decides what is to be compared
- * @param compare asks for so many, and says whether there are more; rejects where the store does not answer
+ * @param begin collects the routes to compare
+ * @param compare compares up to `most` routes, and resolves to whether more are left; rejects if the store does not answer
  */
 export function createComparison(
   begin: () => void,
   compare: (most: number) => Promise<boolean>,
   nowMs: () => number,
 ): Comparison {
-  /** counts the starts; what an earlier one has asked for leads to nothing more */
+  /** counts the starts; a result of an earlier start does not continue */
   let run = 0
   let timer: NodeJS.Timeout | undefined
 

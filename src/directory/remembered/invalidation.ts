@@ -1,6 +1,7 @@
 /**
- * What Redis says has changed, of one server or of every master of a Cluster. Nothing is trusted but while each of them is heard, and
- * is the very one that answers lookups: a connection to yesterday's master hears nothing, and looks just as well.
+ * Redis's messages on changed routes, from one server or from each master of a Cluster. Cached routes count only while all of these
+ * connections are tracked, and lead to the servers that answer lookups: a connection to a former master gets no messages, and looks
+ * healthy.
  */
 import type { Endpoint, RedisSettings } from '../../config/settings.ts'
 import type { NoteShortage } from '../../errors.ts'
@@ -12,22 +13,22 @@ import { startTracking, type Tracking } from './tracking.ts'
 import { createTrackingState } from './tracking-state.ts'
 
 export type InvalidationListener = {
-  /** Every change from now on will be told. */
+  /** Each change from now on causes a call. */
   onTracking: () => void
   /** Changes may be missed from now on. */
   onLost: () => void
-  /** @param user whose route has changed; undefined: any may have */
+  /** @param user whose route has changed; undefined if any may have */
   onChanged: (user: string | undefined) => void
   /** The marker of the directory has changed, or may have. */
   onMarker: () => void
-  /** @param policy by which a server removes keys when its memory is full */
+  /** @param policy `maxmemory_policy` of a server */
   onEvictionPolicy: (policy: string) => void
   noteShortage?: NoteShortage | undefined
 }
 
 /**
- * @param current the same settings, with the passwords and keys of now
- * @returns how to close it
+ * @param current the same settings with the current passwords and keys
+ * @returns a function that closes the connections
  */
 export function openRedisInvalidation(
   settings: RedisSettings,
@@ -85,7 +86,7 @@ export function openRedisInvalidation(
 
 type IsLookupServer = (server: ServerIdentity) => Promise<boolean>
 
-/** Which node of a Cluster is asked for what, its topology says; that each is a master still, it says itself. */
+/** The topology of a Cluster selects the node for a key; the node itself reports whether it is still a master. */
 const isMaster: IsLookupServer = ({ role }) => Promise.resolve(role === 'master')
 
 function followOne(
@@ -97,7 +98,7 @@ function followOne(
   const tracking = follow(async (server) => {
     const answering = await lookupServer.identify()
     noteIdentity(answering)
-    // One that a Sentinel has demoted, and that answers all the same. A single Redis may be a replica by somebody's choice.
+    // A demoted server still answers. A single Redis may be a replica on purpose.
     if (servers.kind === 'sentinels' && answering.role !== 'master') {
       lookupServer.reconnect()
       return false

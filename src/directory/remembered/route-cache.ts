@@ -1,9 +1,9 @@
 /**
- * Routes that are known. A hit is current, since every change is pushed; while pushes may be missing, nothing is taken for current
- * and the store is asked. When the store cannot answer, the last known route stands in for a time: mailboxes move rarely, outages
- * end, and the wrong answers (a default back end, "wrong password") cost more than an old one. Sees no Redis and no clock of its own.
+ * The cache of routes. A hit is current, because the store sends a message about each change. While messages may be lost, no entry
+ * counts as current, and the store is asked. While the store is unavailable, the last route stands in for a time: mailboxes move
+ * rarely, outages end, and a wrong answer (a default back end, "wrong password") costs more than an old one. Knows no Redis and no clock.
  *
- * Names without a route are kept apart: guesses of a client must not take the place of routes.
+ * Names without a route are in a cache of their own: guesses of a client must not displace routes.
  */
 import { LRUCache } from 'lru-cache'
 import type { RouteCacheSettings } from '../../config/settings.ts'
@@ -13,60 +13,60 @@ import { type RouteStep, type Trace } from '../trace.ts'
 import { type DirectoryEntry, describeEntry } from '../entry.ts'
 import { DataLost } from '../errors.ts'
 
-/** The era of what was never compared. */
-const NEVER = 0
+/** Generation of entries that have not been validated. */
+const UNVALIDATED = 0
 
-/** Names without a route that are remembered. They only spare Redis the repeated question of one client. */
+/** Bound of the names without a route. They only save repeated questions about one client's name. */
 const MAX_UNKNOWN = 1000
 
-/** `goneAtMs`: when the store has said that the route is another, or that there is none. Kept only so that the user is not placed anew. */
-type Known = { entry: DirectoryEntry; readAtMs: number; era: number; goneAtMs: number | undefined }
-type Nobody = { readAtMs: number; era: number }
+/** `goneAtMs`: when the store reported another route or none. The entry then only prevents that the user is placed again. */
+type Known = { entry: DirectoryEntry; readAtMs: number; generation: number; goneAtMs: number | undefined }
+type Absence = { readAtMs: number; generation: number }
 
-/** A route as it is kept on disk. `gone`: see `lastKnown`. */
+/** A route as the snapshot stores it. `gone`: see `lastKnown`. */
 export type RememberedRoute = { user: string; entry: DirectoryEntry; ageMs: number; gone?: true }
 
 export type RouteCache = {
   /**
-   * @param trace hears of each step; nothing is remembered of such a lookup, and no login waits for its answer
-   * @throws what `read` throws, where no known route can stand in
+   * @param trace called for each step; such a lookup stores nothing, and no login waits for its answer
+   * @throws the error of `read` if no route can stand in
    */
   lookup: (user: string, trace?: Trace) => Promise<DirectoryAnswer>
-  /** Every change is told from now on; what was known before is compared before it is trusted. */
+  /** The store reports each change from now on. Older entries are compared before they count as current. */
   startTrusting: () => void
   stopTrusting: () => void
   /**
-   * The store says that this user's route is another now: the known one is asked for, and stands in no longer. With undefined
-   * any may be: all are asked for, and stand in until then.
+   * The route of this user has changed: the next lookup asks, and the old route no longer stands in. With undefined any route
+   * may have changed: all are asked for again, and stand in until then.
    */
   change: (user: string | undefined) => void
-  /** Routes that were known before a restart, the most recently used first. They only stand in, until the store has been asked for them. */
+  /** Adds routes from before a restart, the most recently used first. They only stand in, until the store has been asked for them. */
   restore: (routes: readonly RememberedRoute[]) => void
-  /** All that is known and was not read in this era, the most recently used first: what `compare` goes through. */
+  /** Collects all entries of older generations for `compare`, the most recently used first. */
   startComparing: () => void
   /**
-   * Asks the store for up to so many of them.
+   * Asks the store for up to `most` of them.
    * @returns whether there are more
    * @throws MuxError `directory-unavailable`
    */
   compare: (most: number) => Promise<boolean>
-  /** The users whose routes are known, the most recently used first, no more than `most`. */
+  /** The users with a remembered route, the most recently used first, at most `most`. */
   users: (most: number) => string[]
-  /** What is known of one of them by now. */
+  /** The current entry of one of them. */
   remembered: (user: string) => RememberedRoute | undefined
-  /** The last route of a user, even where the store has none any more. A user who has one is never placed elsewhere. */
+  /** The last route of a user, even if the store has none any more. Such a user is never placed on another back end. */
   lastKnown: (user: string) => DirectoryEntry | undefined
-  /** What another worker may use while the store cannot be asked; undefined where nothing is known of the user. */
+  /** What another worker may use while the store is unavailable; undefined for an unknown user. */
   standInFor: (user: string) => StandIn | undefined
-  /** Another number whenever there may be another route to keep. */
+  /** A number that changes whenever the routes may have changed. */
   revision: () => number
-  /** A back end has refused the user: the route may be wrong, and is asked for; it still stands in during an outage. */
+  /** Marks the route as stale after a refusal by the back end. The next lookup asks; the route still stands in during an outage. */
   invalidate: (user: string) => void
 }
 
 /**
- * @param read asks the store; a MuxError `directory-unavailable` is what lets a known route stand in
- * @param mayForget whether the store removes routes by itself: that it has none then says nothing about a user who had one
+ * @param read asks the store; only after a MuxError `directory-unavailable` a remembered route stands in
+ * @param mayForget whether the store evicts routes: a missing route then does not prove that it was removed
  */
 export function createRouteCache(
   read: (user: string, trace?: Trace) => Promise<DirectoryEntry | undefined>,
@@ -75,27 +75,27 @@ export function createRouteCache(
   mayForget: () => boolean = () => false,
 ): RouteCache {
   const known = new LRUCache<string, Known>({ max: settings.maxEntries })
-  const nobody = new LRUCache<string, Nobody>({ max: Math.min(settings.maxEntries, MAX_UNKNOWN) })
-  /** lookups under way; `changed` where the answer may be older than a push that overtook it */
+  const absences = new LRUCache<string, Absence>({ max: Math.min(settings.maxEntries, MAX_UNKNOWN) })
+  /** lookups in progress; `changed` if the answer may be older than a message that overtook it */
   const asking = new Map<string, { answer: Promise<DirectoryEntry | undefined>; changed: boolean }>()
-  // What was read in an earlier era may have changed unseen.
-  let era = NEVER + 1
+  // Entries of an earlier generation may have changed without a message.
+  let generation = UNVALIDATED + 1
   let trusting = false
   let revision = 0
-  /** known from before the restart, and not asked for since */
+  /** users whose route is from before the restart and was not read since */
   const restored = new Set<string>()
   /** users to compare, the next one last */
   let uncompared: string[] = []
 
-  function isCurrent(one: Known | Nobody | undefined): boolean {
-    if (!one || !trusting || one.era !== era || isGone(one)) return false
+  function isCurrent(one: Known | Absence | undefined): boolean {
+    if (!one || !trusting || one.generation !== generation || isGone(one)) return false
     return nowMs() - one.readAtMs < lifetimeMs(one)
   }
 
-  const lifetimeMs = (one: Known | Nobody): number =>
+  const lifetimeMs = (one: Known | Absence): number =>
     'entry' in one ? settings.lifetimeMs : settings.negativeLifetimeMs
 
-  function describeKnown(key: string, one: Known | Nobody | undefined): RouteStep {
+  function describeKnown(key: string, one: Known | Absence | undefined): RouteStep {
     const asked = 'memory'
     if (!one) return { asked, key, outcome: 'nothing' }
     const ageMs = nowMs() - one.readAtMs
@@ -104,33 +104,33 @@ export function createRouteCache(
     return { asked, key, outcome: 'outdated', detail: `${what} (${whyOutdated(one)})`, ageMs }
   }
 
-  function whyOutdated(one: Known | Nobody): string {
+  function whyOutdated(one: Known | Absence): string {
     if (isGone(one)) return 'changed or removed since'
     if (!trusting) return 'changes are not told'
-    return one.era === era ? 'too old' : 'to be compared'
+    return one.generation === generation ? 'too old' : 'to be compared'
   }
 
-  /** In place where the user is known: to compare a route is not to use it. */
+  /** Updates an entry in place: a comparison must not count as a use. */
   function learn(user: string, entry: DirectoryEntry | undefined, readIn: number): void {
     revision++
     restored.delete(user)
     const before = known.peek(user)
     if (!entry) {
       if (before) before.goneAtMs = nowMs()
-      nobody.set(user, { readAtMs: nowMs(), era: readIn })
+      absences.set(user, { readAtMs: nowMs(), generation: readIn })
       return
     }
-    nobody.delete(user)
-    const one: Known = { entry, readAtMs: nowMs(), era: readIn, goneAtMs: undefined }
+    absences.delete(user)
+    const one: Known = { entry, readAtMs: nowMs(), generation: readIn, goneAtMs: undefined }
     if (before) Object.assign(before, one)
     else known.set(user, one)
   }
 
-  /** One question at a time for a user, however many logins wait for its answer. */
+  /** Asks once for a user, however many logins wait for the answer. */
   function ask(user: string): Promise<DirectoryEntry | undefined> {
     const underWay = asking.get(user)
     if (underWay && !underWay.changed) return underWay.answer
-    const askedIn = era
+    const askedIn = generation
     const question = { changed: false, answer: Promise.resolve<DirectoryEntry | undefined>(undefined) }
     question.answer = read(user).then(
       (entry) => {
@@ -147,9 +147,9 @@ export function createRouteCache(
     return question.answer
   }
 
-  /** @param forgotten whether the store has no route for a user although it may have had one */
+  /** @param forgotten whether the store may have lost the route */
   function standIn(user: string, forgotten: boolean, trace: Trace | undefined): DirectoryAnswer | undefined {
-    // Looked up again: a change may have been told meanwhile.
+    // Looked up again: a change may have arrived meanwhile.
     const last = trace ? known.peek(user) : known.get(user)
     if (!last || (isGone(last) && !(forgotten && mayForget()))) return undefined
     const ageMs = nowMs() - last.readAtMs
@@ -162,7 +162,7 @@ export function createRouteCache(
   return {
     async lookup(user, trace) {
       const before = trace ? known.peek(user) : known.get(user)
-      const absent = trace ? nobody.peek(user) : nobody.get(user)
+      const absent = trace ? absences.peek(user) : absences.get(user)
       trace?.(describeKnown(user, absent && (!before || isGone(before)) ? absent : before))
       if (before && isCurrent(before)) return { entry: before.entry, source: 'cache' }
       try {
@@ -178,7 +178,7 @@ export function createRouteCache(
       }
     },
     startTrusting() {
-      era++
+      generation++
       trusting = true
     },
     stopTrusting() {
@@ -188,21 +188,26 @@ export function createRouteCache(
       revision++
       if (user === undefined) {
         for (const question of asking.values()) question.changed = true
-        nobody.clear()
-        era++
+        absences.clear()
+        generation++
         return
       }
-      // Found by name: with thousands of lookups waiting for a slow Redis, to look at each of them for every change would be the slower thing.
+      // A map: with thousands of lookups waiting for a slow Redis, a search through all of them for each change would be slow.
       const underWay = asking.get(user)
       if (underWay) underWay.changed = true
-      nobody.delete(user)
+      absences.delete(user)
       const one = known.peek(user)
       if (one) one.goneAtMs = nowMs()
     },
     restore(routes) {
-      // What is set last counts as used last.
+      // The entry that is set last counts as the most recently used.
       for (const { user, entry, ageMs, gone = false } of routes.slice(0, settings.maxEntries).reverse()) {
-        known.set(user, { entry, readAtMs: nowMs() - ageMs, era: NEVER, goneAtMs: gone ? nowMs() : undefined })
+        known.set(user, {
+          entry,
+          readAtMs: nowMs() - ageMs,
+          generation: UNVALIDATED,
+          goneAtMs: gone ? nowMs() : undefined,
+        })
         if (!gone) restored.add(user)
       }
     },
@@ -214,7 +219,7 @@ export function createRouteCache(
       while (users.length < most && uncompared.length > 0) {
         const user = uncompared.pop() ?? ''
         const one = known.peek(user)
-        if (one && !isGone(one) && one.era !== era) users.push(user)
+        if (one && !isGone(one) && one.generation !== generation) users.push(user)
       }
       const answers = await Promise.allSettled(users.map(ask))
       for (const [index, answer] of answers.entries()) {
@@ -224,7 +229,7 @@ export function createRouteCache(
           uncompared.push(...users.slice(index).reverse())
           throw answer.reason
         }
-        restored.delete(user) // the store has been asked, and what it holds makes no sense
+        restored.delete(user) // the store has answered with an invalid route
       }
       return uncompared.length > 0
     },
@@ -244,7 +249,7 @@ export function createRouteCache(
     },
     lastKnown: (user) => known.peek(user)?.entry,
     standInFor(user) {
-      const [one, absent] = [known.peek(user), nobody.peek(user)]
+      const [one, absent] = [known.peek(user), absences.peek(user)]
       const goneAtMs = one?.goneAtMs ?? absent?.readAtMs
       if (goneAtMs !== undefined) return { goneMs: nowMs() - goneAtMs }
       const source = restored.has(user) ? 'snapshot' : 'stale'
@@ -252,14 +257,14 @@ export function createRouteCache(
     },
     revision: () => revision,
     invalidate(user) {
-      nobody.delete(user)
+      absences.delete(user)
       const before = known.get(user)
-      if (before) before.era = NEVER
+      if (before) before.generation = UNVALIDATED
     },
   }
 }
 
-const isGone = (one: Known | Nobody): boolean => 'entry' in one && one.goneAtMs !== undefined
+const isGone = (one: Known | Absence): boolean => 'entry' in one && one.goneAtMs !== undefined
 
 function isAway(error: unknown): boolean {
   return error instanceof MuxError && error.code === 'directory-unavailable'

@@ -1,6 +1,6 @@
 /**
- * Known routes as a file: a line that says what it is, a line for each route, and a last line by which a file that was cut short or
- * changed is told. Refused whole where anything is wrong: a part of it would be a directory that nobody wrote. Pure.
+ * The format of remembered routes in a file: a header line, a line for each route, and a last line with a checksum, which detects a
+ * truncated or changed file. A file with any fault is refused as a whole: a part of it may be inconsistent. Pure.
  */
 import { createHash, type Hash } from 'node:crypto'
 import { canBeLogin } from '../../user-name.ts'
@@ -10,26 +10,26 @@ import type { DirectoryEntry } from '../entry.ts'
 const FORMAT = 'mailmux routes'
 const VERSION = 1
 
-/** More are not kept: to read a million takes a start two seconds. */
+/** Bound of stored routes: reading a million takes two seconds at the start. */
 export const MAX_ROUTES = 1_000_000
-/** A million of them take less than half of it. A larger file is not read into memory at all; Node has no text of more than 512 MiB. */
+/** A million routes take less than half of it. A larger file is not read; Node has no string of more than 512 MiB. */
 export const MAX_BYTES = 256 * 1024 ** 2
-/** No line is longer, whatever the store has put into its fields. */
+/** No line is longer, because the fields are bounded. */
 const MAX_LINE_BYTES = 8192
 
-/** How far a clock may be set back between two starts before ages mean nothing. */
+/** A clock may be set back this far between two starts; beyond that the ages are invalid. */
 const CLOCK_SLACK_MS = 60_000
 
 export type SnapshotOrigin = {
-  /** which store the routes are of: another Redis, or another prefix, has other users of the same names */
+  /** the store of the routes: another Redis or another prefix has other users with the same names */
   store: string
-  /** milliseconds of the epoch: unlike all other times they outlive the process */
+  /** milliseconds of the epoch, because the file outlives the process */
   nowMs: number
 }
 
 export type Snapshot = {
   routes: RememberedRoute[]
-  /** the id of the directory's marker (redis/marker.ts), where it was seen */
+  /** the id of the directory's marker (redis/marker.ts), if it was seen */
   marker?: string
   savedAtMs: number
 }
@@ -37,7 +37,7 @@ export type Snapshot = {
 export type SnapshotWriter = {
   /** @returns the text to write first */
   begin(): string
-  /** @returns the text to write next; what does not fit any more is left out */
+  /** @returns the text to write next; empty if it does not fit any more */
   add(routes: readonly RememberedRoute[]): string
   /** @returns the text to write last */
   end(): string
@@ -63,7 +63,7 @@ export function createSnapshotWriter({ store, nowMs }: SnapshotOrigin, marker?: 
   }
 }
 
-/** Stands at the end of a line where the store had no such route any more. */
+/** The last field of a line if the store had no such route any more. */
 const GONE = 'gone'
 
 type Line = [
@@ -83,7 +83,7 @@ function toLine({ user, entry: { backend, login, status }, ageMs, gone }: Rememb
 /**
  * @param bytes a whole file
  * @param maxStaleMs routes that are older are left out
- * @returns the routes in the order in which they were written, or why the file is not to be believed
+ * @returns the routes in the order in which they were written, or why the file is refused
  */
 export function readSnapshot(
   bytes: Buffer,
@@ -133,7 +133,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 const STATUSES: readonly unknown[] = ['active', 'hold', 'disabled']
 
-/** Whether the back end exists, and the login can be one, is asked of every route by the router; here only the form is. */
+/** Checks only the form. The router checks for each route that its back end exists and its login is valid. */
 function toRoute(line: unknown, savedAtMs: number, nowMs: number): RememberedRoute | undefined {
   const fields: unknown[] = Array.isArray(line) ? line : []
   if (fields.length !== 5 && !(fields.length === 6 && fields[5] === GONE)) return undefined
@@ -144,7 +144,7 @@ function toRoute(line: unknown, savedAtMs: number, nowMs: number): RememberedRou
   return { user, entry, ageMs: Math.max(0, nowMs - readAtMs), ...(gone === GONE && { gone: true }) }
 }
 
-/** As long as a name may be; what the store gives is bounded alike. */
+/** The longest name; fields of the store have the same bound. */
 function isShort(value: unknown): value is string {
   return typeof value === 'string' && value.length <= 320
 }

@@ -1,6 +1,6 @@
 /**
- * Keeps known routes on disk, for a start while the directory cannot be asked. Written aside, flushed and renamed, so that what is
- * there is always whole; in pieces, between which logins are served. Whatever is wrong with the disk is a line in the log and no more.
+ * Stores remembered routes on disk, for a start while the directory is unavailable. A new file is written aside, flushed and renamed,
+ * so that the file is always complete. It is written in batches, between which logins are served. Errors of the disk are only logged.
  */
 import fs from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
@@ -18,22 +18,22 @@ import {
 import { whyUntrustedFile, whyUntrustedPath } from './trusted-file.ts'
 import type { RememberedRoute, RouteCache } from './route-cache.ts'
 
-/** What changes within this time before a crash is missing; more often would keep the disk busy for it. */
+/** Changes within this time before a crash are missing; a shorter interval would keep the disk busy. */
 const SAVE_EVERY_MS = 30_000
-/** However long it takes to write, it takes no more than one part in so many of the time. */
+/** Writing takes at most this fraction of the time: after a slow write the next one waits longer. */
 const SAVE_SHARE = 50
-/** Routes written at a time: about half a millisecond's work, which is what a login may be kept waiting. */
+/** Routes in one batch: about half a millisecond, by which a login may be delayed. */
 const BATCH = 500
 
-/** @param slot which of several workers it is that writes, from 1 */
+/** @param slot the number of the worker that writes, from 1 */
 export function snapshotFileOf(file: string, slot: number): string {
   return slot === 1 ? file : `${file}.${slot}`
 }
 
 /**
- * What all workers have kept, however many there were: the newest that any of them knew of a user, and the marker that was seen last.
- * Each file is taken or refused by itself.
- * @param file that of the first of them
+ * Reads the files of all workers, whatever their number was: the newest route of each user, and the marker that was seen last.
+ * Each file is accepted or refused separately.
+ * @param file of the first worker
  */
 export function loadSnapshots(
   file: string,
@@ -45,7 +45,7 @@ export function loadSnapshots(
   const seen = marker === undefined ? {} : { marker }
   if (read.length <= 1) return { routes: read[0]?.routes ?? [], ...seen }
   const newest = new Map<string, RememberedRoute>()
-  // Each has the most recently used first, which is what is kept where not all fit: so they are gone through side by side.
+  // Each file has the most recently used routes first, which are kept if not all fit: the files are therefore read in parallel.
   const inOrder = read.flatMap(({ routes }) => [...routes.entries()]).sort(([a], [b]) => a - b)
   for (const [, route] of inOrder) {
     const other = newest.get(route.user)
@@ -61,13 +61,13 @@ function snapshotFiles(file: string): string[] {
     const ofWorkers = others.filter((one) => /^[1-9]\d?$/.test(one.slice(name.length + 1)))
     return [file, ...ofWorkers.map((one) => path.join(path.dirname(file), one))]
   } catch {
-    return [file] // whose reading tells what is wrong there
+    return [file] // reading that file reports the error
   }
 }
 
 /**
  * @param file its absolute path
- * @returns undefined where there is no file, or none to be trusted, which the log tells
+ * @returns undefined without a file, or if it is not trusted, which is logged
  */
 export function loadSnapshot(
   file: string,
@@ -90,12 +90,12 @@ export function loadSnapshot(
   return read
 }
 
-/** @returns undefined where there is no file. @throws Error where it is not to be read */
+/** @returns undefined without a file. @throws Error if it must not be read */
 function readBounded(file: string): Buffer | undefined {
   const ownUid = process.geteuid?.() ?? 0
   let descriptor: number
   try {
-    descriptor = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK) // to open a pipe would wait for its writer
+    descriptor = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK) // opening a pipe would wait for its writer
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined
     throw error
@@ -113,14 +113,14 @@ function readBounded(file: string): Buffer | undefined {
 }
 
 export type SnapshotKeeper = {
-  /** Writes what has changed, once what is being written is. */
+  /** Waits for a write in progress, then writes later changes. */
   close(): Promise<void>
 }
 
-/** What is kept: the routes of the cache, and the id of the directory's marker. */
+/** The content of a snapshot: the routes of the cache, and the id of the directory's marker. */
 type SnapshotSource = Pick<RouteCache, 'users' | 'remembered' | 'revision'> & { marker?: () => string | undefined }
 
-/** Writes what there is from time to time, where it may be another than was written last. */
+/** Writes the snapshot periodically if it may have changed since the last write. */
 export function keepSnapshot(
   file: string,
   store: string,
@@ -144,7 +144,7 @@ export function keepSnapshot(
       said = undefined
     } catch (error) {
       const cause = systemCode(error)
-      // What was there stays there, and the next attempt comes in 30 s.
+      // The previous file stays, and the next attempt follows in 30 s.
       if (isShortage(error)) noteShortage('snapshot', `${file}: ${cause}`)
       else if (cause !== said) log.error({ file, cause }, 'known routes cannot be written to disk')
       said = cause
@@ -179,7 +179,7 @@ async function writeSnapshot(
   const aside = `${file}.tmp`
   const writer = createSnapshotWriter({ store, nowMs: Date.now() }, marker)
   const users = cache.users(MAX_ROUTES)
-  await rm(aside, { force: true }) // of a process that died while it wrote
+  await rm(aside, { force: true }) // left by a process that ended during a write
   const handle = await open(aside, 'wx', 0o600)
   try {
     await handle.writeFile(writer.begin())
@@ -196,7 +196,7 @@ async function writeSnapshot(
     await handle.close()
   }
   await rename(aside, file)
-  // The new name must last through a loss of power too.
+  // The rename must survive a power failure too.
   const directory = await open(path.dirname(file), 'r')
   await directory.sync().finally(() => directory.close())
 }

@@ -1,6 +1,6 @@
 /**
- * Routes that other workers of the instance remember. A worker that remembers none of a user asks for them, only while the directory
- * cannot be asked. What is found serves one login and is not kept: each worker keeps what it has read itself.
+ * Routes that other workers of the instance remember. A worker without a route for a user asks for them while the directory is
+ * unavailable. The result serves one login and is not stored: each worker remembers only what it has read itself.
  */
 import { MuxError } from '../../errors.ts'
 import type { Directory, DirectoryAnswer, StandIn } from '../directory.ts'
@@ -9,24 +9,24 @@ import { describeEntry } from '../entry.ts'
 
 /** The other workers of this instance, as a directory sees them. */
 export type OtherWorkers = {
-  /** the id of the directory's marker that any of them has seen last; undefined: none has seen one */
+  /** the id of the directory's marker that any worker has seen last; undefined if none has seen one */
   marker: string | undefined
-  /** The directory has shown this worker another marker. */
+  /** Reports another marker that the directory has shown this worker. */
   markerSeen(id: string): void
-  /** @param hear told of each marker that another worker has seen */
+  /** @param hear called for each marker that another worker has seen */
   onMarker(hear: (id: string) => void): void
-  /** What each of them remembers of a user, as far as it comes in time. @throws Error where nothing comes in time */
+  /** What other workers remember of a user, as far as they answer in time. @throws Error if none answers in time */
   standIns: (user: string) => Promise<StandIn[]>
 }
 
-/** Users who are asked about at a time. An answer takes a millisecond, so that more than this means a supervisor that hangs. */
+/** Bound of concurrent questions. An answer takes a millisecond, so that more than this means a hung supervisor. */
 const MAX_UNDER_WAY = 100
-/** Workers hear of one change, and answer one question, at different moments; an age this close to a change counts as older. */
+/** Workers receive a change and a question at different times. A route read this shortly after a change counts as older than it. */
 const SLACK_MS = 500
 
 /**
- * @param lookup of this worker alone
- * @param ask of the other workers
+ * @param lookup of this worker
+ * @param ask asks the other workers
  * @param own what this worker remembers of a user
  */
 export function shareStandIns(
@@ -55,7 +55,7 @@ export function shareStandIns(
       note({ outcome: 'unavailable', detail: error instanceof Error ? error.message : String(error) })
       return undefined
     }
-    const mine = own(user) // asked last: a change may have been told meanwhile
+    const mine = own(user) // read last: a change may have arrived meanwhile
     const all = mine ? [...told, mine] : told
     const newest = newestOf(all, maxStaleMs)
     if (!newest) {

@@ -1,17 +1,17 @@
-/** Whether every Redis that may hold a route tells of its changes. Pure: what is told is added up, and the sum is told on. */
+/** Whether all Redis servers that may hold a route report their changes. Pure: combines the states of the servers into one. */
 
 export type TrackingState = {
-  /** There is one more to hear from. */
+  /** Adds a server, which is not tracked yet. */
   add(server: string): void
-  /** It holds no routes any more. */
+  /** Removes a server that holds no routes any more. */
   remove(server: string): void
-  /** It tells of every change from now on. */
+  /** The server reports each change from now on. */
   tracked(server: string): void
   lost(server: string): void
 }
 
 /**
- * @param onTracked all of them tell from now on; what was known before is to be compared
+ * @param onTracked all servers report changes from now on; cached routes must be compared
  * @param onLost changes may be missed from now on
  */
 export function createTrackingState(onTracked: () => void, onLost: () => void): TrackingState {

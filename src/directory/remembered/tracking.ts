@@ -10,42 +10,42 @@ import type { Connection } from '../redis/connection.ts'
 import type { Redis } from 'ioredis'
 
 const CHANNEL = '__redis__:invalidate'
-/** How often the connection is asked whether it lives: pushes that do not come look just like routes that do not change. */
+/** Interval of checks of the connection: lost messages look like routes that do not change. */
 const CHECK_EVERY_MS = 2000
-/** Redis says no to tracking for a reason that takes somebody to mend: an ACL, an old version. */
+/** Pause after Redis has refused tracking, for a reason that an operator must remove: an ACL or an old version. */
 const TRY_AGAIN_MS = 5000
-/** It is not the server that answers lookups, and will be another in a moment. */
+/** Pause if the server is not the one that answers lookups, which may change soon. */
 const ASK_AGAIN_MS = 500
 
 export type TrackingListener = {
-  /** Who is at the other end of a new connection. */
+  /** The identity of the server of a new connection. */
   onIdentity: (server: ServerIdentity) => void
-  /** Every change from now on will be told. */
+  /** Each change from now on is reported. */
   onTracked: () => void
-  /** Changes may be missed from now on. Told at once, and more than once. */
+  /** Changes may be missed from now on. Called immediately, and possibly several times. */
   onLost: () => void
-  /** @param user whose route has changed; undefined: any may have */
+  /** @param user whose route has changed; undefined if any may have */
   onChanged: (user: string | undefined) => void
   /** The marker of the directory has changed, or may have. */
   onMarker: () => void
-  /** Whether this is the server that answers lookups. An error is a no, for now. */
+  /** Whether this is the server that answers lookups. An error counts as no, until the next check. */
   isLookupServer: (server: ServerIdentity) => Promise<boolean>
-  /** A node of a Cluster cannot be connected to for want of this machine's own means. */
+  /** Called if a node of a Cluster cannot be reached because this machine lacks resources. */
   noteShortage?: NoteShortage | undefined
 }
 
 export type Tracking = {
-  /** Asks now whether all is well, as something has changed. */
+  /** Checks the connection now, because something has changed. */
   check: () => void
-  /** What answers lookups is gone, or may be another. */
+  /** Must be called when the server for lookups is lost, or may be another one. */
   lost: () => void
   close: () => void
 }
 
 /**
- * @param keyPrefix before the user's name in each key
- * @param markerPrefix before all of the marker
- * @param node of a Cluster, as the log is to call it, which has nobody else to say that one of them is away
+ * @param keyPrefix precedes the user's name in each key
+ * @param markerPrefix of all keys of the marker
+ * @param node of a Cluster, for the log; no other module logs that one node is unavailable
  */
 export function startTracking(
   { client, close }: Connection<Redis>,
@@ -58,9 +58,9 @@ export function startTracking(
   let away: string | undefined
   let timer: NodeJS.Timeout | undefined
   let closed = false
-  /** who is at the other end, once it tells; asked before, as a connection that has subscribed takes no other command */
+  /** the identity of the server; read before SUBSCRIBE, because a subscribed connection accepts no other command */
   let server: ServerIdentity | undefined
-  /** counts what has happened to the trust, so that a check which was overtaken has no say */
+  /** counts the losses, so that an outdated check has no effect */
   let turn = 0
 
   function lose(): void {
@@ -72,7 +72,7 @@ export function startTracking(
     if (!closed) timer = setTimeout(what, ms)
   }
 
-  // In this order: what is told before the answer to the last is of no use to anybody.
+  // In this order: messages that arrive before the reply to SUBSCRIBE are ignored.
   async function begin(): Promise<void> {
     const identity = await identify(client)
     listener.onIdentity(identity)
@@ -93,7 +93,7 @@ export function startTracking(
       await client.ping()
     } catch {
       if (at !== server) return
-      lose() // now, not when the dead socket is given up
+      lose() // now, not when the dead socket is closed
       hangUp(client)
       return
     }
@@ -107,7 +107,7 @@ export function startTracking(
 
   client.on('ready', () => {
     begin().catch((error: unknown) => {
-      // Without it every login asks Redis, which is slower and no less right; one line for each new cause.
+      // Without tracking each login asks Redis, which is slower but correct. One line for each new cause.
       const cause = causeOf(error)
       if (cause !== said) log.error({ node, cause }, 'directory does not tell of changes')
       said = cause
@@ -120,7 +120,7 @@ export function startTracking(
     lose()
   })
   client.on('error', (error) => {
-    if (node === undefined) return // whoever asks says it
+    if (node === undefined) return // the client for lookups logs it
     const cause = causeOf(error)
     if (isOwnShortage(error)) return listener.noteShortage?.('directory', `${node} cannot be connected to: ${cause}`)
     if (cause !== away) log.error({ node, cause }, 'directory node unavailable')
@@ -129,7 +129,7 @@ export function startTracking(
   // The string event joins keys with commas, and names may hold one.
   client.on('messageBuffer', (_channel: Buffer, keys: unknown) => {
     const names = Array.isArray(keys) ? keys.map((key) => (Buffer.isBuffer(key) ? key.toString() : '')) : undefined
-    // FLUSHALL sends nil; a PUBLISH of another client sends a text, and must not cost the routes that stand in.
+    // FLUSHALL sends nil. A PUBLISH of another client sends a text, and must not remove the routes that stand in.
     if (!names?.every((name) => name.startsWith(keyPrefix) || name.startsWith(markerPrefix))) {
       listener.onMarker()
       return listener.onChanged(undefined)

@@ -1,6 +1,6 @@
 /**
- * Whether a file can have been written by this user or by root alone. A user that may write a file of routes, or replace it in one of
- * the directories above it, may have every password sent to a back end of its choice.
+ * Whether only this user or root can have written a file. A user that can write a file of routes, or replace it in one of the
+ * directories above it, can direct every password to a back end of its choice.
  */
 import fs from 'node:fs'
 import path from 'node:path'
