@@ -40,7 +40,7 @@ function open(answer: DirectoryEntry | undefined | Error) {
   return { store, clock, cache, router, explain }
 }
 
-test('tells of a static user, and asks nobody else', async () => {
+test('shows a static user, and asks no other source', async () => {
   const { explain, store } = open(at('store1'))
   assert.deepEqual(await explain('fixed@example.test'), {
     steps: [{ asked: 'users', key: 'fixed@example.test', outcome: 'found', detail: 'store3, login inner' }],
@@ -63,7 +63,7 @@ test('tells of the directory after the memory, and remembers nothing', async () 
   assert.equal(store.reads, 3)
 })
 
-test('remembers no user whom nobody knows, and goes on to the domain', async () => {
+test('stores no unknown user, and continues with the domain', async () => {
   const { explain, store, cache } = open(undefined)
   const { steps, route } = await explain('alice@example.test')
   assert.deepEqual(
@@ -94,7 +94,7 @@ test('tells how old a remembered route is, and for how long it holds', async () 
   })
 })
 
-test('says why what is remembered is not taken for current', async () => {
+test('shows why a remembered route is not current', async () => {
   const reasons: Record<string, (opened: ReturnType<typeof open>) => void> = {
     'store2 (too old)': ({ clock }) => (clock.nowMs = 1000),
     'store2 (changes are not told)': ({ cache }) => cache.stopTrusting(),
@@ -109,7 +109,7 @@ test('says why what is remembered is not taken for current', async () => {
   }
 })
 
-test('tells of the route that stands in while the directory is away', async () => {
+test('shows the route that stands in while the directory is unavailable', async () => {
   const { explain, store, clock, cache } = open(at('store2'))
   await cache.lookup('alice@example.test')
   cache.stopTrusting()
@@ -157,7 +157,7 @@ test('keeps the order in which users are forgotten', async () => {
   assert.equal(store.reads, 1, 'the look kept a user who has not logged in for the longest time')
 })
 
-test('repeats little of what the directory holds', () => {
+test('quotes little of the content of the directory', () => {
   const entry: DirectoryEntry = { backend: `\u001b[31m"${'x'.repeat(5000)}`, login: '\r\n'.repeat(500), status: 'hold' }
   const text = describeEntry(entry)
   assert.ok(text.length < 600)

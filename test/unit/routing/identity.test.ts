@@ -64,12 +64,12 @@ test('takes the same name typed in two ways for one', () => {
   assert.equal(normaliseUser(decomposed, undefined), 'j\u00fcrgen@b\u00fccher.test')
 })
 
-test('takes octets that are not UTF-8 for nobody', () => {
+test('refuses octets that are not UTF-8', () => {
   for (const octets of ['al\xefce', '\xc3', '\xff\xfe', '\xc0\xaf', '\xed\xa0\x80'])
     assert.equal(normaliseUser(octets, undefined), undefined)
 })
 
-test('takes invisible and turning characters for nobody', () => {
+test('refuses invisible and bidirectional characters', () => {
   for (const odd of ['\u200b', '\u202e', '\u00a0', '\u2028', '\ufeff', '\u0085'])
     assert.equal(normaliseUser(Buffer.from(`al${odd}ice`).toString('latin1'), undefined), undefined)
 })

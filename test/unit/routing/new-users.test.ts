@@ -1,4 +1,4 @@
-/** Users whom nobody knows: which of them are placed, where, and that no order of events brings one to two back ends at once. */
+/** Users without a route: which of them are placed, where, and that no order of events brings one to two back ends at once. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
@@ -93,7 +93,7 @@ test('keeps a back end for a new user until a login is over, and makes it the ro
   assert.equal(brief(await router.byUser(named('alice@example.test'))), 'store3 directory')
 })
 
-test('leaves nothing of a new user who is not accepted', async () => {
+test('keeps no data of a new user who is not accepted', async () => {
   const clock = { nowMs: 0 }
   const agreement = new Agreement(() => clock.nowMs)
   const router = openRouter(agreement)
@@ -104,7 +104,7 @@ test('leaves nothing of a new user who is not accepted', async () => {
   assert.equal(agreement.routes.size, 0)
 })
 
-test('places nobody of a domain that is not to be, nor a user with a route', async () => {
+test('places no user of an excluded domain, and no user with a route', async () => {
   const agreement = new Agreement()
   const router = openRouter(agreement)
   assert.equal(brief(await router.byUser(named('alice@none.test'))), 'unknown')
@@ -115,7 +115,7 @@ test('places nobody of a domain that is not to be, nor a user with a route', asy
   assert.equal(agreement.claims.size, 0)
 })
 
-test('places a new user on none that is down, and nobody where all are', async () => {
+test('places a new user on no back end that is down, and fails if all are down', async () => {
   assert.equal(
     brief(await openRouter(new Agreement(), { down: ['store3'] }).byUser(named('alice@example.test'))),
     'store2 placed',
@@ -157,7 +157,7 @@ test('goes nowhere, and lengthens nothing, where another instance has chosen a b
   assert.equal(brief(await other.byUser(named('alice@example.test'))), 'store2 placed')
 })
 
-test('takes all spellings of a new user for one', async () => {
+test('treats all spellings of a new user as one user', async () => {
   const agreement = new Agreement()
   const router = openRouter(agreement)
   const route = await router.byUser(named('ALICE@example.test'))
@@ -192,7 +192,7 @@ test('fails closed where the directory cannot be asked, and asks for no other ba
   assert.deepEqual(asked, ['store3'])
 })
 
-test('places nobody by a directory that remembers nothing', async () => {
+test('places no user with a directory that stores no placements', async () => {
   const directory = directoryOn(new Agreement())
   delete directory.reserve
   const router = createRouter(routing(), directory, () => undefined, { isUp: () => true, loginMs: 1000 })

@@ -56,7 +56,7 @@ test('chooses as it always has', () => {
   }
 })
 
-test('chooses nobody where there is nobody, and the only one where there is one', () => {
+test('chooses none without candidates, and the only one of one', () => {
   assert.equal(chosen('alice@example.test', []), undefined)
   assert.equal(chosen('alice@example.test', [{ name: 'store1', weight: 1 }]), 'store1')
 })
@@ -82,7 +82,7 @@ test('moves users to a back end that is added, and to no other', () => {
   )
 })
 
-test('moves the users of a back end that is taken out, and nobody else', () => {
+test('moves only the users of a removed back end', () => {
   fc.assert(
     fc.property(user, backends, fc.nat(), (who, all, index) => {
       const gone = all[index % all.length]

@@ -23,7 +23,7 @@ const line = (fault: string, user: string, more: object = {}): unknown[] => [
   'route refused',
 ]
 
-test('logs a fault once a minute, whoever it meets, and counts each', () => {
+test('logs a fault once a minute for all users, and counts each refusal', () => {
   const { lines, counted, clock, note } = open()
   note('a@b', new RouteInvalid('bad-login', 'what'))
   for (let user = 0; user < 1000; user++) note(`u${user}@b`, new RouteInvalid('bad-login', 'what'))
@@ -43,7 +43,7 @@ test('logs it again after a minute, with the number of those in between', () => 
   assert.deepEqual(lines, [line('bad-login', 'a@b'), line('bad-login', 'd@b', { others: 2 }), line('bad-login', 'e@b')])
 })
 
-test('does not keep one fault quiet for another', () => {
+test('logs each fault separately', () => {
   const { lines, counted, note } = open()
   note('a@b', new RouteInvalid('bad-login', 'what'))
   note('a@b', new RouteInvalid('wrong-type', 'what'))

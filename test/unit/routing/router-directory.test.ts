@@ -87,7 +87,7 @@ test('finds the route of a placed user in whatever case the name is typed', asyn
   assert.deepEqual(calls.length, 1)
 })
 
-test('doubts the name that was typed and the name of the placed user, each once', () => {
+test('invalidates the typed name and the name of the placed user, each once', () => {
   const { directory, calls } = directoryOf({})
   const router = createRouter(routing(), directory, () => undefined, PLACING)
   router.invalidate(named('Alice@x.test').user)
@@ -99,7 +99,7 @@ test('doubts the name that was typed and the name of the placed user, each once'
   ])
 })
 
-test('settles a user under the name of the placed user; without a directory both do nothing', async () => {
+test('commits a user under the name of the placed user; without a directory both do nothing', async () => {
   const { directory, calls } = directoryOf({})
   await createRouter(routing(), directory, () => undefined, PLACING).commit(named('Alice@x.test').user, 'store1')
   assert.deepEqual(calls, [['commit', 'alice@x.test', 'store1']])

@@ -57,7 +57,7 @@ test('names a user at each kind of back end with the master user behind the name
   for (const login of router.loginsOf(name)) assert.match(login, /^alice(?:@example\.test)?\*admin$/)
 })
 
-test('takes a static user before the directory and the domain, and asks nobody', async () => {
+test('uses a static user before the directory and the domain, and asks no directory', async () => {
   const asked: string[] = []
   const directory = directoryOf({ 'fixed@example.test': { backend: 'store2' } }, asked)
   assert.deepEqual(await route(directory, 'fixed@Example.test'), {
@@ -81,7 +81,7 @@ test('takes the directory before the domain', async () => {
   })
 })
 
-test('takes the route of the domain for whom nobody else knows, under the whole name', async () => {
+test('uses the route of the domain for an unknown user, under the whole name', async () => {
   for (const directory of [directoryOf({}), undefined])
     assert.deepEqual(await route(directory, 'alice', 'EXAMPLE.test'), {
       kind: 'backend',
@@ -92,7 +92,7 @@ test('takes the route of the domain for whom nobody else knows, under the whole 
     })
 })
 
-test('knows nobody of a domain without a route, and has no default', async () => {
+test('finds no route for a domain without one, and has no default', async () => {
   assert.deepEqual(await route(directoryOf({}), 'alice@other.test'), { kind: 'unknown', user: 'alice@other.test' })
   assert.deepEqual(await route(directoryOf({}), 'alice'), { kind: 'unknown', user: 'alice' })
 })

@@ -1,4 +1,4 @@
-/** What an auth server may answer, and what nobody may make of it. */
+/** The answers of an auth server, and their refusals. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
@@ -77,7 +77,7 @@ test('takes what is not of the contract for no answer at all', () => {
   assert.throws(() => readAnswer(200, twice), { code: 'directory-unavailable', message: /auth-server twice/ })
 })
 
-test('follows no answer that cannot be meant', () => {
+test('refuses an answer with an invalid target', () => {
   for (const port of ['imap', '-143', '143.0', '0x8f', '1431431', ' 143'])
     assert.throws(() => read({ ...OK, 'Auth-Port': port }), { code: 'route-invalid' }, port)
   for (const password of ['', 'a\tb', 'a\x7f', 'a\r\nA LOGOUT'])

@@ -142,7 +142,7 @@ test('does not ask whether one user may act for another by a password that is no
   assert.equal(entry?.backend, 'store2')
 })
 
-test('is not asked by who only wants to know', async (t) => {
+test('is not asked without a login', async (t) => {
   const port = await serve(t, () => assert.fail('asked'))
   const directory = openAuthHttpDirectory(
     settings({ url: new URL(`http://127.0.0.1:${port}/`) }),
@@ -198,7 +198,7 @@ test('takes a lack of descriptors or local ports for its own shortage, and for n
   }
 })
 
-test('is unavailable where nobody listens, tells of it once, and of the return', async (t) => {
+test('is unavailable if the port is closed, and logs the outage and its end once', async (t) => {
   const server = net.createServer()
   const port = await listen(t, server)
   server.close()
@@ -354,7 +354,7 @@ test('does not ask twice where the connection is closed under the question', asy
   assert.equal(asked, 1)
 })
 
-test('trusts an https server by its CA and its name alone', async (t) => {
+test('trusts an https server only by its CA and its name', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'mailmux-auth-'))
   t.after(() => rmSync(directory, { recursive: true }))
   const authority = await makeAuthority(directory)

@@ -24,7 +24,7 @@ test('asks in the words of nginx', () => {
   })
 })
 
-test('keeps the password to itself unless it is told to send it', () => {
+test('sends the password only if configured', () => {
   const question = buildQuestion('alice', facts(), settings({ sendPassword: false }))
   assert.equal(question['Auth-Pass'], '')
   assert.ok(!JSON.stringify(question).includes('secret'))
@@ -153,7 +153,7 @@ test('loses nothing in escaping: a server that decodes has every octet again', (
 })
 
 // CVE-2022-27924, CVE-2026-28753: what a client says must not become a line of the request.
-test('lets no name and no password out of its header', () => {
+test('lets no name and no password end its header', () => {
   fc.assert(
     fc.property(octets, fc.string({ unit: 'binary', maxLength: 100 }), (password, user) => {
       const proof = { kind: 'password', password: new Secret(asOctets(password)) } as const

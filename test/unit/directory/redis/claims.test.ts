@@ -38,7 +38,7 @@ function answering(answer: unknown) {
   return { directory, asked, bad }
 }
 
-test('tells what is kept for a new user, and the route of one who has one', async () => {
+test('returns the reserved back end of a new user, and the route of a known user', async () => {
   const kept = answering(['kept', 'store2'])
   assert.deepEqual(await kept.directory.reserve('alice', 'store1', 20_000.4), { kept: 'store2' })
   assert.deepEqual(kept.asked, [
@@ -100,7 +100,7 @@ for (const [what, { answer, code }] of Object.entries(ANSWERS))
     })
   })
 
-test('fails closed at what is no answer', async () => {
+test('fails closed without a reply', async () => {
   for (const answer of [null, 'kept', 7, [], ['kept'], ['kept', 7], ['route', null], ['rout', 'store1']])
     await assert.rejects(answering(answer).directory.reserve('alice', 'store1', 1), { code: 'directory-unavailable' })
 })

@@ -17,7 +17,7 @@ function single({ servers }: RedisSettings) {
   return servers
 }
 
-test('comes back where ioredis has given up for good', async (t) => {
+test('reconnects after ioredis has ended its client', async (t) => {
   const { settings } = await startScriptedRedis(t, () => PASS)
   const { client, close } = connectRedis(settings, {})
   t.after(close)
@@ -28,7 +28,7 @@ test('comes back where ioredis has given up for good', async (t) => {
   await within(READ_DEADLINE_MS, heard(client, 'ready'), () => 'nobody has brought it back')
 })
 
-test('stays away once it is closed', async (t) => {
+test('does not reconnect once it is closed', async (t) => {
   const { settings } = await startScriptedRedis(t, () => PASS)
   const { client, close } = connectRedis(settings, {})
   client.on('error', () => undefined)
@@ -118,7 +118,7 @@ for (const kind of ['lookups', 'changes'] as const)
       )
     })
 
-test('makes a lasting connection anew at once, and a short one after a pause', async (t) => {
+test('replaces a lasting connection immediately, and a short one after a pause', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const redis = await startScriptedRedis(t, () => PASS)
   const { client, close } = connectRedis(redis.settings, {})

@@ -47,7 +47,7 @@ for (const [error, cause] of CAUSES)
     assert.equal(causeOf(error), cause)
   })
 
-test('names the cause for which there is no connection, where that is known', () => {
+test('names the known cause of a missing connection', () => {
   const closed = new Error('Connection is closed.')
   assert.equal(toFailure(closed, 'WRONGPASS invalid').message, 'WRONGPASS invalid')
   assert.equal(toFailure(closed, undefined).message, 'no connection')

@@ -74,7 +74,7 @@ test('blames the resolver while the name is being looked up, and counts its time
   await failed
 })
 
-test('looks a name up once, however many connections wait for it', async () => {
+test('looks a name up once for all connections that wait for it', async () => {
   const answers: ((all: { address: string; family: number }[]) => void)[] = []
   const lookup = createJoinedLookup(() => new Promise((resolve) => answers.push(resolve)))
   const ask = (): Promise<unknown> =>

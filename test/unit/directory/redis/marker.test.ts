@@ -59,7 +59,7 @@ test('writes the marker where none was ever seen, and finds it again', async (t)
   await openInstance(t, redis, { seen: marker.id() }).marker.mayRead()
 })
 
-test('takes a directory without the marker for lost where one was seen, and so does each other instance', async (t) => {
+test('declares a directory without its known marker lost, for all instances', async (t) => {
   const redis = createStore()
   const { marker, states } = openInstance(t, redis)
   await marker.check()
@@ -87,7 +87,7 @@ test('takes another marker for lost data, also one of an instance that was faste
   await assert.rejects(fresh.marker.confirmAbsence('mailmux:user:bob'), LOST)
 })
 
-test('goes on once an operator has accepted the directory, also where an instance was away meanwhile', async (t) => {
+test('continues once an operator has accepted the directory, also in an instance that was disconnected', async (t) => {
   const redis = createStore()
   const { marker, states } = openInstance(t, redis)
   await marker.check()
@@ -128,7 +128,7 @@ test('looks for the acceptance again after Redis has not answered', async (t) =>
   assert.deepEqual(states, ['lost', 'sound'])
 })
 
-test('is away with the connection, and asks before the next answer counts', async (t) => {
+test('is unavailable without the connection, and checks the marker before the next answer counts', async (t) => {
   const redis = createStore()
   const { marker, states } = openInstance(t, redis)
   await marker.check()

@@ -43,7 +43,7 @@ for (const status of ['active', 'hold', 'disabled'] as const)
     assert.deepEqual(await directory.read('alice'), { backend: 'store1', login: 'inner', status })
   })
 
-test('gives nothing for a user who has no entry', async (t) => {
+test('returns undefined for a user without an entry', async (t) => {
   const { directory } = await openDirectory(t, fields(null, null, null))
   assert.equal(await directory.read('alice'), undefined)
 })
@@ -72,7 +72,7 @@ for (const [what, { answer, fault }] of Object.entries(FAULTS))
     })
   })
 
-test('refuses a hash without the field backend, and says so to whoever asks why', async (t) => {
+test('refuses a hash without the field backend, and explains it in a trace', async (t) => {
   const { directory } = await openDirectory(t, fields(null, null, null), ':1\r\n')
   const steps: RouteStep[] = []
   const answer = noteAnswer((step) => steps.push(step), directory.keyOf('alice'), directory.read('alice'))

@@ -43,7 +43,7 @@ test('asks for a user once, and knows the route from then on', async () => {
   assert.equal(waiting.length, 0)
 })
 
-test('asks once for all who wait for the same user', async () => {
+test('asks once for all logins that wait for the same user', async () => {
   const { cache, waiting } = openCache()
   const all = [cache.lookup('alice'), cache.lookup('alice'), cache.lookup('alice')]
   assert.equal(waiting.length, 1)
@@ -83,7 +83,7 @@ test('keeps no answer that a change has overtaken', async () => {
   assert.equal((await lookup('alice', at('store3'))).source, 'directory')
 })
 
-test('trusts nothing while changes may be missed, nor what is from before, until it has compared', async () => {
+test('treats no entry as current while changes may be missed, nor an older one before it is compared', async () => {
   const { cache, lookup } = openCache()
   await lookup('alice', at('store1'))
   cache.stopTrusting()
@@ -93,7 +93,7 @@ test('trusts nothing while changes may be missed, nor what is from before, until
   assert.equal((await cache.lookup('alice')).source, 'cache')
 })
 
-test('lets the last known route stand in while the store is away, for so long and no longer', async () => {
+test('lets the last known route stand in while the store is unavailable, up to its limit', async () => {
   const { cache, clock, lookup } = openCache()
   await lookup('alice', at('store1'))
   cache.stopTrusting()
@@ -103,7 +103,7 @@ test('lets the last known route stand in while the store is away, for so long an
   await assert.rejects(lookup('alice', AWAY), AWAY)
 })
 
-test('sends nobody anywhere while the store is away and the user is not known', async () => {
+test('fails for an unknown user while the store is unavailable', async () => {
   const { cache, lookup } = openCache()
   await assert.rejects(lookup('alice', AWAY), AWAY)
   await lookup('bob', undefined)
@@ -145,7 +145,7 @@ test('asks again for a route that a back end has refused, and lets it stand in i
   assert.equal((await cache.lookup('alice')).source, 'cache')
 })
 
-test('asks again when the lifetime is over, sooner for a user whom nobody knew', async () => {
+test('asks again after the lifetime, which is shorter for an unknown user', async () => {
   const { cache, clock, lookup } = openCache()
   await lookup('alice', at('store1'))
   await lookup('nobody', undefined)
@@ -159,7 +159,7 @@ test('asks again when the lifetime is over, sooner for a user whom nobody knew',
   assert.equal((await lookup('alice', at('store1'))).source, 'directory')
 })
 
-test('remembers no more users than it may', async () => {
+test('remembers no more users than configured', async () => {
   const { lookup } = openCache()
   for (const user of ['a', 'b', 'c', 'd']) await lookup(user, at('store1'))
   assert.equal((await lookup('a', at('store1'))).source, 'directory')
@@ -208,7 +208,7 @@ test('asks for every route when any may have changed, and lets the known ones st
   assert.deepEqual(await lookup('alice', at('store2')), { entry: at('store2'), source: 'directory' })
 })
 
-test('keeps known routes however many names are guessed', async () => {
+test('keeps known routes regardless of guessed names', async () => {
   const { cache, lookup } = openCache()
   for (const user of ['alice', 'bob', 'carol']) await lookup(user, at('store1'))
   for (let guess = 0; guess < 100; guess++) await lookup(`guess${guess}`, undefined)

@@ -58,7 +58,7 @@ test('counts the time between two starts towards the age, and leaves out what is
   assert.deepEqual(later, { routes: [{ ...ALICE, ageMs: 6000 }] })
 })
 
-test('bears with a clock that was set back a little', () => {
+test('accepts a clock that was set back a little', () => {
   assert.deepEqual(read(write([ALICE]), { nowMs: NOW_MS - 59_000 }), { routes: [{ ...ALICE, ageMs: 0 }] })
 })
 
@@ -125,7 +125,7 @@ test('refuses a file that was cut short anywhere, or in which any bit was change
   )
 })
 
-test('throws at nothing', () => {
+test('throws for no input', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => void read(Buffer.from(bytes))),
     { numRuns: 2000 },

@@ -118,7 +118,7 @@ test('replaces what was there, what a dying process has left beside it too', asy
   assert.deepEqual(fs.readdirSync(directory), ['routes'])
 })
 
-test('does not follow a link that somebody has put beside it', async (t) => {
+test('does not follow a link at the path of the temporary file', async (t) => {
   const { directory, file, know, keep, load } = openDisk(t)
   const other = path.join(directory, 'other')
   fs.writeFileSync(other, 'precious')
@@ -142,7 +142,7 @@ test('says once why it cannot write, keeps what was there, and goes on', async (
   )
 })
 
-test('knows nothing where there is no file, and says nothing of it', (t) => {
+test('returns no routes without a file, and logs nothing', (t) => {
   const { load, said } = openDisk(t)
   assert.deepEqual(load(), [])
   assert.deepEqual(said, [])
@@ -211,7 +211,7 @@ test('of several workers each writes a file of its own, and all are read', async
   assert.deepEqual(said, [])
 })
 
-test('believes the newest that a worker knew of a user, and refuses one file without the others', async (t) => {
+test('uses the newest route of a user from all workers, and refuses a faulty file separately', async (t) => {
   const { directory, file } = openDisk(t)
   const origin = { store: 'store', nowMs: Date.now(), maxStaleMs: 600_000 }
   const { log, lines } = keepLog()

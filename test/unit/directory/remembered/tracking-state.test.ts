@@ -18,12 +18,12 @@ const remove = (name: string) => (state: TrackingState) => state.remove(name)
 const tracked = (name: string) => (state: TrackingState) => state.tracked(name)
 const lost = (name: string) => (state: TrackingState) => state.lost(name)
 
-test('trusts nothing before anybody tells', () => {
+test('is not tracked before a server reports', () => {
   assert.deepEqual(told(), [])
   assert.deepEqual(told(add('a'), lost('a'), remove('a')), [])
 })
 
-test('trusts while every server tells of its changes', () => {
+test('is tracked while every server reports its changes', () => {
   assert.deepEqual(told(add('a'), add('b'), tracked('a')), [])
   assert.deepEqual(told(add('a'), add('b'), tracked('a'), tracked('b')), ['tracked'])
   assert.deepEqual(told(add('a'), add('b'), tracked('a'), tracked('b'), lost('a'), lost('b')), ['tracked', 'lost'])
@@ -40,10 +40,10 @@ test('waits for a server that has just come, and not for one that has left', () 
   assert.deepEqual(told(add('a'), tracked('a'), add('a')), ['tracked'])
 })
 
-test('trusts nothing where no server is left', () => {
+test('is not tracked without a server', () => {
   assert.deepEqual(told(add('a'), tracked('a'), remove('a')), ['tracked', 'lost'])
 })
 
-test('does not listen to a server that has left', () => {
+test('ignores a removed server', () => {
   assert.deepEqual(told(add('a'), add('b'), remove('b'), tracked('b')), [])
 })
