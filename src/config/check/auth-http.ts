@@ -36,8 +36,6 @@ export function checkAuthHttp(authHttp: AuthHttp | undefined, report: Reporter):
   } else if (!isPrivate && authHttp.allow_plaintext === false) {
     report.error([...AT, 'url'], 'http:// to another machine needs allow_plaintext: true; better use https://')
   }
-  if (protocol === 'http:' && authHttp.ca_file !== undefined)
-    report.error([...AT, 'ca_file'], 'does nothing: the url is http://', 'key')
 }
 
 export function readAuthHttpFiles(

@@ -1,4 +1,4 @@
-/** Rules between the keys of one back end, and the files that they name. */
+/** Rules of one back end that schema/backend.ts cannot declare, and the files that they name. */
 import type { Backend, MainDraft, Place } from './drafts.ts'
 import { readPair, type FileReader } from './files.ts'
 import { checkPlaces, hasNoName } from './places.ts'
@@ -33,27 +33,15 @@ export function checkBackend(backend: Backend, main: MainDraft, place: Place): v
   }
 }
 
-const TLS_ONLY = ['tls_name', 'ca_file', 'verify', 'pin_sha256', 'client_cert', 'client_key'] as const
-
 function checkTls(backend: Backend, { source, path, report }: Place): void {
   const { tls, verify } = backend
-  const has = (key: string): boolean => isWritten(source, [...path, key])
-  if (tls === 'none') {
-    for (const key of TLS_ONLY) if (has(key)) report.error([...path, key], `${key} does nothing with tls: none`, 'key')
-    return
-  }
-  if (has('client_cert') !== has('client_key')) {
-    const [one, other] = has('client_cert') ? ['client_cert', 'client_key'] : ['client_key', 'client_cert']
-    report.error([...path, one], `needs ${other} beside it`, 'key')
-  }
-  if (tls === undefined) return
+  if (tls === 'none' || tls === undefined) return
   if (verify === 'none') {
     // A pinned certificate is known better than any CA could vouch for it.
     if (backend.pin_sha256?.length === 0) {
       report.warn([...path, 'verify'], 'whoever can divert the connection to this back end reads its passwords')
     }
-    if (has('ca_file')) report.error([...path, 'ca_file'], 'ca_file does nothing with verify: none', 'key')
-  } else if (verify === 'name' && !has('tls_name')) {
+  } else if (verify === 'name' && !isWritten(source, [...path, 'tls_name'])) {
     for (const at of hasNoName(backend, path)) {
       report.error(at, 'TLS verifies a name: add tls_name, the name in the certificate (or `verify: none`)')
     }
@@ -78,23 +66,10 @@ function checkPorts(backend: Backend, { path, report }: Place): void {
   }
 }
 
-const CHECKS_ONLY = ['interval', 'timeout', 'rise'] as const
-
-function checkHealth({ health, tls }: Backend, { source, path, report }: Place): void {
-  const at = [...path, 'health']
-  const has = (key: string): boolean => isWritten(source, [...at, key])
-  if (health?.check === undefined) return
-  if (health.check === 'tls' && tls !== undefined && tls !== 'implicit') {
-    report.error([...at, 'check'], 'a handshake alone can be tried with tls: implicit only; greeting includes it')
-  }
-  if (health.check === 'none') {
-    for (const key of CHECKS_ONLY)
-      if (has(key)) report.error([...at, key], `${key} does nothing with check: none`, 'key')
-  }
-  for (const key of ['user', 'password_file'] as const) {
-    if (health.check !== 'login' && has(key))
-      report.error([...at, key], `${key} does nothing without check: login`, 'key')
-    if (health.check === 'login' && !has(key)) report.error([...at, 'check'], `check: login needs ${key} beside it`)
+function checkHealth({ health, tls }: Backend, { path, report }: Place): void {
+  if (health?.check === 'tls' && tls !== undefined && tls !== 'implicit') {
+    const why = 'a handshake alone can be tried with tls: implicit only; greeting includes it'
+    report.error([...path, 'health', 'check'], why)
   }
 }
 
@@ -106,8 +81,6 @@ function checkLimits({ limits }: Backend, main: MainDraft, { source, path, repor
   if (has('logins') && sessions !== undefined && logins !== undefined && logins > sessions) {
     report.error(at('logins'), 'never reached: a login counts as one of `sessions`, of which there are fewer')
   }
-  if (has('queue_size') && timeout === 0)
-    report.error(at('queue_size'), 'queue_size does nothing with queue_timeout: 0s', 'key')
   const loginMs = main.value?.limits?.backend_timeout
   if (has('queue_timeout') && timeout !== undefined && loginMs !== undefined && timeout >= loginMs) {
     report.error(

@@ -1,5 +1,4 @@
-/** Rules between the keys of one listener. Rules between its keys and the back ends are in passthrough.ts. */
-import { CAPABILITY_PROTOCOLS, specOf } from '../../protocol/registry.ts'
+/** Rules of one listener that schema/listener.ts cannot declare. Rules between its keys and the back ends are in passthrough.ts. */
 import { isAddress, withoutZone } from '../../net/address.ts'
 import { listenAddresses, overlaps } from './addresses.ts'
 import { checkBanner } from './banner.ts'
@@ -17,31 +16,10 @@ export type Surroundings = {
   checksPasswords: boolean
 }
 
-/** Keys about what mailmux says, reads or decrypts: it does none of that where the client's TLS is carried on unopened. */
-const OPENED_ONLY = [
-  'banner',
-  'allow_plaintext_auth',
-  'mechanisms',
-  ...CAPABILITY_PROTOCOLS.map((protocol) => `${protocol}_capability` as const),
-  'min_version',
-  'ciphers',
-  'client_ca_file',
-  'client_cert_user',
-  'default_domain',
-  'default_domains',
-  'delimiters',
-  'master_separator',
-] as const
-
-const TLS_ONLY = ['min_version', 'ciphers', 'client_ca_file', 'client_cert_user'] as const
-
 export function checkListener(listener: Listener, surroundings: Surroundings, place: Place): void {
   checkProxies(listener, place)
   checkPassthrough(listener, place)
-  if (listener.tls === 'passthrough') {
-    refuse(OPENED_ONLY, 'does nothing with tls: passthrough: nothing is decrypted or answered here', place)
-    return
-  }
+  if (listener.tls === 'passthrough') return
   const { path, report } = place
   if (listener.banner !== undefined) {
     const wrong = checkBanner(listener.banner, listener.protocol, surroundings.hostname)
@@ -49,23 +27,10 @@ export function checkListener(listener: Listener, surroundings: Surroundings, pl
   }
   checkPlaintext(listener, place)
   checkMechanisms(listener, place)
-  checkClientTls(listener, surroundings, place)
+  checkCiphers(listener, surroundings, place)
   checkDefaultDomains(listener, place)
   checkCertifiedNames(listener, place)
   checkMasterSeparator(listener, surroundings, place)
-  checkCapabilities(listener, place)
-}
-
-function checkCapabilities({ protocol }: Listener, place: Place): void {
-  if (protocol === undefined) return
-  for (const other of CAPABILITY_PROTOCOLS) {
-    if (other === protocol) continue
-    refuse([`${other}_capability`], `does nothing here: it is of ${specOf(other).title} alone`, place)
-  }
-}
-
-function refuse(keys: readonly string[], why: string, { source, path, report }: Place): void {
-  for (const key of keys) if (isWritten(source, [...path, key])) report.error([...path, key], why, 'key')
 }
 
 /** What an auth server that checks passwords could check of such a login is the password of another user: see auth-http-directory.ts. */
@@ -86,23 +51,16 @@ const PASSWORD_ONLY: ReadonlySet<string> = new Set(['PLAIN', 'LOGIN', 'EXTERNAL'
 
 function checkPlaintext({ tls, allow_plaintext_auth: allowed }: Listener, { path, report }: Place): void {
   if (allowed === true) {
-    const at = [...path, 'allow_plaintext_auth']
-    if (tls === 'implicit') report.error(at, 'does nothing here: with implicit TLS nothing is ever in plain text')
-    else report.warn(at, 'passwords may cross the wire unencrypted')
+    if (tls !== 'implicit') report.warn([...path, 'allow_plaintext_auth'], 'passwords may cross the wire unencrypted')
   } else if (tls === 'none' && allowed === false) {
     report.warn([...path, 'tls'], 'without TLS and without allow_plaintext_auth nobody can log in here')
   }
 }
 
-function checkProxies({ proxy_protocol: mode, trusted_proxies: trusted }: Listener, { path, report }: Place): void {
-  if (trusted === undefined) return
-  const at: Path = [...path, 'trusted_proxies']
-  if (mode === 'off' && trusted.length > 0) report.error(at, 'does nothing while proxy_protocol is off', 'key')
-  if (mode === 'required' && trusted.length === 0) {
-    report.error([...path, 'proxy_protocol'], 'needs trusted_proxies: without them nobody may connect here')
-  }
-  trusted.forEach((network, index) => {
-    if (network?.endsWith('/0')) report.warn([...at, index], 'anybody may connect here and claim any address')
+function checkProxies({ trusted_proxies: trusted }: Listener, { path, report }: Place): void {
+  trusted?.forEach((network, index) => {
+    if (network?.endsWith('/0'))
+      report.warn([...path, 'trusted_proxies', index], 'anybody may connect here and claim any address')
   })
 }
 
@@ -116,9 +74,6 @@ function checkPassthrough({ tls, passthrough }: Listener, place: Place): void {
       isWritten(source, at) ? at : [...path, 'tls'],
       'tls: passthrough needs rules: passthrough: {"*": store1}',
     )
-  }
-  if (tls === 'none' || tls === 'starttls') {
-    refuse(['passthrough'], `does nothing with tls: ${tls}: no server name comes before the protocol`, place)
   }
   if (tls === 'implicit' && names.includes('*')) {
     report.error([...at, '*'], 'leaves nothing to be decrypted here: say so with tls: passthrough', 'key')
@@ -160,18 +115,11 @@ function checkMechanisms({ mechanisms, client_cert_user: user }: Listener, place
   }
 }
 
-function checkClientTls(listener: Listener, { minVersion }: Surroundings, place: Place): void {
-  const { source, path } = place
-  if (listener.tls === 'none') {
-    refuse(TLS_ONLY, 'does nothing with tls: none', place)
-    return
-  }
-  if (!isWritten(source, [...path, 'client_ca_file'])) {
-    refuse(['client_cert_user'], 'needs client_ca_file: without it no certificate is asked for', place)
-  }
+function checkCiphers(listener: Listener, { minVersion }: Surroundings, { source, path, report }: Place): void {
+  if (listener.tls === 'none' || !isWritten(source, [...path, 'ciphers'])) return
   const own = isWritten(source, [...path, 'min_version'])
   if ((own ? listener.min_version : minVersion) === 'TLSv1.3') {
-    refuse(['ciphers'], 'does nothing with min_version: TLSv1.3: it chooses those of TLS 1.2', place)
+    report.error([...path, 'ciphers'], 'does nothing with min_version: TLSv1.3: it chooses those of TLS 1.2', 'key')
   }
 }
 

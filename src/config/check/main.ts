@@ -10,6 +10,8 @@ import { checkAuthHttp } from './auth-http.ts'
 import { checkListener } from './listener.ts'
 import { checkRedis } from './redis.ts'
 import { listenAddresses, overlaps } from './addresses.ts'
+import { checkRules } from './rules.ts'
+import { mainSchema } from '../schema/schema.ts'
 
 export function checkMain(draft: MainDraft, problems: Problems): void {
   const { value: main } = draft
@@ -30,9 +32,8 @@ export function checkMain(draft: MainDraft, problems: Problems): void {
     if (first !== undefined) report.error([...path, 'name'], `listener ${first + 1} has this name already`)
     else names.set(listener.name, index)
   })
+  checkRules(mainSchema, draft, report)
   checkOverlaps(main, report)
-  if (main.reload === 'signal' && isWritten(draft.source, ['settle']))
-    report.error(['settle'], 'does nothing with reload: signal, which reads the files at once', 'key')
   checkTls(draft, main, report)
   checkDirectory(draft, main, report)
   checkLimits(main, report)

@@ -10,23 +10,10 @@ export function checkPlacement({ source, value: routing }: RoutingDraft, main: M
   if (routing.placement === 'hash') checkHash(['placement'], [], routing, main, report)
   for (const [domain, entry] of Object.entries(routing.domains ?? {})) {
     if (entry === undefined || typeof entry === 'string') continue
+    if (entry.placement !== 'hash' || isWritten(source, ['domains', domain, 'backend'])) continue
     const path: Path = ['domains', domain]
-    const has = (key: string): boolean =>
-      isWritten(source, [...path, key]) && !(key === 'tags' && entry.tags?.length === 0)
-    if (has('backend')) {
-      for (const key of ['placement', 'tags'])
-        if (has(key)) report.error([...path, key], `does nothing: every user of this domain is at its backend`, 'key')
-      continue
-    }
-    if (!has('placement')) {
-      if (has('tags')) report.error([...path, 'tags'], 'does nothing without placement: hash beside it', 'key')
-      else report.error(path, 'says nothing: it needs a backend or a placement', 'key')
-    } else if (entry.placement === 'none') {
-      if (has('tags')) report.error([...path, 'tags'], 'does nothing with placement: none', 'key')
-    } else if (entry.placement === 'hash') {
-      const missing = checkTags([...path, 'tags'], entry.tags ?? [], routing, report)
-      if (!missing) checkHash([...path, 'placement'], entry.tags ?? [], routing, main, report)
-    }
+    const missing = checkTags([...path, 'tags'], entry.tags ?? [], routing, report)
+    if (!missing) checkHash([...path, 'placement'], entry.tags ?? [], routing, main, report)
   }
 }
 

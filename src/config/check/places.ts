@@ -1,6 +1,6 @@
 /** The addresses of a back end: hosts with ports, or SRV records, and never an address of mailmux itself. */
 import type { Backend, MainDraft, Place } from './drafts.ts'
-import { listProtocols, PROTOCOL_NAMES, specOf } from '../../protocol/registry.ts'
+import { PROTOCOL_NAMES, specOf } from '../../protocol/registry.ts'
 import { isAddress } from '../../net/address.ts'
 import { arrivesAt, listenAddresses } from './addresses.ts'
 import type { Path, Reporter } from '../schema/read.ts'
@@ -10,20 +10,7 @@ import { isWritten, type Source } from '../yaml/source.ts'
 /** Each is checked every few seconds; a login tries three of them at most. */
 const MOST_HOSTS = 8
 
-export function checkPlaces(backend: Backend, main: MainDraft, { source, path, report }: Place): void {
-  const has = (...steps: string[]): boolean => isWritten(source, [...path, ...steps])
-  if (!has('srv')) {
-    if (!has('host')) report.error(path, 'is nowhere: it needs host, or srv', 'key')
-    if (!PROTOCOL_NAMES.some((protocol) => has(protocol)))
-      report.error(path, `serves nothing: it needs a port, ${listProtocols('or')}`, 'key')
-  }
-  if (has('srv')) {
-    for (const key of ['host', ...PROTOCOL_NAMES]) {
-      if (has(key)) report.error([...path, key], `${key} does nothing beside srv, whose records have it`, 'key')
-    }
-    if (typeof backend.srv === 'object' && !PROTOCOL_NAMES.some((protocol) => has('srv', protocol)))
-      report.error([...path, 'srv'], `serves nothing: it needs ${listProtocols('or')}`, 'key')
-  }
+export function checkPlaces(backend: Backend, main: MainDraft, { path, report }: Place): void {
   const hosts = hostsOf(backend, path)
   if (hosts.length > MOST_HOSTS) {
     report.error([...path, 'host'], `at most ${MOST_HOSTS} hosts`)

@@ -1,4 +1,4 @@
-/** Rules between the keys of `directory.redis`, and the files that they name. */
+/** Rules of `directory.redis` that schema/redis.ts cannot declare, and the files that they name. */
 import fs from 'node:fs'
 import path from 'node:path'
 import { isAddress } from '../../net/address.ts'
@@ -22,50 +22,27 @@ export type RedisFiles = {
 
 const AT: Path = ['directory', 'redis']
 
-const KINDS = ['url', 'sentinels', 'nodes'] as const
-
 export function checkRedis(redis: Redis | undefined, source: Source, report: Reporter): void {
   if (redis === undefined) return
   const has = (...path: string[]): boolean => isWritten(source, [...AT, ...path])
-  const [first, ...others] = KINDS.filter((kind) => has(kind))
-  if (first === undefined) report.error(AT, 'names no Redis: it needs url, sentinels or nodes', 'key')
-  for (const kind of others) {
-    report.error(
-      [...AT, kind],
-      `does nothing beside ${String(first)}: there can be one of url, sentinels and nodes`,
-      'key',
-    )
-  }
   checkCredentials(redis, has, report)
-  checkTls(redis, has, report)
+  checkServerName(redis, report)
   checkTwice(redis.sentinels?.addresses, [...AT, 'sentinels', 'addresses'], report)
   checkTwice(redis.nodes, [...AT, 'nodes'], report)
-  if (redis.snapshot_file !== undefined && redis.max_stale === 0)
-    report.error([...AT, 'snapshot_file'], 'does nothing with max_stale: 0s, which lets no known route stand in', 'key')
 }
 
 type Has = (...path: string[]) => boolean
 
-function checkCredentials({ url, sentinels }: Redis, has: Has, report: Reporter): void {
+function checkCredentials({ url }: Redis, has: Has, report: Reporter): void {
   if (has('username') && url?.username !== undefined)
     report.error([...AT, 'username'], 'does nothing: the url has a user of its own', 'key')
-  if (has('password_file') && url?.password !== undefined)
-    report.error([...AT, 'password_file'], 'does nothing: the url has a password of its own', 'key')
   const named = has('username') ? 'username' : url?.username === undefined ? undefined : 'url'
   // Redis knows no user without a password that would not be `default`: the name alone would be left unsaid.
   if (named !== undefined && !has('password_file') && url?.password === undefined)
     report.error([...AT, named], 'a user needs a password: add password_file', named === 'url' ? 'value' : 'key')
-  if (sentinels && has('sentinels', 'username') && !has('sentinels', 'password_file'))
-    report.error([...AT, 'sentinels', 'username'], 'a user needs a password: add password_file', 'key')
 }
 
-function checkTls({ url, tls }: Redis, has: Has, report: Reporter): void {
-  if (url?.tls === false && has('tls'))
-    report.error([...AT, 'tls'], 'does nothing with redis://; write the url as rediss://', 'key')
-  if (has('tls', 'client_cert') !== has('tls', 'client_key')) {
-    const [one, other] = has('tls', 'client_cert') ? ['client_cert', 'client_key'] : ['client_key', 'client_cert']
-    report.error([...AT, 'tls', one], `needs ${other} beside it`, 'key')
-  }
+function checkServerName({ tls }: Redis, report: Reporter): void {
   // RFC 6066 3: a server name is a name.
   if (tls?.server_name !== undefined && isAddress(tls.server_name))
     report.error([...AT, 'tls', 'server_name'], 'a name is needed here, not an address')

@@ -7,6 +7,8 @@ import { createFileReader } from './files.ts'
 import { checkPassthroughBackends } from './passthrough.ts'
 import { checkPlacement } from './placement.ts'
 import { serves } from './places.ts'
+import { checkRules } from './rules.ts'
+import { routingSchema } from '../schema/schema.ts'
 import { didYouMean, type Problems } from '../yaml/problems.ts'
 import { createReporter, type Path, type Reporter } from '../schema/read.ts'
 import { keyOfDomain, normalizeUser, parseDomain, parseName, type Parsed } from '../schema/values.ts'
@@ -39,6 +41,7 @@ export function checkRouting(
     checkBackend(backend, main, place)
     read.set(name, readBackendFiles(backend, readFile, now, place))
   }
+  checkRules(routingSchema, draft, report)
   const names = backends.map(([name]) => name)
   const suggested = new Map<string, string>() // one mistyped name may stand in thousands of lines
   const suggest: Suggest = (name) => {

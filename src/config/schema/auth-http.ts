@@ -1,6 +1,7 @@
 /** The keys of `directory.auth_http`: a server that decides by HTTP, in nginx's words, whom to let in and where. */
 import { z } from 'zod'
 import { authUrl, duration, text } from './fields.ts'
+import { isUnderstood, keyRules } from './rules.ts'
 
 const flag = (description: string) => z.boolean().default(false).meta({ description })
 
@@ -42,7 +43,16 @@ export const authHttp = z
     ),
     ca_file: text(
       "CAs in PEM that the server's certificate must come from. Relative to this file. Default: the system's.",
-    ).optional(),
+    )
+      .optional()
+      .register(keyRules, {
+        uselessWith: [
+          {
+            when: { url: (url?: string) => url?.startsWith('http://') === true, ca_file: isUnderstood },
+            message: 'does nothing: the url is http://',
+          },
+        ],
+      }),
   })
   .optional()
   .meta({ description: "A server that answers nginx's mail proxy (`auth_http`), asked at every login." })

@@ -1,8 +1,18 @@
-/** The reference manual of one back end of routing.yaml, as a schema. Rules between its keys: check/backend.ts. */
+/** The reference manual of one back end of routing.yaml, as a schema. Rules that need more than its keys: check/backend.ts. */
 import { z } from 'zod'
 import { eachProtocol, listProtocols, PROTOCOL_NAMES, specOf } from '../../protocol/registry.ts'
 import { boundedInt, choice, duration, hostText, name, parsedText, port, renamedKeys, text } from './fields.ts'
+import { ABSENT, keyRules, mapRules, otherThan, WRITTEN, type Condition, type KeyRules } from './rules.ts'
 import { parseLoginFormat, parsePin, parseSeparator, parseServiceDomain, parseServiceName } from './wire-values.ts'
+
+const WITHOUT_TLS = { when: { tls: ['none'] }, message: (key: string) => `${key} does nothing with tls: none` }
+const OF_TLS: KeyRules = { uselessWith: [WITHOUT_TLS] }
+
+const BESIDE_SRV: KeyRules = {
+  uselessWith: [{ when: { srv: WRITTEN }, message: (key) => `${key} does nothing beside srv, whose records have it` }],
+}
+/** Holds for a map that names no protocol. */
+const NO_PROTOCOL: Condition = eachProtocol((): typeof ABSENT => ABSENT)
 
 const master = z
   .strictObject({
@@ -46,7 +56,9 @@ const limits = z
       'How many logins wait at once; those that come then are told to come back later. Default 10000: each is a connection that is there anyway. One client address has an eighth of it at most, as with `logins`.',
       10_000,
       [1, 1_000_000],
-    ),
+    ).register(keyRules, {
+      uselessWith: [{ when: { queue_timeout: [0] }, message: 'queue_size does nothing with queue_timeout: 0s' }],
+    }),
   })
   .register(renamedKeys, { wait: 'queue_timeout', queue: 'queue_size' })
   .prefault({})
@@ -65,6 +77,7 @@ const host = z
     description:
       'A host name or an address, or up to 8 of them in order of preference: the first that is up is used. A name is looked up again when its DNS record runs out. Default: none; it or srv is needed.',
   })
+  .register(keyRules, BESIDE_SRV)
 
 function serviceNames(kind: 'plain' | 'implicit'): string {
   const names = PROTOCOL_NAMES.flatMap((name) => specOf(name).srvNames?.[kind] ?? [])
@@ -74,19 +87,30 @@ function serviceNames(kind: 'plain' | 'implicit'): string {
 const srv = z
   .union([
     parsedText(parseServiceDomain, 'A domain.'),
-    z.strictObject(
-      eachProtocol(({ title }) =>
-        parsedText(
-          parseServiceName,
-          `The name of the SRV records of ${title}. Default: none; users of this back end cannot use ${title}.`,
-        ).optional(),
-      ),
-    ),
+    z
+      .strictObject(
+        eachProtocol(({ title }) =>
+          parsedText(
+            parseServiceName,
+            `The name of the SRV records of ${title}. Default: none; users of this back end cannot use ${title}.`,
+          ).optional(),
+        ),
+      )
+      .register(mapRules, {
+        wrong: [{ when: NO_PROTOCOL, message: `serves nothing: it needs ${listProtocols('or')}` }],
+      }),
   ])
   .optional()
   .meta({
     description: `In place of host and ports: SRV records, with their priorities and weights (RFC 2782). A domain stands for the names of RFC 6186 there: ${serviceNames('plain')}, and with tls: implicit ${serviceNames('implicit')}. Default: none.`,
   })
+
+const OF_CHECKS: KeyRules = {
+  uselessWith: [{ when: { check: ['none'] }, message: (key) => `${key} does nothing with check: none` }],
+}
+const OF_LOGIN_CHECK: KeyRules = {
+  uselessWith: [{ when: { check: otherThan('login') }, message: (key) => `${key} does nothing without check: login` }],
+}
 
 const health = z
   .strictObject({
@@ -95,29 +119,40 @@ const health = z
       [],
       'tcp: a connection. tls: a handshake, with tls: implicit. greeting: all that comes before a login, TLS included. login: a login as `user`. none: only the logins of users tell. Default greeting: a server that hangs still accepts connections, and nothing has to be set up for it.',
       'greeting',
-    ),
+    ).register(keyRules, {
+      needs: (['user', 'password_file'] as const).map((key) => ({
+        key,
+        when: { check: ['login'] },
+        message: `check: login needs ${key} beside it`,
+        at: 'value' as const,
+      })),
+    }),
     interval: duration(
       'How often each address is checked, give or take a tenth; an address where somebody has just logged in is not. Default 10s: each check leaves a line in the log of most servers.',
       '10s',
       ['1s', '1h'],
-    ),
+    ).register(keyRules, OF_CHECKS),
     timeout: duration(
       'A check that takes longer has failed: what hangs is down. Default 5s: a server that needs longer to greet is of no use to its users.',
       '5s',
       ['100ms', '1m'],
-    ),
+    ).register(keyRules, OF_CHECKS),
     rise: boundedInt(
       'Checks in a row that must succeed before an address that is down is up again; one login that is answered is enough. Default 2.',
       2,
       [1, 100],
-    ),
+    ).register(keyRules, OF_CHECKS),
     fall: boundedInt(
       'Failures in a row, of checks or logins, that make an address down. Default 3: one is a restart, or bad luck.',
       3,
       [1, 100],
     ),
-    user: text('Who logs in for check: login. Required with it.', undefined, /^\P{Cc}+$/u).optional(),
-    password_file: text('File that holds the password of `user`. Relative to this file. Required with it.').optional(),
+    user: text('Who logs in for check: login. Required with it.', undefined, /^\P{Cc}+$/u)
+      .optional()
+      .register(keyRules, OF_LOGIN_CHECK),
+    password_file: text('File that holds the password of `user`. Relative to this file. Required with it.')
+      .optional()
+      .register(keyRules, OF_LOGIN_CHECK),
   })
   .register(renamedKeys, { secret_file: 'password_file' })
   .prefault({})
@@ -130,7 +165,9 @@ export const backend = z
     ...eachProtocol(({ title }) =>
       port(
         `The port of ${title} there. Default: none; users of this back end cannot use ${title}. One of ${listProtocols('and')} is needed.`,
-      ).optional(),
+      )
+        .optional()
+        .register(keyRules, BESIDE_SRV),
     ),
     tls: choice(
       ['none', 'starttls', 'implicit'],
@@ -140,29 +177,44 @@ export const backend = z
     ),
     tls_name: hostText(
       'The name that its certificate must carry, at each of its addresses. Default: the name in `host` that was dialled, never what it resolves to. Required where `host` has an address, and with srv, whose targets are what DNS says (RFC 6125).',
-    ).optional(),
+    )
+      .optional()
+      .register(keyRules, OF_TLS),
     ca_file: text(
       "File with the CAs in PEM to trust in place of the system's. Relative to this file. Default: the system's.",
-    ).optional(),
+    )
+      .optional()
+      .register(keyRules, {
+        uselessWith: [
+          WITHOUT_TLS,
+          {
+            when: { tls: ['starttls', 'implicit'], verify: ['none'] },
+            message: 'ca_file does nothing with verify: none',
+          },
+        ],
+      }),
     verify: choice(
       ['name', 'none'],
       [],
       'name: the certificate must be trusted and carry the name. none: without pin_sha256, anyone who can divert the connection reads the passwords; warned of at start. Default name.',
       'name',
-    ),
+    ).register(keyRules, OF_TLS),
     pin_sha256: z
       .array(parsedText(parsePin, 'The SHA-256 of a certificate, in hexadecimal, with colons or without.'))
       .prefault([])
       .meta({
         description:
           'SHA-256 fingerprints of the certificates that are accepted there, as `openssl x509 -fingerprint -sha256` prints them; several for the time of a change. Default: none.',
-      }),
+      })
+      .register(keyRules, OF_TLS),
     client_cert: text(
       'File with a certificate in PEM to show where the back end asks for one. Needs client_key. Relative to this file. Default: none.',
-    ).optional(),
-    client_key: text(
-      'File with its private key in PEM, without a passphrase. Relative to this file. Default: none.',
-    ).optional(),
+    )
+      .optional()
+      .register(keyRules, { ...OF_TLS, needs: [{ key: 'client_key', message: 'needs client_key beside it' }] }),
+    client_key: text('File with its private key in PEM, without a passphrase. Relative to this file. Default: none.')
+      .optional()
+      .register(keyRules, { ...OF_TLS, needs: [{ key: 'client_cert', message: 'needs client_cert beside it' }] }),
     proxy_protocol: choice(
       ['none', 'v1', 'v2'],
       [],
@@ -199,3 +251,9 @@ export const backend = z
     }),
   })
   .meta({ description: 'One back end: a mail server that holds mailboxes.' })
+  .register(mapRules, {
+    wrong: [
+      { when: { srv: ABSENT, host: ABSENT }, message: 'is nowhere: it needs host, or srv' },
+      { when: { srv: ABSENT, ...NO_PROTOCOL }, message: `serves nothing: it needs a port, ${listProtocols('or')}` },
+    ],
+  })

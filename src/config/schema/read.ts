@@ -121,7 +121,7 @@ const TYPE_NAMES: Partial<Record<string, string>> = {
 }
 
 /** The option of a union that has the node's own form; the last one where none has, for its error message. */
-function chooseOption(schema: z.ZodUnion, node: YamlNode): z.core.$ZodType {
+export function chooseOption(schema: z.ZodUnion, node: YamlNode): z.core.$ZodType {
   const fits = (option: z.core.$ZodType): boolean => {
     const kind = option instanceof z.ZodObject ? 'map' : option instanceof z.ZodArray ? 'list' : 'scalar'
     return kind === node.kind

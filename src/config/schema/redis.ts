@@ -1,6 +1,17 @@
-/** The reference manual of `directory.redis`, as a schema. Rules between its keys: check/redis.ts. */
+/** The reference manual of `directory.redis`, as a schema. Rules that need more than its keys: check/redis.ts. */
 import { z } from 'zod'
 import { boundedInt, duration, endpoint, hostText, redisUrl, text } from './fields.ts'
+import { ABSENT, isUnderstood, keyRules, mapRules, WRITTEN, type Rule } from './rules.ts'
+import type { RedisUrl } from './values.ts'
+
+/** The first of them that is written is the one that is used. */
+function besideOther(key: 'url' | 'sentinels'): Rule {
+  return {
+    when: { [key]: WRITTEN },
+    message: `does nothing beside ${key}: there can be one of url, sentinels and nodes`,
+  }
+}
+const BESIDE_URL = besideOther('url')
 
 const password = (whose: string) =>
   text(`File that holds the password${whose}. Relative to this file. Default: none.`).optional()
@@ -16,11 +27,14 @@ const sentinels = z
       'The user that the Sentinels themselves ask for (ACL). Needs password_file. Default: none.',
       undefined,
       /^[!-~]+$/u,
-    ).optional(),
+    )
+      .optional()
+      .register(keyRules, { needs: [{ key: 'password_file', message: 'a user needs a password: add password_file' }] }),
     password_file: password(' that the Sentinels themselves ask for'),
   })
   .optional()
   .meta({ description: 'Sentinels, which say who is the master. In place of `url`.' })
+  .register(keyRules, { uselessWith: [BESIDE_URL] })
 
 const tls = z
   .strictObject({
@@ -29,10 +43,12 @@ const tls = z
     ).optional(),
     client_cert: text(
       'File with a certificate in PEM to show where Redis asks for one. Needs client_key. Relative to this file. Default: none.',
-    ).optional(),
-    client_key: text(
-      'File with its private key in PEM, without a passphrase. Relative to this file. Default: none.',
-    ).optional(),
+    )
+      .optional()
+      .register(keyRules, { needs: [{ key: 'client_key', message: 'needs client_key beside it' }] }),
+    client_key: text('File with its private key in PEM, without a passphrase. Relative to this file. Default: none.')
+      .optional()
+      .register(keyRules, { needs: [{ key: 'client_cert', message: 'needs client_cert beside it' }] }),
     server_name: hostText(
       'The name that every certificate must carry. Default: the host that is connected to, name or address.',
     ).optional(),
@@ -41,6 +57,14 @@ const tls = z
   .meta({
     description:
       'TLS, for Sentinels too. With `url` it wants rediss://, which alone asks for TLS with the defaults; with `sentinels` and `nodes` `tls: {}` does. Default: none, in clear.',
+  })
+  .register(keyRules, {
+    uselessWith: [
+      {
+        when: { url: (url?: RedisUrl) => url?.tls === false },
+        message: 'does nothing with redis://; write the url as rediss://',
+      },
+    ],
   })
 
 export const redis = z
@@ -56,13 +80,21 @@ export const redis = z
       .meta({
         description:
           'Nodes of a Redis Cluster, as host:port. One that answers is enough; it tells of the others. In place of `url`.',
-      }),
+      })
+      .register(keyRules, { uselessWith: [BESIDE_URL, besideOther('sentinels')] }),
     username: text(
       'The user to log in as (ACL). Needs a password. Default: none, the user `default`.',
       undefined,
       /^[!-~]+$/u,
     ).optional(),
-    password_file: password(', in place of one in the url'),
+    password_file: password(', in place of one in the url').register(keyRules, {
+      uselessWith: [
+        {
+          when: { url: (url?: RedisUrl) => url?.password !== undefined },
+          message: 'does nothing: the url has a password of its own',
+        },
+      ],
+    }),
     tls,
     prefix: text(
       'Before the name of every key in Redis. Default "mailmux:", so that a Redis may be shared.',
@@ -86,7 +118,24 @@ export const redis = z
     ),
     snapshot_file: text(
       'File in which known routes are kept, so that a start while Redis cannot be asked knows them too; an instance writes its own. Relative to this file. Default: none.',
-    ).optional(),
+    )
+      .optional()
+      .register(keyRules, {
+        uselessWith: [
+          {
+            when: { max_stale: [0], snapshot_file: isUnderstood },
+            message: 'does nothing with max_stale: 0s, which lets no known route stand in',
+          },
+        ],
+      }),
+  })
+  .register(mapRules, {
+    wrong: [
+      {
+        when: { url: ABSENT, sentinels: ABSENT, nodes: ABSENT },
+        message: 'names no Redis: it needs url, sentinels or nodes',
+      },
+    ],
   })
   .optional()
   .meta({ description: 'The directory of users in Redis: one Redis, a master watched by Sentinels, or a Cluster.' })

@@ -1,6 +1,6 @@
 /**
  * The reference manual of both files, as schemas: every key, its default, and why that default. Listeners, back ends
- * and directories, where most keys are, have files of their own. What one value alone can tell is checked here; what two keys say to each other, in `check/`.
+ * and directories, where most keys are, have files of their own. Rules for one value, and between keys of one map, are declared here; all others are functions in `check/`.
  */
 import { z } from 'zod'
 import { PROTOCOL_NAMES, specOf, type ProtocolName } from '../../protocol/registry.ts'
@@ -23,6 +23,7 @@ import { authHttp } from './auth-http.ts'
 import { backend } from './backend.ts'
 import { listener } from './listener.ts'
 import { redis } from './redis.ts'
+import { ABSENT, keyRules, mapRules, WRITTEN, type Rule } from './rules.ts'
 import { parseLogin } from './values.ts'
 
 const tls = z
@@ -190,7 +191,11 @@ export const mainSchema = z
       'How long size and time of a file that is written in place must stay the same before it is read; one that is replaced by rename is read at once. Default 2s: writers that pause are rarely slower.',
       '2s',
       ['10ms', '5m'],
-    ),
+    ).register(keyRules, {
+      uselessWith: [
+        { when: { reload: ['signal'] }, message: 'does nothing with reload: signal, which reads the files at once' },
+      ],
+    }),
     limits,
     admin,
     log,
@@ -219,18 +224,46 @@ const user = z.union([
   }),
 ])
 
-const domainEntry = z.strictObject({
-  backend: text('The name of a back end of this file, for every user of the domain. This or `placement`.').optional(),
-  placement: choice(
-    ['none', 'hash'],
-    [],
-    'hash: as the `placement` of this file, for this domain alone. none: not for this one. Default: the one of this file.',
-  ).optional(),
-  tags: z.array(name('A tag of back ends.')).prefault([]).meta({
-    description:
-      'With placement: hash, the tags that a back end must have to be chosen. Default: none, and it has none.',
-  }),
-})
+const BESIDE_BACKEND: Rule = {
+  when: { backend: WRITTEN },
+  message: 'does nothing: every user of this domain is at its backend',
+}
+/** Also holds for a list that is not understood. */
+const isNotEmpty = (list?: readonly unknown[]): boolean => list?.length !== 0
+
+const domainEntry = z
+  .strictObject({
+    backend: text('The name of a back end of this file, for every user of the domain. This or `placement`.').optional(),
+    placement: choice(
+      ['none', 'hash'],
+      [],
+      'hash: as the `placement` of this file, for this domain alone. none: not for this one. Default: the one of this file.',
+    )
+      .optional()
+      .register(keyRules, { uselessWith: [BESIDE_BACKEND] }),
+    tags: z
+      .array(name('A tag of back ends.'))
+      .prefault([])
+      .meta({
+        description:
+          'With placement: hash, the tags that a back end must have to be chosen. Default: none, and it has none.',
+      })
+      .register(keyRules, {
+        uselessWith: [
+          { ...BESIDE_BACKEND, when: { ...BESIDE_BACKEND.when, tags: isNotEmpty } },
+          { when: { placement: ABSENT, tags: isNotEmpty }, message: 'does nothing without placement: hash beside it' },
+          { when: { placement: ['none'], tags: isNotEmpty }, message: 'does nothing with placement: none' },
+        ],
+      }),
+  })
+  .register(mapRules, {
+    wrong: [
+      {
+        when: { backend: ABSENT, placement: ABSENT, tags: (tags?: readonly unknown[]) => tags?.length === 0 },
+        message: 'says nothing: it needs a backend or a placement',
+      },
+    ],
+  })
 
 /** config/routing.yaml */
 export const routingSchema = z
