@@ -58,6 +58,7 @@ for (const workers of [1, 2]) {
       await visit(mailmux)
     }
     assert.equal(inWorkers(), workers)
+    await mailmux.waitForLog(({ msg }) => msg === 'route decided', 'a decision')
     const said = new Set(debugLines(mailmux).map(({ msg }) => msg))
     for (const msg of ['session begins', 'phase begins', 'route decided']) assert.ok(said.has(msg), msg)
     assert.doesNotMatch(mailmux.program.stdout(), /secret/)

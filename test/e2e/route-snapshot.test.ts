@@ -4,7 +4,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { type Authority, type Leaf, makeAuthority } from '../support/certificates.ts'
-import { READ_DEADLINE_MS, until } from '../support/deadline.ts'
+import { READ_DEADLINE_MS, START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { type Dovecot, markerSubject, startDovecot } from '../support/dovecot.ts'
 import { openMailClient } from '../support/mail-client.ts'
 import { type Mailmux, startMailmux, toBackend } from '../support/mailmux.ts'
@@ -57,6 +57,12 @@ test('writes at its stop whom it knows, for its own eyes', async () => {
   await directoryConnected(mailmux)
   assert.equal(await storeOf(mailmux, 'alice@example.test'), 'store1')
   assert.equal(await storeOf(mailmux, 'carol@example.test'), 'store3')
+  // Until then a missing route does not count, so the later tests would wait for it.
+  await until(
+    START_DEADLINE_MS, // of which three seconds are the wait itself
+    async () => (await redis.command('HGET', 'mailmux:marker', 'settled')) !== '' || undefined,
+    () => 'the marker does not settle',
+  )
   await mailmux.stop()
   assert.equal((await stat(snapshot)).mode & 0o777, 0o600)
   assert.match(await readFile(snapshot, 'utf8'), /"carol@example\.test","store3"/)

@@ -34,7 +34,7 @@ function build(first: UserTable) {
     deliver,
     change: (next: UserTable) => (current = next),
     hold: () => (isHolding = true),
-    release() {
+    release: () => {
       isHolding = false
       for (const take of held.splice(0)) take()
     },
