@@ -1,4 +1,4 @@
-/** The composition root of one worker: builds every room from the settings, in the order of a connection's way, and takes them down again. */
+/** The composition root of one worker: builds every module from the settings, in the order of a connection's path, and closes them. */
 import { createAdmissions, type Admissions } from './backend/admission/admission.ts'
 import { BackendConnection } from './backend/backend-connection.ts'
 import { createCapabilityBook } from './backend/capabilities.ts'

@@ -10,7 +10,7 @@ import sonicBoom from 'sonic-boom'
 import type { Settings } from './config/settings.ts'
 import { escapeInJson, showInJson } from './printable.ts'
 
-/** The part of a logger that rooms may use: fields first, then one fixed sentence, so that lines can be searched for. */
+/** The part of a logger that modules may use: fields first, then one fixed sentence, so that lines can be searched for. */
 export type Log = Pick<pino.Logger, 'debug' | 'info' | 'warn' | 'error'> & {
   /** Asked before the fields of a `debug` line are put together, so that they cost nothing where it is off. */
   isLevelEnabled?: (level: 'debug') => boolean

@@ -1,5 +1,5 @@
 /**
- * The laws of src/README.md that a machine can keep: which room may know which, and what is allowed in one place only.
+ * The laws of src/README.md that a machine can keep: which module may know which, and what is allowed in one place only.
  * The source is read as a syntax tree, so that neither a comment nor a text can break a law, and no spelling can evade one.
  */
 import assert from 'node:assert/strict'
@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path'
 import { describe, test } from 'node:test'
 import ts from 'typescript'
 
-/** Room to the rooms that it may import; `type x` is for types alone. A file right under src/ is a room of its own. */
+/** Module to the modules that it may import; `type x` is for types alone. A file right under src/ is a module of its own. */
 type Law = Readonly<Record<string, readonly string[]>>
 
 const LAW: Law = {
@@ -72,7 +72,7 @@ const LAW: Law = {
   client: ['net', 'tls', 'type protocol', 'type world'],
 }
 
-/** What every room may import besides. */
+/** What every module may import besides. */
 const FREE = new Set([
   'clock',
   'errors',
@@ -87,7 +87,7 @@ const FREE = new Set([
   'type metrics',
 ])
 
-/** Files inside a room that every room may import, each a room of its own here. */
+/** Files inside a module that every module may import, each a module of its own here. */
 const LEAVES = new Set(['src/net/address.ts', 'src/protocol/registry.ts'])
 
 /** Files that not every protocol has, by their place in its folder, and why the others need none. */
@@ -138,8 +138,8 @@ function visit(node: ts.Node, look: (node: ts.Node) => void): void {
   ts.forEachChild(node, (child) => visit(child, look))
 }
 
-/** `src/protocol/imap/login.ts` is of the room `protocol`, `src/app.ts` is the room `app`. */
-function roomOf(path: string): string {
+/** `src/protocol/imap/login.ts` is of the module `protocol`, `src/app.ts` is the module `app`. */
+function moduleOf(path: string): string {
   if (LEAVES.has(path)) return path.slice('src/'.length, -'.ts'.length)
   return (path.split('/')[1] ?? '').replace(/\.ts$/, '')
 }
@@ -166,14 +166,14 @@ function modulesOf(source: Source): { module: string; typesOnly: boolean }[] {
   return modules
 }
 
-/** The imports that lead from one room to another. */
+/** The imports that lead from one module to another. */
 function importsBetweenRooms(files: readonly Source[]): Import[] {
   return files.flatMap((source) =>
     modulesOf(source)
       .filter(({ module }) => module.startsWith('.'))
       .map(({ module, typesOnly }) => {
-        const to = roomOf(join(dirname(source.path), module))
-        return { from: roomOf(source.path), to, typesOnly, path: source.path }
+        const to = moduleOf(join(dirname(source.path), module))
+        return { from: moduleOf(source.path), to, typesOnly, path: source.path }
       })
       .filter(({ from, to }) => from !== to),
   )
@@ -191,13 +191,13 @@ function checkImports(files: readonly Source[], law: Law): string[] {
     else if (!typesOnly || permission.startsWith('type ')) used.add(`${from} ${permission}`)
   }
   for (const [from, allowed] of Object.entries(law)) {
-    if (!files.some(({ path }) => roomOf(path) === from)) wrong.push(`there is no room ${from}`)
+    if (!files.some(({ path }) => moduleOf(path) === from)) wrong.push(`there is no module ${from}`)
     for (const to of allowed) {
       if (!used.has(`${from} ${to}`)) wrong.push(`${from} does not use its permission to import ${to}`)
     }
   }
-  for (const room of new Set(files.map(({ path }) => roomOf(path)))) {
-    if (!(room in law)) wrong.push(`the law does not know the room ${room}`)
+  for (const module of new Set(files.map(({ path }) => moduleOf(path)))) {
+    if (!(module in law)) wrong.push(`the law does not know the module ${module}`)
   }
   return [...wrong, ...findModuleCycles(files), ...findFileCycles(files)]
 }
@@ -247,15 +247,15 @@ const OF_MAIN_ALONE = new Set(['env', 'on', 'once', 'addListener', 'exit'])
 function checkFile(source: Source): string[] {
   const wrong: string[] = []
   const tree = parse(source)
-  const room = roomOf(source.path)
+  const module = moduleOf(source.path)
   const report = (node: ts.Node, what: string): void => {
     wrong.push(`${source.path}:${tree.getLineAndCharacterOfPosition(node.getStart()).line + 1}: ${what}`)
   }
   const lines = source.text.trimEnd().split('\n').length
   if (lines > MAX_LINES) report(tree, `${lines} lines; a file has at most ${MAX_LINES}`)
-  for (const { module } of modulesOf(source)) {
-    if (room === 'protocol' && NO_SOCKETS.test(module)) report(tree, `protocol/ has no sockets or timers: ${module}`)
-    if (room !== 'main' && /^(node:)?process$/.test(module)) report(tree, `only main.ts imports ${module}`)
+  for (const { module: from } of modulesOf(source)) {
+    if (module === 'protocol' && NO_SOCKETS.test(from)) report(tree, `protocol/ has no sockets or timers: ${from}`)
+    if (module !== 'main' && /^(node:)?process$/.test(from)) report(tree, `only main.ts imports ${from}`)
   }
   for (const statement of tree.statements) {
     if (!ts.isVariableStatement(statement) || statement.declarationList.flags & ts.NodeFlags.Const) continue
@@ -266,14 +266,15 @@ function checkFile(source: Source): string[] {
   }
   visit(tree, (node) => {
     const call = ts.isCallExpression(node) ? node.expression : undefined
-    if (room === 'protocol' && call && ts.isIdentifier(call) && TIMERS.has(call.text)) report(node, 'no timers here')
+    if (module === 'protocol' && call && ts.isIdentifier(call) && TIMERS.has(call.text)) report(node, 'no timers here')
     if (!ts.isPropertyAccessExpression(node)) return
     const [owner, name] = [node.expression.getText(), node.name.text]
     if (owner === 'console') report(node, 'log through log.ts, print through main.ts')
-    if (owner === 'process' && room !== 'main' && OF_MAIN_ALONE.has(name)) report(node, `only main.ts: process.${name}`)
-    if (name === 'pipe' && room !== 'relay') report(node, 'only relay/ joins two sockets')
+    if (owner === 'process' && module !== 'main' && OF_MAIN_ALONE.has(name))
+      report(node, `only main.ts: process.${name}`)
+    if (name === 'pipe' && module !== 'relay') report(node, 'only relay/ joins two sockets')
     if (name === 'removeAllListeners' && ts.isCallExpression(node.parent) && node.parent.arguments.length === 0)
-      report(node, 'name the event: other rooms may listen on the same emitter')
+      report(node, 'name the event: other modules may listen on the same emitter')
   })
   return wrong
 }
@@ -310,13 +311,13 @@ describe('the program', () => {
     const [, section = ''] = readFileSync(join(root, 'src/README.md'), 'utf8').split('\n## Import law\n')
     const told: [string, string[]][] = []
     for (const line of section.split('\n## ')[0]!.split('\n')) {
-      const [, from = '', to = ''] = /^\| (`.*?`|every room) \| (.*) \|$/.exec(line) ?? []
+      const [, from = '', to = ''] = /^\| (`.*?`|every module) \| (.*) \|$/.exec(line) ?? []
       const [values = '', types = ''] = to.split('types of')
-      const rooms = [...wordsOf(values), ...wordsOf(types).map((room) => `type ${room}`)].sort()
-      for (const room of from === 'every room' ? ['every room'] : wordsOf(from)) told.push([room, rooms])
+      const modules = [...wordsOf(values), ...wordsOf(types).map((module) => `type ${module}`)].sort()
+      for (const module of from === 'every module' ? ['every module'] : wordsOf(from)) told.push([module, modules])
     }
-    const sorted = Object.entries(LAW).map(([room, allowed]) => [room, [...allowed].sort()])
-    assert.deepEqual(Object.fromEntries(told), Object.fromEntries([...sorted, ['every room', [...FREE].sort()]]))
+    const sorted = Object.entries(LAW).map(([module, allowed]) => [module, [...allowed].sort()])
+    assert.deepEqual(Object.fromEntries(told), Object.fromEntries([...sorted, ['every module', [...FREE].sort()]]))
   })
 
   test('keeps the invariants in every file', () => {
@@ -405,10 +406,10 @@ describe('the check of imports', () => {
     assert.deepEqual(checkImports([{ ...app, text: '' }, net], law), ['app does not use its permission to import net'])
   })
 
-  test('finds rooms that only the law or only the program has', () => {
-    assert.deepEqual(checkImports([app, net], { ...law, relay: [] }), ['there is no room relay'])
+  test('finds modules that only the law or only the program has', () => {
+    assert.deepEqual(checkImports([app, net], { ...law, relay: [] }), ['there is no module relay'])
     assert.deepEqual(checkImports([app, net, { path: 'src/utils/x.ts', text: '' }], law), [
-      'the law does not know the room utils',
+      'the law does not know the module utils',
     ])
   })
 
