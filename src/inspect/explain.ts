@@ -1,6 +1,6 @@
 /**
- * Every decision on the way of a login, and why: for people at three in the morning, who ask the running mailmux. Asks the code that
- * logins ask, with a trace; changes nothing, so that it can be asked of any name.
+ * Every decision on the path of a login to its back end, with the reason, for `mailmux explain`. It calls the same code as a login and
+ * looks at the same state. It changes nothing, except that a lookup may fill the cache of routes.
  */
 import type { BackendSettings, ListenerSettings, ProtocolName } from '../config/settings.ts'
 import { asMuxError, MuxError, type ErrorCode } from '../errors.ts'
@@ -36,11 +36,11 @@ export type Explanation = {
   route?: { source: string; backend: string; login?: string }
   backend?: BackendReport
   /** what a client would be told, and why; as in the line "login refused" */
-  refusal?: Turned
+  refusal?: RefusalReport
 }
 
 /** `reason` is absent where a client is told nothing and hung up on. */
-type Turned = { reason?: Refusal['reason']; code?: ErrorCode; detail: string }
+type RefusalReport = { reason?: Refusal['reason']; code?: ErrorCode; detail: string }
 
 /** @returns `wrong` for a question that this configuration has no answer to, in words */
 export async function explain(
@@ -100,7 +100,7 @@ export async function explain(
       ...whereTo(route, { protocol: listener.protocol, user }, read?.master, world, services),
     }
   } catch (thrown) {
-    return { ...asked, name, steps, usable: false, refusal: turnedAwayBy(asMuxError(thrown)) }
+    return { ...asked, name, steps, usable: false, refusal: reportOf(asMuxError(thrown)) }
   }
 }
 
@@ -109,44 +109,54 @@ const NO_RULES: ReadonlyMap<string, string> = new Map()
 type Found = Pick<Explanation, 'usable' | 'route' | 'backend' | 'refusal'>
 
 /** By which protocol, and for whom: the order of several addresses may depend on it. */
-type Way = { protocol: ProtocolName; user: string | undefined }
+type Target = { protocol: ProtocolName; user: string | undefined }
 
 /** @param master what the back end gets behind the name of the mailbox */
-function whereTo(route: Route, way: Way, master: string | undefined, world: World, services: BackendState): Found {
+function whereTo(
+  route: Route,
+  target: Target,
+  master: string | undefined,
+  world: World,
+  services: BackendState,
+): Found {
   if (route.kind !== 'backend') {
     const { refusal, detail } = refusedByRoute(route)
     return { usable: false, refusal: { reason: refusal.reason, detail } }
   }
   const { backend, source } = route
   const login = `${route.login}${master ?? ''}`
-  return { route: { source, backend: backend.name, login }, ...atBackend(backend.name, way, world, services) }
+  return { route: { source, backend: backend.name, login }, ...atBackend(backend.name, target, world, services) }
 }
 
 /** What a login finds at the back end that it is sent to. */
-function atBackend(name: string, way: Way, world: World, services: BackendState): Omit<Found, 'route'> {
+function atBackend(name: string, target: Target, world: World, services: BackendState): Omit<Found, 'route'> {
   const found = world.backends.get(name)
   if (!found) throw new MuxError('internal', `no back end ${name} in this world`)
-  const backend = reportBackend(found, services, way)
-  const refusal = backend.up ? undefined : whyNotUp(backend, found.settings, way.protocol)
+  const backend = reportBackend(found, services, target)
+  const refusal = backend.up ? undefined : whyNotUp(backend, found.settings, target.protocol)
   return { usable: backend.up, backend, ...(refusal && { refusal }) }
 }
 
 /** As `LiveBackend.enter` and the dial would put it. */
-function whyNotUp({ name, addresses }: BackendReport, { ports, srv }: BackendSettings, protocol: ProtocolName): Turned {
+function whyNotUp(
+  { name, addresses }: BackendReport,
+  { ports, srv }: BackendSettings,
+  protocol: ProtocolName,
+): RefusalReport {
   if (ports[protocol] === undefined && srv?.[protocol] === undefined)
-    return turnedAwayBy(new MuxError('backend-no-port', `back end ${name} has no ${protocol} port`))
+    return reportOf(new MuxError('backend-no-port', `back end ${name} has no ${protocol} port`))
   const [first] = addresses
   if (!first)
-    return turnedAwayBy(new MuxError('backend-unreachable', `no address of back end ${name} for ${protocol} is known`))
+    return reportOf(new MuxError('backend-unreachable', `no address of back end ${name} for ${protocol} is known`))
   const broken = addresses.find(({ state }) => state === 'misconfigured')
   if (broken) {
     const detail = `back end ${name} cannot be used as it is set up: ${broken.lastError ?? ''}`
     return { reason: 'misconfigured', ...(broken.lastError && { code: broken.lastError }), detail }
   }
   const detail = `back end ${name} is down for ${protocol}: ${first.lastError ?? ''}`
-  return turnedAwayBy(new MuxError('backend-down', detail))
+  return reportOf(new MuxError('backend-down', detail))
 }
 
-function turnedAwayBy(error: MuxError): Turned {
+function reportOf(error: MuxError): RefusalReport {
   return { reason: reasonOf(error), code: error.code, detail: error.message }
 }

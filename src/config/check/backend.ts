@@ -1,7 +1,7 @@
 /** Rules of one back end that schema/backend.ts cannot declare, and the files that they name. */
-import type { Backend, MainDraft, Place } from './drafts.ts'
+import type { Backend, MainDraft, KeyContext } from './drafts.ts'
 import { readPair, type FileReader } from './files.ts'
-import { checkPlaces, hasNoName } from './places.ts'
+import { checkEndpoints, hasNoName } from './endpoints.ts'
 import { readCertificates, readSecret } from './pem.ts'
 import type { CertificateSettings } from '../settings.ts'
 import type { Path } from '../schema/read.ts'
@@ -19,9 +19,9 @@ export type BackendFiles = {
   testSecret: Secret | undefined
 }
 
-export function checkBackend(backend: Backend, main: MainDraft, place: Place): void {
+export function checkBackend(backend: Backend, main: MainDraft, place: KeyContext): void {
   const { path, report } = place
-  checkPlaces(backend, main, place)
+  checkEndpoints(backend, main, place)
   checkTls(backend, place)
   checkPorts(backend, place)
   checkHealth(backend, place)
@@ -33,7 +33,7 @@ export function checkBackend(backend: Backend, main: MainDraft, place: Place): v
   }
 }
 
-function checkTls(backend: Backend, { source, path, report }: Place): void {
+function checkTls(backend: Backend, { source, path, report }: KeyContext): void {
   const { tls, verify } = backend
   if (tls === 'none' || tls === undefined) return
   if (verify === 'none') {
@@ -49,7 +49,7 @@ function checkTls(backend: Backend, { source, path, report }: Place): void {
 }
 
 /** One `tls` holds for all ports, and ManageSieve has no registered port for TLS from the first byte (RFC 5804 1.8). */
-function checkPorts(backend: Backend, { path, report }: Place): void {
+function checkPorts(backend: Backend, { path, report }: KeyContext): void {
   const { tls } = backend
   if (tls === undefined) return
   for (const name of PROTOCOL_NAMES) {
@@ -66,7 +66,7 @@ function checkPorts(backend: Backend, { path, report }: Place): void {
   }
 }
 
-function checkHealth({ health, tls }: Backend, { path, report }: Place): void {
+function checkHealth({ health, tls }: Backend, { path, report }: KeyContext): void {
   if (health?.check === 'tls' && tls !== undefined && tls !== 'implicit') {
     const why = 'a handshake alone can be tried with tls: implicit only; greeting includes it'
     report.error([...path, 'health', 'check'], why)
@@ -74,7 +74,7 @@ function checkHealth({ health, tls }: Backend, { path, report }: Place): void {
 }
 
 /** A limit that is never reached would let its author believe in it. */
-function checkLimits({ limits }: Backend, main: MainDraft, { source, path, report }: Place): void {
+function checkLimits({ limits }: Backend, main: MainDraft, { source, path, report }: KeyContext): void {
   const at = (key: string): Path => [...path, 'limits', key]
   const has = (key: string): boolean => isWritten(source, at(key))
   const { sessions, logins, queue_timeout: timeout } = limits ?? {}
@@ -95,7 +95,7 @@ function checkLimits({ limits }: Backend, main: MainDraft, { source, path, repor
   }
 }
 
-export function readBackendFiles(backend: Backend, readFile: FileReader, now: Date, place: Place): BackendFiles {
+export function readBackendFiles(backend: Backend, readFile: FileReader, now: Date, place: KeyContext): BackendFiles {
   const { path, report } = place
   const { ca_file: ca, client_cert: cert, client_key: key, master, health } = backend
   const readPassword = (file: string | undefined, at: string): Secret | undefined =>

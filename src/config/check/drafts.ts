@@ -14,4 +14,4 @@ export type Routing = NonNullable<RoutingDraft['value']>
 export type Backend = NonNullable<NonNullable<Routing['backends']>[string]>
 
 /** The position of a listener or a back end, and the reporter of its file. */
-export type Place = { source: Source; path: Path; report: Reporter }
+export type KeyContext = { source: Source; path: Path; report: Reporter }

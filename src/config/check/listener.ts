@@ -2,7 +2,7 @@
 import { isAddress, withoutZone } from '../../net/address.ts'
 import { listenAddresses, overlaps } from './addresses.ts'
 import { checkBanner } from './banner.ts'
-import type { Listener, Place } from './drafts.ts'
+import type { Listener, KeyContext } from './drafts.ts'
 import type { Path, Reporter } from '../schema/read.ts'
 import { isWritten } from '../yaml/source.ts'
 import type { Parsed } from '../schema/values.ts'
@@ -16,7 +16,7 @@ export type Surroundings = {
   checksPasswords: boolean
 }
 
-export function checkListener(listener: Listener, surroundings: Surroundings, place: Place): void {
+export function checkListener(listener: Listener, surroundings: Surroundings, place: KeyContext): void {
   checkProxies(listener, place)
   checkPassthrough(listener, place)
   if (listener.tls === 'passthrough') return
@@ -37,7 +37,7 @@ export function checkListener(listener: Listener, surroundings: Surroundings, pl
 function checkMasterSeparator(
   { master_separator: separator, delimiters, mechanisms }: Listener,
   { checksPasswords }: Surroundings,
-  { path, report }: Place,
+  { path, report }: KeyContext,
 ): void {
   if (separator === undefined) return
   const at = [...path, 'master_separator']
@@ -49,7 +49,7 @@ function checkMasterSeparator(
 
 const PASSWORD_ONLY: ReadonlySet<string> = new Set(['PLAIN', 'LOGIN', 'EXTERNAL'])
 
-function checkPlaintext({ tls, allow_plaintext_auth: allowed }: Listener, { path, report }: Place): void {
+function checkPlaintext({ tls, allow_plaintext_auth: allowed }: Listener, { path, report }: KeyContext): void {
   if (allowed === true) {
     if (tls !== 'implicit') report.warn([...path, 'allow_plaintext_auth'], 'passwords may cross the wire unencrypted')
   } else if (tls === 'none' && allowed === false) {
@@ -57,14 +57,14 @@ function checkPlaintext({ tls, allow_plaintext_auth: allowed }: Listener, { path
   }
 }
 
-function checkProxies({ trusted_proxies: trusted }: Listener, { path, report }: Place): void {
+function checkProxies({ trusted_proxies: trusted }: Listener, { path, report }: KeyContext): void {
   trusted?.forEach((network, index) => {
     if (network?.endsWith('/0'))
       report.warn([...path, 'trusted_proxies', index], 'anybody may connect here and claim any address')
   })
 }
 
-function checkPassthrough({ tls, passthrough }: Listener, place: Place): void {
+function checkPassthrough({ tls, passthrough }: Listener, place: KeyContext): void {
   const { source, path, report } = place
   if (tls === undefined || passthrough === undefined) return
   const at: Path = [...path, 'passthrough']
@@ -96,7 +96,7 @@ function checkKeys(at: Path, keys: string[], parse: (key: string) => Parsed<stri
   }
 }
 
-function checkMechanisms({ mechanisms, client_cert_user: user }: Listener, place: Place): void {
+function checkMechanisms({ mechanisms, client_cert_user: user }: Listener, place: KeyContext): void {
   const { source, path, report } = place
   const mapsUser = isWritten(source, [...path, 'client_cert_user'])
   mechanisms?.forEach((mechanism, index) => {
@@ -115,7 +115,7 @@ function checkMechanisms({ mechanisms, client_cert_user: user }: Listener, place
   }
 }
 
-function checkCiphers(listener: Listener, { minVersion }: Surroundings, { source, path, report }: Place): void {
+function checkCiphers(listener: Listener, { minVersion }: Surroundings, { source, path, report }: KeyContext): void {
   if (listener.tls === 'none' || !isWritten(source, [...path, 'ciphers'])) return
   const own = isWritten(source, [...path, 'min_version'])
   if ((own ? listener.min_version : minVersion) === 'TLSv1.3') {
@@ -124,7 +124,7 @@ function checkCiphers(listener: Listener, { minVersion }: Surroundings, { source
 }
 
 /** A certificate's name is complete in itself: with a domain chosen by what the client connects to, a client could open several mailboxes. */
-function checkCertifiedNames({ client_cert_user: template }: Listener, { source, path, report }: Place): void {
+function checkCertifiedNames({ client_cert_user: template }: Listener, { source, path, report }: KeyContext): void {
   if (template === undefined || /@|%\{email\}/u.test(template)) return
   const remedy = `write the domain into client_cert_user: "${template}@example.org"`
   if (isWritten(source, [...path, 'default_domains'])) {
@@ -134,7 +134,7 @@ function checkCertifiedNames({ client_cert_user: template }: Listener, { source,
   }
 }
 
-function checkDefaultDomains(listener: Listener, { path, report }: Place): void {
+function checkDefaultDomains(listener: Listener, { path, report }: KeyContext): void {
   const at: Path = [...path, 'default_domains']
   const keys = Object.keys(listener.default_domains ?? {})
   checkKeys(at, keys, parseLocalName, report)

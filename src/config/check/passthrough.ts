@@ -1,6 +1,6 @@
 /** Each server name that a listener passes through must lead to a back end that can complete the client's TLS handshake. */
 import type { MainDraft, RoutingDraft } from './drafts.ts'
-import { serves } from './places.ts'
+import { serves } from './endpoints.ts'
 import { didYouMean } from '../yaml/problems.ts'
 import type { Path, Reporter } from '../schema/read.ts'
 

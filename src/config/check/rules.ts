@@ -69,9 +69,13 @@ function compileObject(schema: z.ZodObject, report: Reporter): Check | undefined
   }
 }
 
-type Place = { node: MapNode; value: unknown; path: Path; report: Reporter }
+type KeyContext = { node: MapNode; value: unknown; path: Path; report: Reporter }
 
-function checkKey(key: string, { uselessWith = [], needs = [] }: KeyRules, { node, value, path, report }: Place): void {
+function checkKey(
+  key: string,
+  { uselessWith = [], needs = [] }: KeyRules,
+  { node, value, path, report }: KeyContext,
+): void {
   const useless = uselessWith.find(({ when }) => holds(when, node, value))
   const lacking = needs.filter(({ key: other, when = {} }) => isMissing(other, node, value) && holds(when, node, value))
   for (const { message, at = 'key' } of useless ? [useless] : lacking)

@@ -24,7 +24,7 @@ const MARKER = /^\{(0|[1-9]\d*)\}$/
 const MARKER_AT_END = /(\{\d{1,20})(\+?)\}\r?$/
 
 /** What becomes of an octet, or why the session has to end there. */
-export type Verdict = 'pass' | 'drop' | 'forbidden' | 'ambiguous'
+export type Outcome = 'pass' | 'drop' | 'forbidden' | 'ambiguous'
 
 export type Literal = { bytes: number; synchronising: boolean }
 
@@ -41,7 +41,7 @@ export class ArgumentReader {
   }
 
   /** @param octet neither CR nor LF */
-  take(octet: number): Verdict {
+  take(octet: number): Outcome {
     if (this.#quoted) {
       if (octet === QUOTE && !this.#escaped) this.#quoted = false
       this.#escaped = octet === BACKSLASH && !this.#escaped

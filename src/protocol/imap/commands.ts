@@ -4,7 +4,7 @@
  * octet, and nothing behind it until it is answered. Literals are counted and not kept.
  */
 import type { PassOn } from '../watch.ts'
-import { ArgumentReader, type Literal, type Verdict } from './arguments.ts'
+import { ArgumentReader, type Literal, type Outcome } from './arguments.ts'
 import type { ResponseEvents } from './responses.ts'
 import { makesOpaque, UnansweredCommands, type Command } from './unanswered.ts'
 import { findWordEnd, isDone, NAME_OCTETS, readUpperWord, readWord, TAG_OCTETS, upperCase } from './words.ts'
@@ -165,7 +165,7 @@ export class CommandReader implements ResponseEvents {
     return this.#endLine() === 'pass' ? end + 1 : -1
   }
 
-  #take(octet: number): Verdict {
+  #take(octet: number): Outcome {
     // A bare CR ends a line for some servers, and a NUL for others.
     if (octet === NUL || (this.#carriageReturn && octet !== LF)) return 'ambiguous'
     this.#carriageReturn = octet === CR
@@ -176,7 +176,7 @@ export class CommandReader implements ResponseEvents {
     return octet === LF ? this.#endLine() : this.#arguments.take(octet)
   }
 
-  #takeTag(octet: number): Verdict {
+  #takeTag(octet: number): Outcome {
     if (octet === CR) return 'pass'
     if (octet === LF) {
       // An empty line is no command.
@@ -192,7 +192,7 @@ export class CommandReader implements ResponseEvents {
     return this.#tag.length <= MAX_TAG_BYTES && TAG_OCTETS[octet] === true ? 'pass' : 'ambiguous'
   }
 
-  #takeName(octet: number): Verdict {
+  #takeName(octet: number): Outcome {
     if (octet === SPACE && this.#name === '') return 'pass'
     if (octet !== SPACE && octet !== CR && octet !== LF) {
       this.#name += upperCase(octet)
@@ -206,7 +206,7 @@ export class CommandReader implements ResponseEvents {
     return octet === LF ? this.#endLine() : 'pass'
   }
 
-  #endLine(): Verdict {
+  #endLine(): Outcome {
     const literal = this.#arguments.end()
     if (literal === 'none') return this.#endCommand()
     // A back end that overlooks what follows IDLE would take the continuation for its own.
@@ -224,7 +224,7 @@ export class CommandReader implements ResponseEvents {
     return 'pass'
   }
 
-  #endCommand(): Verdict {
+  #endCommand(): Outcome {
     const isIdle = this.#current?.name === 'IDLE'
     if (this.#current && isIdle) this.#current.continuation = 'owed'
     if (!this.#current || (!this.#mayRun && !isIdle)) this.#beginCommand()
@@ -239,7 +239,7 @@ export class CommandReader implements ResponseEvents {
   }
 
   /** RFC 2177: the client ends IDLE with DONE, and sends nothing else before that. */
-  #takeDone(octet: number): Verdict {
+  #takeDone(octet: number): Outcome {
     if (octet === CR) return 'pass'
     if (octet === LF) {
       if (this.#done !== 'DONE') return 'ambiguous'

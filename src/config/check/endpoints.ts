@@ -1,5 +1,5 @@
 /** The addresses of a back end: hosts with ports, or SRV records, and never an address of mailmux itself. */
-import type { Backend, MainDraft, Place } from './drafts.ts'
+import type { Backend, MainDraft, KeyContext } from './drafts.ts'
 import { PROTOCOL_NAMES, specOf } from '../../protocol/registry.ts'
 import { isAddress } from '../../net/address.ts'
 import { arrivesAt, listenAddresses } from './addresses.ts'
@@ -10,7 +10,7 @@ import { isWritten, type Source } from '../yaml/source.ts'
 /** Each is checked every few seconds; a login tries three of them at most. */
 const MOST_HOSTS = 8
 
-export function checkPlaces(backend: Backend, main: MainDraft, { path, report }: Place): void {
+export function checkEndpoints(backend: Backend, main: MainDraft, { path, report }: KeyContext): void {
   const hosts = hostsOf(backend, path)
   if (hosts.length > MOST_HOSTS) {
     report.error([...path, 'host'], `at most ${MOST_HOSTS} hosts`)
