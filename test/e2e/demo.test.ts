@@ -64,6 +64,10 @@ async function serves(command: string, options: string[], path = process.env.PAT
     assert.equal(code, 0, `${line}\n${stderr}\n${demo.stdout()}`)
     assert.match(stdout, new RegExp(`This mailbox lives on ${store}\\.`))
   }
+  const sieve = lines.find((line) => line.startsWith('  sieve-connect'))
+  assert.ok(sieve)
+  const listed = await run('sh', ['-c', `cd ${checkout} && echo secret | ${sieve} --passwordfd 0`])
+  assert.equal(listed.code, 0, `${sieve}\n${listed.stderr}\n${demo.stdout()}`)
   const processes = listProcesses(demo.pid)
   assert.ok(processes.length > 4)
   demo.signal('SIGINT')
