@@ -11,34 +11,21 @@ export type Relays = {
   run(client: Socket, backend: Socket, options: RelayOptions): RelayHandle
   /** Looks for relays that have been silent for too long; to be called about once a second. @param nowMs a monotonic clock */
   sweep(nowMs: number): void
-  /** From now on each relay ends as soon as no command is in progress. Those that are idle end at once. */
-  drain(): void
-  /** Ends what is left, whatever it is doing. */
-  endAll(): void
 }
 
 export function createRelays(): Relays {
   const running = new Set<Relay>()
   const memory = createReadMemory()
-  let draining = false
 
   return {
     run(client, backend, options) {
       const relay = new Relay(client, backend, options, memory)
       running.add(relay)
       void relay.ended.then(() => running.delete(relay))
-      if (draining) relay.endWhenSafe('shutdown')
       return relay
     },
     sweep(nowMs) {
       for (const relay of running) relay.sweep(nowMs)
-    },
-    drain() {
-      draining = true
-      for (const relay of running) relay.endWhenSafe('shutdown')
-    },
-    endAll() {
-      for (const relay of running) relay.end('shutdown-deadline')
     },
   }
 }

@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test'
 import { createReadMemory, LeanSocket } from '../../../src/net/lean-socket.ts'
 import {
   createRelays,
+  type LeaveCause,
   type RelayEnding,
   type RelayHandle,
   type RelayOptions,
@@ -28,18 +29,20 @@ export type Relayed = {
 }
 
 export type RelayedOptions = Partial<RelayOptions> & {
-  relays?: Relays
+  /** the relay is to end at a safe point from its beginning, as in a session that ends while its login is under way */
+  leave?: LeaveCause
   /** sent by each side before the relay begins, and not read by anybody yet */
   early?: { client?: string; backend?: string }
 }
 
 export async function startRelay(
   t: TestContext,
-  { early = {}, relays = createRelays(), ...options }: RelayedOptions = {},
+  { early = {}, leave, ...options }: RelayedOptions = {},
 ): Promise<Relayed> {
   const [client, nearClient] = await connectPair(t, 'accepts', early.client)
   const [backend, nearBackend] = await connectPair(t, 'connects', early.backend)
   const accounted = { fromClient: 0, fromBackend: 0 }
+  const relays = createRelays()
   const handle = relays.run(nearClient, nearBackend, {
     idleMs: 60_000,
     goodbye: { shutdown: '* BYE\r\n', idle: '* BYE idle\r\n' },
@@ -52,6 +55,7 @@ export async function startRelay(
     },
     ...options,
   })
+  if (leave) handle.endWhenSafe(leave)
   const conversations = (): string =>
     `the relay did not end\n--- the client:\n${client.transcript.join('\n')}\n--- the back end:\n${backend.transcript.join('\n')}`
   return {

@@ -39,7 +39,7 @@ test('waits for the end of a command, and ends behind its answer', async (t) => 
   const relay = await startRelay(t, { watch: linesInTurn() })
   relay.client.send('a SEARCH BODY x')
   await relay.backend.expect('a SEARCH BODY x')
-  relay.relays.drain()
+  relay.handle.endWhenSafe('shutdown')
   relay.relays.sweep(0)
   relay.relays.sweep(20_000)
   assert.equal(relay.near.client.destroyed, false)
@@ -50,17 +50,17 @@ test('waits for the end of a command, and ends behind its answer', async (t) => 
 })
 
 test('ends a relay that begins during a drain, at once where it is idle', async (t) => {
-  const { relays } = await startRelay(t)
-  relays.drain()
-  const relay = await startRelay(t, { relays, watch: linesInTurn() })
+  const relay = await startRelay(t, { leave: 'shutdown', watch: linesInTurn() })
   await relay.client.expect('* BYE')
   assert.equal((await relay.ending()).cause, 'shutdown')
 })
 
 test('answers first what a client sent before a relay that begins during a drain', async (t) => {
-  const { relays } = await startRelay(t)
-  relays.drain()
-  const relay = await startRelay(t, { relays, watch: linesInTurn(), unreadFromClient: Buffer.from('a NOOP\r\n') })
+  const relay = await startRelay(t, {
+    leave: 'shutdown',
+    watch: linesInTurn(),
+    unreadFromClient: Buffer.from('a NOOP\r\n'),
+  })
   await relay.backend.expect('a NOOP')
   relay.backend.send('a OK')
   await relay.client.expect('a OK')
@@ -94,7 +94,7 @@ test('falls back on silence where the watch has lost track, and asks it no more'
   await relay.client.expect('whatever')
   assert.equal(watch.calls, 1)
   relay.relays.sweep(0)
-  relay.relays.drain()
+  relay.handle.endWhenSafe('shutdown')
   relay.relays.sweep(1999)
   assert.equal(relay.near.client.destroyed, false)
   relay.relays.sweep(2000)
@@ -129,7 +129,7 @@ test('keeps the cause of its end, though it is to end at a safe point too', asyn
   const relay = await startRelay(t, { watch: linesInTurn() })
   relay.handle.end('shutdown-deadline')
   relay.handle.endWhenSafe('shutdown')
-  relay.relays.drain()
+  relay.handle.endWhenSafe('idle')
   await relay.client.expectClose()
   assert.equal((await relay.ending()).cause, 'shutdown-deadline')
 })
