@@ -15,8 +15,8 @@ import type { BackendWire } from '../../../src/login/login.ts'
 import { Login, LoginRecord, type LoginEvent, type LoginServices, type LoginSession } from '../../../src/login/login.ts'
 import { asOctets } from '../../../src/octets.ts'
 import { Secret } from '../../../src/secret.ts'
+import { PROTOCOL_NAMES, type ProtocolName } from '../../../src/protocol/registry.ts'
 import type { World } from '../../../src/world.ts'
-import type { MailProtocol } from '../../support/mail-client.ts'
 import { MemoryWire } from '../../support/memory-wire.ts'
 import { backend } from '../backend/fixture.ts'
 import { listenerSettings } from '../listener/listener-settings.ts'
@@ -73,11 +73,17 @@ const KINDS: Record<Exclude<Behaviour, 'accepts' | 'refuses'>, Kind> = {
   shortage: { code: 'local-shortage', retryable: true, hangs: false, isFailure: false },
 }
 
-const GREETINGS: Record<MailProtocol, { ready: string; bye: string }> = {
+const GREETINGS: Record<ProtocolName, { ready: string; bye: string }> = {
   imap: { ready: '* OK ready\r\n', bye: '* BYE full\r\n' },
   pop3: { ready: '+OK ready\r\n', bye: '-ERR [SYS/TEMP] full\r\n' },
+  // RFC 5804 1.7: a ManageSieve server greets with its capabilities.
+  managesieve: {
+    ready: '"IMPLEMENTATION" "x"\r\n"SASL" "PLAIN"\r\n"SIEVE" "fileinto"\r\nOK "ready"\r\n',
+    bye: 'BYE (TRYLATER) "full"\r\n',
+  },
 }
 
+/** Sent in place of the greeting. PREAUTH is of IMAP; each of the others takes it for a line that is none of its own. */
 const SAID: Partial<Record<Behaviour, string>> = {
   PREAUTH: '* PREAUTH you are root\r\n',
   garbage: 'SSH-2.0\r\n',
@@ -94,11 +100,11 @@ class ScriptedWire extends MemoryWire implements Omit<BackendWire, 'detach'> {
   heard = 0
   closed = 0
   readonly #behaviour: Behaviour
-  readonly #protocol: MailProtocol
+  readonly #protocol: ProtocolName
   readonly #failed = Promise.withResolvers<never>()
   #answered = 0
 
-  constructor(behaviour: Behaviour, protocol: MailProtocol) {
+  constructor(behaviour: Behaviour, protocol: ProtocolName) {
     super('backend', { secure: true })
     this.#behaviour = behaviour
     this.#protocol = protocol
@@ -113,7 +119,10 @@ class ScriptedWire extends MemoryWire implements Omit<BackendWire, 'detach'> {
     if (code === 'backend-certificate') throw new MuxError(code, 'as scripted')
     const { ready, bye } = GREETINGS[this.#protocol]
     if (this.#behaviour === 'hang before banner') return
-    await this.send(SAID[this.#behaviour] ?? (this.#behaviour === 'BYE' ? bye : ready))
+    // The greeting of ManageSieve is its only answer before the login: the hang is behind the first of its lines.
+    const isCutShort = this.#behaviour === 'hang after banner' && this.#protocol === 'managesieve'
+    const greeting = isCutShort ? ready.slice(0, ready.indexOf('\n') + 1) : ready
+    await this.send(SAID[this.#behaviour] ?? (this.#behaviour === 'BYE' ? bye : greeting))
   }
 
   override async readLine(...limit: Parameters<MemoryWire['readLine']>): ReturnType<MemoryWire['readLine']> {
@@ -146,6 +155,7 @@ class ScriptedWire extends MemoryWire implements Omit<BackendWire, 'detach'> {
     if (/^(\S+ )?ID /.test(line)) return `${tag} OK done\r\n`
     if (this.#behaviour === 'hang in login') return ''
     const isAccepted = this.#behaviour === 'accepts'
+    if (this.#protocol === 'managesieve') return isAccepted ? 'OK "in"\r\n' : 'NO "no"\r\n'
     if (isImap) return isAccepted ? `${tag} OK in\r\n` : `${tag} NO [AUTHENTICATIONFAILED] no\r\n`
     return isAccepted ? '+OK in\r\n' : '-ERR [AUTH] no\r\n'
   }
@@ -158,7 +168,7 @@ class ScriptedWire extends MemoryWire implements Omit<BackendWire, 'detach'> {
 const BUDGET_MS = 30_000
 
 /** One login at a back end with so many addresses, whose attempts meet these behaviours in turn. */
-async function run(protocol: MailProtocol, behaviours: readonly Behaviour[], addresses: number) {
+async function run(protocol: ProtocolName, behaviours: readonly Behaviour[], addresses: number) {
   const clock = new VirtualClock()
   const wires: ScriptedWire[] = []
   const verdicts: string[] = []
@@ -267,7 +277,7 @@ function checkReleases({
 
 const ip = (at: number): string => `192.0.2.${at + 1}`
 
-for (const protocol of ['imap', 'pop3'] as const) {
+for (const protocol of PROTOCOL_NAMES) {
   for (const [name, kind] of Object.entries(KINDS) as [keyof typeof KINDS, Kind][]) {
     describe(`${name}, ${protocol}:`, () => {
       const verdict = (at: number): string[] =>
