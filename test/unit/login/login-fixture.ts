@@ -11,7 +11,7 @@ import { asOctets, type Octets } from '../../../src/octets.ts'
 import { createDecoyChallenge } from '../../../src/protocol/decoy-challenge.ts'
 import type { Credentials, LoginAttempt, RelayedCredentials } from '../../../src/protocol/protocol.ts'
 import { decodeScram } from '../../../src/protocol/sasl.ts'
-import type { Route } from '../../../src/routing/router.ts'
+import type { Route, Router, RouteSource } from '../../../src/routing/router.ts'
 import { Secret } from '../../../src/secret.ts'
 import { ClientConnection } from '../../../src/client/connection.ts'
 import { BackendConnection } from '../../../src/backend/backend-connection.ts'
@@ -59,12 +59,16 @@ export async function startStore(t: TestContext, answer: Answer, greeting = '* O
 
 export type Site = ReturnType<typeof openSite>
 
+/** How the routes of a site are found, and what its directory does with a commit. */
+export type SiteRoutes = { source: RouteSource; commit: Router['commit'] }
+
 /** One back end `store-1` at `port`; the user `nobody` has no route, in any domain; every other user is there. */
 export function openSite(
   t: TestContext,
   port: number,
   changes: Partial<BackendSettings> = {},
   identify: (name: string) => UserName = named,
+  { source, commit }: SiteRoutes = { source: 'static', commit: () => Promise.resolve() },
 ) {
   const backend = buildBackend({
     hosts: ['127.0.0.1'],
@@ -91,7 +95,7 @@ export function openSite(
   const route = (user: string): Route =>
     /^nobody(?:@|$)/.test(user)
       ? { kind: 'unknown' }
-      : { kind: 'backend', backend: backend.settings, login: user, source: 'static' }
+      : { kind: 'backend', backend: backend.settings, login: user, source }
   const world = {
     settings: { limits: { failureDelayMs: 0, backendTimeoutMs: 20_000 } },
     backends: new Map([[backend.settings.name, backend]]),
@@ -99,6 +103,7 @@ export function openSite(
       identify,
       loginsOf: ({ user, master = '' }: UserName) => [`${user}${master}`],
       byUser: ({ user }: UserName) => Promise.resolve(route(user)),
+      commit,
       invalidate: () => undefined,
     },
     decoyChallenge: createDecoyChallenge('secret'),
