@@ -1,4 +1,4 @@
-/** One session: a client's connection from its acceptance to its end, what is known of it, and how to end it. */
+/** One session: a client's connection from its acceptance to its end, its report, and the ways to end it. */
 import type { ClientConnection } from '../client/connection.ts'
 import type { ListenerSettings, ProtocolName } from '../config/settings.ts'
 import { MuxError, type ErrorCode } from '../errors.ts'
@@ -7,7 +7,7 @@ import type { ClientDialogue } from '../protocol/protocol.ts'
 import type { LeaveCause, RelayHandle } from '../relay/relays.ts'
 import type { ListenerContext, World } from '../world.ts'
 
-/** What does not apply, or is not known yet, is absent. Holds no secret. */
+/** A field that does not apply, or has no value yet, is absent. Holds no secret. */
 export type SessionReport = {
   id: string
   client: string

@@ -11,7 +11,7 @@ import type { Services } from './services.ts'
 import { Session, type EndReason, type SessionReport } from './session.ts'
 import { createTurnAway } from './turn-away.ts'
 
-/** Which sessions are meant; what is left out matches every session. */
+/** Selects sessions. An absent field matches every session. */
 export type SessionFilter = {
   /** the name by which the last login was routed */
   user?: string | undefined
@@ -21,13 +21,13 @@ export type SessionFilter = {
 export type Sessions = {
   /** Takes over a socket that the listener of this name has accepted. */
   accept: (socket: Socket, listener: string) => void
-  /** The oldest first, at most `limit` of them; `total` is the number of all that match. */
+  /** The oldest first, at most `limit`; `total` is the number of matching sessions. */
   list: (filter: SessionFilter & { limit: number }) => { sessions: SessionReport[]; total: number }
-  /** how many there are, before login and after */
+  /** number of sessions, before and after login */
   count: () => number
   /** Ends the matching sessions, each as soon as that is safe. @returns how many match */
   end: (filter: SessionFilter, why: EndReason) => number
-  /** Ends every session as soon as that is safe, waits, and cuts off after `graceMs` what is left. */
+  /** Ends every session as soon as that is safe. After `graceMs` the remaining sessions are cut off. */
   drain(graceMs: number): Promise<void>
 }
 
@@ -128,7 +128,7 @@ function isMeant({ connection, login }: Session, { user, backend }: SessionFilte
 
 const ignore = (): void => undefined
 
-/** What the client is told when its session ends on an error, where it can still be told. */
+/** The goodbye to a client whose session ends with an error; undefined if the client can be told nothing. */
 function goodbyeFor({ code }: MuxError): Goodbye | undefined {
   switch (code) {
     case 'client-login-timeout':

@@ -1,34 +1,34 @@
-/** How much of a back end's logins and of its queue the clients of one network have, so that one client cannot take all of it. */
+/** The share of a back end's logins and of its queue that the clients of one network use, so that one client cannot take all of it. */
 import { networkOf } from '../../net/address.ts'
 
-/** One network may have an eighth of a limit: seven others still get their part, and a webmail server's burst fits into it. */
+/** A network may use an eighth of a limit. This leaves room for seven other networks, and for a burst of a webmail server. */
 const PARTS = 8
-/** @param least of a limit that is smaller than this one network may have all */
+/** @param least a network may use this much of the limit, or all of a smaller limit */
 export function shareOf(limit: number, least: number): number {
   return Math.max(Math.ceil(limit / PARTS), Math.min(limit, least))
 }
 
-/** What one network has. @typeParam Waiter a login in the queue */
+/** The counts of one network. @typeParam Waiter a login in the queue */
 export type AddressUse<Waiter> = {
   readonly network: string
-  /** logins under way, those that wait for their client included, and those in line that may be next */
+  /** logins under way, including paused logins, and logins in the queue that are ready to be admitted */
   logins: number
-  /** in the queue, in whatever way */
+  /** logins in the queue, ready or parked */
   waiting: number
-  /** those that wait until fewer logins of their own network are under way, in order */
+  /** logins that wait until fewer logins of this network are under way, in order */
   readonly parked: Set<Waiter>
 }
 
-/** Entries exist while they count something, so that their number is bounded by the limits of the back end. */
+/** An entry exists only while a count is above zero. This bounds the number of entries by the limits of the back end. */
 export class AddressShares<Waiter> {
   readonly #uses = new Map<string, AddressUse<Waiter>>()
 
-  /** @returns undefined where nothing is counted for this address */
+  /** @returns undefined if no count exists for this address */
   get(address: string | undefined): AddressUse<Waiter> | undefined {
     return address === undefined ? undefined : this.#uses.get(networkOf(address))
   }
 
-  /** @returns undefined where there is no address to count for */
+  /** @returns undefined without an address */
   open(address: string | undefined): AddressUse<Waiter> | undefined {
     if (address === undefined) return undefined
     const network = networkOf(address)
@@ -39,7 +39,7 @@ export class AddressShares<Waiter> {
     return use
   }
 
-  /** To be called after each change downwards. */
+  /** To be called after each decrement. */
   closeIfEmpty({ network, logins, waiting }: AddressUse<Waiter>): void {
     if (logins === 0 && waiting === 0) this.#uses.delete(network)
   }

@@ -1,7 +1,7 @@
 /**
- * Who may go to a back end now. Each back end has a gate: so many sessions, so many logins under way, so many a second, and after it
- * was away fewer of each at first. Who comes to a closed gate waits in order, for a bounded time and in a bounded line, and is only
- * then refused. Outlives worlds: a reload changes the limits of a gate and loses nobody's place.
+ * Admission of logins to back ends. The gate of a back end limits its sessions, the logins under way and the logins per second. After
+ * an outage the limits are lower at first (slow start). A login that reaches a limit waits in a bounded queue for a bounded time, and
+ * is refused after that. The gates outlive worlds: a reload changes their limits and keeps their queues.
  */
 import type { BackendSettings, ProtocolName } from '../../config/settings.ts'
 import { MuxError } from '../../errors.ts'
@@ -10,39 +10,39 @@ import { Gate, type GateFacts, type GateParts } from './gate.ts'
 import type { Slot } from './slot.ts'
 import type { WaitOptions } from './wait.ts'
 
-/** How often the gates are looked after while somebody waits: a person notices tenths of a second. One timer for all of them. */
+/** Interval of the timer that serves all gates while logins wait. A user does not notice a delay of 50 ms. */
 const TICK_MS = 50
 
 export type Clock = {
   nowMs: () => number
-  /** @returns stops it */
+  /** @returns a function that stops the timer */
   every(ms: number, run: () => void): () => void
 }
 
 export type Admissions = {
   /**
-   * A slot at once where no limit is reached and nobody waits; undefined where the caller has to `wait` for one.
-   * @param attempt which one of its login, from 1: a login that has been let in before goes ahead of those that have not
-   * @param address the client's, which has a share of the logins; undefined where no client has an address
+   * @returns a slot if no limit is reached and no login waits; undefined if the caller must `wait`
+   * @param attempt number of the attempt of its login, from 1. A further attempt goes ahead of first attempts.
+   * @param address the client's, for the share of its network; undefined if no client has an address
    */
   enter(backend: BackendSettings, attempt: number, address?: string): Slot | undefined
-  /** A slot in good time. @throws MuxError `backend-busy`, `backend-down`, `shutting-down`, or the reason of the signal */
+  /** Resolves with a slot within the wait limit. @throws MuxError `backend-busy`, `backend-down`, `shutting-down`, or the reason of the signal */
   wait(backend: BackendSettings, attempt: number, options: WaitOptions): Promise<Slot>
-  /** The back end can no longer be reached by this protocol: ends the waits that are for it. */
+  /** The back end is down for this protocol: the waits for it end. */
   lost: (name: string, protocol: ProtocolName) => void
-  /** The back end was lost for so long and is back: it is given little at first. */
+  /** The back end is up again after `lostForMs`: its slow start begins. */
   recovered: (name: string, lostForMs: number) => void
-  /** Takes over the limits of a new configuration. */
+  /** Applies the limits of a new configuration. */
   configure(backends: ReadonlyMap<string, BackendSettings>): void
-  /** What is going on at each gate. */
+  /** The state of each gate. */
   describe: () => GateFacts[]
-  /** Ends every wait, and each later one at once; slots that are taken stay so. */
+  /** Ends every wait, and each later wait at once. Slots in use stay valid. */
   close(): void
 }
 
 export type AdmissionParts = {
   log: Log
-  /** told of the end of each wait, and of the limit that made it necessary */
+  /** called at the end of each wait, with the limit that caused it */
   loginWaited: GateParts['loginWaited']
   clock?: Clock
   random?: GateParts['random']

@@ -1,4 +1,4 @@
-/** The gate of one back end: counts who is in, and lets in whom its limits allow, in order. */
+/** The gate of one back end: counts its sessions and logins, and admits waiting logins in order as its limits allow. */
 import type { BackendLimits, BackendSettings, ProtocolName } from '../../config/settings.ts'
 import { MuxError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
@@ -15,7 +15,7 @@ export type GateFacts = {
   logins: number
   waiting: number
   limits: BackendLimits
-  /** what there is instead of the limits for now; undefined where the back end has not just come back */
+  /** the limits during a slow start; undefined outside of one */
   slowStart: { logins: number; loginsPerSecond: number } | undefined
 }
 
@@ -25,11 +25,11 @@ export type GateParts = {
   nowMs: () => number
   /** from 0 to 1 */
   random: () => number
-  /** called where a wait begins, during which `tick` is to be called */
+  /** called when a wait begins: from then on `tick` must be called */
   onWait: () => void
 }
 
-/** Who came in one moment is not sent away in one moment, or would be back in one: a wait ends this much sooner at most. */
+/** A wait is shortened at random by up to this share. Logins that arrive together then time out, and retry, at different times. */
 const WAIT_JITTER = 0.25
 
 export class Gate implements SlotKeeper {
@@ -42,12 +42,12 @@ export class Gate implements SlotKeeper {
   /** logins and sessions together */
   #inside = 0
   #logins = 0
-  /** logins that wait for their client, and are no work for the back end meanwhile */
+  /** logins that wait for their client: the back end has no work for them */
   #paused = 0
   readonly #shares = new AddressShares<Waiter>()
-  /** while there is a slow start */
+  /** start of the slow start in progress */
   #slowSinceMs: number | undefined
-  /** when the last one began */
+  /** start of the last slow start */
   #slowStartedMs = -Infinity
 
   constructor(settings: BackendSettings, parts: GateParts) {
@@ -58,12 +58,12 @@ export class Gate implements SlotKeeper {
     this.#bucket = createBucket(parts.nowMs())
   }
 
-  /** Nothing would be lost with it. */
+  /** The gate holds no login, session or wait, and may be dropped. */
   get isEmpty(): boolean {
     return this.#inside === 0 && this.#queue.size === 0
   }
 
-  /** A slot, where there is one at once. @param address the client's */
+  /** @param address the client's @returns undefined if the login must wait */
   enter(attempt: number, address?: string): Slot | undefined {
     if (this.#queue.ahead(rankOf(attempt)) > 0 || this.#findObstacle() !== undefined) return undefined
     return this.#isOverShare(this.#shares.get(address)) ? undefined : this.#letIn(address)
@@ -114,7 +114,7 @@ export class Gate implements SlotKeeper {
     return waiter.promise
   }
 
-  /** Ends the waits that have been too long, lets in whom there is room for. @returns whether it is to be called again soon */
+  /** Ends the waits whose time is up, and admits logins as the limits allow. @returns whether further calls are needed */
   tick(): boolean {
     const nowMs = this.#parts.nowMs()
     for (const waiter of this.#queue) {
@@ -126,7 +126,7 @@ export class Gate implements SlotKeeper {
     return this.#queue.size > 0 || this.#slowSinceMs !== undefined
   }
 
-  /** Who waits to speak this protocol waits in vain. */
+  /** Ends the waits for this protocol. The back end is down for it. */
   lost(protocol: ProtocolName): void {
     for (const waiter of this.#queue) {
       if (waiter.protocol !== protocol) continue
@@ -138,8 +138,8 @@ export class Gate implements SlotKeeper {
   }
 
   /**
-   * Once for an outage: the second protocol may be found to be back long after the first, and slows nobody down then.
-   * @returns whether there is a slow start now, which `tick` sees to the end of
+   * Begins one slow start per outage. A check may find the second protocol up long after the first: no second slow start begins then.
+   * @returns whether a slow start has begun; `tick` ends it
    */
   startSlowly(lostForMs: number): boolean {
     const { slowStartMs } = this.#settings
@@ -147,7 +147,7 @@ export class Gate implements SlotKeeper {
     if (slowStartMs === 0 || nowMs - lostForMs < this.#slowStartedMs) return false
     this.#slowSinceMs = this.#slowStartedMs = nowMs
     this.#bucket.restart(nowMs)
-    // Those that were trying all the while are in already, and come on top of what is let in from here on.
+    // Logins that began during the outage still run. They come on top of the logins that are admitted from now on.
     const fields = { backend: this.#name, ms: slowStartMs, ...this.describe().slowStart, underWay: this.#logins }
     this.#parts.log.info(fields, 'slow start')
     return true
@@ -178,7 +178,7 @@ export class Gate implements SlotKeeper {
     this.#slowSinceMs = undefined
   }
 
-  /** What keeps the next login out. Where no rate is set there is no clock to look at. */
+  /** @returns the limit that is reached. The clock is read only if a rate is set or a slow start is in progress. */
   #findObstacle(): LimitName | undefined {
     const { sessions, logins, loginsPerSecond } = this.#settings.limits
     if (sessions !== undefined && this.#inside >= sessions) return 'sessions'
@@ -190,13 +190,13 @@ export class Gate implements SlotKeeper {
     return this.#slowSinceMs === undefined ? 'logins_per_second' : 'slow_start'
   }
 
-  /** How many logins may be under way, and begin in a second; undefined where nothing says so. */
+  /** Limits of the logins under way and of the logins per second; undefined without a rate and outside of a slow start. */
   #pace(nowMs: number): { logins: number; perSecond: number } | undefined {
     const { logins, loginsPerSecond } = this.#settings.limits
     if (this.#slowSinceMs === undefined) {
       return loginsPerSecond === undefined ? undefined : { logins, perSecond: loginsPerSecond }
     }
-    // Without a rate of its own a back end is brought up to as many a second as it may have at once, a second each.
+    // Without a configured rate the slow start ends at `logins` per second: each login is taken to last a second.
     const perSecond = loginsPerSecond ?? logins
     const share = slowStartShare(nowMs - this.#slowSinceMs, this.#settings.slowStartMs, perSecond)
     return { logins: Math.max(1, Math.floor(logins * share)), perSecond: perSecond * share }
@@ -211,9 +211,9 @@ export class Gate implements SlotKeeper {
     return new Slot(this, address)
   }
 
-  /** Of a login that has begun: neither a rate nor the number of sessions counts it again. */
+  /** Resumes a paused login. The rate and the number of sessions count it already. */
   #goOn(slot: Slot): Slot {
-    if (slot.holds !== 'paused') return slot // given back meanwhile
+    if (slot.holds !== 'paused') return slot // released in the meantime
     slot.holds = 'login'
     this.#paused--
     this.#logins++
@@ -237,7 +237,7 @@ export class Gate implements SlotKeeper {
     return use !== undefined && use.logins >= shareOf(logins, leastForAddress)
   }
 
-  /** One that may be next counts for its network, so that no more of them are in the way of others than may be let in. */
+  /** A ready login counts for its network: its ready logins and its logins under way together stay within its share. */
   #makeReady(waiter: Waiter): void {
     if (waiter.use) waiter.use.logins++
     this.#queue.makeReady(waiter)
@@ -289,7 +289,7 @@ export class Gate implements SlotKeeper {
     )
   }
 
-  /** Not while somebody waits: all of them at once would be the wave that it is there to break. */
+  /** A slow start lasts as long as logins wait. Otherwise all of them would be admitted at once. */
   #endSlowStart(sinceMs: number, nowMs: number): void {
     const ms = nowMs - sinceMs
     if (ms < this.#settings.slowStartMs || this.#queue.size > 0) return

@@ -1,21 +1,21 @@
-/** Those who wait at the gate of one back end, in the order in which they are let in. Each wait ends once, whatever happens to it. */
+/** The queue of one back end: waiting logins in the order of their admission. Each wait ends exactly once. */
 import type { ProtocolName } from '../../config/settings.ts'
 import type { AddressUse } from './address-share.ts'
 import type { Slot } from './slot.ts'
 import type { LimitName, WaitOptions, WaitOutcome } from './wait.ts'
 
-/** A client that hears nothing for longer may think that the connection is dead; more often is noise. */
+/** Interval of messages to a waiting client, so that it does not take the connection for dead. */
 const STILL_WAITING_MS = 5000
 
 export class Waiter {
   readonly promise: Promise<Slot>
-  /** what it waits for, for messages */
+  /** the limit that caused the wait, for messages */
   readonly limit: LimitName
   readonly sinceMs: number
   readonly untilMs: number
-  /** the slot that is to be resumed; undefined for a login that is to begin */
+  /** the slot to resume; undefined for a login that has no slot yet */
   readonly paused: Slot | undefined
-  /** what its network has; undefined where nothing is counted */
+  /** the counts of its network; undefined if its network is not counted */
   readonly use: AddressUse<Waiter> | undefined
   readonly #options: WaitOptions
   readonly #leave: (waiter: Waiter, outcome: WaitOutcome) => void
@@ -23,7 +23,7 @@ export class Waiter {
   readonly #reject: (error: Error) => void
   #toldMs: number
 
-  /** @param leave is called once, at its end, before the promise settles */
+  /** @param leave called once, at the end of the wait, before the promise settles */
   constructor(
     facts: { limit: LimitName; sinceMs: number; untilMs: number; use: AddressUse<Waiter> | undefined; paused?: Slot },
     options: WaitOptions,
@@ -62,7 +62,7 @@ export class Waiter {
     this.#reject(error)
   }
 
-  /** Lets the client hear of it, where it has heard nothing for a while. */
+  /** Tells the client that the wait goes on, if the last message is `STILL_WAITING_MS` old. */
   reassure(nowMs: number): void {
     if (nowMs - this.#toldMs < STILL_WAITING_MS) return
     this.#toldMs = nowMs
@@ -77,17 +77,17 @@ export class Waiter {
   readonly #onAbort = (): void => this.refuse('client-left', this.#options.signal.reason as Error)
 }
 
-/** In order of precedence: logins whose client has answered, logins that are tried again, logins that begin. */
+/** Ranks in order of precedence: paused logins whose client has answered, further attempts, first attempts. */
 export const RESUMING = 0
 const RETURNING = 1
 const ARRIVING = 2
 
-/** @param attempt of a login that is to begin, from 1 */
+/** @param attempt number of the attempt, from 1 */
 export function rankOf(attempt: number): number {
   return attempt > 1 ? RETURNING : ARRIVING
 }
 
-/** Three lines, each in order. Those that are parked are in a line but are not let in: the share of their network is used up. */
+/** One ordered line for each rank. A parked login is in a line and cannot be admitted: its network has used up its share. */
 export class SlotQueue {
   readonly #all: readonly Set<Waiter>[] = [new Set(), new Set(), new Set()]
   readonly #ready: readonly Set<Waiter>[] = [new Set(), new Set(), new Set()]
@@ -96,25 +96,25 @@ export class SlotQueue {
     return this.#all.reduce((sum, line) => sum + line.size, 0)
   }
 
-  /** The one that is let in next. */
+  /** The login that is admitted next. */
   get first(): Waiter | undefined {
     for (const line of this.#ready) for (const waiter of line) return waiter
     return undefined
   }
 
-  /** How many may be let in before a login of this rank that comes now. */
+  /** Number of ready logins that go before a new login of this rank. */
   ahead(rank: number): number {
     let count = 0
     for (let line = 0; line <= rank; line++) count += this.#ready[line]?.size ?? 0
     return count
   }
 
-  /** How many are in the line of this rank. */
+  /** Length of the line of this rank, including parked logins. */
   beside(rank: number): number {
     return this.#all[rank]?.size ?? 0
   }
 
-  /** Parked, until it is made ready. */
+  /** Adds a login, parked until `makeReady`. */
   join(rank: number, waiter: Waiter): void {
     this.#all[rank]?.add(waiter)
   }
@@ -131,7 +131,7 @@ export class SlotQueue {
     return this.#ready.some((line) => line.delete(waiter))
   }
 
-  /** All, parked ones too. A waiter may leave meanwhile. */
+  /** Includes parked logins. A login may leave the queue during the iteration. */
   *[Symbol.iterator](): Generator<Waiter, void, undefined> {
     for (const line of this.#all) yield* line
   }

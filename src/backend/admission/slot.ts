@@ -1,9 +1,9 @@
 /** A slot at a back end: held by a login, and then by its session. */
 import type { WaitOptions } from './wait.ts'
 
-/** What the gate does when a slot changes. Each method is called once for each change. */
+/** The gate's part of a change of a slot. Each method is called once for each change. */
 export type SlotKeeper = {
-  /** `login`: another login may be under way. `paused`: the same, of a login that waited for its client. `slot`: the whole slot is free. */
+  /** `login`: another login may be under way. `paused`: the same, for a login that waited for its client. `slot`: the whole slot is free. */
   giveBack(what: 'login' | 'paused' | 'slot', slot: Slot): void
   pause(): void
   resume(slot: Slot, options: WaitOptions): Promise<Slot>

@@ -1,16 +1,16 @@
-/** How fast a back end is given logins: so many a second, and fewer at first once it is back. Pure; the time comes from outside. */
+/** The rate of logins at a back end, and its reduction after an outage (slow start). Pure: the caller gives the time. */
 
-/** Logins a second that a back end which is back begins with: somebody gets in at once, and a cold cache is not run over. */
+/** Logins per second at the beginning of a slow start. Some logins succeed at once, and a cold cache is not overloaded. */
 const FIRST_PER_SECOND = 10
-/** ... but no more than this share of what it may take later, or a small back end would begin with everything. */
+/** Upper bound of that rate, as a share of the full rate. Otherwise a small back end would begin with its full rate. */
 const FIRST_SHARE = 0.1
-/** What a quiet time leaves over, in seconds of the rate. A whole second would let twice the rate into the next one. */
+/** Capacity of the bucket, in seconds of the rate. With a capacity of one second, twice the rate could pass within a second. */
 const BURST_SECONDS = 0.1
 
 /**
- * The share of its limits that a back end has, so long after it came back. It grows by the same factor each second: slowly where
- * caches are cold, and fast where it is clear that the back end holds.
- * @param perSecond what it may take when all is well
+ * The share of the limits that applies `elapsedMs` after the outage. It grows by a constant factor per second: slowly while the
+ * caches are cold, and fast once the back end has proved to bear the load.
+ * @param perSecond the full rate
  */
 export function slowStartShare(elapsedMs: number, slowStartMs: number, perSecond: number): number {
   if (elapsedMs >= slowStartMs) return 1
@@ -19,15 +19,15 @@ export function slowStartShare(elapsedMs: number, slowStartMs: number, perSecond
 }
 
 export type Bucket = {
-  /** Whether one more may pass now. */
+  /** Whether a token is available. */
   has(perSecond: number, nowMs: number): boolean
-  /** Lets one pass; to be asked with `has` first. */
+  /** Takes a token. To be called after `has`. */
   take(): void
-  /** Forgets what a quiet time has left over: one may pass now, and the next when the rate says so. */
+  /** Leaves one token in the bucket. Further tokens arrive at the rate. */
   restart(nowMs: number): void
 }
 
-/** A token bucket whose rate may change with each question. It begins full. */
+/** A token bucket whose rate may change with each call. It begins full. */
 export function createBucket(nowMs: number): Bucket {
   let tokens = Number.POSITIVE_INFINITY
   let filledMs = nowMs

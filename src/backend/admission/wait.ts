@@ -1,21 +1,21 @@
-/** A wait for a slot: what the waiting login states, which limit it waits for, and how the wait ends. */
+/** A wait for a slot: its options, the limits that cause it, and its outcomes. */
 import type { ProtocolName } from '../../config/settings.ts'
 
-/** Which limit keeps a login out; `slow_start` is what is left of the others for a while, `per_address` the share of one client. */
+/** The limit that is reached. `slow_start`: the reduced limits after an outage. `per_address`: the share of the client's network. */
 export type LimitName = 'sessions' | 'logins' | 'logins_per_second' | 'slow_start' | 'per_address'
 
-/** How a wait ended. */
+/** The end of a wait. */
 export type WaitOutcome = 'admitted' | 'timed-out' | 'queue-full' | 'client-left' | 'backend-down' | 'shutting-down'
 
 export type WaitOptions = {
-  /** what it is to speak there */
+  /** the protocol of the login */
   protocol: ProtocolName
-  /** the client's, which has a share of the logins and of the queue; undefined where no client has an address */
+  /** the client's, for the share of its network; undefined if no client has an address */
   address?: string | undefined
   /** the caller's own deadline, on the clock of the gate */
   untilMs: number
-  /** ends the wait when the client has gone, with its reason as the error */
+  /** ends the wait with its reason as the error, when the client has closed */
   signal: AbortSignal
-  /** told from time to time that it goes on */
+  /** called from time to time during the wait */
   stillWaiting: () => void
 }

@@ -1,57 +1,57 @@
 /**
- * Whether one address of a back end serves one protocol, reckoned from what checks and logins have met there. Pure: time is given,
- * and what comes out is the same object where nothing has changed, so that a login at a healthy back end leaves nothing behind.
+ * Health of one address of a back end for one protocol, derived from the results of checks and logins. Pure: the caller gives the
+ * time. An unchanged result is the same object, so that a login at a healthy back end allocates nothing.
  */
 import type { ErrorCode } from '../../errors.ts'
 
 export type HealthRules = {
-  /** checks in a row that must succeed before what is down is up again */
+  /** successful checks in a row after which a down address is up again */
   rise: number
-  /** failures in a row that make it down */
+  /** failures in a row after which an address is down */
   fall: number
 }
 
-/** Whose login failed. `client` is its network (address-share.ts): an IPv6 client has many addresses. */
+/** The client of a failed login. `client` is its network (address-share.ts): an IPv6 client has many addresses. */
 export type FailedClient = { client: string; user: string }
 
 export type Failure = {
   by: 'check' | 'login'
   code: ErrorCode
-  /** set where the back end may have known for whom the connection was, so that the failure may be about that client alone */
+  /** set if the back end may have known the client: the failure may then concern that client alone */
   client: FailedClient | undefined
 }
 
-/** What has been seen to work: a TCP connection (or TLS on it), all that comes before a login, or a login. */
+/** The last step that succeeded: a TCP connection (or TLS on it), the greeting and all other steps before a login, or a login. */
 export type Proof = 'connection' | 'greeting' | 'login'
 
 export type Health = {
   readonly up: boolean
-  /** when it became so */
+  /** time of the last change of `up` */
   readonly sinceMs: number
-  /** checks that have succeeded in a row, counted while down */
+  /** successful checks in a row, counted while down */
   readonly successes: number
-  /** failures in a row that no client can have brought about */
+  /** failures in a row that no client can have caused */
   readonly failures: number
-  /** when a failure of a login was last counted */
+  /** time of the last counted failure of a login */
   readonly failedMs: number
-  /** failures in a row that may be one client's own affair, and the first such client */
+  /** failures in a row that may concern one client alone; `suspect` is the first such client */
   readonly clientSpecificFailures: number
   readonly suspect: FailedClient | undefined
-  /** somebody else, under another name and from another address, has failed too: the clientSpecificFailures ones count */
+  /** a login of another user from another network has failed too: `clientSpecificFailures` count */
   readonly confirmed: boolean
-  /** times that logins found it down since one last succeeded, whatever the checks said in between */
+  /** times that failed logins have made the address down since the last successful login */
   readonly relapses: number
-  /** what it answers that trying again or elsewhere does not mend: it is alive, and wrongly set up */
+  /** the error of a back end that answers and is misconfigured: a retry, or another address, does not help */
   readonly fault: ErrorCode | undefined
   readonly lastError: ErrorCode | undefined
 }
 
-/** A restart makes a whole wave of logins fail at once, which is one failure; just under the pause between two attempts of a login. */
+/** Failures of logins within this time count once: a restart makes many logins fail together. Just under the pause between two attempts. */
 const WAVE_MS = 900
-/** The most checks in a row that are ever asked for: with the usual interval it is then tried again within three minutes. */
+/** Upper bound of the successful checks in a row that are required: under three minutes with the default interval. */
 const MOST_RISE = 16
 
-/** It counts as up until something else is seen: a start must not turn anybody away. */
+/** An address is up until a failure is seen, so that no login is refused after a start. */
 export function newHealth(nowMs: number): Health {
   return {
     up: true,
@@ -68,7 +68,7 @@ export function newHealth(nowMs: number): Health {
   }
 }
 
-/** A login that gets an answer makes it up at once; checks must be several in a row. */
+/** An answered login makes the address up at once. Checks must succeed several times in a row. */
 export function afterSuccess(
   health: Health,
   { by, proof }: { by: 'check' | 'login'; proof: Proof },
@@ -77,10 +77,10 @@ export function afterSuccess(
 ): Health {
   const isSound = health.up && health.failures === 0 && health.clientSpecificFailures === 0 && health.relapses === 0
   if (isSound && health.fault === undefined) return health
-  // A connection says nothing of the certificate that comes after it.
+  // A connection does not prove the certificate that follows it.
   const fault = proof === 'connection' ? health.fault : undefined
   if (by === 'login') return { ...newHealth(health.up ? health.sinceMs : nowMs), fault, lastError: health.lastError }
-  // Where logins fail behind a greeting that is always there, only a login can say that they no longer do.
+  // Logins can fail behind a greeting that works. Only a login proves that logins work again.
   if (health.up) return { ...health, failures: 0, fault, ...(proof === 'login' && FORGIVEN) }
   const successes = health.successes + 1
   if (successes < neededRise(health, rise)) return { ...health, successes, fault }
@@ -90,14 +90,14 @@ export function afterSuccess(
 
 const FORGIVEN = { clientSpecificFailures: 0, suspect: undefined, confirmed: false, relapses: 0 } as const
 
-/** Doubled for each time that logins have found it down again although the checks found nothing. */
+/** Doubled for each further relapse: failed logins have made the address down again although its checks succeeded. */
 function neededRise({ relapses }: Health, rise: number): number {
   return Math.min(rise * 2 ** Math.max(0, relapses - 1), Math.max(rise, MOST_RISE))
 }
 
 /**
- * What one client meets once the back end may know who it is may be about that client (banned there, or a broken mailbox): it counts
- * only once another has met it too.
+ * Once the back end may know the client, a failure may concern that client alone (a ban, or a broken mailbox). Such failures count
+ * only after a login of another client has failed too.
  */
 export function afterFailure(health: Health, failure: Failure, { fall }: HealthRules, nowMs: number): Health {
   const { by, code, client } = failure
@@ -107,7 +107,7 @@ export function afterFailure(health: Health, failure: Failure, { fall }: HealthR
     const counts = client === undefined || confirmed
     return { ...health, suspect, confirmed, lastError: code, successes: counts ? 0 : health.successes }
   }
-  // Of a wave the first counts, and who else it has hit.
+  // Of failures within `WAVE_MS` the first counts; the others only show whether other clients are affected.
   if (by === 'login' && nowMs - health.failedMs < WAVE_MS) return { ...health, suspect, confirmed, lastError: code }
   const failures = health.failures + (client === undefined ? 1 : 0)
   const clientSpecificFailures = health.clientSpecificFailures + (client === undefined ? 0 : 1)
@@ -120,12 +120,12 @@ export function afterFailure(health: Health, failure: Failure, { fall }: HealthR
   return { ...newHealth(nowMs), up: false, relapses: by === 'login' ? relapses + 1 : relapses, fault, lastError: code }
 }
 
-/** An answer of a back end that is alive and cannot be used: a wrong certificate, no STARTTLS. Neither up nor down by it. */
+/** The back end answers and cannot be used: a wrong certificate, no STARTTLS. The fault changes neither up nor down. */
 export function afterFault(health: Health, code: ErrorCode): Health {
   return health.fault === code ? health : { ...health, fault: code, lastError: code }
 }
 
-/** Two devices of one user share a broken mailbox, two users behind one address a ban. */
+/** Two devices of one user share a broken mailbox, and two users behind one address share a ban. Both must differ. */
 function isAnother(one: FailedClient, other: FailedClient | undefined): boolean {
   return other !== undefined && one.client !== other.client && one.user !== other.user
 }

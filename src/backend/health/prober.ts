@@ -1,6 +1,6 @@
 /**
- * Looks at each address of each back end from time to time: whether it works, and what it can do. Speaks no protocol itself: it is
- * handed how to ask. An address where somebody has just logged in is left alone, as every look leaves a line in the log of most servers.
+ * Periodic checks of each address of each back end: its health and its capabilities. Speaks no protocol: the caller gives the
+ * function that asks. An address with a recent successful login is not checked, because most servers log each check.
  */
 import type { HealthSettings } from '../../config/settings.ts'
 import { asMuxError, MuxError, type NoteShortage } from '../../errors.ts'
@@ -14,21 +14,21 @@ import type { Endpoint } from '../endpoint/endpoint.ts'
 import type { LiveBackend } from '../live-backend.ts'
 import type { LiveBackends } from '../live-backends.ts'
 
-/** Servers change what they can do when they are upgraded; five minutes late does no harm. */
+/** Interval of questions for capabilities. These change with an upgrade of the server, and a delay of five minutes does no harm. */
 const CAPABILITIES_EVERY_MS = 300_000
-/** Once something has changed, what follows is wanted sooner than the usual interval: three failures, or the second success. */
+/** Interval after a first failure or a first success, so that the decision (`fall`, `rise`) does not take several usual intervals. */
 const SOON_MS = 1000
-/** How often it is seen who is due; a tenth of the shortest interval. */
+/** Interval at which due checks are started: a tenth of the shortest interval of checks. */
 const TICK_MS = 100
-/** Checks of many back ends must not come in one burst, and those of many instances not at one moment. */
+/** Random share of each interval, so that the checks of many back ends, and of many instances, do not coincide. */
 const JITTER = 0.1
 
-/** A timer that is later than this was held up by more than a busy machine. */
+/** A timer with a longer delay means that the process was suspended; a busy machine causes shorter delays. */
 const STALL_MS = 2000
 
 export type Probe = Exclude<HealthSettings['check'], 'none'>
 
-/** @returns what the back end says that it can do, where that was asked @throws MuxError, or the signal's reason */
+/** @returns the capabilities of the back end, if `kind` asks for them @throws MuxError, or the signal's reason */
 export type ProbeBackend = (
   backend: Backend,
   endpoint: Endpoint,
@@ -37,7 +37,7 @@ export type ProbeBackend = (
 ) => Promise<readonly string[] | undefined>
 
 export type Prober = {
-  /** Looks at every address at once. */
+  /** Checks every address now. */
   probeAll(): Promise<void>
   stop(): void
 }
@@ -72,7 +72,7 @@ export function startProber({
   random = Math.random,
 }: ProberParts): Prober {
   const running = new Set<Endpoint>()
-  /** when a back end was last asked for its capabilities, by protocol */
+  /** time of the last question for capabilities, by protocol and back end */
   const askedMs = new Map<string, number>()
 
   async function probe(backend: Backend, live: LiveBackend, endpoint: Endpoint): Promise<void> {
@@ -94,12 +94,12 @@ export function startProber({
       metrics.backendProbed(name, 'ok')
     } catch (thrown) {
       const { code, side, message } = asMuxError(thrown)
-      // The check has not reached the back end, and is neither a success nor a failure of it.
+      // The check has not reached the back end: it is neither a success nor a failure.
       if (code === 'local-shortage') {
         noteShortage('check', message)
         return
       }
-      // The process itself has not run (SIGSTOP, a suspended machine): the answer may be there, and has not been read.
+      // The process was suspended (SIGSTOP, a suspended machine): an unread answer may be waiting.
       if (code === 'backend-timeout' && nowMs() - startedMs > health.timeoutMs + STALL_MS) return
       if (side !== 'backend') log.error({ backend: name, protocol, err: thrown }, 'defect')
       else if (isCheck) live.failed(endpoint, { by: 'check', code, client: undefined }, message)
@@ -110,7 +110,7 @@ export function startProber({
     }
   }
 
-  /** One address of several is asked, as they are one server to their users. */
+  /** Only the first address is asked: all addresses of a back end are one server to its users. */
   function areCapabilitiesDue({ settings }: Backend, live: LiveBackend, endpoint: Endpoint): boolean {
     if (live.addresses(endpoint.protocol)[0] !== endpoint) return false
     const last = askedMs.get(`${endpoint.protocol} ${settings.name}`) ?? -Infinity
@@ -124,7 +124,7 @@ export function startProber({
     return nowMs() + ms * (1 + JITTER * (2 * random() - 1))
   }
 
-  /** What a login has just proven need not be looked at. */
+  /** A recent successful login replaces the check. */
   function isProven(backend: Backend, live: LiveBackend, endpoint: Endpoint): boolean {
     const { up, failures, fault } = endpoint.health
     if (!up || failures > 0 || fault !== undefined || areCapabilitiesDue(backend, live, endpoint)) return false
