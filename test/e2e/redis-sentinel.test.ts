@@ -154,7 +154,8 @@ test('follows when the master hangs, and is not led back by the old one when it 
     2 * START_DEADLINE_MS,
     async () => {
       assert.equal((await arrive(site, 'imap', 'moving@example.test')).at, 'store2')
-      return (await second.command('ROLE')).startsWith('slave') || undefined
+      // A server that becomes a replica hangs up on its clients.
+      return (await second.command('ROLE').catch(() => '')).startsWith('slave') || undefined
     },
     () => 'the old master is not demoted',
   )
