@@ -153,6 +153,7 @@ const ANSWERS: Record<string, [string, BackendCase['answer']]> = {
   'BYE with a referral': ['BYE (REFERRAL "sieve://other.example.test") "Try there."', 'backend-bye'],
   'BYE with TRYLATER': ['BYE (TRYLATER) "Shutting down."', 'backend-bye'],
   'something else': ['* OK IMAP4rev1', 'backend-garbage'],
+  'an answer with a string in place of its code': ['NO ("" TRYLATER) "x"', 'backend-garbage'],
   'an answer without an end of its code': ['NO (TRYLATER "x"', 'backend-garbage'],
   'a question too many': ['"abc"', 'backend-garbage'],
 }

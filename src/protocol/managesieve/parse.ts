@@ -84,8 +84,8 @@ export function parseResponse(tokens: readonly Token[]): Response | undefined {
   let codeArguments: string[] = []
   if (rest[0]?.text === '(' && rest[0].kind === 'parenthesis') {
     const close = rest.findIndex(({ kind, text }) => kind === 'parenthesis' && text === ')')
-    if (close < 2) return undefined
-    code = rest[1]?.text.toUpperCase()
+    if (close < 2 || rest[1]?.kind !== 'word') return undefined
+    code = rest[1].text.toUpperCase()
     codeArguments = rest.slice(2, close).map(({ text }) => text)
     rest.splice(0, close + 1)
   }
