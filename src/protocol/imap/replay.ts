@@ -1,12 +1,12 @@
 /**
  * IMAP towards the back end: greeting, capabilities, TLS, and the user's login played again. Trusts nothing that it reads:
- * every line is bounded, a greeting that is not OK is not a server to log in at, and what was said in clear is void after TLS.
+ * every line is bounded, a greeting that is not OK is not a server to log in at, and nothing from before TLS counts after it.
  */
 import { MuxError } from '../../errors.ts'
 import type { MechanismName } from '../../config/settings.ts'
-import type { Octets } from '../../octets.ts'
-import type { BackendLogin, LoginAnswer, RelayedCredentials, Wire } from '../protocol.ts'
-import { encodeBase64, encodePlain } from '../sasl.ts'
+import type { BackendLogin, LoginAnswer, Wire } from '../protocol.ts'
+import { relaySasl } from '../relay-sasl.ts'
+import { encodePlain } from '../sasl.ts'
 import { boundWire } from '../bounded-wire.ts'
 import { ID_TAG, MAX_LINE_BYTES, readAnswer, type Answer } from './answer.ts'
 import { parseBackendCapability, parseSessionCapability, withImplied, type BackendCapability } from './capability.ts'
@@ -124,7 +124,14 @@ async function logIn(
   before: string,
 ): Promise<Answer | 'cancelled'> {
   const { user, credentials } = login
-  if (credentials.kind === 'relayed') return relaySasl(backend, user, credentials, capability, before)
+  if (credentials.kind === 'relayed') {
+    return relaySasl(user, credentials, {
+      offered: capability.mechanisms,
+      describe: (mechanism) => `AUTH=${mechanism}`,
+      authenticate: (mechanism, first, respond) => authenticate(backend, mechanism, first, capability, before, respond),
+      isRefusal: ({ status }) => status.type !== 'OK',
+    })
+  }
   if (capability.mechanisms.includes('PLAIN')) {
     return authenticate(backend, 'PLAIN', encodePlain(user, credentials), capability, before, nothingMore)
   }
@@ -149,36 +156,6 @@ async function logIn(
   const answer = await converse(backend, steps.shift() ?? '', () => steps.shift() ?? nothingMore())
   if (steps.length > 0 && answer.status.type === 'OK') throw acceptedUnseen()
   return answer
-}
-
-/** The client's own conversation with the back end; mailmux hands on lines and learns nothing (RFC 5802, RFC 7628). */
-async function relaySasl(
-  backend: Wire,
-  user: Octets,
-  { mechanism, firstMessage, converse: askClient }: RelayedCredentials,
-  capability: BackendCapability,
-  before: string,
-): Promise<Answer | 'cancelled'> {
-  if (!capability.mechanisms.includes(mechanism)) {
-    throw new MuxError('backend-no-mechanism', `the back end does not offer AUTH=${mechanism}`)
-  }
-  const message = firstMessage(user)
-  if (message === undefined)
-    throw new MuxError('backend-no-mechanism', `${mechanism} cannot carry another name than the client’s own`)
-  const said = { cancel: false }
-  const answer = await authenticate(
-    backend,
-    mechanism,
-    encodeBase64(message.reveal()),
-    capability,
-    before,
-    async (challenge) => {
-      const response = await askClient(challenge)
-      said.cancel = response === '*'
-      return response
-    },
-  )
-  return said.cancel && answer.status.type !== 'OK' ? 'cancelled' : answer
 }
 
 /** RFC 4959: the first message goes along with the command where it may. */

@@ -1,13 +1,13 @@
 /**
  * ManageSieve towards the back end: greeting, TLS, and the user's login played again (RFC 5804). Trusts nothing that it reads: every
- * line and literal is bounded, and what was said in clear is void after TLS.
+ * line and literal is bounded, and nothing from before TLS counts after it.
  */
 import type { MechanismName } from '../../config/settings.ts'
 import { MuxError } from '../../errors.ts'
-import type { Octets } from '../../octets.ts'
 import { boundWire } from '../bounded-wire.ts'
-import type { BackendLogin, LoginAnswer, RelayedCredentials, Wire } from '../protocol.ts'
-import { encodeBase64, encodePlain, MAX_SASL_LINE_BYTES } from '../sasl.ts'
+import type { BackendLogin, LoginAnswer, Wire } from '../protocol.ts'
+import { relaySasl } from '../relay-sasl.ts'
+import { encodePlain, MAX_SASL_LINE_BYTES } from '../sasl.ts'
 import { formatXclient } from '../xclient.ts'
 import { parseBackendCapability, type BackendCapability } from './capability.ts'
 import { formatClientString, formatString, parseResponse, readTokens, type Response, type Token } from './parse.ts'
@@ -106,33 +106,19 @@ async function readResponse(backend: Wire, maxLineBytes = MAX_LINE_BYTES): Promi
 
 async function logIn(backend: Wire, login: BackendLogin, capability: BackendCapability): Promise<Ending | 'cancelled'> {
   const { user, credentials } = login
-  if (credentials.kind === 'relayed') return relaySasl(backend, user, credentials, capability)
+  if (credentials.kind === 'relayed') {
+    return relaySasl(user, credentials, {
+      offered: capability.mechanisms,
+      describe: (mechanism) => `SASL ${mechanism}`,
+      authenticate: (mechanism, first, respond) => authenticate(backend, mechanism, first, respond),
+      isRefusal: ({ type }) => type === 'NO',
+    })
+  }
   if (!capability.mechanisms.includes('PLAIN'))
     throw new MuxError('backend-no-mechanism', 'the back end does not offer SASL PLAIN')
   return authenticate(backend, 'PLAIN', encodePlain(user, credentials), () => {
     throw new MuxError('backend-garbage', 'the back end asks for more than it was to be given')
   })
-}
-
-/** The client's own conversation with the back end; mailmux passes messages on and learns nothing (RFC 5802, RFC 7628). */
-async function relaySasl(
-  backend: Wire,
-  user: Octets,
-  { mechanism, firstMessage, converse }: RelayedCredentials,
-  capability: BackendCapability,
-): Promise<Ending | 'cancelled'> {
-  if (!capability.mechanisms.includes(mechanism))
-    throw new MuxError('backend-no-mechanism', `the back end does not offer SASL ${mechanism}`)
-  const message = firstMessage(user)
-  if (message === undefined)
-    throw new MuxError('backend-no-mechanism', `${mechanism} cannot carry another name than the client’s own`)
-  const said = { cancel: false }
-  const answer = await authenticate(backend, mechanism, encodeBase64(message.reveal()), async (challenge) => {
-    const response = await converse(challenge)
-    said.cancel = response === '*' // RFC 5804 2.1: the string "*"
-    return response
-  })
-  return said.cancel && answer.type === 'NO' ? 'cancelled' : answer
 }
 
 /** RFC 5804 2.1: the first message goes along with the command; challenges are answered until there is a response. */

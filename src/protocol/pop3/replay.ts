@@ -1,12 +1,12 @@
 /**
  * POP3 towards the back end: greeting, capabilities, TLS, and the user's login played again. Trusts nothing that it reads:
- * every line is bounded, and what was said in clear is void after TLS.
+ * every line is bounded, and nothing from before TLS counts after it.
  */
 import { MuxError } from '../../errors.ts'
 import type { MechanismName } from '../../config/settings.ts'
-import type { Octets } from '../../octets.ts'
-import type { BackendLogin, LoginAnswer, RelayedCredentials, Wire } from '../protocol.ts'
-import { encodeBase64, encodePlain, MAX_SASL_LINE_BYTES } from '../sasl.ts'
+import type { BackendLogin, LoginAnswer, Wire } from '../protocol.ts'
+import { relaySasl } from '../relay-sasl.ts'
+import { encodePlain, MAX_SASL_LINE_BYTES } from '../sasl.ts'
 import { boundWire } from '../bounded-wire.ts'
 import { parseBackendCapability, splitCapability, type BackendCapability } from './capability.ts'
 import { formatXclient } from '../xclient.ts'
@@ -111,7 +111,14 @@ async function logIn(
   capability: BackendCapability,
 ): Promise<Response | 'cancelled'> {
   const { user, credentials } = login
-  if (credentials.kind === 'relayed') return relaySasl(backend, user, credentials, capability)
+  if (credentials.kind === 'relayed') {
+    return relaySasl(user, credentials, {
+      offered: capability.mechanisms,
+      describe: (mechanism) => `SASL ${mechanism}`,
+      authenticate: (mechanism, first, respond) => authenticate(backend, mechanism, first, respond),
+      isRefusal: ({ ok }) => !ok,
+    })
+  }
   if (capability.mechanisms.includes('PLAIN')) {
     return authenticate(backend, 'PLAIN', encodePlain(user, credentials), () => {
       throw new MuxError('backend-garbage', 'the back end asks for more than it was to be given')
@@ -125,28 +132,6 @@ async function logIn(
   if (!answer.ok) return answer
   backend.write(`PASS ${credentials.password.reveal()}\r\n`)
   return readResponse(backend)
-}
-
-/** The client's own conversation with the back end; mailmux hands on lines and learns nothing (RFC 5802, RFC 7628). */
-async function relaySasl(
-  backend: Wire,
-  user: Octets,
-  { mechanism, firstMessage, converse }: RelayedCredentials,
-  capability: BackendCapability,
-): Promise<Response | 'cancelled'> {
-  if (!capability.mechanisms.includes(mechanism)) {
-    throw new MuxError('backend-no-mechanism', `the back end does not offer SASL ${mechanism}`)
-  }
-  const message = firstMessage(user)
-  if (message === undefined)
-    throw new MuxError('backend-no-mechanism', `${mechanism} cannot carry another name than the client’s own`)
-  const said = { cancel: false }
-  const answer = await authenticate(backend, mechanism, encodeBase64(message.reveal()), async (challenge) => {
-    const response = await converse(challenge)
-    said.cancel = response === '*'
-    return response
-  })
-  return said.cancel && !answer.ok ? 'cancelled' : answer
 }
 
 /** RFC 5034 4: the first message goes along with the command where both fit into a line; challenges are answered until there is a response. */
