@@ -1,4 +1,4 @@
-/** The process that reads the configuration for a running mailmux: it does so once, holds nobody up, and leaves nothing behind. */
+/** The process that reads the configuration for a running mailmux: it reads once, delays no session, and leaves nothing behind. */
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import path from 'node:path'

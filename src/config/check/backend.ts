@@ -27,7 +27,7 @@ export function checkBackend(backend: Backend, main: MainDraft, place: KeyContex
   checkHealth(backend, place)
   checkLimits(backend, main, place)
   const master = backend.master
-  // Dovecot cuts at the first or the last of them, by its version: either way somebody else's name comes out.
+  // Dovecot cuts at the first or the last of them, by its version. Either way the name of another user results.
   if (master?.separator !== undefined && master.user?.includes(master.separator) === true) {
     report.error([...path, 'master', 'separator'], 'stands in the name of the master user too')
   }
