@@ -269,27 +269,6 @@ test('a change of the files reaches every worker, and a mistake in them is told 
   assert.deepEqual(after, [before[0]! + 1, before[1]! + 2])
 })
 
-test('what ends again and again is started again later each time', async () => {
-  await workers.allServe()
-  const told = ends()
-  for (let count = 1; count <= 3; count++) {
-    const pid = workers.pid(2)
-    workers.signal('SIGKILL', 2)
-    await until(
-      START_DEADLINE_MS,
-      () => workers.pid(2) !== pid || undefined,
-      () => 'it is not started again',
-    )
-  }
-  const pauses = workers
-    .lines('worker ended')
-    .slice(told)
-    .map(({ againMs }) => Number(againMs))
-  assert.equal(pauses.length, 3)
-  assert.ok(pauses[1] === 100 || pauses[1]! === 2 * pauses[0]!, String(pauses))
-  assert.equal(pauses[2], 2 * pauses[1])
-})
-
 test('SIGTERM ends the sessions of all workers with a goodbye, and leaves no process and exit code 0', async () => {
   const clients = await inEachWorker(BOB)
   const processes = listProcesses(site.mailmux.pid)
