@@ -247,6 +247,8 @@ export type LimitSettings = {
   backendTimeoutMs: number
   /** without a byte either way once relaying */
   idleMs: Record<ProtocolName, number>
+  /** from the order to end a session to its cut, if it comes to no safe point */
+  endTimeoutMs: number
   /** how long SIGTERM waits for sessions that are busy */
   shutdownGraceMs: number
 }

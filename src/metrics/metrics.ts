@@ -67,6 +67,12 @@ export function createMetrics(registry: Registry) {
       this.set(readConnections().max)
     },
   })
+  const ended = new Counter({
+    name: 'mailmux_sessions_ended_total',
+    help: 'Client connections that have ended, by the cause.',
+    labelNames: ['cause'],
+    registers,
+  })
   const shortageNoted = createShortageCounter(registry)
   const sessions = new Gauge({
     name: 'mailmux_sessions',
@@ -213,6 +219,8 @@ export function createMetrics(registry: Registry) {
     connectionAccepted: (protocol: ProtocolName, listener: string) => connections.inc({ protocol, listener }),
     /** @param reason an error code */
     connectionRejected: (reason: string) => rejected.inc({ reason }),
+    /** @param cause of a relay, or an error code */
+    connectionEnded: (cause: string) => ended.inc({ cause }),
     /** Where to read at each scrape how many connections there are. */
     watchConnections(read: () => ConnectionReading) {
       readConnections = read

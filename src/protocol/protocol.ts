@@ -160,7 +160,18 @@ export type Goodbye =
   | 'refused'
   | 'shutting-down'
   | 'idle'
+  /** the route of the user names another back end now */
+  | 'moved'
+  /** the back end is being taken out of service */
+  | 'drained'
+  /** an operator has ended the session */
+  | 'kicked'
+  /** the account is disabled now */
+  | 'disabled'
   | 'internal'
+
+/** Of a session that relays. `shutdown` is the word of the log and the metrics for `shutting-down`. */
+export type UnaskedGoodbye = Record<'shutdown' | 'idle' | 'moved' | 'drained' | 'kicked' | 'disabled', string>
 
 /** The conversation with one client before it is logged in. */
 export type ClientDialogue = {
@@ -191,6 +202,6 @@ export type Protocol = {
   announceable(words: readonly string[]): string[]
   /** What a client reads that is one too many, as a whole line. */
   turnedAway: string
-  /** What to say on a session that is relaying and quiet, so that its client knows that the end is meant; empty where the protocol has no such word. */
-  unaskedGoodbye: { shutdown: string; idle: string }
+  /** The last line to a session that relays and ends at a safe point; empty where the protocol has no such line. */
+  unaskedGoodbye: UnaskedGoodbye
 }

@@ -2,7 +2,7 @@
 import type { GateCause, RelayWatch } from './gate.ts'
 
 /** Why mailmux ends a session at a safe point. Each has a goodbye. */
-export type LeaveCause = 'shutdown' | 'idle'
+export type LeaveCause = 'shutdown' | 'idle' | 'moved' | 'drained' | 'kicked' | 'disabled'
 
 export type RelayCause =
   | 'client-closed'
@@ -16,7 +16,8 @@ export type RelayCause =
 
 export type RelayCounts = { bytesFromClient: number; bytesFromBackend: number }
 
-export type RelayEnding = RelayCounts & { cause: RelayCause }
+/** `cut`: the session had not come to a safe point when its time was over */
+export type RelayEnding = RelayCounts & { cause: RelayCause; cut?: true }
 
 /** A running relay. */
 export type RelayHandle = {
@@ -24,9 +25,11 @@ export type RelayHandle = {
   readonly ended: Promise<RelayEnding>
   /**
    * Ends the relay with the goodbye for `why` once no command is in progress and everything that came has been written; at once where that is
-   * so. What cannot be followed ends after two seconds of silence that follow an answer. A second call changes the reason; after the end it does nothing.
+   * so. What cannot be followed ends after two seconds of silence that follow an answer. A second call changes the reason, and may only
+   * shorten the time; after the end it does nothing.
+   * @param withinMs the relay is cut, whatever is in progress, by the first sweep after this time; undefined: never
    */
-  endWhenSafe(why: LeaveCause): void
+  endWhenSafe(why: LeaveCause, withinMs?: number): void
   /** Ends the relay now, whatever is in progress, without a goodbye. */
   end(cause: RelayCause): void
   /** octets carried until now */

@@ -51,8 +51,9 @@ export class Relay implements RelayHandle {
   #activeMs: number | undefined
   #silentMs = 0
   #halfClosed = false
-  /** it is to end as soon as that is safe */
-  #leaving: LeaveCause | undefined
+  /** it is to end as soon as that is safe; `byMs`: on the clock of the sweep, from the first sweep that sees it */
+  #leaving: { why: LeaveCause; withinMs: number; byMs: number | undefined } | undefined
+  #isCut = false
   /** the side that is still open once the other is closed, and what waits for it since when */
   #last: LastSide | undefined
   #lastBytesMs = LAST_MAIL_MS
@@ -184,7 +185,7 @@ export class Relay implements RelayHandle {
       // `closed` is true before the event, so that a side may be reported twice.
       if (from !== this.#last.socket) return
       this.#settleAccount()
-      this.#resolve({ cause: this.#cause, ...this.counts })
+      this.#resolve({ cause: this.#cause, ...this.counts, ...(this.#isCut && { cut: true }) })
       return
     }
     this.#halfClosed = true
@@ -207,6 +208,7 @@ export class Relay implements RelayHandle {
     else if (this.#halfClosed && this.#silentMs >= HALF_CLOSED_MS) this.end('half-closed-too-long')
     else if (this.#silentMs >= this.#idleMs) this.#takeLeave('idle')
     else this.#leaveIfSafe()
+    if (this.#leaving) this.#leaveInTime(this.#leaving, nowMs)
   }
 
   /** Destroys the last open side once it has taken nothing for too long; the cause stays what ended the relay. */
@@ -218,16 +220,26 @@ export class Relay implements RelayHandle {
     if (nowMs - last.sinceMs >= withinMs) last.socket.destroy()
   }
 
-  endWhenSafe(why: LeaveCause): void {
-    this.#leaving = why
+  endWhenSafe(why: LeaveCause, withinMs = Infinity): void {
+    const before = this.#leaving
+    if (before && before.withinMs <= withinMs) before.why = why
+    else this.#leaving = { why, withinMs, byMs: undefined }
     this.#leaveIfSafe()
+  }
+
+  /** Cuts a relay that has not come to a safe point in time. One that has ended, or that a side has left, ends by its own limits. */
+  #leaveInTime(leaving: { why: LeaveCause; withinMs: number; byMs: number | undefined }, nowMs: number): void {
+    leaving.byMs ??= nowMs + leaving.withinMs
+    if (nowMs < leaving.byMs || this.#halfClosed) return
+    this.#isCut = true
+    this.end(leaving.why)
   }
 
   #leaveIfSafe(): void {
     if (this.#leaving === undefined || this.#halfClosed) return
     // What came since the last sweep is not in its figure.
     const silentMs = this.#hasCarried() ? 0 : this.#silentMs
-    if (this.#progress.isSafe(silentMs, this.#isFlushed())) this.#takeLeave(this.#leaving)
+    if (this.#progress.isSafe(silentMs, this.#isFlushed())) this.#takeLeave(this.#leaving.why)
   }
 
   /** Nothing that has been read waits to be written, and nothing waits to be read. */

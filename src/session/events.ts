@@ -9,6 +9,8 @@ import type { PhaseEntered, Session } from './session.ts'
 
 export type Ending = {
   cause: RelayEnding['cause'] | 'logout' | ErrorCode
+  /** it was to end, and had not come to a safe point when its time was over */
+  cut?: true
   bytesFromClient: number
   bytesFromBackend: number
 }

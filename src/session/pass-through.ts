@@ -9,13 +9,11 @@ import { asMuxError, MuxError } from '../errors.ts'
 import type { ClientConnection } from '../client/connection.ts'
 import { acquireSlot } from '../login/acquire-slot.ts'
 import type { LoginEvents, Phase } from '../login/login.ts'
+import { NO_GOODBYE } from '../protocol/unasked-goodbye.ts'
 import { findServerName } from '../tls/server-name.ts'
 import type { ListenerContext, World } from '../world.ts'
 import type { Joined, Services } from './services.ts'
 import type { Session } from './session.ts'
-
-/** mailmux cannot speak inside TLS that it has not opened. */
-const NO_WORDS = { shutdown: '', idle: '' }
 
 /** What the choice of a back end needs of a session. */
 type PassThroughSession = {
@@ -60,7 +58,7 @@ export async function joinUnopened(session: Session, backend: Backend, services:
   const dialling: PassThroughDial = { protocol: listener.protocol, origin, untilMs, client: connection }
   const socket = await dialAny(backend, dialling, services.logins)
   slot.becomeSession() // as far as can be seen: the login itself is inside the TLS
-  return { socket, unread: undefined, goodbye: NO_WORDS, watch: undefined }
+  return { socket, unread: undefined, goodbye: NO_GOODBYE, watch: undefined }
 }
 
 type PassThroughDial = {

@@ -37,6 +37,7 @@ export function subscribeMetrics(metrics: Metrics): Subscriber {
       }
       case 'ended': {
         const { cause } = event.ending
+        metrics.connectionEnded(cause)
         if (event.detail !== undefined && cause !== 'client-closed') metrics.connectionRejected(cause)
         return
       }

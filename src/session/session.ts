@@ -25,7 +25,13 @@ export type SessionReport = {
 export type EndReason = Exclude<LeaveCause, 'idle'>
 
 /** Before login. */
-const END_CODES = { shutdown: 'shutting-down' } as const satisfies Record<EndReason, ErrorCode>
+const END_ERRORS = {
+  shutdown: { code: 'shutting-down', text: 'shutting down' },
+  moved: { code: 'moved', text: 'the route of the user has changed' },
+  drained: { code: 'drained', text: 'the back end is being drained' },
+  kicked: { code: 'kicked', text: 'an operator has ended the session' },
+  disabled: { code: 'disabled', text: 'the account is disabled' },
+} as const satisfies Record<EndReason, { code: ErrorCode; text: string }>
 
 /** The part of the session events that a session emits itself. */
 type PhaseEvents = {
@@ -52,7 +58,7 @@ export class Session implements LoginSession {
   #phase: Phase = 'login'
   #reported: Phase | undefined = undefined
   #logins = 0
-  #endReason: EndReason | undefined = undefined
+  #end: { why: EndReason; withinMs: number | undefined } | undefined = undefined
 
   constructor(id: string, connection: ClientConnection, context: ListenerContext, world: World, events: PhaseEvents) {
     this.id = id
@@ -96,17 +102,19 @@ export class Session implements LoginSession {
   /** From now on the session relays. */
   startRelay(handle: RelayHandle): void {
     this.relay = handle
-    if (this.#endReason) handle.endWhenSafe(this.#endReason)
+    if (this.#end) handle.endWhenSafe(this.#end.why, this.#end.withinMs)
   }
 
   /**
    * Ends the session with the goodbye for `why`: before login at its next read, so that a login under way gets its answer; while it
    * relays once no command is in progress. May be called more than once.
+   * @param withinMs a relay that has not come to a safe point by then is cut; undefined: never
    */
-  end(why: EndReason): void {
-    this.#endReason = why
-    if (this.relay) this.relay.endWhenSafe(why)
-    else this.connection.fail(new MuxError(END_CODES[why], 'shutting down'))
+  end(why: EndReason, withinMs?: number): void {
+    this.#end = { why, withinMs }
+    if (this.relay) return this.relay.endWhenSafe(why, withinMs)
+    const { code, text } = END_ERRORS[why]
+    this.connection.fail(new MuxError(code, text))
   }
 
   /** Ends the session now, whatever is in progress, without a goodbye. */

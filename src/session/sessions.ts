@@ -25,7 +25,7 @@ export type Sessions = {
   list: (filter: SessionFilter & { limit: number }) => { sessions: SessionReport[]; total: number }
   /** number of sessions, before and after login */
   count: () => number
-  /** Ends the matching sessions, each as soon as that is safe. @returns how many match */
+  /** Ends the matching sessions, each as soon as that is safe, and at the latest after `limits.end_timeout`. @returns how many match */
   end: (filter: SessionFilter, why: EndReason) => number
   /** Ends every session as soon as that is safe. After `graceMs` the remaining sessions are cut off. */
   drain(graceMs: number): Promise<void>
@@ -85,7 +85,7 @@ export function createSessions(world: () => World, services: Services): Sessions
     },
     list: (filter) => listSessions(running, filter),
     count: () => running.size,
-    end: (filter, why) => endSessions(running, filter, why),
+    end: (filter, why) => endSessions(running, filter, why, world().settings.limits.endTimeoutMs),
     async drain(graceMs) {
       if (running.size === 0) return
       const empty = new Promise<void>((resolve) => (onEmpty = resolve))
@@ -110,11 +110,17 @@ export function listSessions(
   return { sessions, total }
 }
 
-export function endSessions(running: Iterable<Session>, filter: SessionFilter, why: EndReason): number {
+/** Exported for its test. @param withinMs sessions that have not come to a safe point by then are cut */
+export function endSessions(
+  running: Iterable<Session>,
+  filter: SessionFilter,
+  why: EndReason,
+  withinMs?: number,
+): number {
   let count = 0
   for (const session of running) {
     if (!isMeant(session, filter)) continue
-    session.end(why)
+    session.end(why, withinMs)
     count++
   }
   return count
@@ -143,6 +149,11 @@ function goodbyeFor({ code }: MuxError): Goodbye | undefined {
       return 'refused'
     case 'shutting-down':
       return 'shutting-down'
+    case 'moved':
+    case 'drained':
+    case 'kicked':
+    case 'disabled':
+      return code
     case 'internal':
       return 'internal'
     default: // the client has closed, or has done something that allows no answer in clear

@@ -292,6 +292,7 @@ function buildLimits(limits: Main['limits']): LimitSettings {
     failureDelayMs: limits.failure_delay,
     backendTimeoutMs: limits.backend_timeout,
     idleMs: eachProtocol((_, name) => limits[`idle_${name}`]),
+    endTimeoutMs: limits.end_timeout,
     shutdownGraceMs: limits.shutdown_grace,
   }
 }

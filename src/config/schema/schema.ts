@@ -3,9 +3,7 @@
  * and directories, where most keys are, have files of their own. Rules for one value, and between keys of one map, are declared here; all others are functions in `check/`.
  */
 import { z } from 'zod'
-import { PROTOCOL_NAMES, specOf, type ProtocolName } from '../../protocol/registry.ts'
 import {
-  boundedInt,
   choice,
   domain,
   duration,
@@ -13,7 +11,6 @@ import {
   hostText,
   name,
   oneAddress,
-  size,
   parsedText,
   renamedKeys,
   text,
@@ -21,6 +18,7 @@ import {
 } from './fields.ts'
 import { authHttp } from './auth-http.ts'
 import { backend } from './backend.ts'
+import { limits } from './limits.ts'
 import { listener } from './listener.ts'
 import { redis } from './redis.ts'
 import { ABSENT, keyRules, mapRules, WRITTEN, type Rule } from './rules.ts'
@@ -68,64 +66,6 @@ const directory = z
   .meta({
     description:
       'Where users without a route in the routing file are looked up: `redis`, `auth_http` or `static`. Default static: needs no other service.',
-  })
-
-/** `idle_imap` and its like. */
-function idleKeys() {
-  const keys = PROTOCOL_NAMES.map((name) => {
-    const { description, byDefault } = specOf(name).idle
-    return [`idle_${name}`, duration(description, byDefault, ['1s', '24h'])]
-  })
-  return Object.fromEntries(keys) as Record<`idle_${ProtocolName}`, ReturnType<typeof duration>>
-}
-
-const limits = z
-  .strictObject({
-    max_connections: boundedInt(
-      'Connections of clients at a time, before login and after, by all workers together. Further ones are told to come back later, and closed. Default: as many as the limit of open files is enough for, which is about half of it; more than that is never taken.',
-      undefined,
-      [1, 1_000_000],
-    ).optional(),
-    max_line: size(
-      'The longest command line before login, literals apart. Default 8KiB: RFC 2683 3.2.1.5 asks servers for 8000 octets, RFC 7162 4 for 8192; more would only be memory given to strangers.',
-      '8KiB',
-      ['1KiB', '1MiB'],
-    ),
-    login_timeout: duration(
-      'From the greeting, or from the last refused attempt, to the next login. Default 60s: enough to type a password, short enough that idle strangers do not fill the machine.',
-      '60s',
-      ['1s', '30m'],
-    ),
-    max_bad_commands: boundedInt(
-      'Commands that are not understood before the connection is closed. Default 3: a client makes none, a web browser tricked into speaking to us makes many.',
-      3,
-      [1, 100],
-    ),
-    max_wrong_passwords: boundedInt(
-      'Refused credentials before the connection is closed. Default 5: a person who mistypes, or a mail client with an old password, tries two or three times; more only spares a guesser new connections.',
-      5,
-      [1, 100],
-    ),
-    failure_delay: duration(
-      'A refused login is answered no sooner than this, whether the password or the user was wrong. Default 1s: it slows guessing and hides which of the two it was, and a person hardly notices.',
-      '1s',
-      ['0s', '10s'],
-    ),
-    backend_timeout: duration(
-      "From the login command to the back end's answer: dialling, TLS, greeting and login together. Default 20s: clients give up at about 30s, and an answer of ours is better than their guess.",
-      '20s',
-      ['1s', '5m'],
-    ),
-    ...idleKeys(),
-    shutdown_grace: duration(
-      'How long a stop waits for sessions that are busy. Default 30s: what service managers and Kubernetes grant before they kill.',
-      '30s',
-      ['0s', '1h'],
-    ),
-  })
-  .prefault({})
-  .meta({
-    description: 'Bounds on what one client or one back end may take. Every one has a default that suits most sites.',
   })
 
 const admin = z

@@ -1,4 +1,5 @@
 import type { Protocol } from '../protocol.ts'
+import { buildUnaskedGoodbye } from '../unasked-goodbye.ts'
 import { announceable, mechanismsIn } from './capability.ts'
 import { openDialogue } from './login.ts'
 import { askCapabilities, replayLogin } from './replay.ts'
@@ -13,5 +14,5 @@ export const imap: Protocol = {
   mechanismsIn,
   announceable,
   turnedAway: `${goodbyeReply('too-many-connections')}\r\n`,
-  unaskedGoodbye: { shutdown: `${goodbyeReply('shutting-down')}\r\n`, idle: `${goodbyeReply('idle')}\r\n` },
+  unaskedGoodbye: buildUnaskedGoodbye((why) => `${goodbyeReply(why)}\r\n`),
 }

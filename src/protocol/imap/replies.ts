@@ -42,6 +42,14 @@ export function goodbyeReply(why: Goodbye): string {
       return '* BYE [UNAVAILABLE] Shutting down, please connect again.'
     case 'idle': // RFC 9051 5.4
       return '* BYE Idle for too long.'
+    case 'moved': // never ALERT in these: Thunderbird opens a window for it
+      return '* BYE [UNAVAILABLE] The mailbox has moved, please connect again.'
+    case 'drained':
+      return '* BYE [UNAVAILABLE] Maintenance, please connect again.'
+    case 'kicked':
+      return '* BYE [UNAVAILABLE] The session was ended by an administrator.'
+    case 'disabled':
+      return '* BYE [UNAVAILABLE] This account is not available.'
     case 'internal':
       return '* BYE [SERVERBUG] Internal error.'
   }

@@ -44,6 +44,14 @@ export function goodbyeReply(why: Goodbye): string {
       return 'BYE (TRYLATER) "Shutting down, please connect again."'
     case 'idle':
       return 'BYE "Idle for too long."'
+    case 'moved':
+      return 'BYE (TRYLATER) "The mailbox has moved, please connect again."'
+    case 'drained':
+      return 'BYE (TRYLATER) "Maintenance, please connect again."'
+    case 'kicked':
+      return 'BYE (TRYLATER) "The session was ended by an administrator."'
+    case 'disabled':
+      return 'BYE (TRYLATER) "This account is not available."'
     case 'internal':
       return 'BYE (TRYLATER) "Internal error."'
   }

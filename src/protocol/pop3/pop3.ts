@@ -1,4 +1,5 @@
 import type { Protocol } from '../protocol.ts'
+import { NO_GOODBYE } from '../unasked-goodbye.ts'
 import { announceable, mechanismsIn } from './capability.ts'
 import { openDialogue } from './login.ts'
 import { askCapabilities, replayLogin } from './replay.ts'
@@ -13,6 +14,5 @@ export const pop3: Protocol = {
   mechanismsIn,
   announceable,
   turnedAway: `${goodbyeReply('too-many-connections')}\r\n`,
-  // RFC 1939 has no line that a server may send unasked.
-  unaskedGoodbye: { shutdown: '', idle: '' },
+  unaskedGoodbye: NO_GOODBYE,
 }

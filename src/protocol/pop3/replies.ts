@@ -42,6 +42,14 @@ export function goodbyeReply(why: Goodbye): string {
       return '-ERR [SYS/TEMP] Shutting down, please connect again.'
     case 'idle': // RFC 1939 3: the session ends without a word; this is for the time before login
       return '-ERR Idle for too long.'
+    case 'moved': // before login; a session that relays is closed without a line
+      return '-ERR [SYS/TEMP] The mailbox has moved, please connect again.'
+    case 'drained':
+      return '-ERR [SYS/TEMP] Maintenance, please connect again.'
+    case 'kicked':
+      return '-ERR [SYS/TEMP] The session was ended by an administrator.'
+    case 'disabled':
+      return '-ERR [SYS/TEMP] This account is not available.'
     case 'internal':
       return '-ERR [SYS/TEMP] Internal error.'
   }

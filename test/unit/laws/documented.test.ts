@@ -83,6 +83,10 @@ describe('docs/errors.md', () => {
       refused: true,
       'shutting-down': true,
       idle: true,
+      moved: true,
+      drained: true,
+      kicked: true,
+      disabled: true,
       internal: true,
     }
     for (const reason of Object.keys(reasons) as (keyof typeof reasons)[]) {
@@ -149,6 +153,10 @@ describe('docs/logs.md', () => {
       'half-closed-too-long': true,
       shutdown: true,
       'shutdown-deadline': true,
+      moved: true,
+      drained: true,
+      kicked: true,
+      disabled: true,
       'client-unauthenticate': true,
       'client-ambiguous': true,
     }

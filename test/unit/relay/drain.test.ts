@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { constants, createDeflateRaw } from 'node:zlib'
+import { NO_GOODBYE } from '../../../src/protocol/unasked-goodbye.ts'
 import { startRelay, type Relayed, type RelayedOptions } from './fixture.ts'
 
 /** A relay in which one command was asked and answered, and nothing has happened for `quietMs` since. */
@@ -26,7 +27,7 @@ test('a drain ends a quiet relay at once, with the goodbye', async (t) => {
 })
 
 test('a drain closes without a word where the protocol has none', async (t) => {
-  const relay = await startAnswered(t, 2000, { goodbye: { shutdown: '', idle: '' } })
+  const relay = await startAnswered(t, 2000, { goodbye: NO_GOODBYE })
   relay.handle.endWhenSafe('shutdown')
   await relay.client.expectClose()
   relay.client.end()
@@ -189,7 +190,7 @@ test('sends no message into a compressed session whose last octets look like the
 })
 
 test('a drain ends TLS that is passed through after two seconds of silence', async (t) => {
-  const relay = await startRelay(t, { goodbye: { shutdown: '', idle: '' } })
+  const relay = await startRelay(t, { goodbye: NO_GOODBYE })
   relay.client.sendRaw(Buffer.from('170303000401020304', 'hex'))
   await relay.backend.readBytes(9)
   relay.backend.sendRaw(Buffer.from('170303000405060708', 'hex'))

@@ -35,6 +35,15 @@ export type RelayedOptions = Partial<RelayOptions> & {
   early?: { client?: string; backend?: string }
 }
 
+const GOODBYE: RelayOptions['goodbye'] = {
+  shutdown: '* BYE\r\n',
+  idle: '* BYE idle\r\n',
+  moved: '* BYE moved\r\n',
+  drained: '* BYE drained\r\n',
+  kicked: '* BYE kicked\r\n',
+  disabled: '* BYE disabled\r\n',
+}
+
 export async function startRelay(
   t: TestContext,
   { early = {}, leave, ...options }: RelayedOptions = {},
@@ -45,7 +54,7 @@ export async function startRelay(
   const relays = createRelays()
   const handle = relays.run(nearClient, nearBackend, {
     idleMs: 60_000,
-    goodbye: { shutdown: '* BYE\r\n', idle: '* BYE idle\r\n' },
+    goodbye: GOODBYE,
     watch: undefined,
     unreadFromClient: undefined,
     unreadFromBackend: undefined,

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import type { Socket } from 'node:net'
 import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
+import { NO_GOODBYE } from '../../../src/protocol/unasked-goodbye.ts'
 import { createRelays } from '../../../src/relay/relays.ts'
 import { connectPair, startRelay } from './fixture.ts'
 
@@ -94,7 +95,7 @@ test('waits for the back end where the client was closed just before the relay b
   const relays = createRelays()
   const { ended } = relays.run(client, backend, {
     idleMs: 60_000,
-    goodbye: { shutdown: '', idle: '' },
+    goodbye: NO_GOODBYE,
     watch: undefined,
     unreadFromClient: undefined,
     unreadFromBackend: undefined,

@@ -64,6 +64,7 @@ async function open(t: TestContext, protocol: 'imap' | 'pop3'): Promise<Setting>
   const metrics = {
     connectionAccepted: () => counted++,
     connectionRejected: () => undefined,
+    connectionEnded: () => undefined,
     handshakeEnded: () => undefined,
     routeDecided: () => undefined,
     loginEnded: () => undefined,

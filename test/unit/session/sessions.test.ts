@@ -124,3 +124,31 @@ test('ends a session at a safe point whose login was under way when it was told 
   session.startRelay(relay(ended))
   assert.deepEqual(ended, ['shutdown when safe'])
 })
+
+test('passes the time in which a session must end to its relay, also to one that begins later', (t) => {
+  const times: [string, number | undefined][] = []
+  const handle = { ...relay([]), endWhenSafe: (why: string, withinMs?: number) => void times.push([why, withinMs]) }
+  const [relaying, early] = [running(t, 'a', 1), running(t, 'b', 2, { phase: 'replaying-login' })]
+  relaying.startRelay(handle)
+  endSessions([relaying, early], {}, 'drained', 60_000)
+  early.startRelay(handle)
+  assert.deepEqual(times, [
+    ['drained', 60_000],
+    ['drained', 60_000],
+  ])
+})
+
+test('gives a session that is told to end before its login the error of the reason', async (t) => {
+  for (const [why, code] of [
+    ['shutdown', 'shutting-down'],
+    ['moved', 'moved'],
+    ['drained', 'drained'],
+    ['kicked', 'kicked'],
+    ['disabled', 'disabled'],
+  ] as const) {
+    const session = running(t, why, 1, { phase: 'login' })
+    const read = session.connection.readLine(100)
+    session.end(why, 60_000)
+    await assert.rejects(read, { code })
+  }
+})
