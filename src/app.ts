@@ -3,6 +3,7 @@ import { createAdmissions, type Admissions } from './backend/admission/admission
 import { BackendConnection } from './backend/backend-connection.ts'
 import { createCapabilityBook } from './backend/capabilities.ts'
 import { createLiveBackends, type LiveBackends } from './backend/live-backends.ts'
+import { createBackendStates, type BackendStates } from './backend/states.ts'
 import { startProber } from './backend/health/prober.ts'
 import { createRunningClock, watchStalls } from './clock.ts'
 import type { Settings } from './config/settings.ts'
@@ -94,8 +95,18 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     onLost: admissions.lost,
     onRecovered: admissions.recovered,
   })
+  const states = createBackendStates(log)
   const capacity = createCapacity(log, readDescriptorLimit())
-  const worlds = createWorlds(settings, { ticketSecret, directory, backends, admissions, capacity, log, metrics })
+  const worlds = createWorlds(settings, {
+    ticketSecret,
+    directory,
+    backends,
+    states,
+    admissions,
+    capacity,
+    log,
+    metrics,
+  })
   const book = createCapabilityBook(log)
   const prober = startProber({
     backends: () => worlds.current().backends,
@@ -114,6 +125,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
   const logins: LoginServices = {
     backends,
     admissions,
+    states,
     pace: createRefusalPace(),
     clock: SYSTEM_CLOCK,
     dial: (backend, address, origin) => new BackendConnection(backend, address, origin),
@@ -186,6 +198,7 @@ type WorldSources = {
   ticketSecret: string
   directory: Directory | undefined
   backends: LiveBackends
+  states: BackendStates
   admissions: Admissions
   capacity: Capacity
   log: Log
@@ -194,15 +207,16 @@ type WorldSources = {
 
 /** The world in force: built anew for new settings or when the ticket keys run out, and swapped whole. Connections keep the one they were born in. */
 function createWorlds(first: Settings, sources: WorldSources) {
-  const { ticketSecret, directory, backends, admissions, capacity, log, metrics } = sources
+  const { ticketSecret, directory, backends, states, admissions, capacity, log, metrics } = sources
   const noteRefusal = createRefusalNotes(log, metrics.routeRefused, () => performance.now())
   let current: World
 
   function enter(settings: Settings): void {
-    const isUp = (name: string): boolean => backends.get(name)?.isUp() === true
+    const isUp = (name: string): boolean => states.of(name)?.state === 'up' && backends.get(name)?.isUp() === true
     current = buildWorld({ settings, directory, noteRefusal, isUp, version, ticketSecret, nowMs: Date.now() })
     backends.reconcile(settings.routing)
     admissions.configure(settings.routing.backends)
+    states.configure(settings.routing.backends)
     capacity.configure(settings)
     metrics.worldEntered(settings, current.certificates.expiries)
   }

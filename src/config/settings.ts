@@ -83,6 +83,14 @@ export type BackendLimits = {
   leastForAddress: number
 }
 
+/**
+ * The state that an operator gives a back end. `up`: it takes logins. `drain`: no new session begins there and no new user is placed
+ * there. `pause`: logins wait. `down`: no login reaches it.
+ */
+export const BACKEND_STATES = ['up', 'drain', 'pause', 'down'] as const
+
+export type BackendState = (typeof BACKEND_STATES)[number]
+
 /** How it is found out whether an address of a back end works. */
 export type HealthSettings = {
   check: 'tcp' | 'tls' | 'greeting' | 'login' | 'none'
@@ -129,6 +137,8 @@ export type BackendSettings = {
   limits: BackendLimits
   /** after it was down, how long until it gets logins at its full rate; 0: it does at once */
   slowStartMs: number
+  /** holds unless the directory has a state of this back end */
+  state: BackendState
 }
 
 export type UserRoute = { backend: string; login: string | undefined }

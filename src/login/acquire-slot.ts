@@ -2,9 +2,16 @@
 import type { Slot } from '../backend/admission/slot.ts'
 import type { WaitOptions } from '../backend/admission/wait.ts'
 import type { Admissions } from '../backend/admission/admission.ts'
+import type { BackendStates } from '../backend/states.ts'
 import type { BackendSettings } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
 import type { LoginRecord, LoginSession } from './login.ts'
+
+/** @throws MuxError `backend-down` if an operator has closed the back end to logins */
+export function checkState(backend: BackendSettings, states: Pick<BackendStates, 'of'>): void {
+  const { state = 'up' } = states.of(backend.name) ?? {}
+  if (state !== 'up') throw new MuxError('backend-down', `the state of back end ${backend.name} is ${state}`)
+}
 
 /**
  * @param attempt which one of the login, from 1

@@ -5,7 +5,7 @@ import { asMuxError, MuxError, type ErrorCode } from '../errors.ts'
 import { networkOf } from '../net/address.ts'
 import { judgeLength, MAX_CREDENTIAL_BYTES } from '../protocol/credential-bounds.ts'
 import type { ClientIdentity, LoginAnswer, Refused } from '../protocol/protocol.ts'
-import { acquireSlot } from './acquire-slot.ts'
+import { acquireSlot, checkState } from './acquire-slot.ts'
 import { sleep } from './clock.ts'
 import { Exchange, MIN_ATTEMPT_MS } from './exchange.ts'
 import type { Accepted, BackendRoute, Login } from './login.ts'
@@ -28,6 +28,7 @@ export async function logInAtBackend(login: Login, route: BackendRoute): Promise
   const identity = identityOf(login)
   const { backendTimeoutMs } = world.settings.limits
   const untilMs = services.clock.nowMs() + backendTimeoutMs
+  checkState(route.backend.settings, services.states)
   const live = services.backends.of(route.backend.settings)
   const cursor = await live.enter(session.listener.protocol, record.user ?? '', backendTimeoutMs)
   try {
@@ -47,9 +48,10 @@ async function runAttempts(
 ): Promise<Accepted | Refused> {
   const { session, record, services } = login
   const { settings } = route.backend
-  const { clock, events, admissions } = services
+  const { clock, events, admissions, states } = services
   let attempt = cursor.next()
   for (let number = 1; attempt; number++) {
+    if (number > 1) checkState(settings, states)
     const acquired = acquireSlot(session, record, settings, number, untilMs - MIN_ATTEMPT_MS, admissions)
     const slot = acquired instanceof Promise ? await acquired : acquired
     const exchange = new Exchange(login, route, attempt, identity, slot, untilMs)

@@ -6,6 +6,7 @@ import type { Slot } from '../backend/admission/slot.ts'
 import type { Backend } from '../backend/backends.ts'
 import type { Origin } from '../backend/dialer.ts'
 import type { LiveBackends } from '../backend/live-backends.ts'
+import type { BackendStates } from '../backend/states.ts'
 import type { ListenerSettings } from '../config/settings.ts'
 import type { MuxError } from '../errors.ts'
 import type { LookupSource } from '../metrics/metrics.ts'
@@ -109,6 +110,7 @@ export type Dial = (backend: Backend, address: Address, origin: Origin) => Backe
 export type LoginServices = {
   readonly backends: Pick<LiveBackends, 'of'>
   readonly admissions: Pick<Admissions, 'enter' | 'wait'>
+  readonly states: Pick<BackendStates, 'of'>
   readonly pace: RefusalPace
   readonly clock: LoginClock
   readonly dial: Dial

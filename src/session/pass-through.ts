@@ -7,7 +7,7 @@ import type { LiveBackends } from '../backend/live-backends.ts'
 import type { ProtocolName } from '../config/settings.ts'
 import { asMuxError, MuxError } from '../errors.ts'
 import type { ClientConnection } from '../client/connection.ts'
-import { acquireSlot } from '../login/acquire-slot.ts'
+import { acquireSlot, checkState } from '../login/acquire-slot.ts'
 import type { LoginEvents, Phase } from '../login/login.ts'
 import { NO_GOODBYE } from '../protocol/unasked-goodbye.ts'
 import { findServerName } from '../tls/server-name.ts'
@@ -44,6 +44,7 @@ export async function joinUnopened(session: Session, backend: Backend, services:
   const record = session.startLogin()
   record.backend = backend.settings.name
   const { connection, listener, world } = session
+  checkState(backend.settings, services.logins.states)
   const untilMs = performance.now() + world.settings.limits.backendTimeoutMs
   const slot = await acquireSlot(session, record, backend.settings, 1, untilMs, services.logins.admissions)
   session.phase = 'connecting'

@@ -181,6 +181,7 @@ function buildBackend(name: string, backend: Routing['backends'][string], files:
     master: master && secret && { user: master.user, secret: encodeSecret(secret), separator: master.separator },
     limits: buildBackendLimits(backend.limits),
     slowStartMs: backend.slow_start,
+    state: backend.state,
   }
 }
 

@@ -1,5 +1,6 @@
 /** The reference manual of one back end of routing.yaml, as a schema. Rules that need more than its keys: check/backend.ts. */
 import { z } from 'zod'
+import { BACKEND_STATES } from '../settings.ts'
 import { eachProtocol, listProtocols, PROTOCOL_NAMES, specOf } from '../../protocol/registry.ts'
 import { boundedInt, choice, duration, hostText, name, parsedText, port, renamedKeys, text } from './fields.ts'
 import { ABSENT, keyRules, mapRules, otherThan, WRITTEN, type Condition, type KeyRules } from './rules.ts'
@@ -168,6 +169,12 @@ export const backend = z
       )
         .optional()
         .register(keyRules, BESIDE_SRV),
+    ),
+    state: choice(
+      BACKEND_STATES,
+      [],
+      'up: it takes logins. down: no login reaches it and no new user is placed there; a login is refused at once as in an outage. pause, drain: the same. Running sessions and health checks go on. Default up.',
+      'up',
     ),
     tls: choice(
       ['none', 'starttls', 'implicit'],

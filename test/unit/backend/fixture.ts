@@ -35,6 +35,7 @@ export function backendSettings(changes: Partial<BackendSettings> = {}): Backend
       leastForAddress: 4,
     },
     slowStartMs: 10_000,
+    state: 'up',
     ...changes,
   }
 }

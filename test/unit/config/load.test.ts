@@ -76,6 +76,7 @@ test('fills every default in', (t) => {
       leastForAddress: 4,
     },
     slowStartMs: 10_000,
+    state: 'up',
   })
   assert.equal(settings.tls.ticketSecret, undefined)
   assert.deepEqual(settings.routing.aliases, new Map())

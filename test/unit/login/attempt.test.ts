@@ -202,6 +202,7 @@ async function run(protocol: ProtocolName, behaviours: readonly Behaviour[], add
     clock,
     events,
     backends: { of: () => live },
+    states: { of: () => undefined },
     admissions: { enter: () => (slots++, new Slot(keeper, undefined)) },
     dial: () => {
       const wire = new ScriptedWire(behaviours[wires.length] ?? 'refused', protocol)

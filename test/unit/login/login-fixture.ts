@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline'
 import type { TestContext } from 'node:test'
 import { createAdmissions } from '../../../src/backend/admission/admission.ts'
 import { createLiveBackends } from '../../../src/backend/live-backends.ts'
+import { createBackendStates } from '../../../src/backend/states.ts'
 import type { BackendSettings } from '../../../src/config/settings.ts'
 import { createIpSet } from '../../../src/net/ip-set.ts'
 import { asOctets, type Octets } from '../../../src/octets.ts'
@@ -88,6 +89,8 @@ export function openSite(
   backends.reconcile({ backends: new Map([[backend.settings.name, backend.settings]]), resolvers: [] })
   const admissions = createAdmissions({ log, loginWaited: () => undefined })
   admissions.configure(new Map([[backend.settings.name, backend.settings]]))
+  const states = createBackendStates(log)
+  states.configure(new Map([[backend.settings.name, backend.settings]]))
   t.after(() => {
     admissions.close()
     backends.close()
@@ -112,6 +115,7 @@ export function openSite(
   const services: LoginServices = {
     backends,
     admissions,
+    states,
     clock: SYSTEM_CLOCK,
     dial: (...to) => new BackendConnection(...to),
     events,
@@ -134,6 +138,7 @@ export function openSite(
     backend: backend.settings,
     live: backends.of(backend.settings),
     admissions,
+    states,
     log,
     lines,
     /** what goes on at the back end's gate */

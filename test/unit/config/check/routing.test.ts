@@ -118,6 +118,12 @@ const CASES: Case[] = [
     error: /from 0 to 1000/u,
   },
   {
+    it: 'a state that no back end has',
+    routing: withBackend('host: h, imap: 1, state: paused'),
+    error: /^routing\.yaml:\d+:\d+: expected one of up, drain, pause, down/u,
+  },
+  { it: 'a state', routing: withBackend('host: h, imap: 1, state: drain') },
+  {
     it: 'a weight of 1 and no PROXY protocol',
     routing: withBackend('host: h, imap: 1, weight: 1, proxy_protocol: none'),
   },
