@@ -74,3 +74,24 @@ test('takes a hang-up on a token that not every server takes for a refusal: once
   assert.equal(heard, 1)
   assert.equal(site.live.addresses('imap')[0]?.health.clientSpecificFailures, 0)
 })
+
+test('takes a BYE on such a token for a refusal too', async (t) => {
+  const site = openSite(t, await startStore(t, (_, say) => say('* BYE line too long')))
+  const outcome = await site.login(site.connect(), relayed('XOAUTH2', 8000))
+  assert.ok(!outcome.accepted)
+  assert.equal(outcome.refusal.reason, 'authentication-failed', outcome.detail)
+})
+
+test('takes a hang-up before the token was sent for a failure of the store', async (t) => {
+  const site = openSite(t, await startStore(t, () => undefined, ''))
+  const outcome = await site.login(site.connect(), relayed('XOAUTH2', 8000))
+  assert.ok(!outcome.accepted)
+  assert.deepEqual([outcome.refusal.reason, outcome.code], ['unavailable', 'backend-closed'])
+})
+
+test('takes another answer to the token for a failure of the store', async (t) => {
+  const site = openSite(t, await startStore(t, (_, say) => say('SSH-2.0')))
+  const outcome = await site.login(site.connect(), relayed('XOAUTH2', 8000))
+  assert.ok(!outcome.accepted)
+  assert.deepEqual([outcome.refusal.reason, outcome.code], ['unavailable', 'backend-garbage'])
+})

@@ -111,3 +111,22 @@ test('keeps the times of a bounded number of networks, the slowest ones', () => 
   assert.ok(pace.dueMs(0, '192.0.2.1') <= 5000)
   assert.ok(pace.dueMs(0, '10.0.0.0') <= 10)
 })
+
+test('forgets the fastest network where it knows too many', () => {
+  const pace = createRefusalPace()
+  for (let i = 0; i < 64; i++) pace.observe(5000 + i, `10.0.0.${i}`)
+  pace.observe(9000, '10.0.0.0')
+  pace.observe(9500, '10.0.1.1')
+  assert.equal(pace.dueMs(0, '198.51.100.1'), 9000)
+})
+
+test('makes no other network forgotten while the slowest one goes on', () => {
+  const pace = createRefusalPace()
+  pace.observe(3000, '192.0.2.1')
+  pace.observe(5000, '192.0.2.2')
+  for (let i = 0; i < 50; i++) pace.observe(9000, '192.0.2.3')
+  assert.equal(pace.dueMs(0, '192.0.2.1'), 5000)
+  // A refusal that is not the slowest makes each one forgotten, by 2.3 percent.
+  pace.observe(10, '192.0.2.1')
+  assert.equal(pace.dueMs(0, '192.0.2.2'), 5000 * 0.977)
+})

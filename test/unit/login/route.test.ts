@@ -448,3 +448,25 @@ test('leaves the back end again if the route of a new user cannot be committed',
   assert.equal(outcome, failure)
   assert.deepEqual(released, ['connection', 'slot'])
 })
+
+test('tells the back end’s dialogue whether a PROXY header goes ahead', async () => {
+  for (const [proxyProtocol, wanted] of [
+    ['none', false],
+    ['v1', true],
+    ['v2', true],
+  ] as const) {
+    const { routed } = await route({ settings: { proxyProtocol } })
+    assert.equal((routed as { login: { proxyHeader: boolean } }).login.proxyHeader, wanted)
+  }
+})
+
+test('counts a user without a route as unknown', async () => {
+  assert.deepEqual((await route({ route: { kind: 'unknown' } })).sources, ['unknown'])
+})
+
+test('takes a back end that its world does not have for a defect', async () => {
+  const absent: Route = { kind: 'backend', backend: backendSettings({ name: 'gone' }), login: 'a', source: 'static' }
+  const { routed } = await route({ route: absent })
+  assert.ok(routed instanceof MuxError)
+  assert.equal(routed.code, 'internal')
+})

@@ -1,7 +1,7 @@
 /** A client that does not answer a challenge has shown no password: it must not hold what other logins need. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { byPassword, byScram, openSite, startStore } from './login-fixture.ts'
+import { byPassword, byScram, openSite, startStore, steerClock } from './login-fixture.ts'
 
 const LIMITS = { sessions: undefined, logins: 1, loginsPerSecond: undefined, waitMs: 0, queue: 9, leastForAddress: 4 }
 
@@ -84,4 +84,68 @@ test('ends with a deadline of its own, and does not count against the back end',
   assert.deepEqual(site.facts(), { logins: 0, sessions: 0, waiting: 0 })
   const [place] = site.live.addresses('imap')
   assert.deepEqual([place?.health.up, place?.health.failures, place?.health.clientSpecificFailures], [true, 0, 0])
+})
+
+test('notes the time of the first challenge of a login alone', async (t) => {
+  const pass = steerClock(t)
+  pass(1_000_000)
+  let challenges = 0
+  const port = await startStore(t, (_, say) => {
+    pass(3000)
+    say(++challenges < 3 ? '+ cj1u' : 'A NO no')
+  })
+  const site = openSite(t, port)
+  const attempt = byScram('alice', () => {
+    pass(1)
+    return Promise.resolve('Yz1u')
+  })
+  await site.login(site.connect(), attempt)
+  assert.deepEqual([challenges, site.challenged.length], [3, 1])
+  assert.ok(Number(site.challenged[0]) < 100_000, `${site.challenged[0]} ms`)
+})
+
+test('does not count a slot that did not come back against the address', async (t) => {
+  const site = openSite(t, await startAskingStore(t), { limits: LIMITS })
+  const { attempt, asked, answer } = openAsked()
+  const login = site.login(site.connect(), attempt)
+  await asked
+  const slot = site.admissions.enter(site.backend, 1)
+  answer()
+  const outcome = await login
+  slot?.release()
+  assert.ok(!outcome.accepted)
+  assert.equal(outcome.code, 'backend-busy', outcome.detail)
+  const [place] = site.live.addresses('imap')
+  assert.deepEqual([place?.health.failures, place?.health.clientSpecificFailures], [0, 0])
+})
+
+test('does not count a mechanism that the back end lacks against the address', async (t) => {
+  const site = openSite(t, await startAskingStore(t))
+  const { mechanism, credentials, ...rest } = byScram('alice', () => Promise.resolve('*'))
+  assert.equal(mechanism, 'SCRAM-SHA-256')
+  assert.ok(credentials.kind === 'relayed')
+  const sha1 = 'SCRAM-SHA-1'
+  const attempt = { ...rest, mechanism: sha1, credentials: { ...credentials, mechanism: sha1 } } as const
+  const outcome = await site.login(site.connect(), attempt)
+  assert.ok(!outcome.accepted)
+  assert.equal(outcome.code, 'backend-no-mechanism', outcome.detail)
+  const [place] = site.live.addresses('imap')
+  assert.deepEqual([place?.health.failures, place?.health.clientSpecificFailures], [0, 0])
+})
+
+test('names the phase of a login that waits, and listens to its client only meanwhile', async (t) => {
+  const site = openSite(t, await startAskingStore(t), { limits: { ...LIMITS, waitMs: 10_000 } })
+  const session = site.connect()
+  const { socket } = session.connection
+  const listeners = (): number[] => ['close', 'end', 'error'].map((name) => socket.listenerCount(name))
+  const before = listeners()
+  const slot = site.admissions.enter(site.backend, 1)
+  const login = site.login(session, byPassword('alice'))
+  await site.waiting(1)
+  assert.equal(session.phase, 'waiting')
+  assert.notDeepEqual(listeners(), before)
+  slot?.release()
+  await login
+  assert.equal(session.phase, 'replaying-login')
+  assert.deepEqual(listeners(), before)
 })
