@@ -114,7 +114,7 @@ soak: $(DEPS) test-packages ## the long runs, an hour and a half: half an hour o
 
 # The mutation tester and a compiler of the version that it knows: 94 MB and 190 packages that nothing else needs, so in a folder of their own.
 STRYKER_VERSION := 10.0.0
-STRYKER_PACKAGES := $(foreach part,core tap-runner typescript-checker,@stryker-mutator/$(part)@$(STRYKER_VERSION)) typescript@6.0.3
+STRYKER_PACKAGES := $(foreach part,core typescript-checker,@stryker-mutator/$(part)@$(STRYKER_VERSION)) typescript@6.0.3
 STRYKER := .runtime/stryker/node_modules/@stryker-mutator/core/package.json
 
 $(STRYKER): Makefile | $(DEPS)
@@ -122,8 +122,8 @@ $(STRYKER): Makefile | $(DEPS)
 	npm install --prefix .runtime/stryker --no-save --no-package-lock --no-audit --no-fund --ignore-scripts $(STRYKER_PACKAGES)
 	@touch $@
 
-mutants: $(DEPS) $(STRYKER) ## how many faults the unit and dialogue tests notice; MODULE=routing or a folder or file of a module, JOBS=2, TYPES=yes
-	@MODULE=$(MODULE) JOBS=$(JOBS) TYPES=$(TYPES) nice -n 19 $(NODE) test/mutants/mutants.ts
+mutants: $(DEPS) $(STRYKER) ## how many faults the unit and dialogue tests notice; MODULE=routing or a folder or file of a module, SAMPLE=20 (percent of the mutants), JOBS=2, TYPES=yes
+	@MODULE=$(MODULE) SAMPLE=$(SAMPLE) JOBS=$(JOBS) TYPES=$(TYPES) nice -n 19 $(NODE) test/mutants/mutants.ts
 
 docker: ## the container image mailmux:latest
 	docker build -f docker/Dockerfile -t mailmux:latest .

@@ -2,6 +2,7 @@
 
 type Mutant = {
   status: 'Killed' | 'Timeout' | 'Survived' | 'NoCoverage' | 'CompileError' | 'RuntimeError' | 'Ignored' | 'Pending'
+  statusReason?: string
   mutatorName: string
   replacement?: string
   location: { start: Position; end: Position }
@@ -18,18 +19,23 @@ export function summarize(place: string, { files }: Report): string[][] {
     place,
     Object.values(files).flatMap(({ mutants }) => mutants),
   )
-  return [['', 'mutants', 'killed', 'survived', 'not reached', '%'], ...(rows.length === 1 ? [] : rows), all]
+  return [
+    ['', 'mutants', 'killed', 'of them hung', 'survived', 'not reached', '%'],
+    ...(rows.length === 1 ? [] : rows),
+    all,
+  ]
 }
 
 function rowOf(name: string, mutants: readonly Mutant[]): string[] {
   const count = (...statuses: Mutant['status'][]): number =>
     mutants.filter(({ status }) => statuses.includes(status)).length
   // A mutant that never ends, as its loop lost the condition, has been noticed.
-  const killed = count('Killed', 'Timeout')
+  const hung = count('Timeout')
+  const killed = count('Killed') + hung
   const [survived, unreached] = [count('Survived'), count('NoCoverage')]
   const total = killed + survived + unreached
   const percent = total === 0 ? '' : ((100 * killed) / total).toFixed(0)
-  return [name, ...[total, killed, survived, unreached].map(String), percent]
+  return [name, ...[total, killed, hung, survived, unreached].map(String), percent]
 }
 
 /** A line for each mutant that no test noticed: where it is, and what became of what. */
