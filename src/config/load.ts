@@ -112,13 +112,13 @@ function readAll(
   checkMain(main, problems)
   const mainFiles = checkMainFiles(main, directory, files, now, problems)
   if (routing === undefined || routingFile === undefined) return undefined
-  const routingFiles = checkRouting(routing, main, path.dirname(routingFile), files, now, problems)
+  const found = checkRouting(routing, main, path.dirname(routingFile), files, now, problems)
   checkSnapshotFile(mainFiles.redis.snapshotFile, files, createReporter(main, problems))
   const [mainRoot, routingRoot] = [mainSource.root, routing.source.root]
   if (problems.hasErrors() || mainRoot === undefined || routingRoot === undefined) return undefined
   const paths = { main: path.resolve(mainFile), routing: path.resolve(routingFile) }
-  const users = routing.value?.users
-  return buildSettings({ main: mainRoot, routing: routingRoot, users, paths, mainFiles, routingFiles })
+  const routes = routing.value?.users ?? {}
+  return buildSettings({ main: mainRoot, routing: routingRoot, routes, paths, mainFiles, found })
 }
 
 /** Relative where the main file was named relatively, so that an editor opens what a message names. */

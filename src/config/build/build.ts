@@ -5,7 +5,7 @@ import { eachProtocol, isCapabilityProtocol, PROTOCOL_NAMES } from '../../protoc
 import { hostPort } from '../../net/address.ts'
 import { buildRedis } from './redis.ts'
 import type { BackendFiles } from '../check/backend.ts'
-import type { RoutingFiles } from '../check/routing.ts'
+import type { RoutingFiles, RoutingFindings } from '../check/routing.ts'
 import { findPool, servedProtocols } from '../check/placement-pool.ts'
 import { mainSchema, routingSchema } from '../schema/schema.ts'
 import type {
@@ -24,9 +24,8 @@ import type {
   UserRoute,
 } from '../settings.ts'
 import { encodeSecret, type Secret } from '../../secret.ts'
-import type { UserCase } from '../../user-name.ts'
 import { toPlain } from '../yaml/source.ts'
-import { countWorkers, keyOfDomain, normalizeUser, type Parsed } from '../schema/values.ts'
+import { countWorkers, keyOfDomain, type Parsed } from '../schema/values.ts'
 import { parseServerPattern, parseLocalName } from '../schema/wire-values.ts'
 import type { YamlNode } from '../yaml/nodes.ts'
 import type { RoutingDraft } from '../check/drafts.ts'
@@ -40,20 +39,21 @@ type Routing = Omit<z.output<typeof routingSchema>, 'users'>
 export type Found = {
   main: YamlNode
   routing: YamlNode
-  users: NonNullable<RoutingDraft['value']>['users']
+  /** of the users, by the keys as they are written */
+  routes: NonNullable<NonNullable<RoutingDraft['value']>['users']>
   paths: { main: string; routing: string }
   mainFiles: MainFiles
-  routingFiles: RoutingFiles
+  found: RoutingFindings
 }
 
 /** @throws ZodError where `schema/read.ts` found nothing wrong but the schema does: a defect of ours */
 export function buildSettings({
   main: mainNode,
   routing: routingNode,
-  users,
+  routes,
   paths,
   mainFiles,
-  routingFiles,
+  found,
 }: Found): Settings {
   // The schema as a whole is asked once more: it is the promise, and it alone gives the full type.
   const main = mainSchema.parse(toPlain(mainNode))
@@ -74,9 +74,9 @@ export function buildSettings({
     },
     directory: buildDirectory(main.directory, mainFiles),
     routing: {
-      ...buildRouting(routing, routingFiles, servedProtocols(main.listeners)),
+      ...buildRouting(routing, found.files, servedProtocols(main.listeners)),
       userCase: main.user_case,
-      users: buildUsers(users ?? {}, main.user_case),
+      users: buildUsers(routes, found.users),
     },
     limits: buildLimits(main.limits),
     admin: main.admin && buildAdmin(main.admin, mainFiles.token, main.hostname),
@@ -239,17 +239,18 @@ function buildRouting(
   }
 }
 
-function buildUsers(users: NonNullable<Found['users']>, userCase: UserCase): RoutingSettings['users'] {
+/** @param keys the key of each user, by the normalised name: the check has read every name already */
+function buildUsers(routes: Found['routes'], keys: ReadonlyMap<string, string>): RoutingSettings['users'] {
   const built = new Map<string, UserRoute>()
   // Most users have the route of many others.
   const shared = new Map<string, UserRoute>()
-  for (const [key, route] of Object.entries(users)) {
-    const parsed = normalizeUser(key, userCase)
+  for (const [user, key] of keys) {
+    const route = routes[key]
     const [backend, login] = typeof route === 'string' ? [route] : [route?.backend, route?.login]
-    if (backend === undefined || 'wrong' in parsed) continue // an error, with which nothing is built
+    if (backend === undefined) continue // an error, with which nothing is built
     const own = (login === undefined && shared.get(backend)) || { backend, login }
     if (login === undefined) shared.set(backend, own)
-    built.set(parsed.value.user, own)
+    built.set(user, own)
   }
   return built
 }

@@ -16,6 +16,12 @@ import { keyOfDomain, normalizeUser, parseDomain, parseName, type Parsed } from 
 /** What was read for each back end, by its name. */
 export type RoutingFiles = Map<string, BackendFiles>
 
+export type RoutingFindings = {
+  files: RoutingFiles
+  /** the users by their normalised names: the key of each, as it is written */
+  users: ReadonlyMap<string, string>
+}
+
 export function checkRouting(
   draft: RoutingDraft,
   main: MainDraft,
@@ -23,10 +29,10 @@ export function checkRouting(
   files: Set<string>,
   now: Date,
   problems: Problems,
-): RoutingFiles {
+): RoutingFindings {
   const read: RoutingFiles = new Map()
   const { value: routing } = draft
-  if (routing === undefined) return read
+  if (routing === undefined) return { files: read, users: new Map() }
   const report = createReporter(draft, problems)
   const readFile = createFileReader(directory, files)
   const backends = Object.entries(routing.backends ?? {})
@@ -51,7 +57,7 @@ export function checkRouting(
     suggested.set(name, suggestion)
     return suggestion
   }
-  checkUsers(routing, main, suggest, report)
+  const users = checkUsers(routing, main, suggest, report)
   checkDomains(routing, main, suggest, report)
   checkAuthHttpBackends(draft, main, report)
   checkAliases(routing, report)
@@ -61,7 +67,7 @@ export function checkRouting(
   checkServed(draft, main, inMain)
   checkResolvers(routing, report)
   checkReachable(routing, main, report)
-  return read
+  return { files: read, users }
 }
 
 /** A comparison with each of 2,000 back ends takes 30 ms. */
@@ -70,7 +76,8 @@ const MOST_SUGGESTIONS = 20
 /** Looks for a similar name of a back end. */
 type Suggest = (name: string) => string
 
-function checkUsers(routing: Routing, main: MainDraft, suggest: Suggest, report: Reporter): void {
+/** @returns the users by their normalised names: the key of each, as it is written */
+function checkUsers(routing: Routing, main: MainDraft, suggest: Suggest, report: Reporter): Map<string, string> {
   const asking = loginListeners(main)
   // A listener about which something is unclear might be the one that lets bare names in.
   const bareNamesArrive = asking.length === 0 || asking.some((listener) => listener?.default_domain === undefined)
@@ -88,8 +95,9 @@ function checkUsers(routing: Routing, main: MainDraft, suggest: Suggest, report:
       return { wrong: `never matches: ${domain ?? ''} is an alias of ${meant}; write ${meant} here` }
     return { value: user }
   }
-  checkRoutes(routing, 'users', parse, suggest, report, userCase === 'lower')
+  const users = checkRoutes(routing, 'users', parse, suggest, report, userCase === 'lower')
   if (userCase === 'keep') warnOfCapitals(routing, report)
+  return users
 }
 
 /** One warning for all of them; of two users that differ in case alone, both are meant. */
@@ -153,6 +161,7 @@ function loginListeners(main: MainDraft): (Listener | undefined)[] {
 /** Why two names of a domain are one. */
 const SAME_DOMAIN = 'domains ignore case, and an A-label (xn--) is the same as its U-label'
 
+/** @returns the keys of the section as they are written, by what `parse` makes of them */
 function checkRoutes(
   routing: Routing,
   section: 'users' | 'domains',
@@ -160,7 +169,7 @@ function checkRoutes(
   suggest: Suggest,
   report: Reporter,
   ignoresCase = false,
-): void {
+): Map<string, string> {
   const known = routing.backends
   const same = ignoresCase ? `user_case: lower, and ${SAME_DOMAIN}` : SAME_DOMAIN
   const spellings = new Map<string, string>()
@@ -179,6 +188,7 @@ function checkRoutes(
     const at = typeof route === 'string' ? path : [...path, 'backend']
     report.error(at, `unknown back end "${backend}"${suggest(backend)}`)
   }
+  return spellings
 }
 
 function checkServed({ source, value: routing }: RoutingDraft, main: MainDraft, report: Reporter): void {
