@@ -8,6 +8,7 @@ import { startProber } from './backend/health/prober.ts'
 import { createRunningClock, watchStalls } from './clock.ts'
 import type { Settings } from './config/settings.ts'
 import type { Accept } from './listener/door.ts'
+import { DELIVERY_PORT } from './listener/ports.ts'
 import type { Listeners } from './listener/listener.ts'
 import { systemCode } from './errors.ts'
 import type { Log } from './log.ts'
@@ -15,6 +16,7 @@ import type { Metrics } from './metrics/metrics.ts'
 import type { Text } from './octets.ts'
 import { createRelays } from './relay/relays.ts'
 import { createCapacity, lookForDescriptor, readDescriptorLimit, type Capacity } from './resources/descriptors.ts'
+import { createDelivery } from './delivery/delivery.ts'
 import { createShortageNotes } from './resources/shortages.ts'
 import type { Directory, StandIn } from './directory/directory.ts'
 import { openDirectory } from './directory/open-directory.ts'
@@ -139,6 +141,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     maxConnections: capacity.max,
     offer: createOffers(book),
   })
+  const delivery = createDelivery({ world: worlds.current, log, metrics })
   metrics.watchConnections(() => ({ open: sessions.count(), max: capacity.max() }))
   const running = createRunningClock(3 * SWEEP_MS)
   const sweep = setInterval(() => {
@@ -151,6 +154,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
   const close = async (): Promise<void> => {
     closed.abort()
     listeners?.close()
+    delivery.close()
     clearInterval(sweep)
     stalls.stop()
     prober.stop()
@@ -163,7 +167,10 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
       await withPatience([prober.probeAll(), directory?.connected ?? Promise.resolve()])
       closed.signal.throwIfAborted()
       listeners = await listen(settings, {
-        onConnection: sessions.accept,
+        onConnection(socket, listener) {
+          if (listener === DELIVERY_PORT) delivery.accept(socket)
+          else sessions.accept(socket, listener)
+        },
         onError(error, listener) {
           metrics.connectionRejected('local-shortage')
           noteShortage('accept', `listener ${listener}: ${systemCode(error)}`)

@@ -1,6 +1,6 @@
 /** Everything that a connection needs to know, frozen at the moment when it was accepted. A reload builds a new one and swaps one pointer. */
 import { buildBackends, type Backends } from './backend/backends.ts'
-import type { ListenerSettings, Settings } from './config/settings.ts'
+import type { DeliverySettings, ListenerSettings, Settings } from './config/settings.ts'
 import { createIpSet, type IpSet } from './net/ip-set.ts'
 import { buildBanner } from './protocol/banner.ts'
 import { createDecoyChallenge, type DecoyChallenge } from './protocol/decoy-challenge.ts'
@@ -28,6 +28,8 @@ export type World = {
   backends: Backends
   router: Router
   listeners: ReadonlyMap<string, ListenerContext>
+  /** `clients` is undefined where every client of this machine may ask */
+  delivery: { clients: IpSet | undefined; recipientDelimiter: string } | undefined
   /** what a login by SCRAM is asked that no back end can be asked for */
   decoyChallenge: DecoyChallenge
 }
@@ -81,6 +83,11 @@ export function buildWorld({
       loginMs: settings.limits.backendTimeoutMs + DIRECTORY_MS,
     }),
     listeners: new Map(contexts.map((context) => [context.settings.name, context])),
+    delivery: settings.delivery && buildDelivery(settings.delivery),
     decoyChallenge: createDecoyChallenge(secret),
   })
+}
+
+function buildDelivery({ clients, recipientDelimiter }: DeliverySettings): World['delivery'] {
+  return { clients: clients.length === 0 ? undefined : createIpSet(clients), recipientDelimiter }
 }

@@ -9,6 +9,7 @@ export function findRestartNeeds(before: Settings, after: Settings): string[] {
       settings.listeners.map(({ name, protocol, listen }) => ({ name, protocol, listen })),
     directory: ({ directory }: Settings) => withoutSecrets(directory),
     admin: ({ admin }: Settings) => admin && { ...admin, token: admin.token !== undefined },
+    delivery: ({ delivery }: Settings) => delivery?.listen,
     shutdown_grace: ({ limits }: Settings) => limits.shutdownGraceMs,
   }
   return Object.entries(parts).flatMap(([name, part]) =>
@@ -49,7 +50,13 @@ export function withBoundParts(first: Settings, settings: Settings): Settings {
     listeners: first.listeners.map((listener) => wanted.get(place(listener)) ?? listener),
     directory: withNewSecrets(first.directory, settings.directory),
     admin: admin && { ...admin, token },
+    delivery: withBoundDelivery(first.delivery, settings.delivery),
   }
+}
+
+/** An address that changes counts from the restart on, and `clients` with it: those of a loopback address would open the one in use to all. */
+function withBoundDelivery(first: Settings['delivery'], next: Settings['delivery']): Settings['delivery'] {
+  return first && next && JSON.stringify(first.listen) === JSON.stringify(next.listen) ? next : first
 }
 
 function withoutRedisSecrets({ servers, password, tls, ...rest }: RedisSettings): object {

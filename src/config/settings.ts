@@ -112,6 +112,8 @@ export type BackendSettings = {
   srv: Partial<Record<ProtocolName, string>> | undefined
   /** the port of each protocol that this back end serves; with `srv` the records have it */
   ports: Partial<Record<ProtocolName, number>>
+  /** where its mail is delivered, for `delivery` */
+  lmtp: number | undefined
   health: HealthSettings
   tls: 'none' | 'starttls' | 'implicit'
   /** the name that the certificate must carry; undefined: that of `hosts` which is dialled */
@@ -263,6 +265,14 @@ export type LimitSettings = {
   shutdownGraceMs: number
 }
 
+export type DeliverySettings = {
+  listen: ListenAddress
+  /** CIDRs that may ask; empty where `listen` is a loopback address and every client of this machine may */
+  clients: readonly string[]
+  /** characters that begin an address extension */
+  recipientDelimiter: string
+}
+
 export type Settings = {
   /** absolute paths of the files that it was read from */
   files: { main: string; routing: string | undefined }
@@ -277,6 +287,8 @@ export type Settings = {
   limits: LimitSettings
   /** `hosts` are names that it may be asked under, in lower case. `token` is what the API asks for; without one `host` is a loopback address */
   admin: { host: string; port: number; token?: Secret | undefined; hosts: readonly string[] } | undefined
+  /** a socketmap for Postfix; undefined: off */
+  delivery: DeliverySettings | undefined
   /** whether changed files are noticed, and for how long one that is written in place has to rest; else on SIGHUP alone */
   reload: { kind: 'auto'; settleMs: number } | { kind: 'signal' }
   log: { level: 'debug' | 'info' | 'warn' | 'error'; format: 'json' | 'pretty' }

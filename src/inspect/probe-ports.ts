@@ -1,5 +1,5 @@
 /**
- * Whether the ports of the listeners and of `admin` can be bound now. `check --probe` runs before the first start and before a reload, so
+ * Whether the ports of the listeners, of `admin` and of `delivery` can be bound now. `check --probe` runs before the first start and before a reload, so
  * that a port of a running mailmux of the same configuration is no mistake.
  */
 import net, { createServer } from 'node:net'
@@ -17,11 +17,17 @@ const SEARCH_MS = 8000
 type Port = { what: string; address: ListenAddress; path: Finding['path'] }
 type Refused = Port & { code: string }
 
-export async function probePorts({ listeners, admin, files }: Pick<Settings, 'listeners' | 'admin' | 'files'>) {
+export async function probePorts({
+  listeners,
+  admin,
+  delivery,
+  files,
+}: Pick<Settings, 'listeners' | 'admin' | 'files'> & Partial<Pick<Settings, 'delivery'>>) {
   const ports: Port[] = listeners.flatMap(({ name, listen }, index) =>
     listen.map((address) => ({ what: `listener ${name}`, address, path: ['listeners', index, 'listen'] })),
   )
   if (admin) ports.push({ what: 'admin', address: { ...admin, optional: false }, path: ['admin', 'listen'] })
+  if (delivery) ports.push({ what: 'delivery', address: delivery.listen, path: ['delivery', 'listen'] })
   const refused: Refused[] = []
   for (const port of ports) {
     const thrown = await tryBind(port.address)

@@ -3,10 +3,10 @@
  * outlive whoever accepts; it never accepts itself, so that a connection costs it nothing.
  */
 import net, { type Server } from 'node:net'
-import type { ListenerSettings } from '../config/settings.ts'
 import { familyOf } from '../net/address.ts'
 import { attend, BACKLOG, listenError, createDoor, isMissingFamily, type Accept } from './door.ts'
 import type { Listeners, OpenPort } from './listener.ts'
+import type { NamedPort } from './ports.ts'
 
 export type BoundPorts = {
   addresses: OpenPort[]
@@ -17,7 +17,7 @@ export type BoundPorts = {
 }
 
 /** @throws Error with a message for the operator; no port is left bound then */
-export async function bindPorts(settings: readonly ListenerSettings[]): Promise<BoundPorts> {
+export async function bindPorts(ports: readonly NamedPort[]): Promise<BoundPorts> {
   if (!('BoundSocket' in net)) {
     throw new Error('workers: more than 1 needs Node 26.4 or later (net.BoundSocket)')
   }
@@ -26,7 +26,7 @@ export async function bindPorts(settings: readonly ListenerSettings[]): Promise<
   const close = (): void => {
     for (const socket of sockets.splice(0)) socket.close()
   }
-  for (const { name, listen } of settings) {
+  for (const { name, listen } of ports) {
     for (const address of listen) {
       const { host, port } = address
       try {

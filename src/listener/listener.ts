@@ -1,8 +1,9 @@
 /** Bound ports. All are opened or none: what cannot be bound is said in one line that names the way out. Parses nothing, serves nobody. */
 import type { Server } from 'node:net'
-import type { ListenAddress, ListenerSettings } from '../config/settings.ts'
+import type { ListenAddress } from '../config/settings.ts'
 import { familyOf } from '../net/address.ts'
 import { attend, BACKLOG, listenError, createDoor, isMissingFamily, type Accept } from './door.ts'
+import type { NamedPort } from './ports.ts'
 
 export type OpenPort = { listener: string; host: string; port: number }
 
@@ -16,14 +17,14 @@ export type Listeners = {
  * @param accept called from the moment when its port is open
  * @throws Error with a message for the operator; no port is left open then
  */
-export async function openListeners(settings: readonly ListenerSettings[], accept: Accept): Promise<Listeners> {
+export async function openListeners(ports: readonly NamedPort[], accept: Accept): Promise<Listeners> {
   const servers: Server[] = []
   const addresses: OpenPort[] = []
   const close = (): void => {
     for (const server of servers) server.close()
   }
   try {
-    for (const listener of settings) {
+    for (const listener of ports) {
       for (const address of listener.listen) {
         const server = createDoor()
         if (!(await bind(server, listener, address))) continue
@@ -40,7 +41,7 @@ export async function openListeners(settings: readonly ListenerSettings[], accep
 }
 
 /** @returns false where the machine lacks the address family and the other one was asked for too */
-function bind(server: Server, listener: ListenerSettings, address: ListenAddress): Promise<boolean> {
+function bind(server: Server, listener: NamedPort, address: ListenAddress): Promise<boolean> {
   const { host, port } = address
   return new Promise((resolve, reject) => {
     const onError = (error: Error): void => {

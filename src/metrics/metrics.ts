@@ -5,6 +5,7 @@
  */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { ProtocolName, Settings } from '../config/settings.ts'
+import { createDeliveryCounter } from './delivery-counter.ts'
 import { createShortageCounter } from './shortage-counter.ts'
 
 export type LoginOutcome = 'accepted' | 'refused' | 'unavailable' | 'misconfigured' | 'disabled'
@@ -124,6 +125,7 @@ export function createMetrics(registry: Registry) {
     labelNames: ['reason'],
     registers,
   })
+  const deliveryLookedUp = createDeliveryCounter(registry)
   const directoryUp = new Gauge({
     name: 'mailmux_directory_up',
     help: '1 while the directory can be asked.',
@@ -240,6 +242,7 @@ export function createMetrics(registry: Registry) {
       lookupSeconds.observe(ms / 1000)
     },
     routeRefused: (reason: RouteFault) => routesRefused.inc({ reason }),
+    deliveryLookedUp,
     directoryIsUp: (up: boolean) => directoryUp.set(up ? 1 : 0),
     directoryHasLostData: (lost: boolean) => directoryDataLost.set(lost ? 1 : 0),
     directoryAnsweredBadly: () => directoryBadAnswers.inc(),

@@ -3,12 +3,14 @@
  * There is no default: on the wrong store a user finds an empty mailbox, and a synchronising client deletes its copy.
  */
 import type { BackendSettings, RoutingSettings } from '../config/settings.ts'
+import { MuxError } from '../errors.ts'
 import type { Octets, Text } from '../octets.ts'
 import type { Secret } from '../secret.ts'
 import type { AnswerSource, Directory, DirectoryRefusal, LoginFacts } from '../directory/directory.ts'
 import { domainOf, formatLogin, identifyUser } from './identity.ts'
 import { canBeLogin, type NameRules, type NoteName, type UserName } from '../user-name.ts'
 import { createNewUsers, placedName, type Placing } from './new-users.ts'
+import { recipientNames } from './recipient.ts'
 import { type RouteStep, type Trace } from '../directory/trace.ts'
 import { type DirectoryEntry, describeEntry } from '../directory/entry.ts'
 import { RouteInvalid } from '../directory/errors.ts'
@@ -43,6 +45,12 @@ export type Router = {
    * @throws MuxError `directory-unavailable`, `route-invalid`; `backend-down` if a new user can be placed on no back end
    */
   byUser(name: UserName, trace?: Trace, facts?: () => LoginFacts): Promise<Route>
+  /**
+   * The route of the recipient of a mail, which is no login: a user without a route is not placed.
+   * @param delimiters characters that begin an address extension
+   * @throws MuxError `directory-unavailable`, `route-invalid`
+   */
+  byRecipient(name: UserName, delimiters: string): Promise<Route>
   /** The names that a user would have at the back ends with a route without `login`, each followed by the master user. */
   loginsOf(name: UserName): string[]
   /**
@@ -99,14 +107,19 @@ export function createRouter(
     return { kind: 'backend', backend, login, source, ...(entry.password && { password: entry.password }) }
   }
 
+  function findDomain(name: UserName, trace?: Trace): Route | undefined {
+    const domain = domainOf(name.user)
+    const everybody = routing.domains.get(domain ?? '')
+    if (domain !== undefined) trace?.({ asked: 'domains', key: domain, ...outcomeOf(everybody?.backend) })
+    return everybody && toRoute(name, { ...everybody, login: undefined, status: 'active' }, 'domain')
+  }
+
   async function find(name: UserName, trace?: Trace, facts?: () => LoginFacts): Promise<Route> {
     const { user } = name
     const known = await findKnown(user, name, trace, facts)
     if (known) return known
-    const domain = domainOf(user)
-    const everybody = routing.domains.get(domain ?? '')
-    if (domain !== undefined) trace?.({ asked: 'domains', key: domain, ...outcomeOf(everybody?.backend) })
-    if (everybody) return toRoute(name, { ...everybody, login: undefined, status: 'active' }, 'domain')
+    const ofDomain = findDomain(name, trace)
+    if (ofDomain) return ofDomain
     const pool = newUsers.poolFor(user)
     if (!pool) return { kind: 'unknown' }
     const placed = placedName(user)
@@ -114,6 +127,31 @@ export function createRouter(
     if (asPlaced) return asPlaced
     const { entry, source } = await newUsers.place(placed, pool, trace)
     return entry ? toRoute(name, entry, source) : { kind: 'unknown' }
+  }
+
+  async function findRecipient(name: UserName, delimiters: string): Promise<Route> {
+    const names = recipientNames(name, delimiters)
+    // One after the other: nearly every address is found by the first, and the order decides.
+    for (const one of names) {
+      const known = await findKnown(one.user, one)
+      if (known) return known
+    }
+    const ofDomain = findDomain(name)
+    if (ofDomain) return ofDomain
+    const wasKnown = names.some(({ user }) => newUsers.poolFor(user) && directory?.lastKnown?.(user))
+    if (wasKnown)
+      throw new MuxError('directory-unavailable', 'the directory has no route any more for a user who had one')
+    return { kind: 'unknown' }
+  }
+
+  /** @param find the route of this name */
+  async function noting(name: UserName, find: () => Promise<Route>): Promise<Route> {
+    try {
+      return await find()
+    } catch (error) {
+      if (error instanceof RouteInvalid) noteRefusal(name.user, error)
+      throw error
+    }
   }
 
   return {
@@ -128,14 +166,8 @@ export function createRouter(
     async commit(user, backend) {
       await directory?.commit?.(placedName(user), backend)
     },
-    async byUser(name, trace, facts) {
-      try {
-        return await find(name, trace, facts)
-      } catch (error) {
-        if (error instanceof RouteInvalid && !trace) noteRefusal(name.user, error)
-        throw error
-      }
-    },
+    byUser: (name, trace, facts) => (trace ? find(name, trace, facts) : noting(name, () => find(name, trace, facts))),
+    byRecipient: (name, delimiters) => noting(name, () => findRecipient(name, delimiters)),
   }
 }
 

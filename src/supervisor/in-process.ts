@@ -2,6 +2,7 @@
 import type { App, AppDeps } from '../app.ts'
 import type { Settings } from '../config/settings.ts'
 import { openListeners } from '../listener/listener.ts'
+import { portsOf } from '../listener/ports.ts'
 import type { WorkerState } from '../metrics/instance-metrics.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
@@ -14,7 +15,7 @@ export function createInProcessPool(
 ): WorkerPool {
   const app = createApp(settings, {
     ...deps,
-    listen: ({ listeners }, accept) => openListeners(listeners, accept),
+    listen: (own, accept) => openListeners(portsOf(own), accept),
   })
   let state: WorkerState = 'starting'
   return {

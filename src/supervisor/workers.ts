@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Unavailable } from '../admin/api.ts'
 import type { Settings } from '../config/settings.ts'
 import { bindPorts, type BoundPorts } from '../listener/bound-ports.ts'
+import { portsOf } from '../listener/ports.ts'
 import type { Log } from '../log.ts'
 import type { InstanceMetrics } from '../metrics/instance-metrics.ts'
 import { addToPast, type Reading } from '../metrics/readings.ts'
@@ -134,7 +135,7 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
 
   return {
     async start() {
-      const bound = await bindPorts(first.listeners)
+      const bound = await bindPorts(portsOf(first))
       ports = bound
       if (stopping.signal.aborted) bound.close()
       stopping.signal.throwIfAborted()

@@ -3,6 +3,8 @@ import os from 'node:os'
 import type { z } from 'zod'
 import { eachProtocol, isCapabilityProtocol, PROTOCOL_NAMES } from '../../protocol/registry.ts'
 import { hostPort } from '../../net/address.ts'
+import { buildDelivery } from './delivery.ts'
+import { buildLimits } from './limits.ts'
 import { buildRedis } from './redis.ts'
 import type { BackendFiles } from '../check/backend.ts'
 import type { RoutingFiles, RoutingFindings } from '../check/routing.ts'
@@ -12,7 +14,6 @@ import type {
   BackendLimits,
   BackendSettings,
   DirectorySettings,
-  LimitSettings,
   ListenerSettings,
   MechanismName,
   PlacementPool,
@@ -80,6 +81,7 @@ export function buildSettings({
     },
     limits: buildLimits(main.limits),
     admin: main.admin && buildAdmin(main.admin, mainFiles.token, main.hostname),
+    delivery: main.delivery && buildDelivery(main.delivery),
     reload: main.reload === 'auto' ? { kind: 'auto', settleMs: main.settle } : { kind: 'signal' },
     log: main.log,
   }
@@ -158,6 +160,7 @@ function buildBackend(name: string, backend: Routing['backends'][string], files:
     hosts: typeof host === 'string' ? [host] : host,
     srv: typeof srv === 'string' ? servicesOf(srv, tls) : srv && withoutHoles(srv),
     ports: withoutHoles(backend),
+    lmtp: backend.lmtp,
     health: {
       check: health.check,
       intervalMs: health.interval,
@@ -281,20 +284,5 @@ function buildPlacement(
       ),
     ),
     others: pool(others, []),
-  }
-}
-
-function buildLimits(limits: Main['limits']): LimitSettings {
-  return {
-    maxConnections: limits.max_connections,
-    maxLineBytes: limits.max_line,
-    loginTimeoutMs: limits.login_timeout,
-    maxBadCommands: limits.max_bad_commands,
-    maxWrongPasswords: limits.max_wrong_passwords,
-    failureDelayMs: limits.failure_delay,
-    backendTimeoutMs: limits.backend_timeout,
-    idleMs: eachProtocol((_, name) => limits[`idle_${name}`]),
-    endTimeoutMs: limits.end_timeout,
-    shutdownGraceMs: limits.shutdown_grace,
   }
 }

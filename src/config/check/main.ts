@@ -7,6 +7,7 @@ import type { Listener, Main, MainDraft } from './drafts.ts'
 import type { ListenAddress } from '../settings.ts'
 import { isWritten } from '../yaml/source.ts'
 import { checkAuthHttp } from './auth-http.ts'
+import { checkDelivery } from './delivery.ts'
 import { checkListener } from './listener.ts'
 import { checkRedis } from './redis.ts'
 import { listenAddresses, overlaps } from './addresses.ts'
@@ -37,6 +38,7 @@ export function checkMain(draft: MainDraft, problems: Problems): void {
   checkTls(draft, main, report)
   checkDirectory(draft, main, report)
   checkLimits(main, report)
+  checkDelivery(main, report)
 }
 
 type Claim = { address: ListenAddress; owner: string; path: Path }
@@ -64,6 +66,9 @@ function checkOverlaps(main: Main, report: Reporter): void {
   const all = claims(main)
   if (main.admin?.listen !== undefined) {
     all.push({ address: main.admin.listen, owner: 'admin', path: ['admin', 'listen'] })
+  }
+  if (main.delivery?.listen !== undefined) {
+    all.push({ address: main.delivery.listen, owner: 'delivery', path: ['delivery', 'listen'] })
   }
   for (const claim of all) {
     const { host, port } = claim.address

@@ -2,6 +2,7 @@
 import type { Listener, MainDraft, RoutingDraft, Routing } from './drafts.ts'
 import { isAddress } from '../../net/address.ts'
 import { checkAuthHttpBackends } from './auth-http.ts'
+import { checkDeliveryPorts } from './delivery.ts'
 import { checkBackend, readBackendFiles, type BackendFiles } from './backend.ts'
 import { createFileReader } from './files.ts'
 import { checkPassthroughBackends } from './passthrough.ts'
@@ -65,6 +66,7 @@ export function checkRouting(
   const inMain = createReporter(main, problems)
   checkPassthroughBackends(main, draft, inMain)
   checkServed(draft, main, inMain)
+  checkDeliveryPorts(draft, main, report)
   checkResolvers(routing, report)
   checkReachable(routing, main, report)
   return { files: read, users }

@@ -176,6 +176,15 @@ export const backend = z
       'up: it takes logins. down: no login reaches it and no new user is placed there; a login is refused at once as in an outage. pause, drain: the same. Running sessions and health checks go on. Default up.',
       'up',
     ),
+    lmtp: port(
+      'The port of LMTP there, which `delivery` returns to Postfix. Default: none; the mail of its users is deferred. mailmux itself never connects to it.',
+    )
+      .optional()
+      .register(keyRules, {
+        uselessWith: [
+          { when: { srv: WRITTEN }, message: 'lmtp needs host: the records of srv have other ports and names' },
+        ],
+      }),
     tls: choice(
       ['none', 'starttls', 'implicit'],
       [],

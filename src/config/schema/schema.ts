@@ -3,21 +3,11 @@
  * and directories, where most keys are, have files of their own. Rules for one value, and between keys of one map, are declared here; all others are functions in `check/`.
  */
 import { z } from 'zod'
-import {
-  choice,
-  domain,
-  duration,
-  endpoint,
-  hostText,
-  name,
-  oneAddress,
-  parsedText,
-  renamedKeys,
-  text,
-  workers,
-} from './fields.ts'
+import { choice, domain, duration, endpoint, hostText, name, parsedText, renamedKeys, text, workers } from './fields.ts'
+import { admin } from './admin.ts'
 import { authHttp } from './auth-http.ts'
 import { backend } from './backend.ts'
+import { delivery } from './delivery.ts'
 import { limits } from './limits.ts'
 import { listener } from './listener.ts'
 import { redis } from './redis.ts'
@@ -67,23 +57,6 @@ const directory = z
     description:
       'Where users without a route in the routing file are looked up: `redis`, `auth_http` or `static`. Default static: needs no other service.',
   })
-
-const admin = z
-  .strictObject({
-    listen: oneAddress(
-      'One address with a port for health, metrics and the API. Default 127.0.0.1:9143. An address that is not loopback needs token_file.',
-      '127.0.0.1:9143',
-    ),
-    token_file: text(
-      'File that holds the bearer token which the API asks for. Relative to this file. Default: none, which is allowed on loopback only.',
-    ).optional(),
-    hosts: z.array(hostText('A host name.')).prefault([]).meta({
-      description:
-        "Names beside `hostname`, `localhost` and addresses that a request may carry as its Host, such as the one that Prometheus scrapes. Default: none, as any other name may be a web page's that leads to this address (DNS rebinding).",
-    }),
-  })
-  .optional()
-  .meta({ description: 'The admin HTTP service. Default: off; `admin: {}` turns it on with its defaults.' })
 
 const log = z
   .strictObject({
@@ -138,6 +111,7 @@ export const mainSchema = z
     }),
     limits,
     admin,
+    delivery,
     log,
     user_case: choice(
       ['keep', 'lower'],

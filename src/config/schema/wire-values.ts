@@ -152,6 +152,12 @@ export function parseLoginFormat(text: string): Parsed<string> {
   return { wrong: 'needs %u or %n: all would have the same mailbox' }
 }
 
+/** What begins an address extension: characters that a local part may have, or none. */
+export function parseRecipientDelimiter(text: string): Parsed<string> {
+  if (/^[._+\-=&'~#!$]{0,8}$/u.test(text)) return { value: text }
+  return { wrong: 'characters that a user name may have, at most 8, such as "+" or "+-"; or "" for none' }
+}
+
 /** Between the user's name and the master's. What may stand in a user's name could be used to pass for another's. */
 export function parseSeparator(text: string): Parsed<string> {
   if (/^[!-~]$/u.test(text) && !isLocalPart(text) && !/[@"\\]/.test(text)) return { value: text }

@@ -14,6 +14,7 @@ export function backendSettings(changes: Partial<BackendSettings> = {}): Backend
     srv: undefined,
     health: { check: 'greeting', intervalMs: 10_000, timeoutMs: 5000, rise: 2, fall: 3, testUser: undefined },
     ports: { imap: 143, pop3: 110 },
+    lmtp: undefined,
     tls: 'none',
     tlsName: undefined,
     ca: undefined,

@@ -167,7 +167,10 @@ describe('docs/logs.md', () => {
 describe('docs/metrics.md', () => {
   const page = read('docs/metrics.md')
   const source =
-    read('src/metrics/instance-metrics.ts') + read('src/metrics/metrics.ts') + read('src/metrics/shortage-counter.ts')
+    read('src/metrics/instance-metrics.ts') +
+    read('src/metrics/metrics.ts') +
+    read('src/metrics/shortage-counter.ts') +
+    read('src/metrics/delivery-counter.ts')
 
   test('has every series once, with its kind and its labels', async () => {
     const registry = createRegistry(() => 0)

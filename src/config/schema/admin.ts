@@ -1,0 +1,20 @@
+/** The keys of `admin`: the HTTP service for operators. */
+import { z } from 'zod'
+import { hostText, oneAddress, text } from './fields.ts'
+
+export const admin = z
+  .strictObject({
+    listen: oneAddress(
+      'One address with a port for health, metrics and the API. Default 127.0.0.1:9143. An address that is not loopback needs token_file.',
+      '127.0.0.1:9143',
+    ),
+    token_file: text(
+      'File that holds the bearer token which the API asks for. Relative to this file. Default: none, which is allowed on loopback only.',
+    ).optional(),
+    hosts: z.array(hostText('A host name.')).prefault([]).meta({
+      description:
+        "Names beside `hostname`, `localhost` and addresses that a request may carry as its Host, such as the one that Prometheus scrapes. Default: none, as any other name may be a web page's that leads to this address (DNS rebinding).",
+    }),
+  })
+  .optional()
+  .meta({ description: 'The admin HTTP service. Default: off; `admin: {}` turns it on with its defaults.' })
