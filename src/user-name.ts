@@ -137,7 +137,9 @@ function readOwner(name: string, rules: NameRules, note: NoteName | undefined): 
   if (alias !== undefined) note?.({ what: 'alias', from: domain.key, to: alias })
   const own = alias === undefined ? domain : readDomain(alias)
   if (!own) return refuse('its domain is an alias of what is no domain', note)
-  const user = `${local}@${own.key}`
+  // Most names are spelled as they are looked up: the same string needs no copy and no second hash.
+  const isAsWritten = delimiter === '@' && local === before && own.key === behind
+  const user = isAsWritten ? name : `${local}@${own.key}`
   if (Buffer.byteLength(user) > MAX_USER_OCTETS) return refuse(TOO_LONG, note)
   const read = { user, local, domain: own.spelled }
   if (at === -1 || !KEPT_DELIMITERS.includes(delimiter)) return read
