@@ -261,6 +261,8 @@ export type LimitSettings = {
   idleMs: Record<ProtocolName, number>
   /** from the order to end a session to its cut, if it comes to no safe point */
   endTimeoutMs: number
+  /** the time over which sessions end that end for one event */
+  spreadDisconnectsMs: number
   /** how long SIGTERM waits for sessions that are busy */
   shutdownGraceMs: number
 }

@@ -32,6 +32,8 @@ export type RelayHandle = {
   endWhenSafe(why: LeaveCause, withinMs?: number): void
   /** Ends the relay now, whatever is in progress, without a goodbye. */
   end(cause: RelayCause): void
+  /** no command is in progress, and neither side has sent anything since the last sweep */
+  isResting(): boolean
   /** octets carried until now */
   readonly counts: RelayCounts
 }

@@ -5,7 +5,8 @@
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { LAST_BYTES_MS } from '../net/closing.ts'
-import { keepChunk, LeanSocket, makeLean, type ReadMemory } from '../net/lean-socket.ts'
+import { LeanSocket, makeLean, type ReadMemory } from '../net/lean-socket.ts'
+import { carry } from './carry.ts'
 import { Gate, type GateCause } from './gate.ts'
 import type { LeaveCause, RelayCause, RelayCounts, RelayEnding, RelayHandle, RelayOptions } from './options.ts'
 import { Progress } from './progress.ts'
@@ -22,13 +23,8 @@ const LAST_MAIL_MS = 30_000
 /** What Node reads at once from a connection that it has not been told more about: who fills that sends much. */
 const MUCH_BYTES = 64 * 1024
 
-function carry(chunk: Buffer, from: Socket, to: Socket): void {
-  const waited = to.writableLength > 0
-  if (!to.write(chunk)) from.pause()
-  // What could not be written at once lies in the chunk until it is; TLS has made something else of it by now.
-  if (waited || (to.writableLength > 0 && !(to instanceof TLSSocket))) keepChunk(from)
-}
-
+/** `byMs`: on the clock of the sweep, from the first sweep that sees it */
+type Leaving = { why: LeaveCause; withinMs: number; byMs: number | undefined }
 type LastSide = { socket: Socket; waiting: number; sinceMs: number }
 
 export class Relay implements RelayHandle {
@@ -51,8 +47,8 @@ export class Relay implements RelayHandle {
   #activeMs: number | undefined
   #silentMs = 0
   #halfClosed = false
-  /** it is to end as soon as that is safe; `byMs`: on the clock of the sweep, from the first sweep that sees it */
-  #leaving: { why: LeaveCause; withinMs: number; byMs: number | undefined } | undefined
+  /** it is to end as soon as that is safe */
+  #leaving: Leaving | undefined
   #isCut = false
   /** the side that is still open once the other is closed, and what waits for it since when */
   #last: LastSide | undefined
@@ -225,10 +221,11 @@ export class Relay implements RelayHandle {
     if (before && before.withinMs <= withinMs) before.why = why
     else this.#leaving = { why, withinMs, byMs: undefined }
     this.#leaveIfSafe()
+    if (withinMs === 0) this.#leaveInTime({ why, withinMs, byMs: 0 }, 0)
   }
 
   /** Cuts a relay that has not come to a safe point in time. One that has ended, or that a side has left, ends by its own limits. */
-  #leaveInTime(leaving: { why: LeaveCause; withinMs: number; byMs: number | undefined }, nowMs: number): void {
+  #leaveInTime(leaving: Leaving, nowMs: number): void {
     leaving.byMs ??= nowMs + leaving.withinMs
     if (nowMs < leaving.byMs || this.#halfClosed) return
     this.#isCut = true
@@ -237,9 +234,16 @@ export class Relay implements RelayHandle {
 
   #leaveIfSafe(): void {
     if (this.#leaving === undefined || this.#halfClosed) return
+    if (this.#isSafe()) this.#takeLeave(this.#leaving.why)
+  }
+
+  #isSafe(): boolean {
     // What came since the last sweep is not in its figure.
-    const silentMs = this.#hasCarried() ? 0 : this.#silentMs
-    if (this.#progress.isSafe(silentMs, this.#isFlushed())) this.#takeLeave(this.#leaving.why)
+    return this.#progress.isSafe(this.#hasCarried() ? 0 : this.#silentMs, this.#isFlushed())
+  }
+
+  isResting(): boolean {
+    return !this.#hasCarried() && this.#isSafe()
   }
 
   /** Nothing that has been read waits to be written, and nothing waits to be read. */

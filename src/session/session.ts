@@ -76,6 +76,11 @@ export class Session implements LoginSession {
     return performance.now() - this.#bornMs
   }
 
+  /** A session before login rests as long as its client has sent no login. */
+  get isResting(): boolean {
+    return this.relay?.isResting() ?? this.#phase === 'login'
+  }
+
   get phase(): Phase {
     return this.#phase
   }

@@ -9,6 +9,7 @@ import type { Ending } from './events.ts'
 import { serve } from './serve.ts'
 import type { Services } from './services.ts'
 import { Session, type EndReason, type SessionReport } from './session.ts'
+import { createSpread, windowMs, type SpreadOrder } from './spread.ts'
 import { createTurnAway } from './turn-away.ts'
 
 /** Selects sessions. An absent field matches every session. */
@@ -18,6 +19,12 @@ export type SessionFilter = {
   backend?: string | undefined
 }
 
+/** `overMs`: the sessions end over this time, evenly; absent: all at once. `now`: sessions with a command in progress are cut at once. */
+export type EndOptions = { overMs?: number | undefined; now?: boolean | undefined }
+
+/** How often the sessions are looked for whose turn to end has come. */
+const SPREAD_EVERY_MS = 100
+
 export type Sessions = {
   /** Takes over a socket that the listener of this name has accepted. */
   accept: (socket: Socket, listener: string) => void
@@ -26,8 +33,11 @@ export type Sessions = {
   /** number of sessions, before and after login */
   count: () => number
   /** Ends the matching sessions, each as soon as that is safe, and at the latest after `limits.end_timeout`. @returns how many match */
-  end: (filter: SessionFilter, why: EndReason) => number
-  /** Ends every session as soon as that is safe. After `graceMs` the remaining sessions are cut off. */
+  end: (filter: SessionFilter, why: EndReason, how?: EndOptions) => number
+  /**
+   * Ends every session as soon as that is safe, over `limits.spread_disconnects`, of which it takes no more than half of `graceMs`.
+   * After `graceMs` the remaining sessions are cut off.
+   */
   drain(graceMs: number): Promise<void>
 }
 
@@ -36,6 +46,8 @@ export function createSessions(world: () => World, services: Services): Sessions
   const { events, maxConnections } = services
   const turnAway = createTurnAway(events)
   const running = new Set<Session>()
+  const spread = createSpread<Session>(() => performance.now())
+  let spreading: NodeJS.Timeout | undefined
   // Unique across instances and restarts, and short enough to be read out over the telephone.
   const prefix = randomBytes(4).toString('hex')
   let counter = 0
@@ -57,10 +69,22 @@ export function createSessions(world: () => World, services: Services): Sessions
     // Until its socket is closed the session is listed, and a shutdown waits for it.
     session.close(() => {
       running.delete(session)
+      spread.forget(session)
       if (running.size === 0) onEmpty?.()
     })
     // A load balancer's probes are neither logged nor counted, or they would be most of both.
     if (!session.connection.isHealthCheck) events.emit({ type: 'ended', session, ending, detail })
+  }
+
+  /** The timer runs only while sessions wait for their turn. */
+  function endOver(sessions: readonly Session[], order: SpreadOrder): void {
+    spread.add(sessions, order)
+    spreading ??= setInterval(() => {
+      spread.sweep()
+      if (spread.size > 0) return
+      clearInterval(spreading)
+      spreading = undefined
+    }, SPREAD_EVERY_MS).unref()
   }
 
   return {
@@ -85,11 +109,19 @@ export function createSessions(world: () => World, services: Services): Sessions
     },
     list: (filter) => listSessions(running, filter),
     count: () => running.size,
-    end: (filter, why) => endSessions(running, filter, why, world().settings.limits.endTimeoutMs),
+    end(filter, why, { overMs, now } = {}) {
+      const withinMs = now ? 0 : world().settings.limits.endTimeoutMs
+      if (overMs === undefined) return endSessions(running, filter, why, withinMs)
+      const meant = [...running].filter((session) => isMeant(session, filter))
+      endOver(meant, { why, overMs, withinMs })
+      return meant.length
+    },
     async drain(graceMs) {
       if (running.size === 0) return
       const empty = new Promise<void>((resolve) => (onEmpty = resolve))
-      for (const session of running) session.end('shutdown')
+      const { spreadDisconnectsMs } = world().settings.limits
+      const overMs = windowMs(running.size, Math.min(spreadDisconnectsMs, graceMs / 2))
+      endOver([...running], { why: 'shutdown', overMs, withinMs: undefined })
       const grace = setTimeout(() => {
         for (const session of running) session.cut()
       }, graceMs)

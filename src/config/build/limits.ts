@@ -17,6 +17,7 @@ export function buildLimits(limits: Main['limits']): LimitSettings {
     backendTimeoutMs: limits.backend_timeout,
     idleMs: eachProtocol((_, name) => limits[`idle_${name}`]),
     endTimeoutMs: limits.end_timeout,
+    spreadDisconnectsMs: limits.spread_disconnects,
     shutdownGraceMs: limits.shutdown_grace,
   }
 }

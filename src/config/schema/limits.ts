@@ -55,6 +55,11 @@ export const limits = z
       '60s',
       ['1s', '1h'],
     ),
+    spread_disconnects: duration(
+      'The time over which sessions end that end for one event, as a stop of mailmux: their clients connect again at once, and would do so in one wave. A stop takes no more than half of shutdown_grace for it, and less where 20 sessions a second need less. Default 10s: 2,000 sessions end at 200 a second. More delays the stop.',
+      '10s',
+      ['0s', '10m'],
+    ),
     shutdown_grace: duration(
       'How long a stop waits for sessions that are busy. Default 30s: what service managers and Kubernetes grant before they kill.',
       '30s',

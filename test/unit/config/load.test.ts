@@ -47,6 +47,7 @@ test('fills every default in', (t) => {
     backendTimeoutMs: 20_000,
     idleMs: { imap: 31 * 60_000, pop3: 10 * 60_000, managesieve: 31 * 60_000 },
     endTimeoutMs: 60_000,
+    spreadDisconnectsMs: 10_000,
     shutdownGraceMs: 30_000,
   })
   assert.deepEqual(settings.routing.backends.get('store1'), {

@@ -29,7 +29,7 @@ const LAW: Law = {
     'world',
   ],
   world: ['backend', 'type directory', 'net', 'protocol', 'routing', 'tls'],
-  session: ['backend', 'client', 'login', 'protocol', 'tls', 'type relay', 'world', 'config'],
+  session: ['backend', 'client', 'login', 'protocol', 'tls', 'rendezvous', 'type relay', 'world', 'config'],
   listener: ['net'],
   delivery: ['type routing', 'type world'],
   tls: [],

@@ -38,6 +38,7 @@ async function open(t: TestContext, protocol: 'imap' | 'pop3'): Promise<Setting>
     loginTimeoutMs: 60_000,
     backendTimeoutMs: 1000,
     failureDelayMs: 0,
+    spreadDisconnectsMs: 0,
     maxLineBytes: 8192,
     maxBadCommands: 3,
     maxWrongPasswords: 5,

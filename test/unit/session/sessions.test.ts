@@ -97,6 +97,7 @@ function relay(ended: string[]): RelayHandle {
     ended: new Promise(() => undefined),
     endWhenSafe: (why) => void ended.push(`${why} when safe`),
     end: (cause) => void ended.push(cause),
+    isResting: () => true,
     counts: { bytesFromClient: 0, bytesFromBackend: 0 },
   }
 }
