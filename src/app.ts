@@ -98,6 +98,11 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     onRecovered: admissions.recovered,
   })
   const states = createBackendStates(log)
+  states.onChange((name, { state }, before) => {
+    // What the checks saw of a store during its restart must not refuse the logins that have waited for it.
+    if (state === 'up' && before) backends.get(name)?.forgive()
+    admissions.setState(name, state)
+  })
   const capacity = createCapacity(log, readDescriptorLimit())
   const worlds = createWorlds(settings, {
     ticketSecret,
@@ -219,7 +224,11 @@ function createWorlds(first: Settings, sources: WorldSources) {
   let current: World
 
   function enter(settings: Settings): void {
-    const isUp = (name: string): boolean => states.of(name)?.state === 'up' && backends.get(name)?.isUp() === true
+    const isUp = (name: string): boolean => {
+      const state = states.of(name)?.state
+      // A pause is short: the first login of a new user waits for the store that it is placed on.
+      return state === 'pause' || (state === 'up' && backends.get(name)?.isUp() === true)
+    }
     current = buildWorld({ settings, directory, noteRefusal, isUp, version, ticketSecret, nowMs: Date.now() })
     backends.reconcile(settings.routing)
     admissions.configure(settings.routing.backends)

@@ -53,6 +53,8 @@ export type LiveBackend = {
   located(): Promise<void>
   succeeded(endpoint: Endpoint, what: { by: 'check' | 'login'; proof: Proof }): void
   failed(endpoint: Endpoint, failure: Failure, detail: string): void
+  /** Takes each address to be up until the next failure: an operator says that the back end takes logins again. */
+  forgive(): void
   describe(): BackendFacts
   /** Takes over settings under which it stands where it stood. */
   adopt(settings: BackendSettings): void
@@ -189,6 +191,13 @@ export function createLiveBackend({
       // What a login has met is looked at at once, so that it is known soon whether it was bad luck.
       if (failure.by === 'login' && endpoint.health.failures > 0)
         endpoint.checkDueMs = Math.min(endpoint.checkDueMs, nowMs() + HURRY_MS)
+    },
+    forgive() {
+      for (const endpoint of [...endpoints.values()].flat()) {
+        if (isUsable(endpoint)) continue
+        change(endpoint, newHealth(nowMs()))
+        endpoint.checkDueMs = nowMs() + HURRY_MS
+      }
     },
     describe: () => ({
       name,

@@ -7,29 +7,31 @@ import type { BackendSettings } from '../config/settings.ts'
 import { MuxError } from '../errors.ts'
 import type { LoginRecord, LoginSession } from './login.ts'
 
-/** @throws MuxError `backend-down` if an operator has closed the back end to logins */
+/** A slot after `untilMs` would leave no time for the back end. `holdUntilMs` is the deadline of a login whose back end is paused. */
+export type SlotDeadlines = Pick<WaitOptions, 'untilMs' | 'holdUntilMs'>
+
+/** @throws MuxError `backend-down` if an operator has set the back end to `down` */
 export function checkState(backend: BackendSettings, states: Pick<BackendStates, 'of'>): void {
-  const { state = 'up' } = states.of(backend.name) ?? {}
-  if (state !== 'up') throw new MuxError('backend-down', `the state of back end ${backend.name} is ${state}`)
+  if (states.of(backend.name)?.state === 'down')
+    throw new MuxError('backend-down', `the state of back end ${backend.name} is down`)
 }
 
 /**
  * @param attempt which one of the login, from 1
- * @param untilMs a later slot would leave no time for the back end
  * @returns the slot, which the record keeps: the end of the session releases it if nothing has before
- * @throws MuxError `backend-busy`, `backend-down`, `shutting-down`; `client-closed` if the client has left meanwhile
+ * @throws MuxError `backend-busy`, `backend-paused`, `backend-down`, `shutting-down`; `client-closed` if the client has left meanwhile
  */
 export function acquireSlot(
   session: LoginSession,
   record: LoginRecord,
   backend: BackendSettings,
   attempt: number,
-  untilMs: number,
+  deadlines: SlotDeadlines,
   admissions: Pick<Admissions, 'enter' | 'wait'>,
 ): Slot | Promise<Slot> {
   const slot = admissions.enter(backend, attempt, session.connection.client.address)
   if (slot) return (record.slot = slot)
-  return waitForSlot(session, untilMs, session, (options) => admissions.wait(backend, attempt, options)).then(
+  return waitForSlot(session, deadlines, session, (options) => admissions.wait(backend, attempt, options)).then(
     (waited) => (record.slot = waited),
   )
 }
@@ -37,13 +39,13 @@ export function acquireSlot(
 /** Goes on with a slot that was paused while the client was asked. @throws MuxError as acquireSlot */
 export async function resumeSlot(session: LoginSession, slot: Slot, untilMs: number): Promise<void> {
   // In the middle of an exchange the client gets nothing but challenges.
-  await waitForSlot(session, untilMs, undefined, (options) => slot.resume(options))
+  await waitForSlot(session, { untilMs, holdUntilMs: untilMs }, undefined, (options) => slot.resume(options))
 }
 
 /** Only a login that waits creates a signal and two listeners on the client's socket. */
 async function waitForSlot<T>(
   session: LoginSession,
-  untilMs: number,
+  deadlines: SlotDeadlines,
   toReassure: LoginSession | undefined,
   wait: (options: WaitOptions) => Promise<T>,
 ): Promise<T> {
@@ -57,7 +59,7 @@ async function waitForSlot<T>(
     const waited = await wait({
       protocol: session.listener.protocol,
       address: connection.client.address,
-      untilMs,
+      ...deadlines,
       signal: left.signal,
       stillWaiting: () => toReassure?.stillTrying(),
     })

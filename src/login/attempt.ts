@@ -5,6 +5,8 @@ import { asMuxError, MuxError, type ErrorCode } from '../errors.ts'
 import { networkOf } from '../net/address.ts'
 import { judgeLength, MAX_CREDENTIAL_BYTES } from '../protocol/credential-bounds.ts'
 import type { ClientIdentity, LoginAnswer, Refused } from '../protocol/protocol.ts'
+import type { Slot } from '../backend/admission/slot.ts'
+import type { BackendSettings } from '../config/settings.ts'
 import { acquireSlot, checkState } from './acquire-slot.ts'
 import { sleep } from './clock.ts'
 import { Exchange, MIN_ATTEMPT_MS } from './exchange.ts'
@@ -27,15 +29,30 @@ export async function logInAtBackend(login: Login, route: BackendRoute): Promise
   const { session, record, services, world } = login
   const identity = identityOf(login)
   const { backendTimeoutMs } = world.settings.limits
+  const { settings } = route.backend
+  checkState(settings, services.states)
+  // The slot comes first only where the back end is paused: nothing is known of its addresses before it is up again.
+  const waitMs = backendTimeoutMs - MIN_ATTEMPT_MS
+  const held = services.admissions.isOpen(settings.name) ? undefined : await takeSlot(login, settings, 1, waitMs)
   const untilMs = services.clock.nowMs() + backendTimeoutMs
-  checkState(route.backend.settings, services.states)
-  const live = services.backends.of(route.backend.settings)
-  const cursor = await live.enter(session.listener.protocol, record.user ?? '', backendTimeoutMs)
   try {
-    return await runAttempts(login, route, identity, live, cursor, untilMs)
-  } finally {
-    cursor.leave()
+    const live = services.backends.of(settings)
+    const cursor = await live.enter(session.listener.protocol, record.user ?? '', backendTimeoutMs)
+    try {
+      return await runAttempts(login, route, identity, live, cursor, untilMs, held)
+    } finally {
+      cursor.leave()
+    }
+  } catch (error) {
+    held?.release()
+    throw error
   }
+}
+
+function takeSlot(login: Login, settings: BackendSettings, attempt: number, withinMs: number): Slot | Promise<Slot> {
+  const { session, record, services, holdUntilMs } = login
+  const untilMs = services.clock.nowMs() + withinMs
+  return acquireSlot(session, record, settings, attempt, { untilMs, holdUntilMs }, services.admissions)
 }
 
 async function runAttempts(
@@ -44,16 +61,20 @@ async function runAttempts(
   identity: ClientIdentity,
   live: LiveBackend,
   cursor: AddressCursor,
-  untilMs: number,
+  firstUntilMs: number,
+  held: Slot | undefined,
 ): Promise<Accepted | Refused> {
-  const { session, record, services } = login
+  const { session, services } = login
   const { settings } = route.backend
-  const { clock, events, admissions, states } = services
+  const { clock, events, states } = services
+  let untilMs = firstUntilMs
   let attempt = cursor.next()
   for (let number = 1; attempt; number++) {
     if (number > 1) checkState(settings, states)
-    const acquired = acquireSlot(session, record, settings, number, untilMs - MIN_ATTEMPT_MS, admissions)
+    const leftMs = untilMs - MIN_ATTEMPT_MS - clock.nowMs()
+    const acquired = (number === 1 ? held : undefined) ?? takeSlot(login, settings, number, leftMs)
     const slot = acquired instanceof Promise ? await acquired : acquired
+    if (slot !== held) untilMs += slot.heldMs
     const exchange = new Exchange(login, route, attempt, identity, slot, untilMs)
     const { endpoint } = attempt
     try {

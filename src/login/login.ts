@@ -11,6 +11,7 @@ import type { ListenerSettings } from '../config/settings.ts'
 import type { MuxError } from '../errors.ts'
 import type { LookupSource } from '../metrics/metrics.ts'
 import type { Text } from '../octets.ts'
+import { specOf } from '../protocol/registry.ts'
 import type { Acceptance, BackendLogin, LoginAnswer, LoginAttempt, Refused, Wire } from '../protocol/protocol.ts'
 import type { LoginFacts } from '../directory/directory.ts'
 import type { RouteSource } from '../routing/router.ts'
@@ -109,7 +110,7 @@ export type Dial = (backend: Backend, address: Address, origin: Origin) => Backe
 /** What logins share. */
 export type LoginServices = {
   readonly backends: Pick<LiveBackends, 'of'>
-  readonly admissions: Pick<Admissions, 'enter' | 'wait'>
+  readonly admissions: Pick<Admissions, 'enter' | 'wait' | 'isOpen'>
   readonly states: Pick<BackendStates, 'of'>
   readonly pace: RefusalPace
   readonly clock: LoginClock
@@ -174,6 +175,11 @@ export class Login {
   /** How long the login has waited for its client until now. */
   get clientMs(): number {
     return this.conversation?.clientMs ?? 0
+  }
+
+  /** A login whose back end is paused waits no longer than this, on the login's clock. */
+  get holdUntilMs(): number {
+    return this.startedMs + specOf(this.session.listener.protocol).longestHoldMs
   }
 
   get ageMs(): number {

@@ -160,6 +160,8 @@ export type Goodbye =
   | 'refused'
   | 'shutting-down'
   | 'idle'
+  /** the login has waited for a paused back end as long as it may */
+  | 'paused'
   /** the route of the user names another back end now */
   | 'moved'
   /** the back end is being taken out of service */

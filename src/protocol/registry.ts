@@ -42,6 +42,11 @@ export type ProtocolSpec = {
     /** of the key `idle_<protocol>`, for the manual */
     description: string
   }
+  /**
+   * How long a login waits at most whose back end is paused. Clients read for 40 to 100 s before they give up, and IMAP clients get
+   * messages meanwhile: a longer wait would end in the client's own timeout.
+   */
+  longestHoldMs: number
   /** how a back end is told who the client is; `note` is for the manual */
   identityBy: { command: string; note: string | undefined }
   /** what the text of a greeting must not contain, because clients would read more into it */
@@ -68,6 +73,7 @@ export const PROTOCOL_SPECS = {
       description:
         'An IMAP session without a byte either way ends after this. Default 31m: RFC 9051 5.4 demands at least 30m, and clients renew IDLE every 29m. Less is warned of.',
     },
+    longestHoldMs: 45_000,
     identityBy: { command: 'ID', note: 'x-originating-ip and others' },
     bannerTrap: undefined,
     capability: {
@@ -93,6 +99,7 @@ export const PROTOCOL_SPECS = {
       description:
         'The same for POP3. Default 10m, the least that RFC 1939 3 allows: a POP3 session locks the mailbox. Less is warned of.',
     },
+    longestHoldMs: 25_000, // no message can keep the client waiting
     identityBy: { command: 'XCLIENT', note: undefined },
     // RFC 1939 7: a timestamp in the greeting announces APOP.
     bannerTrap: { pattern: /<[^<>]*>/u, why: '<...> in a POP3 banner announces APOP, which mailmux does not offer' },
@@ -112,6 +119,7 @@ export const PROTOCOL_SPECS = {
       shortWarning: 'RFC 5804 1.2 demands at least 30m',
       description: 'The same for ManageSieve. Default 31m: RFC 5804 1.2 demands at least 30m. Less is warned of.',
     },
+    longestHoldMs: 25_000,
     identityBy: { command: 'XCLIENT', note: undefined },
     bannerTrap: undefined,
     capability: undefined,

@@ -10,10 +10,14 @@ import type { ClientConnection } from '../client/connection.ts'
 import { acquireSlot, checkState } from '../login/acquire-slot.ts'
 import type { LoginEvents, Phase } from '../login/login.ts'
 import { NO_GOODBYE } from '../protocol/unasked-goodbye.ts'
+import { PROTOCOL_NAMES, specOf } from '../protocol/registry.ts'
 import { findServerName } from '../tls/server-name.ts'
 import type { ListenerContext, World } from '../world.ts'
 import type { Joined, Services } from './services.ts'
 import type { Session } from './session.ts'
+
+/** Of all protocols the shortest. */
+const LONGEST_HOLD_MS = Math.min(...PROTOCOL_NAMES.map((name) => specOf(name).longestHoldMs))
 
 /** What the choice of a back end needs of a session. */
 type PassThroughSession = {
@@ -45,8 +49,12 @@ export async function joinUnopened(session: Session, backend: Backend, services:
   record.backend = backend.settings.name
   const { connection, listener, world } = session
   checkState(backend.settings, services.logins.states)
-  const untilMs = performance.now() + world.settings.limits.backendTimeoutMs
-  const slot = await acquireSlot(session, record, backend.settings, 1, untilMs, services.logins.admissions)
+  const nowMs = performance.now()
+  const { backendTimeoutMs } = world.settings.limits
+  // The client gets no message inside its TLS: the wait is as short as in the protocols that have no such message.
+  const deadlines = { untilMs: nowMs + backendTimeoutMs, holdUntilMs: nowMs + LONGEST_HOLD_MS }
+  const slot = await acquireSlot(session, record, backend.settings, 1, deadlines, services.logins.admissions)
+  const untilMs = deadlines.untilMs + slot.heldMs
   session.phase = 'connecting'
   const origin = {
     source: connection.client,

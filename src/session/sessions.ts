@@ -179,6 +179,8 @@ function goodbyeFor({ code }: MuxError): Goodbye | undefined {
     case 'client-refused':
     case 'client-too-many-wrong-passwords':
       return 'refused'
+    case 'backend-paused':
+      return 'paused'
     case 'shutting-down':
       return 'shutting-down'
     case 'moved':

@@ -2,7 +2,7 @@
 import { networkOf } from '../../net/address.ts'
 
 /** A network may use an eighth of a limit. This leaves room for seven other networks, and for a burst of a webmail server. */
-const PARTS = 8
+export const PARTS = 8
 /** @param least a network may use this much of the limit, or all of a smaller limit */
 export function shareOf(limit: number, least: number): number {
   return Math.max(Math.ceil(limit / PARTS), Math.min(limit, least))

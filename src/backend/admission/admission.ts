@@ -3,10 +3,11 @@
  * an outage the limits are lower at first (slow start). A login that reaches a limit waits in a bounded queue for a bounded time, and
  * is refused after that. The gates outlive worlds: a reload changes their limits and keeps their queues.
  */
-import type { BackendSettings, ProtocolName } from '../../config/settings.ts'
-import { MuxError } from '../../errors.ts'
+import type { BackendSettings, BackendState, ProtocolName } from '../../config/settings.ts'
+import { hasCode, MuxError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import { Gate, type GateFacts, type GateParts } from './gate.ts'
+import { HoldLine } from './hold-line.ts'
 import type { Slot } from './slot.ts'
 import type { WaitOptions } from './wait.ts'
 
@@ -34,6 +35,10 @@ export type Admissions = {
   recovered: (name: string, lostForMs: number) => void
   /** Applies the limits of a new configuration. */
   configure(backends: ReadonlyMap<string, BackendSettings>): void
+  /** Whether a login may take a slot at once or in the queue: no login waits because of the state of the back end. */
+  isOpen(backend: string): boolean
+  /** Logins wait while the state is `pause` or `drain`. The waits end with `down`; with `up` the logins enter in order. */
+  setState(backend: string, state: BackendState): void
   /** The state of each gate. */
   describe: () => GateFacts[]
   /** Ends every wait, and each later wait at once. Slots in use stay valid. */
@@ -58,50 +63,100 @@ const SYSTEM_CLOCK: Clock = {
 
 export function createAdmissions(parts: AdmissionParts): Admissions {
   const { log, loginWaited, clock = SYSTEM_CLOCK, random = Math.random } = parts
-  const gates = new Map<string, Gate>()
+  const doors = new Map<string, Door>()
   let stopTicking: (() => void) | undefined
   let closed = false
 
-  function gateOf(backend: BackendSettings): Gate {
-    const known = gates.get(backend.name)
+  function doorOf(backend: BackendSettings): Door {
+    const known = doors.get(backend.name)
     if (known) return known
-    const gate = new Gate(backend, { log, loginWaited, nowMs: clock.nowMs, random, onWait: keepTicking })
-    gates.set(backend.name, gate)
-    return gate
+    const shared = { loginWaited, nowMs: clock.nowMs, random, onWait: keepTicking }
+    const door = { gate: new Gate(backend, { log, ...shared }), line: new HoldLine(backend.name, shared) }
+    doors.set(backend.name, door)
+    return door
   }
 
   function tick(): void {
     let busy = false
-    for (const gate of gates.values()) busy = gate.tick() || busy
+    for (const { gate, line } of doors.values()) {
+      const isWaiting = line.tick((address) => gate.enter(1, address))
+      busy = gate.tick() || isWaiting || busy
+    }
     if (busy) return
     stopTicking?.()
     stopTicking = undefined
   }
 
   function keepTicking(): void {
-    stopTicking ??= clock.every(TICK_MS, tick)
+    if (!closed) stopTicking ??= clock.every(TICK_MS, tick)
   }
 
   return {
-    enter: (backend, attempt, address) => gateOf(backend).enter(attempt, address),
-    async wait(backend, attempt, options) {
-      if (closed) throw new MuxError('shutting-down', 'shutting down')
-      return gateOf(backend).wait(attempt, options)
+    enter(backend, attempt, address) {
+      const { gate, line } = doorOf(backend)
+      return line.isHolding ? undefined : gate.enter(attempt, address)
     },
-    lost: (name, protocol) => gates.get(name)?.lost(protocol),
+    async wait(backend, attempt, options) {
+      const { gate, line } = doorOf(backend)
+      for (;;) {
+        if (closed) throw new MuxError('shutting-down', 'shutting down')
+        if (line.isHolding) return line.wait(options, backend.limits)
+        try {
+          return await gate.wait(attempt, options)
+        } catch (error) {
+          if (!hasCode(error, 'backend-paused')) throw error
+        }
+      }
+    },
+    lost(name, protocol) {
+      const error = new MuxError('backend-down', `${name} went down while the login waited for its turn`)
+      doors.get(name)?.gate.endWaits('backend-down', error, (waiter) => waiter.protocol === protocol)
+    },
     recovered(name, lostForMs) {
-      if (!closed && gates.get(name)?.startSlowly(lostForMs) === true) keepTicking()
+      if (doors.get(name)?.gate.startSlowly(lostForMs) === true) keepTicking()
     },
     configure(backends) {
-      for (const [name, gate] of gates) if (!backends.has(name) && gate.isEmpty) gates.delete(name)
-      for (const backend of backends.values()) gateOf(backend).configure(backend)
+      for (const [name, { gate, line }] of doors)
+        if (!backends.has(name) && gate.isEmpty && line.size === 0) doors.delete(name)
+      for (const backend of backends.values()) doorOf(backend).gate.configure(backend)
     },
-    describe: () => [...gates.values()].map((gate) => gate.describe()),
+    isOpen: (name) => doors.get(name)?.line.isHolding !== true,
+    setState(name, state) {
+      const door = doors.get(name)
+      if (!door) return
+      const { gate, line } = door
+      if (state === 'pause' || state === 'drain') {
+        line.hold()
+        // An exchange that has begun goes on: its back end waits for it.
+        const error = new MuxError('backend-paused', `${name} was paused`)
+        return gate.endWaits('paused', error, ({ paused }) => !paused)
+      }
+      const heldMs = line.release()
+      if (state === 'down') {
+        const error = new MuxError('backend-down', `the state of back end ${name} is down`)
+        line.endWaits('backend-down', error)
+        return gate.endWaits('backend-down', error)
+      }
+      // The logins of the pause would otherwise arrive as one wave at a store that has just started.
+      if (heldMs !== undefined && line.size > 0) gate.startSlowly(heldMs)
+      if (line.size > 0) keepTicking()
+    },
+    describe: () =>
+      [...doors.values()].map(({ gate, line }) => {
+        const facts = gate.describe()
+        return { ...facts, waiting: facts.waiting + line.size }
+      }),
     close() {
       closed = true
       stopTicking?.()
       stopTicking = undefined
-      for (const gate of gates.values()) gate.close()
+      for (const { gate, line } of doors.values()) {
+        gate.close()
+        line.endWaits('shutting-down', new MuxError('shutting-down', 'shutting down'))
+      }
     },
   }
 }
+
+/** What the logins of one back end pass: the line of a pause, then the gate. */
+type Door = { gate: Gate; line: HoldLine }

@@ -1,5 +1,5 @@
 /** The gate of one back end: counts its sessions and logins, and admits waiting logins in order as its limits allow. */
-import type { BackendLimits, BackendSettings, ProtocolName } from '../../config/settings.ts'
+import type { BackendLimits, BackendSettings } from '../../config/settings.ts'
 import { MuxError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import { LimitNotes } from './limit-notes.ts'
@@ -126,15 +126,9 @@ export class Gate implements SlotKeeper {
     return this.#queue.size > 0 || this.#slowSinceMs !== undefined
   }
 
-  /** Ends the waits for this protocol. The back end is down for it. */
-  lost(protocol: ProtocolName): void {
-    for (const waiter of this.#queue) {
-      if (waiter.protocol !== protocol) continue
-      waiter.refuse(
-        'backend-down',
-        new MuxError('backend-down', `${this.#name} went down while the login waited for its turn`),
-      )
-    }
+  /** Ends the waits of these logins. */
+  endWaits(outcome: WaitOutcome, error: MuxError, isMeant: (waiter: Waiter) => boolean = () => true): void {
+    for (const waiter of this.#queue) if (isMeant(waiter)) waiter.refuse(outcome, error)
   }
 
   /**
@@ -174,7 +168,7 @@ export class Gate implements SlotKeeper {
   }
 
   close(): void {
-    for (const waiter of this.#queue) waiter.refuse('shutting-down', new MuxError('shutting-down', 'shutting down'))
+    this.endWaits('shutting-down', new MuxError('shutting-down', 'shutting down'))
     this.#slowSinceMs = undefined
   }
 

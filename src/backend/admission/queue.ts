@@ -7,6 +7,16 @@ import type { LimitName, WaitOptions, WaitOutcome } from './wait.ts'
 /** Interval of messages to a waiting client, so that it does not take the connection for dead. */
 const STILL_WAITING_MS = 5000
 
+export type WaiterFacts = {
+  limit: LimitName
+  sinceMs: number
+  untilMs: number
+  use: AddressUse<Waiter> | undefined
+  paused?: Slot
+  /** interval of messages to the client */
+  everyMs?: number
+}
+
 export class Waiter {
   readonly promise: Promise<Slot>
   /** the limit that caused the wait, for messages */
@@ -17,6 +27,7 @@ export class Waiter {
   readonly paused: Slot | undefined
   /** the counts of its network; undefined if its network is not counted */
   readonly use: AddressUse<Waiter> | undefined
+  readonly #everyMs: number
   readonly #options: WaitOptions
   readonly #leave: (waiter: Waiter, outcome: WaitOutcome) => void
   readonly #resolve: (slot: Slot) => void
@@ -24,11 +35,7 @@ export class Waiter {
   #toldMs: number
 
   /** @param leave called once, at the end of the wait, before the promise settles */
-  constructor(
-    facts: { limit: LimitName; sinceMs: number; untilMs: number; use: AddressUse<Waiter> | undefined; paused?: Slot },
-    options: WaitOptions,
-    leave: (waiter: Waiter, outcome: WaitOutcome) => void,
-  ) {
+  constructor(facts: WaiterFacts, options: WaitOptions, leave: (waiter: Waiter, outcome: WaitOutcome) => void) {
     const { promise, resolve, reject } = Promise.withResolvers<Slot>()
     this.promise = promise
     this.#resolve = resolve
@@ -39,6 +46,7 @@ export class Waiter {
     this.use = facts.use
     this.paused = facts.paused
     this.#toldMs = facts.sinceMs
+    this.#everyMs = facts.everyMs ?? STILL_WAITING_MS
     this.#options = options
     this.#leave = leave
     options.signal.addEventListener('abort', this.#onAbort)
@@ -62,9 +70,9 @@ export class Waiter {
     this.#reject(error)
   }
 
-  /** Tells the client that the wait goes on, if the last message is `STILL_WAITING_MS` old. */
+  /** Tells the client that the wait goes on, if the last message is an interval old. */
   reassure(nowMs: number): void {
-    if (nowMs - this.#toldMs < STILL_WAITING_MS) return
+    if (nowMs - this.#toldMs < this.#everyMs) return
     this.#toldMs = nowMs
     this.#options.stillWaiting()
   }

@@ -14,6 +14,8 @@ export class Slot {
   readonly address: string | undefined
   /** the gate sets it when it resumes a slot */
   holds: 'login' | 'paused' | 'session' | 'nothing' = 'login'
+  /** how long the login waited because its back end was paused */
+  heldMs = 0
   readonly #keeper: SlotKeeper
 
   constructor(keeper: SlotKeeper, address: string | undefined) {

@@ -1,11 +1,19 @@
 /** A wait for a slot: its options, the limits that cause it, and its outcomes. */
 import type { ProtocolName } from '../../config/settings.ts'
 
-/** The limit that is reached. `slow_start`: the reduced limits after an outage. `per_address`: the share of the client's network. */
-export type LimitName = 'sessions' | 'logins' | 'logins_per_second' | 'slow_start' | 'per_address'
+/** The limit that is reached. `state`: the back end is paused or drains. `slow_start`: the reduced limits after an outage. `per_address`: the share of the client's network. */
+export type LimitName = 'sessions' | 'logins' | 'logins_per_second' | 'slow_start' | 'per_address' | 'state'
 
 /** The end of a wait. */
-export type WaitOutcome = 'admitted' | 'timed-out' | 'queue-full' | 'client-left' | 'backend-down' | 'shutting-down'
+export type WaitOutcome =
+  | 'admitted'
+  | 'timed-out'
+  | 'queue-full'
+  | 'client-left'
+  | 'backend-down'
+  | 'shutting-down'
+  /** the back end was paused: another wait begins */
+  | 'paused'
 
 export type WaitOptions = {
   /** the protocol of the login */
@@ -14,6 +22,8 @@ export type WaitOptions = {
   address?: string | undefined
   /** the caller's own deadline, on the clock of the gate */
   untilMs: number
+  /** the deadline of a login whose back end is paused, on the same clock */
+  holdUntilMs: number
   /** ends the wait with its reason as the error, when the client has closed */
   signal: AbortSignal
   /** called from time to time during the wait */

@@ -173,7 +173,7 @@ export const backend = z
     state: choice(
       BACKEND_STATES,
       [],
-      'up: it takes logins. down: no login reaches it and no new user is placed there; a login is refused at once as in an outage. pause, drain: the same. Running sessions and health checks go on. Default up.',
+      `up: it takes logins. pause: logins wait, up to ${listProtocols('and', ({ title, longestHoldMs }) => `${longestHoldMs / 1000} s in ${title}`)}, so that users do not notice a short restart. drain: the same, and no new user is placed there. down: no login reaches it and no new user is placed there; a login is refused at once as in an outage. Running sessions and health checks go on. Default up.`,
       'up',
     ),
     lmtp: port(

@@ -42,6 +42,8 @@ export function goodbyeReply(why: Goodbye): string {
       return 'BYE "No more login attempts on this connection."'
     case 'shutting-down':
       return 'BYE (TRYLATER) "Shutting down, please connect again."'
+    case 'paused':
+      return 'BYE (TRYLATER) "Your mail store is being restarted, please connect again."'
     case 'idle':
       return 'BYE "Idle for too long."'
     case 'moved':

@@ -7,7 +7,7 @@ import { backendSettings, keepLog } from './fixture.ts'
 export type Wait = { backend: string; limit: string; outcome: string; ms: number }
 
 /** Each has an address of its own where none is given. */
-type Coming = { attempt?: number; patienceMs?: number; protocol?: ProtocolName; address?: string }
+type Coming = { attempt?: number; patienceMs?: number; holdMs?: number; protocol?: ProtocolName; address?: string }
 
 type Comer = { slot: Promise<Slot>; leave: (why?: Error) => void; reassured: () => number }
 
@@ -58,13 +58,20 @@ export function openGates({
       }
     },
     /** A client that takes a slot, or waits for one. */
-    come({ attempt = 1, patienceMs = 20_000, protocol = 'imap', address = `client-${comers++}` }: Coming = {}): Comer {
+    come({
+      attempt = 1,
+      patienceMs = 20_000,
+      holdMs = 45_000,
+      protocol = 'imap',
+      address = `client-${comers++}`,
+    }: Coming = {}): Comer {
       const left = new AbortController()
       let reassured = 0
       const options = {
         protocol,
         address,
         untilMs: clock.ms + patienceMs,
+        holdUntilMs: clock.ms + holdMs,
         signal: left.signal,
         stillWaiting: () => {
           reassured++

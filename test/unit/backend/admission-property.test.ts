@@ -88,6 +88,7 @@ test('no order of events breaks a limit or leaks a place', async () => {
             const options = {
               protocol: 'imap',
               untilMs: Infinity,
+              holdUntilMs: Infinity,
               signal: NEVER,
               stillWaiting: () => undefined,
             } as const

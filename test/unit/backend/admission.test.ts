@@ -162,6 +162,7 @@ describe('a wait', () => {
     const options = {
       protocol: 'imap' as const,
       untilMs: gates.nowMs() + 1000,
+      holdUntilMs: gates.nowMs() + 1000,
       signal: gone,
       stillWaiting: () => undefined,
     }
@@ -183,6 +184,7 @@ describe('a wait', () => {
     const options = {
       protocol: 'imap' as const,
       untilMs: 1e9,
+      holdUntilMs: 1e9,
       signal: new AbortController().signal,
       stillWaiting: () => undefined,
     }

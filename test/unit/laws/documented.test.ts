@@ -87,6 +87,7 @@ describe('docs/errors.md', () => {
       drained: true,
       kicked: true,
       disabled: true,
+      paused: true,
       internal: true,
     }
     for (const reason of Object.keys(reasons) as (keyof typeof reasons)[]) {

@@ -203,7 +203,7 @@ async function run(protocol: ProtocolName, behaviours: readonly Behaviour[], add
     events,
     backends: { of: () => live },
     states: { of: () => undefined },
-    admissions: { enter: () => (slots++, new Slot(keeper, undefined)) },
+    admissions: { isOpen: () => true, enter: () => (slots++, new Slot(keeper, undefined)) },
     dial: () => {
       const wire = new ScriptedWire(behaviours[wires.length] ?? 'refused', protocol)
       attemptedMs.push(clock.ms)
