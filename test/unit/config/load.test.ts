@@ -64,6 +64,7 @@ test('fills every default in', (t) => {
     clientCertificate: undefined,
     proxyProtocol: 'none',
     forwardIdentity: true,
+    lmtp: undefined,
     loginFormat: '%u',
     weight: 1,
     tags: [],
