@@ -72,6 +72,7 @@ async function play({ ttl, connection, settings, addresses = 1, failure }: Play)
     clock,
     dial,
     events: { wantsDetails: false, emit: () => undefined },
+    states: { of: () => undefined },
     backends: {
       of: () => ({
         enter: (...of: unknown[]) => {
