@@ -104,21 +104,6 @@ test('notes the time of the first challenge of a login alone', async (t) => {
   assert.ok(Number(site.challenged[0]) < 100_000, `${site.challenged[0]} ms`)
 })
 
-test('does not count a slot that did not come back against the address', async (t) => {
-  const site = openSite(t, await startAskingStore(t), { limits: LIMITS })
-  const { attempt, asked, answer } = openAsked()
-  const login = site.login(site.connect(), attempt)
-  await asked
-  const slot = site.admissions.enter(site.backend, 1)
-  answer()
-  const outcome = await login
-  slot?.release()
-  assert.ok(!outcome.accepted)
-  assert.equal(outcome.code, 'backend-busy', outcome.detail)
-  const [place] = site.live.addresses('imap')
-  assert.deepEqual([place?.health.failures, place?.health.clientSpecificFailures], [0, 0])
-})
-
 test('does not count a mechanism that the back end lacks against the address', async (t) => {
   const site = openSite(t, await startAskingStore(t))
   const { mechanism, credentials, ...rest } = byScram('alice', () => Promise.resolve('*'))
