@@ -83,7 +83,7 @@ async function play({ ttl, connection, settings, addresses = 1, failure }: Play)
         failed: (_endpoint: unknown, of: unknown) => void failures.push(of),
       }),
     },
-    admissions: { enter: () => new Slot(keeper, undefined) },
+    admissions: { isOpen: () => true, enter: () => new Slot(keeper, undefined) },
   } as unknown as LoginServices
   const session = {
     id: 's',
