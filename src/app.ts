@@ -102,6 +102,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     // What the checks saw of a store during its restart must not refuse the logins that have waited for it.
     if (state === 'up' && before) backends.get(name)?.forgive()
     admissions.setState(name, state)
+    metrics.backendStateIs(name, state)
   })
   const capacity = createCapacity(log, readDescriptorLimit())
   const worlds = createWorlds(settings, {
@@ -196,10 +197,12 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     },
     close,
     answers: {
-      explain: (question) => explain(question, worlds.current(), { backends, admissions }),
+      explain: (question) => explain(question, worlds.current(), { backends, admissions, states }),
       testLogin: (question, password) => testLogin(question, password, worlds.current(), { logins, log }),
       backends: () =>
-        [...worlds.current().backends.values()].map((backend) => reportBackend(backend, { backends, admissions })),
+        [...worlds.current().backends.values()].map((backend) =>
+          reportBackend(backend, { backends, admissions, states }),
+        ),
       sessions: sessions.list,
       standIn: (user) => directory?.standInFor?.(user),
     },
@@ -234,7 +237,7 @@ function createWorlds(first: Settings, sources: WorldSources) {
     admissions.configure(settings.routing.backends)
     states.configure(settings.routing.backends)
     capacity.configure(settings)
-    metrics.worldEntered(settings, current.certificates.expiries)
+    metrics.worldEntered(current.certificates.expiries)
   }
 
   // The keys are those of a day by the wall clock, which may step, or go on while the machine is suspended.

@@ -50,6 +50,7 @@ const load = z.object({
 export const backendAnswer = z.object({
   name: z.string(),
   up: z.boolean(),
+  state: z.enum(['up', 'drain', 'pause', 'down']),
   check: z.enum(['tcp', 'tls', 'greeting', 'login', 'none']),
   addresses: z.array(address),
   leg,

@@ -98,7 +98,15 @@ function backendRows({ backend, login }: RouteAnswer, nowMs: number): Row[] {
     },
   )
   return [
-    { label: 'back end', lines: [[backend.name, `${backend.up ? 'up' : 'not up'} (check: ${backend.check})`]] },
+    {
+      label: 'back end',
+      lines: [
+        [
+          backend.name,
+          `${backend.up ? 'up' : 'not up'} (check: ${backend.check})${backend.state === 'up' ? '' : `, state: ${backend.state}`}`,
+        ],
+      ],
+    },
     { label: 'addresses', lines: addresses.length === 0 ? [[`none for ${login.protocol}`]] : addresses },
     { label: 'limits', lines: [[loadLine(backend.load)]] },
     { label: 'way there', lines: legLines(backend.leg, login.protocol).map((line) => [line]) },

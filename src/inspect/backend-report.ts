@@ -3,11 +3,12 @@ import type { Admissions } from '../backend/admission/admission.ts'
 import type { LiveBackends } from '../backend/live-backends.ts'
 import type { Backend } from '../backend/backends.ts'
 import type { LiveBackend, EndpointFacts } from '../backend/live-backend.ts'
-import type { BackendSettings, ProtocolName } from '../config/settings.ts'
+import type { BackendStates } from '../backend/states.ts'
+import type { BackendSettings, BackendState, ProtocolName } from '../config/settings.ts'
 import type { ErrorCode } from '../errors.ts'
 
 /** What is known of the running back ends. */
-export type BackendState = { backends: LiveBackends; admissions: Admissions }
+export type RunningBackends = { backends: LiveBackends; admissions: Admissions; states: Pick<BackendStates, 'of'> }
 
 /** What does not apply is absent, as in all that the API tells. */
 export type AddressReport = {
@@ -49,6 +50,8 @@ export type BackendReport = {
   name: string
   /** somebody new may be sent there */
   up: boolean
+  /** that an operator has set */
+  state: BackendState
   /** what is checked from time to time */
   check: BackendSettings['health']['check']
   /** in the order in which this user tries them */
@@ -70,7 +73,7 @@ export type LoadReport = {
 /** @param way undefined: every protocol that it serves, for nobody in particular */
 export function reportBackend(
   { settings }: Backend,
-  { backends, admissions }: BackendState,
+  { backends, admissions, states }: RunningBackends,
   way?: { protocol: ProtocolName; user: string | undefined },
 ): BackendReport {
   const live = backends.of(settings)
@@ -78,6 +81,7 @@ export function reportBackend(
   return {
     name: settings.name,
     up: live.isUp(way?.protocol),
+    state: states.of(settings.name)?.state ?? settings.state,
     check,
     addresses: (way ? inOrder(addresses, live, way) : addresses).map(reportAddress),
     leg: reportLeg(settings),

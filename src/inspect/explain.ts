@@ -11,7 +11,7 @@ import type { RouteStep } from '../directory/trace.ts'
 import { findServerName } from '../tls/server-name.ts'
 import type { NameNote } from '../user-name.ts'
 import type { World } from '../world.ts'
-import { reportBackend, type BackendReport, type BackendState } from './backend-report.ts'
+import { reportBackend, type BackendReport, type RunningBackends } from './backend-report.ts'
 import { findDefaultDomain, type DefaultDomain } from '../login/default-domain.ts'
 import { imagine, type Question } from './question.ts'
 import { reasonOf, refusedByRoute } from '../login/refuse.ts'
@@ -46,7 +46,7 @@ type RefusalReport = { reason?: Refusal['reason']; code?: ErrorCode; detail: str
 export async function explain(
   question: Question,
   world: World,
-  services: BackendState,
+  services: RunningBackends,
 ): Promise<Explanation | { wrong: string }> {
   const imagined = imagine(question, world.settings.listeners)
   if ('wrong' in imagined) return imagined
@@ -117,7 +117,7 @@ function whereTo(
   target: Target,
   master: string | undefined,
   world: World,
-  services: BackendState,
+  services: RunningBackends,
 ): Found {
   if (route.kind !== 'backend') {
     const { refusal, detail } = refusedByRoute(route)
@@ -129,12 +129,20 @@ function whereTo(
 }
 
 /** What a login finds at the back end that it is sent to. */
-function atBackend(name: string, target: Target, world: World, services: BackendState): Omit<Found, 'route'> {
+function atBackend(name: string, target: Target, world: World, services: RunningBackends): Omit<Found, 'route'> {
   const found = world.backends.get(name)
   if (!found) throw new MuxError('internal', `no back end ${name} in this world`)
   const backend = reportBackend(found, services, target)
-  const refusal = backend.up ? undefined : whyNotUp(backend, found.settings, target.protocol)
-  return { usable: backend.up, backend, ...(refusal && { refusal }) }
+  const byState = whyNotOpen(backend)
+  const refusal = byState ?? (backend.up ? undefined : whyNotUp(backend, found.settings, target.protocol))
+  return { usable: backend.up && !byState, backend, ...(refusal && { refusal }) }
+}
+
+/** As a login that meets this state ends; with `pause` and `drain` after its wait. */
+function whyNotOpen({ name, state }: BackendReport): RefusalReport | undefined {
+  if (state === 'up') return undefined
+  if (state === 'down') return reportOf(new MuxError('backend-down', `the state of back end ${name} is down`))
+  return reportOf(new MuxError('backend-paused', `the state of back end ${name} is ${state}: logins wait`))
 }
 
 /** As `LiveBackend.enter` and the dial would put it. */

@@ -4,7 +4,7 @@
  * a client. docs/metrics.md explains them to operators; a test holds it to this list.
  */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
-import type { ProtocolName, Settings } from '../config/settings.ts'
+import type { BackendState, ProtocolName } from '../config/settings.ts'
 import { createDeliveryCounter } from './delivery-counter.ts'
 import { createShortageCounter } from './shortage-counter.ts'
 
@@ -165,7 +165,7 @@ export function createMetrics(registry: Registry) {
   })
   const backendState = new Gauge({
     name: 'mailmux_backend_state',
-    help: '1 for the state that the operator wants the back end in.',
+    help: '1 for the state that an operator has given the back end, 0 for the others.',
     labelNames: ['backend', 'state'],
     aggregator: 'max',
     registers,
@@ -247,6 +247,10 @@ export function createMetrics(registry: Registry) {
     directoryHasLostData: (lost: boolean) => directoryDataLost.set(lost ? 1 : 0),
     directoryAnsweredBadly: () => directoryBadAnswers.inc(),
     backendIsUp: (backend: string, up: boolean) => backendUp.set({ backend }, up ? 1 : 0),
+    backendStateIs(backend: string, now: BackendState) {
+      const readings: Record<BackendState, number> = { up: 0, drain: 0, pause: 0, down: 0, [now]: 1 }
+      for (const [state, reading] of Object.entries(readings)) backendState.set({ backend, state }, reading)
+    },
     /** Where to read at each scrape what is going on at the back ends. */
     watchGates(read: () => readonly GateReading[]) {
       readGates = read
@@ -264,9 +268,8 @@ export function createMetrics(registry: Registry) {
     handshakeEnded: (version: string, resumed: boolean, outcome: 'ok' | 'failed') =>
       handshakes.inc({ version, resumed: String(resumed), outcome }),
     /** Sets what follows from the configuration alone, so that each series is there before its first event. */
-    worldEntered(settings: Settings, expiries: readonly { file: string; notAfterMs: number }[]) {
+    worldEntered(expiries: readonly { file: string; notAfterMs: number }[]) {
       for (const { file, notAfterMs } of expiries) certificateExpiry.set({ certificate: file }, notAfterMs / 1000)
-      for (const backend of settings.routing.backends.keys()) backendState.set({ backend, state: 'up' }, 1)
     },
     /** One function for each protocol and back end, so that a relay holds no labels. */
     relayAccount(protocol: ProtocolName, backend: string): RelayAccount {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { routeAnswer } from '../../../src/admin/answers.ts'
 import { createAdmissions } from '../../../src/backend/admission/admission.ts'
+import { createBackendStates } from '../../../src/backend/states.ts'
 import { createLiveBackends } from '../../../src/backend/live-backends.ts'
 import type { BackendSettings, ListenerSettings } from '../../../src/config/settings.ts'
 import { MuxError, type ErrorCode } from '../../../src/errors.ts'
@@ -64,7 +65,9 @@ function open({ listeners = [{}], backends = [{}], answer, aliases = [] }: Scene
   const clock = { nowMs: () => 1000, every: () => () => undefined }
   const admissions = createAdmissions({ log: keepLog().log, loginWaited: () => undefined, clock })
   admissions.configure(routing.backends)
-  const ask = (question: Question) => explain(question, world, { backends: live, admissions })
+  const states = createBackendStates(keepLog().log)
+  states.configure(routing.backends)
+  const ask = (question: Question) => explain(question, world, { backends: live, admissions, states })
   /** The answer, which must be one that the API may give: all that is in it is declared. */
   const answerTo = async (question: Question): Promise<Explanation> => {
     const found = await ask(question)
@@ -72,7 +75,7 @@ function open({ listeners = [{}], backends = [{}], answer, aliases = [] }: Scene
     assert.deepEqual(routeAnswer.parse(found), JSON.parse(JSON.stringify(found)))
     return found
   }
-  return { ask, answerTo, live, admissions }
+  return { ask, answerTo, live, admissions, states }
 }
 
 const { sessions: _none, loginsPerSecond: _nor, leastForAddress: _neither, ...LIMITS } = backendSettings().limits
@@ -92,6 +95,7 @@ test('tells all of a static user, from the name to the way there', async () => {
     backend: {
       name: 'store-1',
       up: true,
+      state: 'up',
       check: 'greeting',
       addresses: [
         {
@@ -313,4 +317,19 @@ test('tells how a back end is trusted, and nothing secret', async () => {
       master: { user: 'admin', by: 'separator' },
     },
   )
+})
+
+test('a back end whose state is not up is not usable, and the explanation says why', async () => {
+  const { answerTo, states } = open()
+  const found: unknown[] = []
+  for (const state of ['down', 'pause', 'drain'] as const) {
+    states.setFromDirectory('store-1', { state, overMs: undefined })
+    const { usable, backend, refusal } = await answerTo({ user: 'static@example.test' })
+    found.push([usable, backend?.state, refusal?.code, refusal?.detail])
+  }
+  assert.deepEqual(found, [
+    [false, 'down', 'backend-down', 'the state of back end store-1 is down'],
+    [false, 'pause', 'backend-paused', 'the state of back end store-1 is pause: logins wait'],
+    [false, 'drain', 'backend-paused', 'the state of back end store-1 is drain: logins wait'],
+  ])
 })

@@ -210,6 +210,7 @@ describe('a third protocol in the registry', () => {
         backend: {
           name: 'store1',
           up: true,
+          state: 'up',
           check: 'tcp',
           addresses: [],
           leg: { tls: 'none', proxyHeader: 'none', forwardsIdentity: true },

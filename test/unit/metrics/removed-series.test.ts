@@ -49,8 +49,8 @@ test('shows no series of a removed back end, in one process and in several', asy
     for (const backend of ['store1', 'old']) {
       use(metrics, backend)
       metrics.sessionEnded('imap', backend, 1000)
+      metrics.backendStateIs(backend, 'drain')
     }
-    metrics.worldEntered(settings(['store1', 'old'], []), [])
   })
   assert.ok((await seriesWith('old', [worker])).length > 10)
   const kept = await seriesWith('store1', [worker])
@@ -79,8 +79,8 @@ test('shows no addresses of a protocol that the back end does not serve any more
 test('shows no certificate under its former name', async () => {
   const now = settings([], ['new.pem'])
   const worker = await read((metrics) => {
-    metrics.worldEntered(settings([], ['old.pem']), [{ file: 'old.pem', notAfterMs: 1000 }])
-    metrics.worldEntered(now, [{ file: 'new.pem', notAfterMs: 2000 }])
+    metrics.worldEntered([{ file: 'old.pem', notAfterMs: 1000 }])
+    metrics.worldEntered([{ file: 'new.pem', notAfterMs: 2000 }])
   })
   const shown = [createRemovedFilter(now)(worker)]
   assert.deepEqual(await seriesWith('old.pem', shown), [])
@@ -94,7 +94,7 @@ test('a scrape of one process has what its registry has', async () => {
   const metrics = createMetrics(registry)
   use(metrics, 'store1')
   const inForce = settings(['store1'], [])
-  metrics.worldEntered(inForce, [])
+  metrics.backendStateIs('store1', 'up')
   const reading = await registry.getMetricsAsJSON()
   const names = (text: string): string[] => [...text.matchAll(/^(\w+(?:\{.*?\})?) /gm)].map(([, name = '']) => name)
   const shown = await sumReadings([createRemovedFilter(inForce)(reading)]).metrics()

@@ -21,6 +21,7 @@ function backend(changes: Partial<BackendAnswer> = {}, load: Partial<BackendAnsw
   return {
     name: 'store1',
     up: true,
+    state: 'up',
     check: 'greeting',
     addresses: [address('192.0.2.1', 'up')],
     leg: { tls: 'none', proxyHeader: 'none', forwardsIdentity: true },
