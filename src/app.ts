@@ -31,6 +31,7 @@ import { SYSTEM_CLOCK } from './login/clock.ts'
 import type { LoginServices } from './login/login.ts'
 import { createRefusalPace } from './login/refusal-pace.ts'
 import { SessionEvents } from './session/events.ts'
+import { createRouteFollower } from './session/follow-routes.ts'
 import { subscribeMetrics, subscribeShortages } from './session/session-metrics.ts'
 import { subscribeLog } from './session/session-log.ts'
 import { createSessions, type Sessions } from './session/sessions.ts'
@@ -148,6 +149,14 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     offer: createOffers(book),
   })
   const delivery = createDelivery({ world: worlds.current, log, metrics })
+  const follower = createRouteFollower({
+    sessions: () => sessions.running,
+    routeOf: (user) => worlds.current().router.byRunning(user),
+    // An auth server decides for one login, with its password, and can be asked for nothing else.
+    isOn: () => worlds.current().settings.followRoutes && settings.directory.kind !== 'auth_http',
+    endTimeoutMs: () => worlds.current().settings.limits.endTimeoutMs,
+  })
+  directory?.onRouteChanged?.(follower.changed)
   metrics.watchConnections(() => ({ open: sessions.count(), max: capacity.max() }))
   const running = createRunningClock(3 * SWEEP_MS)
   const sweep = setInterval(() => {
@@ -162,6 +171,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     listeners?.close()
     delivery.close()
     clearInterval(sweep)
+    follower.close()
     stalls.stop()
     prober.stop()
     worlds.close()
@@ -187,6 +197,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     },
     takeOver(changed) {
       worlds.enter(changed)
+      follower.changed(undefined)
       directory?.renew?.(changed.directory)
     },
     async stop() {

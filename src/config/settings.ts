@@ -286,6 +286,8 @@ export type Settings = {
   tls: { certificates: CertificateSettings[]; minVersion: 'TLSv1.2' | 'TLSv1.3'; ticketSecret: Secret | undefined }
   directory: DirectorySettings
   routing: RoutingSettings
+  /** running sessions follow a change of their user's route */
+  followRoutes: boolean
   limits: LimitSettings
   /** `hosts` are names that it may be asked under, in lower case. `token` is what the API asks for; without one `host` is a loopback address */
   admin: { host: string; port: number; token?: Secret | undefined; hosts: readonly string[] } | undefined

@@ -97,6 +97,8 @@ export type Directory = {
   standInFor?(user: Text): StandIn | undefined
   /** Marks the remembered route of a user as stale, after a refusal by the back end: the next lookup asks the directory. */
   invalidate(user: Text): void
+  /** @param hear called for each change of a route, with its user; undefined: any route may have changed, unnoticed meanwhile */
+  onRouteChanged?(hear: (user: Text | undefined) => void): void
   /** @param settings those of the start with other passwords, keys and CAs, which count from the next connection on */
   renew?(settings: DirectorySettings): void
   /** resolves when the directory can answer for the first time */

@@ -51,6 +51,13 @@ export type Router = {
    * @throws MuxError `directory-unavailable`, `route-invalid`
    */
   byRecipient(name: UserName, delimiters: string): Promise<Route>
+  /**
+   * Where a user with a running session belongs now. Places no user.
+   * @param user the normalised name
+   * @returns undefined if there is no route, or a `hold`
+   * @throws MuxError as `byUser`; also `directory-unavailable` if only a route from before an outage is known
+   */
+  byRunning(user: Text): Promise<{ backend: string } | 'disabled' | undefined>
   /** The names that a user would have at the back ends with a route without `login`, each followed by the master user. */
   loginsOf(name: UserName): string[]
   /**
@@ -144,6 +151,21 @@ export function createRouter(
     return { kind: 'unknown' }
   }
 
+  async function findRunning(user: Text): Promise<{ backend: string } | 'disabled' | undefined> {
+    const name: UserName = { user, local: user, domain: undefined }
+    const placed = placedName(user)
+    const route =
+      (await findKnown(user, name)) ??
+      findDomain(name) ??
+      (newUsers.poolFor(user) && placed !== user ? await findKnown(placed, name) : undefined)
+    // A remembered route that stands in during an outage may be older than the session.
+    if (!route || !('source' in route)) return undefined
+    if (route.source === 'stale' || route.source === 'snapshot')
+      throw new MuxError('directory-unavailable', 'the route of a running user is from before an outage')
+    if (route.kind === 'backend') return { backend: route.backend.name }
+    return route.kind === 'disabled' ? 'disabled' : undefined
+  }
+
   /** @param find the route of this name */
   async function noting(name: UserName, find: () => Promise<Route>): Promise<Route> {
     try {
@@ -167,6 +189,7 @@ export function createRouter(
       await directory?.commit?.(placedName(user), backend)
     },
     byUser: (name, trace, facts) => (trace ? find(name, trace, facts) : noting(name, () => find(name, trace, facts))),
+    byRunning: findRunning,
     byRecipient: (name, delimiters) => noting(name, () => findRecipient(name, delimiters)),
   }
 }

@@ -30,6 +30,8 @@ export type Sessions = {
   accept: (socket: Socket, listener: string) => void
   /** The oldest first, at most `limit`; `total` is the number of matching sessions. */
   list: (filter: SessionFilter & { limit: number }) => { sessions: SessionReport[]; total: number }
+  /** all of them, the oldest first */
+  readonly running: Iterable<Session>
   /** number of sessions, before and after login */
   count: () => number
   /** Ends the matching sessions, each as soon as that is safe, and at the latest after `limits.end_timeout`. @returns how many match */
@@ -108,6 +110,7 @@ export function createSessions(world: () => World, services: Services): Sessions
       void run(session)
     },
     list: (filter) => listSessions(running, filter),
+    running,
     count: () => running.size,
     end(filter, why, { overMs, now } = {}) {
       const withinMs = now ? 0 : world().settings.limits.endTimeoutMs

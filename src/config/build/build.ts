@@ -79,6 +79,7 @@ export function buildSettings({
       userCase: main.user_case,
       users: buildUsers(routes, found.users),
     },
+    followRoutes: main.follow_routes,
     limits: buildLimits(main.limits),
     admin: main.admin && buildAdmin(main.admin, mainFiles.token, main.hostname),
     delivery: main.delivery && buildDelivery(main.delivery),

@@ -94,6 +94,10 @@ export const mainSchema = z
       'The file with back ends, users and domains, relative to this one. Default "routing.yaml". A file of its own, as it changes far more often.',
       'routing.yaml',
     ),
+    follow_routes: z.boolean().default(true).meta({
+      description:
+        "Whether running sessions follow a change of their user's route, in Redis or in the routing file: true ends a session whose user has another back end or is disabled, at a safe point (limits.end_timeout). Default true: a session on the old store shows its user an old mailbox. With auth_http nothing is followed.",
+    }),
     reload: choice(
       ['auto', 'signal'],
       [],

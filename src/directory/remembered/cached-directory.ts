@@ -37,6 +37,7 @@ export function openCachedDirectory(
   const tracked = Promise.withResolvers<undefined>()
   let policy = 'noeviction'
   let current = settings
+  let hearChange: ((user: string | undefined) => void) | undefined
 
   const redis = openRedisClient(
     settings,
@@ -96,6 +97,7 @@ export function openCachedDirectory(
     onTracking() {
       cache.startTrusting()
       comparison.start()
+      hearChange?.(undefined)
       tracked.resolve(undefined)
       checkMarker()
     },
@@ -103,6 +105,7 @@ export function openCachedDirectory(
     onChanged(user) {
       cache.change(user)
       if (user === undefined) comparison.start()
+      hearChange?.(user)
     },
     onMarker: checkMarker,
     noteShortage: monitor.noteShortage,
@@ -119,6 +122,7 @@ export function openCachedDirectory(
     lastKnown: cache.lastKnown,
     standInFor: cache.standInFor,
     invalidate: (user) => cache.invalidate(user),
+    onRouteChanged: (hear) => (hearChange = hear),
     renew(next) {
       if (next.kind === 'redis') current = next
     },

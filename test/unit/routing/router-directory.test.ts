@@ -141,3 +141,24 @@ test('writes the name at a back end by its template', () => {
   )
   assert.deepEqual(['alice@x.test', 'alice', 'a@b@c'].map(domainOf), ['x.test', undefined, 'b@c'])
 })
+
+test('tells where a running user belongs, and places nobody', async () => {
+  const at = (backend: string) => ({ backend, login: undefined, status: 'active' }) as const
+  const { directory, calls } = directoryOf({
+    'alice@x.test': { entry: at('store2'), source: 'cache' },
+    'dave@x.test': { entry: { ...at('store2'), status: 'disabled' }, source: 'directory' },
+    'erin@x.test': { entry: { ...at('store2'), status: 'hold' }, source: 'directory' },
+    'old@x.test': { entry: at('store2'), source: 'stale' },
+    'wrong@x.test': { entry: at('nowhere'), source: 'directory' },
+    'placed@x.test': { entry: at('store2'), source: 'directory' },
+  })
+  const router = createRouter(placingRouting(), directory, () => assert.fail('no login'), PLACING)
+  assert.deepEqual(await router.byRunning('alice@x.test'), { backend: 'store2' })
+  assert.equal(await router.byRunning('dave@x.test'), 'disabled')
+  assert.equal(await router.byRunning('erin@x.test'), undefined)
+  assert.equal(await router.byRunning('nobody@x.test'), undefined)
+  assert.deepEqual(await router.byRunning('Placed@x.test'), { backend: 'store2' })
+  await assert.rejects(router.byRunning('old@x.test'), { code: 'directory-unavailable' })
+  await assert.rejects(router.byRunning('wrong@x.test'), { code: 'route-invalid' })
+  assert.ok(calls.every(([what]) => what === 'lookup'))
+})

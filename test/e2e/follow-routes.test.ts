@@ -1,0 +1,55 @@
+/** Running sessions follow their user's route in Redis, at every worker, and none is cut in a command. */
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { directoryConnected, PASSWORD, type Site, startSite } from '../support/site.ts'
+
+let site: Site
+before(async () => {
+  site = await startSite({ redis: true, mailmux: { settings: { workers: 2 } } })
+  await directoryConnected(site.mailmux)
+})
+after(() => site.close())
+
+/** Three users, as Dovecot allows ten sessions of one user from one address. */
+const USERS = { 'alice@example.test': 'store2', 'bob@example.test': 'store3', 'carol@example.test': 'store1' }
+const NAMES = Object.keys(USERS)
+const SIZE = 2000
+
+async function openImap(user = '') {
+  const client = await site.open('imap', 'starttls')
+  assert.ok((await client.login(user, PASSWORD)).accepted)
+  return client
+}
+
+test('idle sessions get BYE, an APPEND is finished first, and a POP3 session with deletions lasts until QUIT', async () => {
+  const idle = await Promise.all(Array.from({ length: 20 }, (_, index) => openImap(NAMES[index % 3])))
+  for (const { peer } of idle) {
+    peer.send('s SELECT INBOX')
+    await peer.expectUntil(/^s OK/)
+    await peer.ask('i IDLE', /^\+/)
+  }
+  const busy = await Promise.all(Array.from({ length: 5 }, (_, index) => openImap(NAMES[index % 3])))
+  for (const { peer } of busy) {
+    await peer.ask(`a APPEND INBOX {${SIZE}}`, /^\+/)
+    peer.sendRaw('Subject: half\r\n\r\n')
+  }
+  const pop3 = await site.open('pop3', 'starttls')
+  assert.ok((await pop3.login('alice@example.test', PASSWORD)).accepted)
+  await pop3.peer.ask('DELE 1', /^\+OK/)
+
+  for (const [user, store] of Object.entries(USERS))
+    await site.redis!.command('HSET', `mailmux:user:${user}`, 'backend', store)
+  for (const { peer } of idle) {
+    await peer.expectUntil(/^\* BYE \[UNAVAILABLE\] The mailbox has moved/)
+    await peer.expectClose()
+  }
+  for (const { peer } of busy) {
+    peer.send('x'.repeat(SIZE - 'Subject: half\r\n\r\n'.length))
+    await peer.expectUntil(/^a OK/)
+    await peer.expectUntil(/^\* BYE \[UNAVAILABLE\] The mailbox has moved/)
+    await peer.expectClose()
+  }
+  await pop3.peer.ask('NOOP', /^\+OK/)
+  await pop3.peer.ask('QUIT', /^\+OK/)
+  await pop3.peer.expectClose()
+})
