@@ -37,6 +37,11 @@ apt() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" </dev/null
 }
 
+# Postfix asks for the kind of mail server unless it is told: none, as the tests bring their own configuration.
+case " ${missing[*]} " in *' postfix '*)
+  echo 'postfix postfix/main_mailer_type select No configuration' | as_root debconf-set-selections ;;
+esac
+
 echo "mailmux: installing ${missing[*]}"
 # The package lists are fetched only when they are missing or too old to install from
 apt install -y --no-remove --no-install-recommends "${missing[@]}" >/dev/null 2>&1 ||
