@@ -4,7 +4,7 @@
  * octet, and nothing behind it until it is answered. Literals are counted and not kept.
  */
 import type { PassOn } from '../watch.ts'
-import { ArgumentReader, type Literal, type Outcome } from './arguments.ts'
+import { ArgumentReader, type Outcome } from './arguments.ts'
 import type { ResponseEvents } from './responses.ts'
 import { makesOpaque, UnansweredCommands, type Command } from './unanswered.ts'
 import { findWordEnd, isDone, NAME_OCTETS, readUpperWord, readWord, TAG_OCTETS, upperCase } from './words.ts'
@@ -45,7 +45,8 @@ export class CommandReader implements ResponseEvents {
   /** the back end has refused a literal: the rest of the command is not for it */
   #dropping = false
   #literalLeft = 0
-  #announced: Literal | undefined
+  /** a literal has been announced that the back end has to ask for; its size is in `#arguments` */
+  #isAnnounced = false
   readonly #arguments = new ArgumentReader()
   #carriageReturn = false
   /** the line that is to end IDLE, in upper case */
@@ -119,8 +120,8 @@ export class CommandReader implements ResponseEvents {
   #beginCommand(): void {
     this.#position = 'tag'
     this.#tag = this.#name = ''
-    this.#current = this.#announced = undefined
-    this.#dropping = false
+    this.#current = undefined
+    this.#isAnnounced = this.#dropping = false
   }
 
   #beginArguments(): void {
@@ -129,7 +130,7 @@ export class CommandReader implements ResponseEvents {
   }
 
   #beginLiteral(bytes: number): void {
-    this.#announced = undefined
+    this.#isAnnounced = false
     this.#literalLeft = bytes
     if (bytes === 0) this.#beginArguments()
     else this.#position = 'literal'
@@ -212,13 +213,13 @@ export class CommandReader implements ResponseEvents {
     // A back end that overlooks what follows IDLE would take the continuation for its own.
     if (literal === 'ambiguous' || this.#name === 'IDLE') return 'ambiguous'
     // RFC 7888 4: the octets of a non-synchronising literal follow whatever is answered.
-    const follows = !literal.synchronising && (!this.#current || !this.#mayRun)
+    const follows = !this.#arguments.isSynchronising && (!this.#current || !this.#mayRun)
     if (follows) {
       this.#dropping = !this.#current
-      this.#beginLiteral(literal.bytes)
+      this.#beginLiteral(this.#arguments.bytes)
     } else if (!this.#current) return this.#endCommand()
     else {
-      this.#announced = literal
+      this.#isAnnounced = true
       this.#position = 'nothing'
     }
     return 'pass'
@@ -257,8 +258,8 @@ export class CommandReader implements ResponseEvents {
       if (this.#mayRun) this.#beginDone()
       return true
     }
-    if (!this.#announced) return false
-    this.#beginLiteral(this.#announced.bytes)
+    if (!this.#isAnnounced) return false
+    this.#beginLiteral(this.#arguments.bytes)
     return true
   }
 
@@ -272,15 +273,15 @@ export class CommandReader implements ResponseEvents {
     if (this.#position === 'done') {
       this.#beginCommand()
       this.#tag = this.#done
-    } else if (this.#announced?.synchronising === false) {
+    } else if (this.swallows()) {
       this.#dropping = true
-      this.#beginLiteral(this.#announced.bytes)
+      this.#beginLiteral(this.#arguments.bytes)
     } else if (this.#position === 'nothing') this.#beginCommand()
     return true
   }
 
   soleTag(): string | undefined {
-    return this.#announced || this.#mayRun ? undefined : this.#unanswered.soleTag
+    return this.#isAnnounced || this.#mayRun ? undefined : this.#unanswered.soleTag
   }
 
   onUntaggedBad(): boolean {
@@ -293,6 +294,6 @@ export class CommandReader implements ResponseEvents {
 
   /** The client has announced its literal without a wish to be asked for it, and the guard has asked for it. */
   swallows(): boolean {
-    return this.#announced?.synchronising === false
+    return this.#isAnnounced && !this.#arguments.isSynchronising
   }
 }

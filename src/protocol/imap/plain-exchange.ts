@@ -63,6 +63,8 @@ export class PlainExchange {
   begin(chunk: Buffer): boolean {
     const end = chunk.length - 2
     if (chunk.length > MAX_LINE_BYTES || chunk[end] !== CR || chunk[end + 1] !== LF) return false
+    // A literal follows.
+    if (chunk[end - 1] === CLOSING_BRACE) return false
     let at = 0
     while (at < MAX_TAG_BYTES && TAG_OCTETS[chunk[at] ?? 0]) at++
     if (at === 0 || chunk[at] !== SPACE || !isPlain(chunk, at)) return false
@@ -70,9 +72,8 @@ export class PlainExchange {
     const name = ++at
     while (NAME_OCTETS[chunk[at] ?? 0]) at++
     if (at === name || (chunk[at] !== SPACE && at !== end)) return false
-    // One line, and no literal behind it.
+    // It is one line.
     for (; at < end; at++) if (chunk[at] === LF || chunk[at] === CR) return false
-    if (chunk[end - 1] === CLOSING_BRACE) return false
     this.#tagBytes = tagBytes
     this.#tagStart = pack(chunk, 0, Math.min(4, tagBytes))
     this.#tagEnd = pack(chunk, 4, tagBytes)
