@@ -246,7 +246,7 @@ export class ClientConnection implements ClientWire {
 
 const NO_TLS: ServerTls = {}
 
-/** The name in a ClientHello, which stays unread. OpenSSL answers what is no ClientHello, with an alert. */
+/** The name in a ClientHello, which stays unread. OpenSSL refuses what is no ClientHello: with an alert where it comes in a record of TLS. */
 async function readServerName(lines: LineSocket): Promise<string | undefined> {
   try {
     return (await lines.peek(createClientHelloReader())).serverName
