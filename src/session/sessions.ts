@@ -37,7 +37,8 @@ export type Sessions = {
   /** Ends the matching sessions, each as soon as that is safe, and at the latest after `limits.end_timeout`. @returns how many match */
   end: (filter: SessionFilter, why: EndReason, how?: EndOptions) => number
   /**
-   * Ends every session as soon as that is safe, over `limits.spread_disconnects`, of which it takes no more than half of `graceMs`.
+   * Ends every session as soon as that is safe: sessions before login at once, the others over `limits.spread_disconnects`, of which it
+   * takes no more than half of `graceMs`.
    * After `graceMs` the remaining sessions are cut off.
    */
   drain(graceMs: number): Promise<void>
@@ -123,8 +124,11 @@ export function createSessions(world: () => World, services: Services): Sessions
       if (running.size === 0) return
       const empty = new Promise<void>((resolve) => (onEmpty = resolve))
       const { spreadDisconnectsMs } = world().settings.limits
-      const overMs = windowMs(running.size, Math.min(spreadDisconnectsMs, graceMs / 2))
-      endOver([...running], { why: 'shutdown', overMs, withinMs: undefined })
+      const relaying = [...running].filter(({ relay }) => relay)
+      const overMs = windowMs(relaying.length, Math.min(spreadDisconnectsMs, graceMs / 2))
+      endOver(relaying, { why: 'shutdown', overMs, withinMs: undefined })
+      // A client that is not logged in has no store to come back to in a wave, and a login under way has had its answer.
+      for (const session of running) if (!session.relay) session.end('shutdown')
       const grace = setTimeout(() => {
         for (const session of running) session.cut()
       }, graceMs)
