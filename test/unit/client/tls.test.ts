@@ -41,14 +41,16 @@ after(() => rm(directory, { recursive: true }))
 
 const soon = <T>(promise: Promise<T>, what: string): Promise<T> => within(READ_DEADLINE_MS, promise, () => what)
 
+function tlsOf(listener: ListenerSettings, leaves: readonly Leaf[]): ServerTls | undefined {
+  const certificates = leaves.map((leaf) => ({ ...leaf, key: new Secret(leaf.key) }))
+  const tls = { certificates, minVersion: 'TLSv1.2', ticketSecret: undefined } as const
+  return buildCertificates({ ...tls, certificates }, [listener], 'secret', Date.now()).serverOptions.get(listener.name)
+}
+
 /** A client at a listener with these settings; it has sent nothing yet. */
 function open(t: TestContext, changes: Partial<ListenerSettings> = {}, leaves = [first]): Promise<Arrival> {
   const settings = { tls: 'implicit', ...changes } as const
-  const listener = listenerSettings(settings)
-  const certificates = leaves.map((leaf) => ({ ...leaf, key: new Secret(leaf.key) }))
-  const tls = { certificates, minVersion: 'TLSv1.2', ticketSecret: undefined } as const
-  const { serverOptions } = buildCertificates({ ...tls, certificates }, [listener], 'secret', Date.now())
-  return arrive(t, { settings, tls: serverOptions.get(listener.name) })
+  return arrive(t, { settings, tls: tlsOf(listenerSettings(settings), leaves) })
 }
 
 function startClient({ client }: Arrival, options: ConnectionOptions): TLSSocket {
@@ -73,7 +75,9 @@ async function openWithNames(t: TestContext) {
     resolve(name)
     return undefined
   }
-  return { ...(await arrive(t, { settings: { tls: 'implicit' }, tls: { contextFor } })), asked, names }
+  const settings = { tls: 'implicit' } as const
+  const tls = { ...tlsOf(listenerSettings(settings), [first]), contextFor }
+  return { ...(await arrive(t, { settings, tls })), asked, names }
 }
 
 describe('a client is shown the certificate', () => {

@@ -149,6 +149,7 @@ test('tells where a running user belongs, and places nobody', async () => {
     'dave@x.test': { entry: { ...at('store2'), status: 'disabled' }, source: 'directory' },
     'erin@x.test': { entry: { ...at('store2'), status: 'hold' }, source: 'directory' },
     'old@x.test': { entry: at('store2'), source: 'stale' },
+    'kept@x.test': { entry: at('store2'), source: 'snapshot' },
     'wrong@x.test': { entry: at('nowhere'), source: 'directory' },
     'placed@x.test': { entry: at('store2'), source: 'directory' },
   })
@@ -159,6 +160,7 @@ test('tells where a running user belongs, and places nobody', async () => {
   assert.equal(await router.byRunning('nobody@x.test'), undefined)
   assert.deepEqual(await router.byRunning('Placed@x.test'), { backend: 'store2' })
   await assert.rejects(router.byRunning('old@x.test'), { code: 'directory-unavailable' })
+  await assert.rejects(router.byRunning('kept@x.test'), { code: 'directory-unavailable' })
   await assert.rejects(router.byRunning('wrong@x.test'), { code: 'route-invalid' })
   assert.ok(calls.every(([what]) => what === 'lookup'))
 })
