@@ -31,6 +31,7 @@ import { SYSTEM_CLOCK } from './login/clock.ts'
 import type { LoginServices } from './login/login.ts'
 import { createRefusalPace } from './login/refusal-pace.ts'
 import { SessionEvents } from './session/events.ts'
+import { createBackendDrain } from './session/backend-drain.ts'
 import { createRouteFollower } from './session/follow-routes.ts'
 import { subscribeMetrics, subscribeShortages } from './session/session-metrics.ts'
 import { subscribeLog } from './session/session-log.ts'
@@ -156,7 +157,14 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     isOn: () => worlds.current().settings.followRoutes && settings.directory.kind !== 'auth_http',
     endTimeoutMs: () => worlds.current().settings.limits.endTimeoutMs,
   })
-  directory?.onRouteChanged?.(follower.changed)
+  directory?.onRouteChanged?.((user) => follower.changed(user))
+  const drain = createBackendDrain({
+    running: () => sessions.running,
+    endOver: sessions.endOver,
+    takeBack: (isMeant) => sessions.takeBack(isMeant),
+    endTimeoutMs: () => worlds.current().settings.limits.endTimeoutMs,
+  })
+  states.onChange((name, { state, overMs }) => drain.changed(name, state, overMs))
   metrics.watchConnections(() => ({ open: sessions.count(), max: capacity.max() }))
   const running = createRunningClock(3 * SWEEP_MS)
   const sweep = setInterval(() => {
@@ -172,6 +180,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     delivery.close()
     clearInterval(sweep)
     follower.close()
+    drain.close()
     stalls.stop()
     prober.stop()
     worlds.close()

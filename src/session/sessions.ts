@@ -9,7 +9,7 @@ import type { Ending } from './events.ts'
 import { serve } from './serve.ts'
 import type { Services } from './services.ts'
 import { Session, type EndReason, type SessionReport } from './session.ts'
-import { createSpread, windowMs, type SpreadOrder } from './spread.ts'
+import { createSpread, windowMs, type Spread, type SpreadOrder } from './spread.ts'
 import { createTurnAway } from './turn-away.ts'
 
 /** Selects sessions. An absent field matches every session. */
@@ -36,6 +36,10 @@ export type Sessions = {
   count: () => number
   /** Ends the matching sessions, each as soon as that is safe, and at the latest after `limits.end_timeout`. @returns how many match */
   end: (filter: SessionFilter, why: EndReason, how?: EndOptions) => number
+  /** Ends these sessions over a window, each as soon as that is safe. */
+  endOver: (sessions: readonly Session[], order: SpreadOrder) => void
+  /** Takes back the orders of `endOver` that match and whose turn has not come. */
+  takeBack: Spread<Session>['takeBack']
   /**
    * Ends every session as soon as that is safe: sessions before login at once, the others over `limits.spread_disconnects`, of which it
    * takes no more than half of `graceMs`.
@@ -120,6 +124,8 @@ export function createSessions(world: () => World, services: Services): Sessions
       endOver(meant, { why, overMs, withinMs })
       return meant.length
     },
+    endOver,
+    takeBack: (isMeant) => spread.takeBack(isMeant),
     async drain(graceMs) {
       if (running.size === 0) return
       const empty = new Promise<void>((resolve) => (onEmpty = resolve))

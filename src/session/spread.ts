@@ -26,6 +26,8 @@ export type Spread<S extends Spreadable> = {
   add(sessions: readonly S[], order: SpreadOrder): void
   /** Ends the sessions whose turn has come. */
   sweep(): void
+  /** The matching sessions have no turn any more. */
+  takeBack(isMeant: (session: S, order: SpreadOrder) => boolean): void
   /** The session has ended. */
   forget(session: S): void
   /** sessions that wait for their turn */
@@ -51,6 +53,9 @@ export function createSpread<S extends Spreadable>(nowMs: () => number): Spread<
         waiting.delete(session)
         session.end(order.why, order.withinMs)
       }
+    },
+    takeBack(isMeant) {
+      for (const [session, { order }] of waiting) if (isMeant(session, order)) waiting.delete(session)
     },
     forget: (session) => void waiting.delete(session),
     get size() {

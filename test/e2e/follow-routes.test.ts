@@ -1,6 +1,8 @@
-/** Running sessions follow their user's route in Redis, at every worker, and none is cut in a command. */
+/** Running sessions follow their user's route in Redis and the state of their back end, at every worker, and none is cut in a command. */
 import assert from 'node:assert/strict'
+import { readFile, writeFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
+import { parse, stringify } from 'yaml'
 import { directoryConnected, PASSWORD, type Site, startSite } from '../support/site.ts'
 
 let site: Site
@@ -14,6 +16,8 @@ after(() => site.close())
 const USERS = { 'alice@example.test': 'store2', 'bob@example.test': 'store3', 'carol@example.test': 'store1' }
 const NAMES = Object.keys(USERS)
 const SIZE = 2000
+/** The least window of a drain is 20 s, and each session ends at a moment of it. */
+const DRAIN_MS = 60_000
 
 async function openImap(user = '') {
   const client = await site.open('imap', 'starttls')
@@ -52,4 +56,20 @@ test('idle sessions get BYE, an APPEND is finished first, and a POP3 session wit
   await pop3.peer.ask('NOOP', /^\+OK/)
   await pop3.peer.ask('QUIT', /^\+OK/)
   await pop3.peer.expectClose()
+})
+
+test('the sessions of a back end that is drained get BYE, and the others go on', async () => {
+  const drained = await Promise.all([1, 2, 3].map(() => openImap('alice@example.test')))
+  const other = await openImap('carol@example.test')
+  const file = site.mailmux.routingFile
+  const routing = parse(await readFile(file, 'utf8')) as { backends: Record<string, Record<string, unknown>> }
+  Object.assign(routing.backends.store2 ?? {}, { state: 'drain' })
+  await writeFile(file, stringify(routing))
+  await Promise.all(
+    drained.map(async ({ peer }) => {
+      await peer.expectUntil(/^\* BYE \[UNAVAILABLE\]/, DRAIN_MS)
+      await peer.expectClose()
+    }),
+  )
+  await other.peer.ask('n NOOP', /^n OK/)
 })
