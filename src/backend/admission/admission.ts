@@ -129,13 +129,15 @@ export function createAdmissions(parts: AdmissionParts): Admissions {
         line.hold()
         // An exchange that has begun goes on: its back end waits for it.
         const error = new MuxError('backend-paused', `${name} was paused`)
-        return gate.endWaits('paused', error, ({ paused }) => !paused)
+        gate.endWaits('paused', error, ({ paused }) => !paused)
+        return
       }
       const heldMs = line.release()
       if (state === 'down') {
         const error = new MuxError('backend-down', `the state of back end ${name} is down`)
         line.endWaits('backend-down', error)
-        return gate.endWaits('backend-down', error)
+        gate.endWaits('backend-down', error)
+        return
       }
       // The logins of the pause would otherwise arrive as one wave at a store that has just started.
       if (heldMs !== undefined && line.size > 0) gate.startSlowly(heldMs)

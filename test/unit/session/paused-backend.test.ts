@@ -22,7 +22,7 @@ async function open(t: TestContext, protocol: ProtocolName) {
   const listener = listenerSettings({ protocol, tls: 'none', allowPlaintextAuth: true, passthrough: [] })
   const backend = buildBackend({ ports: { [protocol]: 1 }, slowStartMs: 0 })
   const { log, lines } = keepLog()
-  const clock = { aheadMs: 0, tick: () => undefined as void }
+  const clock = { aheadMs: 0, tick: (): void => undefined }
   const nowMs = (): number => performance.now() + clock.aheadMs
   const limits = {
     loginTimeoutMs: 60_000,
