@@ -39,6 +39,7 @@ import { createSessions, type Sessions } from './session/sessions.ts'
 import type { Secret } from './secret.ts'
 import { version } from './version.ts'
 import { buildWorld, type World } from './world.ts'
+import { placedName } from './routing/new-users.ts'
 import { createRefusalNotes } from './routing/refusal-notes.ts'
 
 /** How often silent relays are looked for. Idle limits are minutes; a second also makes a shutdown prompt. */
@@ -150,19 +151,21 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     offer: createOffers(book),
   })
   const delivery = createDelivery({ world: worlds.current, log, metrics })
+  const endTimeoutMs = (): number => worlds.current().settings.limits.endTimeoutMs
   const follower = createRouteFollower({
     sessions: () => sessions.running,
     routeOf: (user) => worlds.current().router.byRunning(user),
+    placedName,
     // An auth server decides for one login, with its password, and can be asked for nothing else.
     isOn: () => worlds.current().settings.followRoutes && settings.directory.kind !== 'auth_http',
-    endTimeoutMs: () => worlds.current().settings.limits.endTimeoutMs,
+    endTimeoutMs,
   })
   directory?.onRouteChanged?.((user) => follower.changed(user))
   const drain = createBackendDrain({
     running: () => sessions.running,
     endOver: sessions.endOver,
     takeBack: (isMeant) => sessions.takeBack(isMeant),
-    endTimeoutMs: () => worlds.current().settings.limits.endTimeoutMs,
+    endTimeoutMs,
   })
   states.onChange((name, { state, overMs }) => drain.changed(name, state, overMs))
   metrics.watchConnections(() => ({ open: sessions.count(), max: capacity.max() }))

@@ -21,6 +21,8 @@ export type FollowParts = {
   sessions: () => Iterable<FollowedSession>
   /** @throws MuxError; a retryable one is asked again */
   routeOf: (user: Text) => Promise<CertainRoute | undefined>
+  /** the name under which the route of a user is kept that mailmux has placed */
+  placedName: (user: Text) => Text
   /** `follow_routes` */
   isOn: () => boolean
   endTimeoutMs: () => number
@@ -41,7 +43,7 @@ const MAX_CHANGED = 1000
 /** Pause after the directory gave no answer. A lasting outage ends with a comparison of all users anyway. */
 const AGAIN_MS = 5000
 
-export function createRouteFollower({ sessions, routeOf, isOn, endTimeoutMs }: FollowParts): RouteFollower {
+export function createRouteFollower({ sessions, routeOf, placedName, isOn, endTimeoutMs }: FollowParts): RouteFollower {
   const changes = new Set<Text>()
   let areAllChanged = false
   /** users to compare: each has a running session */
@@ -61,7 +63,7 @@ export function createRouteFollower({ sessions, routeOf, isOn, endTimeoutMs }: F
     for (const { phase, login } of sessions()) {
       const user = login?.user
       if (user === undefined || phase === 'login') continue
-      if (!areAllChanged && !changes.has(user) && !changes.has(lowerCase(user))) continue
+      if (!areAllChanged && !changes.has(user) && !changes.has(placedName(user))) continue
       // The lookup of a login under way may have been answered before the change.
       if (login?.backend === undefined) stillRouted.add(user)
       else queue.add(user)
@@ -119,9 +121,4 @@ export function createRouteFollower({ sessions, routeOf, isOn, endTimeoutMs }: F
       clearTimeout(again)
     },
   }
-}
-
-/** A placed user has one route for every case of the name, in lower case. */
-function lowerCase(user: Text): Text {
-  return user.replace(/[A-Z]/gu, (letter) => letter.toLowerCase())
 }

@@ -19,8 +19,8 @@ export type SessionFilter = {
   backend?: string | undefined
 }
 
-/** `overMs`: the sessions end over this time, evenly; absent: all at once. `now`: sessions with a command in progress are cut at once. */
-export type EndOptions = { overMs?: number | undefined; now?: boolean | undefined }
+/** `now`: sessions with a command in progress are cut at once. */
+export type EndOptions = { now?: boolean | undefined }
 
 /** How often the sessions are looked for whose turn to end has come. */
 const SPREAD_EVERY_MS = 100
@@ -117,24 +117,22 @@ export function createSessions(world: () => World, services: Services): Sessions
     list: (filter) => listSessions(running, filter),
     running,
     count: () => running.size,
-    end(filter, why, { overMs, now } = {}) {
-      const withinMs = now ? 0 : world().settings.limits.endTimeoutMs
-      if (overMs === undefined) return endSessions(running, filter, why, withinMs)
-      const meant = [...running].filter((session) => isMeant(session, filter))
-      endOver(meant, { why, overMs, withinMs })
-      return meant.length
-    },
+    end: (filter, why, { now } = {}) =>
+      endSessions(running, filter, why, now ? 0 : world().settings.limits.endTimeoutMs),
     endOver,
     takeBack: (isMeant) => spread.takeBack(isMeant),
     async drain(graceMs) {
       if (running.size === 0) return
       const empty = new Promise<void>((resolve) => (onEmpty = resolve))
       const { spreadDisconnectsMs } = world().settings.limits
-      const relaying = [...running].filter(({ relay }) => relay)
+      const relaying: Session[] = []
+      for (const session of running) {
+        if (session.relay) relaying.push(session)
+        // A client that is not logged in has no store to come back to in a wave, and a login under way has had its answer.
+        else session.end('shutdown')
+      }
       const overMs = windowMs(relaying.length, Math.min(spreadDisconnectsMs, graceMs / 2))
       endOver(relaying, { why: 'shutdown', overMs, withinMs: undefined })
-      // A client that is not logged in has no store to come back to in a wave, and a login under way has had its answer.
-      for (const session of running) if (!session.relay) session.end('shutdown')
       const grace = setTimeout(() => {
         for (const session of running) session.cut()
       }, graceMs)

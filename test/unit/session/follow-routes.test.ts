@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { MuxError } from '../../../src/errors.ts'
 import type { Text } from '../../../src/octets.ts'
+import { placedName } from '../../../src/routing/new-users.ts'
 import { createRouteFollower, type CertainRoute, type FollowedSession } from '../../../src/session/follow-routes.ts'
 
 type Fake = Omit<FollowedSession, 'login'> & {
@@ -24,6 +25,7 @@ function open(t: TestContext, sessions: Fake[], routes: Record<string, Answer>, 
   const asked: string[] = []
   const follower = createRouteFollower({
     sessions: () => sessions,
+    placedName,
     routeOf: (user) => {
       asked.push(user)
       const answer = routes[user]
