@@ -5,8 +5,8 @@ import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { until, within } from '../support/deadline.ts'
-import { isRunning, listProcesses } from '../support/process-tree.ts'
+import { within } from '../support/deadline.ts'
+import { waitUntilEnded, listProcesses } from '../support/process-tree.ts'
 import { startProgram } from '../support/processes.ts'
 import { run } from '../support/run.ts'
 import { openScene, type Scene } from '../support/scene.ts'
@@ -73,12 +73,7 @@ async function serves(command: string, options: string[], path = process.env.PAT
   demo.signal('SIGINT')
   const { code } = await within(DEADLINE_MS, demo.exited, () => 'it does not end')
   assert.equal(code, 0, demo.stderr())
-  const left = () => processes.filter(isRunning)
-  await until(
-    DEADLINE_MS, // Dovecot's own processes end a moment after their master
-    () => left().length === 0 || undefined,
-    () => `it leaves ${left().join(' ')} behind`,
-  )
+  await waitUntilEnded(processes) // Dovecot's own processes end a moment after their master
   assert.deepEqual(readdirSync(temporary), [])
 }
 

@@ -10,7 +10,7 @@ import { MAIN } from '../support/command.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { launchMailmux, type MailmuxPorts, writeConfiguration, type YamlMap } from '../support/mailmux.ts'
 import { freePort, isFree } from '../support/ports.ts'
-import { isRunning, listProcesses } from '../support/process-tree.ts'
+import { waitUntilEnded, listProcesses } from '../support/process-tree.ts'
 import { type Program, startProgram } from '../support/processes.ts'
 import { MAILMUX_RUNTIME, ON_BUN } from '../support/runtime.ts'
 import { openScene, type Scene } from '../support/scene.ts'
@@ -86,7 +86,7 @@ for (const workers of [1, 2]) {
       assert.match(program.stdout(), /"msg":"stopped"/)
       assert.doesNotMatch(program.stdout(), /"msg":"ready"/)
       for (const [name, port] of Object.entries(ports)) assert.ok(await isFree(port), `${name} is still bound`)
-      assert.deepEqual(processes.filter(isRunning), [])
+      await waitUntilEnded(processes)
     })
 
   test(

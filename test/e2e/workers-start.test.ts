@@ -7,7 +7,7 @@ import { type Authority, makeAuthority } from '../support/certificates.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { launchMailmux, type Mailmux, type MailmuxPorts, startMailmux, writeConfiguration } from '../support/mailmux.ts'
 import { freePort, isFree } from '../support/ports.ts'
-import { isRunning, listProcesses } from '../support/process-tree.ts'
+import { waitUntilEnded, listProcesses } from '../support/process-tree.ts'
 import { ON_BUN } from '../support/runtime.ts'
 import { openScene, type Scene } from '../support/scene.ts'
 import { connectPeer } from '../support/scripted-peer.ts'
@@ -101,11 +101,7 @@ test('workers whose supervisor has been killed say goodbye, end, and leave the p
     () => 'ports are still bound',
   )
   await mailmux.program.exited // their output has ended too: they have closed it, or are about to end
-  await until(
-    START_DEADLINE_MS,
-    () => workers.filter(isRunning).length === 0 || undefined,
-    () => 'a worker is left',
-  )
+  await waitUntilEnded(workers)
 })
 
 test('a second SIGTERM ends it at once, and its workers with it', onNode, async () => {
@@ -117,7 +113,7 @@ test('a second SIGTERM ends it at once, and its workers with it', onNode, async 
   mailmux.program.signal('SIGTERM')
   const exit = await mailmux.program.exited
   assert.deepEqual(exit, { code: 1, signal: null })
-  assert.deepEqual(workers.filter(isRunning), [])
+  await waitUntilEnded(workers)
 })
 
 test('signals to the whole group are taken by the supervisor alone', onNode, async () => {

@@ -10,7 +10,7 @@ import { READ_DEADLINE_MS, START_DEADLINE_MS, until } from '../support/deadline.
 import { markerSubject } from '../support/dovecot.ts'
 import type { MailClient } from '../support/mail-client.ts'
 import type { YamlMap } from '../support/mailmux.ts'
-import { isRunning, listProcesses } from '../support/process-tree.ts'
+import { waitUntilEnded, listProcesses } from '../support/process-tree.ts'
 import { ON_BUN } from '../support/runtime.ts'
 import { PASSWORD, type Site, startSite } from '../support/site.ts'
 import { watchWorkers, type Workers } from '../support/workers.ts'
@@ -280,6 +280,6 @@ test('SIGTERM ends the sessions of all workers with a goodbye, and leaves no pro
   }
   await stopped
   assert.deepEqual([workers.lines('shutting down').length, workers.lines('stopped').length], [1, 1])
-  assert.deepEqual(processes.filter(isRunning), [])
+  await waitUntilEnded(processes)
   workers.allServe = () => Promise.resolve()
 })

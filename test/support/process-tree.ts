@@ -1,5 +1,6 @@
 /** A program with all that it has started, as Linux tells of it under /proc: to measure it, to make it hang, to have it die at once. */
 import { readdirSync, readFileSync } from 'node:fs'
+import { START_DEADLINE_MS, until } from './deadline.ts'
 
 /** The fields of /proc/PID/stat from the third on: the second, a name in brackets, may hold blanks. */
 export function readStat(pid: string): string[] | undefined {
@@ -15,6 +16,16 @@ export function readStat(pid: string): string[] | undefined {
 export function isRunning(pid: string): boolean {
   const state = readStat(pid)?.[0]
   return state !== undefined && state !== 'Z' && state !== 'X'
+}
+
+/** Waits until each has ended. A process that is killed ends a moment after the signal, also when its parent has ended before it. */
+export async function waitUntilEnded(pids: readonly string[]): Promise<void> {
+  const left = (): string[] => pids.filter(isRunning)
+  await until(
+    START_DEADLINE_MS,
+    () => left().length === 0 || undefined,
+    () => `these processes still run: ${left().join(' ')}`,
+  )
 }
 
 /** The process and all that descend from it. */
