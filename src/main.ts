@@ -138,7 +138,9 @@ async function readConfiguration(): Promise<never> {
   const { serveLoad } = await import('./supervisor/serve-load.ts')
   const send = (message: LoadMessage): Promise<void> =>
     new Promise((resolve) => void process.send?.(message, undefined, {}, () => resolve()))
-  await serveLoad(await ordered, process.env, send)
+  const write = (octets: Uint8Array): Promise<void> =>
+    new Promise((resolve) => void process.stdout.write(octets, () => resolve()))
+  await serveLoad(await ordered, process.env, { send, write })
   return process.exit(0)
 }
 

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { MAX_YAML_BYTES, openRegularFile, readRegularFile } from './regular-file.ts'
+import { MAX_YAML_BYTES, openRegularFile, readPieces } from './regular-file.ts'
 
 /** Hashed in less than a millisecond, after which other work of this thread has its turn. */
 const PIECE_BYTES = 256 * 1024
@@ -15,8 +15,10 @@ const FILES_A_TURN = 50
 
 /** @throws MuxError `local-shortage` */
 export function hashContentNow(file: string): string {
-  const read = readRegularFile(file, MAX_YAML_BYTES)
-  return 'wrong' in read ? read.wrong : createHash('sha256').update(read.value).digest('hex')
+  const hash = createHash('sha256')
+  // A copy of the whole file would stay with the process for hours.
+  const read = readPieces(file, MAX_YAML_BYTES, Buffer.allocUnsafeSlow(PIECE_BYTES), (piece) => hash.update(piece))
+  return 'wrong' in read ? read.wrong : hash.digest('hex')
 }
 
 /** As `hashContentNow` for each, in pieces between which other work of this thread goes on. */

@@ -32,6 +32,35 @@ export function readRegularFile(file: string, maxBytes: number): Parsed<Buffer<A
   }
 }
 
+/**
+ * As `readRegularFile`, without memory for the whole file.
+ * @param room for one piece, which the next one overwrites
+ * @returns the length in octets, or what is wrong
+ */
+export function readPieces(
+  file: string,
+  maxBytes: number,
+  room: Buffer<ArrayBuffer>,
+  take: (piece: Buffer) => void,
+): Parsed<number> {
+  const opened = openRegularFile(file, maxBytes)
+  if ('wrong' in opened) return opened
+  const { descriptor } = opened.value
+  try {
+    for (let length = 0; ;) {
+      const count = fs.readSync(descriptor, room, 0, room.length, null)
+      if (count === 0) return { value: length }
+      length += count
+      if (length > maxBytes) return { wrong: tooLarge(maxBytes) }
+      take(room.subarray(0, count))
+    }
+  } catch (error) {
+    return describe(error, file)
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+
 /** As `readRegularFile`, for a caller that reads and closes the descriptor. */
 export function openRegularFile(file: string, maxBytes: number): Parsed<{ descriptor: number; size: number }> {
   try {

@@ -7,7 +7,7 @@ import type { LoadResult } from '../config/load.ts'
 import { isShortage, MuxError, systemCode } from '../errors.ts'
 import type { LoadMessage, LoadOrder } from './serve-load.ts'
 import { unpack } from './packed.ts'
-import { createTableReceiver } from './table-pieces.ts'
+import { createTableReader } from './table-stream.ts'
 import type { WorkerProgram } from './worker.ts'
 
 export type Loader = {
@@ -32,7 +32,7 @@ export function createLoader(program: WorkerProgram): Loader {
     let child: ChildProcess
     try {
       child = spawn(program.command, program.args, {
-        stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+        stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
         serialization: 'advanced', // Maps, octets and undefined are what they were
       })
     } catch (error) {
@@ -65,23 +65,20 @@ export function createLoader(program: WorkerProgram): Loader {
   }
 }
 
-function receive(child: ChildProcess, order: LoadOrder): Promise<LoadResult> {
-  const users = createTableReceiver()
-  let result: LoadResult | undefined
-  return new Promise((resolve, reject) => {
-    child.on('message', (message) => {
-      const told = message as LoadMessage
-      if ('users' in told) return users.accept(told.users)
-      if ('result' in told) result = unpack(told.result, users.table())
-      else reject(new MuxError('local-shortage', told.shortage))
-      child.kill('SIGKILL') // it has nothing left to do
-    })
+async function receive(child: ChildProcess, order: LoadOrder): Promise<LoadResult> {
+  const users = createTableReader()
+  const told = await new Promise<LoadMessage>((resolve, reject) => {
+    let last: LoadMessage | undefined
+    child.stdout?.on('data', users.accept)
+    child.on('message', (message) => (last = message as LoadMessage))
     child.on('error', (error) => reject(describeError(error)))
-    // Only then: what has loaded finds the memory of that process free.
-    child.on('exit', (code, signal) => (result ? resolve(result) : reject(describeEnd(code, signal))))
+    // All that it has written is here, and what has loaded finds the memory of that process free.
+    child.on('close', (code, signal) => (last ? resolve(last) : reject(describeEnd(code, signal))))
     // Where it cannot be heard, the process has ended, which is told.
     if (child.connected) child.send(order, () => undefined)
   })
+  if ('shortage' in told) throw new MuxError('local-shortage', told.shortage)
+  return unpack(told.result, users.table())
 }
 
 function describeError(error: unknown): Error {

@@ -12,6 +12,8 @@ type First<F extends (...args: never[]) => unknown> = Parameters<F>[0]
 /** What a worker can be asked. */
 export type Ask =
   | { what: 'ping' }
+  /** Takes a part of the table of users. All of it goes ahead of the settings in which it is new, also of the first. */
+  | { what: 'users'; piece: TablePiece }
   | { what: 'configure'; settings: Packed<Settings> }
   | { what: 'reading' }
   | { what: 'backends' }
@@ -23,6 +25,7 @@ export type Ask =
 /** ... and what it answers. */
 export type Answer = {
   ping: true
+  users: true
   configure: true
   reading: Reading
   backends: ReturnType<Answers['backends']>
@@ -35,8 +38,6 @@ export type Answer = {
 export type StandIn = NonNullable<Answer['standIn']>
 
 export type ToWorker =
-  /** part of the table of users; all of it goes ahead of the settings in which it is new */
-  | { kind: 'users'; piece: TablePiece }
   | {
       kind: 'start'
       worker: number

@@ -4,24 +4,26 @@ import { buildUserTable, UserTable } from '../config/build/user-table.ts'
 import type { Environment } from '../config/yaml/variables.ts'
 import { hasCode } from '../errors.ts'
 import { pack, type Packed } from './packed.ts'
-import { sendTable, type TablePiece } from './table-pieces.ts'
+import { tableStream } from './table-stream.ts'
 
 /** What is to be loaded: the path of mailmux.yaml. */
 export type LoadOrder = { mainFile: string }
 
 /** `shortage`: the files cannot be read now, for want of a descriptor or memory. */
-export type LoadMessage = { users: TablePiece } | { result: Packed<LoadResult> } | { shortage: string }
+export type LoadMessage = { result: Packed<LoadResult> } | { shortage: string }
 
-/** @param send settles once the message is on its way */
-export async function serveLoad(
-  { mainFile }: LoadOrder,
-  env: Environment,
-  send: (message: LoadMessage) => Promise<void>,
-): Promise<void> {
+export type LoadOutput = {
+  /** Settles once the message is on its way. */
+  send: (message: LoadMessage) => Promise<void>
+  /** for the table of users, as `table-stream.ts` has it; settles once the octets are on their way */
+  write: (octets: Uint8Array) => Promise<void>
+}
+
+export async function serveLoad({ mainFile }: LoadOrder, env: Environment, { send, write }: LoadOutput): Promise<void> {
   const loaded = load(mainFile, env)
   if ('shortage' in loaded) return send(loaded)
   const users = loaded.settings?.routing.users
-  if (users instanceof UserTable) await sendTable(users, (piece) => send({ users: piece }))
+  if (users instanceof UserTable) for (const octets of tableStream(users)) await write(octets)
   await send({ result: pack(loaded) })
 }
 

@@ -71,6 +71,10 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
   }
 
   function answer({ id, ask }: ToWorker & { kind: 'ask' }): void {
+    if (ask.what === 'users') {
+      users.accept(ask.piece)
+      return send({ kind: 'answer', id, answer: true })
+    }
     const told = serving ? tell(ask, serving, users.table()) : Promise.reject(new Error('not started'))
     told.then(
       (answer) => send({ kind: 'answer', id, answer }),
@@ -83,8 +87,6 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
 
   onMessage((message) => {
     switch (message.kind) {
-      case 'users':
-        return users.accept(message.piece)
       case 'start':
         return begin(message)
       case 'ask':
@@ -104,7 +106,7 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
 
 /** @param users the table that has arrived last */
 async function tell(
-  ask: Ask,
+  ask: Exclude<Ask, { what: 'users' }>,
   { app: { answers, takeOver }, log, registry }: Serving,
   users: UserTable | undefined,
 ): Promise<unknown> {

@@ -4,21 +4,22 @@
  */
 import { UserTable } from '../config/build/user-table.ts'
 
-/** What a socket between two processes holds without a reader; its reading and its copying take well under a millisecond. */
-const PIECE_OCTETS = 64 * 1024
+/** A message with it is less than the 64 KiB that are read at a time, and is not put together from two. Its reading takes well under a millisecond. */
+const PIECE_OCTETS = 60 * 1024
 
 export type TablePiece =
   | { is: 'first'; size: number; backends: readonly string[]; recordOctets: number; slotCount: number }
   | { is: 'records' | 'slots'; at: number; octets: Uint8Array }
 
 /**
- * Sends one piece after another, each when the one before is on its way.
+ * Sends one piece after another, each when the one before has been taken.
+ * @param send settles when the piece has been taken
  * @param isWanted asked before each piece; the rest is not sent once it says no
  */
 export async function sendTable(
   { parts: { size, backends, records, slots } }: UserTable,
-  send: (piece: TablePiece) => Promise<void>,
-  isWanted: () => boolean = () => true,
+  send: (piece: TablePiece) => Promise<unknown>,
+  isWanted: () => boolean,
 ): Promise<void> {
   await send({ is: 'first', size, backends, recordOctets: records.byteLength, slotCount: slots.length })
   const blocks = { records, slots: new Uint8Array(slots.buffer, slots.byteOffset, slots.byteLength) }

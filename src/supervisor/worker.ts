@@ -111,7 +111,7 @@ export function createWorker(parts: WorkerParts): Worker {
       ended: Promise.withResolvers(),
       configure: createDelivery({
         settings: parts.settings,
-        send: (message) => send(born, message),
+        sendUsers: (piece) => put(born, { what: 'users', piece }),
         start: (settings) => send(born, { kind: 'start', ...parts.greeting(), settings }),
         configure: (settings) => put(born, { what: 'configure', settings }),
         hasEnded: () => born !== life,

@@ -24,7 +24,7 @@ function build(first: UserTable) {
   }
   const deliver = createDelivery({
     settings: () => ({ routing: { users: current } }) as unknown as Settings,
-    send: (message) => take(message.kind === 'users' ? message.piece.is : message.kind),
+    sendUsers: ({ is }) => take(is),
     start: () => take(`start ${current.size}`),
     configure: () => take(`configure ${current.size}`),
     hasEnded: () => ended,

@@ -4,9 +4,10 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { loadConfig, type LoadResult } from '../../../src/config/load.ts'
+import { buildUserTable } from '../../../src/config/build/user-table.ts'
 import { serveLoad } from '../../../src/supervisor/serve-load.ts'
-import { unpack } from '../../../src/supervisor/packed.ts'
-import { createTableReceiver } from '../../../src/supervisor/table-pieces.ts'
+import { unpack, type Packed } from '../../../src/supervisor/packed.ts'
+import { createTableReader, tableStream } from '../../../src/supervisor/table-stream.ts'
 import { certificate, MAIN, ROUTING, temporaryDirectory } from '../config/fixture.ts'
 
 function write(t: TestContext, files: Record<string, string>): string {
@@ -16,21 +17,29 @@ function write(t: TestContext, files: Record<string, string>): string {
   return path.join(directory, 'mailmux.yaml')
 }
 
-async function loadElsewhere(mainFile: string, env = {}): Promise<{ result: LoadResult; largest: number }> {
-  const receiver = createTableReceiver()
-  const results: LoadResult[] = []
-  let largest = 0
-  await serveLoad({ mainFile }, env, (message) => {
-    const arrived = structuredClone(message)
-    if ('users' in arrived) {
-      if (arrived.users.is !== 'first') largest = Math.max(largest, arrived.users.octets.byteLength)
-      receiver.accept(arrived.users)
-    }
-    if ('result' in arrived) results.push(unpack(arrived.result, receiver.table()))
-    return Promise.resolve()
+/** @param chunk octets of the table that arrive at once */
+async function loadElsewhere(mainFile: string, env = {}, chunk = 64 * 1024): Promise<LoadResult> {
+  const written: Uint8Array[] = []
+  const results: Packed<LoadResult>[] = []
+  await serveLoad({ mainFile }, env, {
+    send(message) {
+      const arrived = structuredClone(message)
+      if ('result' in arrived) results.push(arrived.result)
+      return Promise.resolve()
+    },
+    write(octets) {
+      written.push(octets)
+      return Promise.resolve()
+    },
   })
+  const reader = createTableReader()
+  const stream = Buffer.concat(written)
+  for (let at = 0; at < stream.length; at += chunk) {
+    assert.equal(reader.table(), undefined)
+    reader.accept(stream.subarray(at, at + chunk))
+  }
   assert.ok(results[0])
-  return { result: results[0], largest }
+  return unpack(results[0], reader.table())
 }
 
 test('gives the settings that a load in this process gives, secrets included', async (t) => {
@@ -39,7 +48,7 @@ test('gives the settings that a load in this process gives, secrets included', a
     token: 'open-sesame\n',
   })
   const env = { PORT: '9144' }
-  const { result: there } = await loadElsewhere(main, env)
+  const there = await loadElsewhere(main, env)
   const here = loadConfig(main, env)
   assert.deepEqual({ ...there, settings: undefined }, { ...here, settings: undefined })
   assert.ok(there.settings && here.settings)
@@ -52,17 +61,32 @@ test('gives the settings that a load in this process gives, secrets included', a
 
 test('gives the problems that a load in this process gives', async (t) => {
   const main = write(t, { 'routing.yaml': `${ROUTING}  bob@example.test: store2\n  bob@example.test: store1\n` })
-  const { result } = await loadElsewhere(main)
+  const result = await loadElsewhere(main)
   assert.deepEqual(result, loadConfig(main, {}))
   assert.equal(result.settings, undefined)
   assert.equal(result.problems.length, 2)
 })
 
-test('sends many users in small pieces', async (t) => {
-  const users = Array.from({ length: 10_000 }, (_, index) => `  user${index}@example.org: store1\n`)
-  const main = write(t, { 'routing.yaml': ROUTING + users.join('') })
-  const { result, largest } = await loadElsewhere(main)
-  assert.equal(result.settings?.routing.users.size, 10_001)
-  assert.deepEqual(result.settings.routing.users.get('user9999@example.org'), { backend: 'store1', login: undefined })
-  assert.ok(largest <= 65_536)
+for (const chunk of [1, 3, 4096, 10_000_000])
+  test(`a table of users arrives whole in chunks of ${chunk} octets`, async (t) => {
+    const users = Array.from({ length: 1000 }, (_, index) => `  user${index}@example.org: store1\n`)
+    const main = write(t, { 'routing.yaml': ROUTING + users.join('') })
+    const { settings } = await loadElsewhere(main, {}, chunk)
+    assert.equal(settings?.routing.users.size, 1001)
+    assert.deepEqual(settings.routing.users.get('user999@example.org'), { backend: 'store1', login: undefined })
+    assert.deepEqual([...settings.routing.users], [...(loadConfig(main, {}).settings?.routing.users ?? [])])
+  })
+
+test('a table that is cut short is none, and octets behind a table are an error', () => {
+  const stream = Buffer.concat(tableStream(buildUserTable(new Map([['a@b', { backend: 'c', login: undefined }]]))))
+  const reader = createTableReader()
+  reader.accept(stream.subarray(0, -1))
+  assert.equal(reader.table(), undefined)
+  assert.throws(() => reader.accept(Buffer.concat([stream.subarray(-1), Buffer.from('x')])), /behind the table/)
+})
+
+test('a table without users arrives', () => {
+  const reader = createTableReader()
+  for (const octets of tableStream(buildUserTable(new Map()))) reader.accept(octets)
+  assert.equal(reader.table()?.size, 0)
 })
