@@ -3,6 +3,7 @@ import { createAdmissions, type Admissions } from './backend/admission/admission
 import { BackendConnection } from './backend/backend-connection.ts'
 import { createCapabilityBook } from './backend/capabilities.ts'
 import { createLiveBackends, type LiveBackends } from './backend/live-backends.ts'
+import { followDirectoryStates } from './backend/directory-states.ts'
 import { createBackendStates, type BackendStates } from './backend/states.ts'
 import { startProber } from './backend/health/prober.ts'
 import { createRunningClock, watchStalls } from './clock.ts'
@@ -168,6 +169,14 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     endTimeoutMs,
   })
   states.onChange((name, { state, overMs }) => drain.changed(name, state, overMs))
+  const directoryStates = followDirectoryStates({
+    names: () => worlds.current().backends.keys(),
+    read: (name) => directory?.backendState?.(name) ?? Promise.resolve(undefined),
+    set: (name, state) => states.setFromDirectory(name, state),
+    refused: metrics.backendStateRefused,
+    log,
+  })
+  directory?.onBackendChanged?.(directoryStates.changed)
   metrics.watchConnections(() => ({ open: sessions.count(), max: capacity.max() }))
   const running = createRunningClock(3 * SWEEP_MS)
   const sweep = setInterval(() => {
@@ -183,6 +192,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     delivery.close()
     clearInterval(sweep)
     follower.close()
+    directoryStates.close()
     drain.close()
     stalls.stop()
     prober.stop()
@@ -210,6 +220,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     takeOver(changed) {
       worlds.enter(changed)
       follower.changed(undefined)
+      if (directory?.backendState) directoryStates.changed(undefined)
       directory?.renew?.(changed.directory)
     },
     async stop() {

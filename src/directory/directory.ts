@@ -6,6 +6,7 @@ import type { NoteShortage } from '../errors.ts'
 import type { Octets, Text } from '../octets.ts'
 import type { Secret } from '../secret.ts'
 import type { DirectoryEntry } from './entry.ts'
+import type { StoredState } from './redis/backend-state.ts'
 import type { Trace } from './trace.ts'
 
 /**
@@ -64,6 +65,8 @@ export type Question = {
   backends: RoutingSettings['backends']
 }
 
+export type BackendStateAnswer = StoredState | { wrong: string } | undefined
+
 /** Receives the state of the directory. */
 export type DirectoryMonitor = Pick<Metrics, 'directoryIsUp' | 'directoryHasLostData' | 'directoryAnsweredBadly'> & {
   noteShortage?: NoteShortage
@@ -99,6 +102,13 @@ export type Directory = {
   invalidate(user: Text): void
   /** @param hear called for each change of a route, with its user; undefined: any route may have changed, unnoticed meanwhile */
   onRouteChanged?(hear: (user: Text | undefined) => void): void
+  /**
+   * The state that an operator has given a back end in the directory; undefined if it has none; or what is wrong with it.
+   * @throws MuxError `directory-unavailable`
+   */
+  backendState?(backend: string): Promise<BackendStateAnswer>
+  /** @param hear called for each change of a state; undefined: any may have changed, unnoticed meanwhile */
+  onBackendChanged?(hear: (backend: string | undefined) => void): void
   /** @param settings those of the start with other passwords, keys and CAs, which count from the next connection on */
   renew?(settings: DirectorySettings): void
   /** resolves when the directory can answer for the first time */

@@ -143,6 +143,12 @@ export function createMetrics(registry: Registry) {
     help: 'Answers of Redis that have not the form of an answer to their command.',
     registers,
   })
+  const backendStatesRefused = new Counter({
+    name: 'mailmux_backend_states_refused_total',
+    help: 'Times that the directory had a state of a back end that makes no sense.',
+    labelNames: ['backend'],
+    registers,
+  })
   const backendUp = new Gauge({
     name: 'mailmux_backend_up',
     help: '1 while the back end can be reached by each protocol that it serves.',
@@ -246,6 +252,7 @@ export function createMetrics(registry: Registry) {
     directoryIsUp: (up: boolean) => directoryUp.set(up ? 1 : 0),
     directoryHasLostData: (lost: boolean) => directoryDataLost.set(lost ? 1 : 0),
     directoryAnsweredBadly: () => directoryBadAnswers.inc(),
+    backendStateRefused: (backend: string) => backendStatesRefused.inc({ backend }),
     backendIsUp: (backend: string, up: boolean) => backendUp.set({ backend }, up ? 1 : 0),
     backendStateIs(backend: string, now: BackendState) {
       const readings: Record<BackendState, number> = { up: 0, drain: 0, pause: 0, down: 0, [now]: 1 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { parse, stringify } from 'yaml'
+import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { directoryConnected, PASSWORD, type Site, startSite } from '../support/site.ts'
 
 let site: Site
@@ -56,6 +57,33 @@ test('idle sessions get BYE, an APPEND is finished first, and a POP3 session wit
   await pop3.peer.ask('NOOP', /^\+OK/)
   await pop3.peer.ask('QUIT', /^\+OK/)
   await pop3.peer.expectClose()
+})
+
+test('a state in Redis takes effect at each worker, and an invalid one changes nothing', async () => {
+  const { mailmux, redis } = site
+  const setState = (state: string): Promise<unknown> => redis!.command('HSET', 'mailmux:backend:store1', 'state', state)
+  const inState = (state: string): Promise<unknown> =>
+    mailmux.waitForLog(
+      (line) => line.msg === 'back end state' && line.backend === 'store1' && line.state === state,
+      `state ${state}`,
+    )
+  await redis!.command('HSET', 'mailmux:user:carol@example.test', 'backend', 'store1')
+  await setState('pause')
+  await inState('pause')
+  const waiting = await Promise.all(Array.from({ length: 8 }, () => site.open('imap', 'starttls')))
+  const logins = waiting.map((client) => client.login('carol@example.test', PASSWORD))
+  await until(
+    START_DEADLINE_MS,
+    async () =>
+      (await mailmux.metric('mailmux_backend_logins_waiting{backend="store1"}')) === logins.length || undefined,
+    () => 'not every login waits',
+  )
+  await setState('away')
+  await mailmux.waitForLog(({ msg }) => msg === 'back end state refused', 'the refusal')
+  assert.equal(await mailmux.metric('mailmux_backend_state{backend="store1",state="pause"}'), 1)
+  await setState('up')
+  for (const login of logins) assert.ok((await login).accepted)
+  for (const { peer } of waiting) peer.destroy()
 })
 
 test('the sessions of a back end that is drained get BYE, and the others go on', async () => {

@@ -173,7 +173,7 @@ export const backend = z
     state: choice(
       BACKEND_STATES,
       [],
-      `up: it takes logins. pause: logins wait, up to ${listProtocols('and', ({ title, longestHoldMs }) => `${longestHoldMs / 1000} s in ${title}`)}, so that users do not notice a short restart. drain: the same, no new user is placed there, and its running sessions end at safe points, over 60 s for each 1,000 sessions and at least 20 s; those whose turn has not come stay when the state changes back. down: no login reaches it and no new user is placed there; a login is refused at once as in an outage, and running sessions go on. Health checks go on in each state. Default up.`,
+      `up: it takes logins. pause: logins wait, up to ${listProtocols('and', ({ title, longestHoldMs }) => `${longestHoldMs / 1000} s in ${title}`)}, so that users do not notice a short restart. drain: the same, no new user is placed there, and its running sessions end at safe points, over 60 s for each 1,000 sessions and at least 20 s; those whose turn has not come stay when the state changes back. down: no login reaches it and no new user is placed there; a login is refused at once as in an outage, and running sessions go on. Health checks go on in each state. With the directory Redis, a state in the hash PREFIXbackend:NAME takes precedence. Default up.`,
       'up',
     ),
     lmtp: port(

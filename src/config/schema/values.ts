@@ -1,18 +1,13 @@
 /** The small languages inside the YAML: durations, sizes, ports, addresses, names. Pure; each gives a value or says what is wrong. */
 import os from 'node:os'
 import { familyOf, isAddress, isUnspecified, shortestAddress, splitHostPort, unbracketHost } from '../../net/address.ts'
+import { readDuration } from '../../duration.ts'
 import { canBeLogin, MAX_USER_OCTETS, PLAIN_RULES, readDomain, readUser, type UserCase } from '../../user-name.ts'
 import { Secret } from '../../secret.ts'
 import type { Endpoint, ListenAddress } from '../settings.ts'
 
 export type Parsed<T> = { value: T } | { wrong: string }
 
-const DURATION_UNITS = new Map([
-  ['ms', 1],
-  ['s', 1000],
-  ['m', 60_000],
-  ['h', 3_600_000],
-])
 const SIZE_UNITS = new Map([
   ['B', 1],
   ['KiB', 1024],
@@ -21,19 +16,16 @@ const SIZE_UNITS = new Map([
 
 /** `500ms`, `30s`, `10m`, `24h`, as milliseconds. Whole numbers only: `1500ms`, not `1.5s`. */
 export function parseDuration(text: string): Parsed<number> {
-  return parseQuantity(text, DURATION_UNITS, 'a duration: write it as 500ms, 30s, 10m or 24h')
+  const value = readDuration(text)
+  return value === undefined ? { wrong: 'not a duration: write it as 500ms, 30s, 10m or 24h' } : { value }
 }
 
 /** `512B`, `64KiB`, `1MiB`, as bytes. `KB` is refused: half of the world reads it as 1000 and half as 1024. */
 export function parseSize(text: string): Parsed<number> {
-  return parseQuantity(text, SIZE_UNITS, 'a size: write it as 512B, 64KiB or 1MiB')
-}
-
-function parseQuantity(text: string, units: ReadonlyMap<string, number>, what: string): Parsed<number> {
   // Fifteen digits stay exact in a double; what is larger is out of every bound anyway.
   const match = /^(?<digits>\d{1,15})(?<unit>[A-Za-z]+)$/u.exec(text)
-  const unit = units.get(match?.groups?.unit ?? '')
-  if (unit === undefined) return { wrong: `not ${what}` }
+  const unit = SIZE_UNITS.get(match?.groups?.unit ?? '')
+  if (unit === undefined) return { wrong: 'not a size: write it as 512B, 64KiB or 1MiB' }
   return { value: Number(match?.groups?.digits) * unit }
 }
 

@@ -1,6 +1,7 @@
 /** Routes in Redis: one hash for each user. Errors fail closed, and each value that it reads is checked (see also the router). */
 import { MuxError } from '../../errors.ts'
 import type { RedisClient } from './client.ts'
+import { BACKEND_STATE_FIELDS, backendKey, readStoredState, type StoredState } from './backend-state.ts'
 import { BadAnswer, causeOf } from './errors.ts'
 import { RESERVE, claimKey, COMMIT } from './claims.ts'
 import type { DirectoryEntry } from '../entry.ts'
@@ -19,6 +20,8 @@ export type RouteStore = {
   reserve(user: string, backend: string, forMs: number): Promise<Reservation>
   /** See `Directory.commit`. @returns whether this back end is the user's route now. @throws as `read` */
   commit(user: string, backend: string): Promise<boolean>
+  /** The state of a back end, and its key. @throws MuxError `directory-unavailable` */
+  backendState(backend: string): Promise<{ key: string; state: StoredState | { wrong: string } | undefined }>
 }
 
 /**
@@ -66,6 +69,15 @@ export function createRedisDirectory(
       return ask(async () =>
         toReservation(await redis.eval(RESERVE, bothKeys(user), backend, String(Math.ceil(forMs)))),
       )
+    },
+    async backendState(backend) {
+      const key = backendKey(prefix, backend)
+      try {
+        return { key, state: readStoredState(await ask(() => redis.hmget(key, ...BACKEND_STATE_FIELDS))) }
+      } catch (error) {
+        if (error instanceof RouteInvalid) return { key, state: { wrong: 'the key is not a hash' } }
+        throw error
+      }
     },
     async commit(user, backend) {
       return ask(async () => {

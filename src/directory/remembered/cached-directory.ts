@@ -8,7 +8,7 @@ import { MuxError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import { createLogLimit } from '../../log-limit.ts'
 import { createComparison } from './comparison.ts'
-import type { Directory, DirectoryMonitor } from '../directory.ts'
+import type { BackendStateAnswer, Directory, DirectoryMonitor } from '../directory.ts'
 import { openRedisClient } from '../redis/client.ts'
 import { createRedisDirectory } from '../redis/route-store.ts'
 import { openRedisInvalidation, type InvalidationListener } from './invalidation.ts'
@@ -38,6 +38,9 @@ export function openCachedDirectory(
   let policy = 'noeviction'
   let current = settings
   let hearChange: ((user: string | undefined) => void) | undefined
+  let hearBackend: ((backend: string | undefined) => void) | undefined
+  /** the back ends that had a state when they were last read */
+  const withState = new Set<string>()
 
   const redis = openRedisClient(
     settings,
@@ -93,11 +96,22 @@ export function openCachedDirectory(
     return entry
   }
 
+  async function readBackend(backend: string): Promise<BackendStateAnswer> {
+    await marker.mayRead()
+    const { key, state } = await store.backendState(backend)
+    // A state that is gone counts only where Redis has not lost it.
+    if (state === undefined && withState.has(backend)) await marker.confirmAbsence(key)
+    if (state === undefined) withState.delete(backend)
+    else withState.add(backend)
+    return state
+  }
+
   const listener: InvalidationListener = {
     onTracking() {
       cache.startTrusting()
       comparison.start()
       hearChange?.(undefined)
+      hearBackend?.(undefined)
       tracked.resolve(undefined)
       checkMarker()
     },
@@ -108,6 +122,7 @@ export function openCachedDirectory(
       hearChange?.(user)
     },
     onMarker: checkMarker,
+    onBackend: (backend) => hearBackend?.(backend),
     noteShortage: monitor.noteShortage,
     onEvictionPolicy(next) {
       if (next === policy) return
@@ -123,6 +138,8 @@ export function openCachedDirectory(
     standInFor: cache.standInFor,
     invalidate: (user) => cache.invalidate(user),
     onRouteChanged: (hear) => (hearChange = hear),
+    backendState: readBackend,
+    onBackendChanged: (hear) => (hearBackend = hear),
     renew(next) {
       if (next.kind === 'redis') current = next
     },

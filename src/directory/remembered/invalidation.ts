@@ -21,6 +21,8 @@ export type InvalidationListener = {
   onChanged: (user: string | undefined) => void
   /** The marker of the directory has changed, or may have. */
   onMarker: () => void
+  /** @param backend whose state has changed; undefined if any may have */
+  onBackend: (backend: string | undefined) => void
   /** @param policy `maxmemory_policy` of a server */
   onEvictionPolicy: (policy: string) => void
   noteShortage?: NoteShortage | undefined
@@ -39,7 +41,8 @@ export function openRedisInvalidation(
 ): () => void {
   const trackingState = createTrackingState(listener.onTracking, listener.onLost)
   const trackings = new Map<string, Tracking>()
-  const prefixes = { keyPrefix: `${settings.prefix}user:`, markerPrefix: `${settings.prefix}marker` }
+  const { prefix } = settings
+  const prefixes = { user: `${prefix}user:`, backend: `${prefix}backend:`, marker: `${prefix}marker` }
   const noteIdentity = ({ evictionPolicy }: ServerIdentity): void => {
     if (evictionPolicy !== undefined) listener.onEvictionPolicy(evictionPolicy)
   }
@@ -55,6 +58,7 @@ export function openRedisInvalidation(
         onLost: () => trackingState.lost(name),
         onChanged: listener.onChanged,
         onMarker: listener.onMarker,
+        onBackend: listener.onBackend,
         isLookupServer,
         noteShortage: listener.noteShortage,
       },

@@ -28,11 +28,16 @@ export type TrackingListener = {
   onChanged: (user: string | undefined) => void
   /** The marker of the directory has changed, or may have. */
   onMarker: () => void
+  /** @param backend whose state has changed; undefined if any may have */
+  onBackend: (backend: string | undefined) => void
   /** Whether this is the server that answers lookups. An error counts as no, until the next check. */
   isLookupServer: (server: ServerIdentity) => Promise<boolean>
   /** Called if a node of a Cluster cannot be reached because this machine lacks resources. */
   noteShortage?: NoteShortage | undefined
 }
+
+/** `user` and `backend` precede the name in each key. */
+export type TrackedPrefixes = { user: string; backend: string; marker: string }
 
 export type Tracking = {
   /** Checks the connection now, because something has changed. */
@@ -43,13 +48,12 @@ export type Tracking = {
 }
 
 /**
- * @param keyPrefix precedes the user's name in each key
- * @param markerPrefix of all keys of the marker
+ * @param prefixes of all keys whose changes are reported
  * @param node of a Cluster, for the log; no other module logs that one node is unavailable
  */
 export function startTracking(
   { client, close }: Connection<Redis>,
-  { keyPrefix, markerPrefix }: { keyPrefix: string; markerPrefix: string },
+  prefixes: TrackedPrefixes,
   listener: TrackingListener,
   log: Log,
   node?: string,
@@ -77,8 +81,8 @@ export function startTracking(
     const identity = await identify(client)
     listener.onIdentity(identity)
     const id = await client.client('ID')
-    const prefixes = ['PREFIX', keyPrefix, 'PREFIX', markerPrefix]
-    await client.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', String(id), 'BCAST', ...prefixes)
+    const words = Object.values(prefixes).flatMap((prefix) => ['PREFIX', prefix])
+    await client.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', String(id), 'BCAST', ...words)
     await client.subscribe(CHANNEL)
     if (away !== undefined) log.info({ node }, 'directory node connected')
     said = away = undefined
@@ -130,12 +134,15 @@ export function startTracking(
   client.on('messageBuffer', (_channel: Buffer, keys: unknown) => {
     const names = Array.isArray(keys) ? keys.map((key) => (Buffer.isBuffer(key) ? key.toString() : '')) : undefined
     // FLUSHALL sends nil. A PUBLISH of another client sends a text, and must not remove the routes that stand in.
-    if (!names?.every((name) => name.startsWith(keyPrefix) || name.startsWith(markerPrefix))) {
+    if (!names?.every((name) => Object.values(prefixes).some((prefix) => name.startsWith(prefix)))) {
       listener.onMarker()
+      listener.onBackend(undefined)
       return listener.onChanged(undefined)
     }
+    const { user, backend } = prefixes
     for (const name of names) {
-      if (name.startsWith(keyPrefix)) listener.onChanged(name.slice(keyPrefix.length))
+      if (name.startsWith(user)) listener.onChanged(name.slice(user.length))
+      else if (name.startsWith(backend)) listener.onBackend(name.slice(backend.length))
       else listener.onMarker()
     }
   })

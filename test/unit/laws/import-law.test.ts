@@ -60,6 +60,7 @@ const LAW: Law = {
   metrics: [],
   clock: [],
   'descriptor-shortage': [],
+  duration: [],
   errors: [],
   log: [],
   'log-limit': [],
@@ -77,6 +78,7 @@ const LAW: Law = {
 /** What every module may import besides. */
 const FREE = new Set([
   'clock',
+  'duration',
   'errors',
   'log',
   'log-limit',

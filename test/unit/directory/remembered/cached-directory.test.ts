@@ -182,3 +182,41 @@ test('takes a Redis without the marker for one that has lost its data where anot
     await assert.rejects(directory.lookup('alice'), { code: 'directory-unavailable', message: /has lost its data/u })
   }
 })
+
+test('tells of changed states of back ends, and gives each as Redis has it', async (t) => {
+  const states: Record<string, string> = {
+    'mailmux:backend:s1': fields('drain', '10m'),
+    'mailmux:backend:s2': fields('gone', null),
+    'mailmux:backend:s3': '-WRONGTYPE Operation against a key holding the wrong kind of value\r\n',
+  }
+  const { redis, directory } = await open(t, ([name, key = '']) => (name === 'hmget' && states[key]) || PASS)
+  const heard = growList<string | undefined>()
+  directory.onBackendChanged?.((backend) => heard.add(backend))
+  await within(READ_DEADLINE_MS, directory.connected, () => 'no connection')
+  await until(heard, (all) => all.length > 0, 'comparison at the start')
+  redis.push(['mailmux:backend:s1', 'mailmux:user:alice', 'mailmux:backend:s2'])
+  await until(heard, (all) => all.length >= 3, 'changes')
+  redis.push(null)
+  await until(heard, (all) => all.length >= 4, 'change of all')
+  assert.deepEqual(heard.all, [undefined, 's1', 's2', undefined])
+  assert.deepEqual(await directory.backendState?.('s1'), { state: 'drain', overMs: 600_000 })
+  assert.deepEqual(await directory.backendState?.('s2'), {
+    wrong: 'the state "gone" is none of up, drain, pause, down',
+  })
+  assert.deepEqual(await directory.backendState?.('s3'), { wrong: 'the key is not a hash' })
+  assert.equal(await directory.backendState?.('s4'), undefined)
+})
+
+test('a state that is gone is no change where Redis has lost its data', async (t) => {
+  let isLost = false
+  const { directory, redis } = await open(t, ([name, key]) => {
+    if (name !== 'hmget') return PASS
+    if (isLost) return fields(null, null, null, null).slice(0)
+    return key === 'mailmux:backend:s1' ? fields('down', null) : PASS
+  })
+  await within(READ_DEADLINE_MS, directory.connected, () => 'no connection')
+  assert.deepEqual(await directory.backendState?.('s1'), { state: 'down', overMs: undefined })
+  isLost = true
+  redis.push(null)
+  await assert.rejects(async () => directory.backendState?.('s1'), { code: 'directory-unavailable' })
+})

@@ -17,6 +17,7 @@ async function open(t: TestContext, answers: Answers) {
     onLost: () => events.add('lost'),
     onChanged: (user) => events.add(`changed ${user ?? 'all'}`),
     onMarker: () => events.add('marker'),
+    onBackend: (backend) => events.add(`back end ${backend ?? 'all'}`),
     onEvictionPolicy: (policy) => events.add(policy),
   })
   t.after(() => {
@@ -47,6 +48,7 @@ test('a node of a Cluster that this machine has no descriptor for is not reporte
       onLost: nothing,
       onChanged: nothing,
       onMarker: nothing,
+      onBackend: nothing,
       onEvictionPolicy: nothing,
       noteShortage: (place, detail) => shortages.add(`${place}: ${detail}`),
     },
@@ -57,25 +59,29 @@ test('a node of a Cluster that this machine has no descriptor for is not reporte
   assert.deepEqual(lines.all, [])
 })
 
-test('asks for the changes of the routes alone, and tells each user', async (t) => {
+test('asks for the changes of routes, states and the marker alone, and tells each', async (t) => {
   const { redis, told } = await open(t, () => PASS)
   await told('trusted')
   assert.ok(
-    redis.asked.includes('changes: client TRACKING ON REDIRECT 7 BCAST PREFIX mailmux:user: PREFIX mailmux:marker'),
+    redis.asked.includes(
+      'changes: client TRACKING ON REDIRECT 7 BCAST PREFIX mailmux:user: PREFIX mailmux:backend: PREFIX mailmux:marker',
+    ),
   )
   redis.push(['mailmux:user:alice@example.test', 'mailmux:user:bob,x'])
   await told('trusted', 'changed alice@example.test', 'changed bob,x')
   redis.push(null)
-  await told('trusted', 'changed alice@example.test', 'changed bob,x', 'marker', 'changed all')
+  await told('trusted', 'changed alice@example.test', 'changed bob,x', 'marker', 'back end all', 'changed all')
 })
 
-test('tells of a change of the marker, and takes what is no list of keys for a reason to ask again', async (t) => {
+test('tells of changes of the marker and of a state, and takes what is no list of keys for a reason to ask again', async (t) => {
   const { redis, told } = await open(t, () => PASS)
   await told('trusted')
   redis.push(['mailmux:marker:{7}'])
   await told('trusted', 'marker')
+  redis.push(['mailmux:backend:store1'])
+  await told('trusted', 'marker', 'back end store1')
   redis.publish('mailmux:user:alice@example.test')
-  await told('trusted', 'marker', 'marker', 'changed all')
+  await told('trusted', 'marker', 'back end store1', 'marker', 'back end all', 'changed all')
 })
 
 test('tells by which policy the server removes keys', async (t) => {
