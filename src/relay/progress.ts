@@ -54,10 +54,7 @@ export class Progress {
    */
   isSafe(silentMs: number, isFlushed: boolean): boolean {
     if (this.#watch) return isFlushed && this.#watch.isIdle()
-    const turns = this.#turns
-    if (!turns || silentMs < QUIET_MS) return false
-    turns.rest()
-    return turns.isAnswered
+    return silentMs >= QUIET_MS && this.#turns?.isAnswered === true
   }
 
   /** The client would read a message as such, and not as a part of a literal or of compressed octets. */

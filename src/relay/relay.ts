@@ -7,7 +7,7 @@ import { TLSSocket } from 'node:tls'
 import { LAST_BYTES_MS } from '../net/closing.ts'
 import { LeanSocket, makeLean, type ReadMemory } from '../net/lean-socket.ts'
 import { carry } from './carry.ts'
-import { Gate, type GateCause } from './gate.ts'
+import { Gate } from './gate.ts'
 import type { LeaveCause, RelayCause, RelayCounts, RelayEnding, RelayHandle, RelayOptions } from './options.ts'
 import { Progress } from './progress.ts'
 
@@ -141,7 +141,7 @@ export class Relay implements RelayHandle {
   #useGate(gate: Gate, from: 'client' | 'backend', chunk: Buffer): void {
     const held = gate.holds
     const cause = from === 'client' ? gate.fromClient(chunk) : gate.fromBackend(chunk)
-    if (cause) this.#endAtGate(cause, gate.farewellFor(cause))
+    if (cause) this.#endWith(cause, gate.farewellFor(cause))
     else if (gate.holds) this.#client.pause()
     else if (held && this.#client.readableEnded) this.#onEnd('client')
     else if (held && !this.#backend.writableNeedDrain) this.#client.resume()
@@ -152,11 +152,8 @@ export class Relay implements RelayHandle {
     const before = this.#client
     const lean = makeLean(before, this.#memory)
     if (lean === before) return
-    before.off('data', this.#onClientData)
-    before.off('end', this.#onClientEnd)
-    before.off('error', this.#onClientError)
+    // Without a connection `before` has no event but the close, if its other owner destroys it.
     before.off('close', this.#onClientClose)
-    before.off('drain', this.#onClientDrain)
     this.#client = lean
     this.#listenToClient()
     if (this.#backend.writableNeedDrain) lean.pause()
@@ -249,16 +246,12 @@ export class Relay implements RelayHandle {
   /** Nothing that has been read waits to be written, and nothing waits to be read. */
   #isFlushed(): boolean {
     const [client, backend] = [this.#client, this.#backend]
-    return client.writableLength + backend.writableLength + client.readableLength + backend.readableLength === 0
+    const isWritten = client.writableLength === 0 && backend.writableLength === 0
+    return isWritten && client.readableLength === 0 && backend.readableLength === 0
   }
 
   #takeLeave(why: LeaveCause): void {
     this.#endWith(why, this.#progress.mayHearText ? this.#goodbye[why] : '')
-  }
-
-  #endAtGate(cause: GateCause, farewell: string): void {
-    if (farewell === '') this.end(cause)
-    else this.#endWith(cause, farewell)
   }
 
   /** @param text the last that the client reads; may be empty */

@@ -79,3 +79,33 @@ test('a session that has no watch and never falls silent is cut when its time is
   await relay.client.expectClose()
   assert.equal((await relay.ending()).cut, true)
 })
+
+test('cuts a session at once where it has no time at all, whatever is in progress', async (t) => {
+  const relay = await startRelay(t, { watch: new ImapWatch() })
+  relay.client.send('a SEARCH BODY x')
+  await relay.backend.expect('a SEARCH BODY x')
+  relay.handle.endWhenSafe('kicked', 0)
+  await relay.client.expectClose()
+  assert.deepEqual(await relay.ending(), { cause: 'kicked', cut: true, bytesFromClient: 17, bytesFromBackend: 0 })
+})
+
+test('ends an idle session that has no time at all with the goodbye, and does not call that a cut', async (t) => {
+  const relay = await startRelay(t, { watch: new ImapWatch() })
+  relay.handle.endWhenSafe('kicked', 0)
+  await relay.client.expect('* BYE kicked')
+  await relay.client.expectClose()
+  assert.deepEqual(await relay.ending(), { cause: 'kicked', bytesFromClient: 0, bytesFromBackend: 0 })
+})
+
+test('a second order with the same time does not start that anew', async (t) => {
+  const relay = await startRelay(t, { watch: new ImapWatch(), idleMs: 1_860_000 })
+  relay.client.send('a SEARCH BODY x')
+  await relay.backend.expect('a SEARCH BODY x')
+  relay.handle.endWhenSafe('drained', 60_000)
+  relay.relays.sweep(0)
+  relay.relays.sweep(59_000)
+  relay.handle.endWhenSafe('moved', 60_000)
+  relay.relays.sweep(60_000)
+  const { cause, cut } = await relay.ending()
+  assert.deepEqual([cause, cut], ['moved', true])
+})

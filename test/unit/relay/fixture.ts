@@ -28,6 +28,9 @@ export type Relayed = {
   ending: () => Promise<RelayEnding>
 }
 
+/** The scripts' ends of both connections. */
+export type Far = Pick<Relayed, 'client' | 'backend'>
+
 export type RelayedOptions = Partial<RelayOptions> & {
   /** the relay is to end at a safe point from its beginning, as in a session that ends while its login is under way */
   leave?: LeaveCause
@@ -44,15 +47,24 @@ const GOODBYE: RelayOptions['goodbye'] = {
   disabled: '* BYE disabled\r\n',
 }
 
-export async function startRelay(
-  t: TestContext,
-  { early = {}, leave, ...options }: RelayedOptions = {},
-): Promise<Relayed> {
+export async function startRelay(t: TestContext, { early = {}, ...options }: RelayedOptions = {}): Promise<Relayed> {
   const [client, nearClient] = await connectPair(t, 'accepts', early.client)
   const [backend, nearBackend] = await connectPair(t, 'connects', early.backend)
+  return runRelay({ client, backend }, { client: nearClient, backend: nearBackend }, options)
+}
+
+/** @param near the relay's ends, which it owns from here on */
+export function runRelay(
+  { client, backend }: Far,
+  near: Relayed['near'],
+  { leave, ...options }: Omit<RelayedOptions, 'early'> = {},
+): Relayed {
+  // As the dialogues leave them: see LineSocket.detach().
+  near.client.pause()
+  near.backend.pause()
   const accounted = { fromClient: 0, fromBackend: 0 }
   const relays = createRelays()
-  const handle = relays.run(nearClient, nearBackend, {
+  const handle = relays.run(near.client, near.backend, {
     idleMs: 60_000,
     goodbye: GOODBYE,
     watch: undefined,
@@ -72,7 +84,7 @@ export async function startRelay(
     handle,
     client,
     backend,
-    near: { client: nearClient, backend: nearBackend },
+    near,
     accounted,
     ending: () => within(READ_DEADLINE_MS, handle.ended, conversations),
   }
