@@ -29,6 +29,8 @@ export type ScriptedRedis = {
   push: (keys: readonly string[] | null) => void
   /** Sends a text on the channel of the changes, as PUBLISH of any client does. */
   publish: (text: string) => void
+  /** Sends a message on a channel to each connection. */
+  tell: (channel: string, text: string) => void
   hangUp: (asker: Asker) => void
 }
 
@@ -86,6 +88,12 @@ export async function startScriptedRedis(t: TestContext, answers: Answers): Prom
       ),
     push: (keys) => each('changes', (socket) => socket.write(message(keys))),
     publish: (text) => each('changes', (socket) => socket.write(list(bulk('message'), bulk(CHANNEL), bulk(text)))),
+    tell: (channel, text) => {
+      for (const [socket, asker] of sockets) {
+        const type = asker === 'lookups' ? '>' : '*' // RESP3 has a type of its own for messages
+        socket.write(list(bulk('message'), bulk(channel), bulk(text)).replace('*', type))
+      }
+    },
     hangUp: (asker) => each(asker, (socket) => socket.destroy()),
   }
 }
