@@ -1,10 +1,10 @@
 /** The composition root of one worker: builds every module from the settings, in the order of a connection's path, and closes them. */
-import { createAdmissions, type Admissions } from './backend/admission/admission.ts'
+import { createAdmissions } from './backend/admission/admission.ts'
 import { BackendConnection } from './backend/backend-connection.ts'
 import { createCapabilityBook } from './backend/capabilities.ts'
-import { createLiveBackends, type LiveBackends } from './backend/live-backends.ts'
+import { createLiveBackends } from './backend/live-backends.ts'
 import { followDirectoryStates } from './backend/directory-states.ts'
-import { createBackendStates, type BackendStates } from './backend/states.ts'
+import { createBackendStates } from './backend/states.ts'
 import { startProber } from './backend/health/prober.ts'
 import { createRunningClock, watchStalls } from './clock.ts'
 import type { Settings } from './config/settings.ts'
@@ -16,10 +16,10 @@ import type { Log } from './log.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import type { Text } from './octets.ts'
 import { createRelays } from './relay/relays.ts'
-import { createCapacity, lookForDescriptor, readDescriptorLimit, type Capacity } from './resources/descriptors.ts'
+import { createCapacity, lookForDescriptor, readDescriptorLimit } from './resources/descriptors.ts'
 import { createDelivery } from './delivery/delivery.ts'
 import { createShortageNotes } from './resources/shortages.ts'
-import type { Directory, StandIn } from './directory/directory.ts'
+import type { StandIn } from './directory/directory.ts'
 import { openDirectory } from './directory/open-directory.ts'
 import type { OtherWorkers } from './directory/remembered/stand-ins.ts'
 import { probeBackend } from './login/probe-backend.ts'
@@ -29,6 +29,7 @@ import { explain, type Explanation } from './inspect/explain.ts'
 import { createOffers } from './session/offer.ts'
 import type { Question } from './inspect/question.ts'
 import { SYSTEM_CLOCK } from './login/clock.ts'
+import { createHeldUsers } from './login/held-users.ts'
 import type { LoginServices } from './login/login.ts'
 import { createRefusalPace } from './login/refusal-pace.ts'
 import { SessionEvents } from './session/events.ts'
@@ -38,15 +39,11 @@ import { subscribeMetrics, subscribeShortages } from './session/session-metrics.
 import { subscribeLog } from './session/session-log.ts'
 import { createSessions, type Sessions } from './session/sessions.ts'
 import type { Secret } from './secret.ts'
-import { version } from './version.ts'
-import { buildWorld, type World } from './world.ts'
+import { createWorlds } from './worlds.ts'
 import { placedName } from './routing/new-users.ts'
-import { createRefusalNotes } from './routing/refusal-notes.ts'
 
 /** How often silent relays are looked for. Idle limits are minutes; a second also makes a shutdown prompt. */
 const SWEEP_MS = 1000
-/** How soon after midnight, or after a step of the clock, other ticket keys hold. */
-const ROTATION_CHECK_MS = 10_000
 /** How long the first connections wait for the directory and the back ends to be heard of; mailmux serves without them too. */
 const PATIENCE_MS = 2000
 
@@ -134,10 +131,12 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     [subscribeShortages(noteShortage), subscribeMetrics(metrics), subscribeLog(log)],
     () => log.isLevelEnabled?.('debug') === true,
   )
+  const heldUsers = createHeldUsers(placedName)
   const logins: LoginServices = {
     backends,
     admissions,
     states,
+    heldUsers,
     pace: createRefusalPace(),
     clock: SYSTEM_CLOCK,
     dial: (backend, address, origin) => new BackendConnection(backend, address, origin),
@@ -161,7 +160,10 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     isOn: () => worlds.current().settings.followRoutes && settings.directory.kind !== 'auth_http',
     endTimeoutMs,
   })
-  directory?.onRouteChanged?.((user) => follower.changed(user))
+  directory?.onRouteChanged?.((user) => {
+    heldUsers.changed(user)
+    follower.changed(user)
+  })
   const drain = createBackendDrain({
     running: () => sessions.running,
     endOver: sessions.endOver,
@@ -226,6 +228,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     async stop() {
       listeners?.close()
       admissions.close()
+      heldUsers.close()
       await sessions.drain(settings.limits.shutdownGraceMs)
       await close()
     },
@@ -240,50 +243,6 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
       sessions: sessions.list,
       standIn: (user) => directory?.standInFor?.(user),
     },
-  }
-}
-
-type WorldSources = {
-  ticketSecret: string
-  directory: Directory | undefined
-  backends: LiveBackends
-  states: BackendStates
-  admissions: Admissions
-  capacity: Capacity
-  log: Log
-  metrics: Metrics
-}
-
-/** The world in force: built anew for new settings or when the ticket keys run out, and swapped whole. Connections keep the one they were born in. */
-function createWorlds(first: Settings, sources: WorldSources) {
-  const { ticketSecret, directory, backends, states, admissions, capacity, log, metrics } = sources
-  const noteRefusal = createRefusalNotes(log, metrics.routeRefused, () => performance.now())
-  let current: World
-
-  function enter(settings: Settings): void {
-    const isUp = (name: string): boolean => {
-      const state = states.of(name)?.state
-      // A pause is short: the first login of a new user waits for the store that it is placed on.
-      return state === 'pause' || (state === 'up' && backends.get(name)?.isUp() === true)
-    }
-    current = buildWorld({ settings, directory, noteRefusal, isUp, version, ticketSecret, nowMs: Date.now() })
-    backends.reconcile(settings.routing)
-    admissions.configure(settings.routing.backends)
-    states.configure(settings.routing.backends)
-    capacity.configure(settings)
-    metrics.worldEntered(current.certificates.expiries)
-  }
-
-  // The keys are those of a day by the wall clock, which may step, or go on while the machine is suspended.
-  const rotation = setInterval(() => {
-    if (!current.certificates.areKeysOf(Date.now())) enter(current.settings)
-  }, ROTATION_CHECK_MS)
-  rotation.unref()
-  enter(first)
-  return {
-    current: () => current,
-    enter,
-    close: () => clearInterval(rotation),
   }
 }
 

@@ -43,6 +43,7 @@ export const ERRORS = {
   'proxy-loop': { side: 'self', retryable: false },
   'no-master': { side: 'self', retryable: false },
   'backend-no-port': { side: 'self', retryable: false },
+  'user-on-hold': { side: 'directory', retryable: true },
   'directory-unavailable': { side: 'directory', retryable: true },
   'route-invalid': { side: 'directory', retryable: false },
   'shutting-down': { side: 'self', retryable: true },

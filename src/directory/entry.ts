@@ -6,14 +6,24 @@ export type DirectoryEntry = {
   backend: string
   login: string | undefined
   status: 'active' | 'hold' | 'disabled'
+  /** of a `hold` by a program that may end without taking it back; undefined for the hold of an operator, which has no end */
+  hold?: Hold
   /** replaces the user's password at the back end; from a directory that has checked the user's own */
   password?: Secret<Octets>
 }
 
+/** `token` tells one hold from another. The hold ends by itself after `untilMs`, in milliseconds of the epoch. */
+export type Hold = { token: string; untilMs: number }
+
+/** Whether a user with this entry is on hold at this moment of the epoch. */
+export function isOnHold({ status, hold }: Pick<DirectoryEntry, 'status' | 'hold'>, epochMs: number): boolean {
+  return status === 'hold' && (hold === undefined || epochMs < hold.untilMs)
+}
+
 /** An entry in words. Bounded, because other programs write to the store. */
-export function describeEntry({ backend, login, status }: DirectoryEntry): string {
+export function describeEntry({ backend, login, status, hold }: DirectoryEntry): string {
   const words = [JSON.stringify(backend.slice(0, 80)).slice(1, -1)]
   if (login !== undefined) words.push(`login ${JSON.stringify(login.slice(0, 80)).slice(1, -1)}`)
-  if (status !== 'active') words.push(status)
+  if (status !== 'active') words.push(hold ? `${status} until ${new Date(hold.untilMs).toISOString()}` : status)
   return words.join(', ')
 }

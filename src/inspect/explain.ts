@@ -120,8 +120,8 @@ function whereTo(
   services: RunningBackends,
 ): Found {
   if (route.kind !== 'backend') {
-    const { refusal, detail } = refusedByRoute(route)
-    return { usable: false, refusal: { reason: refusal.reason, detail } }
+    const { refusal, detail, code } = refusedByRoute(route)
+    return { usable: false, refusal: { reason: refusal.reason, detail, ...(code && { code }) } }
   }
   const { backend, source } = route
   const login = `${route.login}${master ?? ''}`

@@ -31,7 +31,7 @@ export function acquireSlot(
 ): Slot | Promise<Slot> {
   const slot = admissions.enter(backend, attempt, session.connection.client.address)
   if (slot) return (record.slot = slot)
-  return waitForSlot(session, deadlines, session, (options) => admissions.wait(backend, attempt, options)).then(
+  return waitBesideClient(session, deadlines, session, (options) => admissions.wait(backend, attempt, options)).then(
     (waited) => (record.slot = waited),
   )
 }
@@ -39,11 +39,14 @@ export function acquireSlot(
 /** Goes on with a slot that was paused while the client was asked. @throws MuxError as acquireSlot */
 export async function resumeSlot(session: LoginSession, slot: Slot, untilMs: number): Promise<void> {
   // In the middle of an exchange the client gets nothing but challenges.
-  await waitForSlot(session, { untilMs, holdUntilMs: untilMs }, undefined, (options) => slot.resume(options))
+  await waitBesideClient(session, { untilMs, holdUntilMs: untilMs }, undefined, (options) => slot.resume(options))
 }
 
-/** Only a login that waits creates a signal and two listeners on the client's socket. */
-async function waitForSlot<T>(
+/**
+ * Only a login that waits creates a signal and two listeners on the client's socket.
+ * @param toReassure the session whose client is told that the wait goes on
+ */
+export async function waitBesideClient<T>(
   session: LoginSession,
   deadlines: SlotDeadlines,
   toReassure: LoginSession | undefined,

@@ -17,6 +17,7 @@ import type { LoginFacts } from '../directory/directory.ts'
 import type { RouteSource } from '../routing/router.ts'
 import type { World } from '../world.ts'
 import type { LoginClock } from './clock.ts'
+import type { HeldUsers } from './held-users.ts'
 import { Conversation } from './conversation.ts'
 import type { RefusalPace } from './refusal-pace.ts'
 
@@ -112,6 +113,7 @@ export type LoginServices = {
   readonly backends: Pick<LiveBackends, 'of'>
   readonly admissions: Pick<Admissions, 'enter' | 'wait' | 'isOpen'>
   readonly states: Pick<BackendStates, 'of'>
+  readonly heldUsers: Pick<HeldUsers, 'wait'>
   readonly pace: RefusalPace
   readonly clock: LoginClock
   readonly dial: Dial

@@ -14,7 +14,7 @@ export function refusedByRoute(route: Exclude<Route, { kind: 'backend' }>): Refu
     case 'disabled':
       return refused('disabled', 'the directory says disabled')
     case 'hold':
-      return refused('unavailable', 'the directory says hold')
+      return { ...refused('unavailable', 'the directory says hold: logins wait'), code: 'user-on-hold' }
     case 'refused': {
       const { reason, detail, waitMs, last } = route
       return { ...refused(reason, detail), waitMs, last }

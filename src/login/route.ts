@@ -9,6 +9,7 @@ import type { Route } from '../routing/router.ts'
 import type { Secret } from '../secret.ts'
 import type { UserName } from '../user-name.ts'
 import type { World } from '../world.ts'
+import { waitBesideClient } from './acquire-slot.ts'
 import { findDefaultDomain } from './default-domain.ts'
 import { describeLogin } from './login-facts.ts'
 import type { Accepted, BackendRoute, Login } from './login.ts'
@@ -31,7 +32,7 @@ export async function routeLogin(login: Login): Promise<BackendRoute | Refused> 
   record.master = name?.master?.slice(1)
   if (judgeLength(attempt.user, attempt.credentials) === 'too-long') return TOO_LONG
   // A name that no user can have needs no question to the directory.
-  const route = name === undefined ? UNKNOWN : await findRoute(login, name)
+  const route = name === undefined ? UNKNOWN : await findRouteAfterHold(login, name)
   if (route.kind === 'unknown' && name !== undefined && isOtherAtEachBackend(attempt, name, world)) return OTHER_NAME
   if (route.kind !== 'backend') {
     const refused = refusedByRoute(route)
@@ -92,6 +93,19 @@ function isOtherAtEachBackend({ credentials }: LoginAttempt, name: UserName, { r
 const OTHER_NAME = refused('misconfigured', 'no route for this user, whose name no back end would have')
 
 const UNKNOWN: Route = { kind: 'unknown' }
+
+/** The login of a user on hold waits. @throws MuxError `user-on-hold`, and as `findRoute` */
+async function findRouteAfterHold(login: Login, name: UserName): Promise<Exclude<Route, { kind: 'hold' }>> {
+  const route = await findRoute(login, name)
+  if (route.kind !== 'hold') return route
+  const { session, services, holdUntilMs } = login
+  return waitBesideClient(session, { untilMs: holdUntilMs, holdUntilMs }, session, (options) =>
+    services.heldUsers.wait(name.user, options, async () => {
+      const next = await login.world.router.byUser(name, undefined, () => describeLogin(login))
+      return next.kind === 'hold' ? undefined : next
+    }),
+  )
+}
 
 async function findRoute(login: Login, name: UserName): Promise<Route> {
   const { clock, events } = login.services

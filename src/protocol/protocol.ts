@@ -162,6 +162,8 @@ export type Goodbye =
   | 'idle'
   /** the login has waited for a paused back end as long as it may */
   | 'paused'
+  /** the user is on hold, and the login has waited as long as it may */
+  | 'on-hold'
   /** the route of the user names another back end now */
   | 'moved'
   /** the back end is being taken out of service */

@@ -3,6 +3,7 @@
  * There is no default: on the wrong store a user finds an empty mailbox, and a synchronising client deletes its copy.
  */
 import type { BackendSettings, RoutingSettings } from '../config/settings.ts'
+import { toEpochMs } from '../clock.ts'
 import { MuxError } from '../errors.ts'
 import type { Octets, Text } from '../octets.ts'
 import type { Secret } from '../secret.ts'
@@ -12,7 +13,7 @@ import { canBeLogin, type NameRules, type NoteName, type UserName } from '../use
 import { createNewUsers, placedName, type Placing } from './new-users.ts'
 import { recipientNames } from './recipient.ts'
 import { type RouteStep, type Trace } from '../directory/trace.ts'
-import { type DirectoryEntry, describeEntry } from '../directory/entry.ts'
+import { type DirectoryEntry, describeEntry, isOnHold } from '../directory/entry.ts'
 import { RouteInvalid } from '../directory/errors.ts'
 import type { NoteRefusal } from './refusal-notes.ts'
 
@@ -21,7 +22,9 @@ export type RouteSource = 'static' | AnswerSource | 'domain'
 export type Route =
   /** `password`, if present, replaces the user's own */
   | { kind: 'backend'; backend: BackendSettings; login: string; password?: Secret<Octets>; source: RouteSource }
-  | { kind: 'hold' | 'disabled'; source: RouteSource }
+  /** `token` of the hold; undefined for one of an operator */
+  | { kind: 'hold'; source: RouteSource; token: string | undefined }
+  | { kind: 'disabled'; source: RouteSource }
   /** by a directory that checks passwords */
   | ({ kind: 'refused'; source: RouteSource } & DirectoryRefusal)
   /** no source has a route for the user */
@@ -98,7 +101,10 @@ export function createRouter(
   }
 
   function toRoute(name: UserName, entry: DirectoryEntry, source: RouteSource): Route {
-    if (entry.status !== 'active') return { kind: entry.status, source }
+    if (entry.status === 'disabled') return { kind: 'disabled', source }
+    // A hold that has run out was left behind by a program that has ended: the route is as before.
+    if (entry.status === 'hold' && isOnHold(entry, toEpochMs(performance.now())))
+      return { kind: 'hold', source, token: entry.hold?.token }
     const backend = routing.backends.get(entry.backend)
     // A program that can write to the directory must not be able to direct passwords to another host (CVE-2022-27924).
     if (!backend) {

@@ -55,7 +55,7 @@ async function awaitLogins(
       const { unaskedGoodbye: goodbye } = protocols[session.listener.protocol]
       return { ...backend.detach(), goodbye, watch: acceptance.watch }
     }
-    if (result.code === 'backend-paused') throw new MuxError(result.code, result.detail)
+    if (result.code === 'backend-paused' || result.code === 'user-on-hold') throw new MuxError(result.code, result.detail)
     // The client stays connected after a refusal. Its next login is routed anew: it may be another user's.
     dialogue.refuse(result.refusal)
     if (result.last)

@@ -192,6 +192,8 @@ function goodbyeFor({ code }: MuxError): Goodbye | undefined {
       return 'refused'
     case 'backend-paused':
       return 'paused'
+    case 'user-on-hold':
+      return 'on-hold'
     case 'shutting-down':
       return 'shutting-down'
     case 'moved':

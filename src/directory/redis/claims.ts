@@ -15,8 +15,8 @@
 
 /** Returns the fields of the route, or the claimed back end. KEYS: route, claim. ARGV: back end, milliseconds. */
 export const RESERVE = `
-local route = redis.call('HMGET', KEYS[1], 'backend', 'login', 'status')
-if redis.call('EXISTS', KEYS[1]) == 1 then return {'route', route[1], route[2], route[3]} end
+local route = redis.call('HMGET', KEYS[1], 'backend', 'login', 'status', 'hold')
+if redis.call('EXISTS', KEYS[1]) == 1 then return {'route', route[1], route[2], route[3], route[4]} end
 local kept = redis.call('GET', KEYS[2])
 if kept and kept ~= ARGV[1] then return {'kept', kept} end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])

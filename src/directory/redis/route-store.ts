@@ -4,7 +4,7 @@ import type { RedisClient } from './client.ts'
 import { BACKEND_STATE_FIELDS, backendKey, readStoredState, type StoredState } from './backend-state.ts'
 import { BadAnswer, causeOf } from './errors.ts'
 import { RESERVE, claimKey, COMMIT } from './claims.ts'
-import type { DirectoryEntry } from '../entry.ts'
+import type { DirectoryEntry, Hold } from '../entry.ts'
 import { RouteInvalid } from '../errors.ts'
 
 /** The answer to a reservation: the route, if one exists by now, or the back end that is reserved for a time. */
@@ -51,7 +51,7 @@ export function createRedisDirectory(
   }
 
   const readFields = async (key: string): Promise<DirectoryEntry | undefined> =>
-    toEntry(await redis.hmget(key, 'backend', 'login', 'status'))
+    toEntry(await redis.hmget(key, 'backend', 'login', 'status', 'hold'))
 
   async function readKey(key: string): Promise<DirectoryEntry | undefined> {
     const entry = await readFields(key)
@@ -96,7 +96,7 @@ function toReservation(answer: unknown): Reservation {
   const isField = (field: unknown): field is string | null => field === null || typeof field === 'string'
   if (!fields.every(isField)) throw badReservation()
   if (kind === 'kept' && typeof fields[0] === 'string') return { kept: fields[0] }
-  if (kind !== 'route' || fields.length !== 3) throw badReservation()
+  if (kind !== 'route' || fields.length !== 4) throw badReservation()
   const entry = toEntry(fields)
   if (!entry) throw new RouteInvalid('no-backend', 'the hash in the directory has no field "backend"')
   return { entry }
@@ -108,10 +108,10 @@ const badReservation = (): BadAnswer => new BadAnswer('the script of a claim was
 const MAX_FIELD_LENGTH = 320
 
 /** @throws RouteInvalid */
-function toEntry([backend = null, login = null, status = null]: readonly (string | null)[]):
+function toEntry([backend = null, login = null, status = null, hold = null]: readonly (string | null)[]):
   DirectoryEntry | undefined {
   if (backend === null && login === null && status === null) return undefined
-  for (const [name, value] of Object.entries({ backend, login, status })) {
+  for (const [name, value] of Object.entries({ backend, login, status, hold })) {
     if (value === null || value.length <= MAX_FIELD_LENGTH) continue
     throw new RouteInvalid('oversized', `the ${name} of the route has ${value.length} characters`)
   }
@@ -120,5 +120,15 @@ function toEntry([backend = null, login = null, status = null]: readonly (string
     throw new RouteInvalid('bad-status', `the directory holds an unknown status ${JSON.stringify(state.slice(0, 40))}`)
   }
   if (backend === null) throw new RouteInvalid('no-backend', 'the route in the directory names no back end')
-  return { backend, login: login ?? undefined, status: state }
+  const entry: DirectoryEntry = { backend, login: login ?? undefined, status: state }
+  return state === 'hold' && hold !== null ? { ...entry, hold: toHold(hold) } : entry
+}
+
+/** @param text the token and the end, in seconds of the epoch. @throws RouteInvalid */
+function toHold(text: string): Hold {
+  const match = /^(?<token>[0-9a-f]{32}) (?<seconds>\d{1,11})$/u.exec(text)
+  const { token, seconds } = match?.groups ?? {}
+  if (token === undefined || seconds === undefined)
+    throw new RouteInvalid('bad-status', `the directory holds an unknown hold ${JSON.stringify(text.slice(0, 40))}`)
+  return { token, untilMs: Number(seconds) * 1000 }
 }

@@ -42,6 +42,8 @@ export function goodbyeReply(why: Goodbye): string {
       return '* BYE [UNAVAILABLE] Shutting down, please connect again.'
     case 'paused': // without a tagged NO, after which some mobile clients stop push for an hour
       return '* BYE [UNAVAILABLE] Your mail store is being restarted, please connect again.'
+    case 'on-hold':
+      return '* BYE [UNAVAILABLE] Your mailbox is being moved, please connect again.'
     case 'idle': // RFC 9051 5.4
       return '* BYE Idle for too long.'
     case 'moved': // never ALERT in these: Thunderbird opens a window for it

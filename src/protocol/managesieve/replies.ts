@@ -44,6 +44,8 @@ export function goodbyeReply(why: Goodbye): string {
       return 'BYE (TRYLATER) "Shutting down, please connect again."'
     case 'paused':
       return 'BYE (TRYLATER) "Your mail store is being restarted, please connect again."'
+    case 'on-hold':
+      return 'BYE (TRYLATER) "Your mailbox is being moved, please connect again."'
     case 'idle':
       return 'BYE "Idle for too long."'
     case 'moved':

@@ -42,6 +42,8 @@ export function goodbyeReply(why: Goodbye): string {
       return '-ERR [SYS/TEMP] Shutting down, please connect again.'
     case 'paused':
       return '-ERR [SYS/TEMP] Your mail store is being restarted, please connect again.'
+    case 'on-hold':
+      return '-ERR [SYS/TEMP] Your mailbox is being moved, please connect again.'
     case 'idle': // RFC 1939 3: the session ends without a word; this is for the time before login
       return '-ERR Idle for too long.'
     case 'moved': // before login; a session that relays is closed without a line

@@ -174,7 +174,12 @@ for (const [what, user, answer, refusal] of [
   ],
   ['cannot be anybody', 'al ice', undefined, { reason: 'authentication-failed', detail: 'no route for this user' }],
   ['is disabled', 'alice', entry('disabled'), { reason: 'disabled', detail: 'the directory says disabled' }],
-  ['is on hold', 'alice', entry('hold'), { reason: 'unavailable', detail: 'the directory says hold' }],
+  [
+    'is on hold',
+    'alice',
+    entry('hold'),
+    { reason: 'unavailable', code: 'user-on-hold', detail: 'the directory says hold: logins wait' },
+  ],
   [
     'cannot be looked up',
     'alice',

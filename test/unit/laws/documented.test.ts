@@ -88,6 +88,7 @@ describe('docs/errors.md', () => {
       kicked: true,
       disabled: true,
       paused: true,
+      'on-hold': true,
       internal: true,
     }
     for (const reason of Object.keys(reasons) as (keyof typeof reasons)[]) {

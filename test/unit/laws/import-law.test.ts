@@ -25,9 +25,9 @@ const LAW: Law = {
     'resources',
     'routing',
     'session',
-    'version',
-    'world',
+    'worlds',
   ],
+  worlds: ['routing', 'type backend', 'type directory', 'type resources', 'version', 'world'],
   world: ['backend', 'type directory', 'net', 'protocol', 'routing', 'tls'],
   session: ['backend', 'client', 'login', 'protocol', 'tls', 'rendezvous', 'type relay', 'world', 'config'],
   listener: ['net'],
@@ -113,7 +113,7 @@ const WITHOUT_TWIN: Readonly<Record<string, string>> = {
  */
 const WALL_CLOCK: Readonly<Record<string, string>> = {
   'src/clock.ts': 'converts moments of the monotonic clock for the API',
-  'src/app.ts': 'ticket keys of a day, which instances share',
+  'src/worlds.ts': 'ticket keys of a day, which instances share',
   'src/log.ts': 'the time of a log line',
   'src/session/serve.ts': 'the date in the banner',
   'src/config/load.ts': 'certificates that are not valid yet or any more',

@@ -17,6 +17,7 @@ import { Secret } from '../../../src/secret.ts'
 import { ClientConnection } from '../../../src/client/connection.ts'
 import { BackendConnection } from '../../../src/backend/backend-connection.ts'
 import { SYSTEM_CLOCK } from '../../../src/login/clock.ts'
+import { createHeldUsers } from '../../../src/login/held-users.ts'
 import { Login, type LoginServices } from '../../../src/login/login.ts'
 import { SessionEvents } from '../../../src/session/events.ts'
 import { Session } from '../../../src/session/session.ts'
@@ -116,6 +117,7 @@ export function openSite(
     backends,
     admissions,
     states,
+    heldUsers: createHeldUsers((user) => user),
     clock: SYSTEM_CLOCK,
     dial: (...to) => new BackendConnection(...to),
     events,

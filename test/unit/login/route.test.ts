@@ -297,7 +297,6 @@ test('refuses who is nobody as a wrong password, without a question to the direc
 for (const [kind, reason] of [
   ['unknown', 'authentication-failed'],
   ['disabled', 'disabled'],
-  ['hold', 'unavailable'],
 ] as const)
   test(`turns a user away whose route is ${kind}`, async () => {
     const { routed, record } = await route({ route: kind === 'unknown' ? { kind } : { kind, source: 'directory' } })

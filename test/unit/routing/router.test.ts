@@ -130,8 +130,18 @@ for (const status of ['hold', 'disabled'] as const)
       kind: status,
       user: 'alice@example.test',
       source: 'directory',
+      ...(status === 'hold' && { token: undefined }),
     })
   })
+
+test('a hold counts until its end, and the route counts again after it', async () => {
+  const hold = (untilMs: number) =>
+    directoryOf({ 'alice@example.test': { status: 'hold', hold: { token: 't', untilMs } } })
+  const now = Date.now()
+  const held = (await route(hold(now + 60_000), 'alice@example.test')) as Route
+  assert.deepEqual([held.kind, held.kind === 'hold' && held.token], ['hold', 't'])
+  assert.equal(((await route(hold(now - 1000), 'alice@example.test')) as Route).kind, 'backend')
+})
 
 /** Entries that only somebody else can have written (CVE-2022-27924). */
 const POISONED: Record<string, Partial<DirectoryEntry>> = {

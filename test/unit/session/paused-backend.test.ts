@@ -1,12 +1,14 @@
-/** What a client reads whose login waits for a paused back end, octet for octet, by each protocol; and that nothing is dialled meanwhile. */
+/** What a client reads whose login waits for a paused back end, or because its user is on hold, octet for octet, by each protocol; and that nothing is dialled meanwhile. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { createAdmissions } from '../../../src/backend/admission/admission.ts'
 import { MuxError } from '../../../src/errors.ts'
+import { createHeldUsers, type HeldUsers } from '../../../src/login/held-users.ts'
 import { SYSTEM_CLOCK } from '../../../src/login/clock.ts'
 import { createIpSet } from '../../../src/net/ip-set.ts'
+import type { Text } from '../../../src/octets.ts'
 import type { ProtocolName } from '../../../src/protocol/registry.ts'
 import { SessionEvents } from '../../../src/session/events.ts'
 import type { Services } from '../../../src/session/services.ts'
@@ -45,19 +47,28 @@ async function open(t: TestContext, protocol: ProtocolName) {
     backends: new Map([[backend.settings.name, backend]]),
     router: {
       identify: named,
-      byUser: () => Promise.resolve({ kind: 'backend', backend: backend.settings, login: 'alice', source: 'static' }),
+      byUser: () =>
+        Promise.resolve(
+          site.isOnHold
+            ? { kind: 'hold', source: 'directory', token: undefined }
+            : { kind: 'backend', backend: backend.settings, login: 'alice', source: 'static' },
+        ),
     },
   } as unknown as World
   let dialled = 0
+  const site = { isOnHold: false }
+  const held = { tick: (): void => undefined }
+  const every = (holder: { tick: () => void }) => (_: number, run: () => void) => {
+    holder.tick = run
+    return () => (holder.tick = () => undefined)
+  }
+  const heldUsers = createHeldUsers((user) => user, { clock: { nowMs, every: every(held) }, random: () => 0 })
   const admissions = createAdmissions({
     log,
     loginWaited: () => undefined,
     clock: {
       nowMs,
-      every: (_, run) => {
-        clock.tick = run
-        return () => (clock.tick = () => undefined)
-      },
+      every: every(clock),
     },
     random: () => 0,
   })
@@ -65,6 +76,7 @@ async function open(t: TestContext, protocol: ProtocolName) {
   const services = {
     logins: {
       admissions,
+      heldUsers,
       states: { of: () => undefined },
       backends: {
         of: () => ({
@@ -89,6 +101,7 @@ async function open(t: TestContext, protocol: ProtocolName) {
     client.destroy()
     server.close()
     admissions.close()
+    heldUsers.close()
   })
   let heard = ''
   client.on('data', (text: string) => (heard += text))
@@ -102,6 +115,8 @@ async function open(t: TestContext, protocol: ProtocolName) {
     )
   return {
     admissions,
+    heldUsers,
+    setOnHold: (isOnHold: boolean) => (site.isOnHold = isOnHold),
     client,
     closed: () => within(READ_DEADLINE_MS, closed, () => 'the connection is still open'),
     lines,
@@ -118,6 +133,7 @@ async function open(t: TestContext, protocol: ProtocolName) {
     pass: (ms: number) => {
       clock.aheadMs += ms
       clock.tick()
+      held.tick()
     },
   }
 }
@@ -202,4 +218,55 @@ for (const [protocol, script] of Object.entries(SCRIPTS) as [ProtocolName, (type
     assert.equal(site.heard(), script.outage)
     assert.equal(site.client.destroyed, false)
   })
+
+  const onHold = async (t: TestContext) => {
+    const site = await open(t, protocol)
+    site.setOnHold(true)
+    await site.has(script.greeting)
+    site.forget()
+    site.client.write(script.login)
+    await heldLogins(site.heldUsers, 1)
+    return site
+  }
+
+  test(`${protocol}: the login of a user on hold that has waited as long as it may ends with a goodbye alone`, async (t) => {
+    const site = await onHold(t)
+    site.pass(11_000)
+    if (script.reassured !== '') await site.has(script.reassured)
+    site.pass(script.longestMs - 11_000)
+    await site.closed()
+    assert.equal(
+      site.heard(),
+      script.reassured + script.end.replace(/Your mail store is being restarted/, 'Your mailbox is being moved'),
+    )
+    assert.equal(site.dialled(), 0)
+    assert.equal(site.lines.at(-1)?.['cause'], 'user-on-hold')
+  })
+
+  test(`${protocol}: the login of a user on hold goes on once the hold has ended, by a message or without one`, async (t) => {
+    for (const end of ['message', 'none'] as const) {
+      const site = await onHold(t)
+      site.setOnHold(false)
+      assert.equal(site.dialled(), 0)
+      if (end === 'message') site.heldUsers.changed('alice')
+      else site.pass(1000)
+      await site.has(script.outage) // of the scripted dial
+      assert.equal(site.dialled(), 1)
+      assert.equal(site.heldUsers.size, 0)
+    }
+  })
+
+  test(`${protocol}: a client that leaves while its user is on hold frees its place`, async (t) => {
+    const site = await onHold(t)
+    site.client.destroy()
+    await heldLogins(site.heldUsers, 0)
+    assert.equal(site.dialled(), 0)
+  })
 }
+
+const heldLogins = (held: HeldUsers, count: number) =>
+  until(
+    READ_DEADLINE_MS,
+    () => held.size === count || undefined,
+    () => `not ${count} logins wait`,
+  )

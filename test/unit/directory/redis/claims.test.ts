@@ -44,14 +44,14 @@ test('returns the reserved back end of a new user, and the route of a known user
   assert.deepEqual(kept.asked, [
     { keys: ['mailmux:user:alice', 'mailmux:claim:{mailmux:user:alice}'], values: ['store1', '20001'] },
   ])
-  assert.deepEqual(await answering(['route', 'store3', 'inner', null]).directory.reserve('alice', 'store1', 1), {
+  assert.deepEqual(await answering(['route', 'store3', 'inner', null, null]).directory.reserve('alice', 'store1', 1), {
     entry: { backend: 'store3', login: 'inner', status: 'active' },
   })
   assert.equal(await answering(1).directory.commit('alice', 'store1'), true)
   assert.equal(await answering(0).directory.commit('alice', 'store1'), false)
 })
 
-for (const answer of [['kept', 1], ['route', 'store1', 7, null], ['other'], 'kept', null, 7])
+for (const answer of [['kept', 1], ['route', 'store1', 7, null, null], ['other'], 'kept', null, 7])
   test(`counts ${JSON.stringify(answer)} for a claim as a bad answer`, async () => {
     const { directory, bad } = answering(answer)
     await assert.rejects(directory.reserve('alice', 'store1', 1), { code: 'directory-unavailable' })
@@ -66,15 +66,15 @@ for (const answer of ['1', null, 2, [1], true])
   })
 
 test('refuses a hash without a back end in a claim', async () => {
-  await assert.rejects(answering(['route', null, null, null]).directory.reserve('alice', 'store1', 1), {
+  await assert.rejects(answering(['route', null, null, null, null]).directory.reserve('alice', 'store1', 1), {
     code: 'route-invalid',
   })
 })
 
 /** What Redis may answer that makes no sense, or that it may refuse to answer. */
 const ANSWERS: Record<string, { answer: unknown; code: string }> = {
-  'a route with an unknown status': { answer: ['route', 'store1', null, 'paused'], code: 'route-invalid' },
-  'a route without a back end': { answer: ['route', null, 'inner', null], code: 'route-invalid' },
+  'a route with an unknown status': { answer: ['route', 'store1', null, 'paused', null], code: 'route-invalid' },
+  'a route without a back end': { answer: ['route', null, 'inner', null, null], code: 'route-invalid' },
   'a key that is no hash': { answer: new Error('WRONGTYPE Operation against a key'), code: 'route-invalid' },
   'the same in the words of Redis 6': {
     answer: new Error('ERR Error running script (call to f_1): @user_script:2: WRONGTYPE Operation against a key'),

@@ -28,23 +28,37 @@ async function openDirectory(
 }
 
 test('gives the entry of a user, active by default', async (t) => {
-  const { directory, asked } = await openDirectory(t, fields('store1', null, null))
+  const { directory, asked } = await openDirectory(t, fields('store1', null, null, null))
   assert.deepEqual(await directory.read('alice@example.test'), {
     backend: 'store1',
     login: undefined,
     status: 'active',
   })
-  assert.equal(asked.at(-1), 'lookups: hmget mailmux:user:alice@example.test backend login status')
+  assert.equal(asked.at(-1), 'lookups: hmget mailmux:user:alice@example.test backend login status hold')
 })
 
 for (const status of ['active', 'hold', 'disabled'] as const)
   test(`gives an entry whose status is ${status}`, async (t) => {
-    const { directory } = await openDirectory(t, fields('store1', 'inner', status))
+    const { directory } = await openDirectory(t, fields('store1', 'inner', status, null))
     assert.deepEqual(await directory.read('alice'), { backend: 'store1', login: 'inner', status })
   })
 
+const TOKEN = '0123456789abcdef0123456789abcdef'
+
+test('gives the token and the end of a hold, and neither of another status', async (t) => {
+  const { directory } = await openDirectory(t, fields('store1', null, 'hold', `${TOKEN} 1764490000`))
+  assert.deepEqual(await directory.read('alice'), {
+    backend: 'store1',
+    login: undefined,
+    status: 'hold',
+    hold: { token: TOKEN, untilMs: 1_764_490_000_000 },
+  })
+  const active = await openDirectory(t, fields('store1', null, null, 'left behind'))
+  assert.deepEqual(await active.directory.read('alice'), { backend: 'store1', login: undefined, status: 'active' })
+})
+
 test('returns undefined for a user without an entry', async (t) => {
-  const { directory } = await openDirectory(t, fields(null, null, null))
+  const { directory } = await openDirectory(t, fields(null, null, null, null))
   assert.equal(await directory.read('alice'), undefined)
 })
 
@@ -52,13 +66,15 @@ const WRONGTYPE = '-WRONGTYPE Operation against a key holding the wrong kind of 
 
 /** What Redis may hold that makes no sense. */
 const FAULTS: Record<string, { answer: string; fault: RouteFault }> = {
-  'a status that there is none of': { answer: fields('store1', null, 'paused'), fault: 'bad-status' },
-  'an empty status': { answer: fields('store1', null, ''), fault: 'bad-status' },
-  'a login without a back end': { answer: fields(null, 'alice', null), fault: 'no-backend' },
+  'a status that there is none of': { answer: fields('store1', null, 'paused', null), fault: 'bad-status' },
+  'a hold of another form': { answer: fields('store1', null, 'hold', `${TOKEN} soon`), fault: 'bad-status' },
+  'a hold of a megabyte': { answer: fields('store1', null, 'hold', '1'.repeat(1_000_000)), fault: 'oversized' },
+  'an empty status': { answer: fields('store1', null, '', null), fault: 'bad-status' },
+  'a login without a back end': { answer: fields(null, 'alice', null, null), fault: 'no-backend' },
   'a key that is no hash': { answer: WRONGTYPE, fault: 'wrong-type' },
-  'a back end of 321 characters': { answer: fields('b'.repeat(321), null, null), fault: 'oversized' },
-  'a login of a megabyte': { answer: fields('store1', 'l'.repeat(1_000_000), null), fault: 'oversized' },
-  'a status of 321 characters': { answer: fields('store1', null, 's'.repeat(321)), fault: 'oversized' },
+  'a back end of 321 characters': { answer: fields('b'.repeat(321), null, null, null), fault: 'oversized' },
+  'a login of a megabyte': { answer: fields('store1', 'l'.repeat(1_000_000), null, null), fault: 'oversized' },
+  'a status of 321 characters': { answer: fields('store1', null, 's'.repeat(321), null), fault: 'oversized' },
 }
 
 for (const [what, { answer, fault }] of Object.entries(FAULTS))
@@ -73,7 +89,7 @@ for (const [what, { answer, fault }] of Object.entries(FAULTS))
   })
 
 test('refuses a hash without the field backend, and explains it in a trace', async (t) => {
-  const { directory } = await openDirectory(t, fields(null, null, null), ':1\r\n')
+  const { directory } = await openDirectory(t, fields(null, null, null, null), ':1\r\n')
   const steps: RouteStep[] = []
   const answer = noteAnswer((step) => steps.push(step), directory.keyOf('alice'), directory.read('alice'))
   await assert.rejects(answer, { code: 'route-invalid', fault: 'no-backend' })
@@ -84,7 +100,7 @@ test('refuses a hash without the field backend, and explains it in a trace', asy
 })
 
 test('gives nothing where this user of Redis may not ask whether there is a key', async (t) => {
-  const { directory } = await openDirectory(t, fields(null, null, null), '-NOPERM no\r\n')
+  const { directory } = await openDirectory(t, fields(null, null, null, null), '-NOPERM no\r\n')
   assert.equal(await directory.read('alice'), undefined)
 })
 
@@ -96,7 +112,7 @@ const ODD: Record<string, string> = {
   'a status': '+s1\r\n',
   'a text': bulk('store1'),
   'fewer fields': fields('store1', null),
-  'more fields': fields('store1', null, null, null),
+  'more fields': fields('store1', null, null, null, null),
   numbers: list(':1\r\n', ':2\r\n', ':3\r\n'),
   lists: list(fields('s'), fields('s'), fields('s')),
 }
@@ -109,14 +125,14 @@ for (const [what, answer] of Object.entries(ODD))
   })
 
 test('takes another form of answer to EXISTS for no answer', async (t) => {
-  const { directory, bad } = await openDirectory(t, fields(null, null, null), '+OK\r\n')
+  const { directory, bad } = await openDirectory(t, fields(null, null, null, null), '+OK\r\n')
   await assert.rejects(directory.read('alice'), { code: 'directory-unavailable' })
   assert.equal(bad.length, 1)
 })
 
 test('takes fields as long as the longest mailbox name', async (t) => {
   const login = 'l'.repeat(320)
-  const { directory } = await openDirectory(t, fields('store1', login, null))
+  const { directory } = await openDirectory(t, fields('store1', login, null, null))
   assert.deepEqual(await directory.read('alice'), { backend: 'store1', login, status: 'active' })
 })
 
@@ -138,7 +154,7 @@ for (const [what, answer] of Object.entries(AWAY))
   })
 
 test('fails at once while there is no connection', async (t) => {
-  const { directory, redis } = await openDirectory(t, fields('store1', null, null))
+  const { directory, redis } = await openDirectory(t, fields('store1', null, null, null))
   redis.close()
   await assert.rejects(directory.read('alice'), { code: 'directory-unavailable' })
 })

@@ -35,7 +35,7 @@ test('knows a route that was written during a short cut, also where Redis hangs 
   let hangs = false
   const { redis, directory } = await open(t, ([name, key]) => {
     if (hangs) return undefined
-    return name === 'hmget' && key === ALICE ? fields(store, null, null) : PASS
+    return name === 'hmget' && key === ALICE ? fields(store, null, null, null) : PASS
   })
   await within(READ_DEADLINE_MS, directory.connected, () => 'no connection')
   assert.equal((await directory.lookup('alice')).entry?.backend, 'store1')
@@ -146,7 +146,7 @@ test('uses what another worker remembers while Redis gives no answer, and asks f
   let hangs = false
   const answers: Answers = ([name, key]) => {
     if (hangs) return undefined
-    return name === 'hmget' && key !== 'mailmux:marker' ? fields('store2', null, null) : PASS
+    return name === 'hmget' && key !== 'mailmux:marker' ? fields('store2', null, null, null) : PASS
   }
   const { directory } = await open(t, answers, { others })
   await within(READ_DEADLINE_MS, directory.connected, () => 'no connection')
