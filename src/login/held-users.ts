@@ -5,7 +5,7 @@
  */
 import { AddressShares, shareOf } from '../backend/admission/address-share.ts'
 import type { WaitOptions } from '../backend/admission/wait.ts'
-import { MuxError } from '../errors.ts'
+import { asMuxError, MuxError } from '../errors.ts'
 import type { Text } from '../octets.ts'
 
 /** Each user who waits has a mailbox that is being moved: a bulk move holds tens of users at a time, and a user has ten clients at most. */
@@ -127,12 +127,13 @@ export function createHeldUsers(
                 if (found) finish(() => resolve(found))
                 else if (isOutdated && !isOver) one.look()
               },
-              (error: unknown) => finish(() => reject(error)),
+              (error: unknown) => finish(() => reject(asMuxError(error))),
             )
           },
           tick(nowMs) {
             if (nowMs >= holdUntilMs) {
-              one.end(new MuxError('user-on-hold', 'the user is on hold, and the login has waited for its end')); return;
+              one.end(new MuxError('user-on-hold', 'the user is on hold, and the login has waited for its end'))
+              return
             }
             if (nowMs - toldMs >= everyMs) {
               toldMs = nowMs
