@@ -78,6 +78,26 @@ export const sessionsAnswer = z.object({
   incomplete: z.array(z.number()).optional(),
 })
 
+const instance = z.object({
+  id: z.string(),
+  host: z.string(),
+  state: z.enum(['up', 'silent', 'lost']),
+  self: z.boolean(),
+  pid: z.number().optional(),
+  version: z.string().optional(),
+  generation: z.number().optional(),
+  workers: z.number().optional(),
+  sessions: z.number().optional(),
+  sinceMs: z.number().optional(),
+  heartbeatSeconds: z.number().optional(),
+})
+
+export const instancesAnswer = z.object({
+  instances: z.array(instance),
+  scope: z.enum(['all', 'instance']),
+  why: z.string().optional(),
+})
+
 const nameNote = z.discriminatedUnion('what', [
   z.object({ what: z.literal('delimiter'), delimiter: z.string() }),
   z.object({ what: z.literal('default-domain'), domain: z.string() }),
@@ -148,5 +168,6 @@ export const errorAnswer = z.object({ error: z.string() })
 export type BackendAnswer = z.infer<typeof backendAnswer>
 export type SessionAnswer = z.infer<typeof session>
 export type SessionsAnswer = z.infer<typeof sessionsAnswer>
+export type InstancesAnswer = z.infer<typeof instancesAnswer>
 export type RouteAnswer = z.infer<typeof routeAnswer>
 export type TrialAnswer = z.infer<typeof trial>

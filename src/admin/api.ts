@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { listProtocols, PROTOCOL_NAMES, type ProtocolName } from '../protocol/registry.ts'
 import { canonicalAddress, hasZone, isAddress } from '../net/address.ts'
 import { Secret } from '../secret.ts'
-import type { BackendAnswer, RouteAnswer, SessionsAnswer, TrialAnswer } from './answers.ts'
+import type { BackendAnswer, InstancesAnswer, RouteAnswer, SessionsAnswer, TrialAnswer } from './answers.ts'
 import { askForToken, isWithinMachine, onlyWithToken, refuse } from './guard.ts'
 
 /** What is asked of a route; what is left out is filled in by whoever answers. */
@@ -33,6 +33,7 @@ export type ApiParts = {
   /** `wrong` says why a question has no answer */
   explain: (question: RouteQuestion) => Promise<RouteAnswer | { wrong: string }>
   backends: () => Promise<BackendAnswer[]>
+  instances: () => Promise<InstancesAnswer>
   /** the oldest of those that fit, `limit` at most */
   sessions: (filter: SessionQuestion) => Promise<SessionsAnswer>
   /** logs the user in, and out again */
@@ -87,7 +88,7 @@ const passwordBody = z.strictObject({
 
 type Env = { Bindings: HttpBindings }
 
-export function buildApi({ token, explain, backends, sessions, testLogin }: ApiParts): Hono<Env> {
+export function buildApi({ token, explain, backends, instances, sessions, testLogin }: ApiParts): Hono<Env> {
   const api = new Hono<Env>()
   api.use(askForToken(token))
 
@@ -112,6 +113,7 @@ export function buildApi({ token, explain, backends, sessions, testLogin }: ApiP
     return 'wrong' in trial ? refuse(c, 400, trial.wrong) : c.json({ ...answer, trial })
   })
   api.get('/backends', async (c) => c.json({ backends: await backends() }))
+  api.get('/instances', async (c) => c.json(await instances()))
   api.get('/sessions', async (c) => {
     const asked = sessionQuery.safeParse(c.req.query())
     if (asked.success) return c.json(await sessions({ ...asked.data, limit: asked.data.limit ?? USUAL_SESSIONS }))

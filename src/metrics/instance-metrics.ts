@@ -10,6 +10,7 @@ export type InstanceMetrics = ReturnType<typeof createInstanceMetrics>
 export function createInstanceMetrics(registry: Registry, version: string) {
   const registers = [registry]
   let readWorkers: () => readonly WorkerState[] = () => []
+  let readInstances: () => number = () => 1
 
   const buildInfo = new Gauge({
     name: 'mailmux_build_info',
@@ -48,6 +49,14 @@ export function createInstanceMetrics(registry: Registry, version: string) {
       for (const state of WORKER_STATES) this.set({ state }, states.filter((one) => one === state).length)
     },
   })
+  new Gauge({
+    name: 'mailmux_instances',
+    help: 'Instances with a heartbeat in Redis, this one included; 1 without Redis and while it is away.',
+    registers,
+    collect() {
+      this.set(readInstances())
+    },
+  })
   const restarts = new Counter({
     name: 'mailmux_worker_restarts_total',
     help: 'Workers started again after they had ended without being told to.',
@@ -73,6 +82,10 @@ export function createInstanceMetrics(registry: Registry, version: string) {
     /** Where to read at each scrape how the workers do. */
     watchWorkers(read: () => readonly WorkerState[]) {
       readWorkers = read
+    },
+    /** Where to read at each scrape how many instances there are. */
+    watchInstances(read: () => number) {
+      readInstances = read
     },
     adminConnectionRefused: () => adminRefused.inc(),
     workerRestarted: () => restarts.inc(),

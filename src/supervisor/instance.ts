@@ -3,6 +3,7 @@
  * changes, answers the admin HTTP, and starts and stops those who serve.
  */
 import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
 import { buildAdmin, openAdmin } from '../admin/admin.ts'
 import type { RouteAnswer } from '../admin/answers.ts'
 import type { RouteQuestion } from '../admin/api.ts'
@@ -17,6 +18,7 @@ import { createShortageCounter } from '../metrics/shortage-counter.ts'
 import { createShortageNotes } from '../resources/shortages.ts'
 import { Secret } from '../secret.ts'
 import { version } from '../version.ts'
+import { joinSite } from './site.ts'
 import { createInProcessPool, type CreateApp } from './in-process.ts'
 import { keepConfiguration } from './configuration.ts'
 import type { WorkerPool } from './worker-pool.ts'
@@ -60,6 +62,7 @@ export function createInstance(parts: InstanceParts): Instance {
       : createWorkers({ settings, program, ticketSecret: new Secret(ticketSecret), log, metrics })
   metrics.watchWorkers(pool.states)
   let withoutRemoved = createRemovedFilter(settings)
+  const noteShortage = createShortageNotes(log, createShortageCounter(registry))
   const files = keepConfiguration(settings, loaded, {
     load,
     takeOver(settings) {
@@ -69,8 +72,19 @@ export function createInstance(parts: InstanceParts): Instance {
     },
     log,
     metrics,
-    noteShortage: createShortageNotes(log, createShortageCounter(registry)),
+    noteShortage,
   })
+
+  const site = joinSite({
+    pool,
+    settings: files.current,
+    host: hostname(),
+    pid: process.pid,
+    version,
+    log,
+    noteShortage,
+  })
+  metrics.watchInstances(site.count)
 
   let notReady: string | undefined = 'starting'
   const stopping = new AbortController()
@@ -93,7 +107,7 @@ export function createInstance(parts: InstanceParts): Instance {
     const admin = buildAdmin({
       notReady: () => notReady ?? whyNot(pool),
       metrics: { render, contentType: registry.contentType },
-      api: { ...pool, explain, token: () => files.current().admin?.token },
+      api: { ...pool, explain, instances: site.instances, token: () => files.current().admin?.token },
       hosts: new Set(settings.admin?.hosts),
       log,
     })
@@ -113,6 +127,7 @@ export function createInstance(parts: InstanceParts): Instance {
       } catch (error) {
         if (stopping.signal.aborted) return // what has not started cannot fail to
         close()
+        await site.leave()
         throw error
       }
     },
@@ -125,6 +140,8 @@ export function createInstance(parts: InstanceParts): Instance {
       const sessions = await pool.sessions({ limit: 0 }).catch(() => undefined)
       log.info({ sessions: sessions?.total }, 'shutting down')
       await pool.stop()
+      // Until here it has sessions, which the other instances may ask for.
+      await site.leave()
       close()
       log.info('stopped')
     },

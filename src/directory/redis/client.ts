@@ -48,6 +48,14 @@ export type RedisClient = {
    * @throws Error like `hmget`
    */
   eval(script: string, keys: readonly string[], ...values: string[]): Promise<unknown>
+  /** @throws Error like `hmget` */
+  get(key: string): Promise<string | null>
+  /** Sets a key that expires. It may take effect after the error. @throws Error like `hmget` */
+  setForSeconds(key: string, value: string, seconds: number): Promise<void>
+  /** It may take effect after the error. @throws Error like `hmget` */
+  del(key: string): Promise<void>
+  /** In a Cluster every node passes the message on. It may be sent after the error. @throws Error like `hmget` */
+  publish(channel: string, message: string): Promise<void>
   readonly lookupServer: LookupServer
   close(): void
 }
@@ -57,6 +65,8 @@ export type RedisClientOptions = {
   noteShortage?: NoteShortage | undefined
   /** the same settings with the current passwords and keys */
   current?: CurrentSettings
+  /** called for each new cause of a lost connection, in place of a line in the log */
+  noteUnavailable?: ((cause: string) => void) | undefined
 }
 
 /**
@@ -67,19 +77,21 @@ export function openRedisClient(
   settings: RedisSettings,
   log: Log,
   onConnection: (connected: boolean) => void,
-  { noteShortage = () => undefined, current = () => settings }: RedisClientOptions = {},
+  { noteShortage = () => undefined, current = () => settings, ...options }: RedisClientOptions = {},
 ): RedisClient {
+  const noteUnavailable =
+    options.noteUnavailable ?? ((cause: string): void => log.error({ cause }, 'directory unavailable'))
   // commandTimeout leaves a dead socket in use; socketTimeout replaces the socket.
   const socketTimeout = Math.max(1500, 3 * settings.timeoutMs)
   const { timeoutMs } = settings
   if (settings.servers.kind === 'cluster') {
     const { client, close } = connectCluster(settings, socketTimeout, current)
-    const { connected, lastCause } = announce(client, log, onConnection, noteShortage)
+    const { connected, lastCause } = announce(client, { onConnection, noteShortage, noteUnavailable })
     const ask = <T>(command: () => Promise<T>): Promise<T> => named(inCluster(client, timeoutMs, command), lastCause)
     return { connected, ...commandsOf(client, ask), lookupServer: clusterLookupServer(client), close }
   }
   const { client, close } = connectRedis(settings, { socketTimeout, enableAutoPipelining: true }, undefined, current)
-  const { connected, lastCause } = announce(client, log, onConnection, noteShortage)
+  const { connected, lastCause } = announce(client, { onConnection, noteShortage, noteUnavailable })
   return {
     connected,
     ...commandsOf(client, (command) => named(command(), lastCause)),
@@ -99,7 +111,7 @@ export function openRedisClient(
 function commandsOf(
   client: Redis | Cluster,
   ask: <T>(command: () => Promise<T>) => Promise<T>,
-): Pick<RedisClient, 'hmget' | 'exists' | 'hset' | 'hsetnx' | 'eval'> {
+): Omit<RedisClient, 'connected' | 'lookupServer' | 'close'> {
   return {
     hmget: async (key, ...fields) => checkFields(await ask(() => client.hmget(key, ...fields)), fields.length),
     exists: (key) => checkExists(ask(() => client.exists(key))),
@@ -110,6 +122,16 @@ function commandsOf(
       await ask(() => client.hsetnx(key, field, value))
     },
     eval: (script, keys, ...values) => ask(() => client.eval(script, keys.length, ...keys, ...values)),
+    get: async (key) => checkText(await ask(() => client.get(key))),
+    async setForSeconds(key, value, seconds) {
+      await ask(() => client.set(key, value, 'EX', seconds))
+    },
+    async del(key) {
+      await ask(() => client.del(key))
+    },
+    async publish(channel, message) {
+      await ask(() => client.publish(channel, message))
+    },
   }
 }
 
@@ -139,6 +161,11 @@ function checkFields(answer: unknown, count: number): (string | null)[] {
   return fields
 }
 
+function checkText(answer: unknown): string | null {
+  if (answer !== null && typeof answer !== 'string') throw new BadAnswer('GET was answered in another form')
+  return answer
+}
+
 async function checkExists(asked: Promise<unknown>): Promise<boolean> {
   let answer: unknown
   try {
@@ -156,12 +183,14 @@ export function hangUp(client: Redis): void {
   if (client.status === 'ready') client.disconnect(true)
 }
 
-/** Logs and reports the state of the connection. @returns a promise of the first connection, and the last known error */
+type ConnectionListener = Required<Pick<RedisClientOptions, 'noteShortage' | 'noteUnavailable'>> & {
+  onConnection: (connected: boolean) => void
+}
+
+/** Reports the state of the connection. @returns a promise of the first connection, and the last known error */
 function announce(
   client: Redis | Cluster,
-  log: Log,
-  onConnection: (connected: boolean) => void,
-  noteShortage: NoteShortage,
+  { onConnection, noteShortage, noteUnavailable }: ConnectionListener,
 ): { connected: Promise<void>; lastCause: () => string | undefined } {
   let said: string | undefined
   client.on('ready', () => {
@@ -172,8 +201,8 @@ function announce(
   client.on('error', (error) => {
     // One line for each new cause: an outage of an hour is one event.
     const cause = causeOf(error)
-    if (isOwnShortage(error)) noteShortage('directory', `Redis cannot be connected to: ${cause}`)
-    else if (cause !== said) log.error({ cause }, 'directory unavailable')
+    if (isOwnShortage(error)) noteShortage?.('directory', `Redis cannot be connected to: ${cause}`)
+    else if (cause !== said) noteUnavailable?.(cause)
     said = cause
   })
   return { connected: new Promise((resolve) => client.once('ready', resolve)), lastCause: () => said }

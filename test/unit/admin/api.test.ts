@@ -27,6 +27,7 @@ function open(changes: Partial<ApiParts> = {}) {
       return Promise.resolve(ANSWER)
     },
     backends: () => Promise.resolve([]),
+    instances: () => Promise.resolve({ instances: [], scope: 'instance', why: 'the directory is not Redis' }),
     sessions: () => Promise.resolve({ sessions: [], total: 0 }),
     testLogin: (question, password) => {
       tried.push([question.user, password.reveal()])
@@ -68,6 +69,11 @@ test('answers with what it is handed, and lets nobody keep it', async () => {
   assert.deepEqual([status, json], [200, ANSWER])
   assert.equal(headers.get('cache-control'), 'no-store')
   assert.deepEqual((await get('/api/v1/backends')).json, { backends: [] })
+  assert.deepEqual((await get('/api/v1/instances')).json, {
+    instances: [],
+    scope: 'instance',
+    why: 'the directory is not Redis',
+  })
 })
 
 test('asks for the user as he was typed, whatever is in his name', async () => {

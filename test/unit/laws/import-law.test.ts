@@ -13,7 +13,7 @@ type Law = Readonly<Record<string, readonly string[]>>
 
 const LAW: Law = {
   main: ['app', 'cli', 'config', 'inspect', 'supervisor', 'version'],
-  supervisor: ['admin', 'type app', 'config', 'listener', 'metrics', 'resources', 'version'],
+  supervisor: ['admin', 'type app', 'config', 'instances', 'listener', 'metrics', 'resources', 'version'],
   app: [
     'backend',
     'delivery',
@@ -28,6 +28,7 @@ const LAW: Law = {
     'worlds',
   ],
   worlds: ['routing', 'type backend', 'type directory', 'type resources', 'version', 'world'],
+  instances: ['directory'],
   world: ['backend', 'type directory', 'net', 'protocol', 'routing', 'tls'],
   session: ['backend', 'client', 'login', 'protocol', 'tls', 'rendezvous', 'type relay', 'world', 'config'],
   listener: ['net'],

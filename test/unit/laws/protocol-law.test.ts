@@ -186,6 +186,7 @@ describe('a third protocol in the registry', () => {
       token: () => undefined,
       explain: ({ protocol }) => Promise.resolve({ wrong: `asked for ${protocol ?? ''}` }),
       backends: () => Promise.resolve([]),
+      instances: () => Promise.resolve({ instances: [], scope: 'all' }),
       sessions: () => Promise.resolve({ sessions: [], total: 0 }),
       testLogin: () => Promise.resolve({ wrong: '' }),
     })

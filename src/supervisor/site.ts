@@ -1,0 +1,89 @@
+/** This instance as one of its site: what it tells the others of itself, and what it answers them. */
+import { randomBytes } from 'node:crypto'
+import type { InstancesAnswer } from '../admin/answers.ts'
+import { toEpochMs } from '../clock.ts'
+import type { Settings } from '../config/settings.ts'
+import type { NoteShortage } from '../errors.ts'
+import { openInstances } from '../instances/instances.ts'
+import type { OpenExchange } from '../instances/exchange.ts'
+import type { Facts } from '../instances/messages.ts'
+import { redisExchange } from '../instances/redis-exchange.ts'
+import type { Log } from '../log.ts'
+import type { WorkerPool } from './worker-pool.ts'
+
+export type Site = {
+  instances: () => Promise<InstancesAnswer>
+  /** instances with a heartbeat; 1 while the others are not known */
+  count: () => number
+  /** This instance has stopped in order. */
+  leave: () => Promise<void>
+}
+
+export type SiteParts = {
+  pool: Pick<WorkerPool, 'states' | 'sessions'>
+  /** those in force, with the directory of the start */
+  settings: () => Settings
+  /** of this machine */
+  host: string
+  pid: number
+  version: string
+  log: Log
+  noteShortage: NoteShortage
+}
+
+/** Of this program; an upgrade without a stop would start the next. */
+const GENERATION = 1
+
+/** Connects in the background. */
+export function joinSite({ pool, settings, host, pid, version, log, noteShortage }: SiteParts): Site {
+  const since = Math.round(toEpochMs(0) / 1000) // the start of the process
+  async function facts(): Promise<Facts> {
+    const sessions = await pool.sessions({ limit: 0 }).catch(() => undefined)
+    return {
+      pid,
+      version,
+      generation: GENERATION,
+      workers: pool.states().length,
+      ...(sessions && { sessions: sessions.total }),
+      since,
+    }
+  }
+  const instances = openInstances({
+    host,
+    id: randomBytes(6).toString('hex'),
+    facts,
+    openExchange: exchangeOf(settings, log, noteShortage),
+    alone: 'the directory is not Redis',
+    log,
+  })
+  return {
+    async instances() {
+      const { instances: listed, incomplete } = await instances.list()
+      return {
+        instances: listed.map(({ since: at, isSelf, ...rest }) => ({
+          ...rest,
+          self: isSelf,
+          ...(at !== undefined && { sinceMs: at * 1000 }),
+        })),
+        ...scopeOf(incomplete),
+      }
+    },
+    count: instances.count,
+    leave: instances.close,
+  }
+}
+
+/** @param incomplete why other instances may be missing */
+function scopeOf(incomplete: string | undefined): Pick<InstancesAnswer, 'scope' | 'why'> {
+  return incomplete === undefined ? { scope: 'all' } : { scope: 'instance', why: incomplete }
+}
+
+function exchangeOf(settings: () => Settings, log: Log, noteShortage: NoteShortage): OpenExchange | undefined {
+  const { directory } = settings()
+  if (directory.kind !== 'redis') return undefined
+  const current = (): typeof directory => {
+    const { directory: next } = settings()
+    return next.kind === 'redis' ? next : directory
+  }
+  return redisExchange({ settings: directory, current, log, noteShortage })
+}
