@@ -134,15 +134,38 @@ async function examineServer(examination: Examination, node: Endpoint | undefine
 
 const RIGHTS = 'the rights that mailmux needs are in docs/operations.md'
 
-/** Names the commands that the user may not use, where the server can tell (Redis 7). */
+/** Names the commands that the user may not use, where the server can tell (Redis 7). ARGV: a JSON list of commands. */
 const NOT_PERMITTED = `
 if not redis.acl_check_cmd then return {} end
 local missing = {}
-for _, words in ipairs({{'GET', ARGV[1]}, {'SET', ARGV[1], '-'}, {'HSETNX', ARGV[2], 'id', '-'}}) do
+for _, words in ipairs(cjson.decode(ARGV[1])) do
   if not redis.acl_check_cmd(unpack(words)) then table.insert(missing, words[1]) end
 end
 return missing
 `
+
+/** What the placement of a new user needs: its claim, and the marker. */
+const placementCommands = (prefix: string): string[][] => [
+  ['GET', `${prefix}claim:`],
+  ['SET', `${prefix}claim:`, '-'],
+  ['HSETNX', `${prefix}marker`, 'id', '-'],
+]
+
+/** What instances need to know and ask each other (src/instances/redis-exchange.ts). */
+const instanceCommands = (prefix: string): string[][] => [
+  ['TIME'],
+  ['GET', `${prefix}instance:`],
+  ['SET', `${prefix}instance:`, '-', 'EX', '1'],
+  ['DEL', `${prefix}instance:`],
+  ['ZADD', `${prefix}instances`, '0', '-'],
+  ['ZREM', `${prefix}instances`, '-'],
+  ['ZCOUNT', `${prefix}instances`, '0', '0'],
+  ['ZREMRANGEBYSCORE', `${prefix}instances`, '0', '0'],
+  ['ZREVRANGEBYSCORE', `${prefix}instances`, '0', '0'],
+  ['PUBLISH', `${prefix}ask`, '-'],
+  ['PUBLISH', `${prefix}answer:`, '-'],
+  ['SUBSCRIBE', `${prefix}ask`],
+]
 
 async function examineRights(client: Redis, { settings, isPlacing, tell }: Examination): Promise<void> {
   const [user, marker] = [`${settings.prefix}user:`, `${settings.prefix}marker`]
@@ -160,11 +183,10 @@ async function examineRights(client: Redis, { settings, isPlacing, tell }: Exami
   await attempt(() => client.exists(marker))
   // A field without a value: Redis refuses it, but not before it has checked the rights.
   await attempt(() => client.call('HSET', marker, 'id', 'x', 'field'))
-  if (isPlacing) {
-    const missing = await attempt(() => client.eval(NOT_PERMITTED, 0, `${settings.prefix}claim:`, marker))
-    if (Array.isArray(missing?.answer) && missing.answer.length > 0)
-      tell(warning(`Redis: this user may not use ${missing.answer.join(', ')}: ${RIGHTS}`))
-  }
+  const needed = [...(isPlacing ? placementCommands(settings.prefix) : []), ...instanceCommands(settings.prefix)]
+  const missing = await attempt(() => client.eval(NOT_PERMITTED, 0, JSON.stringify(needed)))
+  const names: unknown[] = Array.isArray(missing?.answer) ? missing.answer : []
+  if (names.length > 0) tell(warning(`Redis: this user may not use ${[...new Set(names)].join(', ')}: ${RIGHTS}`))
   const id = await attempt(() => client.client('ID'))
   const prefixes = ['PREFIX', user, 'PREFIX', marker]
   if (id)

@@ -88,7 +88,7 @@ const user = (...uses: AclUse[]): string[] => ['--user', 'mailmux', ...documente
 
 describe('a Redis', () => {
   test('with the rights of the documentation serves from another database than 0', async () => {
-    const redis = await startRedis(scene, { args: user('database', 'placement') })
+    const redis = await startRedis(scene, { args: user('database', 'placement', 'instances') })
     const opened = openWith({ kind: 'single', server: { host: '127.0.0.1', port: redis.port }, database: 1 })
     await useAll(opened, (...words) => redis.command('-n', '1', ...words))
   })
@@ -124,7 +124,7 @@ describe('a Redis', () => {
 
 test('a Redis under Sentinels with the rights of the documentation serves', async () => {
   const watched = await startWatchedRedis(scene, {
-    args: user('placement'),
+    args: user('placement', 'instances'),
     sentinel: [`user mailmux ${documentedSentinelAcl('of-sentinels').join(' ')}`],
   })
   const opened = openWith({
@@ -138,6 +138,29 @@ test('a Redis under Sentinels with the rights of the documentation serves', asyn
 })
 
 test('a Cluster with the rights of the documentation serves', async () => {
-  const cluster = await startRedisCluster(scene, { args: user('placement', 'Cluster') })
+  const cluster = await startRedisCluster(scene, { args: user('placement', 'instances', 'Cluster') })
   await useAll(openWith({ kind: 'cluster', nodes: cluster.nodes.map(endpoint) }), cluster.command)
+})
+
+test('check --probe names the rights without which instances do not know each other', async () => {
+  const redis = await startRedis(scene, { args: user() })
+  const { directory, settings } = openWith({
+    kind: 'single',
+    server: { host: '127.0.0.1', port: redis.port },
+    database: 0,
+  })
+  try {
+    await within(START_DEADLINE_MS, directory.connected, () => 'no connection')
+    const probe = async () => (await probeRedis(settings, false)).map(({ message }) => message).join('\n')
+    assert.match(await probe(), /^Redis: NOPERM.*eval.*: the rights that mailmux needs/u)
+    await redis.command('ACL', 'SETUSER', 'mailmux', '+eval', '+get', '+zadd', '+publish')
+    assert.equal(
+      await probe(),
+      'Redis: this user may not use TIME, SET, DEL, ZREM, ZCOUNT, ZREMRANGEBYSCORE, ZREVRANGEBYSCORE, PUBLISH, SUBSCRIBE: the rights that mailmux needs are in docs/operations.md',
+    )
+    await redis.command('ACL', 'SETUSER', 'mailmux', ...documentedAcl('of-redis', 'instances'))
+    assert.equal(await probe(), '')
+  } finally {
+    await directory.close()
+  }
 })
