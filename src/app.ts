@@ -34,6 +34,7 @@ import type { LoginServices } from './login/login.ts'
 import { createRefusalPace } from './login/refusal-pace.ts'
 import { SessionEvents } from './session/events.ts'
 import { createBackendDrain } from './session/backend-drain.ts'
+import { quiesce, type Quiescence } from './session/quiesce.ts'
 import { createRouteFollower } from './session/follow-routes.ts'
 import { subscribeMetrics, subscribeShortages } from './session/session-metrics.ts'
 import { subscribeLog } from './session/session-log.ts'
@@ -77,6 +78,8 @@ export type Answers = {
   testLogin: (question: Question, password: Secret) => Promise<LoginTest | { wrong: string }>
   backends: () => BackendReport[]
   sessions: Sessions['list']
+  /** Whether a user on hold has left a back end: see `quiesce`. */
+  quiesce: (question: { user: Text; backend: string; token: string }) => Promise<Quiescence>
   /** What another worker may use of this one's memory while the directory is away. */
   standIn: (user: Text) => StandIn | undefined
 }
@@ -241,6 +244,14 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
           reportBackend(backend, { backends, admissions, states }),
         ),
       sessions: sessions.list,
+      quiesce: ({ user, backend, token }) =>
+        quiesce(user, backend, token, {
+          sessions: () => sessions.running,
+          // As a delivery asks: the lookup of a login would place a new user.
+          routeOf: (name) => worlds.current().router.byRecipient({ user: name, local: name, domain: undefined }, ''),
+          placedName,
+          endTimeoutMs,
+        }),
       standIn: (user) => directory?.standInFor?.(user),
     },
   }

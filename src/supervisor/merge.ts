@@ -1,5 +1,6 @@
 /** What several workers answer, as one answer of the shape that one of them gives. Pure. */
 import type { BackendAnswer, RouteAnswer, SessionAnswer } from '../admin/answers.ts'
+import type { Answers } from '../app.ts'
 
 type Load = BackendAnswer['load']
 
@@ -123,4 +124,17 @@ function haveSameDecision(a: RouteAnswer, b: RouteAnswer): boolean {
     a.refusal?.code === b.refusal?.code &&
     a.refusal?.reason === b.refusal?.reason
   )
+}
+
+type Quiescence = Awaited<ReturnType<Answers['quiesce']>>
+
+/** Nobody is left where each worker sees the hold, and has nobody. */
+export function mergeQuiescence(answers: readonly { worker: number; told: Quiescence | undefined }[]): Quiescence {
+  let left = 0
+  for (const { worker, told } of answers) {
+    if (!told) return { isHeld: false, why: `worker ${worker} does not answer` }
+    if (!told.isHeld) return told
+    left += told.left
+  }
+  return { isHeld: true, left }
 }

@@ -18,6 +18,7 @@ export type Ask =
   | { what: 'reading' }
   | { what: 'backends' }
   | { what: 'sessions'; filter: First<Answers['sessions']> }
+  | { what: 'quiesce'; question: First<Answers['quiesce']> }
   | { what: 'standIn'; user: First<Answers['standIn']> }
   | { what: 'explain'; question: First<Answers['explain']> }
   | { what: 'testLogin'; question: First<Answers['testLogin']>; password: Packed<Secret> }
@@ -30,6 +31,7 @@ export type Answer = {
   reading: Reading
   backends: ReturnType<Answers['backends']>
   sessions: ReturnType<Answers['sessions']>
+  quiesce: Awaited<ReturnType<Answers['quiesce']>>
   standIn: ReturnType<Answers['standIn']>
   explain: Awaited<ReturnType<Answers['explain']>>
   testLogin: Awaited<ReturnType<Answers['testLogin']>>

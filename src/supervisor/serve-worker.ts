@@ -125,6 +125,8 @@ async function tell(
       return answers.backends()
     case 'sessions':
       return answers.sessions(ask.filter)
+    case 'quiesce':
+      return answers.quiesce(ask.question)
     case 'standIn':
       return answers.standIn(ask.user)
     case 'explain':

@@ -30,7 +30,7 @@ const LAW: Law = {
   worlds: ['routing', 'type backend', 'type directory', 'type resources', 'version', 'world'],
   instances: ['directory'],
   world: ['backend', 'type directory', 'net', 'protocol', 'routing', 'tls'],
-  session: ['backend', 'client', 'login', 'protocol', 'tls', 'rendezvous', 'type relay', 'world', 'config'],
+  session: ['backend', 'client', 'login', 'protocol', 'tls', 'rendezvous', 'type relay', 'type routing', 'world', 'config'],
   listener: ['net'],
   delivery: ['type routing', 'type world'],
   tls: [],

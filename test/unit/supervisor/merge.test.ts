@@ -9,7 +9,7 @@ import {
   type RouteAnswer,
   type SessionAnswer,
 } from '../../../src/admin/answers.ts'
-import { mergeBackends, mergeExplanations, mergeSessions } from '../../../src/supervisor/merge.ts'
+import { mergeBackends, mergeExplanations, mergeQuiescence, mergeSessions } from '../../../src/supervisor/merge.ts'
 
 type Address = BackendAnswer['addresses'][number]
 
@@ -130,3 +130,25 @@ test('an explanation does without a worker that gives no answer', () => {
     wrong: 'no such listener',
   })
 })
+
+for (const [what, told, expected] of [
+  [
+    'sums what is left',
+    [
+      { isHeld: true, left: 1 },
+      { isHeld: true, left: 2 },
+    ],
+    { isHeld: true, left: 3 },
+  ],
+  [
+    'needs the hold at each worker',
+    [
+      { isHeld: true, left: 0 },
+      { isHeld: false, why: 'no' },
+    ],
+    { isHeld: false, why: 'no' },
+  ],
+  ['needs each answer', [{ isHeld: true, left: 0 }, undefined], { isHeld: false, why: 'worker 2 does not answer' }],
+] as const)
+  test(`a user on hold: ${what}`, () =>
+    assert.deepEqual(mergeQuiescence(told.map((one, index) => ({ worker: index + 1, told: one }))), expected))

@@ -82,6 +82,7 @@ function startWorker(marker: string | undefined) {
       testLogin: () => Promise.reject(new Error('not asked here')),
       backends: () => [],
       sessions: () => ({ sessions: [], total: 0 }),
+      quiesce: () => Promise.resolve({ isHeld: true, left: 0 }),
       standIn: (user) => (user === 'alice' ? ROUTE : undefined),
     },
   }
