@@ -59,6 +59,7 @@ const LAW: Law = {
     'type world',
   ],
   metrics: [],
+  move: ['type directory'],
   clock: [],
   'descriptor-shortage': [],
   duration: [],

@@ -1,0 +1,171 @@
+/**
+ * Instances of a model: users log in, stay for a while, and are disconnected by the rules that mailmux keeps. An instance may be killed
+ * or stand still for a time. It checks at each moment that the user is served by one store.
+ */
+import type { Fleet } from '../../../src/move/instances.ts'
+import { between } from '../../support/random.ts'
+import type { VirtualClock } from '../../support/virtual-clock.ts'
+import type { ModelDirectory } from './model.ts'
+
+/** Of a login: from the command to the answer of the back end. */
+export const LOGIN_MS = 20_000
+export const HEARTBEAT_MS = 15_000
+const POLL_MS = 500
+
+/** `store` undefined: the route is being looked up. */
+type Login = { store: string | undefined; isServed: boolean; isWaiting: boolean }
+
+type Instance = {
+  id: string
+  isDead: boolean
+  frozenAtMs: number | undefined
+  thawed: Promise<void>
+  heartbeatMs: number
+  logins: Set<Login>
+}
+
+export type ModelFleet = Fleet & {
+  /** the stores that serve the user now */
+  served: () => Set<string>
+  kill: () => void
+  freeze: (ms: number) => void
+  start: () => void
+}
+
+class Ended extends Error {}
+
+/** @param onServed gets the stores that serve the user, whenever a session is served */
+export function createModelFleet(
+  clock: VirtualClock,
+  directory: ModelDirectory,
+  random: () => number,
+  onServed: (stores: ReadonlySet<string>) => void,
+): ModelFleet {
+  const instances: Instance[] = []
+  const running = (): Instance[] => instances.filter(({ isDead }) => !isDead)
+  const live = (): string[] => instances.filter(({ heartbeatMs }) => heartbeatMs > clock.nowMs()).map(({ id }) => id)
+
+  function served(): Set<string> {
+    const stores = running().flatMap(({ frozenAtMs, logins }) =>
+      frozenAtMs === undefined ? [...logins].flatMap(({ store, isServed }) => (store && isServed ? [store] : [])) : [],
+    )
+    return new Set(stores)
+  }
+
+  function start(): void {
+    const instance: Instance = {
+      id: `web${instances.length + 1}`,
+      isDead: false,
+      frozenAtMs: undefined,
+      thawed: Promise.resolve(),
+      heartbeatMs: clock.nowMs() + HEARTBEAT_MS,
+      logins: new Set(),
+    }
+    instances.push(instance)
+    /** Time as the instance sees it. @returns whether it stood still for longer than its heartbeat lasts */
+    async function wait(ms: number): Promise<boolean> {
+      await clock.sleep(ms)
+      const { frozenAtMs } = instance
+      if (frozenAtMs !== undefined) await instance.thawed
+      if (instance.isDead) throw new Ended()
+      return frozenAtMs !== undefined && clock.nowMs() - frozenAtMs > HEARTBEAT_MS
+    }
+
+    async function beat(): Promise<void> {
+      for (;;) {
+        instance.heartbeatMs = clock.nowMs() + HEARTBEAT_MS
+        await wait(5000)
+      }
+    }
+
+    async function logIn(): Promise<void> {
+      const login: Login = { store: undefined, isServed: false, isWaiting: false }
+      instance.logins.add(login)
+      try {
+        const store = await findRoute(login)
+        if (store === undefined) return
+        login.store = store
+        const dialledMs = clock.nowMs()
+        await wait(between(random, 5, 3000))
+        // Deadlines are due before anything else after a standstill.
+        if (clock.nowMs() - dialledMs > LOGIN_MS) return
+        await stay(login, store)
+      } finally {
+        instance.logins.delete(login)
+      }
+    }
+
+    async function findRoute(login: Login): Promise<string | undefined> {
+      const startMs = clock.nowMs()
+      while (clock.nowMs() - startMs < 45_000) {
+        const route = directory.route()
+        await wait(between(random, 1, 20))
+        if (route !== 'hold') return route
+        login.isWaiting = true
+        await wait(POLL_MS)
+        login.isWaiting = false
+      }
+      return undefined
+    }
+
+    async function stay(login: Login, store: string): Promise<void> {
+      const endMs = clock.nowMs() + between(random, 1000, 40_000)
+      // Where the user's client is in the middle of a command, for so long.
+      const busyMs = between(random, 0, 5000)
+      let heldMs: number | undefined
+      while (clock.nowMs() < endMs) {
+        login.isServed = true
+        onServed(served())
+        const hasStalled = await wait(POLL_MS)
+        const route = directory.route()
+        if (route === 'hold') heldMs ??= clock.nowMs()
+        else if (route !== store) return
+        if (route === 'hold' && (hasStalled || clock.nowMs() - (heldMs ?? 0) >= busyMs)) return
+      }
+    }
+
+    async function clients(): Promise<void> {
+      for (;;) {
+        await wait(between(random, 100, 15_000))
+        void logIn().catch(ignoreEnd)
+      }
+    }
+    void beat().catch(ignoreEnd)
+    void clients().catch(ignoreEnd)
+  }
+
+  async function quiesce(_user: string, backend: string): ReturnType<Fleet['quiesce']> {
+    const asked = live()
+    const isClear = new Map<string, boolean>()
+    await clock.sleep(between(random, 1, 20))
+    for (const { id, frozenAtMs, logins } of running()) {
+      if (frozenAtMs !== undefined || random() < 0.05) continue
+      const isBusy = ({ store, isWaiting }: Login): boolean => !isWaiting && (store === undefined || store === backend)
+      isClear.set(id, ![...logins].some(isBusy))
+    }
+    if (!asked.every((id) => isClear.has(id))) await clock.sleep(2000)
+    return { live: live(), isClear }
+  }
+
+  return {
+    list: () => Promise.resolve(live()),
+    quiesce,
+    served,
+    start,
+    kill() {
+      const one = running()[between(random, 0, 2)]
+      if (one) one.isDead = true
+    },
+    freeze(ms) {
+      const one = running()[between(random, 0, 2)]
+      if (!one || one.frozenAtMs !== undefined) return
+      one.frozenAtMs = clock.nowMs()
+      for (const login of one.logins) login.isServed = false
+      one.thawed = clock.sleep(ms).then(() => void (one.frozenAtMs = undefined))
+    },
+  }
+}
+
+function ignoreEnd(error: unknown): void {
+  if (!(error instanceof Ended)) throw error
+}
