@@ -1,17 +1,25 @@
 /** Waits until no instance has a session of the user at the old back end, and none is being dialled. */
 import { StepFailed, untilAnswered, type MoveClock } from './step.ts'
 
-/** What the instances said in one round of questions. */
-export type FleetRound = {
+export type Members = {
   /** instances with a heartbeat */
   live: readonly string[]
+  /**
+   * Instances whose heartbeat has expired and that did not stop in order: crashed, or cut off from the directory. One that is cut off goes
+   * on serving its users by the routes that it remembers.
+   */
+  lost: readonly string[]
+}
+
+/** What the instances said in one round of questions. */
+export type FleetRound = Members & {
   /** instance to whether it has no session of the user at the back end, and none that is being dialled; without those that gave no answer */
   isClear: ReadonlyMap<string, boolean>
 }
 
 export type Fleet = {
-  /** The instances with a heartbeat. @throws MuxError `directory-unavailable` */
-  list(): Promise<readonly string[]>
+  /** @throws MuxError `directory-unavailable` */
+  list(): Promise<Members>
   /**
    * Asks every instance. One that knows the hold by its token ends the sessions of the user at that back end.
    * @throws MuxError `directory-unavailable`
@@ -21,8 +29,9 @@ export type Fleet = {
 
 export type FleetRules = {
   /**
-   * An instance without a heartbeat that gives no answer counts as dead after this time: the heartbeat's own and that of a login, since a
-   * login that was on its way when the instance lost Redis may still reach the old back end.
+   * Infinity: a lost instance never counts as dead, since it may be cut off and still serve. Otherwise, if the operator says that lost ones
+   * have ended: the time of a heartbeat and of a login, since a login that was on its way at the last heartbeat may still reach the old
+   * back end.
    */
   deadAfterMs: number
   /** no instance runs, as the operator says */
@@ -36,31 +45,46 @@ export type Waiting = {
   user: string
   from: string
   token: string
-  /** instances that had a heartbeat before the hold */
-  known: readonly string[]
+  /** the instances before the hold */
+  known: Members
   note: (detail: string) => void
 }
 
-/** Pause after a round in which each instance has answered, of which one was not clear. */
+/** Pause after a round in which each instance has answered, of which one was not clear. It doubles up to the longest pause. */
 const BUSY_PAUSE_MS = 100
-/** Pause after a round in which an instance gave no answer, on top of the deadline of the question. */
-const SILENT_PAUSE_MS = 500
+/** With many users at a time, instances get less than 100 questions a second. */
+const LONGEST_PAUSE_MS = 1000
 /** At most so many instances are named. */
 const NAMED = 10
 
+/** @returns what forbids a move before it has begun; undefined for nothing */
+export function checkInstances({ live, lost }: Members, { deadAfterMs, isOffline }: FleetRules): string | undefined {
+  if (lost.length > 0 && deadAfterMs === Infinity)
+    return `${name(lost)} has no heartbeat any more and did not stop in order: it crashed, or is cut off from the directory and still serves`
+  if (live.length === 0 && !isOffline)
+    return 'no instance has a heartbeat in the directory, so that none can be asked to end its sessions'
+  return undefined
+}
+
+/** Ends when each instance is clear or has stopped in order. */
 export async function waitForInstances(waiting: Waiting, signal: AbortSignal): Promise<void> {
   const { fleet, fleetRules, clock, user, from, token, known, note } = waiting
   const startMs = clock.nowMs()
-  const lastSeenMs = new Map(known.map((id) => [id, startMs]))
+  const lastSeenMs = new Map([...known.live, ...known.lost].map((id) => [id, startMs]))
   let said = ''
+  let pauseMs = BUSY_PAUSE_MS
   for (;;) {
-    const { live, isClear } = await untilAnswered(clock, signal, note, () => fleet.quiesce(user, from, token))
+    const { live, lost, isClear } = await untilAnswered(clock, signal, note, () => fleet.quiesce(user, from, token))
     const nowMs = clock.nowMs()
     for (const id of [...live, ...isClear.keys()]) lastSeenMs.set(id, nowMs)
+    for (const id of lost) if (!lastSeenMs.has(id)) lastSeenMs.set(id, nowMs)
+    // An instance that stops in order removes itself from both lists, after its last session.
+    for (const id of lastSeenMs.keys())
+      if (!live.includes(id) && !lost.includes(id) && !isClear.has(id)) lastSeenMs.delete(id)
+    const isDead = (id: string, seenMs: number): boolean =>
+      lost.includes(id) && nowMs - seenMs >= fleetRules.deadAfterMs
     const busy = [...isClear].flatMap(([id, clear]) => (clear ? [] : [id]))
-    const silent = [...lastSeenMs].flatMap(([id, seenMs]) =>
-      isClear.has(id) || (!live.includes(id) && nowMs - seenMs >= fleetRules.deadAfterMs) ? [] : [id],
-    )
+    const silent = [...lastSeenMs].flatMap(([id, seenMs]) => (isClear.has(id) || isDead(id, seenMs) ? [] : [id]))
     if (busy.length === 0 && silent.length === 0) return
     const words = [
       ...(busy.length > 0 ? [`sessions on ${name(busy)}`] : []),
@@ -68,7 +92,8 @@ export async function waitForInstances(waiting: Waiting, signal: AbortSignal): P
     ].join('; ')
     if (words !== said) note(words)
     said = words
-    await clock.sleep(silent.length > 0 ? SILENT_PAUSE_MS : BUSY_PAUSE_MS, signal)
+    await clock.sleep(pauseMs, signal)
+    pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * pauseMs)
   }
 }
 

@@ -16,7 +16,14 @@ import {
   type Hold,
   type HoldKeeper,
 } from './hold.ts'
-import { checkStillClear, waitForInstances, type Fleet, type FleetRules, type Waiting } from './instances.ts'
+import {
+  checkInstances,
+  checkStillClear,
+  waitForInstances,
+  type Fleet,
+  type FleetRules,
+  type Waiting,
+} from './instances.ts'
 import { runPasses, type RunPass } from './passes.ts'
 import { runStep, StepFailed, untilAnswered, type MoveClock } from './step.ts'
 
@@ -169,9 +176,10 @@ export async function moveUser(order: MoveOrder, parts: MoveParts, stop?: AbortS
     const known = await step('check', async (signal) => {
       const wrong = await parts.check(order)
       if (wrong.length > 0) throw new StepFailed(wrong.join('; '))
-      const instances = await untilAnswered(clock, signal, note, () => fleet.list())
-      if (instances.length === 0 && !fleetRules.isOffline) throw new StepFailed(NO_INSTANCE)
-      return instances
+      const members = await untilAnswered(clock, signal, note, () => fleet.list())
+      const forbidden = checkInstances(members, fleetRules)
+      if (forbidden !== undefined) throw new StepFailed(forbidden)
+      return members
     })
     const waiting: Waiting = { fleet, fleetRules, clock, user, from, token, known, note }
     await copy('copy')
@@ -199,5 +207,3 @@ type Progress = {
 
 /** After a lost answer to the switch: when the hold has expired no late switch can take effect, and any answer is final. */
 const CERTAINTY_MS = (HOLD_SECONDS + 15) * 1000
-
-const NO_INSTANCE = 'no instance has a heartbeat in the directory, so that none can be asked to end its sessions'

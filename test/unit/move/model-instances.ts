@@ -2,7 +2,7 @@
  * Instances of a model: users log in, stay for a while, and are disconnected by the rules that mailmux keeps. An instance may be killed
  * or stand still for a time. It checks at each moment that the user is served by one store.
  */
-import type { Fleet } from '../../../src/move/instances.ts'
+import type { Fleet, Members } from '../../../src/move/instances.ts'
 import { between } from '../../support/random.ts'
 import type { VirtualClock } from '../../support/virtual-clock.ts'
 import type { ModelDirectory } from './model.ts'
@@ -11,6 +11,8 @@ import type { ModelDirectory } from './model.ts'
 export const LOGIN_MS = 20_000
 export const HEARTBEAT_MS = 15_000
 const POLL_MS = 500
+/** After a crash, until the list of lost instances does not name it any more. */
+const SEEN_TO_MS = 30_000
 
 /** `store` undefined: the route is being looked up. */
 type Login = { store: string | undefined; isServed: boolean; isWaiting: boolean }
@@ -21,6 +23,12 @@ type Instance = {
   frozenAtMs: number | undefined
   thawed: Promise<void>
   heartbeatMs: number
+  /** until then it is cut off from the directory */
+  cutUntilMs: number
+  /** what it remembers of the last lookup */
+  remembered: string
+  /** when it was killed */
+  endedMs: number
   logins: Set<Login>
 }
 
@@ -29,6 +37,8 @@ export type ModelFleet = Fleet & {
   served: () => Set<string>
   kill: () => void
   freeze: (ms: number) => void
+  /** It does not reach the directory for a time, and goes on serving. */
+  cutOff: (ms: number) => void
   start: () => void
 }
 
@@ -43,7 +53,13 @@ export function createModelFleet(
 ): ModelFleet {
   const instances: Instance[] = []
   const running = (): Instance[] => instances.filter(({ isDead }) => !isDead)
-  const live = (): string[] => instances.filter(({ heartbeatMs }) => heartbeatMs > clock.nowMs()).map(({ id }) => id)
+  const hasHeartbeat = ({ heartbeatMs }: Instance): boolean => heartbeatMs > clock.nowMs()
+  const members = (): Members => ({
+    live: instances.filter(hasHeartbeat).map(({ id }) => id),
+    // An operator has seen to those that have ended, after a while.
+    lost: instances.filter((one) => !hasHeartbeat(one) && clock.nowMs() - one.endedMs < SEEN_TO_MS).map(({ id }) => id),
+  })
+  const isCut = ({ cutUntilMs }: Instance): boolean => cutUntilMs > clock.nowMs()
 
   function served(): Set<string> {
     const stores = running().flatMap(({ frozenAtMs, logins }) =>
@@ -59,6 +75,9 @@ export function createModelFleet(
       frozenAtMs: undefined,
       thawed: Promise.resolve(),
       heartbeatMs: clock.nowMs() + HEARTBEAT_MS,
+      cutUntilMs: -Infinity,
+      remembered: directory.route(),
+      endedMs: Infinity,
       logins: new Set(),
     }
     instances.push(instance)
@@ -71,9 +90,15 @@ export function createModelFleet(
       return frozenAtMs !== undefined && clock.nowMs() - frozenAtMs > HEARTBEAT_MS
     }
 
+    /** While it is cut off, users keep their last route. */
+    function lookUp(): string {
+      if (!isCut(instance)) instance.remembered = directory.route()
+      return instance.remembered
+    }
+
     async function beat(): Promise<void> {
       for (;;) {
-        instance.heartbeatMs = clock.nowMs() + HEARTBEAT_MS
+        if (!isCut(instance)) instance.heartbeatMs = clock.nowMs() + HEARTBEAT_MS
         await wait(5000)
       }
     }
@@ -98,7 +123,7 @@ export function createModelFleet(
     async function findRoute(login: Login): Promise<string | undefined> {
       const startMs = clock.nowMs()
       while (clock.nowMs() - startMs < 45_000) {
-        const route = directory.route()
+        const route = lookUp()
         await wait(between(random, 1, 20))
         if (route !== 'hold') return route
         login.isWaiting = true
@@ -117,7 +142,7 @@ export function createModelFleet(
         login.isServed = true
         onServed(served())
         const hasStalled = await wait(POLL_MS)
-        const route = directory.route()
+        const route = isCut(instance) ? store : lookUp()
         if (route === 'hold') heldMs ??= clock.nowMs()
         else if (route !== store) return
         if (route === 'hold' && (hasStalled || clock.nowMs() - (heldMs ?? 0) >= busyMs)) return
@@ -135,26 +160,33 @@ export function createModelFleet(
   }
 
   async function quiesce(_user: string, backend: string): ReturnType<Fleet['quiesce']> {
-    const asked = live()
+    const { live } = members()
     const isClear = new Map<string, boolean>()
     await clock.sleep(between(random, 1, 20))
-    for (const { id, frozenAtMs, logins } of running()) {
-      if (frozenAtMs !== undefined || random() < 0.05) continue
+    for (const one of running()) {
+      const { id, frozenAtMs, logins } = one
+      if (frozenAtMs !== undefined || isCut(one) || random() < 0.05) continue
       const isBusy = ({ store, isWaiting }: Login): boolean => !isWaiting && (store === undefined || store === backend)
       isClear.set(id, ![...logins].some(isBusy))
     }
-    if (!asked.every((id) => isClear.has(id))) await clock.sleep(2000)
-    return { live: live(), isClear }
+    if (!live.every((id) => isClear.has(id))) await clock.sleep(2000)
+    return { ...members(), isClear }
   }
 
   return {
-    list: () => Promise.resolve(live()),
+    list: () => Promise.resolve(members()),
     quiesce,
     served,
     start,
     kill() {
       const one = running()[between(random, 0, 2)]
-      if (one) one.isDead = true
+      if (!one) return
+      one.isDead = true
+      one.endedMs = clock.nowMs()
+    },
+    cutOff(ms) {
+      const one = running()[between(random, 0, 2)]
+      if (one) one.cutUntilMs = clock.nowMs() + ms
     },
     freeze(ms) {
       const one = running()[between(random, 0, 2)]

@@ -1,7 +1,7 @@
 /** What a move works with, in memory: the directory with the scripts' meaning, instances, a copy command, and the user's mailbox. */
 import { MuxError } from '../../../src/errors.ts'
 import type { MoveStore, UserRecord } from '../../../src/directory/redis/move-store.ts'
-import type { Fleet } from '../../../src/move/instances.ts'
+import type { Fleet, FleetRound } from '../../../src/move/instances.ts'
 import { DEFAULT_DEADLINES, type MoveEvent, type MoveParts } from '../../../src/move/move-user.ts'
 import type { PassResult } from '../../../src/move/passes.ts'
 import { createVirtualClock, type VirtualClock } from '../../support/virtual-clock.ts'
@@ -93,15 +93,13 @@ export function createModelDirectory(clock: VirtualClock): ModelDirectory {
 
 /** Two instances, of which none has a session. */
 export const quietFleet: Fleet = {
-  list: () => Promise.resolve(['web1', 'web2']),
-  quiesce: () =>
-    Promise.resolve({
-      live: ['web1', 'web2'],
-      isClear: new Map([
-        ['web1', true],
-        ['web2', true],
-      ]),
-    }),
+  list: () => Promise.resolve({ live: ['web1', 'web2'], lost: [] }),
+  quiesce: () => Promise.resolve(round({ web1: true, web2: true })),
+}
+
+/** @param answers of instances. @param silent that have a heartbeat. @param lost that have none */
+export function round(answers: Record<string, boolean>, silent: string[] = [], lost: string[] = []): FleetRound {
+  return { live: [...Object.keys(answers), ...silent], lost, isClear: new Map(Object.entries(answers)) }
 }
 
 export const exit = (code: number, stderr = ''): PassResult => ({ end: { code }, stderr })
@@ -130,7 +128,7 @@ export function createScene(): Scene {
     parts: (over = {}) => ({
       store: directory,
       fleet: quietFleet,
-      fleetRules: { deadAfterMs: 45_000, isOffline: false },
+      fleetRules: { deadAfterMs: Infinity, isOffline: false },
       check: () => Promise.resolve([]),
       async run(_order, pass) {
         passes.push(pass)

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import type { MoveStore } from '../../../src/directory/redis/move-store.ts'
 import { moveUser, type MoveOutcome, type MoveParts } from '../../../src/move/move-user.ts'
 import { StepFailed } from '../../../src/move/step.ts'
-import { createScene, exit, ORDER, quietFleet, type Scene } from './model.ts'
+import { createScene, exit, ORDER, quietFleet, round, type Scene } from './model.ts'
 
 /** Runs one move. */
 function run(scene: Scene, over: Partial<MoveParts> = {}, stop?: AbortSignal): Promise<MoveOutcome> {
@@ -61,14 +61,18 @@ test('reports all that forbids the move, and puts nothing on hold', async () => 
 })
 
 test('refuses without an instance, except offline', async () => {
-  const fleet = {
-    list: () => Promise.resolve([]),
-    quiesce: () => Promise.resolve({ live: [], isClear: new Map<string, boolean>() }),
-  }
+  const fleet = { list: () => Promise.resolve({ live: [], lost: [] }), quiesce: () => Promise.resolve(round({})) }
   const scene = createScene()
   assertRolledBack(scene, await run(scene, { fleet }), 'check', /no instance has a heartbeat/)
-  const offline = { fleet, fleetRules: { deadAfterMs: 1, isOffline: true } }
+  const offline = { fleet, fleetRules: { deadAfterMs: Infinity, isOffline: true } }
   assert.equal((await run(createScene(), offline)).kind, 'moved')
+})
+
+test('refuses while an instance is lost, which may be cut off and still serve', async () => {
+  const fleet = { ...quietFleet, list: () => Promise.resolve({ live: ['web1'], lost: ['web2'] }) }
+  const scene = createScene()
+  assertRolledBack(scene, await run(scene, { fleet }), 'check', /^web2 has no heartbeat any more/)
+  assert.deepEqual(scene.passes, [])
 })
 
 /** A command that ends with these codes in turn, and with 0 after that. */
@@ -254,44 +258,49 @@ test('does not switch a route that another program has changed', async () => {
 
 test('waits for instances, names those that it waits for, and fails at the deadline', async () => {
   const scene = createScene()
-  const quiesce = () =>
-    Promise.resolve({
-      live: ['web1', 'web2', 'web3'],
-      isClear: new Map([
-        ['web1', true],
-        ['web2', false],
-      ]),
-    })
+  const quiesce = () => Promise.resolve(round({ web1: true, web2: false }, ['web3']))
   const outcome = await run(scene, { fleet: { ...quietFleet, quiesce } })
   assertRolledBack(scene, outcome, 'end', /not finished within 2 min/)
   assert.ok(scene.events.some(({ detail }) => detail === 'sessions on web2; no answer from web3'))
 })
 
-test('counts an instance as dead only without a heartbeat, and after the time of a login', async () => {
-  const scene = createScene()
-  const quiesce: MoveParts['fleet']['quiesce'] = () =>
-    Promise.resolve({
-      live: scene.clock.nowMs() < 10_000 ? ['web1', 'web2'] : ['web1'],
-      isClear: new Map([['web1', true]]),
-    })
-  const outcome = await run(scene, { fleet: { ...quietFleet, quiesce } })
-  assert.equal(outcome.kind, 'moved')
-  const end = scene.events.find(({ step, state }) => step === 'end' && state === 'done')
-  assert.ok(end!.tookMs! >= 54_000 && end!.tookMs! < 60_000, String(end!.tookMs))
+/** Of two instances, web2 loses its heartbeat at this moment. */
+const losing = (scene: Scene, atMs: number): MoveParts['fleet'] => ({
+  ...quietFleet,
+  quiesce: () =>
+    Promise.resolve(scene.clock.nowMs() < atMs ? round({ web1: true }, ['web2']) : round({ web1: true }, [], ['web2'])),
 })
 
-test('waits for an instance that had a heartbeat before the hold alone', async () => {
+test('does not count a lost instance as dead by itself', async () => {
   const scene = createScene()
-  const quiesce = () => Promise.resolve({ live: ['web1'], isClear: new Map([['web1', true]]) })
+  assertRolledBack(scene, await run(scene, { fleet: losing(scene, 10_000) }), 'end', /not finished within 2 min/)
+})
+
+test('counts a lost instance as dead after the time of a heartbeat and a login, if the operator says so', async () => {
+  const scene = createScene()
+  const fleetRules = { deadAfterMs: 45_000, isOffline: false }
+  assert.equal((await run(scene, { fleet: losing(scene, 10_000), fleetRules })).kind, 'moved')
+  const end = scene.events.find(({ step, state }) => step === 'end' && state === 'done')
+  assert.ok(end!.tookMs! >= 54_000 && end!.tookMs! < 60_000, String(end!.tookMs))
+  // Also one that was lost before the move, whose last heartbeat is not known.
+  const later = createScene()
+  const members = { live: ['web1'], lost: ['web2'] }
+  const fleet = { ...losing(later, 0), list: () => Promise.resolve(members) }
+  assert.equal((await run(later, { fleet, fleetRules })).kind, 'moved')
+  assert.ok(later.clock.nowMs() >= 45_000)
+})
+
+test('does not wait for an instance that has stopped in order', async () => {
+  const scene = createScene()
+  const quiesce = () => Promise.resolve(round({ web1: true }))
   assert.equal((await run(scene, { fleet: { ...quietFleet, quiesce } })).kind, 'moved')
-  assert.ok(scene.clock.nowMs() >= 45_000)
+  assert.ok(scene.clock.nowMs() < 2000)
 })
 
 test('rolls back when a session has begun during the hold', async () => {
   const scene = createScene()
-  const quiesce = () =>
-    Promise.resolve({ live: ['web1'], isClear: new Map([['web1', !scene.passes.includes('final')]]) })
-  const outcome = await run(scene, { fleet: { list: () => Promise.resolve(['web1']), quiesce } })
+  const quiesce = () => Promise.resolve(round({ web1: !scene.passes.includes('final') }))
+  const outcome = await run(scene, { fleet: { ...quietFleet, quiesce } })
   assertRolledBack(scene, outcome, 'final', /a session has begun at store1 during the hold on web1/)
 })
 
