@@ -11,10 +11,16 @@ export type Members = {
   lost: readonly string[]
 }
 
+/**
+ * What an instance says of the user. `clear`: it knows the hold, and has no session of the user at the back end and none that is being
+ * dialled. `unsure`: it does not see the hold (yet), and why.
+ */
+export type Told = 'clear' | { left: number } | { unsure: string }
+
 /** What the instances said in one round of questions. */
 export type FleetRound = Members & {
-  /** instance to whether it has no session of the user at the back end, and none that is being dialled; without those that gave no answer */
-  isClear: ReadonlyMap<string, boolean>
+  /** by the names of the instances, without those that gave no answer */
+  told: ReadonlyMap<string, Told>
 }
 
 export type Fleet = {
@@ -74,22 +80,24 @@ export async function waitForInstances(waiting: Waiting, signal: AbortSignal): P
   let said = ''
   let pauseMs = BUSY_PAUSE_MS
   for (;;) {
-    const { live, lost, isClear } = await untilAnswered(clock, signal, note, () => fleet.quiesce(user, from, token))
+    const { live, lost, told } = await untilAnswered(clock, signal, note, () => fleet.quiesce(user, from, token))
     const nowMs = clock.nowMs()
-    for (const id of [...live, ...isClear.keys()]) lastSeenMs.set(id, nowMs)
+    for (const id of [...live, ...told.keys()]) lastSeenMs.set(id, nowMs)
     for (const id of lost) if (!lastSeenMs.has(id)) lastSeenMs.set(id, nowMs)
     // An instance that stops in order removes itself from both lists, after its last session.
     for (const id of lastSeenMs.keys())
-      if (!live.includes(id) && !lost.includes(id) && !isClear.has(id)) lastSeenMs.delete(id)
+      if (!live.includes(id) && !lost.includes(id) && !told.has(id)) lastSeenMs.delete(id)
     const isDead = (id: string, seenMs: number): boolean =>
       lost.includes(id) && nowMs - seenMs >= fleetRules.deadAfterMs
-    const busy = [...isClear].flatMap(([id, clear]) => (clear ? [] : [id]))
-    const silent = [...lastSeenMs].flatMap(([id, seenMs]) => (isClear.has(id) || isDead(id, seenMs) ? [] : [id]))
-    if (busy.length === 0 && silent.length === 0) return
+    const silent = [...lastSeenMs].flatMap(([id, seenMs]) => (told.has(id) || isDead(id, seenMs) ? [] : [id]))
     const words = [
-      ...(busy.length > 0 ? [`sessions on ${name(busy)}`] : []),
+      ...withSessions(told),
+      ...[...told].flatMap(([id, one]) => (typeof one === 'object' && 'unsure' in one ? [`${id}: ${one.unsure}`] : [])),
       ...(silent.length > 0 ? [`no answer from ${name(silent)}`] : []),
-    ].join('; ')
+    ]
+      .slice(0, NAMED)
+      .join('; ')
+    if (words === '') return
     if (words !== said) note(words)
     said = words
     await clock.sleep(pauseMs, signal)
@@ -104,9 +112,15 @@ export async function waitForInstances(waiting: Waiting, signal: AbortSignal): P
  */
 export async function checkStillClear(waiting: Waiting, signal: AbortSignal): Promise<void> {
   const { fleet, clock, user, from, token, note } = waiting
-  const { isClear } = await untilAnswered(clock, signal, note, () => fleet.quiesce(user, from, token))
-  const busy = [...isClear].flatMap(([id, clear]) => (clear ? [] : [id]))
-  if (busy.length > 0) throw new StepFailed(`a session has begun at ${from} during the hold on ${name(busy)}`)
+  const { told } = await untilAnswered(clock, signal, note, () => fleet.quiesce(user, from, token))
+  const [words] = withSessions(told)
+  if (words !== undefined) throw new StepFailed(`during the hold, at ${from}: ${words}`)
+}
+
+/** Nothing, or the instances with sessions in words. */
+function withSessions(told: ReadonlyMap<string, Told>): string[] {
+  const ids = [...told].flatMap(([id, one]) => (typeof one === 'object' && 'left' in one ? [id] : []))
+  return ids.length > 0 ? [`sessions on ${name(ids)}`] : []
 }
 
 function name(ids: readonly string[]): string {

@@ -2,7 +2,7 @@
  * Instances of a model: users log in, stay for a while, and are disconnected by the rules that mailmux keeps. An instance may be killed
  * or stand still for a time. It checks at each moment that the user is served by one store.
  */
-import type { Fleet, Members } from '../../../src/move/instances.ts'
+import type { Fleet, Members, Told } from '../../../src/move/instances.ts'
 import { between } from '../../support/random.ts'
 import type { VirtualClock } from '../../support/virtual-clock.ts'
 import type { ModelDirectory } from './model.ts'
@@ -161,16 +161,17 @@ export function createModelFleet(
 
   async function quiesce(_user: string, backend: string): ReturnType<Fleet['quiesce']> {
     const { live } = members()
-    const isClear = new Map<string, boolean>()
+    const told = new Map<string, Told>()
     await clock.sleep(between(random, 1, 20))
     for (const one of running()) {
       const { id, frozenAtMs, logins } = one
       if (frozenAtMs !== undefined || isCut(one) || random() < 0.05) continue
       const isBusy = ({ store, isWaiting }: Login): boolean => !isWaiting && (store === undefined || store === backend)
-      isClear.set(id, ![...logins].some(isBusy))
+      const left = [...logins].filter(isBusy).length
+      told.set(id, left === 0 ? 'clear' : { left })
     }
-    if (!live.every((id) => isClear.has(id))) await clock.sleep(2000)
-    return { ...members(), isClear }
+    if (!live.every((id) => told.has(id))) await clock.sleep(2000)
+    return { ...members(), told }
   }
 
   return {

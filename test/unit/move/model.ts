@@ -1,7 +1,7 @@
 /** What a move works with, in memory: the directory with the scripts' meaning, instances, a copy command, and the user's mailbox. */
 import { MuxError } from '../../../src/errors.ts'
 import type { MoveStore, UserRecord } from '../../../src/directory/redis/move-store.ts'
-import type { Fleet, FleetRound } from '../../../src/move/instances.ts'
+import type { Fleet, FleetRound, Told } from '../../../src/move/instances.ts'
 import { DEFAULT_DEADLINES, type MoveEvent, type MoveParts } from '../../../src/move/move-user.ts'
 import type { PassResult } from '../../../src/move/passes.ts'
 import { createVirtualClock, type VirtualClock } from '../../support/virtual-clock.ts'
@@ -94,12 +94,12 @@ export function createModelDirectory(clock: VirtualClock): ModelDirectory {
 /** Two instances, of which none has a session. */
 export const quietFleet: Fleet = {
   list: () => Promise.resolve({ live: ['web1', 'web2'], lost: [] }),
-  quiesce: () => Promise.resolve(round({ web1: true, web2: true })),
+  quiesce: () => Promise.resolve(round({ web1: 'clear', web2: 'clear' })),
 }
 
-/** @param answers of instances. @param silent that have a heartbeat. @param lost that have none */
-export function round(answers: Record<string, boolean>, silent: string[] = [], lost: string[] = []): FleetRound {
-  return { live: [...Object.keys(answers), ...silent], lost, isClear: new Map(Object.entries(answers)) }
+/** @param told by instances. @param silent that have a heartbeat. @param lost that have none */
+export function round(told: Record<string, Told>, silent: string[] = [], lost: string[] = []): FleetRound {
+  return { live: [...Object.keys(told), ...silent], lost, told: new Map(Object.entries(told)) }
 }
 
 export const exit = (code: number, stderr = ''): PassResult => ({ end: { code }, stderr })

@@ -258,17 +258,22 @@ test('does not switch a route that another program has changed', async () => {
 
 test('waits for instances, names those that it waits for, and fails at the deadline', async () => {
   const scene = createScene()
-  const quiesce = () => Promise.resolve(round({ web1: true, web2: false }, ['web3']))
+  const quiesce = () =>
+    Promise.resolve(round({ web1: 'clear', web2: { left: 2 }, web4: { unsure: 'not on hold here' } }, ['web3']))
   const outcome = await run(scene, { fleet: { ...quietFleet, quiesce } })
   assertRolledBack(scene, outcome, 'end', /not finished within 2 min/)
-  assert.ok(scene.events.some(({ detail }) => detail === 'sessions on web2; no answer from web3'))
+  assert.ok(
+    scene.events.some(({ detail }) => detail === 'sessions on web2; web4: not on hold here; no answer from web3'),
+  )
 })
 
 /** Of two instances, web2 loses its heartbeat at this moment. */
 const losing = (scene: Scene, atMs: number): MoveParts['fleet'] => ({
   ...quietFleet,
   quiesce: () =>
-    Promise.resolve(scene.clock.nowMs() < atMs ? round({ web1: true }, ['web2']) : round({ web1: true }, [], ['web2'])),
+    Promise.resolve(
+      scene.clock.nowMs() < atMs ? round({ web1: 'clear' }, ['web2']) : round({ web1: 'clear' }, [], ['web2']),
+    ),
 })
 
 test('does not count a lost instance as dead by itself', async () => {
@@ -292,16 +297,16 @@ test('counts a lost instance as dead after the time of a heartbeat and a login, 
 
 test('does not wait for an instance that has stopped in order', async () => {
   const scene = createScene()
-  const quiesce = () => Promise.resolve(round({ web1: true }))
+  const quiesce = () => Promise.resolve(round({ web1: 'clear' }))
   assert.equal((await run(scene, { fleet: { ...quietFleet, quiesce } })).kind, 'moved')
   assert.ok(scene.clock.nowMs() < 2000)
 })
 
 test('rolls back when a session has begun during the hold', async () => {
   const scene = createScene()
-  const quiesce = () => Promise.resolve(round({ web1: !scene.passes.includes('final') }))
+  const quiesce = () => Promise.resolve(round({ web1: scene.passes.includes('final') ? { left: 1 } : 'clear' }))
   const outcome = await run(scene, { fleet: { ...quietFleet, quiesce } })
-  assertRolledBack(scene, outcome, 'final', /a session has begun at store1 during the hold on web1/)
+  assertRolledBack(scene, outcome, 'final', /during the hold, at store1: sessions on web1/)
 })
 
 for (const step of ['check', 'copy', 'hold', 'end', 'settle', 'final', 'switch', 'release'])
