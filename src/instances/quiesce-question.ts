@@ -15,7 +15,7 @@ const question = z.strictObject({
 
 const answer = z.union([
   z.strictObject({ isHeld: z.literal(true), left: z.number().int().nonnegative() }),
-  z.strictObject({ isHeld: z.literal(false), why: z.string().max(200) }),
+  z.strictObject({ isHeld: z.literal(false), why: z.string().max(500) }),
 ])
 
 export type QuiesceQuestion = z.output<typeof question>

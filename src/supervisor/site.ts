@@ -7,6 +7,7 @@ import type { NoteShortage } from '../errors.ts'
 import { openInstances } from '../instances/instances.ts'
 import type { OpenExchange } from '../instances/exchange.ts'
 import type { Facts } from '../instances/messages.ts'
+import { quiesceKind } from '../instances/quiesce-question.ts'
 import { redisExchange } from '../instances/redis-exchange.ts'
 import type { Log } from '../log.ts'
 import type { WorkerPool } from './worker-pool.ts'
@@ -20,7 +21,7 @@ export type Site = {
 }
 
 export type SiteParts = {
-  pool: Pick<WorkerPool, 'states' | 'sessions'>
+  pool: Pick<WorkerPool, 'states' | 'sessions' | 'quiesce'>
   /** those in force, with the directory of the start */
   settings: () => Settings
   /** of this machine */
@@ -56,6 +57,7 @@ export function joinSite({ pool, settings, host, pid, version, log, noteShortage
     alone: 'the directory is not Redis',
     log,
   })
+  instances.register(quiesceKind(({ user, backend, token }) => pool.quiesce({ user, backend, token })))
   return {
     async instances() {
       const { instances: listed, incomplete } = await instances.list()

@@ -9,7 +9,7 @@ import { silent } from '../directory/scripted-redis.ts'
 
 function join(sessions: SiteParts['pool']['sessions']) {
   return joinSite({
-    pool: { states: () => ['up', 'ended'], sessions },
+    pool: { quiesce: () => Promise.resolve({ isHeld: true, left: 0 }), states: () => ['up', 'ended'], sessions },
     settings: () => ({ directory: { kind: 'static' } }) as Settings,
     host: 'mail1',
     pid: 7,
