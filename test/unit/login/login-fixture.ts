@@ -16,7 +16,7 @@ import type { Route, Router, RouteSource } from '../../../src/routing/router.ts'
 import { Secret } from '../../../src/secret.ts'
 import { ClientConnection } from '../../../src/client/connection.ts'
 import { BackendConnection } from '../../../src/backend/backend-connection.ts'
-import { SYSTEM_CLOCK } from '../../../src/login/clock.ts'
+import { SYSTEM_CLOCK, type LoginClock } from '../../../src/login/clock.ts'
 import { createHeldUsers } from '../../../src/login/held-users.ts'
 import { Login, type LoginServices } from '../../../src/login/login.ts'
 import { SessionEvents } from '../../../src/session/events.ts'
@@ -60,6 +60,12 @@ export async function startStore(t: TestContext, answer: Answer, greeting = '* O
 }
 
 export type Site = ReturnType<typeof openSite>
+
+/** The time of the system, but no pause of a second between two attempts. Deadlines are longer, or what is left of one. */
+const WITHOUT_PAUSES: LoginClock = {
+  nowMs: () => SYSTEM_CLOCK.nowMs(),
+  after: (ms, run) => SYSTEM_CLOCK.after(ms === 1000 ? 0 : ms, run),
+}
 
 /** How the routes of a site are found, and what its directory does with a commit. */
 export type SiteRoutes = { source: RouteSource; commit: Router['commit'] }
@@ -118,7 +124,7 @@ export function openSite(
     admissions,
     states,
     heldUsers: createHeldUsers((user) => user),
-    clock: SYSTEM_CLOCK,
+    clock: WITHOUT_PAUSES,
     dial: (...to) => new BackendConnection(...to),
     events,
     pace: {
@@ -164,7 +170,8 @@ export function openSite(
       connection.client = { address, port: 4711 }
       connection.local = { address: '198.51.100.1', port: 143 }
       const session = new Session('s', connection, context, world, events)
-      t.after(() => session.close(() => undefined))
+      // Awaited, because a timer that is left cannot be cleared once another test has mocked the timers.
+      t.after(() => new Promise<void>((resolve) => session.close(resolve)))
       return session
     },
     login: (session: Session, attempt: LoginAttempt) =>
