@@ -1,4 +1,5 @@
 /** The composition root of one worker: builds every module from the settings, in the order of a connection's path, and closes them. */
+import { createAnswers, type Answers } from './answers.ts'
 import { createAdmissions } from './backend/admission/admission.ts'
 import { BackendConnection } from './backend/backend-connection.ts'
 import { createCapabilityBook } from './backend/capabilities.ts'
@@ -14,32 +15,25 @@ import type { Listeners } from './listener/listener.ts'
 import { systemCode } from './errors.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics/metrics.ts'
-import type { Text } from './octets.ts'
 import { createRelays } from './relay/relays.ts'
 import { createCapacity, lookForDescriptor, readDescriptorLimit } from './resources/descriptors.ts'
 import { createDelivery } from './delivery/delivery.ts'
 import { createShortageNotes } from './resources/shortages.ts'
-import type { StandIn } from './directory/directory.ts'
 import { openDirectory } from './directory/open-directory.ts'
 import type { OtherWorkers } from './directory/remembered/stand-ins.ts'
 import { probeBackend } from './login/probe-backend.ts'
-import { testLogin, type LoginTest } from './inspect/login-test.ts'
-import { reportBackend, type BackendReport } from './inspect/backend-report.ts'
-import { explain, type Explanation } from './inspect/explain.ts'
 import { createOffers } from './session/offer.ts'
-import type { Question } from './inspect/question.ts'
 import { SYSTEM_CLOCK } from './login/clock.ts'
 import { createHeldUsers } from './login/held-users.ts'
 import type { LoginServices } from './login/login.ts'
 import { createRefusalPace } from './login/refusal-pace.ts'
 import { SessionEvents } from './session/events.ts'
 import { createBackendDrain } from './session/backend-drain.ts'
-import { quiesce, type Quiescence } from './session/quiesce.ts'
+import { quiesce } from './session/quiesce.ts'
 import { createRouteFollower } from './session/follow-routes.ts'
 import { subscribeMetrics, subscribeShortages } from './session/session-metrics.ts'
 import { subscribeLog } from './session/session-log.ts'
-import { createSessions, type Sessions } from './session/sessions.ts'
-import type { Secret } from './secret.ts'
+import { createSessions } from './session/sessions.ts'
 import { createWorlds } from './worlds.ts'
 import { placedName } from './routing/new-users.ts'
 
@@ -70,18 +64,6 @@ export type App = {
   /** Closes everything at once. */
   close(): Promise<void>
   answers: Answers
-}
-
-/** What an operator may ask of a worker, or another worker. */
-export type Answers = {
-  explain: (question: Question) => Promise<Explanation | { wrong: string }>
-  testLogin: (question: Question, password: Secret) => Promise<LoginTest | { wrong: string }>
-  backends: () => BackendReport[]
-  sessions: Sessions['list']
-  /** Whether a user on hold has left a back end: see `quiesce`. */
-  quiesce: (question: { user: Text; backend: string; token: string }) => Promise<Quiescence>
-  /** What another worker may use of this one's memory while the directory is away. */
-  standIn: (user: Text) => StandIn | undefined
 }
 
 /** @param settings those of a configuration without errors */
@@ -236,14 +218,13 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
       await close()
     },
     close,
-    answers: {
-      explain: (question) => explain(question, worlds.current(), { backends, admissions, states }),
-      testLogin: (question, password) => testLogin(question, password, worlds.current(), { logins, log }),
-      backends: () =>
-        [...worlds.current().backends.values()].map((backend) =>
-          reportBackend(backend, { backends, admissions, states }),
-        ),
-      sessions: sessions.list,
+    answers: createAnswers({
+      world: worlds.current,
+      backends,
+      admissions,
+      states,
+      logins,
+      sessions,
       quiesce: ({ user, backend, token }) =>
         quiesce(user, backend, token, {
           sessions: () => sessions.running,
@@ -253,7 +234,8 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
           endTimeoutMs,
         }),
       standIn: (user) => directory?.standInFor?.(user),
-    },
+      log,
+    }),
   }
 }
 

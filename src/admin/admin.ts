@@ -34,7 +34,7 @@ export function buildAdmin({ notReady, metrics, api, hosts, log }: AdminParts): 
     return why === undefined ? c.text('ok\n') : c.text(`${why}\n`, 503)
   })
   app.get('/metrics', async (c) => c.body(await metrics.render(), 200, { 'content-type': metrics.contentType }))
-  app.route('/api/v1', buildApi(api))
+  app.route('/api/v1', buildApi(api, log))
   app.onError((error, c) => {
     if (error instanceof HTTPException) return error.getResponse() // of a middleware that has refused
     if (error instanceof Unavailable) return refuse(c, 503, error.message)

@@ -69,6 +69,7 @@ const session = z.object({
   backend: z.string().optional(),
   tls: z.string().optional(),
   ageSeconds: z.number(),
+  idleSeconds: z.number().optional(),
   worker: z.number().optional(),
 })
 
@@ -96,6 +97,12 @@ export const instancesAnswer = z.object({
   instances: z.array(instance),
   scope: z.enum(['all', 'instance']),
   why: z.string().optional(),
+})
+
+export const endedAnswer = z.object({
+  ended: z.number(),
+  workers: z.array(z.object({ worker: z.number(), ended: z.number() })).optional(),
+  incomplete: z.array(z.number()).optional(),
 })
 
 const nameNote = z.discriminatedUnion('what', [
@@ -169,5 +176,6 @@ export type BackendAnswer = z.infer<typeof backendAnswer>
 export type SessionAnswer = z.infer<typeof session>
 export type SessionsAnswer = z.infer<typeof sessionsAnswer>
 export type InstancesAnswer = z.infer<typeof instancesAnswer>
+export type EndedAnswer = z.infer<typeof endedAnswer>
 export type RouteAnswer = z.infer<typeof routeAnswer>
 export type TrialAnswer = z.infer<typeof trial>

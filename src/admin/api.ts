@@ -5,9 +5,11 @@ import { bodyLimit } from 'hono/body-limit'
 import { z } from 'zod'
 import { listProtocols, PROTOCOL_NAMES, type ProtocolName } from '../protocol/registry.ts'
 import { canonicalAddress, hasZone, isAddress } from '../net/address.ts'
+import type { Log } from '../log.ts'
 import { Secret } from '../secret.ts'
-import type { BackendAnswer, InstancesAnswer, RouteAnswer, SessionsAnswer, TrialAnswer } from './answers.ts'
+import type { BackendAnswer, InstancesAnswer, RouteAnswer, TrialAnswer } from './answers.ts'
 import { askForToken, isWithinMachine, onlyWithToken, refuse } from './guard.ts'
+import { addSessionRoutes, MAX_USER_LENGTH, type SessionParts } from './session-routes.ts'
 
 /** What is asked of a route; what is left out is filled in by whoever answers. */
 export type RouteQuestion = {
@@ -18,30 +20,22 @@ export type RouteQuestion = {
   address?: string | undefined
 }
 
-export type SessionQuestion = { user?: string | undefined; backend?: string | undefined; limit: number }
-
 /** Nobody is there to answer now. It is asked again. */
 export class Unavailable extends Error {
   override readonly name = 'Unavailable'
 }
 
 /** Each of them may end so: @throws Unavailable */
-export type ApiParts = {
-  /** undefined: everybody on this machine may ask */
-  /** asked for each request: the file may hold another by now */
+export type ApiParts = SessionParts & {
+  /** Asked for each request, since the file may have changed. undefined: every program on this machine may ask */
   token: () => Secret | undefined
   /** `wrong` says why a question has no answer */
   explain: (question: RouteQuestion) => Promise<RouteAnswer | { wrong: string }>
   backends: () => Promise<BackendAnswer[]>
   instances: () => Promise<InstancesAnswer>
-  /** the oldest of those that fit, `limit` at most */
-  sessions: (filter: SessionQuestion) => Promise<SessionsAnswer>
   /** logs the user in, and out again */
   testLogin: (question: RouteQuestion, password: Secret) => Promise<TrialAnswer | { wrong: string }>
 }
-
-/** Longer than any user's name can be, so that the answer is that it is too long, and short enough to be echoed. */
-const MAX_USER_LENGTH = 1000
 
 const query = z.strictObject({
   protocol: z.enum(PROTOCOL_NAMES, { error: `protocol: ${listProtocols('or')}` }).optional(),
@@ -54,21 +48,6 @@ const query = z.strictObject({
     .string()
     .refine((text) => isAddress(text) && !hasZone(text), { error: 'ip: an address' })
     .transform(canonicalAddress)
-    .optional(),
-})
-
-/** So many sessions are told unless more are asked for, and no more than these: a megabyte or two. */
-const USUAL_SESSIONS = 1000
-const MOST_SESSIONS = 10_000
-
-const sessionQuery = z.strictObject({
-  user: z.string().min(1).max(MAX_USER_LENGTH, { error: 'user: too long' }).optional(),
-  backend: z.string().min(1).max(200, { error: 'backend: too long' }).optional(),
-  limit: z
-    .string()
-    .regex(/^\d{1,5}$/)
-    .transform(Number)
-    .refine((limit) => limit <= MOST_SESSIONS)
     .optional(),
 })
 
@@ -88,7 +67,8 @@ const passwordBody = z.strictObject({
 
 type Env = { Bindings: HttpBindings }
 
-export function buildApi({ token, explain, backends, instances, sessions, testLogin }: ApiParts): Hono<Env> {
+export function buildApi(parts: ApiParts, log: Log): Hono<Env> {
+  const { token, explain, backends, instances, testLogin } = parts
   const api = new Hono<Env>()
   api.use(askForToken(token))
 
@@ -114,11 +94,7 @@ export function buildApi({ token, explain, backends, instances, sessions, testLo
   })
   api.get('/backends', async (c) => c.json({ backends: await backends() }))
   api.get('/instances', async (c) => c.json(await instances()))
-  api.get('/sessions', async (c) => {
-    const asked = sessionQuery.safeParse(c.req.query())
-    if (asked.success) return c.json(await sessions({ ...asked.data, limit: asked.data.limit ?? USUAL_SESSIONS }))
-    return refuse(c, 400, `user, backend, and limit up to ${MOST_SESSIONS} are what can be asked of sessions`)
-  })
+  addSessionRoutes(api, parts, log)
   api.all('*', (c) => refuse(c, 404, 'the API has no such path'))
   return api
 }

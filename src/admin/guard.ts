@@ -3,9 +3,10 @@
  * no page may read users and their back ends. There is no CORS, so pages of other sites cannot read an answer; this file refuses the rest.
  */
 import type { Socket } from 'node:net'
+import type { HttpBindings } from '@hono/node-server'
 import type { Context, MiddlewareHandler } from 'hono'
 import { bearerAuth } from 'hono/bearer-auth'
-import { isAddress, isLoopbackAddress, unbracketHost } from '../net/address.ts'
+import { canonicalAddress, isAddress, isLoopbackAddress, unbracketHost } from '../net/address.ts'
 import type { Secret } from '../secret.ts'
 
 /** Asks for the token where there is one. @param token of now */
@@ -87,6 +88,12 @@ export function isWithinMachine({
   remoteAddress,
 }: Pick<Socket, 'localAddress' | 'remoteAddress'>): boolean {
   return remoteAddress !== undefined && (remoteAddress === localAddress || isLoopbackAddress(remoteAddress))
+}
+
+/** The address of the program that asks, for the log. A Unix socket has none. */
+export function peerOf({ env }: Context<{ Bindings: HttpBindings }>): string {
+  const { remoteAddress } = env.incoming.socket
+  return remoteAddress === undefined ? 'unix' : canonicalAddress(remoteAddress)
 }
 
 export function refuse(c: Context, status: 400 | 403 | 404 | 413 | 415 | 500 | 503, error: string): Response {

@@ -33,6 +33,9 @@ const END_ERRORS = {
   disabled: { code: 'disabled', text: 'the account is disabled' },
 } as const satisfies Record<EndReason, { code: ErrorCode; text: string }>
 
+/** The phases in which a login is under way: the client waits, and is not read. */
+const LOGIN_PHASES: ReadonlySet<Phase> = new Set<Phase>(['routing', 'waiting', 'connecting', 'replaying-login'])
+
 /** The part of the session events that a session emits itself. */
 type PhaseEvents = {
   readonly wantsDetails: boolean
@@ -59,6 +62,7 @@ export class Session implements LoginSession {
   #reported: Phase | undefined = undefined
   #logins = 0
   #end: { why: EndReason; withinMs: number | undefined } | undefined = undefined
+  #cutError: MuxError | undefined = undefined
 
   constructor(id: string, connection: ClientConnection, context: ListenerContext, world: World, events: PhaseEvents) {
     this.id = id
@@ -113,13 +117,22 @@ export class Session implements LoginSession {
   /**
    * Ends the session with the goodbye for `why`: before login at its next read, so that a login under way gets its answer; while it
    * relays once no command is in progress. May be called more than once.
-   * @param withinMs a relay that has not come to a safe point by then is cut; undefined: never
+   * @param withinMs a relay that has not come to a safe point by then is cut; undefined: never. 0 also cuts a login under way
    */
   end(why: EndReason, withinMs?: number): void {
     this.#end = { why, withinMs }
     if (this.relay) return this.relay.endWhenSafe(why, withinMs)
     const { code, text } = END_ERRORS[why]
-    this.connection.fail(new MuxError(code, text))
+    const error = new MuxError(code, text)
+    if (withinMs === 0 && LOGIN_PHASES.has(this.#phase)) {
+      this.#cutError ??= error
+      this.connection.destroy()
+    } else this.connection.fail(error)
+  }
+
+  /** Why a login under way was cut. The login itself only finds that its client has gone. */
+  get cutError(): MuxError | undefined {
+    return this.#cutError
   }
 
   /** Ends the session now, whatever is in progress, without a goodbye. */

@@ -6,18 +6,12 @@ import { asMuxError, type MuxError } from '../errors.ts'
 import type { Goodbye } from '../protocol/protocol.ts'
 import type { World } from '../world.ts'
 import type { Ending } from './events.ts'
+import { buildMatcher, type SessionFilter } from './filter.ts'
 import { serve } from './serve.ts'
 import type { Services } from './services.ts'
 import { Session, type EndReason, type SessionReport } from './session.ts'
 import { createSpread, windowMs, type Spread, type SpreadOrder } from './spread.ts'
 import { createTurnAway } from './turn-away.ts'
-
-/** Selects sessions. An absent field matches every session. */
-export type SessionFilter = {
-  /** the name by which the last login was routed */
-  user?: string | undefined
-  backend?: string | undefined
-}
 
 /** `now`: sessions with a command in progress are cut at once. */
 export type EndOptions = { now?: boolean | undefined }
@@ -72,6 +66,11 @@ export function createSessions(world: () => World, services: Services): Sessions
       ending = { cause: error.code, bytesFromClient: 0, bytesFromBackend: 0 }
       detail = error.message
       if (error.code === 'internal') events.emit({ type: 'failed', session, error })
+    }
+    const { cutError } = session
+    if (cutError) {
+      ending = { ...ending, cause: cutError.code, cut: true }
+      detail = cutError.message
     }
     // Until its socket is closed the session is listed, and a shutdown waits for it.
     session.close(() => {
@@ -148,8 +147,9 @@ export function listSessions(
   { limit, ...filter }: SessionFilter & { limit: number },
 ): ReturnType<Sessions['list']> {
   const sessions: SessionReport[] = []
+  const isMeant = buildMatcher(filter)
   let total = 0
-  for (const session of running) if (isMeant(session, filter) && ++total <= limit) sessions.push(session.report())
+  for (const session of running) if (isMeant(session) && ++total <= limit) sessions.push(session.report())
   return { sessions, total }
 }
 
@@ -160,19 +160,14 @@ export function endSessions(
   why: EndReason,
   withinMs?: number,
 ): number {
+  const isMeant = buildMatcher(filter)
   let count = 0
   for (const session of running) {
-    if (!isMeant(session, filter)) continue
+    if (!isMeant(session)) continue
     session.end(why, withinMs)
     count++
   }
   return count
-}
-
-/** A load balancer's probe is no session to an operator. */
-function isMeant({ connection, login }: Session, { user, backend }: SessionFilter): boolean {
-  if (connection.isHealthCheck) return false
-  return (user === undefined || login?.user === user) && (backend === undefined || login?.backend === backend)
 }
 
 const ignore = (): void => undefined

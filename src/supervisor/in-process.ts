@@ -38,6 +38,7 @@ export function createInProcessPool(
     ...app.answers,
     backends: () => Promise.resolve(app.answers.backends()),
     sessions: (filter) => Promise.resolve(app.answers.sessions(filter)),
+    endSessions: (order) => Promise.resolve({ ended: app.answers.endSessions(order) }),
     stop: () => app.stop(),
     abandon: () => undefined,
   }

@@ -103,11 +103,15 @@ export function createInstance(parts: InstanceParts): Instance {
     const heldBack = files.heldBack()
     return 'wrong' in answer || !heldBack ? answer : { ...answer, heldBack }
   }
+  function isConfigured(kind: 'backend' | 'listener', name: string): boolean {
+    const { routing, listeners } = files.current()
+    return kind === 'backend' ? routing.backends.has(name) : listeners.some((listener) => listener.name === name)
+  }
   async function open(): Promise<void> {
     const admin = buildAdmin({
       notReady: () => notReady ?? whyNot(pool),
       metrics: { render, contentType: registry.contentType },
-      api: { ...pool, explain, instances: site.instances, token: () => files.current().admin?.token },
+      api: { ...pool, explain, isConfigured, instances: site.instances, token: () => files.current().admin?.token },
       hosts: new Set(settings.admin?.hosts),
       log,
     })

@@ -1,6 +1,6 @@
 /** What several workers answer, as one answer of the shape that one of them gives. Pure. */
-import type { BackendAnswer, RouteAnswer, SessionAnswer } from '../admin/answers.ts'
-import type { Answers } from '../app.ts'
+import type { BackendAnswer, EndedAnswer, RouteAnswer, SessionAnswer } from '../admin/answers.ts'
+import type { Answers } from '../answers.ts'
 
 type Load = BackendAnswer['load']
 
@@ -89,12 +89,18 @@ export function mergeSessions(
     .flatMap(({ worker, told }) => told?.sessions.map((session) => ({ ...session, worker })) ?? [])
     .sort((a, b) => b.ageSeconds - a.ageSeconds)
     .slice(0, limit)
-  const missing = workers.filter(({ told }) => !told).map(({ worker }) => worker)
-  return {
-    sessions,
-    total: workers.reduce((sum, { told }) => sum + (told?.total ?? 0), 0),
-    ...(missing.length > 0 && { incomplete: missing }),
-  }
+  return { sessions, total: workers.reduce((sum, { told }) => sum + (told?.total ?? 0), 0), ...missingIn(workers) }
+}
+
+/** @param workers `told`: how many sessions the worker ends; undefined where it does not answer */
+export function mergeEnded(workers: readonly { worker: number; told: number | undefined }[]): EndedAnswer {
+  const each = workers.flatMap(({ worker, told }) => (told === undefined ? [] : { worker, ended: told }))
+  return { ended: each.reduce((sum, { ended }) => sum + ended, 0), workers: each, ...missingIn(workers) }
+}
+
+function missingIn(workers: readonly { worker: number; told: unknown }[]): { incomplete?: number[] } {
+  const missing = workers.filter(({ told }) => told === undefined).map(({ worker }) => worker)
+  return missing.length > 0 ? { incomplete: missing } : {}
 }
 
 type Explanation = RouteAnswer | { wrong: string }

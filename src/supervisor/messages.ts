@@ -1,5 +1,5 @@
 /** What the supervisor and its workers say to each other, over a channel that nobody else has. */
-import type { Answers } from '../app.ts'
+import type { Answers } from '../answers.ts'
 import type { OpenPort } from '../listener/listener.ts'
 import type { Reading } from '../metrics/readings.ts'
 import type { Settings } from '../config/settings.ts'
@@ -19,6 +19,7 @@ export type Ask =
   | { what: 'backends' }
   | { what: 'sessions'; filter: First<Answers['sessions']> }
   | { what: 'quiesce'; question: First<Answers['quiesce']> }
+  | { what: 'endSessions'; order: First<Answers['endSessions']> }
   | { what: 'standIn'; user: First<Answers['standIn']> }
   | { what: 'explain'; question: First<Answers['explain']> }
   | { what: 'testLogin'; question: First<Answers['testLogin']>; password: Packed<Secret> }
@@ -32,6 +33,7 @@ export type Answer = {
   backends: ReturnType<Answers['backends']>
   sessions: ReturnType<Answers['sessions']>
   quiesce: Awaited<ReturnType<Answers['quiesce']>>
+  endSessions: ReturnType<Answers['endSessions']>
   standIn: ReturnType<Answers['standIn']>
   explain: Awaited<ReturnType<Answers['explain']>>
   testLogin: Awaited<ReturnType<Answers['testLogin']>>

@@ -127,6 +127,8 @@ async function tell(
       return answers.sessions(ask.filter)
     case 'quiesce':
       return answers.quiesce(ask.question)
+    case 'endSessions':
+      return answers.endSessions(ask.order)
     case 'standIn':
       return answers.standIn(ask.user)
     case 'explain':

@@ -1,12 +1,12 @@
 /** Those who serve, as the instance sees them: one app in this process, or workers in processes of their own. */
 import type { ApiParts } from '../admin/api.ts'
-import type { Answers } from '../app.ts'
+import type { Answers } from '../answers.ts'
 import type { Settings } from '../config/settings.ts'
 import type { OpenPort } from '../listener/listener.ts'
 import type { WorkerState } from '../metrics/instance-metrics.ts'
 import type { Reading } from '../metrics/readings.ts'
 
-export type WorkerPool = Pick<ApiParts, 'explain' | 'testLogin' | 'backends' | 'sessions'> &
+export type WorkerPool = Pick<ApiParts, 'explain' | 'testLogin' | 'backends' | 'sessions' | 'endSessions'> &
   Pick<Answers, 'quiesce'> & {
     /** @returns the ports, once all of them serve. @throws Error for the operator; nothing is left running then */
     start(): Promise<OpenPort[]>

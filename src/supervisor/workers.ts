@@ -12,7 +12,7 @@ import type { InstanceMetrics } from '../metrics/instance-metrics.ts'
 import { addToPast, type Reading } from '../metrics/readings.ts'
 import type { Secret } from '../secret.ts'
 import type { WorkerPool } from './worker-pool.ts'
-import { mergeBackends, mergeExplanations, mergeQuiescence, mergeSessions } from './merge.ts'
+import { mergeBackends, mergeEnded, mergeExplanations, mergeQuiescence, mergeSessions } from './merge.ts'
 import type { Answer, Ask } from './messages.ts'
 import { pack } from './packed.ts'
 import { settingsOf } from './share.ts'
@@ -179,6 +179,7 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
       mergeBackends((await askAll({ what: 'backends' })).flatMap(({ told }) => (told ? [told] : []))),
     quiesce: async (question) => mergeQuiescence(await askAll({ what: 'quiesce', question })),
     sessions: async (filter) => mergeSessions(await askAll({ what: 'sessions', filter }), filter.limit),
+    endSessions: async (order) => mergeEnded(await askAll({ what: 'endSessions', order })),
     async stop() {
       stopping.abort()
       clearInterval(reading)

@@ -29,6 +29,8 @@ function open(changes: Partial<ApiParts> = {}) {
     backends: () => Promise.resolve([]),
     instances: () => Promise.resolve({ instances: [], scope: 'instance', why: 'the directory is not Redis' }),
     sessions: () => Promise.resolve({ sessions: [], total: 0 }),
+    endSessions: () => Promise.resolve({ ended: 0 }),
+    isConfigured: () => true,
     testLogin: (question, password) => {
       tried.push([question.user, password.reveal()])
       return Promise.resolve(TRIAL)

@@ -12,13 +12,24 @@ import ts from 'typescript'
 type Law = Readonly<Record<string, readonly string[]>>
 
 const LAW: Law = {
+  answers: ['inspect', 'type directory', 'type login', 'type session', 'type world'],
   main: ['app', 'cli', 'config', 'inspect', 'supervisor', 'version'],
-  supervisor: ['admin', 'type app', 'config', 'instances', 'listener', 'metrics', 'resources', 'version'],
+  supervisor: [
+    'admin',
+    'type answers',
+    'type app',
+    'config',
+    'instances',
+    'listener',
+    'metrics',
+    'resources',
+    'version',
+  ],
   app: [
+    'answers',
     'backend',
     'delivery',
     'directory',
-    'inspect',
     'listener',
     'login',
     'relay',
@@ -34,6 +45,7 @@ const LAW: Law = {
     'backend',
     'client',
     'login',
+    'net',
     'protocol',
     'tls',
     'rendezvous',

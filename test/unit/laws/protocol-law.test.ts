@@ -182,14 +182,18 @@ describe('a third protocol in the registry', () => {
   }
 
   test('is an answer and a question of the admin API', async () => {
-    const api = third.api.buildApi({
+    const parts = {
       token: () => undefined,
-      explain: ({ protocol }) => Promise.resolve({ wrong: `asked for ${protocol ?? ''}` }),
+      explain: ({ protocol }: { protocol?: string | undefined }) =>
+        Promise.resolve({ wrong: `asked for ${protocol ?? ''}` }),
       backends: () => Promise.resolve([]),
-      instances: () => Promise.resolve({ instances: [], scope: 'all' }),
+      instances: () => Promise.reject(new Error('not asked here')),
       sessions: () => Promise.resolve({ sessions: [], total: 0 }),
+      endSessions: () => Promise.resolve({ ended: 0 }),
+      isConfigured: () => true,
       testLogin: () => Promise.resolve({ wrong: '' }),
-    })
+    }
+    const api = third.api.buildApi(parts, keepLog().log)
     const ask = async (protocol: string) => (await api.request(`/routes/ann?protocol=${protocol}`)).text()
     assert.match(await ask('mumble'), /asked for mumble/)
     assert.match(await ask('gopher'), /protocol: imap, pop3, managesieve or mumble/)

@@ -116,6 +116,7 @@ async function open(t: TestContext, protocol: ProtocolName) {
     admissions,
     heldUsers,
     setOnHold: (isOnHold: boolean) => (site.isOnHold = isOnHold),
+    sessions,
     client,
     closed: () => within(READ_DEADLINE_MS, closed, () => 'the connection is still open'),
     lines,
@@ -208,6 +209,20 @@ for (const [protocol, script] of Object.entries(SCRIPTS) as [ProtocolName, (type
     site.client.destroy()
     await site.waiting(0)
     assert.equal(site.dialled(), 0)
+  })
+
+  test(`${protocol}: an operator who ends the session now does not wait for the login`, async (t) => {
+    const site = await logIn(t)
+    assert.equal(site.sessions.end({ client: '127.0.0.0/8' }, 'kicked', { now: true }), 1)
+    await site.closed()
+    assert.equal(site.heard(), '')
+    assert.equal(site.dialled(), 0)
+    const ended = await until(
+      READ_DEADLINE_MS,
+      () => site.lines.find(({ message }) => message === 'session ended'),
+      () => 'the session does not end',
+    )
+    assert.deepEqual([ended['phase'], ended['cause'], ended['cut']], ['waiting', 'kicked', true])
   })
 
   test(`${protocol}: down ends the wait as an outage, and the connection stays`, async (t) => {

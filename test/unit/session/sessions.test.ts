@@ -18,12 +18,14 @@ type Changes = {
   backend?: string | undefined
   tlsVersion?: string | undefined
   isHealthCheck?: boolean
+  listener?: string
+  client?: { address: string; port: number }
 }
 
 /** A session that was accepted at `bornMs`, and one second later looks like this. */
 function running(t: TestContext, id: string, bornMs: number, changes: Changes = {}): Session {
   const context = {
-    settings: listenerSettings({ name: 'imaps' }),
+    settings: listenerSettings({ name: changes.listener ?? 'imaps' }),
     banner: () => '',
     tls: undefined,
     trustedProxies: createIpSet([]),
@@ -33,7 +35,13 @@ function running(t: TestContext, id: string, bornMs: number, changes: Changes = 
   const connection = new ClientConnection(new Socket(), context, () => undefined)
   const session = new Session(id, connection, context, {} as World, new SessionEvents([]))
   clock.mock.restore()
-  const { phase, user, backend, ...rest } = {
+  const {
+    phase,
+    user,
+    backend,
+    listener: _,
+    ...rest
+  } = {
     phase: 'relaying' as const,
     user: 'alice@example.test',
     backend: 'store1',
@@ -102,6 +110,32 @@ function relay(ended: string[]): RelayHandle {
   }
 }
 
+test('finds those of a client, of a network and of a listener, before and after login', (t) => {
+  const at = (address: string) => ({ client: { address, port: 4711 } })
+  const early = { phase: 'login', user: undefined, backend: undefined } as const
+  const all = [
+    running(t, 'a', 1, at('192.0.2.7')),
+    running(t, 'b', 2, { ...early, ...at('192.0.2.8') }),
+    running(t, 'c', 3, { ...early, ...at('2001:db8::7'), listener: 'pop3' }),
+    running(t, 'd', 4, { ...at('198.51.100.1'), listener: 'pop3' }),
+    running(t, 'probe', 5, { ...at('192.0.2.7'), isHealthCheck: true }),
+  ]
+  const ids = (filter: Omit<Parameters<typeof listSessions>[1], 'limit'>) =>
+    listSessions(all, { ...filter, limit: 9 })
+      .sessions.map(({ id }) => id)
+      .join('')
+  assert.equal(ids({ client: '192.0.2.7' }), 'a')
+  assert.equal(ids({ client: '::ffff:192.0.2.8' }), 'b')
+  assert.equal(ids({ client: '192.0.2.0/24' }), 'ab')
+  assert.equal(ids({ client: '0.0.0.0/0' }), 'abd')
+  assert.equal(ids({ client: '2001:DB8:0::/48' }), 'c')
+  assert.equal(ids({ client: '::/0' }), 'c')
+  assert.equal(ids({ listener: 'pop3' }), 'cd')
+  assert.equal(ids({ listener: 'pop3', client: '198.51.100.0/24', user: 'alice@example.test' }), 'd')
+  assert.equal(ids({ listener: 'pop' }), '')
+  assert.throws(() => ids({ client: 'example.test' }), RangeError)
+})
+
 test('ends the sessions that a filter matches: those that relay at a safe point, the others at their next read', async (t) => {
   const ended: string[] = []
   const other: string[] = []
@@ -152,4 +186,22 @@ test('gives a session that is told to end before its login the error of the reas
     session.end(why, 60_000)
     await assert.rejects(read, { code })
   }
+})
+
+test('cuts a login under way that is to end now, and says why', (t) => {
+  for (const phase of ['routing', 'waiting', 'connecting', 'replaying-login'] as const) {
+    const session = running(t, phase, 1, { phase })
+    session.end('kicked', 60_000)
+    assert.deepEqual([session.connection.isGone, session.cutError], [false, undefined], phase)
+    session.end('kicked', 0)
+    assert.deepEqual([session.connection.isGone, session.cutError?.code], [true, 'kicked'], phase)
+  }
+})
+
+test('gives a session before its login the goodbye, also when it is to end now', async (t) => {
+  const session = running(t, 'a', 1, { phase: 'login' })
+  const read = session.connection.readLine(100)
+  session.end('kicked', 0)
+  await assert.rejects(read, { code: 'kicked' })
+  assert.equal(session.connection.isGone, false)
 })

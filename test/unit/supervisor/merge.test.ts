@@ -3,13 +3,20 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
   backendsAnswer,
+  endedAnswer,
   routeAnswer,
   sessionsAnswer,
   type BackendAnswer,
   type RouteAnswer,
   type SessionAnswer,
 } from '../../../src/admin/answers.ts'
-import { mergeBackends, mergeExplanations, mergeQuiescence, mergeSessions } from '../../../src/supervisor/merge.ts'
+import {
+  mergeBackends,
+  mergeEnded,
+  mergeExplanations,
+  mergeQuiescence,
+  mergeSessions,
+} from '../../../src/supervisor/merge.ts'
 
 type Address = BackendAnswer['addresses'][number]
 
@@ -97,6 +104,21 @@ test('lists the oldest sessions of all workers, each with its worker, and says w
 
 test('says nothing of missing workers where none is', () => {
   assert.deepEqual(mergeSessions([{ worker: 1, told: { sessions: [], total: 0 } }], 5), { sessions: [], total: 0 })
+})
+
+test('adds the sessions that all workers end, and says which worker is missing', () => {
+  const merged = mergeEnded([
+    { worker: 1, told: 4 },
+    { worker: 2, told: undefined },
+    { worker: 3, told: 0 },
+  ])
+  const workers = [
+    { worker: 1, ended: 4 },
+    { worker: 3, ended: 0 },
+  ]
+  assert.deepEqual(merged, { ended: 4, workers, incomplete: [2] })
+  assert.deepEqual(endedAnswer.strict().parse(merged), merged)
+  assert.deepEqual(mergeEnded([{ worker: 1, told: 4 }]), { ended: 4, workers: [{ worker: 1, ended: 4 }] })
 })
 
 const LOGIN = { user: 'bob', protocol: 'imap', listener: 'imap', tls: 'starttls' } as const

@@ -83,6 +83,7 @@ function startWorker(marker: string | undefined) {
       backends: () => [],
       sessions: () => ({ sessions: [], total: 0 }),
       quiesce: () => Promise.resolve({ isHeld: true, left: 0 }),
+      endSessions: () => 0,
       standIn: (user) => (user === 'alice' ? ROUTE : undefined),
     },
   }

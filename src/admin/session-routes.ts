@@ -1,0 +1,123 @@
+/** The sessions in the API: lists those that a filter matches, and ends them for an operator with the token, with a line in the log. */
+import type { HttpBindings } from '@hono/node-server'
+import type { Context, Hono } from 'hono'
+import { z } from 'zod'
+import type { Log } from '../log.ts'
+import { parseNetwork } from '../net/address.ts'
+import type { Secret } from '../secret.ts'
+import type { EndedAnswer, SessionsAnswer } from './answers.ts'
+import { onlyWithToken, peerOf, refuse } from './guard.ts'
+
+/** Selects sessions. An absent field matches every session. */
+export type SessionFilter = {
+  user?: string | undefined
+  backend?: string | undefined
+  /** an address or a network */
+  client?: string | undefined
+  listener?: string | undefined
+}
+
+/** Each of them may end so: @throws Unavailable */
+export type SessionParts = {
+  /** the oldest that match, `limit` at most */
+  sessions: (filter: SessionFilter & { limit: number }) => Promise<SessionsAnswer>
+  /** ends those that match at a safe point, or at once with `now` */
+  endSessions: (order: SessionFilter & { now: boolean }) => Promise<EndedAnswer>
+  /** whether the configuration has a back end or a listener of this name */
+  isConfigured: (kind: 'backend' | 'listener', name: string) => boolean
+}
+
+/** Longer than any user's name can be, so that the answer is that it is too long, and short enough to be echoed. */
+export const MAX_USER_LENGTH = 1000
+
+/** So many sessions are told unless more are asked for, and no more than these: a megabyte or two. */
+const USUAL_SESSIONS = 1000
+export const MOST_SESSIONS = 10_000
+
+const name = (what: string) =>
+  z
+    .string()
+    .min(1, { error: `${what}: empty` })
+    .max(200, { error: `${what}: too long` })
+    .optional()
+
+const filter = {
+  user: z.string().min(1, { error: 'user: empty' }).max(MAX_USER_LENGTH, { error: 'user: too long' }).optional(),
+  backend: name('backend'),
+  client: z
+    .string()
+    .refine((text) => parseNetwork(text) !== undefined, {
+      error: 'client: an address or a network, such as 192.0.2.7 or 192.0.2.0/24',
+    })
+    .optional(),
+  listener: name('listener'),
+}
+
+const listQuery = z.strictObject({
+  ...filter,
+  limit: z
+    .string()
+    .regex(/^\d{1,5}$/, { error: 'limit: a number' })
+    .transform(Number)
+    .refine((limit) => limit <= MOST_SESSIONS, { error: 'limit: too large' })
+    .optional(),
+})
+
+const flag = (what: string) => z.enum(['true', 'false'], { error: `${what}: true or false` }).optional()
+
+const endQuery = z.strictObject({ ...filter, now: flag('now'), all: flag('all') })
+
+const LIST_USAGE = `user, backend, client, listener, and limit up to ${MOST_SESSIONS} are what can be asked of sessions`
+const END_USAGE =
+  'user, backend, client and listener, or all=true, and now=true are what can be said of sessions to end'
+
+type Env = { Bindings: HttpBindings }
+type Parts = SessionParts & { token: () => Secret | undefined }
+
+export function addSessionRoutes(api: Hono<Env>, parts: Parts, log: Log): void {
+  const { token, sessions, endSessions, isConfigured } = parts
+
+  api.get('/sessions', async (c) => {
+    const asked = listQuery.safeParse(c.req.query())
+    if (!asked.success) return refuse(c, 400, `${reasonsIn(asked.error)}; ${LIST_USAGE}`)
+    const { limit = USUAL_SESSIONS, ...filter } = asked.data
+    const answer = await sessions({ ...filter, limit })
+    const unknown = answer.total === 0 ? unknownName(filter, answer, isConfigured) : undefined
+    return unknown === undefined ? c.json(answer) : refuse(c, 400, unknown)
+  })
+
+  api.delete('/sessions', onlyWithToken(token), async (c: Context<Env>) => {
+    const asked = endQuery.safeParse(c.req.query())
+    if (!asked.success) return refuse(c, 400, `${reasonsIn(asked.error)}; ${END_USAGE}`)
+    const { now: isNow, all: isAll, ...filter } = asked.data
+    const hasFilter = Object.values(filter).some((value) => value !== undefined)
+    if (!hasFilter && isAll !== 'true') return refuse(c, 400, `which sessions? ${END_USAGE}`)
+    if (hasFilter && isAll === 'true') return refuse(c, 400, 'all=true goes with no filter')
+    const now = isNow === 'true'
+    const answer = await endSessions({ ...filter, now })
+    const unknown = answer.ended === 0 ? unknownName(filter, answer, isConfigured) : undefined
+    if (unknown !== undefined) return refuse(c, 400, unknown)
+    const { ended, incomplete } = answer
+    log.info({ peer: peerOf(c), ...filter, now, ended, incomplete }, 'sessions ended by operator')
+    return c.json(answer)
+  })
+}
+
+function reasonsIn({ issues }: z.ZodError): string {
+  return issues.map(({ message }) => message).join('; ')
+}
+
+/**
+ * A filter that matches nothing may have a mistake. Sessions at a back end that a reload has removed still match its name.
+ * @returns which name is unknown; undefined where a part of the answer is missing, since that part might know it
+ */
+function unknownName(
+  { backend, listener }: SessionFilter,
+  { incomplete }: { incomplete?: number[] | undefined },
+  isConfigured: SessionParts['isConfigured'],
+): string | undefined {
+  if (incomplete) return undefined
+  if (backend !== undefined && !isConfigured('backend', backend)) return `there is no back end ${backend}`
+  if (listener !== undefined && !isConfigured('listener', listener)) return `there is no listener ${listener}`
+  return undefined
+}

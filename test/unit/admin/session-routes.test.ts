@@ -1,0 +1,149 @@
+/** The sessions in the API: what may be asked of them, who may end them, and the line in the log. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { buildAdmin } from '../../../src/admin/admin.ts'
+import { endedAnswer, errorAnswer } from '../../../src/admin/answers.ts'
+import { Unavailable, type ApiParts } from '../../../src/admin/api.ts'
+import { Secret } from '../../../src/secret.ts'
+import { keepLog } from '../backend/fixture.ts'
+
+const TOKEN = 'open-sesame'
+const CONFIGURED = ['backend store1', 'listener imaps']
+const never = (): Promise<never> => Promise.reject(new Error('not asked here'))
+
+function open(changes: Partial<ApiParts> = {}) {
+  const listed: unknown[] = []
+  const ended: unknown[] = []
+  const { log, lines } = keepLog()
+  const api: ApiParts = {
+    token: () => new Secret(TOKEN),
+    explain: never,
+    testLogin: never,
+    backends: never,
+    instances: never,
+    sessions(filter) {
+      listed.push(filter)
+      return Promise.resolve({ sessions: [], total: 0 })
+    },
+    endSessions(order) {
+      ended.push(order)
+      return Promise.resolve({ ended: 3 })
+    },
+    isConfigured: (kind, name) => CONFIGURED.includes(`${kind} ${name}`),
+    ...changes,
+  }
+  const metrics = { render: () => Promise.resolve(''), contentType: 'text/plain' }
+  const app = buildAdmin({ notReady: () => undefined, metrics, api, hosts: new Set(), log })
+  const ask = async (
+    method: 'GET' | 'DELETE',
+    query: string,
+    { token = TOKEN, remoteAddress = '::ffff:192.0.2.1' }: { token?: string; remoteAddress?: string | null } = {},
+  ) => {
+    const init = { method, headers: { authorization: `Bearer ${token}` } }
+    const socket = { remoteAddress: remoteAddress ?? undefined }
+    const response = await app.request(`http://127.0.0.1:9143/api/v1/sessions${query}`, init, { incoming: { socket } })
+    const json: unknown = await response.json()
+    return { status: response.status, json, why: errorAnswer.safeParse(json).data?.error ?? '' }
+  }
+  return { ask, listed, ended, lines }
+}
+
+test('lists sessions by user, back end, client and listener', async () => {
+  const { ask, listed } = open()
+  assert.equal(
+    (await ask('GET', '?user=a%40b.test&backend=store1&client=192.0.2.7&listener=imaps&limit=5')).status,
+    200,
+  )
+  assert.equal((await ask('GET', '?client=2001:db8::/32')).status, 200)
+  assert.deepEqual(listed, [
+    { user: 'a@b.test', backend: 'store1', client: '192.0.2.7', listener: 'imaps', limit: 5 },
+    { client: '2001:db8::/32', limit: 1000 },
+  ])
+})
+
+test('ends the sessions that a filter matches, at a safe point or at once', async () => {
+  const { ask, ended } = open()
+  const { status, json } = await ask('DELETE', '?user=a%40b.test&backend=store1&client=192.0.2.0/24&listener=imaps')
+  assert.deepEqual([status, json, endedAnswer.parse(json)], [200, { ended: 3 }, { ended: 3 }])
+  await ask('DELETE', '?user=a&now=true')
+  await ask('DELETE', '?user=a&now=false&all=false')
+  await ask('DELETE', '?all=true')
+  assert.deepEqual(ended, [
+    { user: 'a@b.test', backend: 'store1', client: '192.0.2.0/24', listener: 'imaps', now: false },
+    { user: 'a', now: true },
+    { user: 'a', now: false },
+    { now: false },
+  ])
+})
+
+test('refuses a filter that makes no sense, with the reason, and ends no session', async () => {
+  const { ask, ended, lines } = open()
+  for (const [query, why] of [
+    ['', /which sessions\?/],
+    ['?now=true', /which sessions\?/],
+    ['?all=false', /which sessions\?/],
+    ['?all=true&user=a', /all=true goes with no filter/],
+    ['?all=yes', /all: true or false/],
+    ['?user=a&now=1', /now: true or false/],
+    ['?user=', /user: empty/],
+    ['?usr=a', /usr/],
+    ['?user=a&limit=1', /limit/],
+    ['?listener=', /listener: empty/],
+    [`?backend=${'x'.repeat(201)}`, /backend: too long/],
+    ['?client=example.test', /client: an address or a network/],
+    ['?client=192.0.2.0/33', /client: an address or a network/],
+    ['?client=fe80::1%25eth0', /client: an address or a network/],
+    ['?client=', /client: an address or a network/],
+  ] as const) {
+    const answer = await ask('DELETE', query)
+    assert.deepEqual([answer.status, why.test(answer.why)], [400, true], `${query}: ${answer.why}`)
+  }
+  assert.match((await ask('GET', '?client=192.0.2.256')).why, /client: an address or a network/)
+  assert.deepEqual([ended, lines], [[], []])
+})
+
+test('says that there is no back end or listener of a name, but only where no session matches it', async () => {
+  const none = { endSessions: () => Promise.resolve({ ended: 0 }) }
+  const { ask, lines } = open(none)
+  for (const method of ['GET', 'DELETE'] as const) {
+    assert.deepEqual((await ask(method, '?backend=store9')).json, { error: 'there is no back end store9' })
+    assert.deepEqual((await ask(method, '?listener=imap9')).json, { error: 'there is no listener imap9' })
+    assert.equal((await ask(method, '?backend=store1&listener=imaps')).status, 200)
+  }
+  assert.equal(lines.length, 1)
+  // A reload has removed the back end, and its sessions go on.
+  assert.deepEqual((await open().ask('DELETE', '?backend=store9')).json, { ended: 3 })
+  // The worker that is missing may know it.
+  const partly = open({ endSessions: () => Promise.resolve({ ended: 0, incomplete: [2] }) })
+  assert.deepEqual((await partly.ask('DELETE', '?backend=store9')).json, { ended: 0, incomplete: [2] })
+})
+
+test('ends sessions for the token alone, and never without one in the configuration', async () => {
+  const { ask, ended, lines } = open()
+  assert.equal((await ask('DELETE', '?all=true', { token: 'wrong' })).status, 401)
+  const tokenless = open({ token: () => undefined })
+  assert.match((await tokenless.ask('DELETE', '?all=true')).why, /needs admin\.token_file/)
+  assert.equal((await tokenless.ask('GET', '')).status, 200)
+  assert.deepEqual([ended, tokenless.ended, lines, tokenless.lines], [[], [], [], []])
+})
+
+test('writes a line for each order: from where, which filter, how many', async () => {
+  const { ask, lines } = open({ endSessions: () => Promise.resolve({ ended: 2, workers: [], incomplete: [3] }) })
+  await ask('DELETE', '?user=a%40b.test&client=192.0.2.0/24&now=true')
+  await ask('DELETE', '?all=true', { remoteAddress: null })
+  const line = { level: 'info', message: 'sessions ended by operator', ended: 2, incomplete: [3] }
+  assert.deepEqual(lines, [
+    { ...line, peer: '192.0.2.1', user: 'a@b.test', client: '192.0.2.0/24', now: true },
+    { ...line, peer: 'unix', now: false },
+  ])
+})
+
+test('says so where no worker can answer', async () => {
+  const { ask, lines } = open({ endSessions: () => Promise.reject(new Unavailable('no worker answers')) })
+  assert.deepEqual(await ask('DELETE', '?all=true'), {
+    status: 503,
+    json: { error: 'no worker answers' },
+    why: 'no worker answers',
+  })
+  assert.deepEqual(lines, [])
+})
