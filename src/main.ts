@@ -53,6 +53,7 @@ const { createApp } = await import('./app.ts')
 const { explain } = await import('./cli/explain.ts')
 const { health } = await import('./cli/health.ts')
 const { readPassword } = await import('./cli/password.ts')
+const { addSessionCommands } = await import('./cli/session-commands.ts')
 const { formatProblem } = await import('./config/yaml/problems.ts')
 const { openLogOutput } = await import('./log.ts')
 const { listProtocols, PROTOCOL_NAMES } = await import('./protocol/registry.ts')
@@ -164,11 +165,16 @@ function work(): void {
 const configOption = (): Option =>
   new CommandOption('-c, --config <file>', 'the main configuration file').default(DEFAULT_CONFIG)
 
+const terminal = { env: process.env, out: print, printError }
+/** Help ends with 0, wrong usage of a command that asks with 2. */
+const exitAsUsage = ({ exitCode }: { exitCode: number }): never => process.exit(exitCode === 0 ? 0 : 2)
+
 const program = new Command('mailmux')
   .description(
     `A messaging multiplexor: one ${listProtocols('and', ({ title }) => title)} front door for many back-end mail servers.`,
   )
   .version(version)
+  .enablePositionalOptions() // an option of `sessions end` is none of `sessions`
 
 program
   .command('run')
@@ -213,9 +219,9 @@ program
     'after',
     '\nExit codes: 0 it serves, 1 it does not serve (yet, or any more) or gives no answer, 2 wrong usage, or no `admin` in the configuration.\nExample: mailmux health -c /etc/mailmux/mailmux.yaml',
   )
-  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
+  .exitOverride(exitAsUsage)
   .action(async ({ config }: { config: string }) => {
-    process.exitCode = await health(config, { env: process.env, out: print, printError })
+    process.exitCode = await health(config, terminal)
   })
 
 program
@@ -233,15 +239,20 @@ program
     'after',
     '\nExit codes: 0 a login gets to a back end (with --login: is accepted there), 1 it does not, 2 wrong usage or no answer.\n--login needs admin.token_file, and changes what a login changes: a new user is placed.',
   )
-  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
+  .exitOverride(exitAsUsage)
   .action(async (user: string, options: ExplainOptions) => {
     process.exitCode = await explain(user, options, {
-      env: process.env,
-      out: print,
-      printError,
+      ...terminal,
       readPassword: () => readPassword(process.stdin, (text) => process.stderr.write(text)),
     })
   })
+
+addSessionCommands(program, {
+  configOption,
+  terminal,
+  exitAsUsage,
+  exitWith: (code) => void (process.exitCode = code),
+})
 
 try {
   await program.parseAsync()

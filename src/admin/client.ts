@@ -6,10 +6,21 @@ import type { z } from 'zod'
 import { systemCode } from '../errors.ts'
 import { hostPort } from '../net/address.ts'
 import type { Secret } from '../secret.ts'
-import { errorAnswer, loginAnswer, routeAnswer, type RouteAnswer, type TrialAnswer } from './answers.ts'
+import {
+  endedAnswer,
+  errorAnswer,
+  loginAnswer,
+  routeAnswer,
+  sessionsAnswer,
+  type EndedAnswer,
+  type RouteAnswer,
+  type SessionsAnswer,
+  type TrialAnswer,
+} from './answers.ts'
 import type { RouteQuestion } from './api.ts'
 import { toPrintable } from '../printable.ts'
 import { isWithinMachine } from './guard.ts'
+import { MOST_SESSIONS, type SessionFilter } from './session-routes.ts'
 
 /** Longer than any lookup: `directory.redis.timeout` is seconds at most. */
 const LOOKUP_MS = 15_000
@@ -19,10 +30,16 @@ const READINESS_MS = 3000
 const LOGIN_MS = 300_000
 /** A hundred times what there is to say. */
 const MAX_ANSWER_LENGTH = 1_000_000
+/** 10,000 sessions, of which none takes a kilobyte. */
+const MAX_SESSIONS_LENGTH = 10_000_000
 
 export type AdminClient = {
   /** Whether mailmux serves, in the words of `/readyz`. @throws Unanswered */
   readiness(): Promise<{ ready: boolean; text: string }>
+  /** The oldest sessions that match, as many as can be asked for. @throws Unanswered */
+  sessions(filter: SessionFilter): Promise<SessionsAnswer>
+  /** Ends the sessions that match; every session with `all`, which goes with no filter. @throws Unanswered */
+  endSessions(order: SessionFilter & { all: boolean; now: boolean }): Promise<EndedAnswer>
   /** @throws Unanswered */
   explain(question: RouteQuestion): Promise<RouteAnswer>
   /** The same, and then logs in with this password. @throws Unanswered; also where mailmux is on another machine */
@@ -45,19 +62,37 @@ export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
       if (status === 200 || status === 503) return { ready: status === 200, text: toPrintable(text.trim(), 200) }
       throw new Unanswered(`${hostPort(endpoint.host, endpoint.port)} answers as no mailmux does (HTTP ${status})`)
     },
+    sessions: (filter) =>
+      ask(
+        endpoint,
+        {
+          path: `/api/v1/sessions?${queryOf({ ...filter, limit: String(MOST_SESSIONS) })}`,
+          withinMs: LOOKUP_MS,
+          mostLength: MAX_SESSIONS_LENGTH,
+        },
+        sessionsAnswer,
+      ),
+    endSessions({ all, now, ...filter }) {
+      const query = queryOf({ ...filter, all: String(all), now: String(now) })
+      return ask(endpoint, { method: 'DELETE', path: `/api/v1/sessions?${query}`, withinMs: LOOKUP_MS }, endedAnswer)
+    },
     explain: (question) => ask(endpoint, { path: pathOf(question, ''), withinMs: LOOKUP_MS }, routeAnswer),
     testLogin: (question, password) =>
       ask(endpoint, { path: pathOf(question, '/login'), password, withinMs: LOGIN_MS }, loginAnswer),
   }
 }
 
-type Request = { path: string; password?: Secret; withinMs: number }
+type Request = { method?: 'DELETE'; path: string; password?: Secret; withinMs: number; mostLength?: number }
 
 function pathOf({ user, protocol, listener, serverName, address }: RouteQuestion, what: '' | '/login'): string {
+  const query = queryOf({ protocol, listener, sni: serverName, ip: address })
+  return `/api/v1/routes/${encodeURIComponent(user)}${what}?${query}`
+}
+
+function queryOf(given: Readonly<Record<string, string | undefined>>): string {
   const query = new URLSearchParams()
-  const given = { protocol, listener, sni: serverName, ip: address }
   for (const [name, value] of Object.entries(given)) if (value !== undefined) query.set(name, value)
-  return `/api/v1/routes/${encodeURIComponent(user)}${what}?${query.toString()}`
+  return query.toString()
 }
 
 /** @throws Unanswered */
@@ -87,13 +122,14 @@ async function ask<S extends z.ZodType>(endpoint: AdminEndpoint, request: Reques
 }
 
 /** Over `node:http`: `fetch` may go through a proxy of the environment, and refuses some ports for what browsers could do there. */
-async function fetchText(endpoint: AdminEndpoint, { path, password, withinMs }: Request): Promise<Answer> {
+async function fetchText(endpoint: AdminEndpoint, asked: Request): Promise<Answer> {
+  const { path, password, withinMs, mostLength = MAX_ANSWER_LENGTH } = asked
   const { host, port, token } = endpoint
   const headers = {
     ...(token && { authorization: `Bearer ${token.reveal()}` }),
     ...(password && { 'content-type': 'application/json' }),
   }
-  const method = password ? 'POST' : 'GET'
+  const method = asked.method ?? (password ? 'POST' : 'GET')
   const question = request({ host, port, path, method, headers, agent: false, signal: AbortSignal.timeout(withinMs) })
   question.on('error', () => undefined) // told by the wait under way, or nobody waits any more
   if (password) await sendPassword(question, password)
@@ -102,7 +138,7 @@ async function fetchText(endpoint: AdminEndpoint, { path, password, withinMs }: 
   let text = ''
   for await (const piece of response.setEncoding('utf8')) {
     text += String(piece)
-    if (text.length > MAX_ANSWER_LENGTH) throw new Error('its answer has no end')
+    if (text.length > mostLength) throw new Error('its answer has no end')
   }
   return { status: response.statusCode ?? 0, text }
 }

@@ -1,12 +1,10 @@
 /** `mailmux explain`: every decision on the way of a login, asked of the running mailmux; with `--login` the login itself. */
 import type { RouteAnswer, TrialAnswer } from '../admin/answers.ts'
 import type { RouteQuestion } from '../admin/api.ts'
-import { createAdminClient, Unanswered, type AdminClient } from '../admin/client.ts'
-import { loadAdminPlace } from '../config/load-admin.ts'
-import type { Environment } from '../config/yaml/variables.ts'
-import { escapeInJson, printable } from '../printable.ts'
+import { Unanswered, type AdminClient } from '../admin/client.ts'
 import type { ProtocolName } from '../protocol/registry.ts'
 import { Secret } from '../secret.ts'
+import { askRunning, formatJson, type Terminal } from './ask-running.ts'
 import { formatExplanation } from './explain-table.ts'
 
 export type ExplainOptions = {
@@ -19,11 +17,7 @@ export type ExplainOptions = {
   json?: true
 }
 
-export type Terminal = {
-  env: Environment
-  /** take one line each, without its end */
-  out: (line: string) => void
-  printError: (line: string) => void
+export type PasswordTerminal = Terminal & {
   /** undefined where none is given */
   readPassword: () => Promise<string | undefined>
 }
@@ -31,36 +25,23 @@ export type Terminal = {
 type Answer = RouteAnswer & { trial?: TrialAnswer }
 
 /** @returns the exit code: 0 where a login gets to a back end at every worker (with `--login`: is accepted there), 1 where not, 2 where there is no answer */
-export async function explain(user: string, options: ExplainOptions, terminal: Terminal): Promise<number> {
-  const { env, out, printError, readPassword } = terminal
+export async function explain(user: string, options: ExplainOptions, terminal: PasswordTerminal): Promise<number> {
+  const { out, readPassword } = terminal
   const { config, protocol, listener, sni: serverName, ip: address, login, json } = options
   const question = { user, protocol, listener, serverName, address }
-  const place = loadAdminPlace(config, env)
-  if ('wrong' in place) {
-    printError(printable(`mailmux explain: ${place.wrong}`))
-    return 2
-  }
-  try {
-    const client = createAdminClient(place)
+  return askRunning('mailmux explain', config, terminal, async (client) => {
     const answer: Answer = login ? await testLogin(client, question, readPassword) : await client.explain(question)
-    const lines = json
-      ? escapeInJson(JSON.stringify(answer, undefined, 2)).split('\n')
-      : formatExplanation(answer, Date.now())
-    for (const line of lines) out(line)
+    for (const line of json ? formatJson(answer) : formatExplanation(answer, Date.now())) out(line)
     const isUsable = [answer, ...(answer.otherWorkers ?? [])].every(({ usable }) => usable)
     return (answer.trial?.accepted ?? isUsable) ? 0 : 1
-  } catch (error) {
-    if (!(error instanceof Unanswered)) throw error
-    printError(printable(`mailmux explain: ${error.message}`))
-    return 2
-  }
+  })
 }
 
 /** Asks for the route first, so that nobody types a password for nothing. */
 async function testLogin(
   client: AdminClient,
   question: RouteQuestion,
-  readPassword: Terminal['readPassword'],
+  readPassword: PasswordTerminal['readPassword'],
 ): Promise<Answer> {
   await client.explain(question)
   const password = await readPassword()

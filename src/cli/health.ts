@@ -1,13 +1,10 @@
 /** `mailmux health`: whether the running mailmux serves, as `/readyz` says. */
 import { createAdminClient, Unanswered } from '../admin/client.ts'
 import { loadAdminPlace } from '../config/load-admin.ts'
-import type { Terminal } from './explain.ts'
+import type { Terminal } from './ask-running.ts'
 
 /** @returns the exit code: 0 where it serves, 1 where not, 2 where the configuration does not tell whom to ask */
-export async function health(
-  configFile: string,
-  { env, out, printError }: Pick<Terminal, 'env' | 'out' | 'printError'>,
-): Promise<number> {
+export async function health(configFile: string, { env, out, printError }: Terminal): Promise<number> {
   const place = loadAdminPlace(configFile, env)
   if ('wrong' in place) {
     printError(`mailmux health: ${place.wrong}`)

@@ -7,16 +7,24 @@ export type Row = { label: string; lines: readonly (readonly string[])[] }
 /** Lines without their ends. Columns are as wide as their widest cell, but for the last, which may run on. */
 export function formatTable(rows: readonly Row[]): string[] {
   const indent = Math.max(...rows.map(({ label }) => label.length)) + 2
-  return rows.flatMap(({ label, lines }) => {
-    const widths: number[] = []
-    for (const cells of lines) {
-      cells.slice(0, -1).forEach((cell, column) => (widths[column] = Math.max(widths[column] ?? 0, cell.length)))
-    }
-    return lines.map((cells, index) => {
-      const text = cells.map((cell, column) => (column === cells.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
-      return printable(`${(index === 0 ? label : '').padEnd(indent)}${text.join('  ')}`.trimEnd())
-    })
-  })
+  return rows.flatMap(({ label, lines }) =>
+    align(lines).map((text, index) => printable(`${(index === 0 ? label : '').padEnd(indent)}${text}`.trimEnd())),
+  )
+}
+
+/** The same without labels; the first line has the names of the columns. */
+export function formatColumns(lines: readonly (readonly string[])[]): string[] {
+  return align(lines).map((text) => printable(text.trimEnd()))
+}
+
+function align(lines: readonly (readonly string[])[]): string[] {
+  const widths: number[] = []
+  for (const cells of lines) {
+    cells.slice(0, -1).forEach((cell, column) => (widths[column] = Math.max(widths[column] ?? 0, cell.length)))
+  }
+  return lines.map((cells) =>
+    cells.map((cell, column) => (column === cells.length - 1 ? cell : cell.padEnd(widths[column] ?? 0))).join('  '),
+  )
 }
 
 /** `850ms`, `12s`, `3m 5s`, `2h 10m`, `4d 1h`: as much as a person wants to know. */

@@ -1,0 +1,41 @@
+/** A question of a command to the running mailmux, over the admin HTTP of its configuration. */
+import { createAdminClient, Unanswered, type AdminClient } from '../admin/client.ts'
+import { loadAdminPlace } from '../config/load-admin.ts'
+import type { Environment } from '../config/yaml/variables.ts'
+import { escapeInJson, printable } from '../printable.ts'
+
+export type Terminal = {
+  env: Environment
+  /** take one line each, without its end */
+  out: (line: string) => void
+  printError: (line: string) => void
+}
+
+/**
+ * @param name of the command, for its error messages
+ * @returns the exit code that `ask` gives; 2 if the configuration does not tell where to ask, or if there is no answer
+ */
+export async function askRunning(
+  name: string,
+  configFile: string,
+  { env, printError }: Terminal,
+  ask: (client: AdminClient) => Promise<number>,
+): Promise<number> {
+  const place = loadAdminPlace(configFile, env)
+  if ('wrong' in place) {
+    printError(printable(`${name}: ${place.wrong}`))
+    return 2
+  }
+  try {
+    return await ask(createAdminClient(place))
+  } catch (error) {
+    if (!(error instanceof Unanswered)) throw error
+    printError(printable(`${name}: ${error.message}`))
+    return 2
+  }
+}
+
+/** Lines of JSON in which a terminal obeys nothing. */
+export function formatJson(answer: object): string[] {
+  return escapeInJson(JSON.stringify(answer, undefined, 2)).split('\n')
+}

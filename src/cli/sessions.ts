@@ -1,0 +1,78 @@
+/** `mailmux sessions` and `mailmux sessions end`: lists the sessions of the running mailmux, and ends them. */
+import type { EndedAnswer, SessionAnswer, SessionsAnswer } from '../admin/answers.ts'
+import type { SessionFilter } from '../admin/session-routes.ts'
+import { askRunning, formatJson, type Terminal } from './ask-running.ts'
+import { formatColumns, formatMs } from './table.ts'
+
+export type ListOptions = SessionFilter & { config: string; json?: true }
+export type EndOptions = ListOptions & { all?: true; now?: true }
+
+const LIST = 'mailmux sessions'
+const END = 'mailmux sessions end'
+
+/** @returns the exit code: 0, 1 if the sessions of a worker are missing in the list, 2 if there is no answer */
+export async function listSessions({ config, json, ...filter }: ListOptions, terminal: Terminal): Promise<number> {
+  return askRunning(LIST, config, terminal, async (client) => {
+    const answer = await client.sessions(filter)
+    for (const line of json ? formatJson(answer) : formatSessions(answer)) terminal.out(line)
+    return reportMissing(answer, `${LIST}: `, 'its sessions are missing in the list', terminal)
+  })
+}
+
+/** @returns the exit code: 0, 1 if a worker did not answer, 2 without a filter and if there is no answer */
+export async function endSessions(
+  { config, json, all, now, ...filter }: EndOptions,
+  terminal: Terminal,
+): Promise<number> {
+  const hasFilter = Object.values(filter).some((value) => value !== undefined)
+  if (hasFilter === (all === true)) {
+    const what = hasFilter
+      ? '--all goes with no filter'
+      : 'which sessions? Say --user, --backend, --client or --listener, or --all'
+    terminal.printError(`${END}: ${what}`)
+    return 2
+  }
+  return askRunning(END, config, terminal, async (client) => {
+    const answer = await client.endSessions({ ...filter, all: all === true, now: now === true })
+    for (const line of json ? formatJson(answer) : [formatEnded(answer, now === true)]) terminal.out(line)
+    return reportMissing(answer, `${END}: `, 'it may end its sessions later: ask again to be sure', terminal)
+  })
+}
+
+/** Exported for its test. */
+export function formatSessions({ sessions, total }: SessionsAnswer): string[] {
+  const hasWorkers = sessions.some(({ worker }) => worker !== undefined)
+  const header = ['USER', 'PROTOCOL', 'BACKEND', 'CLIENT', 'LISTENER', 'AGE', 'IDLE', ...(hasWorkers ? ['WORKER'] : [])]
+  const rows = sessions.map((session) => [...cellsOf(session), ...(hasWorkers ? [String(session.worker ?? '-')] : [])])
+  const count = countOf(total)
+  const summary = sessions.length < total ? `${count}; the ${sessions.length} oldest are listed` : count
+  return [...(rows.length > 0 ? formatColumns([header, ...rows]) : []), summary]
+}
+
+/** A session that does not relay yet has its phase in the place of its idle time. */
+function cellsOf(session: SessionAnswer): string[] {
+  const { user = '-', protocol, backend = '-', client, listener, ageSeconds, idleSeconds, phase } = session
+  const idle = idleSeconds === undefined ? `(${phase})` : formatMs(idleSeconds * 1000)
+  return [user, protocol, backend, client, listener, formatMs(Math.floor(ageSeconds) * 1000), idle]
+}
+
+function formatEnded({ ended, workers = [] }: EndedAnswer, isNow: boolean): string {
+  const verb = ended === 1 ? 'ends' : 'end'
+  const each = workers.map(({ worker, ended: own }) => `worker ${worker}: ${own}`).join(', ')
+  return `${countOf(ended)} ${verb} ${isNow ? 'now' : 'at a safe point'}${each === '' ? '' : ` (${each})`}`
+}
+
+function countOf(count: number): string {
+  return count === 1 ? '1 session' : `${count} sessions`
+}
+
+/** @returns the exit code */
+function reportMissing(
+  { incomplete = [] }: { incomplete?: number[] | undefined },
+  before: string,
+  consequence: string,
+  { printError }: Terminal,
+): number {
+  for (const worker of incomplete) printError(`${before}worker ${worker} did not answer: ${consequence}`)
+  return incomplete.length > 0 ? 1 : 0
+}
