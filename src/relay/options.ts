@@ -47,6 +47,11 @@ export type RelayOptions = {
   unreadFromBackend: Buffer | undefined
   /** follows the session; undefined where its content cannot be read */
   watch: RelayWatch | undefined
+  /**
+   * The time over which the clients of a back end that hangs up are told, in milliseconds, if they are at rest; 0: at once. Limit
+   * `spread_disconnects`.
+   */
+  spreadMs: number
   /** is told what was carried since it was last told, about once a second and at the end */
   account: (bytesFromClient: number, bytesFromBackend: number) => void
 }

@@ -9,23 +9,18 @@ import { LeanSocket, makeLean, type ReadMemory } from '../net/lean-socket.ts'
 import { carry } from './carry.ts'
 import { Gate } from './gate.ts'
 import type { LeaveCause, RelayCause, RelayCounts, RelayEnding, RelayHandle, RelayOptions } from './options.ts'
+import { LateEnd } from './late-end.ts'
+import { LAST_MAIL_MS, LastSide } from './last-side.ts'
 import { Progress } from './progress.ts'
 
 /** How long a side may stay silent once the other has closed its half: enough for a last answer, and no hiding place for a dead peer. */
 const HALF_CLOSED_MS = 120_000
-
-/**
- * How long the last open side may take nothing of the mail that still waits for it. A slow link empties the kernel's buffer in
- * seconds, and only then takes more from here. A larger value would let a client that never reads hold its descriptor longer.
- */
-const LAST_MAIL_MS = 30_000
 
 /** What Node reads at once from a connection that it has not been told more about: who fills that sends much. */
 const MUCH_BYTES = 64 * 1024
 
 /** `byMs`: on the clock of the sweep, from the first sweep that sees it */
 type Leaving = { why: LeaveCause; withinMs: number; byMs: number | undefined }
-type LastSide = { socket: Socket; waiting: number; sinceMs: number }
 
 export class Relay implements RelayHandle {
   readonly ended: Promise<RelayEnding>
@@ -38,6 +33,7 @@ export class Relay implements RelayHandle {
   readonly #gate: Gate | undefined
   readonly #progress: Progress
   readonly #account: RelayOptions['account']
+  readonly #spreadMs: number
   #resolve!: (ending: RelayEnding) => void
   #cause: RelayCause | undefined
   #bytesFromClient = 0
@@ -47,10 +43,9 @@ export class Relay implements RelayHandle {
   #activeMs: number | undefined
   #silentMs = 0
   #halfClosed = false
-  /** it is to end as soon as that is safe */
   #leaving: Leaving | undefined
   #isCut = false
-  /** the side that is still open once the other is closed, and what waits for it since when */
+  #lateEnd: LateEnd | undefined
   #last: LastSide | undefined
   #lastBytesMs = LAST_MAIL_MS
 
@@ -67,6 +62,7 @@ export class Relay implements RelayHandle {
     }
     this.#progress = new Progress(watch?.mode === 'observe' ? watch : undefined, this.#gate)
     this.#account = options.account
+    this.#spreadMs = options.spreadMs
     this.ended = new Promise((resolve) => (this.#resolve = resolve))
 
     this.#listenToClient()
@@ -163,6 +159,8 @@ export class Relay implements RelayHandle {
   #onEnd(side: 'client' | 'backend'): void {
     const to = side === 'client' ? this.#backend : this.#client
     this.#cause ??= `${side}-closed`
+    if (side === 'client') this.#lateEnd?.end()
+    else if (this.#endsLater()) return
     this.#halfClosed = true
     if (side === 'client' && this.#gate?.holds) return // what is held goes first
     if (!to.writable) return
@@ -174,6 +172,8 @@ export class Relay implements RelayHandle {
   #onClose(side: 'client' | 'backend'): void {
     const [from, to] = side === 'client' ? [this.#client, this.#backend] : [this.#backend, this.#client]
     this.#cause ??= `${side}-closed`
+    if (side === 'client') this.#lateEnd?.end()
+    else if (this.#endsLater()) return
     if (this.#last) {
       // `closed` is true before the event, so that a side may be reported twice.
       if (from !== this.#last.socket) return
@@ -182,7 +182,7 @@ export class Relay implements RelayHandle {
       return
     }
     this.#halfClosed = true
-    this.#last = { socket: to, waiting: Infinity, sinceMs: 0 }
+    this.#last = new LastSide(to)
     if (to === this.#backend) {
       to.destroySoon() // nobody is left to read its answer, but what the client sent last (a QUIT) still counts
     } else {
@@ -193,27 +193,34 @@ export class Relay implements RelayHandle {
     }
   }
 
+  /** A back end that has just said something (a BYE, the answer to LOGOUT) ends the session at once. */
+  #endsLater(): boolean {
+    if (this.#lateEnd) return true
+    if (this.#halfClosed || this.#spreadMs === 0 || !this.isResting()) return false
+    this.#halfClosed = true
+    this.#client.off('data', this.#onClientData)
+    this.#lateEnd = new LateEnd(this.#client, this.#spreadMs, () => {
+      this.#lateEnd = undefined
+      this.#onClose('backend')
+    })
+    this.#backend.destroy()
+    return true
+  }
+
   sweep(nowMs: number): void {
     if (this.#settleAccount() || this.#activeMs === undefined) this.#activeMs = nowMs
     this.#silentMs = nowMs - this.#activeMs
     this.#progress.rest(this.#silentMs)
-    if (this.#last) this.#endLast(this.#last, nowMs)
+    if (this.#last) this.#last.sweep(nowMs, this.#lastBytesMs)
+    else if (this.#lateEnd) this.#lateEnd.sweep(nowMs)
     else if (this.#halfClosed && this.#silentMs >= HALF_CLOSED_MS) this.end('half-closed-too-long')
     else if (this.#silentMs >= this.#idleMs) this.#takeLeave('idle')
     else this.#leaveIfSafe()
     if (this.#leaving) this.#leaveInTime(this.#leaving, nowMs)
   }
 
-  /** Destroys the last open side once it has taken nothing for too long; the cause stays what ended the relay. */
-  #endLast(last: LastSide, nowMs: number): void {
-    const waiting = last.socket.writableLength
-    if (waiting < last.waiting) Object.assign(last, { waiting, sinceMs: nowMs })
-    // A side that has everything only has to close its half.
-    const withinMs = waiting > 0 ? this.#lastBytesMs : LAST_BYTES_MS
-    if (nowMs - last.sinceMs >= withinMs) last.socket.destroy()
-  }
-
   endWhenSafe(why: LeaveCause, withinMs = Infinity): void {
+    this.#lateEnd?.end()
     const before = this.#leaving
     if (before && before.withinMs <= withinMs) before.why = why
     else this.#leaving = { why, withinMs, byMs: undefined }

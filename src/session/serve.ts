@@ -55,7 +55,8 @@ async function awaitLogins(
       const { unaskedGoodbye: goodbye } = protocols[session.listener.protocol]
       return { ...backend.detach(), goodbye, watch: acceptance.watch }
     }
-    if (result.code === 'backend-paused' || result.code === 'user-on-hold') throw new MuxError(result.code, result.detail)
+    if (result.code === 'backend-paused' || result.code === 'user-on-hold')
+      throw new MuxError(result.code, result.detail)
     // The client stays connected after a refusal. Its next login is routed anew: it may be another user's.
     dialogue.refuse(result.refusal)
     if (result.last)
@@ -101,6 +102,7 @@ async function relay(session: Session, joined: Joined, { relays, relayAccount, e
   try {
     const handle = relays.run(connection.socket, joined.socket, {
       idleMs: world.settings.limits.idleMs[listener.protocol],
+      spreadMs: world.settings.limits.spreadDisconnectsMs,
       goodbye: joined.goodbye,
       watch: joined.watch,
       unreadFromClient: connection.detach(),

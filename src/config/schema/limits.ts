@@ -56,7 +56,7 @@ export const limits = z
       ['1s', '1h'],
     ),
     spread_disconnects: duration(
-      'The time over which sessions end that end for one event, as a stop of mailmux: their clients connect again at once, and would do so in one wave. A stop takes no more than half of shutdown_grace for it, and less where 20 sessions a second need less. Default 10s: 2,000 sessions end at 200 a second. More delays the stop.',
+      'The time over which sessions end that end for one event, as a stop of mailmux: their clients connect again at once, and would do so in one wave. When a back end hangs up without a word, clients at rest are told at random moments of this time. A stop takes no more than half of shutdown_grace for it, and less where 20 sessions a second need less. Default 10s: 2,000 sessions end at 200 a second. More delays the stop.',
       '10s',
       ['0s', '10m'],
     ),

@@ -67,6 +67,7 @@ export function runRelay(
   const handle = relays.run(near.client, near.backend, {
     idleMs: 60_000,
     goodbye: GOODBYE,
+    spreadMs: 0,
     watch: undefined,
     unreadFromClient: undefined,
     unreadFromBackend: undefined,

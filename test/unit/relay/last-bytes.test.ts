@@ -95,6 +95,7 @@ test('waits for the back end where the client was closed just before the relay b
   const relays = createRelays()
   const { ended } = relays.run(client, backend, {
     idleMs: 60_000,
+    spreadMs: 0,
     goodbye: NO_GOODBYE,
     watch: undefined,
     unreadFromClient: undefined,

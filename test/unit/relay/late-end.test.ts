@@ -1,0 +1,102 @@
+/** The clients of a store that hangs up while they are at rest: each is told at a moment of its own. */
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { READ_DEADLINE_MS, until } from '../../support/deadline.ts'
+import { startRelay, type Relayed } from './fixture.ts'
+
+/** A relay at rest at 3000 ms of its sweeps, whose moment is half of the window. */
+async function rest(t: TestContext, spreadMs = 10_000): Promise<Relayed> {
+  t.mock.method(Math, 'random', () => 0.5)
+  const relayed = await startRelay(t, { spreadMs })
+  const { client, backend, relays, handle } = relayed
+  client.send('hello')
+  await backend.expect('hello')
+  backend.send('hello')
+  await client.expect('hello')
+  relays.sweep(0)
+  relays.sweep(3000)
+  assert.ok(handle.isResting())
+  return relayed
+}
+
+const hungUp = ({ near }: Relayed): Promise<true> =>
+  until(
+    READ_DEADLINE_MS,
+    () => near.backend.closed || undefined,
+    () => 'the back end has not hung up',
+  )
+
+for (const [how, cause] of [
+  ['end', 'backend-closed'],
+  ['reset', 'backend-reset'],
+] as const)
+  test(`a client at rest is told at its moment (${how} of the back end)`, async (t) => {
+    const relayed = await rest(t)
+    const { backend, client, near, relays } = relayed
+    if (how === 'end') backend.end()
+    else backend.socket.resetAndDestroy()
+    await hungUp(relayed)
+    relays.sweep(4000)
+    relays.sweep(8999)
+    assert.equal(near.client.writableEnded, false)
+    relays.sweep(9000)
+    await client.expectClose()
+    client.end()
+    assert.equal((await relayed.ending()).cause, cause)
+  })
+
+test('a client that sends something is told at once', async (t) => {
+  const relayed = await rest(t)
+  relayed.backend.end()
+  await hungUp(relayed)
+  relayed.client.send('noop')
+  await relayed.client.expectClose()
+  relayed.client.end()
+  assert.equal((await relayed.ending()).cause, 'backend-closed')
+})
+
+for (const how of ['end', 'reset'] as const)
+  test(`a client that leaves meanwhile ends the relay (${how} of the client)`, async (t) => {
+    const relayed = await rest(t)
+    relayed.backend.end()
+    await hungUp(relayed)
+    if (how === 'end') relayed.client.end()
+    else relayed.client.socket.resetAndDestroy()
+    assert.equal((await relayed.ending()).cause, 'backend-closed')
+  })
+
+test('the end of a session at a safe point does not wait for the moment', async (t) => {
+  const relayed = await rest(t)
+  relayed.backend.end()
+  await hungUp(relayed)
+  relayed.handle.endWhenSafe('shutdown')
+  await relayed.client.expectClose()
+  relayed.client.end()
+  await relayed.ending()
+})
+
+test('a cut does not wait for the moment', async (t) => {
+  const relayed = await rest(t)
+  relayed.backend.end()
+  await hungUp(relayed)
+  relayed.handle.end('shutdown-deadline')
+  assert.equal((await relayed.ending()).cause, 'shutdown-deadline')
+})
+
+test('a client is told at once of a back end that says something and hangs up', async (t) => {
+  const { backend, client, ending } = await rest(t)
+  backend.send('* BYE')
+  backend.end()
+  await client.expect('* BYE')
+  await client.expectClose()
+  client.end()
+  await ending()
+})
+
+test('a client is told at once where disconnects are not spread', async (t) => {
+  const { backend, client, ending } = await rest(t, 0)
+  backend.end()
+  await client.expectClose()
+  client.end()
+  await ending()
+})
