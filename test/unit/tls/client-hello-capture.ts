@@ -1,7 +1,9 @@
 /** ClientHellos for tests: taken from real clients over a socket, and made by hand. */
+import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { connect, type ConnectionOptions } from 'node:tls'
+import { createClientHelloReader, type ClientHello } from '../../../src/tls/client-hello.ts'
 import { within } from '../../support/deadline.ts'
 
 /** All that a client says to a server that never answers, up to the end of the first handshake message. */
@@ -104,4 +106,22 @@ export function hello(
     parts.rest ?? Buffer.alloc(0),
   ])
   return Buffer.concat([Buffer.of(parts.type ?? 1), vector(3, body)])
+}
+
+/** What a new reader makes of bytes that have come in one piece. */
+export const readClientHello = (bytes: Buffer): 'more' | ClientHello => createClientHelloReader()(bytes)
+
+/** Whole, after every byte before its end, and with something behind it. */
+export function assertReads(bytes: Buffer, expected: ClientHello): void {
+  const goesOn = createClientHelloReader()
+  for (let length = 0; length < bytes.length; length++) {
+    assert.equal(readClientHello(bytes.subarray(0, length)), 'more', `after ${length} of ${bytes.length} bytes`)
+    assert.equal(goesOn(bytes.subarray(0, length)), 'more', `in pieces, after ${length} of ${bytes.length} bytes`)
+  }
+  assert.deepEqual(goesOn(bytes), expected)
+  assert.deepEqual(readClientHello(bytes), expected)
+  // A client may go on at once: TLS 1.3 early data begins with a record of another type.
+  for (const behind of ['140303000101', '1703030010', '16', 'ff']) {
+    assert.deepEqual(readClientHello(Buffer.concat([bytes, Buffer.from(behind, 'hex')])), expected)
+  }
 }
