@@ -152,7 +152,6 @@ export class Relay implements RelayHandle {
     before.off('close', this.#onClientClose)
     this.#client = lean
     this.#listenToClient()
-    if (this.#backend.writableNeedDrain) lean.pause()
   }
 
   /** RFC 9293 3.6: one side has said all that it will; the other may still be answering. */
@@ -189,7 +188,7 @@ export class Relay implements RelayHandle {
       // What the back end said last is still on its way to the client; what the client still sends is for nobody.
       to.off('data', this.#onClientData)
       to.resume()
-      if (to.writable) to.end()
+      to.end()
     }
   }
 

@@ -145,11 +145,22 @@ test('tells a client of the back end’s end, though its gate holds', async (t) 
 
 test('does not end a session at a safe point while its gate holds a part of a command', async (t) => {
   const options = { watch: octetsInTurn(), unreadFromClient: Buffer.from('ab') }
-  const relay = await startLate(t, () => true, { ...options, leave: 'shutdown' })
+  const relay = await startLate(t, () => true, options)
+  assert.equal((await relay.backend.readBytes(1)).toString(), 'a')
+  relay.handle.endWhenSafe('shutdown')
   relay.relays.sweep(0)
   relay.relays.sweep(10_000)
-  assert.equal((await relay.backend.readBytes(1)).toString(), 'a')
+  assert.equal(relay.near.client.destroyed, false)
   relay.backend.send('*')
   await relay.client.expect('*')
   assert.equal((await relay.backend.readBytes(1)).toString(), 'b')
+})
+
+test('sees the end of a client that was not read from when its back end was closed', async (t) => {
+  const relay = await startLate(t, (_far, near) => near.backend.write(FILLING))
+  relay.client.send('a NOOP')
+  relay.client.end()
+  relay.backend.socket.resetAndDestroy()
+  await relay.client.expectClose()
+  assert.equal((await relay.ending()).cause, 'backend-reset')
 })
