@@ -1,5 +1,6 @@
 /** What an operator, or another worker, may ask of a worker and have done by it: each answer with the modules that give it. */
-import type { StandIn } from './directory/directory.ts'
+import type { BackendStateOrder, BackendStateResult, Directory, StandIn } from './directory/directory.ts'
+import { MuxError } from './errors.ts'
 import { reportBackend, type BackendReport, type RunningBackends } from './inspect/backend-report.ts'
 import { explain, type Explanation } from './inspect/explain.ts'
 import { testLogin, type LoginTest } from './inspect/login-test.ts'
@@ -16,6 +17,11 @@ import type { World } from './world.ts'
 /** `now`: a session with a command in progress is cut at once. */
 export type EndOrder = SessionFilter & { now: boolean }
 
+export type StateChange = { backend: string; order: BackendStateOrder | undefined }
+
+/** `no-place`: the directory of the configuration has no states. `unavailable`: it cannot be asked now. */
+export type NotChanged = { result: 'no-place' | 'unavailable'; why: string }
+
 export type Answers = {
   explain: (question: Question) => Promise<Explanation | { wrong: string }>
   testLogin: (question: Question, password: Secret) => Promise<LoginTest | { wrong: string }>
@@ -25,6 +31,8 @@ export type Answers = {
   endSessions: (order: EndOrder) => number
   /** Whether a user on hold has left a back end: see `quiesce`. */
   quiesce: (question: { user: Text; backend: string; token: string }) => Promise<Quiescence>
+  /** Gives a back end a state in the directory; removes it without an order. */
+  setBackendState: (change: StateChange) => Promise<BackendStateResult | NotChanged>
   /** What another worker may use of this one's memory while the directory is unavailable. */
   standIn: (user: Text) => StandIn | undefined
 }
@@ -34,11 +42,13 @@ export type AnswerSources = RunningBackends & {
   logins: LoginServices
   sessions: Pick<Sessions, 'list' | 'end'>
   quiesce: Answers['quiesce']
-  standIn: Answers['standIn']
+  /** undefined where routes are in the routing file alone */
+  directory: Pick<Directory, 'standInFor' | 'setBackendState'> | undefined
   log: Log
 }
 
-export function createAnswers({ world, logins, sessions, quiesce, standIn, log, ...running }: AnswerSources): Answers {
+export function createAnswers(sources: AnswerSources): Answers {
+  const { world, logins, sessions, quiesce, directory, log, ...running } = sources
   return {
     explain: (question) => explain(question, world(), running),
     testLogin: (question, password) => testLogin(question, password, world(), { logins, log }),
@@ -46,6 +56,24 @@ export function createAnswers({ world, logins, sessions, quiesce, standIn, log, 
     sessions: sessions.list,
     endSessions: ({ now, ...filter }) => sessions.end(filter, 'kicked', { now }),
     quiesce,
-    standIn,
+    setBackendState: ({ backend, order }) => setBackendState(directory, backend, order),
+    standIn: (user) => directory?.standInFor?.(user),
+  }
+}
+
+async function setBackendState(
+  directory: AnswerSources['directory'],
+  backend: string,
+  order: BackendStateOrder | undefined,
+): Promise<BackendStateResult | NotChanged> {
+  if (!directory?.setBackendState) {
+    const why = `without Redis there is one place for it: \`state\` of ${backend} in routing.yaml`
+    return { result: 'no-place', why }
+  }
+  try {
+    return await directory.setBackendState(backend, order)
+  } catch (error) {
+    if (error instanceof MuxError) return { result: 'unavailable', why: error.message }
+    throw error
   }
 }

@@ -233,7 +233,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
           placedName,
           endTimeoutMs,
         }),
-      standIn: (user) => directory?.standInFor?.(user),
+      directory,
       log,
     }),
   }

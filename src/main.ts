@@ -4,6 +4,7 @@
  * young objects: the first thousand logins leave 26 MiB less behind for it, and cost the same. Workers get what this process has.
  */
 import type { Option } from 'commander'
+import type { CommandParts } from './cli/command-parts.ts'
 import type { ExplainOptions } from './cli/explain.ts'
 import type { LoadResult } from './config/load.ts'
 import type { LogOutput } from './log.ts'
@@ -53,6 +54,7 @@ const { createApp } = await import('./app.ts')
 const { explain } = await import('./cli/explain.ts')
 const { health } = await import('./cli/health.ts')
 const { readPassword } = await import('./cli/password.ts')
+const { addBackendCommands } = await import('./cli/backend-commands.ts')
 const { addSessionCommands } = await import('./cli/session-commands.ts')
 const { formatProblem } = await import('./config/yaml/problems.ts')
 const { openLogOutput } = await import('./log.ts')
@@ -247,12 +249,14 @@ program
     })
   })
 
-addSessionCommands(program, {
+const parts: CommandParts = {
   configOption,
   terminal,
   exitAsUsage,
   exitWith: (code) => void (process.exitCode = code),
-})
+}
+addSessionCommands(program, parts)
+addBackendCommands(program, parts)
 
 try {
   await program.parseAsync()

@@ -47,10 +47,14 @@ const load = z.object({
   slowStart: z.object({ logins: z.number(), loginsPerSecond: z.number() }).optional(),
 })
 
+export const backendState = z.enum(['up', 'drain', 'pause', 'down'])
+
 export const backendAnswer = z.object({
   name: z.string(),
   up: z.boolean(),
-  state: z.enum(['up', 'drain', 'pause', 'down']),
+  state: backendState,
+  stateFrom: z.enum(['routing', 'directory']),
+  overMs: z.number().optional(),
   check: z.enum(['tcp', 'tls', 'greeting', 'login', 'none']),
   addresses: z.array(address),
   leg,
@@ -58,6 +62,9 @@ export const backendAnswer = z.object({
 })
 
 export const backendsAnswer = z.object({ backends: z.array(backendAnswer) })
+
+/** `changed`: whether the directory had another state */
+export const stateSetAnswer = z.object({ backend: z.string(), changed: z.boolean() })
 
 const session = z.object({
   id: z.string(),
@@ -173,6 +180,8 @@ export const loginAnswer = routeAnswer.extend({ trial })
 export const errorAnswer = z.object({ error: z.string() })
 
 export type BackendAnswer = z.infer<typeof backendAnswer>
+export type BackendsAnswer = z.infer<typeof backendsAnswer>
+export type StateSetAnswer = z.infer<typeof stateSetAnswer>
 export type SessionAnswer = z.infer<typeof session>
 export type SessionsAnswer = z.infer<typeof sessionsAnswer>
 export type InstancesAnswer = z.infer<typeof instancesAnswer>

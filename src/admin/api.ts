@@ -1,15 +1,15 @@
 /** The API under /api/v1: asks what it is handed, answers in JSON, bounds what it reads. */
 import type { HttpBindings } from '@hono/node-server'
 import { Hono, type Context } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
 import { z } from 'zod'
 import { listProtocols, PROTOCOL_NAMES, type ProtocolName } from '../protocol/registry.ts'
 import { canonicalAddress, hasZone, isAddress } from '../net/address.ts'
 import type { Log } from '../log.ts'
 import { Secret } from '../secret.ts'
 import type { BackendAnswer, InstancesAnswer, RouteAnswer, TrialAnswer } from './answers.ts'
-import { askForToken, isWithinMachine, onlyWithToken, refuse } from './guard.ts'
+import { askForToken, boundBody, isWithinMachine, onlyWithToken, refuse } from './guard.ts'
 import { addSessionRoutes, MAX_USER_LENGTH, type SessionParts } from './session-routes.ts'
+import { addStateRoutes, type StateParts } from './state-routes.ts'
 
 /** What is asked of a route; what is left out is filled in by whoever answers. */
 export type RouteQuestion = {
@@ -26,16 +26,17 @@ export class Unavailable extends Error {
 }
 
 /** Each of them may end so: @throws Unavailable */
-export type ApiParts = SessionParts & {
-  /** Asked for each request, since the file may have changed. undefined: every program on this machine may ask */
-  token: () => Secret | undefined
-  /** `wrong` says why a question has no answer */
-  explain: (question: RouteQuestion) => Promise<RouteAnswer | { wrong: string }>
-  backends: () => Promise<BackendAnswer[]>
-  instances: () => Promise<InstancesAnswer>
-  /** logs the user in, and out again */
-  testLogin: (question: RouteQuestion, password: Secret) => Promise<TrialAnswer | { wrong: string }>
-}
+export type ApiParts = SessionParts &
+  StateParts & {
+    /** Asked for each request, since the file may have changed. undefined: every program on this machine may ask */
+    token: () => Secret | undefined
+    /** `wrong` says why a question has no answer */
+    explain: (question: RouteQuestion) => Promise<RouteAnswer | { wrong: string }>
+    backends: () => Promise<BackendAnswer[]>
+    instances: () => Promise<InstancesAnswer>
+    /** logs the user in, and out again */
+    testLogin: (question: RouteQuestion, password: Secret) => Promise<TrialAnswer | { wrong: string }>
+  }
 
 const query = z.strictObject({
   protocol: z.enum(PROTOCOL_NAMES, { error: `protocol: ${listProtocols('or')}` }).optional(),
@@ -53,9 +54,6 @@ const query = z.strictObject({
 
 /** Longer than any login takes, which sends nothing meanwhile. */
 const LOGIN_IDLE_MS = 330_000
-
-/** A password and the braces around it. */
-const MAX_BODY_BYTES = 8192
 
 const passwordBody = z.strictObject({
   password: z
@@ -78,8 +76,7 @@ export function buildApi(parts: ApiParts, log: Log): Hono<Env> {
     const answer = await explain(question)
     return 'wrong' in answer ? refuse(c, 400, answer.wrong) : c.json(answer)
   })
-  const onError = (c: Context): Response => refuse(c, 413, `the body is longer than ${MAX_BODY_BYTES} octets`)
-  api.post('/routes/:user/login', onlyWithToken(token), bodyLimit({ maxSize: MAX_BODY_BYTES, onError }), async (c) => {
+  api.post('/routes/:user/login', onlyWithToken(token), boundBody, async (c) => {
     if (!isWithinMachine(c.env.incoming.socket))
       return refuse(c, 403, 'a password is taken from this machine alone, as this is plain HTTP')
     c.env.incoming.socket.setTimeout(LOGIN_IDLE_MS)
@@ -94,6 +91,7 @@ export function buildApi(parts: ApiParts, log: Log): Hono<Env> {
   })
   api.get('/backends', async (c) => c.json({ backends: await backends() }))
   api.get('/instances', async (c) => c.json(await instances()))
+  addStateRoutes(api, parts, log)
   addSessionRoutes(api, parts, log)
   api.all('*', (c) => refuse(c, 404, 'the API has no such path'))
   return api

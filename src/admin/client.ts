@@ -7,20 +7,25 @@ import { systemCode } from '../errors.ts'
 import { hostPort } from '../net/address.ts'
 import type { Secret } from '../secret.ts'
 import {
+  backendsAnswer,
   endedAnswer,
   errorAnswer,
   loginAnswer,
   routeAnswer,
   sessionsAnswer,
+  stateSetAnswer,
+  type BackendsAnswer,
   type EndedAnswer,
   type RouteAnswer,
   type SessionsAnswer,
+  type StateSetAnswer,
   type TrialAnswer,
 } from './answers.ts'
 import type { RouteQuestion } from './api.ts'
 import { toPrintable } from '../printable.ts'
 import { isWithinMachine } from './guard.ts'
 import { MOST_SESSIONS, type SessionFilter } from './session-routes.ts'
+import type { StateBody } from './state-routes.ts'
 
 /** Longer than any lookup: `directory.redis.timeout` is seconds at most. */
 const LOOKUP_MS = 15_000
@@ -36,6 +41,12 @@ const MAX_SESSIONS_LENGTH = 10_000_000
 export type AdminClient = {
   /** Whether mailmux serves, in the words of `/readyz`. @throws Unanswered */
   readiness(): Promise<{ ready: boolean; text: string }>
+  /** @throws Unanswered */
+  backends(): Promise<BackendsAnswer>
+  /** Gives a back end a state for all instances. @throws Unanswered */
+  setBackendState(backend: string, order: StateBody): Promise<StateSetAnswer>
+  /** Removes that state. @throws Unanswered */
+  resetBackendState(backend: string): Promise<StateSetAnswer>
   /** The oldest sessions that match, as many as can be asked for. @throws Unanswered */
   sessions(filter: SessionFilter): Promise<SessionsAnswer>
   /** Ends the sessions that match; every session with `all`, which goes with no filter. @throws Unanswered */
@@ -49,6 +60,13 @@ export type AdminClient = {
 /** There is no answer, and the message says why, for the operator. */
 export class Unanswered extends Error {
   override readonly name = 'Unanswered'
+  /** an order that makes sense is refused as things are */
+  readonly isRefused: boolean
+
+  constructor(message: string, { isRefused = false }: { isRefused?: boolean } = {}) {
+    super(message)
+    this.isRefused = isRefused
+  }
 }
 
 type Answer = { status: number; text: string }
@@ -62,6 +80,11 @@ export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
       if (status === 200 || status === 503) return { ready: status === 200, text: toPrintable(text.trim(), 200) }
       throw new Unanswered(`${hostPort(endpoint.host, endpoint.port)} answers as no mailmux does (HTTP ${status})`)
     },
+    backends: () => ask(endpoint, { path: '/api/v1/backends', withinMs: LOOKUP_MS }, backendsAnswer),
+    setBackendState: (backend, order) =>
+      ask(endpoint, { method: 'PUT', path: statePath(backend), body: order, withinMs: LOOKUP_MS }, stateSetAnswer),
+    resetBackendState: (backend) =>
+      ask(endpoint, { method: 'DELETE', path: statePath(backend), withinMs: LOOKUP_MS }, stateSetAnswer),
     sessions: (filter) =>
       ask(
         endpoint,
@@ -82,7 +105,19 @@ export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
   }
 }
 
-type Request = { method?: 'DELETE'; path: string; password?: Secret; withinMs: number; mostLength?: number }
+type Request = {
+  method?: 'PUT' | 'DELETE'
+  path: string
+  /** without a secret */
+  body?: object
+  password?: Secret
+  withinMs: number
+  mostLength?: number
+}
+
+function statePath(backend: string): string {
+  return `/api/v1/backends/${encodeURIComponent(backend)}/state`
+}
 
 function pathOf({ user, protocol, listener, serverName, address }: RouteQuestion, what: '' | '/login'): string {
   const query = queryOf({ protocol, listener, sni: serverName, ip: address })
@@ -115,6 +150,7 @@ async function ask<S extends z.ZodType>(endpoint: AdminEndpoint, request: Reques
   const told = answer.status === 200 ? schema.safeParse(json) : undefined
   if (told?.success) return told.data
   const refused = errorAnswer.safeParse(json)
+  if (refused.success && answer.status === 409) throw new Unanswered(refused.data.error, { isRefused: true })
   if (refused.success) throw new Unanswered(`mailmux refuses to answer: ${refused.data.error}`)
   throw new Unanswered(
     `${hostPort(endpoint.host, endpoint.port)} answers as no mailmux of this version does (HTTP ${answer.status})`,
@@ -123,17 +159,17 @@ async function ask<S extends z.ZodType>(endpoint: AdminEndpoint, request: Reques
 
 /** Over `node:http`: `fetch` may go through a proxy of the environment, and refuses some ports for what browsers could do there. */
 async function fetchText(endpoint: AdminEndpoint, asked: Request): Promise<Answer> {
-  const { path, password, withinMs, mostLength = MAX_ANSWER_LENGTH } = asked
+  const { path, body, password, withinMs, mostLength = MAX_ANSWER_LENGTH } = asked
   const { host, port, token } = endpoint
   const headers = {
     ...(token && { authorization: `Bearer ${token.reveal()}` }),
-    ...(password && { 'content-type': 'application/json' }),
+    ...((password ?? body) && { 'content-type': 'application/json' }),
   }
   const method = asked.method ?? (password ? 'POST' : 'GET')
   const question = request({ host, port, path, method, headers, agent: false, signal: AbortSignal.timeout(withinMs) })
   question.on('error', () => undefined) // told by the wait under way, or nobody waits any more
   if (password) await sendPassword(question, password)
-  else question.end()
+  else question.end(body && JSON.stringify(body))
   const [response] = (await once(question, 'response')) as [IncomingMessage]
   let text = ''
   for await (const piece of response.setEncoding('utf8')) {

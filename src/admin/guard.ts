@@ -6,6 +6,7 @@ import type { Socket } from 'node:net'
 import type { HttpBindings } from '@hono/node-server'
 import type { Context, MiddlewareHandler } from 'hono'
 import { bearerAuth } from 'hono/bearer-auth'
+import { bodyLimit } from 'hono/body-limit'
 import { canonicalAddress, isAddress, isLoopbackAddress, unbracketHost } from '../net/address.ts'
 import type { Secret } from '../secret.ts'
 
@@ -54,16 +55,25 @@ export function refuseForeignNames(hosts: ReadonlySet<string>): MiddlewareHandle
 }
 
 /**
- * Only a login on request has a body. Others are refused before it is read, and whatever is refused is the last on its connection: what
- * follows on it need not be read either.
+ * A login on request and the state of a back end have a body. Any other body is refused before it is read. A refused request is the last
+ * on its connection, so that its body need not be read either.
  */
 export const refuseBodies: MiddlewareHandler = async (c, next) => {
   const length = c.req.header('content-length')
   const hasBody = c.req.header('transfer-encoding') !== undefined || (length !== undefined && length !== '0')
-  if (hasBody && c.req.method !== 'POST') c.res = refuse(c, 413, 'a question has no body')
+  if (hasBody && c.req.method !== 'POST' && c.req.method !== 'PUT') c.res = refuse(c, 413, 'a question has no body')
   else await next()
   if (c.res.status >= 400) c.res.headers.set('connection', 'close')
 }
+
+/** A password and the braces around it. */
+const MAX_BODY_BYTES = 8192
+
+/** Refuses a body that is too long before it is read. */
+export const boundBody: MiddlewareHandler = bodyLimit({
+  maxSize: MAX_BODY_BYTES,
+  onError: (c) => refuse(c, 413, `the body is longer than ${MAX_BODY_BYTES} octets`),
+})
 
 /** What a page of another site has sent off, and could not read, is not looked at either. */
 export const refuseOtherSites: MiddlewareHandler = async (c, next) => {
@@ -96,6 +106,6 @@ export function peerOf({ env }: Context<{ Bindings: HttpBindings }>): string {
   return remoteAddress === undefined ? 'unix' : canonicalAddress(remoteAddress)
 }
 
-export function refuse(c: Context, status: 400 | 403 | 404 | 413 | 415 | 500 | 503, error: string): Response {
+export function refuse(c: Context, status: 400 | 403 | 404 | 409 | 413 | 415 | 500 | 503, error: string): Response {
   return c.json({ error }, status)
 }

@@ -13,7 +13,8 @@ export type Terminal = {
 
 /**
  * @param name of the command, for its error messages
- * @returns the exit code that `ask` gives; 2 if the configuration does not tell where to ask, or if there is no answer
+ * @returns the exit code that `ask` gives; 1 if mailmux refuses an order as things are; 2 if the configuration does not tell where to
+ * ask, or if there is no answer
  */
 export async function askRunning(
   name: string,
@@ -31,7 +32,7 @@ export async function askRunning(
   } catch (error) {
     if (!(error instanceof Unanswered)) throw error
     printError(printable(`${name}: ${error.message}`))
-    return 2
+    return error.isRefused ? 1 : 2
   }
 }
 

@@ -1,16 +1,7 @@
 /** The arguments of `mailmux sessions` and `mailmux sessions end`. */
-import type { Command, Option } from 'commander'
-import type { Terminal } from './ask-running.ts'
+import type { Command } from 'commander'
+import type { CommandParts } from './command-parts.ts'
 import { endSessions, listSessions, type EndOptions, type ListOptions } from './sessions.ts'
-
-export type CommandParts = {
-  configOption: () => Option
-  terminal: Terminal
-  /** called after the help, and after the error of wrong usage */
-  exitAsUsage: (end: { exitCode: number }) => never
-  /** takes the exit code of the command */
-  exitWith: (code: number) => void
-}
 
 export function addSessionCommands(
   program: Command,

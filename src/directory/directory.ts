@@ -1,6 +1,12 @@
 /** The interface of a directory: which back end holds this mailbox? A directory answers from its store and decides nothing. */
 import type { X509Certificate } from 'node:crypto'
-import type { DirectorySettings, MechanismName, ProtocolName, RoutingSettings } from '../config/settings.ts'
+import type {
+  BackendState,
+  DirectorySettings,
+  MechanismName,
+  ProtocolName,
+  RoutingSettings,
+} from '../config/settings.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { NoteShortage } from '../errors.ts'
 import type { Octets, Text } from '../octets.ts'
@@ -67,6 +73,23 @@ export type Question = {
 
 export type BackendStateAnswer = StoredState | { wrong: string } | undefined
 
+/** An operator's order for the state of a back end. */
+export type BackendStateOrder = {
+  state: BackendState
+  /** a duration such as `10m`, of a drain alone */
+  over: string | undefined
+  /** the operator, for the messages to other operators */
+  by: string
+  /** takes the place of another operator's drain */
+  isForced: boolean
+}
+
+/** `held`: another operator drains the back end over another time; nothing was changed. `wrong`: nothing was changed either. */
+export type BackendStateResult =
+  | { result: 'changed' | 'unchanged' }
+  | { result: 'held'; over: string | undefined; by: string | undefined; sinceMs: number | undefined }
+  | { result: 'wrong'; why: string }
+
 /** Receives the state of the directory. */
 export type DirectoryMonitor = Pick<Metrics, 'directoryIsUp' | 'directoryHasLostData' | 'directoryAnsweredBadly'> & {
   noteShortage?: NoteShortage
@@ -107,6 +130,12 @@ export type Directory = {
    * @throws MuxError `directory-unavailable`
    */
   backendState?(backend: string): Promise<BackendStateAnswer>
+  /**
+   * Gives a back end a state for all instances.
+   * @param order undefined: removes the state, so that the routing file counts again
+   * @throws MuxError `directory-unavailable`. The order may take effect nevertheless.
+   */
+  setBackendState?(backend: string, order: BackendStateOrder | undefined): Promise<BackendStateResult>
   /** @param hear called for each change of a state; undefined: any may have changed, unnoticed meanwhile */
   onBackendChanged?(hear: (backend: string | undefined) => void): void
   /** @param settings those of the start with other passwords, keys and CAs, which count from the next connection on */

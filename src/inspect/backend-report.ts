@@ -3,6 +3,7 @@ import type { Admissions } from '../backend/admission/admission.ts'
 import type { LiveBackends } from '../backend/live-backends.ts'
 import type { Backend } from '../backend/backends.ts'
 import type { LiveBackend, EndpointFacts } from '../backend/live-backend.ts'
+import { effectiveState } from '../backend/state.ts'
 import type { BackendStates } from '../backend/states.ts'
 import type { BackendSettings, BackendState, ProtocolName } from '../config/settings.ts'
 import type { ErrorCode } from '../errors.ts'
@@ -50,8 +51,11 @@ export type BackendReport = {
   name: string
   /** somebody new may be sent there */
   up: boolean
-  /** that an operator has set */
+  /** that an operator has set, and where */
   state: BackendState
+  stateFrom: 'routing' | 'directory'
+  /** the time over which a drain is spread, where it is not the default */
+  overMs?: number
   /** what is checked from time to time */
   check: BackendSettings['health']['check']
   /** in the order in which this user tries them */
@@ -78,10 +82,13 @@ export function reportBackend(
 ): BackendReport {
   const live = backends.of(settings)
   const { addresses, check } = live.describe()
+  const { state, from, overMs } = states.of(settings.name) ?? effectiveState(settings.state, undefined)
   return {
     name: settings.name,
     up: live.isUp(way?.protocol),
-    state: states.of(settings.name)?.state ?? settings.state,
+    state,
+    stateFrom: from,
+    ...(overMs !== undefined && { overMs }),
     check,
     addresses: (way ? inOrder(addresses, live, way) : addresses).map(reportAddress),
     leg: reportLeg(settings),

@@ -20,6 +20,7 @@ export type Ask =
   | { what: 'sessions'; filter: First<Answers['sessions']> }
   | { what: 'quiesce'; question: First<Answers['quiesce']> }
   | { what: 'endSessions'; order: First<Answers['endSessions']> }
+  | { what: 'setBackendState'; change: First<Answers['setBackendState']> }
   | { what: 'standIn'; user: First<Answers['standIn']> }
   | { what: 'explain'; question: First<Answers['explain']> }
   | { what: 'testLogin'; question: First<Answers['testLogin']>; password: Packed<Secret> }
@@ -34,6 +35,7 @@ export type Answer = {
   sessions: ReturnType<Answers['sessions']>
   quiesce: Awaited<ReturnType<Answers['quiesce']>>
   endSessions: ReturnType<Answers['endSessions']>
+  setBackendState: Awaited<ReturnType<Answers['setBackendState']>>
   standIn: ReturnType<Answers['standIn']>
   explain: Awaited<ReturnType<Answers['explain']>>
   testLogin: Awaited<ReturnType<Answers['testLogin']>>

@@ -129,6 +129,8 @@ async function tell(
       return answers.quiesce(ask.question)
     case 'endSessions':
       return answers.endSessions(ask.order)
+    case 'setBackendState':
+      return answers.setBackendState(ask.change)
     case 'standIn':
       return answers.standIn(ask.user)
     case 'explain':

@@ -6,7 +6,10 @@ import type { OpenPort } from '../listener/listener.ts'
 import type { WorkerState } from '../metrics/instance-metrics.ts'
 import type { Reading } from '../metrics/readings.ts'
 
-export type WorkerPool = Pick<ApiParts, 'explain' | 'testLogin' | 'backends' | 'sessions' | 'endSessions'> &
+export type WorkerPool = Pick<
+  ApiParts,
+  'explain' | 'testLogin' | 'backends' | 'setBackendState' | 'sessions' | 'endSessions'
+> &
   Pick<Answers, 'quiesce'> & {
     /** @returns the ports, once all of them serve. @throws Error for the operator; nothing is left running then */
     start(): Promise<OpenPort[]>

@@ -178,6 +178,7 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
     backends: async () =>
       mergeBackends((await askAll({ what: 'backends' })).flatMap(({ told }) => (told ? [told] : []))),
     quiesce: async (question) => mergeQuiescence(await askAll({ what: 'quiesce', question })),
+    setBackendState: async (change) => askOne(await anyone(), { what: 'setBackendState', change }, LOOKUP_MS),
     sessions: async (filter) => mergeSessions(await askAll({ what: 'sessions', filter }), filter.limit),
     endSessions: async (order) => mergeEnded(await askAll({ what: 'endSessions', order })),
     async stop() {

@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test'
 import type { Endpoint, RedisServers, RedisSettings } from '../../src/config/settings.ts'
 import type { Log } from '../../src/log.ts'
 import { probeRedis } from '../../src/inspect/probe-redis.ts'
+import type { BackendStateOrder, Directory } from '../../src/directory/directory.ts'
 import { openCachedDirectory } from '../../src/directory/remembered/cached-directory.ts'
 import { Secret } from '../../src/secret.ts'
 import { START_DEADLINE_MS, until, within } from '../support/deadline.ts'
@@ -69,6 +70,7 @@ async function useAll(
     assert.equal((await directory.reserve?.(NEW, 'store3', 1000))?.source, 'placed')
     await directory.commit?.(NEW, 'store3')
     assert.equal((await directory.lookup(NEW)).entry?.backend, 'store3')
+    await setStates(directory, command)
     assert.doesNotMatch(lines.join('\n'), /NOPERM|unavailable/u)
     // `mailmux check --probe` misses no right either, and leaves the marker as it is.
     assert.deepEqual(await probeRedis(settings, true), [])
@@ -76,6 +78,36 @@ async function useAll(
   } finally {
     await directory.close()
   }
+}
+
+/** Orders of two operators for the state of one back end. */
+async function setStates(directory: Directory, command: (...words: string[]) => Promise<string>): Promise<void> {
+  const hash = async () => (await command('HGETALL', 'mailmux:backend:store1')).split('\n')
+  const set = (state: BackendStateOrder['state'], over: string | undefined, by: string, isForced = false) =>
+    directory.setBackendState?.('store1', { state, over, by, isForced })
+  assert.deepEqual(await set('drain', '10m', 'one'), { result: 'changed' })
+  const [, , , by, , since, , over] = await hash()
+  assert.deepEqual([by, over], ['one', '10m'])
+  assert.match(since ?? '', /^\d{10}$/u)
+  assert.deepEqual(await directory.backendState?.('store1'), { state: 'drain', overMs: 600_000 })
+  assert.deepEqual(await set('drain', '10m', 'two'), { result: 'unchanged' })
+  const held = { result: 'held', over: '10m', by: 'one', sinceMs: Number(since) * 1000 }
+  assert.deepEqual([await set('drain', '1h', 'two'), await set('drain', undefined, 'two')], [held, held])
+  assert.deepEqual(await set('drain', '1h', 'one'), { result: 'changed' })
+  assert.deepEqual(await set('drain', undefined, 'two', true), { result: 'changed' })
+  assert.equal((await hash()).join(' ').replace(/\d{10}/u, 'SINCE'), 'state drain by two since SINCE')
+  assert.deepEqual(await set('up', undefined, 'one'), { result: 'changed' })
+  assert.deepEqual(await set('up', undefined, 'two'), { result: 'unchanged' })
+  // By an operator with redis-cli: it is not known who.
+  await command('HSET', 'mailmux:backend:store1', 'state', 'drain', 'over', '2h')
+  await command('HDEL', 'mailmux:backend:store1', 'by', 'since')
+  assert.deepEqual(await set('drain', '1h', 'one'), { result: 'held', over: '2h', by: undefined, sinceMs: undefined })
+  assert.deepEqual(await directory.setBackendState?.('store1', undefined), { result: 'changed' })
+  assert.deepEqual(await directory.setBackendState?.('store1', undefined), { result: 'unchanged' })
+  assert.equal(await command('EXISTS', 'mailmux:backend:store1'), '0')
+  await command('SET', 'mailmux:backend:store1', 'drain')
+  assert.equal((await set('up', undefined, 'one'))?.result, 'wrong')
+  assert.equal((await directory.setBackendState?.('store1', undefined))?.result, 'changed')
 }
 
 let scene: Scene
@@ -88,7 +120,7 @@ const user = (...uses: AclUse[]): string[] => ['--user', 'mailmux', ...documente
 
 describe('a Redis', () => {
   test('with the rights of the documentation serves from another database than 0', async () => {
-    const redis = await startRedis(scene, { args: user('database', 'placement', 'instances') })
+    const redis = await startRedis(scene, { args: user('database', 'placement', 'states', 'instances') })
     const opened = openWith({ kind: 'single', server: { host: '127.0.0.1', port: redis.port }, database: 1 })
     await useAll(opened, (...words) => redis.command('-n', '1', ...words))
   })
@@ -124,7 +156,7 @@ describe('a Redis', () => {
 
 test('a Redis under Sentinels with the rights of the documentation serves', async () => {
   const watched = await startWatchedRedis(scene, {
-    args: user('placement', 'instances'),
+    args: user('placement', 'states', 'instances'),
     sentinel: [`user mailmux ${documentedSentinelAcl('of-sentinels').join(' ')}`],
   })
   const opened = openWith({
@@ -138,7 +170,7 @@ test('a Redis under Sentinels with the rights of the documentation serves', asyn
 })
 
 test('a Cluster with the rights of the documentation serves', async () => {
-  const cluster = await startRedisCluster(scene, { args: user('placement', 'instances', 'Cluster') })
+  const cluster = await startRedisCluster(scene, { args: user('placement', 'states', 'instances', 'Cluster') })
   await useAll(openWith({ kind: 'cluster', nodes: cluster.nodes.map(endpoint) }), cluster.command)
 })
 

@@ -12,6 +12,7 @@ import type { BackendStateAnswer, Directory, DirectoryMonitor } from '../directo
 import { openRedisClient } from '../redis/client.ts'
 import { createRedisDirectory } from '../redis/route-store.ts'
 import { openRedisInvalidation, type InvalidationListener } from './invalidation.ts'
+import { createStateWriter } from '../redis/state-writer.ts'
 import { createMarker } from '../redis/marker.ts'
 import { createRouteCache } from './route-cache.ts'
 import { keepSnapshot, loadSnapshots, snapshotFileOf } from './snapshot-file.ts'
@@ -70,6 +71,7 @@ export function openCachedDirectory(
   })
   others?.onMarker(marker.learn)
   const store = createRedisDirectory(redis, prefix, createBadAnswerNotes(log, monitor))
+  const writeState = createStateWriter(redis, prefix, () => Date.now())
   const cache = createRouteCache(read, settings.cache, now, () => policy.startsWith('allkeys-'))
   if (before) cache.restore(before.routes)
   const keeper =
@@ -139,6 +141,10 @@ export function openCachedDirectory(
     invalidate: (user) => cache.invalidate(user),
     onRouteChanged: (hear) => (hearChange = hear),
     backendState: readBackend,
+    async setBackendState(backend, order) {
+      await marker.mayRead() // else no instance would follow the state
+      return writeState(backend, order)
+    },
     onBackendChanged: (hear) => (hearBackend = hear),
     renew(next) {
       if (next.kind === 'redis') current = next

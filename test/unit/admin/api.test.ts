@@ -30,6 +30,7 @@ function open(changes: Partial<ApiParts> = {}) {
     instances: () => Promise.resolve({ instances: [], scope: 'instance', why: 'the directory is not Redis' }),
     sessions: () => Promise.resolve({ sessions: [], total: 0 }),
     endSessions: () => Promise.resolve({ ended: 0 }),
+    setBackendState: () => Promise.resolve({ result: 'changed' }),
     isConfigured: () => true,
     testLogin: (question, password) => {
       tried.push([question.user, password.reveal()])

@@ -21,6 +21,7 @@ function open(changes: Partial<ApiParts> = {}) {
     testLogin: never,
     backends: never,
     instances: never,
+    setBackendState: never,
     sessions(filter) {
       listed.push(filter)
       return Promise.resolve({ sessions: [], total: 0 })

@@ -30,6 +30,7 @@ test('tells every decision in its order, and the verdict last', () => {
       name: 'store2',
       up: true,
       state: 'up',
+      stateFrom: 'routing',
       check: 'greeting',
       addresses: [
         {
@@ -131,7 +132,16 @@ test('says which master user logs in', () => {
 test('warns loudly of a back end whose certificate nobody looks at', () => {
   const leg = { tls: 'starttls', verifies: 'nothing', proxyHeader: 'none', forwardsIdentity: false } as const
   const load = { sessions: 0, logins: 0, waiting: 0, limits: { logins: 20, waitMs: 10_000, queue: 9 } }
-  const backend = { name: 's', up: false, state: 'up' as const, check: 'none' as const, addresses: [], leg, load }
+  const backend = {
+    name: 's',
+    up: false,
+    state: 'up' as const,
+    stateFrom: 'routing' as const,
+    check: 'none' as const,
+    addresses: [],
+    leg,
+    load,
+  }
   const text = print({ usable: true, login: LOGIN, steps: [], backend })
   assert.match(text, /TLS \(starttls\), certificate NOT VERIFIED/)
   assert.match(text, /does not tell who the client is/)

@@ -1,14 +1,9 @@
 /** `mailmux sessions` against an admin port that answers as scripted: the table, what is asked, and the exit codes. */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import fs from 'node:fs'
-import http from 'node:http'
-import type { AddressInfo } from 'node:net'
-import path from 'node:path'
-import { test, type TestContext } from 'node:test'
+import { test } from 'node:test'
 import type { EndedAnswer, SessionsAnswer } from '../../../src/admin/answers.ts'
 import { endSessions, formatSessions, listSessions } from '../../../src/cli/sessions.ts'
-import { temporaryDirectory } from '../config/fixture.ts'
+import { openAdminPort, TOKEN } from './admin-port.ts'
 
 const SESSION = {
   id: 'a-1',
@@ -29,35 +24,6 @@ const EARLY = {
   phase: 'tls',
   ageSeconds: 0.3,
 } as const
-
-async function open(t: TestContext, status: number, answer: unknown) {
-  const asked: string[] = []
-  const server = http.createServer(({ method = '', url = '', headers }, response) => {
-    asked.push(`${method} ${url} ${headers.authorization ?? ''}`)
-    response.writeHead(status).end(JSON.stringify(answer))
-  })
-  server.listen({ host: '127.0.0.1', port: 0 })
-  await once(server, 'listening')
-  t.after(() => {
-    server.close()
-    server.closeAllConnections()
-  })
-  const directory = temporaryDirectory(t)
-  const config = path.join(directory, 'mailmux.yaml')
-  const { port } = server.address() as AddressInfo
-  fs.writeFileSync(path.join(directory, 'token'), 'open-sesame\n')
-  fs.writeFileSync(
-    config,
-    `listeners: [{name: a, protocol: imap, tls: none}]\nadmin: {listen: '127.0.0.1:${port}', token_file: token}\n`,
-  )
-  const [out, errors]: [string[], string[]] = [[], []]
-  const terminal = {
-    env: {},
-    out: (line: string) => void out.push(line),
-    printError: (line: string) => void errors.push(line),
-  }
-  return { config, terminal, asked, out, errors }
-}
 
 test('shows a table with the users, and the phase of a session before login', () => {
   assert.deepEqual(
@@ -89,21 +55,21 @@ test('shows no workers where there is one, no table without a session, and how m
 
 test('lists the sessions that every filter matches, and ends with 0', async (t) => {
   const answer: SessionsAnswer = { sessions: [SESSION], total: 1 }
-  const { config, terminal, asked, out, errors } = await open(t, 200, answer)
+  const { config, terminal, asked, tokens, out, errors } = await openAdminPort(t, 200, answer)
   const filter = { user: 'alice@example.test', backend: 'store1', client: '192.0.2.0/24', listener: 'imaps' }
   assert.equal(await listSessions({ config, ...filter }, terminal), 0)
   assert.deepEqual(asked, [
-    'GET /api/v1/sessions?user=alice%40example.test&backend=store1&client=192.0.2.0%2F24&listener=imaps&limit=10000 Bearer open-sesame',
+    'GET /api/v1/sessions?user=alice%40example.test&backend=store1&client=192.0.2.0%2F24&listener=imaps&limit=10000',
   ])
   assert.equal(out.at(-1), '1 session')
   out.length = 0
   assert.equal(await listSessions({ config, json: true }, terminal), 0)
   assert.deepEqual(JSON.parse(out.join('\n')), answer)
-  assert.deepEqual(errors, [])
+  assert.deepEqual([errors, [...tokens]], [[], [`Bearer ${TOKEN}`]])
 })
 
 test('names the workers that did not answer, and ends with 1', async (t) => {
-  const { config, terminal, out, errors } = await open(t, 200, { sessions: [], total: 0, incomplete: [2, 3] })
+  const { config, terminal, out, errors } = await openAdminPort(t, 200, { sessions: [], total: 0, incomplete: [2, 3] })
   assert.equal(await listSessions({ config }, terminal), 1)
   assert.deepEqual(out, ['0 sessions'])
   assert.deepEqual(errors, [
@@ -121,12 +87,12 @@ test('ends sessions, and says how many at which worker', async (t) => {
     ],
     incomplete: [2],
   }
-  const { config, terminal, asked, out, errors } = await open(t, 200, answer)
+  const { config, terminal, asked, out, errors } = await openAdminPort(t, 200, answer)
   assert.equal(await endSessions({ config, client: '2001:db8::/32' }, terminal), 1)
   assert.equal(await endSessions({ config, all: true, now: true }, terminal), 1)
   assert.deepEqual(asked, [
-    'DELETE /api/v1/sessions?client=2001%3Adb8%3A%3A%2F32&all=false&now=false Bearer open-sesame',
-    'DELETE /api/v1/sessions?all=true&now=true Bearer open-sesame',
+    'DELETE /api/v1/sessions?client=2001%3Adb8%3A%3A%2F32&all=false&now=false',
+    'DELETE /api/v1/sessions?all=true&now=true',
   ])
   assert.deepEqual(out, [
     '3 sessions end at a safe point (worker 1: 3, worker 3: 0)',
@@ -137,13 +103,13 @@ test('ends sessions, and says how many at which worker', async (t) => {
 })
 
 test('ends one session at the only worker, and ends with 0', async (t) => {
-  const { config, terminal, out } = await open(t, 200, { ended: 1 })
+  const { config, terminal, out } = await openAdminPort(t, 200, { ended: 1 })
   assert.equal(await endSessions({ config, user: 'alice' }, terminal), 0)
   assert.deepEqual(out, ['1 session ends at a safe point'])
 })
 
 test('asks nothing without a filter, or with a filter beside --all, and ends with 2', async (t) => {
-  const { config, terminal, asked, errors } = await open(t, 200, { ended: 1 })
+  const { config, terminal, asked, errors } = await openAdminPort(t, 200, { ended: 1 })
   assert.equal(await endSessions({ config }, terminal), 2)
   assert.equal(await endSessions({ config, now: true }, terminal), 2)
   assert.equal(await endSessions({ config, user: 'alice', all: true }, terminal), 2)
@@ -153,7 +119,7 @@ test('asks nothing without a filter, or with a filter beside --all, and ends wit
 })
 
 test('repeats why mailmux refuses, and ends with 2', async (t) => {
-  const { config, terminal, errors } = await open(t, 400, { error: 'there is no back end store9' })
+  const { config, terminal, errors } = await openAdminPort(t, 400, { error: 'there is no back end store9' })
   assert.equal(await listSessions({ config, backend: 'store9' }, terminal), 2)
   assert.equal(await endSessions({ config, backend: 'store9' }, terminal), 2)
   assert.deepEqual(errors, [

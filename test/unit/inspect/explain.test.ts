@@ -96,6 +96,7 @@ test('tells all of a static user, from the name to the way there', async () => {
       name: 'store-1',
       up: true,
       state: 'up',
+      stateFrom: 'routing',
       check: 'greeting',
       addresses: [
         {

@@ -142,7 +142,8 @@ const WALL_CLOCK: Readonly<Record<string, string>> = {
   'src/log.ts': 'the time of a log line',
   'src/session/serve.ts': 'the date in the banner',
   'src/config/load.ts': 'certificates that are not valid yet or any more',
-  'src/directory/remembered/cached-directory.ts': 'the age of routes that another process has kept',
+  'src/directory/remembered/cached-directory.ts':
+    'the age of routes that another process has kept; since when an operator drains a back end',
   'src/directory/remembered/snapshot-file.ts': 'the same when it is written',
   'src/directory/redis/marker.ts': 'a date that people read',
   'src/supervisor/configuration.ts': 'a timestamp of a metric',

@@ -190,6 +190,7 @@ describe('a third protocol in the registry', () => {
       instances: () => Promise.reject(new Error('not asked here')),
       sessions: () => Promise.resolve({ sessions: [], total: 0 }),
       endSessions: () => Promise.resolve({ ended: 0 }),
+      setBackendState: () => Promise.reject(new Error('not asked here')),
       isConfigured: () => true,
       testLogin: () => Promise.resolve({ wrong: '' }),
     }
@@ -216,6 +217,7 @@ describe('a third protocol in the registry', () => {
           name: 'store1',
           up: true,
           state: 'up',
+          stateFrom: 'routing',
           check: 'tcp',
           addresses: [],
           leg: { tls: 'none', proxyHeader: 'none', forwardsIdentity: true },

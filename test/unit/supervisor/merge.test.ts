@@ -29,6 +29,7 @@ function backend(changes: Partial<BackendAnswer> = {}, load: Partial<BackendAnsw
     name: 'store1',
     up: true,
     state: 'up',
+    stateFrom: 'routing',
     check: 'greeting',
     addresses: [address('192.0.2.1', 'up')],
     leg: { tls: 'none', proxyHeader: 'none', forwardsIdentity: true },

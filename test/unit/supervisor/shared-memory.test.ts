@@ -84,6 +84,7 @@ function startWorker(marker: string | undefined) {
       sessions: () => ({ sessions: [], total: 0 }),
       quiesce: () => Promise.resolve({ isHeld: true, left: 0 }),
       endSessions: () => 0,
+      setBackendState: () => Promise.reject(new Error('not asked here')),
       standIn: (user) => (user === 'alice' ? ROUTE : undefined),
     },
   }
