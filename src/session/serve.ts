@@ -1,5 +1,5 @@
 /** The lifecycle of one session, in the order in which it happens. Parses nothing. */
-import { MuxError } from '../errors.ts'
+import { MuxError, type ErrorCode } from '../errors.ts'
 import { logInAtBackend } from '../login/attempt.ts'
 import { refuseAsBackend } from '../login/decoy.ts'
 import { Login, type Accepted } from '../login/login.ts'
@@ -33,6 +33,9 @@ export async function serve(session: Session, services: Services): Promise<Endin
   return joined ? relay(session, joined, services) : { cause: 'logout', bytesFromClient: 0, bytesFromBackend: 0 }
 }
 
+/** The connection ends with a goodbye in place of an answer: some mobile clients stop push for an hour after a tagged NO. */
+const WAITED_IN_VAIN: ReadonlySet<ErrorCode> = new Set(['backend-paused', 'user-on-hold', 'shutting-down'])
+
 /** @returns the back end that has accepted a login; undefined after a logout */
 async function awaitLogins(
   session: Session,
@@ -55,8 +58,7 @@ async function awaitLogins(
       const { unaskedGoodbye: goodbye } = protocols[session.listener.protocol]
       return { ...backend.detach(), goodbye, watch: acceptance.watch }
     }
-    if (result.code === 'backend-paused' || result.code === 'user-on-hold')
-      throw new MuxError(result.code, result.detail)
+    if (result.code && WAITED_IN_VAIN.has(result.code)) throw new MuxError(result.code, result.detail)
     // The client stays connected after a refusal. Its next login is routed anew: it may be another user's.
     dialogue.refuse(result.refusal)
     if (result.last)
