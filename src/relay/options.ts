@@ -34,6 +34,8 @@ export type RelayHandle = {
   end(cause: RelayCause): void
   /** no command is in progress, and neither side has sent anything since the last sweep */
   isResting(): boolean
+  /** how long neither side has sent anything, in steps of a sweep */
+  readonly silentMs: number
   /** octets carried until now */
   readonly counts: RelayCounts
 }

@@ -237,16 +237,16 @@ export class Relay implements RelayHandle {
 
   #leaveIfSafe(): void {
     if (this.#leaving === undefined || this.#halfClosed) return
-    if (this.#isSafe()) this.#takeLeave(this.#leaving.why)
+    if (this.#progress.isSafe(this.silentMs, this.#isFlushed())) this.#takeLeave(this.#leaving.why)
   }
 
-  #isSafe(): boolean {
+  get silentMs(): number {
     // What came since the last sweep is not in its figure.
-    return this.#progress.isSafe(this.#hasCarried() ? 0 : this.#silentMs, this.#isFlushed())
+    return this.#hasCarried() ? 0 : this.#silentMs
   }
 
   isResting(): boolean {
-    return !this.#hasCarried() && this.#isSafe()
+    return !this.#hasCarried() && this.#progress.isSafe(this.#silentMs, this.#isFlushed())
   }
 
   /** Nothing that has been read waits to be written, and nothing waits to be read. */

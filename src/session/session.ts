@@ -19,6 +19,8 @@ export type SessionReport = {
   /** the version towards the client */
   tls?: string
   ageSeconds: number
+  /** how long neither side has sent anything, while the session relays */
+  idleSeconds?: number
 }
 
 /** Why an operator or mailmux ends sessions. Each reason has a goodbye. */
@@ -148,7 +150,7 @@ export class Session implements LoginSession {
   }
 
   report(): SessionReport {
-    const { id, connection, listener, phase, login } = this
+    const { id, connection, listener, phase, login, relay } = this
     const { user, backend } = login ?? NO_LOGIN
     const { tlsVersion: tls } = connection
     return {
@@ -161,6 +163,7 @@ export class Session implements LoginSession {
       ...(backend !== undefined && { backend }),
       ...(tls !== undefined && { tls }),
       ageSeconds: Math.round(this.ageMs) / 1000,
+      ...(relay && { idleSeconds: Math.round(relay.silentMs / 1000) }),
     }
   }
 }

@@ -106,6 +106,7 @@ function relay(ended: string[]): RelayHandle {
     endWhenSafe: (why) => void ended.push(`${why} when safe`),
     end: (cause) => void ended.push(cause),
     isResting: () => true,
+    silentMs: 61_400,
     counts: { bytesFromClient: 0, bytesFromBackend: 0 },
   }
 }
@@ -134,6 +135,15 @@ test('finds those of a client, of a network and of a listener, before and after 
   assert.equal(ids({ listener: 'pop3', client: '198.51.100.0/24', user: 'alice@example.test' }), 'd')
   assert.equal(ids({ listener: 'pop' }), '')
   assert.throws(() => ids({ client: 'example.test' }), RangeError)
+})
+
+test('tells how long a session that relays has been silent', (t) => {
+  const [relaying, early] = [running(t, 'a', 1), running(t, 'b', 2, { phase: 'login' })]
+  relaying.startRelay(relay([]))
+  assert.deepEqual(
+    listSessions([relaying, early], ALL).sessions.map(({ idleSeconds }) => idleSeconds),
+    [61, undefined],
+  )
 })
 
 test('ends the sessions that a filter matches: those that relay at a safe point, the others at their next read', async (t) => {
