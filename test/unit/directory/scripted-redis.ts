@@ -106,6 +106,9 @@ export const list = (...parts: string[]): string => `*${parts.length}\r\n${parts
 /** Bulk strings in an array, as HMGET answers. */
 export const fields = (...values: (string | null)[]): string =>
   list(...values.map((value) => (value === null ? '$-1\r\n' : bulk(value))))
+/** The answer to HMGET of a hash that holds these fields. */
+export const hash = ([, , ...names]: readonly string[], held: Readonly<Record<string, string>>): string =>
+  fields(...names.map((name) => held[name] ?? null))
 export const info = (runId: string, role: string): string => bulk(`run_id:${runId}\r\nrole:${role}\r\n`)
 
 const CHANNEL = '__redis__:invalidate'

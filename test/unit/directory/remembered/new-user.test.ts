@@ -4,7 +4,7 @@ import { test, type TestContext } from 'node:test'
 import { COMMIT, RESERVE } from '../../../../src/directory/redis/claims.ts'
 import { openCachedDirectory } from '../../../../src/directory/remembered/cached-directory.ts'
 import { READ_DEADLINE_MS, within } from '../../../support/deadline.ts'
-import { bulk, fields, list, PASS, silent, startScriptedRedis, type Answers } from '../scripted-redis.ts'
+import { bulk, fields, hash, list, PASS, silent, startScriptedRedis, type Answers } from '../scripted-redis.ts'
 
 const KEYS = '2 mailmux:user:alice mailmux:claim:{mailmux:user:alice}'
 const STORE2 = { backend: 'store2', login: undefined, status: 'active' }
@@ -18,10 +18,12 @@ type Play = {
 }
 
 async function open(t: TestContext, { answer, route, marker }: Play) {
-  const answers: Answers = ([name, key]) => {
+  const answers: Answers = (command) => {
+    const [name, key] = command
     if (name === 'eval') return answer
     if (name === 'hmget' && key === 'mailmux:marker') return marker?.() ?? PASS
-    return name === 'hmget' ? fields(route?.() ?? null, null, null) : PASS
+    const backend = route?.()
+    return name === 'hmget' ? hash(command, backend === undefined ? {} : { backend }) : PASS
   }
   const redis = await startScriptedRedis(t, answers)
   const states: string[] = []
@@ -54,7 +56,7 @@ test('reserves the back end for as long as the login may take, and names the one
 test('gives the route of a user whom another instance has placed, and remembers the missing one no longer', async (t) => {
   const routes: string[] = []
   const opened = await open(t, {
-    answer: list(bulk('route'), bulk('store2'), '$-1\r\n', '$-1\r\n'),
+    answer: list(bulk('route'), bulk('store2'), '$-1\r\n', '$-1\r\n', '$-1\r\n'),
     route: () => routes[0],
   })
   assert.deepEqual(await opened.directory.lookup('alice'), { entry: undefined, source: 'directory' })

@@ -7,7 +7,7 @@ import { test, type TestContext } from 'node:test'
 import type { RedisSettings } from '../../../../src/config/settings.ts'
 import { openCachedDirectory } from '../../../../src/directory/remembered/cached-directory.ts'
 import { READ_DEADLINE_MS, within } from '../../../support/deadline.ts'
-import { fields, PASS, silent, startScriptedRedis, type Answers } from '../scripted-redis.ts'
+import { fields, hash, PASS, silent, startScriptedRedis, type Answers } from '../scripted-redis.ts'
 import { growList, until } from '../waiting.ts'
 
 async function startRedis(t: TestContext, answers: Answers) {
@@ -30,9 +30,10 @@ function open(t: TestContext, settings: RedisSettings) {
 
 test('serves the users of before while Redis does not answer, from the file of the same store', async (t) => {
   let isAway = false
-  const answers: Answers = ([name, key]) => {
+  const answers: Answers = (command) => {
+    const [name, key] = command
     if (isAway) return '-LOADING\r\n'
-    return name === 'hmget' && key !== 'mailmux:marker' ? fields('store1', null, null) : PASS
+    return name === 'hmget' && key !== 'mailmux:marker' ? hash(command, { backend: 'store1' }) : PASS
   }
   const { settings } = await startRedis(t, answers)
   const { directory } = open(t, settings)
@@ -52,9 +53,10 @@ test('serves the users of before while Redis does not answer, from the file of t
 
 test('takes a Redis without the marker of before for one that has lost its data', async (t) => {
   let isEmpty = false
-  const { settings } = await startRedis(t, ([name, key]) => {
+  const { settings } = await startRedis(t, (command) => {
+    const [name, key] = command
     if (name === 'hmget' && key === 'mailmux:marker' && isEmpty) return fields(null, null, null, null)
-    return name === 'hmget' && key !== 'mailmux:marker' ? fields('store1', null, null) : PASS
+    return name === 'hmget' && key !== 'mailmux:marker' ? hash(command, { backend: 'store1' }) : PASS
   })
   const { directory } = open(t, settings)
   await within(READ_DEADLINE_MS, directory.connected, () => 'no connection')
