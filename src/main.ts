@@ -53,6 +53,7 @@ const { Command, Option: CommandOption } = await import('commander')
 const { createApp } = await import('./app.ts')
 const { explain } = await import('./cli/explain.ts')
 const { health } = await import('./cli/health.ts')
+const { addMoveCommands } = await import('./cli/move-commands.ts')
 const { readPassword } = await import('./cli/password.ts')
 const { addBackendCommands } = await import('./cli/backend-commands.ts')
 const { addSessionCommands } = await import('./cli/session-commands.ts')
@@ -257,6 +258,18 @@ const parts: CommandParts = {
 }
 addSessionCommands(program, parts)
 addBackendCommands(program, parts)
+addMoveCommands(program, { ...parts, onInterrupt })
+
+/** A second signal ends the process at once. */
+function onInterrupt(): AbortSignal {
+  const stop = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.on(signal, () => {
+      if (stop.signal.aborted) process.exit(1)
+      stop.abort(new Error('interrupted'))
+    })
+  return stop.signal
+}
 
 try {
   await program.parseAsync()

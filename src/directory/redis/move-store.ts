@@ -13,11 +13,14 @@ import { MuxError } from '../../errors.ts'
 import type { RedisClient } from './client.ts'
 import { BadAnswer, causeOf } from './errors.ts'
 
-/** What a user's hash holds. `hold` is the hold of a move that has not expired. */
+/**
+ * What a user's hash holds. `hold` is one that has not expired, of a move or of an operator (`by` undefined), which has no end. With an
+ * expired hold the status counts as active.
+ */
 export type UserRecord = {
   backend: string | undefined
   status: string | undefined
-  hold: { token: string; by: string; forSeconds: number; sinceSeconds: number | undefined } | undefined
+  hold: { by: string | undefined; sinceSeconds: number | undefined } | undefined
 }
 
 export type Taken =
@@ -48,7 +51,7 @@ export type MoveStore = {
   read(user: string): Promise<UserRecord>
 }
 
-/** `held`: the time that the hold has left in seconds, 0 or less if it has expired. Prefix of the scripts. */
+/** Beginning of each script. `left`: the seconds that the hold of a move still has, 0 or less if there is none. */
 const READ = `
 local now = tonumber(redis.call('TIME')[1])
 local f = redis.call('HMGET', KEYS[1], 'backend', 'status', 'hold', 'hold_by')
@@ -96,7 +99,7 @@ return {f[1]}
 `
 
 const LOOK = `${READ}
-return {f[1], f[2], token or false, f[4], left}
+return {f[1], f[2], f[2] == 'hold' and (left > 0 or not till) and (till and f[4] or '') or false}
 `
 
 /** @param prefix before the name of every key */
@@ -156,13 +159,9 @@ function readFlag(answer: unknown): boolean {
 }
 
 function readRecord(answer: unknown): UserRecord {
-  const [backend, status, token, by, left] = readWords(answer)
-  const forSeconds = Number(left)
-  const hold =
-    token !== undefined && forSeconds > 0
-      ? { token, forSeconds, by: readHolder(by).by ?? 'another move', sinceSeconds: readHolder(by).sinceSeconds }
-      : undefined
-  return { backend, status, hold }
+  const [backend, status, holder] = readWords(answer)
+  const hold = holder === undefined ? undefined : readHolder(holder === '' ? undefined : holder)
+  return { backend, status: status === 'hold' && !hold ? undefined : status, hold }
 }
 
 /** `<who> <unix seconds>`. Bounded, because other programs write to the hash. */

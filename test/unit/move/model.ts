@@ -82,9 +82,7 @@ export function createModelDirectory(clock: VirtualClock): ModelDirectory {
     read: () =>
       ask('read', (hash): UserRecord => {
         const { backend, status, hold } = hash
-        const forSeconds = left(hash)
-        const held =
-          hold && forSeconds > 0 ? { token: hold.token, by: hold.by, forSeconds, sinceSeconds: hold.since } : undefined
+        const held = hold && left(hash) > 0 ? { by: hold.by, sinceSeconds: hold.since } : undefined
         return { backend, status, hold: held }
       }),
   }
