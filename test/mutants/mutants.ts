@@ -28,6 +28,7 @@ const MORE_TESTS: Readonly<Record<string, readonly string[]>> = {
   protocol: ['test/dialogue/*.test.ts', 'test/unit/session/*.test.ts', 'test/unit/login/*.test.ts'],
   routing: ['test/unit/inspect/*.test.ts', 'test/unit/delivery/*.test.ts'],
   relay: ['test/unit/session/*.test.ts'],
+  tls: ['test/unit/client/*.test.ts', 'test/unit/session/certified-user.test.ts'],
 }
 
 /** @param place `routing`, or a folder or file of it */

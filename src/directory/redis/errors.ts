@@ -43,7 +43,7 @@ function wordsOf(error: unknown): string {
     const isResolver = 'syscall' in error && error.syscall === 'getaddrinfo' && 'hostname' in error
     return isResolver ? `resolver: ${error.code} ${String(error.hostname)}` : error.code
   }
-  if ('lastNodeError' in error && error.lastNodeError) return wordsOf(error.lastNodeError)
+  if ('lastNodeError' in error) return wordsOf(error.lastNodeError)
   if (/timed out|^Socket timeout/u.test(error.message)) return 'no answer in time'
   if (error.message.startsWith('All sentinels are unreachable')) {
     const last = /Last error: (?<last>.*)$/u.exec(error.message)?.groups?.last

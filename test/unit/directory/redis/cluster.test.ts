@@ -120,7 +120,45 @@ test('logs in to each node before it asks anything', async (t) => {
   await connected(client)
   assert.deepEqual(await client.hmget('key', 'field'), ['of-1']) // slot 12539
   assert.deepEqual(await client.hmget('{b}', 'field'), ['of-0']) // slot 3300
-  for (const { redis } of nodes) assert.equal(redis.asked[0], 'changes: auth mux of-redis')
+  for (const { redis } of nodes) {
+    assert.equal(redis.asked[0], 'changes: auth mux of-redis')
+    // Each command is a right that the Redis user would need.
+    assert.deepEqual(
+      redis.asked.filter((one) => / (?:select|client setinfo)/iu.test(one)),
+      [],
+    )
+  }
+})
+
+test('finds a node by its name', async (t) => {
+  const { nodes, settings } = await startCluster(t, 1)
+  const port = nodes[0]?.port ?? 0
+  await connected(open(t, { ...settings, servers: { kind: 'cluster', nodes: [{ host: 'localhost', port }] } }))
+})
+
+test('names a new master before the first command to it, and no new replica', async (t) => {
+  const { nodes, settings } = await startCluster(
+    t,
+    3,
+    (at, [name]) =>
+      name === 'hmget' ? (at === 0 ? `-MOVED 12539 127.0.0.1:${ports[1]}\r\n` : fields('of-two')) : PASS,
+    ([one = 0, two = 0, three = 0]) =>
+      isMoved() ? list(rangeOf(0, 8000, one), rangeOf(8001, 16_383, two, three)) : list(rangeOf(0, 16_383, one)),
+  )
+  const ports = nodes.map(({ port }) => port)
+  const isMoved = (): boolean => nodes[1]?.redis.asked.some((one) => one.includes('hmget')) === true
+  const client = open(t, settings)
+  assert.ok(client.lookupServer.kind === 'cluster')
+  const named = growList<string>()
+  client.lookupServer.onMasters((masters, whole) => {
+    const asked = nodes[1]?.redis.asked.filter((one) => one.includes('hmget')).length
+    for (const { port } of masters) named.add(`${whole ? 'all' : 'new'} ${ports.indexOf(port)} after ${asked}`)
+  })
+  await connected(client)
+  assert.deepEqual(await client.hmget('key', 'field'), ['of-two'])
+  await until(named, (all) => all.includes('all 1 after 1'), 'topology')
+  assert.ok(named.all.includes('new 1 after 0'), named.all.join())
+  assert.ok(!named.all.some((one) => one.includes(' 2 ')), named.all.join())
 })
 
 test('names all masters with each topology, and no replica', async (t) => {

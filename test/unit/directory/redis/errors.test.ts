@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { causeOf, isForbidden, RedisFailure, toFailure } from '../../../../src/directory/redis/errors.ts'
+import { causeOf, isForbidden, isOwnShortage, RedisFailure, toFailure } from '../../../../src/directory/redis/errors.ts'
 
 const named = (name: string, message: string): Error => Object.assign(new Error(message), { name })
 const coded = (code: string, more: object = {}): Error => Object.assign(new Error('some text'), { code, ...more })
@@ -39,13 +39,36 @@ const CAUSES: readonly [Error, string][] = [
     Object.assign(new Error('Failed to refresh slots cache.'), { lastNodeError: named('ReplyError', 'NOAUTH no') }),
     'NOAUTH no',
   ],
+  [Object.assign(new Error('Failed to refresh slots cache.'), { lastNodeError: undefined }), 'no connection'],
   [new Error('None of startup nodes is available'), 'no connection'],
+  [named('ReplyError', 'text without a CODE'), 'no connection'],
+  [named('SimpleError', 'LOADING wait'), 'LOADING wait'],
+  [named('BlobError', 'SYNTAX no'), 'SYNTAX no'],
+  [named('TypeError', 'NOPERM is no answer'), 'no connection'],
+  [new Error('a wait that timed out'), 'no answer in time'],
+  [new Error('no Socket timeout'), 'no connection'],
+  [Object.assign(new Error('x'), { code: 7 }), 'no connection'],
+  [coded('ENOENT', { syscall: 'getaddrinfo' }), 'ENOENT'],
+  [coded('ENOENT', { syscall: 'open', hostname: 'redis.test' }), 'ENOENT'],
 ]
 
 for (const [error, cause] of CAUSES)
   test(`says ${cause.slice(0, 60)} for "${error.message.slice(0, 60)}"`, () => {
     assert.equal(causeOf(error), cause)
   })
+
+test('knows the shortages of this machine in the errors of ioredis', () => {
+  const shortage = coded('EMFILE', { syscall: 'connect' })
+  const unreachable = (last: string): Error =>
+    new Error(`All sentinels are unreachable. Retrying from scratch after 9ms. Last error: ${last}`)
+  const wrapped = (lastNodeError: unknown): Error => Object.assign(new Error('Failed'), { lastNodeError })
+  for (const error of [shortage, wrapped(shortage), unreachable('connect EMFILE'), unreachable('ENFILE')])
+    assert.equal(isOwnShortage(error), true, error.message)
+  const refused = coded('ECONNREFUSED')
+  for (const error of [refused, wrapped(refused), wrapped(undefined), unreachable('connect ECONNREFUSED'), undefined])
+    assert.equal(isOwnShortage(error), false, String(error))
+  assert.equal(isOwnShortage(new Error('connect EMFILE')), false)
+})
 
 test('names the known cause of a missing connection', () => {
   const closed = new Error('Connection is closed.')

@@ -6,6 +6,9 @@ import { silent } from '../scripted-redis.ts'
 
 export const KEY = 'mailmux:marker'
 
+/** No monotonic clock of a process begins at 0. */
+const STARTED_MS = 1_000_000
+
 /** A Redis that only knows hashes, and may refuse. */
 export function createStore() {
   const hashes = new Map<string, Record<string, string>>()
@@ -45,18 +48,20 @@ export function openInstance(
   const states: MarkerState[] = []
   const told: string[] = []
   const clock = { nowMs: 0 }
+  const lines: string[] = []
+  const say = (line: object | string, text = ''): void => void lines.push(`${text} ${JSON.stringify(line)}`)
   const marker = createMarker({
     redis,
     prefix: 'mailmux:',
     isCluster,
     seen,
     onSeen: (id) => told.push(id),
-    log: silent,
+    log: { ...silent, info: say, warn: say, error: say },
     onState: (state) => states.push(state),
-    nowMs: () => clock.nowMs,
+    nowMs: () => STARTED_MS + clock.nowMs,
   })
   t.after(() => marker.close())
-  return { marker, states, clock, seen: told }
+  return { marker, states, clock, seen: told, lines }
 }
 
 export const LOST = { code: 'directory-unavailable', message: /has lost its data.*HDEL mailmux:marker lost/u }

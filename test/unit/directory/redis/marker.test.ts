@@ -1,6 +1,7 @@
 /** How a directory that has lost its data is told from one that holds none yet: by several instances, restarts and masters. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { RedisFailure } from '../../../../src/directory/redis/errors.ts'
 import { partKeys, partNumber, slotOf } from '../../../../src/directory/redis/slots.ts'
 import { createStore, KEY, LOST, openInstance, passYouth, UNAVAILABLE } from './marker-fixture.ts'
 
@@ -102,6 +103,36 @@ test('continues once an operator has accepted the directory, also in an instance
   await openInstance(t, redis).marker.check()
 })
 
+test('says once that the data is lost and how to accept it, and once that it is accepted', async (t) => {
+  const redis = createStore()
+  const { marker, lines } = openInstance(t, redis)
+  await marker.check()
+  marker.disconnected()
+  await marker.check()
+  assert.deepEqual(lines, [])
+  redis.hashes.clear()
+  for (let times = 0; times < 3; times++) await assert.rejects(marker.check(), LOST)
+  const lost = `directory has lost its data {"key":"${KEY}","accept":"HDEL ${KEY} lost"}`
+  assert.deepEqual(lines, [lost])
+  redis.accept()
+  await marker.check()
+  assert.deepEqual(lines, [lost, `directory accepted as it is {"key":"${KEY}"}`])
+})
+
+test('asks Redis nothing for the lookups of a directory that has lost its data', async (t) => {
+  const redis = createStore()
+  let asked = 0
+  redis.store.refuse = () => {
+    asked++
+    return undefined
+  }
+  const { marker } = openInstance(t, redis, { seen: 'before' })
+  await assert.rejects(marker.check(), LOST)
+  const before = asked
+  for (let times = 0; times < 3; times++) await assert.rejects(marker.mayRead() ?? Promise.resolve(), LOST)
+  assert.equal(asked, before)
+})
+
 test('looks for the acceptance by itself', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const redis = createStore()
@@ -154,11 +185,14 @@ test('does not count what a check has read before the last reason for one', asyn
 test('serves without a marker where the user of Redis may not read or write it', async (t) => {
   for (const forbidsReading of [true, false]) {
     const redis = createStore()
-    redis.store.refuse = (_key, writes) => (writes || forbidsReading ? new Error('NOPERM no') : undefined)
-    const { marker, states } = openInstance(t, redis)
+    redis.store.refuse = (_key, writes) =>
+      writes || forbidsReading ? new RedisFailure('NOPERM no', { isAnswer: true }) : undefined
+    const { marker, states, lines } = openInstance(t, redis)
+    await marker.check()
     await marker.check()
     await marker.confirmAbsence('mailmux:user:alice')
     assert.deepEqual(states, ['sound'])
+    assert.deepEqual(lines, [`directory has no marker {"key":"${KEY}","cause":"NOPERM no"}`])
     assert.equal(marker.id(), undefined)
   }
 })

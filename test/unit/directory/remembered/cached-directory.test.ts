@@ -7,7 +7,7 @@ import type { OtherWorkers } from '../../../../src/directory/remembered/stand-in
 import type { RouteStep } from '../../../../src/directory/trace.ts'
 import { Secret } from '../../../../src/secret.ts'
 import { READ_DEADLINE_MS, within } from '../../../support/deadline.ts'
-import { bulk, fields, PASS, silent, startScriptedRedis, type Answers } from '../scripted-redis.ts'
+import { bulk, fields, hash, PASS, silent, startScriptedRedis, type Answers } from '../scripted-redis.ts'
 import { growList, until } from '../waiting.ts'
 
 const ALICE = 'mailmux:user:alice'
@@ -120,6 +120,27 @@ test('warns of a policy by which Redis removes routes, once', async (t) => {
     lines.all.filter((line) => line.startsWith('directory may lose routes')),
     ['directory may lose routes {"maxmemory_policy":"allkeys-lru"}'],
   )
+})
+
+test('takes a missing route for forgotten, and not for none, where Redis removes routes by a policy of all keys', async (t) => {
+  for (const [policy, backend] of [
+    ['allkeys-lru', 'store1'],
+    ['volatile-lru', undefined],
+  ] as const) {
+    let isGone = false
+    const { redis, directory, lines } = await open(t, (command) => {
+      const [name, key] = command
+      if (name === 'info') return bulk(`run_id:one\r\nrole:master\r\nmaxmemory_policy:${policy}\r\n`)
+      return name === 'hmget' && key === ALICE ? hash(command, isGone ? {} : { backend: 'store1' }) : PASS
+    })
+    await within(READ_DEADLINE_MS, directory.connected, () => 'no connection')
+    assert.equal((await directory.lookup('alice')).entry?.backend, 'store1')
+    isGone = true
+    redis.push([ALICE])
+    while ((await directory.lookup('alice')).source === 'cache') await new Promise(setImmediate)
+    assert.equal((await directory.lookup('alice')).entry?.backend, backend, policy)
+    assert.equal(lines.all.filter((line) => line.startsWith('directory may lose routes')).length, 1)
+  }
 })
 
 const STORE1 = { backend: 'store1', login: undefined, status: 'active' } as const

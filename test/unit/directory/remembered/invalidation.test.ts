@@ -67,6 +67,7 @@ test('asks for the changes of routes, states and the marker alone, and tells eac
       'changes: client TRACKING ON REDIRECT 7 BCAST PREFIX mailmux:user: PREFIX mailmux:backend: PREFIX mailmux:marker',
     ),
   )
+  assert.ok(redis.asked.includes('changes: subscribe __redis__:invalidate'))
   redis.push(['mailmux:user:alice@example.test', 'mailmux:user:bob,x'])
   await told('trusted', 'changed alice@example.test', 'changed bob,x')
   redis.push(null)

@@ -7,6 +7,8 @@ import { DataLost } from '../../../../src/directory/errors.ts'
 import type { DirectoryEntry } from '../../../../src/directory/entry.ts'
 
 const SETTINGS: RouteCacheSettings = { maxEntries: 3, lifetimeMs: 1000, negativeLifetimeMs: 100, maxStaleMs: 5000 }
+/** No monotonic clock of a process begins at 0. */
+const STARTED_MS = 1_000_000
 const AWAY = new MuxError('directory-unavailable', 'away')
 
 const at = (backend: string): DirectoryEntry => ({ backend, login: undefined, status: 'active' })
@@ -19,7 +21,7 @@ function openCache(settings: Partial<RouteCacheSettings> = {}, mayForget = false
   const cache = createRouteCache(
     (user) => new Promise((answer, fail) => waiting.push({ user, answer, fail })),
     { ...SETTINGS, ...settings },
-    () => clock.nowMs,
+    () => STARTED_MS + clock.nowMs,
     () => mayForget,
   )
   cache.startTrusting()
@@ -41,6 +43,28 @@ test('asks for a user once, and knows the route from then on', async () => {
   assert.deepEqual(await lookup('alice', at('store1')), { entry: at('store1'), source: 'directory' })
   assert.deepEqual(await cache.lookup('alice'), { entry: at('store1'), source: 'cache' })
   assert.equal(waiting.length, 0)
+})
+
+test('tells each lookup of what it finds in its memory, where a route has been removed too', async () => {
+  const { cache, waiting, lookup } = openCache()
+  const stepsOf = async (answer?: DirectoryEntry): Promise<string[]> => {
+    const steps: string[] = []
+    const found = cache.lookup('alice', ({ outcome, detail = '' }) => steps.push(`${outcome} ${detail}`.trim()))
+    waiting.shift()?.answer(answer)
+    await found
+    return steps
+  }
+  assert.deepEqual(await stepsOf(), ['nothing'])
+  await lookup('alice', undefined)
+  const absence = await stepsOf()
+  assert.equal(absence.length, 1)
+  assert.notDeepEqual(absence, ['nothing'])
+  cache.change('alice')
+  await lookup('alice', at('store1'))
+  assert.match((await stepsOf()).join(), /^found store1/u)
+  cache.change('alice')
+  await lookup('alice', undefined)
+  assert.deepEqual(await stepsOf(), absence)
 })
 
 test('asks once for all logins that wait for the same user', async () => {
