@@ -1,64 +1,64 @@
 /**
- * A TCP socket that reads into memory which it uses again. Node's own way takes 64 KiB of fresh memory for each read, and that costs
- * more than to carry what is in it. A quiet socket has no memory of its own at all: it reads into a small piece that all share, and
- * what has come is copied out before anybody else can read. A busy one has a large piece, where a chunk is its listener's only until the
- * listener returns: what is needed longer is copied, or kept with `keepChunk()` where somebody else (a write that waits) holds on to it.
+ * A TCP socket that reuses its read buffers. By default Node allocates 64 KiB for each read, which costs more than relaying the bytes.
+ * A quiet socket has no buffer of its own: it reads into a small buffer that all quiet sockets share, and each chunk is copied before
+ * the next read. A busy socket has a large buffer. A chunk in it is valid only until the `data` listener returns: the listener copies
+ * what it needs longer, or calls `keepChunk()` if a pending write still refers to the chunk.
  */
 import { Socket, type SocketConstructorOpts } from 'node:net'
 import { TLSSocket } from 'node:tls'
 
-/** What a read of a quiet connection may bring. Most answers fit; one that fills it makes the connection a busy one. */
+/** Size of the shared buffer. Most replies fit. A read that fills it makes the connection a busy one. */
 const SMALL_BYTES = 2048
-/** What a busy connection reads into. More at once made it no cheaper: the memory is then out of the processor's caches. */
+/** Size of a busy connection's buffer. A larger one was not cheaper, because it does not fit into the processor's caches. */
 const LARGE_BYTES = 64 * 1024
-/** Large pieces that wait for the next busy connection: 1 MiB in all. */
+/** Unused large buffers that are kept for the next busy connection: 1 MiB in all. */
 const MAX_SPARE = 16
 
-/** Bun reads into memory of its own and copies from there to where it is told to read: there, its own way is the cheaper one. */
-const READS_WHERE_TOLD = !('bun' in process.versions)
+/** Bun reads into memory of its own and copies to the given buffer, so on Bun the default reads are cheaper. */
+const READS_INTO_GIVEN_BUFFER = !('bun' in process.versions)
 
-/** What sockets read into that share it: the small piece of all quiet ones, and the large ones that nobody reads into at the moment. */
+/** The buffers that sockets share: `small` for all quiet sockets, `spare` are large buffers that are not in use. */
 export type ReadMemory = { readonly small: Buffer; readonly spare: Buffer[] }
 
 export function createReadMemory(): ReadMemory {
   return { small: Buffer.alloc(SMALL_BYTES), spare: [] }
 }
 
-/** @returns a socket yet to be connected that reads as cheaply as the runtime can */
+/** @returns a socket that is not connected yet, with the cheapest way to read that the runtime has */
 export function createLeanSocket(options: Omit<SocketConstructorOpts, 'onread'>, memory: ReadMemory): Socket {
-  return READS_WHERE_TOLD ? new LeanSocket(options, memory) : new Socket(options)
+  return READS_INTO_GIVEN_BUFFER ? new LeanSocket(options, memory) : new Socket(options)
 }
 
 export class LeanSocket extends Socket {
-  readonly #place: ReadPlace
+  readonly #buffer: ReadBuffer
 
   constructor(options: Omit<SocketConstructorOpts, 'onread'>, memory: ReadMemory) {
-    const place = new ReadPlace(memory)
+    const buffer = new ReadBuffer(memory)
     super({
       ...options,
-      onread: { buffer: () => place.next(), callback: (bytes: number) => this.#emitChunk(bytes) },
+      onread: { buffer: () => buffer.next(), callback: (bytes: number) => this.#emitChunk(bytes) },
     })
-    this.#place = place
-    this.once('close', () => place.release())
+    this.#buffer = buffer
+    this.once('close', () => buffer.release())
   }
 
-  /** The chunk that is being emitted is still needed when its listener returns: the next read goes elsewhere. */
+  /** Keeps the chunk that is being emitted valid after its listener has returned: the next read uses another buffer. */
   keepChunk(): void {
-    this.#place.keep()
+    this.#buffer.keep()
   }
 
-  /** @returns whether to go on reading */
+  /** @returns whether to continue reading */
   #emitChunk(bytes: number): boolean {
-    const chunk = this.#place.take(bytes)
-    // Nobody is there yet, or has not had what came before: a stream can wait, and needs bytes of its own.
+    const chunk = this.#buffer.take(bytes)
+    // Without a listener, or behind earlier unread bytes, the chunk waits in the stream, which needs a copy.
     if (this.readableLength > 0 || this.listenerCount('data') === 0) return this.push(Buffer.from(chunk))
     this.emit('data', chunk)
     return true
   }
 }
 
-/** Where one socket reads: with all others into little while it is quiet, into much of its own while it fills what it is given. */
-class ReadPlace {
+/** The buffer of one socket: the shared small one, and a large one of its own as long as reads fill the buffer that they get. */
+class ReadBuffer {
   readonly #memory: ReadMemory
   #own: Buffer | undefined
   #filled = false
@@ -68,11 +68,11 @@ class ReadPlace {
     this.#memory = memory
   }
 
-  /** @returns what has been read: a copy where the next read of any other socket would go over it */
+  /** @returns the bytes of this read; a copy if they are in the shared buffer, which the next read of another socket overwrites */
   take(bytes: number): Buffer {
-    const place = this.#own ?? this.#memory.small
-    this.#filled = bytes === place.length
-    const chunk = place.subarray(0, bytes)
+    const buffer = this.#own ?? this.#memory.small
+    this.#filled = bytes === buffer.length
+    const chunk = buffer.subarray(0, bytes)
     return this.#own ? chunk : Buffer.from(chunk)
   }
 
@@ -80,28 +80,28 @@ class ReadPlace {
     this.#kept = true
   }
 
-  /** @returns where the next read goes */
+  /** @returns the buffer for the next read */
   next(): Buffer {
-    if (this.#kept) this.#own = undefined // whoever keeps it lets it go when it is done
+    if (this.#kept) this.#own = undefined // the garbage collector frees it after the pending write
     if (this.#filled) this.#own ??= this.#memory.spare.pop() ?? Buffer.allocUnsafeSlow(LARGE_BYTES)
     else this.release()
     this.#filled = this.#kept = false
     return this.#own ?? this.#memory.small
   }
 
-  /** Gives the large piece back. */
+  /** Returns the large buffer. */
   release(): void {
     if (this.#own && this.#memory.spare.length < MAX_SPARE) this.#memory.spare.push(this.#own)
     this.#own = undefined
   }
 }
 
-/** Node's own side of a socket. It is nobody's promise: what is not as expected is left alone. */
+/** Node's internal handle of a socket. It is not a documented API, so `makeLean` changes nothing if the handle is not as expected. */
 type Handle = { useUserBuffer?: unknown }
 
 /**
- * Has a socket read cheaply from now on that was not made for it: one that a server has accepted. To be called while nothing waits in
- * it, either way. @returns the socket to go on with; the one that was given is of no more use, unless it is returned itself
+ * Turns a socket that a server has accepted into a LeanSocket. Call it only while both of its buffers are empty.
+ * @returns the socket to use from now on; do not use `socket` any more unless it is the one that is returned
  */
 export function makeLean(socket: Socket, memory: ReadMemory): Socket {
   const { _handle: handle } = socket as Socket & { _handle?: Handle | null }
@@ -112,7 +112,7 @@ export function makeLean(socket: Socket, memory: ReadMemory): Socket {
   return lean
 }
 
-/** For any socket: see `LeanSocket.keepChunk()`; others give each chunk memory of its own. */
+/** `LeanSocket.keepChunk()` for any socket. Other sockets allocate memory for each chunk, so for them nothing is to be done. */
 export function keepChunk(socket: Socket): void {
   if (socket instanceof LeanSocket) socket.keepChunk()
 }

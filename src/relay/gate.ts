@@ -1,23 +1,23 @@
-/** Holds what a client sends until the session's guard has heard the back end. Only guarded sessions have a gate. */
+/** Holds the client's bytes that the session's guard does not pass on yet, until the back end has sent more. Only guarded sessions have a gate. */
 
 type PassOn = (piece: Buffer) => void
 
-/** Follows a session and changes nothing: `SessionObserver` of protocol/watch.ts, without a dependency on protocols. */
+/** Reads along and changes nothing: `SessionObserver` of protocol/watch.ts, without a dependency on protocols. */
 export type RelayObserver = {
   readonly mode: 'observe'
-  /** @returns false where the session cannot be followed from here on */
+  /** @returns false if the session cannot be followed from here on */
   fromClient(chunk: Buffer): boolean
   fromBackend(chunk: Buffer): boolean
   /** @returns whether no command is in progress */
   isIdle(): boolean
 }
 
-/** Follows a session and decides what of it may go on: `SessionGuard` of protocol/watch.ts. */
+/** Reads along and decides which bytes are passed on: `SessionGuard` of protocol/watch.ts. */
 export type RelayGuard = {
   readonly mode: 'guard'
-  /** @returns how many octets are dealt with; the rest is given again once the back end has sent something. Or why the session has to end */
+  /** @returns how many octets were processed; the caller passes the rest again after the back end has sent something. A word is the reason to end the session */
   fromClient(chunk: Buffer, pass: PassOn): number | 'forbidden' | 'ambiguous'
-  /** @returns false where the session has to end */
+  /** @returns false if the session has to end */
   fromBackend(chunk: Buffer, pass: PassOn): boolean
   isIdle(): boolean
   /** the last line to a client whose command is forbidden; may be empty */
@@ -40,7 +40,7 @@ export class Gate {
     this.#toClient = toClient
   }
 
-  /** The client must not be read from while something of it is held. */
+  /** While this is true, the client must not be read. */
   get holds(): boolean {
     return this.#held !== undefined
   }
@@ -49,17 +49,17 @@ export class Gate {
     return !this.holds && this.#guard.isIdle()
   }
 
-  /** @returns what the client is told where the session ends for this cause; may be empty */
+  /** @returns the last line to the client if the session ends for this cause; may be empty */
   farewellFor(cause: GateCause): string {
     return cause === 'client-unauthenticate' ? this.#guard.farewell : ''
   }
 
-  /** @returns why the session has to end, if it has to */
+  /** @returns the cause if the session has to end */
   fromClient(chunk: Buffer): GateCause | undefined {
     const all = this.#held === undefined ? chunk : Buffer.concat([this.#held, chunk])
     const passed = this.#guard.fromClient(all, this.#toBackend)
     if (typeof passed === 'string') return passed === 'forbidden' ? 'client-unauthenticate' : 'client-ambiguous'
-    // A copy: the chunk may lie in memory that is read into again (lean-socket.ts).
+    // A copy, because the next read may overwrite the chunk (lean-socket.ts).
     this.#held = passed === all.length ? undefined : Buffer.from(all.subarray(passed))
     return undefined
   }

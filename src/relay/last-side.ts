@@ -1,10 +1,10 @@
-/** The side of a relay that is still open once the other is closed, and how long it may take for what waits for it. */
+/** The side of a relay that is still open after the other has closed. It is destroyed when it stops reading. */
 import type { Socket } from 'node:net'
 import { LAST_BYTES_MS } from '../net/closing.ts'
 
 /**
- * How long the last open side may take nothing of the mail that still waits for it. A slow link empties the kernel's buffer in
- * seconds, and only then takes more from here. A larger value would let a client that never reads hold its descriptor longer.
+ * How long the last open side may read nothing while mail for it is still buffered. On a slow link the kernel's buffer takes seconds to
+ * empty, and only then accepts more. A larger value would let a client that never reads hold its descriptor longer.
  */
 export const LAST_MAIL_MS = 30_000
 
@@ -17,14 +17,14 @@ export class LastSide {
     this.socket = socket
   }
 
-  /** Destroys the socket once it has taken nothing for too long. @param mostMs while octets wait for it */
+  /** Destroys the socket after it has read nothing for too long. @param mostMs the limit while octets are buffered for it */
   sweep(nowMs: number, mostMs: number): void {
     const waiting = this.socket.writableLength
     if (waiting < this.#waiting) {
       this.#waiting = waiting
       this.#sinceMs = nowMs
     }
-    // A side that has everything only has to close its half.
+    // A side that has received everything only has to close its half.
     if (nowMs - this.#sinceMs >= (waiting > 0 ? mostMs : LAST_BYTES_MS)) this.socket.destroy()
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The end of a client at rest whose back end has hung up. A store that fails ends all of its sessions in one moment: the clients are told
- * at random moments, so that not all of them come back in one wave.
+ * The delayed end of a resting client whose back end has closed the connection. A store that fails closes all of its sessions at once: the
+ * clients are closed at random moments, so that they do not all reconnect at once.
  */
 import type { Socket } from 'node:net'
 
@@ -10,7 +10,7 @@ export class LateEnd {
   readonly #over: () => void
   #byMs: number | undefined
 
-  /** @param over called once, at the moment of the client or as soon as it sends something */
+  /** @param over called once, at the client's random moment or as soon as the client sends something */
   constructor(client: Socket, spreadMs: number, over: () => void) {
     this.#client = client
     this.#withinMs = spreadMs * Math.random()

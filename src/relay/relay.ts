@@ -1,6 +1,6 @@
 /**
- * One relay: carries bytes both ways between two sockets, with back-pressure and half-close. It parses nothing and allocates nothing
- * per chunk. A watch, which the protocol makes, tells when the session may end. Time comes from outside, by the sweep.
+ * One relay: copies bytes both ways between two sockets, with back-pressure and half-close. It parses nothing and allocates nothing
+ * per chunk. The protocol's watch knows when the session may end. The relay has no timer: `sweep` is called with the time.
  */
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
@@ -13,13 +13,13 @@ import { LateEnd } from './late-end.ts'
 import { LAST_MAIL_MS, LastSide } from './last-side.ts'
 import { Progress } from './progress.ts'
 
-/** How long a side may stay silent once the other has closed its half: enough for a last answer, and no hiding place for a dead peer. */
+/** How long a side may stay silent after the other has closed its half: enough for a last answer. A larger value would keep dead peers longer. */
 const HALF_CLOSED_MS = 120_000
 
-/** What Node reads at once from a connection that it has not been told more about: who fills that sends much. */
+/** Node's default read size. A client whose chunk has this size sends much data. */
 const MUCH_BYTES = 64 * 1024
 
-/** `byMs`: on the clock of the sweep, from the first sweep that sees it */
+/** `byMs`: the deadline on the clock of the sweep; set by the first sweep after the request */
 type Leaving = { why: LeaveCause; withinMs: number; byMs: number | undefined }
 
 export class Relay implements RelayHandle {
@@ -29,7 +29,7 @@ export class Relay implements RelayHandle {
   readonly #memory: ReadMemory
   readonly #idleMs: number
   readonly #goodbye: RelayOptions['goodbye']
-  /** of a guarded session */
+  /** only in a guarded session */
   readonly #gate: Gate | undefined
   readonly #progress: Progress
   readonly #account: RelayOptions['account']
@@ -73,7 +73,7 @@ export class Relay implements RelayHandle {
     backend.on('drain', this.#onBackendDrain)
     if (options.unreadFromBackend) this.#onBackendData(options.unreadFromBackend)
     if (options.unreadFromClient) this.#onClientData(options.unreadFromClient)
-    // A side may have ended before it came here, and says so only once.
+    // A side may have ended before the relay began; its `end` event does not come again.
     if (client.readableEnded) this.#onEnd('client')
     if (backend.readableEnded) this.#onEnd('backend')
     if (client.closed) this.#onClose('client')
@@ -143,7 +143,7 @@ export class Relay implements RelayHandle {
     else if (held && !this.#backend.writableNeedDrain) this.#client.resume()
   }
 
-  /** A client that sends much is read as cheaply as a back end from here on. For one that sends commands the change would cost more than it gives. */
+  /** Changes a client that sends much data to the cheaper reads of back ends. For a client that sends only commands, the change would cost more than it saves. */
   #changeClient(): void {
     const before = this.#client
     const lean = makeLean(before, this.#memory)
@@ -154,16 +154,16 @@ export class Relay implements RelayHandle {
     this.#listenToClient()
   }
 
-  /** RFC 9293 3.6: one side has said all that it will; the other may still be answering. */
+  /** RFC 9293 3.6: one side has closed its half; the other may still send. */
   #onEnd(side: 'client' | 'backend'): void {
     const to = side === 'client' ? this.#backend : this.#client
     this.#cause ??= `${side}-closed`
     if (side === 'client') this.#lateEnd?.end()
     else if (this.#endsLater()) return
     this.#halfClosed = true
-    if (side === 'client' && this.#gate?.holds) return // what is held goes first
+    if (side === 'client' && this.#gate?.holds) return // the held bytes are sent first
     if (!to.writable) return
-    // Both have said all: to close says so too, without a system call of its own and another round through the event loop.
+    // If both halves are closed, closing the socket replaces the shutdown: it saves a system call and a turn of the event loop.
     if (to.readableEnded && to.writableLength === 0 && !(to instanceof TLSSocket)) to.destroy()
     else to.end()
   }
@@ -174,7 +174,7 @@ export class Relay implements RelayHandle {
     if (side === 'client') this.#lateEnd?.end()
     else if (this.#endsLater()) return
     if (this.#last) {
-      // `closed` is true before the event, so that a side may be reported twice.
+      // `closed` becomes true before the event, so a side may be reported twice.
       if (from !== this.#last.socket) return
       this.#settleAccount()
       this.#resolve({ cause: this.#cause, ...this.counts, ...(this.#isCut && { cut: true }) })
@@ -183,16 +183,16 @@ export class Relay implements RelayHandle {
     this.#halfClosed = true
     this.#last = new LastSide(to)
     if (to === this.#backend) {
-      to.destroySoon() // nobody is left to read its answer, but what the client sent last (a QUIT) still counts
+      to.destroySoon() // its answer has no reader any more, but the last command of the client (a QUIT) must still arrive
     } else {
-      // What the back end said last is still on its way to the client; what the client still sends is for nobody.
+      // The last bytes of the back end are still being sent to the client; further bytes of the client are discarded.
       to.off('data', this.#onClientData)
       to.resume()
       to.end()
     }
   }
 
-  /** A back end that has just said something (a BYE, the answer to LOGOUT) ends the session at once. */
+  /** If the back end has just sent something (a BYE, the answer to LOGOUT), the session ends at once. */
   #endsLater(): boolean {
     if (this.#lateEnd) return true
     if (this.#halfClosed || this.#spreadMs === 0 || !this.isResting()) return false
@@ -227,7 +227,7 @@ export class Relay implements RelayHandle {
     if (withinMs === 0) this.#leaveInTime({ why, withinMs, byMs: 0 }, 0)
   }
 
-  /** Cuts a relay that has not come to a safe point in time. One that has ended, or that a side has left, ends by its own limits. */
+  /** Cuts a relay that has not reached a safe point in time. After a side has closed, the limits for half-closed relays apply instead. */
   #leaveInTime(leaving: Leaving, nowMs: number): void {
     leaving.byMs ??= nowMs + leaving.withinMs
     if (nowMs < leaving.byMs || this.#halfClosed) return
@@ -241,7 +241,7 @@ export class Relay implements RelayHandle {
   }
 
   get silentMs(): number {
-    // What came since the last sweep is not in its figure.
+    // `#silentMs` does not include bytes that arrived after the last sweep.
     return this.#hasCarried() ? 0 : this.#silentMs
   }
 
@@ -249,7 +249,7 @@ export class Relay implements RelayHandle {
     return !this.#hasCarried() && this.#progress.isSafe(this.#silentMs, this.#isFlushed())
   }
 
-  /** Nothing that has been read waits to be written, and nothing waits to be read. */
+  /** Both sockets have empty read and write buffers. */
   #isFlushed(): boolean {
     const [client, backend] = [this.#client, this.#backend]
     const isWritten = client.writableLength === 0 && backend.writableLength === 0
@@ -260,12 +260,12 @@ export class Relay implements RelayHandle {
     this.#endWith(why, this.#progress.mayHearText ? this.#goodbye[why] : '')
   }
 
-  /** @param text the last that the client reads; may be empty */
+  /** @param text the last line to the client; may be empty */
   #endWith(cause: RelayCause, text: string): void {
     this.#cause = cause
-    this.#halfClosed = true // it is left once
+    this.#halfClosed = true // prevents a second ending
     this.#lastBytesMs = LAST_BYTES_MS
-    // The back end first: what it might say from now on would follow the last word.
+    // The back end first: its further bytes would follow the last line.
     this.#backend.destroy()
     if (text !== '') this.#client.end(text)
     this.#client.destroySoon()
@@ -279,7 +279,7 @@ export class Relay implements RelayHandle {
     return this.#bytesFromClient !== this.#sweptFromClient || this.#bytesFromBackend !== this.#sweptFromBackend
   }
 
-  /** @returns whether anything was carried since the last time */
+  /** Reports the bytes since the last call. @returns whether there were any */
   #settleAccount(): boolean {
     const fromClient = this.#bytesFromClient - this.#sweptFromClient
     const fromBackend = this.#bytesFromBackend - this.#sweptFromBackend
@@ -291,8 +291,8 @@ export class Relay implements RelayHandle {
   }
 
   end(cause: RelayCause): void {
-    this.#cause = cause // it ends for this, whatever happened before
-    this.#halfClosed = true // and for nothing else
+    this.#cause = cause // replaces an earlier cause
+    this.#halfClosed = true // prevents a second ending
     this.#backend.destroy()
     this.#client.destroy()
   }

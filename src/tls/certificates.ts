@@ -9,12 +9,12 @@ import { specOf } from '../protocol/registry.ts'
 import { findServerName } from './server-name.ts'
 import { deriveTicketKeys, ticketKeysEndMs } from './ticket-keys.ts'
 
-/** TLS 1.2 with AEAD and forward secrecy alone (RFC 9325 4.2): its CBC ciphers leak by their timing (Lucky 13). TLS 1.3 has only such. */
+/** In TLS 1.2 only ciphers with AEAD and forward secrecy (RFC 9325 4.2): CBC ciphers leak by their timing (Lucky 13). TLS 1.3 has only AEAD ciphers. */
 const AEAD_CIPHERS = 'ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20'
 
-/** What a handshake takes, with the certificates for a client that asks for no name of theirs. */
+/** The options of a handshake, with the certificates for a client that sends no known server name. */
 export type ServerTls = TLSSocketOptions & {
-  /** The certificates for a server name; undefined where every client is shown the same. */
+  /** The certificates for a server name; undefined if all names have the same certificates. */
   contextFor?: (serverName: string | undefined) => SecureContext | undefined
 }
 
@@ -23,11 +23,11 @@ export type Certificates = {
   serverOptions: ReadonlyMap<string, ServerTls>
   /** end of validity of each certificate, for the metrics */
   expiries: { file: string; notAfterMs: number }[]
-  /** Whether the ticket keys are those of this moment, in milliseconds of the epoch. Others take building this anew. */
+  /** Whether the ticket keys are valid at this time (milliseconds of the epoch). If not, build the certificates again. */
   areKeysOf: (nowMs: number) => boolean
 }
 
-/** @param secret what ticket keys are derived from; of this process alone where no other is configured */
+/** @param secret the source of the ticket keys: configured, or made at the start of mailmux */
 export function buildCertificates(
   tls: Settings['tls'],
   listeners: readonly ListenerSettings[],
@@ -59,7 +59,7 @@ function buildOptions(tls: Settings['tls'], listener: ListenerSettings, secret: 
       ciphers,
       ...(ticketKeys && { ticketKeys }),
       sessionIdContext: scope.slice(0, MAX_CONTEXT_CHARS), // RFC 6066 3: a session is resumed only where it was made
-      // RFC 9325 3.5: a client that renegotiates again and again costs a server much and itself little.
+      // RFC 9325 3.5: repeated renegotiation costs a server much and the client little.
       secureOptions: constants.SSL_OP_NO_RENEGOTIATION | (clientCa === undefined ? 0 : constants.SSL_OP_NO_TICKET),
       ...(clientCa !== undefined && { ca: clientCa }),
     })
@@ -69,13 +69,13 @@ function buildOptions(tls: Settings['tls'], listener: ListenerSettings, secret: 
   const isOne = new Set(contexts.values()).size <= 1
   return {
     ...(fallback && { secureContext: fallback }),
-    // Not Node's SNICallback: of the context that it gives, Node takes one certificate, and not one of each kind of key.
+    // Not Node's SNICallback: Node uses only one certificate of the context that it returns, not one for each kind of key.
     ...(!isOne && { contextFor: (name: string | undefined) => findServerName(contexts, name) }),
-    // RFC 7301 3.2: a client that speaks to another protocol (ALPACA) is turned away; one that names none is fine.
+    // RFC 7301 3.2: a client that names only other protocols is refused (ALPACA). A client without ALPN is accepted.
     ALPNCallback: ({ protocols }) => (protocols.includes(alpn) ? alpn : undefined),
     requestCert: clientCa !== undefined,
-    // Where a certificate is required, OpenSSL ends the handshake of a client that shows none before it sends a ticket. Node lets
-    // the handshake of an untrusted certificate succeed in either case; the session decides by `isTrusted`.
+    // If a certificate is required, OpenSSL ends the handshake of a client without one before it sends a ticket. With Node the
+    // handshake succeeds for an untrusted certificate in either case; the session checks `isTrusted`.
     rejectUnauthorized: clientCa !== undefined && listener.clientUser === undefined,
   }
 }
@@ -84,10 +84,10 @@ function buildOptions(tls: Settings['tls'], listener: ListenerSettings, secret: 
 const MAX_CONTEXT_CHARS = 32
 
 /**
- * What a session ticket is good for. Where client certificates are requested, there are no tickets at all (SSL_OP_NO_TICKET; Node
- * keeps no sessions on the server): a ticket holds the certificate but not its chain, so it could not be verified again against the
- * present CAs, and Node reports no error for a TLS 1.3 session that was resumed without a certificate. Elsewhere the listener, its
- * protocol and its policy are in the scope: a session that was made with a weaker cipher is not resumed at a stricter listener.
+ * The scope in which a session ticket is valid. Listeners that request client certificates issue no tickets (SSL_OP_NO_TICKET; Node
+ * keeps no sessions on the server): a ticket contains the certificate but not its chain, so it could not be verified again against the
+ * current CAs, and Node reports no error for a TLS 1.3 session that was resumed without a certificate. For other listeners, the scope
+ * contains the listener, its protocol and its policy: a session with a weaker cipher is not resumed at a stricter listener.
  */
 function ticketScope({ name, protocol, clientCa }: ListenerSettings, minVersion: string, ciphers: string): string {
   return createHash('sha256')
@@ -110,7 +110,7 @@ function buildContexts(
   }))
   const byCertificates = new Map<string, SecureContext>()
   const contextOf = (carrying: typeof known): SecureContext => {
-    // OpenSSL holds one certificate of each kind: a second one would take the place of the first.
+    // OpenSSL holds one certificate of each kind of key: a second one would replace the first.
     const chosen = carrying.filter(({ kind }, index) => carrying.findIndex((one) => one.kind === kind) === index)
     const key = chosen.map((one) => known.indexOf(one)).join()
     const context = byCertificates.get(key) ?? build(chosen.map(({ settings }) => settings))
@@ -129,12 +129,12 @@ function buildContexts(
   return contexts
 }
 
-/** The kind of key by which OpenSSL tells certificates apart: the curve of an EC key makes no difference. */
+/** The kind of key by which OpenSSL distinguishes certificates. The curve of an EC key is not part of it. */
 function keyOf(cert: string): string | undefined {
   return new X509Certificate(cert).publicKey.asymmetricKeyType
 }
 
-/** The DNS names that a certificate speaks for (RFC 6125 6.4: the common name is not one). */
+/** The DNS names of a certificate (RFC 6125 6.4: the common name is not one). */
 function namesOf(cert: string): string[] {
   const alternatives = new X509Certificate(cert).subjectAltName ?? ''
   return alternatives

@@ -1,23 +1,23 @@
 /**
- * Reads what a TLS client says first (RFC 8446 4.1.2, RFC 5246 7.4.1.2) without answering it: whom it wants, and to speak what.
- * No length in it is trusted, and it is refused at the first byte that a ClientHello cannot have there.
+ * Reads the ClientHello of a TLS client (RFC 8446 4.1.2, RFC 5246 7.4.1.2) without answering it: the server name and the ALPN names.
+ * Every length in it is checked, and the first byte that is invalid at its position is an error.
  */
 import { isAddress } from '../net/address.ts'
 import { parseServerName } from './server-name.ts'
 
-/** What is no TLS ClientHello and cannot become one. `message` is for the log. */
+/** The bytes are not the beginning of a valid ClientHello. `message` is for the log. */
 export class ClientHelloError extends Error {
   override readonly name = 'ClientHelloError'
 }
 
 export type ClientHello = {
-  /** in lower case; undefined where the client named none, or named an address */
+  /** in lower case; undefined if the client sent none, or sent an address */
   serverName: string | undefined
-  /** the protocols it offers, its favourite first, as latin1 */
+  /** the protocols that it offers, in order of preference, as latin1 */
   alpn: string[]
 }
 
-/** Everything up to the end of the hello. Those of today, post-quantum keys included, are below 2 KiB; in records of one byte, 12 KiB. */
+/** The ClientHello with its record heads. Current clients send less than 2 KiB, including post-quantum keys; in records of one byte, 12 KiB. */
 const MAX_BYTES = 16 * 1024
 /** RFC 8446 5.1 */
 const MAX_RECORD_BYTES = 2 ** 14
@@ -31,10 +31,10 @@ const HOST_NAME = 0
 const ALPN = 16
 
 /**
- * A reader for one connection. It goes on where it stopped: a hello that comes byte by byte, in records of one byte, costs time in
- * proportion to its length.
- * @returns a function that takes all the bytes that have come on the connection so far, and gives `more` while the hello is incomplete;
- * it throws ClientHelloError, and is not to be called again after a result or an error
+ * A reader for one connection. It continues where it stopped, so that a ClientHello that arrives byte by byte, in records of one byte,
+ * takes time in proportion to its length.
+ * @returns a function that takes all bytes of the connection so far, and returns `more` while the ClientHello is incomplete. It throws
+ * ClientHelloError. It must not be called again after a result or an error
  */
 export function createClientHelloReader(): (bytes: Buffer) => 'more' | ClientHello {
   const records = new Records()
@@ -48,14 +48,14 @@ export function createClientHelloReader(): (bytes: Buffer) => 'more' | ClientHel
   }
 }
 
-/** The handshake message out of the records that it came in (RFC 8446 5.1), as far as it has come. */
+/** The handshake message from the records received so far (RFC 8446 5.1). */
 class Records {
-  #message = Buffer.alloc(512) // doubled where it is too small: a hello without post-quantum keys fits
+  #message = Buffer.alloc(512) // enough without post-quantum keys; doubled if it is too small
   #have = 0
   #wanted = Infinity
-  /** where the record begins that is being read */
+  /** start of the current record */
   #at = 0
-  /** how much of that record's fragment is in the message */
+  /** number of bytes of that record's fragment that are in the message */
   #taken = 0
 
   get length(): number {
@@ -66,7 +66,7 @@ class Records {
     return this.#message.subarray(start, Math.min(end, this.#have))
   }
 
-  /** @param bytes all that have come, those of earlier calls included */
+  /** @param bytes all bytes received, including those of earlier calls */
   take(bytes: Buffer): void {
     while (this.#at < bytes.length && this.#have < this.#wanted) {
       const length = readRecordHead(bytes, this.#at)
@@ -96,21 +96,21 @@ class Records {
   }
 }
 
-/** @returns the length of the fragment, undefined while the head is incomplete; throws at the first byte that no head can have there */
+/** @returns the length of the fragment, or undefined while the head is incomplete. Throws at the first byte that is invalid in a head */
 function readRecordHead(bytes: Buffer, at: number): number | undefined {
   if (bytes[at] !== HANDSHAKE_RECORD) throw new ClientHelloError('not a TLS handshake')
   const major = bytes[at + 1]
-  // The minor number says nothing any more (RFC 8446 5.1), but no version has had another major one.
+  // The minor number has no meaning any more (RFC 8446 5.1); the major number is 3 in all versions.
   if (major !== undefined && major !== 3) throw new ClientHelloError('a record of an unknown TLS version')
   const [upper, lower] = [bytes[at + 3], bytes[at + 4]]
   if ((upper ?? 0) * 256 + (lower ?? 0) > MAX_RECORD_BYTES) throw new ClientHelloError('too long a TLS record')
   if (upper === undefined || lower === undefined) return undefined
   const length = upper * 256 + lower
-  if (length === 0) throw new ClientHelloError('an empty TLS record') // RFC 8446 5.1 forbids them, and they would cost us work
+  if (length === 0) throw new ClientHelloError('an empty TLS record') // forbidden by RFC 8446 5.1; a flood of them would cost CPU time
   return length
 }
 
-/** A parser that yields where it needs bytes that have not come, and is resumed when there are more. */
+/** A parser that yields when it needs bytes that have not arrived, and is resumed when more have. */
 type Parser<T> = Generator<void, T, void>
 
 function* parseHandshake(handshake: Cursor): Parser<ClientHello> {
@@ -143,7 +143,7 @@ function* parseHandshake(handshake: Cursor): Parser<ClientHello> {
   return found
 }
 
-/** RFC 6066 3: a list with one name of each type, of which only host names were ever defined. */
+/** RFC 6066 3: a list with at most one name of each type. Host names are the only defined type. */
 function* parseServerNames(extension: Cursor): Parser<string | undefined> {
   const list = yield* onlyVector(extension, 'server names')
   const seen = new Set<number>()
@@ -159,7 +159,7 @@ function* parseServerNames(extension: Cursor): Parser<string | undefined> {
 }
 
 function checkServerName(name: string): string | undefined {
-  // Some clients send the address that they connect to (.NET before 8 on Linux). It is no name: they want whoever is there.
+  // Some clients send the address that they connect to (.NET before 8 on Linux), which is not a server name: it counts as none.
   if (isAddress(name)) return undefined
   const checked = parseServerName(name)
   if (checked === undefined) throw new ClientHelloError('a server name that is no host name')
@@ -184,7 +184,7 @@ function* onlyVector(extension: Cursor, what: string): Parser<Cursor> {
   return list
 }
 
-/** Reads on in a message of which the tail may not have come yet, never past the end that was announced for the part. */
+/** Reads one part of a message whose tail may not have arrived yet. It never reads past the announced end of the part. */
 class Cursor {
   readonly #message: Records
   #at: number
@@ -196,7 +196,7 @@ class Cursor {
     this.#end = end
   }
 
-  /** How many bytes are announced and not read. */
+  /** Number of bytes that are announced and not read. */
   get left(): number {
     return this.#end - this.#at
   }
@@ -209,7 +209,7 @@ class Cursor {
     return (yield* this.#take(2)).readUInt16BE()
   }
 
-  /** All that is left, as latin1. */
+  /** The remaining bytes, as latin1. */
   *text(): Parser<string> {
     return (yield* this.#take(this.left)).toString('latin1')
   }
@@ -219,12 +219,12 @@ class Cursor {
     this.#at += count
   }
 
-  /** What a length of `lengthBytes` announces; it is refused as soon as its first bytes make it longer than what holds it. */
+  /** The part behind a length of `lengthBytes`. It fails as soon as the first bytes of the length exceed the enclosing part. */
   *vector(lengthBytes: number): Parser<Cursor> {
     for (;;) {
       const written = this.#message.slice(this.#at, Math.min(this.#at + lengthBytes, this.#end))
       const length = written.reduce((sum, byte, index) => sum + byte * 256 ** (lengthBytes - 1 - index), 0)
-      if (lengthBytes + length > this.left) this.skip(lengthBytes + length) // which refuses it
+      if (lengthBytes + length > this.left) this.skip(lengthBytes + length) // throws
       if (written.length === lengthBytes) {
         const start = this.#at + lengthBytes
         this.skip(lengthBytes + length)
@@ -234,7 +234,7 @@ class Cursor {
     }
   }
 
-  /** Makes sure that all of it has come, the skipped parts included. */
+  /** Waits until the whole part has arrived, including skipped bytes. */
   *finish(): Parser<void> {
     while (this.#message.length < this.#end) yield
   }

@@ -1,11 +1,11 @@
-/** Server names: what may be one, and which of the rules it meets (certificates, pass-through routes, default domains). Pure. */
+/** Server names: their syntax, and the rule that a name matches (certificates, pass-through routes, default domains). Pure. */
 import { isAddress } from '../net/address.ts'
 
-/** Letters, digits and hyphens (RFC 1123 2.1), and the underscores that names inside companies have. */
+/** Letters, digits and hyphens (RFC 1123 2.1), and the underscore, which occurs in internal names. */
 const HOST_NAME = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*$/i
 
 /**
- * The name in lower case, without the dot that some clients put at its end in spite of RFC 6066 3; undefined where it is no host name, or
+ * The name in lower case, without a dot at its end, which some clients send in spite of RFC 6066 3. Undefined if it is not a host name, or
  * is an address.
  */
 export function parseServerName(text: string): string | undefined {
@@ -15,12 +15,12 @@ export function parseServerName(text: string): string | undefined {
 }
 
 /**
- * The exact rule wins, then `*.rest` for exactly one label in front of `rest` (RFC 6125 6.4.3), then `*` for everybody else.
+ * An exact rule has precedence, then `*.rest`, which matches exactly one label before `rest` (RFC 6125 6.4.3), then `*`, which matches all.
  * @param rules keyed by lower-case patterns
- * @param name as the client sent it, in any case; undefined where it sent none, which only `*` meets
+ * @param name as the client sent it, in upper or lower case; undefined if it sent none, which only `*` matches
  */
 export function findServerName<T>(rules: ReadonlyMap<string, T>, name: string | undefined): T | undefined {
-  // A client that asks for `*.example.test` by that very name must not be taken for the pattern.
+  // A client that sends the text `*.example.test` must not select the pattern of that name.
   if (name === undefined || name.includes('*')) return rules.get('*')
   const wanted = withoutDot(name).toLowerCase()
   const dot = wanted.indexOf('.')
@@ -28,7 +28,7 @@ export function findServerName<T>(rules: ReadonlyMap<string, T>, name: string | 
   return rules.get(wanted) ?? wildcard ?? rules.get('*')
 }
 
-/** DNS writes a name that is not to be completed with a dot at its end; it is the same name. */
+/** In DNS, a dot at the end marks a fully qualified name; without the dot it is the same name. */
 function withoutDot(name: string): string {
   return name.endsWith('.') ? name.slice(0, -1) : name
 }

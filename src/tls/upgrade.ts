@@ -1,4 +1,4 @@
-/** Puts TLS on a socket that is already connected, for either leg. Hands out a socket whose handshake is done, or throws; sets no timer. */
+/** TLS on a connected socket, for both legs. Returns a socket after its handshake, or throws. Sets no timer: the caller has a deadline. */
 import type { Socket } from 'node:net'
 import { connect, TLSSocket, type ConnectionOptions, type TLSSocketOptions } from 'node:tls'
 
@@ -7,7 +7,7 @@ export function acceptTls(socket: Socket, options: TLSSocketOptions): Promise<TL
   return handshake(new TLSSocket(socket, { ...options, isServer: true }), 'secure')
 }
 
-/** The client's side; `options` say whom to trust and which name to expect. On failure the socket is destroyed. */
+/** The client's side; `options` has the trusted CAs and the expected name. On failure the socket is destroyed. */
 export function connectTls(socket: Socket, options: ConnectionOptions): Promise<TLSSocket> {
   return handshake(connect({ ...options, socket }), 'secureConnect')
 }
@@ -19,14 +19,14 @@ function handshake(socket: TLSSocket, done: 'secure' | 'secureConnect'): Promise
       socket.off('error', settle)
       socket.off('end', onEnd)
       socket.off('close', onEnd)
-      // For life: between two owners of the socket an error would otherwise end the process. 'close' follows each error.
+      // Stays until the end: an error while the socket has no owner would end the process. 'close' follows each error.
       socket.on('error', ignore)
       if (!error) return resolve(socket)
       socket.destroy()
       reject(error)
     }
     const onDone = (): void => settle()
-    // Who says nothing more before the handshake is done is done with it: a socket that may be half open would wait for ever.
+    // A socket that allows half-open connections would wait for ever after the peer's end.
     const onEnd = (): void => settle(new Error('connection closed during the handshake'))
     socket.on(done, onDone)
     socket.on('error', settle)
