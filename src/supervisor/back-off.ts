@@ -1,12 +1,12 @@
-/** How long an ended worker waits until it is started again. Pure. */
+/** The pause before an ended worker is started again. Pure. */
 
-/** The first of several ends in a row costs this, each further one twice as much: the machine and the log must bear a crash at every start. */
+/** The pause after the second end in a row; it doubles with each further end, so that repeated crashes do not overload the machine and the log. */
 const FIRST_MS = 100
-/** A worker that has lived so long has served clients: it is replaced at once, so that one who can crash workers does not stop mail for longer than a start takes. */
+/** A worker that has served for this long is replaced at once: an attacker who can crash workers then stops mail only for the time of a start. */
 const GOOD_LIFE_MS = 1000
-/** One that has served, but not for so long: the pause stays within what a client waits for a greeting. */
+/** Longest pause after a worker that has served for a shorter time: clients wait at least this long for a greeting. */
 const MOST_AFTER_SERVING_MS = 1000
-/** One that has not come to serve. With a start of half a second, a loop costs a tenth of a core and a line each 5 s. */
+/** Longest pause after a worker that has not served. With a start of half a second, such a loop uses a tenth of a core and logs a line each 5 s. */
 const MOST_MS = 5000
 
 export type EndedLife = {
@@ -15,7 +15,7 @@ export type EndedLife = {
   served: boolean
 }
 
-/** @returns for each end of a worker the time to wait: none at first and after a good life, then twice as long each time, within bounds */
+/** @returns a function that gives the pause after each end: none after the first end and after a long life, then doubled each time, within the bounds */
 export function createBackOff(): (life: EndedLife) => number {
   let ends = 0
   return ({ livedMs, served }) => {

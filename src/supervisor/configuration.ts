@@ -1,4 +1,4 @@
-/** Follows the files of the configuration: what is right in them is taken over, what is wrong is told once, and what may be half written is held back. */
+/** Follows the configuration files: applies valid changes, logs each error once, and holds back a routing file that may be half written. */
 import type { Arrival } from '../config/arrivals.ts'
 import { findRestartNeeds, withBoundParts } from '../config/changes.ts'
 import type { LoadResult } from '../config/load.ts'
@@ -12,19 +12,19 @@ import type { WorkerPool } from './worker-pool.ts'
 import { describeLosses, findLosses } from './losses.ts'
 import { keepUnchangedUsers, withRoutingInForce } from './parts-in-force.ts'
 
-/** How soon files are read again that could not be read for want of a descriptor. */
+/** Pause before files are read again after a shortage of descriptors or memory. */
 const SHORTAGE_MS = 5000
 
-/** For the log line of a file that is held back. */
+/** The hint in the log line of a file that is held back. */
 const WAYS_OUT =
   'a complete file replaces it, best by rename; SIGHUP takes it over as it is; mailmux explain and docs/operations.md (Reload) tell more'
 
 export type Configuration = {
-  /** Reads the files at once, on an operator's word: nothing is held back, and what cannot be watched is tried again. */
+  /** Reads the files at once, for SIGHUP: holds nothing back, and tries again to watch what could not be watched. */
   reload(): Promise<void>
-  /** the settings in force, with the parts that need a restart as they were */
+  /** the settings in force; parts that need a restart have their old values */
   current: () => Settings
-  /** Which file is held back, and why; undefined where none is. */
+  /** The file that is held back, and the reason; undefined if there is none. */
   heldBack: () => { file: string; why: string } | undefined
   close(): void
 }
@@ -42,21 +42,21 @@ export type ConfigurationParts = {
   watching?: Pick<WatchOptions, 'debounceMs' | 'retryMs'>
 }
 
-/** @param loaded a configuration without errors, of which `first` are the settings */
+/** @param loaded the configuration with the settings `first`, without errors */
 export function keepConfiguration(first: Settings, loaded: LoadResult, parts: ConfigurationParts): Configuration {
   const { load, takeOver, log, metrics, noteShortage, watching } = parts
   let { files } = loaded
   let inForce = first
   let current = first
   let again: NodeJS.Timeout | undefined
-  /** how files arrived that have changed since the configuration in force was read */
+  /** how each file arrived that has changed since the configuration in force was read */
   const arrivals = new Map<string, Arrival>()
   let heldBack: { file: string; why: string } | undefined
   let watcher: FileWatcher | undefined
-  /** An operator has asked for the next reading. */
+  /** The next reading was requested by an operator. */
   let isAsked = false
   let closed = false
-  // Functions, since both change while something is awaited.
+  // Functions, because both variables change during an await.
   const isAskedAgain = (): boolean => isAsked
   const isClosed = (): boolean => closed
 
@@ -74,10 +74,10 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
   let reading: Promise<void> | undefined
   let next: Promise<void> | undefined
 
-  /** One reading at a time. All that is asked for while one is under way is one further reading, which finds what has changed meanwhile. */
+  /** One reading at a time. All requests during a reading share one further reading, which finds the changes made meanwhile. */
   function read(): Promise<void> {
     next ??= (reading ?? Promise.resolve())
-      .catch(() => undefined) // told to the caller that asked for it
+      .catch(() => undefined) // its own caller gets the error
       .then(() => {
         reading = next
         next = undefined
@@ -90,13 +90,13 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
     const byOperator = isAsked
     isAsked = false
     if (byOperator) await withWatcher((watching) => watching.takeKnown())
-    // What arrives while this is read may be in it or not, and is for the next reading.
+    // A change during this reading may be missing in it, so it belongs to the next reading.
     const arrived = new Map(arrivals)
     arrivals.clear()
     try {
       if (!isClosed()) await readArrived(arrived)
     } finally {
-      // SIGHUP meanwhile confirms what is still held back or wrong.
+      // A SIGHUP meanwhile is the operator's consent to everything that is still held back, so the kinds of arrival are forgotten.
       if (!isAskedAgain()) for (const [file, arrival] of arrived) if (!arrivals.has(file)) arrivals.set(file, arrival)
     }
     if (byOperator) await withWatcher((watching) => watching.refresh())
@@ -112,8 +112,8 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
   }
 
   /**
-   * Called again by itself where the files cannot be read for want of a descriptor.
-   * @param arrived what remains in it has not been taken over
+   * Schedules itself again if the files cannot be read because of a shortage of descriptors.
+   * @param arrived the changes that remain in it afterwards are not in effect
    */
   async function readArrived(arrived: Map<string, Arrival>): Promise<void> {
     clearTimeout(again)
@@ -185,7 +185,7 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
     else log.error({ cause: failure }, 'configuration files cannot be watched')
   }
 
-  /** As `reload` in the configuration in force has it. */
+  /** Watches the files or not, as `reload` of the configuration in force says. */
   function watch(): void {
     if (inForce.reload.kind === 'signal') {
       watcher?.close()

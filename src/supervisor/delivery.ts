@@ -1,27 +1,27 @@
-/** Settings on their way to one process of a worker: its users ahead in pieces, where they have changed, and then the rest. */
+/** Sends settings to one process of a worker: first its users in pieces, if they have changed, then the rest. */
 import type { Settings } from '../config/settings.ts'
 import { UserTable } from '../config/build/user-table.ts'
 import { pack, type Packed } from './packed.ts'
 import { sendTable, type TablePiece } from './table-pieces.ts'
 
 export type DeliveryParts = {
-  /** the settings of now */
+  /** the current settings */
   settings: () => Settings
   /**
-   * Settles when the worker has taken the piece; rejects when the process has ended. Pieces that arrive together would be copied once more
-   * there, and what is freed of them stays with the process.
+   * Settles when the worker has received the piece; rejects if the process has ended. One piece at a time: pieces that arrive together are
+   * copied once more, and the process does not return that memory to the system.
    */
   sendUsers: (piece: TablePiece) => Promise<unknown>
-  /** the first time */
+  /** for the first settings */
   start: (settings: Packed<Settings>) => Promise<void>
-  /** Each further time. Settles when the settings are taken over; rejects when the process has ended. */
+  /** For all later settings. Settles when they are in effect; rejects if the process has ended. */
   configure: (settings: Packed<Settings>) => Promise<unknown>
   hasEnded: () => boolean
 }
 
 /**
- * @returns delivers the settings of now, and settles when they are taken over. One delivery at a time: of several changes that wait for
- *   it the last counts. A worker that does not read keeps this waiting until it reads or ends.
+ * @returns a function that delivers the current settings and settles when they are in effect. One delivery at a time; of several changes
+ *   during it, only the last is delivered. If the worker does not read, it waits until the worker reads or ends.
  */
 export function createDelivery({
   settings,
@@ -34,7 +34,7 @@ export function createDelivery({
   let users: UserTable | undefined
   let isStarted = false
   let underWay: Promise<void> | undefined
-  /** The settings have changed since those that the worker has, or that are on their way. */
+  /** The settings are newer than those that the worker has or that are being sent. */
   let isOutdated = false
   const isOver = (): boolean => isOutdated || hasEnded()
 

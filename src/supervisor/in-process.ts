@@ -1,4 +1,4 @@
-/** The pool of one that has no process of its own: `workers: 1` is all of mailmux in one process, and nothing between its parts. */
+/** The pool for `workers: 1`: the app runs in this process, without a channel. */
 import type { App, AppDeps } from '../app.ts'
 import type { Settings } from '../config/settings.ts'
 import { openListeners } from '../listener/listener.ts'

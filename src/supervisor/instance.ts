@@ -1,6 +1,6 @@
 /**
- * A running mailmux as its operators know it, whatever number of workers it has: reads the configuration and reads it again when it
- * changes, answers the admin HTTP, and starts and stops those who serve.
+ * A running mailmux with any number of workers: reads the configuration, reads it again when it changes, answers the admin HTTP, and
+ * starts and stops the workers.
  */
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
@@ -26,30 +26,30 @@ import type { WorkerProgram } from './worker.ts'
 import { createWorkers } from './workers.ts'
 
 export type Instance = {
-  /** Settles when clients are served, or when it is stopped before. @throws Error with a message for the operator; nothing is left open then */
+  /** Settles when clients are served, or when it is stopped before. @throws Error with a message for the operator; then nothing is left open */
   start(): Promise<void>
-  /** Reads the files again and takes over what is right; what is wrong changes nothing and is logged. */
+  /** Reads the files again and applies them. A configuration with errors changes nothing and is logged. */
   reload: () => void
-  /** Stops accepting, lets sessions come to an end, and closes everything; before it is ready too. */
+  /** Stops accepting, lets sessions end within the grace, and closes everything. May be called before it is ready. */
   stop(): Promise<void>
-  /** Leaves nothing running behind, for a process that is about to end. */
+  /** Ends all worker processes at once, before this process ends. */
   abandon(): void
 }
 
 export type InstanceParts = {
   settings: Settings
-  /** a configuration without errors, of which these are the settings */
+  /** the configuration with these settings, without errors */
   loaded: LoadResult
-  /** reads it again */
+  /** reads the configuration again */
   load: () => Promise<LoadResult>
   createApp: CreateApp
-  /** where the log goes */
+  /** destination of the log */
   output: LogOutput
-  /** what a worker is started as, where there are several */
+  /** the program of a worker, if there are several */
   program: WorkerProgram
 }
 
-/** It opens no port before `start`, and may be told to reload or to stop from now on. */
+/** It opens no port before `start`. `reload` and `stop` may be called at any time. */
 export function createInstance(parts: InstanceParts): Instance {
   const { settings, loaded, load, createApp, output, program } = parts
   const log = createLog(output, settings.log)
@@ -97,7 +97,7 @@ export function createInstance(parts: InstanceParts): Instance {
     const readings = [await registry.getMetricsAsJSON(), ...(await pool.readings())]
     return sumReadings(readings.map(withoutRemoved)).metrics()
   }
-  /** One of those who serve explains a login; whether they serve by an older file is known here. */
+  /** A worker explains the login. Only the supervisor knows whether a newer routing file is held back. */
   async function explain(question: RouteQuestion): Promise<RouteAnswer | { wrong: string }> {
     const answer = await pool.explain(question)
     const heldBack = files.heldBack()
@@ -129,7 +129,7 @@ export function createInstance(parts: InstanceParts): Instance {
       try {
         await open()
       } catch (error) {
-        if (stopping.signal.aborted) return // what has not started cannot fail to
+        if (stopping.signal.aborted) return // a stop during the start is not an error
         close()
         await site.leave()
         throw error
@@ -139,12 +139,12 @@ export function createInstance(parts: InstanceParts): Instance {
     async stop() {
       stopping.abort()
       notReady = 'shutting down'
-      // What is being read is not taken over any more.
+      // A reading in progress has no effect any more.
       files.close()
       const sessions = await pool.sessions({ limit: 0 }).catch(() => undefined)
       log.info({ sessions: sessions?.total }, 'shutting down')
       await pool.stop()
-      // Until here it has sessions, which the other instances may ask for.
+      // Until now it may have sessions, for which the other instances may ask.
       await site.leave()
       close()
       log.info('stopped')
@@ -153,7 +153,7 @@ export function createInstance(parts: InstanceParts): Instance {
   }
 }
 
-/** As long as one worker serves, clients are served: a load balancer must not take the rest away too. */
+/** Ready while at least one worker serves: otherwise a load balancer would remove the remaining workers too. */
 function whyNot(pool: WorkerPool): string | undefined {
   return pool.states().includes('up') ? undefined : 'no worker serves'
 }

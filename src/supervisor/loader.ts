@@ -1,6 +1,6 @@
 /**
- * Loads the configuration in a process of its own, which ends afterwards: this one goes on serving, and the memory that the reading takes
- * goes back to the system. 100,000 users take a second, and 100 MiB.
+ * Loads the configuration in a separate process, which ends afterwards. This process continues to serve meanwhile, and the memory of the
+ * reading returns to the system. 100,000 users take a second and 100 MiB.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import type { LoadResult } from '../config/load.ts'
@@ -11,19 +11,19 @@ import { createTableReader } from './table-stream.ts'
 import type { WorkerProgram } from './worker.ts'
 
 export type Loader = {
-  /** Starts the process for the first `load`, so that its modules are there when the order comes. To be called once. */
+  /** Starts the process for the first `load` in advance, so that its modules are loaded by then. Call it once. */
   prepare(): void
   /**
    * One load at a time.
    * @param mainFile path of mailmux.yaml
-   * @throws MuxError `local-shortage` where files cannot be read, or no process be started, for want of a descriptor or memory
+   * @throws MuxError `local-shortage` if files cannot be read, or no process can be started, because descriptors or memory are missing
    */
   load(mainFile: string): Promise<LoadResult>
-  /** Ends what is being loaded, whose promise then rejects. May be called twice. */
+  /** Ends a load in progress; its promise rejects. May be called twice. */
   close(): void
 }
 
-/** @param program started for each load; it calls `serveLoad` with the order that it is sent */
+/** @param program started for each load; it calls `serveLoad` with the order that it receives */
 export function createLoader(program: WorkerProgram): Loader {
   let prepared: ChildProcess | undefined
   let loading: ChildProcess | undefined
@@ -33,14 +33,14 @@ export function createLoader(program: WorkerProgram): Loader {
     try {
       child = spawn(program.command, program.args, {
         stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-        serialization: 'advanced', // Maps, octets and undefined are what they were
+        serialization: 'advanced', // preserves Maps, octets and undefined
       })
     } catch (error) {
-      // Node reports some errors of the system by an event, and throws the others.
+      // Node reports some system errors by an event and throws the others.
       throw describeError(error)
     }
     child.stderr?.setEncoding('utf8').on('data', program.printError)
-    child.on('error', () => undefined) // a load that uses it has a listener of its own
+    child.on('error', () => undefined) // each load adds a listener of its own
     return child
   }
 
@@ -49,11 +49,11 @@ export function createLoader(program: WorkerProgram): Loader {
       try {
         prepared = start()
       } catch {
-        // `load` tries again, and tells the cause.
+        // `load` tries again and reports the cause.
       }
     },
     async load(mainFile) {
-      // One that could not be started, or has ended while it waited, is of no use.
+      // The prepared process may have failed to start, or may have ended since.
       const child = prepared?.connected === true ? prepared : start()
       prepared = undefined
       loading = child
@@ -72,9 +72,9 @@ async function receive(child: ChildProcess, order: LoadOrder): Promise<LoadResul
     child.stdout?.on('data', users.accept)
     child.on('message', (message) => (last = message as LoadMessage))
     child.on('error', (error) => reject(describeError(error)))
-    // All that it has written is here, and what has loaded finds the memory of that process free.
+    // On 'close' all output has been read, and the memory of the process is free.
     child.on('close', (code, signal) => (last ? resolve(last) : reject(describeEnd(code, signal))))
-    // Where it cannot be heard, the process has ended, which is told.
+    // If it is not connected, the process has ended, and 'close' reports that.
     if (child.connected) child.send(order, () => undefined)
   })
   if ('shortage' in told) throw new MuxError('local-shortage', told.shortage)
@@ -89,7 +89,7 @@ function describeError(error: unknown): Error {
   return new Error('no process to read the configuration', { cause: error })
 }
 
-/** SIGKILL is how the kernel ends a process for want of memory, and SIGABRT how V8 does. */
+/** Without memory, the kernel ends a process by SIGKILL, and V8 by SIGABRT. */
 function describeEnd(code: number | null, signal: NodeJS.Signals | null): Error {
   const what = `the process that reads the configuration has ended: ${signal ?? `exit code ${code ?? 'unknown'}`}`
   return signal === 'SIGKILL' || signal === 'SIGABRT' ? new MuxError('local-shortage', what) : new Error(what)

@@ -1,15 +1,15 @@
-/** What a new routing file has lost against the one in force: a file that is half written is valid YAML more often than not. */
+/** Finds what a new routing file lacks compared with the one in force: a file that is half written is usually valid YAML. */
 import { setImmediate } from 'node:timers/promises'
 import type { RoutingSettings } from '../config/settings.ts'
 
-/** A tenth: an operator removes single users, and a writer that pauses has written any part of a file. */
+/** A tenth: an operator usually removes single users, while a half-written file may lack any part of them. */
 const MOST_LOST_SHARE = 0.1
 
-/** Names that are compared before other work gets its turn: about 3 ms. */
+/** Names that are compared in one turn of the event loop: about 3 ms. */
 const NAMES_A_TURN = 1000
 
 export type Losses = {
-  /** users of the file in force, and how many of them the new one lacks */
+  /** number of users in the file in force, and how many of them the new one lacks */
   users?: { before: number; lost: number }
   domains?: { before: number; lost: number }
   /** back ends of the file in force that the new one lacks */
@@ -17,8 +17,8 @@ export type Losses = {
 }
 
 /**
- * It lets other work of this thread go on in between, as a million users take a second.
- * @returns undefined where no back end is lost, and no more than a tenth of the users and of the domains
+ * A million users take a second, so it returns to the event loop regularly.
+ * @returns undefined if no back end is lost, and at most a tenth of the users and of the domains
  */
 export async function findLosses(before: RoutingSettings, after: RoutingSettings): Promise<Losses | undefined> {
   const users = await countLost(before.users, after.users)
@@ -40,7 +40,7 @@ async function countLost(before: Names, after: Names): Promise<{ before: number;
   return lost > before.size * MOST_LOST_SHARE ? { before: before.size, lost } : undefined
 }
 
-/** In words, for the log and for `explain`. */
+/** The losses as text, for the log and for `explain`. */
 export function describeLosses({ users, domains, backends }: Losses): string {
   const parts = [
     ...(users ? [`${users.lost} of ${users.before} users`] : []),

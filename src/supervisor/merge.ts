@@ -1,12 +1,12 @@
-/** What several workers answer, as one answer of the shape that one of them gives. Pure. */
+/** Merges the answers of several workers into one answer of the same form. Pure. */
 import type { BackendAnswer, EndedAnswer, RouteAnswer, SessionAnswer } from '../admin/answers.ts'
 import type { Answers } from '../answers.ts'
 
 type Load = BackendAnswer['load']
 
 /**
- * A back end is up where all say so, and an address is as the most worried of them sees it; what is under way is a sum, and so are the
- * limits, of which each worker has a share.
+ * A back end is up if it is up for all workers. An address has the worst state of all workers. Loads are sums, and so are the limits,
+ * because each worker has a share of them.
  * @param answers of each worker, in the order of the routing file
  */
 export function mergeBackends(answers: readonly (readonly BackendAnswer[])[]): BackendAnswer[] {
@@ -26,14 +26,14 @@ export function mergeBackends(answers: readonly (readonly BackendAnswer[])[]): B
 
 type Address = BackendAnswer['addresses'][number]
 
-const WORRY: Record<Address['state'], number> = { up: 0, misconfigured: 1, down: 2 }
+const SEVERITY: Record<Address['state'], number> = { up: 0, misconfigured: 1, down: 2 }
 
 function mergeAddresses(seen: readonly (readonly Address[])[]): Address[] {
   const byPlace = new Map<string, Address>()
   for (const address of seen.flat()) {
     const place = `${address.protocol} ${address.ip} ${address.port}`
     const other = byPlace.get(place)
-    if (!other || WORRY[address.state] > WORRY[other.state]) byPlace.set(place, address)
+    if (!other || SEVERITY[address.state] > SEVERITY[other.state]) byPlace.set(place, address)
   }
   return [...byPlace.values()]
 }
@@ -63,7 +63,7 @@ function addOptional<K extends 'sessions' | 'loginsPerSecond'>(
   return one === undefined || other === undefined ? {} : ({ [key]: one + other } as Record<K, number>)
 }
 
-/** While one of them starts slowly and another does not, the other gives what it may in any case. */
+/** If only one of the two workers is in slow start, the other one counts with its normal limits. */
 function addSlowStart(a: Load, b: Load): Pick<Load, 'slowStart'> {
   if (!a.slowStart && !b.slowStart) return {}
   const of = ({ slowStart, limits }: Load): NonNullable<Load['slowStart']> =>
@@ -77,10 +77,10 @@ function addSlowStart(a: Load, b: Load): Pick<Load, 'slowStart'> {
   }
 }
 
-/** What one worker tells of its sessions; undefined where it does not answer. */
+/** The sessions of one worker; undefined if it does not answer. */
 export type SessionsOfWorker = { worker: number; told: { sessions: SessionAnswer[]; total: number } | undefined }
 
-/** The oldest of all, no more than `limit`, with the worker that each is in, and the workers that are missing in it. */
+/** The oldest sessions of all workers, at most `limit`, each with its worker, and the workers that did not answer. */
 export function mergeSessions(
   workers: readonly SessionsOfWorker[],
   limit: number,
@@ -92,7 +92,7 @@ export function mergeSessions(
   return { sessions, total: workers.reduce((sum, { told }) => sum + (told?.total ?? 0), 0), ...missingIn(workers) }
 }
 
-/** @param workers `told`: how many sessions the worker ends; undefined where it does not answer */
+/** @param workers `told`: the number of sessions that the worker ends; undefined if it does not answer */
 export function mergeEnded(workers: readonly { worker: number; told: number | undefined }[]): EndedAnswer {
   const each = workers.flatMap(({ worker, told }) => (told === undefined ? [] : { worker, ended: told }))
   return { ended: each.reduce((sum, { ended }) => sum + ended, 0), workers: each, ...missingIn(workers) }
@@ -106,8 +106,8 @@ function missingIn(workers: readonly { worker: number; told: unknown }[]): { inc
 type Explanation = RouteAnswer | { wrong: string }
 
 /**
- * The explanation of one worker, with the decisions of those that decide otherwise in `otherWorkers`.
- * @param others undefined where a worker gave no answer
+ * The explanation of one worker. `otherWorkers` has the decisions of those workers that decide differently.
+ * @param others `told` is undefined if the worker gave no answer
  */
 export function mergeExplanations(
   answer: Explanation,
@@ -134,7 +134,7 @@ function haveSameDecision(a: RouteAnswer, b: RouteAnswer): boolean {
 
 type Quiescence = Awaited<ReturnType<Answers['quiesce']>>
 
-/** Nobody is left where each worker sees the hold, and has nobody. */
+/** The user has left the back end if each worker sees the hold and has no session of the user there. */
 export function mergeQuiescence(answers: readonly { worker: number; told: Quiescence | undefined }[]): Quiescence {
   let left = 0
   for (const { worker, told } of answers) {

@@ -1,4 +1,4 @@
-/** What the supervisor and its workers say to each other, over a channel that nobody else has. */
+/** The messages between the supervisor and its workers. The channel is a socket pair that no other process has. */
 import type { Answers } from '../answers.ts'
 import type { OpenPort } from '../listener/listener.ts'
 import type { Reading } from '../metrics/readings.ts'
@@ -9,10 +9,10 @@ import type { TablePiece } from './table-pieces.ts'
 
 type First<F extends (...args: never[]) => unknown> = Parameters<F>[0]
 
-/** What a worker can be asked. */
+/** The questions to a worker. */
 export type Ask =
   | { what: 'ping' }
-  /** Takes a part of the table of users. All of it goes ahead of the settings in which it is new, also of the first. */
+  /** Transfers a part of the table of users. The whole table is sent before the settings that refer to it, including the first settings. */
   | { what: 'users'; piece: TablePiece }
   | { what: 'configure'; settings: Packed<Settings> }
   | { what: 'reading' }
@@ -25,7 +25,7 @@ export type Ask =
   | { what: 'explain'; question: First<Answers['explain']> }
   | { what: 'testLogin'; question: First<Answers['testLogin']>; password: Packed<Secret> }
 
-/** ... and what it answers. */
+/** The answer to each question. */
 export type Answer = {
   ping: true
   users: true
@@ -51,31 +51,31 @@ export type ToWorker =
       ticketSecret: Packed<Secret>
       /** in the order of the descriptors that the worker inherits */
       ports: OpenPort[]
-      /** of the directory, that a worker has seen last; undefined: none has seen one */
+      /** the marker of the directory that any worker has seen last; undefined if none has seen one */
       marker: string | undefined
     }
   /** another worker has seen this marker of the directory */
   | { kind: 'marker'; id: string }
-  /** what other workers remember of the user that was asked about under this id */
+  /** the routes that other workers remember, for the question with this id */
   | { kind: 'standIns'; id: number; told: StandIn[] }
   | { kind: 'ask'; id: number; ask: Ask }
   | { kind: 'stop' }
 
 export type ToSupervisor =
   | { kind: 'ready' }
-  /** it cannot serve, and says why to the operator */
+  /** it cannot serve; `why` is for the operator */
   | { kind: 'failed'; why: string }
   | { kind: 'answer'; id: number; answer: unknown }
   | { kind: 'no-answer'; id: number; why: string }
-  /** the directory has shown this marker */
+  /** the directory contains this marker */
   | { kind: 'marker'; id: string }
-  /** asks what other workers remember of a user */
+  /** asks for the routes of a user that other workers remember */
   | { kind: 'standIns'; id: number; user: First<Answers['standIn']> }
 
 /**
- * The descriptor on which a worker writes its log: the supervisor's standard output, behind the worker's standard descriptors and the
- * channel. It is not the worker's own standard output, since libuv makes that one blocking in each child, and with it the supervisor's,
- * which is the same open file.
+ * The descriptor on which a worker writes its log. It is the supervisor's standard output, and its number follows the worker's standard
+ * descriptors and the channel. It is not the worker's standard output: libuv makes that one blocking in each child, and the supervisor's
+ * standard output, which is the same open file, would become blocking too.
  */
 export const LOG_DESCRIPTOR = 4
 /** The first descriptor of a bound port that a worker inherits. */

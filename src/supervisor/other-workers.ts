@@ -1,17 +1,17 @@
-/** The other workers, as one worker sees them: it tells them, and asks them, through the supervisor. */
+/** A worker's messages to and from the other workers, which the supervisor passes on. */
 import type { AppDeps } from '../app.ts'
 import type { StandIn, ToSupervisor, ToWorker } from './messages.ts'
 
-/** More than the supervisor gives the workers. A login waits no longer than this for them. */
+/** Longer than the supervisor's own deadline for the workers. A login waits at most this long for them. */
 const ANSWER_MS = 500
 
 export type OtherWorkers = {
   others: NonNullable<AppDeps['others']>
-  /** What the supervisor says of them. */
+  /** Handles a message of the supervisor about them. */
   hear: (message: Extract<ToWorker, { kind: 'marker' | 'standIns' }>) => void
 }
 
-/** @param marker that another worker has seen before this one was started */
+/** @param marker the one that another worker saw before this one was started */
 export function createOtherWorkers(marker: string | undefined, send: (message: ToSupervisor) => void): OtherWorkers {
   const waiting = new Map<number, (told: StandIn[]) => void>()
   let questions = 0

@@ -1,22 +1,22 @@
 /**
- * Settings and secrets on their way between the supervisor and another process of mailmux. The channel clones plain data, Maps and Sets,
- * but would make an empty object of a Secret or a URL: these go in a form of their own, and a table of users goes ahead in pieces
- * (`table-pieces.ts`). A secret is revealed onto that channel alone, which is a socket between the two processes; it is in no argument
- * and no variable, where others could read it.
+ * The form in which settings and secrets pass between the supervisor and another process of mailmux. The channel clones plain data, Maps
+ * and Sets, but turns a Secret or a URL into an empty object. So these are converted here, and a table of users is sent before them in
+ * pieces (`table-pieces.ts`). A secret is revealed only on the channel, which is a socket between the two processes. It is in no argument
+ * and no environment variable, which other processes could read.
  */
 import { UserTable } from '../config/build/user-table.ts'
 import { Secret } from '../secret.ts'
 
 declare const packed: unique symbol
 
-/** Plain data that `unpack` makes a T of again. */
+/** Plain data that `unpack` converts back to a T. */
 export type Packed<T> = { readonly [packed]: T }
 
 const SECRET = 'mailmux:secret'
 const URL_TEXT = 'mailmux:url'
 const USERS = 'mailmux:users'
 
-/** @param value of plain data, Maps, Sets, Secrets, URLs and at most one table of users; what is in it twice is one thing afterwards too */
+/** @param value plain data, Maps, Sets, Secrets, URLs and at most one table of users. An object that occurs twice is one object in the result too */
 export function pack<T>(value: T): Packed<T> {
   return convert(value, (one) => {
     if (one instanceof Secret) return { [SECRET]: (one as Secret).reveal() }
@@ -25,7 +25,7 @@ export function pack<T>(value: T): Packed<T> {
   }) as Packed<T>
 }
 
-/** @param users the table of users that was sent ahead, where one is in the value */
+/** @param users the table of users that was sent before, if the value contains one */
 export function unpack<T>(value: Packed<T>, users?: UserTable): T {
   return convert(value, (one) => {
     if (SECRET in one && typeof one[SECRET] === 'string') return new Secret(one[SECRET])
@@ -39,7 +39,7 @@ function expectTable(users: UserTable | undefined, size: unknown): UserTable {
   throw new Error('the users have not arrived before the settings')
 }
 
-/** A copy, in which `replace` has put something else in the place of some objects. */
+/** A deep copy. Objects for which `replace` returns another object are replaced by it. */
 function convert(whole: unknown, replace: (one: object) => object | undefined): unknown {
   const made = new Map<object, unknown>()
   const walk = (value: unknown): unknown => {

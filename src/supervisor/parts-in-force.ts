@@ -1,8 +1,8 @@
-/** What of the settings in force goes on beside new ones. Pure. */
+/** Combines parts of the settings in force with new settings. Pure. */
 import type { Settings } from '../config/settings.ts'
 import { UserTable } from '../config/build/user-table.ts'
 
-/** @returns the new settings, with the table in force where it has the same users: it is then neither sent to a worker nor kept twice */
+/** @returns the new settings, with the table in force if it has the same users: it is then not sent to workers again and not stored twice */
 export function keepUnchangedUsers(inForce: Settings, settings: Settings): Settings {
   const [before, after] = [inForce.routing.users, settings.routing.users]
   if (!(before instanceof UserTable) || !(after instanceof UserTable) || !before.equals(after)) return settings
@@ -11,7 +11,7 @@ export function keepUnchangedUsers(inForce: Settings, settings: Settings): Setti
 
 /**
  * The new settings of mailmux.yaml with the routing in force.
- * @returns undefined where they do not fit together: names would be read in another way, or mailmux.yaml names a back end that is not there
+ * @returns undefined if they do not fit together: names are interpreted differently, or mailmux.yaml names a back end that the routing lacks
  */
 export function withRoutingInForce({ routing }: Settings, settings: Settings): Settings | undefined {
   const named = settings.listeners.flatMap(({ passthrough }) => passthrough.map(({ backend }) => backend))

@@ -1,4 +1,4 @@
-/** The side of the process that loads the configuration once, tells what it found, and ends. */
+/** The process that loads the configuration once, sends the result, and ends: its own side. */
 import { loadConfig, type LoadResult } from '../config/load.ts'
 import { buildUserTable, UserTable } from '../config/build/user-table.ts'
 import type { Environment } from '../config/yaml/variables.ts'
@@ -6,16 +6,16 @@ import { hasCode } from '../errors.ts'
 import { pack, type Packed } from './packed.ts'
 import { tableStream } from './table-stream.ts'
 
-/** What is to be loaded: the path of mailmux.yaml. */
+/** `mainFile`: the path of mailmux.yaml. */
 export type LoadOrder = { mainFile: string }
 
-/** `shortage`: the files cannot be read now, for want of a descriptor or memory. */
+/** `shortage`: the files cannot be read now, because descriptors or memory are missing. */
 export type LoadMessage = { result: Packed<LoadResult> } | { shortage: string }
 
 export type LoadOutput = {
-  /** Settles once the message is on its way. */
+  /** Settles when the message is sent. */
   send: (message: LoadMessage) => Promise<void>
-  /** for the table of users, as `table-stream.ts` has it; settles once the octets are on their way */
+  /** Writes the table of users in the form of `table-stream.ts`. Settles when the octets are sent. */
   write: (octets: Uint8Array) => Promise<void>
 }
 

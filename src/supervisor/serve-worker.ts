@@ -1,4 +1,4 @@
-/** A worker's own side: it is told by its supervisor what to serve, answers what it is asked, and ends when it is told to, or when nobody is left to tell it. */
+/** A worker's own side: serves the settings that the supervisor sends, answers its questions, and ends on its order or when the channel closes. */
 import type { UserTable } from '../config/build/user-table.ts'
 import { openBoundPorts } from '../listener/bound-ports.ts'
 import { createLog, type AdjustableLog, type LogOutput } from '../log.ts'
@@ -11,12 +11,12 @@ import { createOtherWorkers, type OtherWorkers } from './other-workers.ts'
 import { unpack } from './packed.ts'
 import { createTableReceiver } from './table-pieces.ts'
 
-/** The way to the supervisor, and the way out. */
+/** The channel to the supervisor, and the exit of the process. */
 export type Channel = {
-  /** @param then once it is on its way */
+  /** @param then called when the message is sent */
   send: (message: ToSupervisor, then?: () => void) => void
   onMessage: (hear: (message: ToWorker) => void) => void
-  /** The supervisor has gone. */
+  /** `gone` is called when the supervisor has ended. */
   onGone: (gone: () => void) => void
   exit: (code: number) => void
 }
@@ -55,7 +55,7 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
     send({ kind: 'failed', why }, () => exit(1))
   }
 
-  /** One that does not serve yet has nobody to wait for. */
+  /** Before it serves, it has no sessions to wait for. */
   function stop(): void {
     if (stopping) return
     stopping = true
@@ -104,7 +104,7 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
   })
 }
 
-/** @param users the table that has arrived last */
+/** @param users the table that arrived last */
 async function tell(
   ask: Exclude<Ask, { what: 'users' }>,
   { app: { answers, takeOver }, log, registry }: Serving,

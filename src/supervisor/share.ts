@@ -1,4 +1,4 @@
-/** The settings as one of several workers sees them: its share of what the configuration grants to all. Pure. */
+/** The settings of one of several workers, with its share of the limits that the configuration sets for all. Pure. */
 import type { BackendLimits, DirectorySettings, Settings } from '../config/settings.ts'
 
 export type Slot = {
@@ -8,8 +8,8 @@ export type Slot = {
 }
 
 /**
- * Limits of back ends and of connections are shared out, so that their sum is what is configured; but nobody gets less than 1 of anything, without which
- * its clients could never log in. Each has a file of its own for known routes.
+ * Limits of back ends and of connections are divided, so that their sum is the configured value. Each share is at least 1, because with 0
+ * the clients of the worker could never log in. Each worker has a file of its own for known routes.
  */
 export function settingsOf(slot: Slot, settings: Settings): Settings {
   if (slot.workers === 1) return settings
@@ -35,7 +35,7 @@ function shareLimits(slot: Slot, limits: BackendLimits): BackendLimits {
   return {
     sessions: sessions === undefined ? undefined : share(slot, sessions),
     logins: share(slot, logins),
-    // A rate need not be whole: an equal share of a small one is not rounded up to the whole of it.
+    // A rate may be a fraction, so the shares of a small rate are not rounded up.
     loginsPerSecond: loginsPerSecond === undefined ? undefined : loginsPerSecond / slot.workers,
     queue: share(slot, queue),
     waitMs,
@@ -44,7 +44,7 @@ function shareLimits(slot: Slot, limits: BackendLimits): BackendLimits {
   }
 }
 
-/** The first workers get what does not divide. */
+/** The first workers get the remainder of the division. */
 function share({ worker, workers }: Slot, whole: number): number {
   return Math.max(1, Math.floor(whole / workers) + (worker <= whole % workers ? 1 : 0))
 }

@@ -1,24 +1,24 @@
 /**
- * What the workers of an instance remember together: the marker of the directory that any of them has seen last, for a worker that is
- * started again, and the routes that each of them may lend to another while the directory is away.
+ * The knowledge that the workers of an instance share: the marker of the directory that any of them has seen last, for a worker that is
+ * started again, and cached routes, which a worker may get from the others while the directory is away.
  */
 import type { Answer, Ask, StandIn, ToWorker } from './messages.ts'
 
-/** A worker answers from its memory. One that hangs costs a login this, until it counts as silent and is not asked. */
+/** A worker answers from its memory, within milliseconds. A worker that hangs delays a login by this time, until it counts as silent and is not asked. */
 const WORKER_MS = 300
 
-/** A worker, as far as it is needed here. */
+/** The part of a worker that this module uses. */
 export type Member = {
   ask: <A extends Ask>(ask: A, withinMs: number) => Promise<Answer[A['what']]>
   tell: (message: ToWorker) => void
 }
 
 export type SharedMemory = {
-  /** what a worker is told at its start */
+  /** the marker for a worker that starts */
   marker: () => string | undefined
-  /** A worker has seen this marker; the others are told. */
+  /** A worker has seen this marker. Sends it to the others. */
   noteMarker: (from: Member, id: string) => void
-  /** What the other workers remember of a user: of those that answer in time. */
+  /** The routes of a user that the other workers remember, from those that answer in time. */
   standIns: (from: Member, user: string) => Promise<StandIn[]>
 }
 

@@ -1,4 +1,4 @@
-/** This instance as one of its site: what it tells the others of itself, and what it answers them. */
+/** This instance among the others of its site: its heartbeat and its answers to their questions. */
 import { randomBytes } from 'node:crypto'
 import type { InstancesAnswer } from '../admin/answers.ts'
 import { toEpochMs } from '../clock.ts'
@@ -14,17 +14,17 @@ import type { WorkerPool } from './worker-pool.ts'
 
 export type Site = {
   instances: () => Promise<InstancesAnswer>
-  /** instances with a heartbeat; 1 while the others are not known */
+  /** number of instances with a heartbeat; 1 while the others are not known */
   count: () => number
-  /** This instance has stopped in order. */
+  /** Tells the others that this instance stops in order. */
   leave: () => Promise<void>
 }
 
 export type SiteParts = {
   pool: Pick<WorkerPool, 'states' | 'sessions' | 'quiesce'>
-  /** those in force, with the directory of the start */
+  /** the settings in force, with the directory settings of the start */
   settings: () => Settings
-  /** of this machine */
+  /** the name of this machine */
   host: string
   pid: number
   version: string

@@ -1,10 +1,10 @@
 /**
- * A table of users on its way between two processes, in pieces: a channel writes and reads each message as a whole, and a million users
- * in one message would hold up both sides.
+ * Sends a table of users between two processes in pieces: a channel writes and reads each message as a whole, and one message with a
+ * million users would block both sides.
  */
 import { UserTable } from '../config/build/user-table.ts'
 
-/** A message with it is less than the 64 KiB that are read at a time, and is not put together from two. Its reading takes well under a millisecond. */
+/** A message with such a piece is smaller than the 64 KiB of one read, so it arrives in one read. Reading it takes well under a millisecond. */
 const PIECE_OCTETS = 60 * 1024
 
 export type TablePiece =
@@ -12,9 +12,9 @@ export type TablePiece =
   | { is: 'records' | 'slots'; at: number; octets: Uint8Array }
 
 /**
- * Sends one piece after another, each when the one before has been taken.
- * @param send settles when the piece has been taken
- * @param isWanted asked before each piece; the rest is not sent once it says no
+ * Sends one piece after another, each after the receipt of the one before.
+ * @param send settles when the piece was received
+ * @param isWanted called before each piece; after `false`, no further piece is sent
  */
 export async function sendTable(
   { parts: { size, backends, records, slots } }: UserTable,
@@ -31,7 +31,7 @@ export async function sendTable(
 
 export type TableReceiver = {
   accept: (piece: TablePiece) => void
-  /** The table that has arrived last. It is to be asked for once all of its pieces are there. */
+  /** The table that arrived last. Call it only after all pieces have arrived. */
   table: () => UserTable | undefined
 }
 

@@ -1,9 +1,9 @@
 /**
- * A table of users as a stream of octets, from the process that reads the configuration. Messages would be copied three times where they
- * arrive, and what has been freed of them stays with the process: 13 MiB for 100,000 users. A stream is read in chunks of 64 KiB, and each
- * is copied once, into the table.
+ * A table of users as a stream of octets, from the process that reads the configuration. The receiver would copy messages three times, and
+ * would not return their memory to the system: 13 MiB for 100,000 users. A stream is read in chunks of 64 KiB, and each chunk is copied
+ * once, into the table.
  *
- * The stream is the length of the head in 4 octets, the head in JSON, the records and the slots; it is empty where there is no table.
+ * The stream contains the length of the head in 4 octets, the head in JSON, the records and the slots. It is empty if there is no table.
  */
 import { UserTable } from '../config/build/user-table.ts'
 
@@ -11,7 +11,7 @@ type Head = { size: number; backends: readonly string[]; recordOctets: number; s
 
 const LENGTH_OCTETS = 4
 
-/** @returns what is to be written, in this order */
+/** @returns the parts of the stream, in this order */
 export function tableStream({ parts: { size, backends, records, slots } }: UserTable): Uint8Array[] {
   const head: Head = { size, backends, recordOctets: records.byteLength, slotCount: slots.length }
   const text = Buffer.from(JSON.stringify(head))
@@ -21,9 +21,9 @@ export function tableStream({ parts: { size, backends, records, slots } }: UserT
 }
 
 export type TableReader = {
-  /** Takes the next octets of the stream, cut anywhere. Octets behind the table are an error. */
+  /** Takes the next octets of the stream, split at any position. Octets after the table are an error. */
   accept: (octets: Uint8Array) => void
-  /** The table, once all of it has arrived. */
+  /** The table, as soon as all of it has arrived. */
   table: () => UserTable | undefined
 }
 

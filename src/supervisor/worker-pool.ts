@@ -1,4 +1,4 @@
-/** Those who serve, as the instance sees them: one app in this process, or workers in processes of their own. */
+/** The workers of an instance: one app in this process, or several processes. */
 import type { ApiParts } from '../admin/api.ts'
 import type { Answers } from '../answers.ts'
 import type { Settings } from '../config/settings.ts'
@@ -11,16 +11,16 @@ export type WorkerPool = Pick<
   'explain' | 'testLogin' | 'backends' | 'setBackendState' | 'sessions' | 'endSessions'
 > &
   Pick<Answers, 'quiesce'> & {
-    /** @returns the ports, once all of them serve. @throws Error for the operator; nothing is left running then */
+    /** @returns the ports, as soon as all workers serve. @throws Error for the operator; then no worker is left running */
     start(): Promise<OpenPort[]>
-    /** Settles when new connections are served by these, as far as somebody is there to serve them. */
+    /** Settles when all workers that answer use these settings for new connections. */
     takeOver: (settings: Settings) => Promise<void>
-    /** how each of them does */
+    /** the state of each worker */
     states: () => WorkerState[]
-    /** what the series of processes other than this one stand at, and what those that have ended have counted */
+    /** the metrics of other processes than this one, including the counts of workers that have ended */
     readings: () => Promise<Reading[]>
-    /** Accepts nobody any more, lets sessions come to an end, and ends all of them. */
+    /** Stops accepting, lets sessions end within the grace, and ends all workers. */
     stop(): Promise<void>
-    /** Ends them at once, whatever they are doing. */
+    /** Ends all workers at once. */
     abandon: () => void
   }

@@ -1,6 +1,6 @@
 /**
- * One worker, as the supervisor sees it: a process that is started, asked, told to stop, and started again when it ends by itself.
- * Whatever state it is in, a question to it ends in good time, with an answer or without.
+ * The supervisor's side of one worker: starts its process, asks it, stops it, and starts it again after an unexpected end.
+ * Every question to it ends within its deadline, with an answer or an error.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -13,34 +13,34 @@ import { createDelivery } from './delivery.ts'
 import type { Answer, Ask, ToSupervisor, ToWorker } from './messages.ts'
 import type { SharedMemory } from './shared-memory.ts'
 
-/** A worker is asked this often whether it is there ... */
+/** Interval of the pings to a worker. */
 const PING_MS = 1000
-/** ... and counts as one that does not answer after this: no honest work keeps an event loop for so long. */
+/** A worker without an answer for this long counts as not answering: no normal work blocks an event loop for so long. */
 const SILENT_MS = 5000
 
-/** This process's standard output, where the log goes. */
+/** The standard output of this process, which receives the log. */
 const STDOUT = 1
 
 /** A program, and the arguments that make it a worker. */
 export type WorkerProgram = {
   command: string
   args: readonly string[]
-  /** takes what it writes to standard error, such as the stack of a crash */
+  /** receives its standard error, such as the stack of a crash */
   printError: (text: string) => void
 }
 
 export type WorkerParts = {
   number: number
   program: WorkerProgram
-  /** that it inherits behind the log's */
+  /** the descriptors that it inherits after that of the log */
   descriptors: readonly number[]
-  /** the settings that it is to serve, asked at each start and at each `configure` */
+  /** its current settings; called at each start and at each `configure` */
   settings: () => Settings
-  /** what it is told at its start beside them */
+  /** the other contents of its start message */
   greeting: () => Omit<ToWorker & { kind: 'start' }, 'kind' | 'settings'>
-  /** It has ended without being told to, and will be started again. */
+  /** Called when it has ended unexpectedly and will be started again. */
   onEnded: () => void
-  /** of all workers */
+  /** shared by all workers */
   memory: Pick<SharedMemory, 'noteMarker' | 'standIns'>
   log: Log
 }
@@ -48,31 +48,31 @@ export type WorkerParts = {
 export type Worker = {
   number: number
   state(): WorkerState
-  /** Starts it for the first time. @throws Error for the operator, where it does not come to serve, or is stopped before */
+  /** Starts it for the first time. @throws Error for the operator if it cannot serve, or is stopped before it serves */
   start(): Promise<void>
-  /** @throws Error where there is no answer within this time, or nobody who could give one */
+  /** @throws Error if there is no answer within this time, or no process */
   ask<A extends Ask>(ask: A, withinMs: number): Promise<Answer[A['what']]>
-  /** Tells it something, if it is there. */
+  /** Sends a message if there is a process. */
   tell(message: ToWorker): void
-  /** Has it take over the settings of now. Settles when it has, or after this time; a worker that has ended is started with them. */
+  /** Gives it the current settings. Settles when they are in effect, or after this time. A worker that has ended is started with them. */
   configure(withinMs: number): Promise<void>
-  /** Tells it to end and waits for that, but no longer than this: then it is ended. It is not started again. */
+  /** Tells it to end and waits. After this time it is killed. It is not started again. */
   stop(withinMs: number): Promise<void>
   /** Ends it at once. */
   kill(): void
 }
 
-/** A process of its. */
+/** One process of the worker. */
 type Life = {
   child: ChildProcess
   startedMs: number
   serves: boolean
-  /** since when it owes an answer to the question whether it is there */
+  /** time of the ping that has no answer yet */
   askedMs: number | undefined
   saidSilent: boolean
   waiting: Map<number, { resolve: (answer: unknown) => void; reject: (why: Error) => void }>
   ended: PromiseWithResolvers<undefined>
-  /** Has it take over the settings of now. */
+  /** Gives it the current settings. */
   configure: () => Promise<void>
 }
 
@@ -95,10 +95,10 @@ export function createWorker(parts: WorkerParts): Worker {
     try {
       child = spawn(program.command, program.args, {
         stdio: ['ignore', 'ignore', 'pipe', 'ipc', STDOUT, ...descriptors], // as LOG_DESCRIPTOR and FIRST_INHERITED say
-        serialization: 'advanced', // Maps and undefined are what they were
+        serialization: 'advanced', // preserves Maps and undefined
       })
     } catch (error) {
-      // Node reports some errors of the system by an event, and throws the others (ENOMEM, EIO, ETXTBSY).
+      // Node reports some system errors by an event and throws the others (ENOMEM, EIO, ETXTBSY).
       return recover({ pid: undefined, cause: systemCode(error), startedMs, served: false })
     }
     const born: Life = {
@@ -124,10 +124,10 @@ export function createWorker(parts: WorkerParts): Worker {
     child.on('error', (error) => {
       if (child.pid === undefined) end(born, systemCode(error))
     })
-    born.configure().catch(() => undefined) // it has ended, which is told elsewhere
+    born.configure().catch(() => undefined) // fails if it has ended, which `end` reports
   }
 
-  /** Settles once the message is on its way, or the process has ended, which is told elsewhere. */
+  /** Settles when the message is sent, or if the process has ended, which `end` reports. */
   function send({ child }: Life, message: ToWorker): Promise<void> {
     return new Promise((resolve) => {
       if (child.connected) child.send(message, () => resolve())
@@ -166,9 +166,9 @@ export function createWorker(parts: WorkerParts): Worker {
     recover({ pid: born.child.pid, cause, startedMs: born.startedMs, served: born.serves })
   }
 
-  /** Fails the start with the first process; starts the next one in place of a later process. */
+  /** Before the worker has served, the start fails. Later, the next process is started. */
   function recover({ pid, cause, startedMs, served }: Ended): void {
-    if (stopping) return first.reject(new Error(`worker ${number} is stopped`)) // of no effect once it has served
+    if (stopping) return first.reject(new Error(`worker ${number} is stopped`)) // has no effect after it has served
     if (!hasServed) return first.reject(new Error(`worker ${number} has ended before it served: ${cause}`))
     const uptimeMs = Math.round(performance.now() - startedMs)
     const againMs = backOff({ livedMs: uptimeMs, served })
@@ -181,7 +181,7 @@ export function createWorker(parts: WorkerParts): Worker {
     return askedMs !== undefined && performance.now() - askedMs > SILENT_MS
   }
 
-  /** @param withinMs undefined: whenever there is one */
+  /** @param withinMs undefined: without a deadline */
   function put<A extends Ask>(born: Life, question: A, withinMs?: number): Promise<Answer[A['what']]> {
     const id = questions++
     const asked = Promise.withResolvers<unknown>()
@@ -195,7 +195,7 @@ export function createWorker(parts: WorkerParts): Worker {
     }) as Promise<Answer[A['what']]>
   }
 
-  /** A question to one that is silent would be kept for nothing. */
+  /** Refuses questions to a worker that does not answer, so that they do not accumulate. */
   function ask<A extends Ask>(question: A, withinMs: number): Promise<Answer[A['what']]> {
     if (life?.serves === true && !isSilent(life)) return put(life, question, withinMs)
     return Promise.reject(new Error(`worker ${number} does not answer`))

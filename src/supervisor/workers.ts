@@ -1,6 +1,6 @@
 /**
- * The pool of several: workers in processes of their own, all of which accept from the ports that this process has bound. They are kept
- * running, told of each new configuration, and asked together, so that to operators they are one.
+ * The pool with several workers, each in a process of its own. All of them accept from the ports that this process has bound. The pool
+ * restarts ended workers, gives them each new configuration, and merges their answers into one.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Unavailable } from '../admin/api.ts'
@@ -19,15 +19,15 @@ import { settingsOf } from './share.ts'
 import { createSharedMemory } from './shared-memory.ts'
 import { createWorker, type Worker, type WorkerProgram } from './worker.ts'
 
-/** What all are asked together waits this long for the slowest: a scrape must not hang with a worker. */
+/** Deadline of a question to all workers: a scrape must not hang because one worker hangs. */
 const ALL_MS = 1000
 /** Longer than any lookup: `directory.redis.timeout` is seconds at most. */
 const LOOKUP_MS = 15_000
-/** Longer than any login on request; who asks for it waits no longer either. */
+/** Longer than any login test; the client of the admin API waits no longer either. */
 const LOGIN_MS = 300_000
-/** What a worker has counted since it was last read ends with it; where nobody scrapes, it is read this often. */
+/** Interval of readings if no scrape causes them. Counts since the last reading are lost when a worker ends. */
 const READ_EVERY_MS = 10_000
-/** Past the grace that sessions have, what a worker needs to close the rest. */
+/** Time that a worker has after the grace of its sessions to close everything else. */
 const STOP_SLACK_MS = 5000
 
 export type WorkersParts = {
@@ -73,21 +73,21 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
     return worker
   }
 
-  /** What it has counted stays in the sums: a counter that fell would look like a restart of all. */
+  /** Keeps the counts of an ended worker in the sums: a falling counter would look like a restart of mailmux. */
   function bury(worker: Worker): void {
     const ended = last.get(worker)
     last.delete(worker)
     if (ended) past = past.then((before) => addToPast(before, ended))
   }
 
-  /** One question at a time to each, however many scrapes wait for its answer. */
+  /** At most one question to a worker at a time. All scrapes share its answer. */
   function read(worker: Worker): Promise<void> {
     const underWay = asking.get(worker)
     if (underWay) return underWay
     const asked = worker
       .ask({ what: 'reading' }, LOOKUP_MS)
       .then((told) => void last.set(worker, told))
-      .catch(() => undefined) // its last known reading stands in
+      .catch(() => undefined) // its last known reading is used
       .finally(() => asking.delete(worker))
     asking.set(worker, asked)
     return asked
@@ -112,7 +112,7 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
     return answers
   }
 
-  /** The first by its number that says that it is there, so that who asks twice asks the same one, as far as that is possible. */
+  /** The first worker, by number, that answers a ping. Repeated requests thus reach the same worker if possible. */
   async function anyone(): Promise<Worker> {
     for (const worker of workers) {
       const isThere = await worker.ask({ what: 'ping' }, ALL_MS).catch(() => false)
@@ -143,12 +143,12 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
       try {
         await Promise.all(workers.map((worker) => worker.start()))
       } catch (error) {
-        if (!stopping.signal.aborted) abandon() // else those that serve are ending their sessions
+        if (!stopping.signal.aborted) abandon() // during a stop, workers end their sessions themselves
         throw error
       }
       if (stopping.signal.aborted) return bound.addresses
       reading = setInterval(() => {
-        if (performance.now() - readMs > READ_EVERY_MS / 2) void readAll() // else somebody scrapes
+        if (performance.now() - readMs > READ_EVERY_MS / 2) void readAll() // else a scrape has read them
       }, READ_EVERY_MS)
       return bound.addresses
     },
@@ -159,7 +159,7 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
     states: () => workers.map((worker) => worker.state()),
     async readings() {
       await readAll()
-      const known = [...last.values()] // at the same moment as the past, or who ends in between would be in neither
+      const known = [...last.values()] // in the same step as `past`: a worker that ends in between would be in neither
       return [await past, ...known]
     },
     async explain(question) {
