@@ -53,6 +53,7 @@ const { Command, Option: CommandOption } = await import('commander')
 const { createApp } = await import('./app.ts')
 const { explain } = await import('./cli/explain.ts')
 const { health } = await import('./cli/health.ts')
+const { addInstancesCommand } = await import('./cli/instances.ts')
 const { addMoveCommands } = await import('./cli/move-commands.ts')
 const { readPassword } = await import('./cli/password.ts')
 const { addBackendCommands } = await import('./cli/backend-commands.ts')
@@ -258,6 +259,7 @@ const parts: CommandParts = {
 }
 addSessionCommands(program, parts)
 addBackendCommands(program, parts)
+addInstancesCommand(program, parts)
 addMoveCommands(program, { ...parts, onInterrupt })
 
 /** A second signal ends the process at once. */

@@ -78,12 +78,40 @@ const session = z.object({
   ageSeconds: z.number(),
   idleSeconds: z.number().optional(),
   worker: z.number().optional(),
+  instance: z.string().optional(),
 })
+
+/** `partial`: there may be other instances, as `why` says. */
+const scope = z.enum(['all', 'instance', 'partial'])
+
+/** Which instances an answer covers. Names are `<host>/<id>`. */
+const coverage = {
+  scope: scope.optional(),
+  why: z.string().optional(),
+  silent: z.array(z.string()).optional(),
+  lost: z.array(z.string()).optional(),
+}
 
 export const sessionsAnswer = z.object({
   sessions: z.array(session),
   total: z.number(),
   incomplete: z.array(z.number()).optional(),
+  instances: z
+    .array(z.object({ instance: z.string(), total: z.number(), incomplete: z.array(z.number()).optional() }))
+    .optional(),
+  ...coverage,
+})
+
+const ended = {
+  ended: z.number(),
+  workers: z.array(z.object({ worker: z.number(), ended: z.number() })).optional(),
+  incomplete: z.array(z.number()).optional(),
+}
+
+export const endedAnswer = z.object({
+  ...ended,
+  instances: z.array(z.object({ instance: z.string(), ...ended })).optional(),
+  ...coverage,
 })
 
 const instance = z.object({
@@ -102,14 +130,8 @@ const instance = z.object({
 
 export const instancesAnswer = z.object({
   instances: z.array(instance),
-  scope: z.enum(['all', 'instance']),
+  scope,
   why: z.string().optional(),
-})
-
-export const endedAnswer = z.object({
-  ended: z.number(),
-  workers: z.array(z.object({ worker: z.number(), ended: z.number() })).optional(),
-  incomplete: z.array(z.number()).optional(),
 })
 
 const nameNote = z.discriminatedUnion('what', [

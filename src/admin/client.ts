@@ -10,12 +10,14 @@ import {
   backendsAnswer,
   endedAnswer,
   errorAnswer,
+  instancesAnswer,
   loginAnswer,
   routeAnswer,
   sessionsAnswer,
   stateSetAnswer,
   type BackendsAnswer,
   type EndedAnswer,
+  type InstancesAnswer,
   type RouteAnswer,
   type SessionsAnswer,
   type StateSetAnswer,
@@ -51,6 +53,8 @@ export type AdminClient = {
   sessions(filter: SessionFilter): Promise<SessionsAnswer>
   /** Ends the sessions that match; every session with `all`, which goes with no filter. @throws Unanswered */
   endSessions(order: SessionFilter & { all: boolean; now: boolean }): Promise<EndedAnswer>
+  /** @throws Unanswered */
+  instances(): Promise<InstancesAnswer>
   /** @throws Unanswered */
   explain(question: RouteQuestion): Promise<RouteAnswer>
   /** The same, and then logs in with this password. @throws Unanswered; also where mailmux is on another machine */
@@ -99,6 +103,7 @@ export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
       const query = queryOf({ ...filter, all: String(all), now: String(now) })
       return ask(endpoint, { method: 'DELETE', path: `/api/v1/sessions?${query}`, withinMs: LOOKUP_MS }, endedAnswer)
     },
+    instances: () => ask(endpoint, { path: '/api/v1/instances', withinMs: LOOKUP_MS }, instancesAnswer),
     explain: (question) => ask(endpoint, { path: pathOf(question, ''), withinMs: LOOKUP_MS }, routeAnswer),
     testLogin: (question, password) =>
       ask(endpoint, { path: pathOf(question, '/login'), password, withinMs: LOGIN_MS }, loginAnswer),

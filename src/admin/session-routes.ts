@@ -18,11 +18,17 @@ export type SessionFilter = {
 }
 
 /** Each of them may end so: @throws Unavailable */
-export type SessionParts = {
+export type SessionAnswers = {
   /** the oldest that match, `limit` at most */
   sessions: (filter: SessionFilter & { limit: number }) => Promise<SessionsAnswer>
   /** ends those that match at a safe point, or at once with `now` */
   endSessions: (order: SessionFilter & { now: boolean }) => Promise<EndedAnswer>
+}
+
+/** Of this instance, and beside it: */
+export type SessionParts = SessionAnswers & {
+  /** the same of all instances */
+  site: SessionAnswers
   /** whether the configuration has a back end or a listener of this name */
   isConfigured: (kind: 'backend' | 'listener', name: string) => boolean
 }
@@ -41,7 +47,8 @@ const name = (what: string) =>
     .max(200, { error: `${what}: too long` })
     .optional()
 
-const filter = {
+/** The form of a filter, in a query as between instances. */
+export const filterForm = {
   user: z.string().min(1, { error: 'user: empty' }).max(MAX_USER_LENGTH, { error: 'user: too long' }).optional(),
   backend: name('backend'),
   client: z
@@ -53,8 +60,11 @@ const filter = {
   listener: name('listener'),
 }
 
+const scope = z.enum(['all', 'instance'], { error: 'scope: all or instance' }).optional()
+
 const listQuery = z.strictObject({
-  ...filter,
+  ...filterForm,
+  scope,
   limit: z
     .string()
     .regex(/^\d{1,5}$/, { error: 'limit: a number' })
@@ -65,23 +75,27 @@ const listQuery = z.strictObject({
 
 const flag = (what: string) => z.enum(['true', 'false'], { error: `${what}: true or false` }).optional()
 
-const endQuery = z.strictObject({ ...filter, now: flag('now'), all: flag('all') })
+const endQuery = z.strictObject({ ...filterForm, scope, now: flag('now'), all: flag('all') })
 
-const LIST_USAGE = `user, backend, client, listener, and limit up to ${MOST_SESSIONS} are what can be asked of sessions`
+const LIST_USAGE = `user, backend, client, listener, scope, and limit up to ${MOST_SESSIONS} are what can be asked of sessions`
 const END_USAGE =
-  'user, backend, client and listener, or all=true, and now=true are what can be said of sessions to end'
+  'user, backend, client and listener, or all=true, scope, and now=true are what can be said of sessions to end'
 
 type Env = { Bindings: HttpBindings }
 type Parts = SessionParts & { token: () => Secret | undefined }
 
 export function addSessionRoutes(api: Hono<Env>, parts: Parts, log: Log): void {
-  const { token, sessions, endSessions, isConfigured } = parts
+  const { token, site, isConfigured } = parts
+  const own: SessionAnswers = {
+    sessions: async (filter) => ({ ...(await parts.sessions(filter)), scope: 'instance' }),
+    endSessions: async (order) => ({ ...(await parts.endSessions(order)), scope: 'instance' }),
+  }
 
   api.get('/sessions', async (c) => {
     const asked = listQuery.safeParse(c.req.query())
     if (!asked.success) return refuse(c, 400, `${reasonsIn(asked.error)}; ${LIST_USAGE}`)
-    const { limit = USUAL_SESSIONS, ...filter } = asked.data
-    const answer = await sessions({ ...filter, limit })
+    const { limit = USUAL_SESSIONS, scope: of, ...filter } = asked.data
+    const answer = await (of === 'instance' ? own : site).sessions({ ...filter, limit })
     const unknown = answer.total === 0 ? unknownName(filter, answer, isConfigured) : undefined
     return unknown === undefined ? c.json(answer) : refuse(c, 400, unknown)
   })
@@ -89,16 +103,17 @@ export function addSessionRoutes(api: Hono<Env>, parts: Parts, log: Log): void {
   api.delete('/sessions', onlyWithToken(token), async (c: Context<Env>) => {
     const asked = endQuery.safeParse(c.req.query())
     if (!asked.success) return refuse(c, 400, `${reasonsIn(asked.error)}; ${END_USAGE}`)
-    const { now: isNow, all: isAll, ...filter } = asked.data
+    const { now: isNow, all: isAll, scope: of, ...filter } = asked.data
     const hasFilter = Object.values(filter).some((value) => value !== undefined)
     if (!hasFilter && isAll !== 'true') return refuse(c, 400, `which sessions? ${END_USAGE}`)
     if (hasFilter && isAll === 'true') return refuse(c, 400, 'all=true goes with no filter')
     const now = isNow === 'true'
-    const answer = await endSessions({ ...filter, now })
+    const answer = await (of === 'instance' ? own : site).endSessions({ ...filter, now })
     const unknown = answer.ended === 0 ? unknownName(filter, answer, isConfigured) : undefined
     if (unknown !== undefined) return refuse(c, 400, unknown)
-    const { ended, incomplete } = answer
-    log.info({ peer: peerOf(c), ...filter, now, ended, incomplete }, 'sessions ended by operator')
+    const { ended, incomplete, silent, lost } = answer
+    const missing = { ...(silent && { silent }), ...(lost && { lost }) }
+    log.info({ peer: peerOf(c), ...filter, now, ended, incomplete, ...missing }, 'sessions ended by operator')
     return c.json(answer)
   })
 }
@@ -113,11 +128,20 @@ function reasonsIn({ issues }: z.ZodError): string {
  */
 function unknownName(
   { backend, listener }: SessionFilter,
-  { incomplete }: { incomplete?: number[] | undefined },
+  answer: SessionsAnswer | EndedAnswer,
   isConfigured: SessionParts['isConfigured'],
 ): string | undefined {
-  if (incomplete) return undefined
+  if (!isWhole(answer)) return undefined
   if (backend !== undefined && !isConfigured('backend', backend)) return `there is no back end ${backend}`
   if (listener !== undefined && !isConfigured('listener', listener)) return `there is no listener ${listener}`
   return undefined
+}
+
+/** Whether each worker of each instance has answered. */
+export function isWhole({ incomplete, instances = [], scope: covered, silent, lost }: Coverage): boolean {
+  return ![incomplete, silent, lost, ...instances.map((one) => one.incomplete)].some(Boolean) && covered !== 'partial'
+}
+
+type Coverage = Pick<SessionsAnswer, 'incomplete' | 'scope' | 'silent' | 'lost'> & {
+  instances?: { incomplete?: number[] | undefined }[] | undefined
 }

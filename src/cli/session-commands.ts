@@ -17,10 +17,10 @@ export function addSessionCommands(
       .option('--json', 'the same facts for machines, as docs/admin-api.md describes them')
 
   const sessions = withFilter(program.command('sessions').exitOverride(exitAsUsage))
-    .description('list the sessions of the running mailmux, the oldest first; `sessions end` ends them')
+    .description('list the sessions of all instances of mailmux, the oldest first; `sessions end` ends them')
     .addHelpText(
       'after',
-      '\nExit codes: 0 the list is whole, 1 the sessions of a worker are missing in it, 2 wrong usage or no answer.\nExample: mailmux sessions --backend store1 --client 192.0.2.0/24',
+      '\nExit codes: 0 the list is whole, 1 the sessions of a worker or an instance are missing in it, 2 wrong usage or no answer.\nExample: mailmux sessions --backend store1 --client 192.0.2.0/24',
     )
     .action(async (options: ListOptions) => exitWith(await listSessions(options, terminal)))
 
@@ -30,7 +30,7 @@ export function addSessionCommands(
     .option('--now', 'cut sessions with a command in progress too')
     .addHelpText(
       'after',
-      '\nNeeds admin.token_file. Clients may connect again at once. A session that comes to no safe point is cut after limits.end_timeout.\nExit codes: 0 the sessions end, 1 a worker did not answer, 2 wrong usage or no answer.\nExample: mailmux sessions end --user alice@example.test',
+      '\nNeeds admin.token_file. Clients may connect again at once. A session that comes to no safe point is cut after limits.end_timeout.\nExit codes: 0 the sessions end, 1 a worker or an instance did not answer, 2 wrong usage or no answer.\nExample: mailmux sessions end --user alice@example.test',
     )
     .action(async (options: EndOptions, command: Command) => {
       // An option before `end` would be lost, and with it a part of the filter.

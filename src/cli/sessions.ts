@@ -2,6 +2,7 @@
 import type { EndedAnswer, SessionAnswer, SessionsAnswer } from '../admin/answers.ts'
 import type { SessionFilter } from '../admin/session-routes.ts'
 import { askRunning, formatJson, type Terminal } from './ask-running.ts'
+import { formatScope, reportMissing } from './coverage.ts'
 import { formatColumns, formatMs } from './table.ts'
 
 export type ListOptions = SessionFilter & { config: string; json?: true }
@@ -10,16 +11,16 @@ export type EndOptions = ListOptions & { all?: true; now?: true }
 const LIST = 'mailmux sessions'
 const END = 'mailmux sessions end'
 
-/** @returns the exit code: 0, 1 if the sessions of a worker are missing in the list, 2 if there is no answer */
+/** @returns the exit code: 0, 1 if the sessions of a worker or an instance are missing in the list, 2 if there is no answer */
 export async function listSessions({ config, json, ...filter }: ListOptions, terminal: Terminal): Promise<number> {
   return askRunning(LIST, config, terminal, async (client) => {
     const answer = await client.sessions(filter)
     for (const line of json ? formatJson(answer) : formatSessions(answer)) terminal.out(line)
-    return reportMissing(answer, `${LIST}: `, 'its sessions are missing in the list', terminal)
+    return reportMissing(answer, LIST, 'its sessions are missing in the list', terminal)
   })
 }
 
-/** @returns the exit code: 0, 1 if a worker did not answer, 2 without a filter and if there is no answer */
+/** @returns the exit code: 0, 1 if a worker or an instance did not answer, 2 without a filter and if there is no answer */
 export async function endSessions(
   { config, json, all, now, ...filter }: EndOptions,
   terminal: Terminal,
@@ -35,18 +36,24 @@ export async function endSessions(
   return askRunning(END, config, terminal, async (client) => {
     const answer = await client.endSessions({ ...filter, all: all === true, now: now === true })
     for (const line of json ? formatJson(answer) : [formatEnded(answer, now === true)]) terminal.out(line)
-    return reportMissing(answer, `${END}: `, 'it may end its sessions later: ask again to be sure', terminal)
+    return reportMissing(answer, END, 'it may end its sessions later: ask again to be sure', terminal)
   })
 }
 
 /** Exported for its test. */
-export function formatSessions({ sessions, total }: SessionsAnswer): string[] {
-  const hasWorkers = sessions.some(({ worker }) => worker !== undefined)
-  const header = ['USER', 'PROTOCOL', 'BACKEND', 'CLIENT', 'LISTENER', 'AGE', 'IDLE', ...(hasWorkers ? ['WORKER'] : [])]
-  const rows = sessions.map((session) => [...cellsOf(session), ...(hasWorkers ? [String(session.worker ?? '-')] : [])])
+export function formatSessions({ sessions, total, instances = [], scope, why }: SessionsAnswer): string[] {
+  const more = [
+    ...(sessions.some(({ worker }) => worker !== undefined) ? (['WORKER'] as const) : []),
+    ...(instances.length > 1 ? (['INSTANCE'] as const) : []),
+  ]
+  const header = ['USER', 'PROTOCOL', 'BACKEND', 'CLIENT', 'LISTENER', 'AGE', 'IDLE', ...more]
+  const rows = sessions.map((session) => [
+    ...cellsOf(session),
+    ...more.map((column) => String((column === 'WORKER' ? session.worker : session.instance) ?? '-')),
+  ])
   const count = countOf(total)
   const summary = sessions.length < total ? `${count}; the ${sessions.length} oldest are listed` : count
-  return [...(rows.length > 0 ? formatColumns([header, ...rows]) : []), summary]
+  return [...(rows.length > 0 ? formatColumns([header, ...rows]) : []), `${summary}${formatScope({ scope, why })}`]
 }
 
 /** A session that does not relay yet has its phase in the place of its idle time. */
@@ -56,23 +63,23 @@ function cellsOf(session: SessionAnswer): string[] {
   return [user, protocol, backend, client, listener, formatMs(Math.floor(ageSeconds) * 1000), idle]
 }
 
-function formatEnded({ ended, workers = [] }: EndedAnswer, isNow: boolean): string {
+function formatEnded({ ended, workers, instances = [], scope, why }: EndedAnswer, isNow: boolean): string {
   const verb = ended === 1 ? 'ends' : 'end'
-  const each = workers.map(({ worker, ended: own }) => `worker ${worker}: ${own}`).join(', ')
-  return `${countOf(ended)} ${verb} ${isNow ? 'now' : 'at a safe point'}${each === '' ? '' : ` (${each})`}`
+  const each =
+    instances.length > 1 ? instances.map(formatInstance).join(', ') : formatWorkers(instances[0] ?? { workers })
+  const where = each === '' ? '' : ` (${each})`
+  return `${countOf(ended)} ${verb} ${isNow ? 'now' : 'at a safe point'}${where}${formatScope({ scope, why })}`
+}
+
+function formatInstance({ instance, ended, workers }: NonNullable<EndedAnswer['instances']>[number]): string {
+  const each = formatWorkers({ workers })
+  return `${instance}: ${ended}${each === '' ? '' : `, of which ${each}`}`
+}
+
+function formatWorkers({ workers = [] }: Pick<EndedAnswer, 'workers'>): string {
+  return workers.map(({ worker, ended: own }) => `worker ${worker}: ${own}`).join(', ')
 }
 
 function countOf(count: number): string {
   return count === 1 ? '1 session' : `${count} sessions`
-}
-
-/** @returns the exit code */
-function reportMissing(
-  { incomplete = [] }: { incomplete?: number[] | undefined },
-  before: string,
-  consequence: string,
-  { printError }: Terminal,
-): number {
-  for (const worker of incomplete) printError(`${before}worker ${worker} did not answer: ${consequence}`)
-  return incomplete.length > 0 ? 1 : 0
 }

@@ -51,7 +51,7 @@ export function createAnswering({
     underWay++
     const envelope = JSON.stringify({ id, instance: self }).slice(0, -1)
     questions
-      .answer(question)
+      .answer(question, from)
       .then(
         (answer) => `${envelope},"answer":${answer}}`,
         (error: unknown) => {

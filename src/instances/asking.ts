@@ -19,7 +19,9 @@ export type Told<A> = {
   silent: string[]
   /** instances without a heartbeat that did not stop in order, in the last 10 minutes: crashed, frozen, or cut off from Redis */
   lost: string[]
-  /** why there may be instances that are neither named nor counted here; undefined if there are none */
+  /** `instance`: there is no exchange; `partial`: there may be others that are not named, as the exchange fails */
+  scope: 'all' | 'instance' | 'partial'
+  /** why other instances are not asked, or may be missing; undefined if `scope` is `all` */
   incomplete: string | undefined
 }
 
@@ -51,7 +53,7 @@ export function createAsking(
   async function askOthers(
     question: Question,
   ): Promise<Omit<Told<unknown>, 'answers'> & { messages: AnswerMessage[] }> {
-    if (!exchange) return { messages: [], silent: [], lost: [], incomplete: alone }
+    if (!exchange) return { messages: [], silent: [], lost: [], scope: 'instance', incomplete: alone }
     const id = randomBytes(16).toString('hex')
     const text = JSON.stringify({ id, from: self, question })
     if (text.length > MAX_QUESTION_LENGTH) throw new Error('the question is too long')
@@ -86,17 +88,19 @@ export function createAsking(
       messages: [...answers.values()],
       silent: silent.length === 0 ? [] : await withoutLeft(exchange, self, silent),
       lost: listed.lost,
+      scope: incomplete === undefined ? 'all' : 'partial',
       incomplete,
     }
   }
 
   return {
     async ask<Q extends Question, A>(kind: QuestionKind<Q, A>, question: NoInfer<Q>) {
-      const [own, others] = await Promise.all([answerHere(kind, question), askOthers(question)])
+      const [own, others] = await Promise.all([answerHere(kind, question, self), askOthers(question)])
       const told: Told<A> = {
         answers: 'answer' in own ? [{ instance: self, answer: own.answer }] : [],
         silent: 'answer' in own ? [] : [self],
         lost: others.lost,
+        scope: others.scope,
         incomplete: others.incomplete,
       }
       for (const message of others.messages) {
@@ -138,12 +142,13 @@ function hasAll({ expected, answers }: Pending): boolean {
 async function answerHere<Q extends Question, A>(
   { handle }: QuestionKind<Q, A>,
   question: Q,
+  self: string,
 ): Promise<{ answer: A } | { error: unknown }> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<{ error: unknown }>((resolve) => {
     timer = setTimeout(() => resolve({ error: new Error('no answer in time') }), ANSWER_DEADLINE_MS)
   })
-  const answer = handle(question).then(
+  const answer = handle(question, self).then(
     (answer) => ({ answer }),
     (error: unknown) => ({ error }),
   )

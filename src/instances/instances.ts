@@ -30,7 +30,7 @@ export type Instances = {
   readonly name: string
   /** Adds a kind of question that this instance answers. @returns asks it of all instances */
   register: <Q extends Question, A>(kind: QuestionKind<Q, A>) => (question: Q) => Promise<Told<A>>
-  list: () => Promise<{ instances: InstanceReport[]; incomplete: string | undefined }>
+  list: () => Promise<{ instances: InstanceReport[] } & Pick<Told<Facts>, 'scope' | 'incomplete'>>
   /** instances with a heartbeat; 1 while the others are not known */
   count: () => number
   /** Removes the heartbeat: this instance has stopped in order. */
@@ -95,7 +95,7 @@ export function openInstances({ host, id, facts, openExchange, alone, log }: Ins
       return (question) => asking.ask(kind, question)
     },
     async list() {
-      const { answers, silent, lost, incomplete } = await asking.ask(aboutItself, { kind: 'instance' })
+      const { answers, silent, lost, scope, incomplete } = await asking.ask(aboutItself, { kind: 'instance' })
       const ages = await agesOf([...silent, ...lost])
       const missing = [...silent, ...lost].map(async (instance): Promise<InstanceReport> => {
         const age = ages.get(instance)
@@ -115,7 +115,7 @@ export function openInstances({ host, id, facts, openExchange, alone, log }: Ins
         ...answer,
       }))
       const instances = [...up, ...(await Promise.all(missing))]
-      return { instances: instances.sort(byName), incomplete }
+      return { instances: instances.sort(byName), scope, incomplete }
     },
     count: () => heartbeat?.count() ?? 1,
     async close() {

@@ -111,7 +111,14 @@ export function createInstance(parts: InstanceParts): Instance {
     const admin = buildAdmin({
       notReady: () => notReady ?? whyNot(pool),
       metrics: { render, contentType: registry.contentType },
-      api: { ...pool, explain, isConfigured, instances: site.instances, token: () => files.current().admin?.token },
+      api: {
+        ...pool,
+        explain,
+        isConfigured,
+        instances: site.instances,
+        site: site.answers,
+        token: () => files.current().admin?.token,
+      },
       hosts: new Set(settings.admin?.hosts),
       log,
     })

@@ -1,6 +1,7 @@
 /** This instance among the others of its site: its heartbeat and its answers to their questions. */
 import { randomBytes } from 'node:crypto'
 import type { InstancesAnswer } from '../admin/answers.ts'
+import type { SessionAnswers } from '../admin/session-routes.ts'
 import { toEpochMs } from '../clock.ts'
 import type { Settings } from '../config/settings.ts'
 import type { NoteShortage } from '../errors.ts'
@@ -10,10 +11,13 @@ import type { Facts } from '../instances/messages.ts'
 import { quiesceKind } from '../instances/quiesce-question.ts'
 import { redisExchange } from '../instances/redis-exchange.ts'
 import type { Log } from '../log.ts'
+import { askForSessions } from './site-questions.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
 export type Site = {
   instances: () => Promise<InstancesAnswer>
+  /** of all instances */
+  answers: SessionAnswers
   /** number of instances with a heartbeat; 1 while the others are not known */
   count: () => number
   /** Tells the others that this instance stops in order. */
@@ -21,7 +25,7 @@ export type Site = {
 }
 
 export type SiteParts = {
-  pool: Pick<WorkerPool, 'states' | 'sessions' | 'quiesce'>
+  pool: Pick<WorkerPool, 'states' | 'sessions' | 'endSessions' | 'quiesce'>
   /** the settings in force, with the directory settings of the start */
   settings: () => Settings
   /** the name of this machine */
@@ -60,24 +64,21 @@ export function joinSite({ pool, settings, host, pid, version, log, noteShortage
   instances.register(quiesceKind(({ user, backend, token }) => pool.quiesce({ user, backend, token })))
   return {
     async instances() {
-      const { instances: listed, incomplete } = await instances.list()
+      const { instances: listed, scope, incomplete: why } = await instances.list()
       return {
         instances: listed.map(({ since: at, isSelf, ...rest }) => ({
           ...rest,
           self: isSelf,
           ...(at !== undefined && { sinceMs: at * 1000 }),
         })),
-        ...scopeOf(incomplete),
+        scope,
+        ...(why !== undefined && { why }),
       }
     },
+    answers: askForSessions(instances, pool, log),
     count: instances.count,
     leave: instances.close,
   }
-}
-
-/** @param incomplete why other instances may be missing */
-function scopeOf(incomplete: string | undefined): Pick<InstancesAnswer, 'scope' | 'why'> {
-  return incomplete === undefined ? { scope: 'all' } : { scope: 'instance', why: incomplete }
 }
 
 function exchangeOf(settings: () => Settings, log: Log, noteShortage: NoteShortage): OpenExchange | undefined {

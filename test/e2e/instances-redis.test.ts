@@ -68,7 +68,7 @@ async function listed(instances: Instances, wanted: readonly string[], ms = STAR
       const told = await instances.list()
       last = told
       const up = told.instances.filter(({ state }) => state === 'up').map(({ host }) => host)
-      const isComplete = told.incomplete === undefined && up.length === told.instances.length
+      const isComplete = told.scope === 'all' && up.length === told.instances.length
       return (isComplete && up.join() === wanted.join()) || undefined
     },
     () => `not listed: ${JSON.stringify(last)}`,

@@ -6,14 +6,18 @@ import { once } from 'node:events'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { instancesAnswer, type InstancesAnswer } from '../../src/admin/answers.ts'
+import { instancesAnswer, sessionsAnswer, type InstancesAnswer } from '../../src/admin/answers.ts'
 import { makeAuthority } from '../support/certificates.ts'
+import { MAIN } from '../support/command.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { type Mailmux, startMailmux } from '../support/mailmux.ts'
 import { freePort } from '../support/ports.ts'
 import { type Redis, startRedis } from '../support/redis.ts'
+import { run, type RunResult } from '../support/run.ts'
+import { MAILMUX_RUNTIME } from '../support/runtime.ts'
 import { openScene } from '../support/scene.ts'
 
+const TOKEN = 'e2e-token'
 /** Longer than the 15 s after which a heartbeat expires, and than a reconnection with one more heartbeat. */
 const CHANGE_MS = START_DEADLINE_MS + 20_000
 
@@ -37,6 +41,7 @@ before(async () => {
         backends: { store1: store },
         directory: { redis: { url: redis.url, timeout: '2s' } },
         settings: { workers },
+        adminToken: TOKEN,
       },
     )
   }
@@ -44,8 +49,15 @@ before(async () => {
 })
 after(() => scene.close())
 
-async function ask(mailmux: Mailmux): Promise<InstancesAnswer> {
-  const response = await fetch(`http://127.0.0.1:${mailmux.ports.admin}/api/v1/instances`)
+function mailmux(command: string, { configFile }: Mailmux, ...args: string[]): Promise<RunResult> {
+  const words = args[0] === 'end' ? ['end', '-c', configFile, ...args.slice(1)] : ['-c', configFile, ...args]
+  return run(MAILMUX_RUNTIME, [MAIN, command, ...words], { ms: CHANGE_MS })
+}
+
+async function ask({ ports }: Mailmux): Promise<InstancesAnswer> {
+  const response = await fetch(`http://127.0.0.1:${ports.admin}/api/v1/instances`, {
+    headers: { authorization: `Bearer ${TOKEN}` },
+  })
   const json: unknown = await response.json()
   const answer = instancesAnswer.parse(json)
   assert.deepEqual(answer, json)
@@ -106,12 +118,44 @@ test('each instance lists both, with their workers and sessions', async () => {
   }
 })
 
+test('the command lists both, and lists and ends the sessions of both', async () => {
+  const { code, stdout, stderr } = await mailmux('instances', first)
+  assert.deepEqual([code, stderr], [0, ''])
+  assert.match(stdout, /^HOST +ID +STATE +VERSION +GENERATION +WORKERS +SESSIONS +AGE\n/)
+  assert.equal(stdout.match(/ up /g)?.length, 2)
+  assert.match(stdout, /\n2 instances\n$/)
+
+  const clients = [first, first, second, second, second].map(({ ports }) => connect(ports.imapClear, '127.0.0.1'))
+  try {
+    await Promise.all(clients.map((client) => once(client, 'data')))
+    const list = await mailmux('sessions', first, '--listener', 'imap-none', '--json')
+    const answer = sessionsAnswer.parse(JSON.parse(list.stdout))
+    assert.deepEqual([list.code, list.stderr, answer.total, answer.scope], [0, '', 5, 'all'])
+    assert.deepEqual(answer.instances?.map(({ total }) => total).sort(), [2, 3])
+    const ends = clients.map((client) => once(client.resume(), 'close'))
+    const end = await mailmux('sessions', first, 'end', '--listener', 'imap-none')
+    assert.deepEqual([end.code, end.stderr], [0, ''])
+    assert.match(end.stdout, /^5 sessions end at a safe point \(.*: 2, .*: 3, of which worker 1: \d, worker 2: \d\)\n$/)
+    await Promise.all(ends)
+    const line = await second.waitForLog(({ msg }) => msg === 'sessions ended by operator', 'the line at the other')
+    assert.deepEqual([line.ended, line.listener, line.now], [3, 'imap-none', false])
+    assert.match(String(line.from), /\/[\da-f]{12}$/)
+    const own = await first.waitForLog(({ msg }) => msg === 'sessions ended by operator', 'the line at the first')
+    assert.deepEqual([own.ended, own.peer], [5, '127.0.0.1'])
+  } finally {
+    for (const client of clients) client.destroy()
+  }
+})
+
 test('an instance that is frozen is named, and answers again afterwards', async () => {
   second.program.signal('SIGSTOP')
   try {
     const asked = await ask(first)
     const frozen = asked.instances.find(({ self }) => !self)
     assert.ok(frozen && frozen.state !== 'up', JSON.stringify(asked))
+    const list = await mailmux('sessions', first)
+    assert.equal(list.code, 1)
+    assert.match(list.stderr, new RegExp(`^mailmux sessions: ${frozen.host}/${frozen.id} `))
     // Its heartbeat expires, but it may still have sessions.
     await until(
       CHANGE_MS,
@@ -129,7 +173,7 @@ test('an instance that is frozen is named, and answers again afterwards', async 
 
 test('an outage of Redis changes nothing but the scope, and the heartbeats go on afterwards', async () => {
   await redis.kill()
-  const { why } = await listed(first, { [first.pid]: ['up'] }, 'instance')
+  const { why } = await listed(first, { [first.pid]: ['up'] }, 'partial')
   assert.match(why ?? '', /^Redis: /u)
   await first.waitForLog(({ msg }) => msg === 'exchange between instances fails', 'the outage')
   assert.equal(await instancesOf(second).then(Boolean), true)

@@ -20,6 +20,10 @@ function open(changes: Partial<ApiParts> = {}) {
   const asked: RouteQuestion[] = []
   const tried: [user: string, password: string][] = []
   const { log, lines } = keepLog()
+  const sessions = {
+    sessions: () => Promise.resolve({ sessions: [], total: 0 }),
+    endSessions: () => Promise.resolve({ ended: 0 }),
+  }
   const api: ApiParts = {
     token: () => undefined,
     explain: (question) => {
@@ -28,8 +32,8 @@ function open(changes: Partial<ApiParts> = {}) {
     },
     backends: () => Promise.resolve([]),
     instances: () => Promise.resolve({ instances: [], scope: 'instance', why: 'the directory is not Redis' }),
-    sessions: () => Promise.resolve({ sessions: [], total: 0 }),
-    endSessions: () => Promise.resolve({ ended: 0 }),
+    ...sessions,
+    site: { ...sessions, ...changes },
     setBackendState: () => Promise.resolve({ result: 'changed' }),
     isConfigured: () => true,
     testLogin: (question, password) => {

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { buildAdmin } from '../../../src/admin/admin.ts'
 import { endedAnswer, errorAnswer } from '../../../src/admin/answers.ts'
 import { Unavailable, type ApiParts } from '../../../src/admin/api.ts'
+import type { SessionAnswers } from '../../../src/admin/session-routes.ts'
 import { Secret } from '../../../src/secret.ts'
 import { keepLog } from '../backend/fixture.ts'
 
@@ -11,17 +12,15 @@ const TOKEN = 'open-sesame'
 const CONFIGURED = ['backend store1', 'listener imaps']
 const never = (): Promise<never> => Promise.reject(new Error('not asked here'))
 
-function open(changes: Partial<ApiParts> = {}) {
+/** @param site what all instances answer, and other parts. @param ofInstance what this instance answers */
+function open(
+  { sessions, endSessions, ...parts }: Partial<ApiParts> = {},
+  ofInstance: SessionAnswers = { sessions: never, endSessions: never },
+) {
   const listed: unknown[] = []
   const ended: unknown[] = []
   const { log, lines } = keepLog()
-  const api: ApiParts = {
-    token: () => new Secret(TOKEN),
-    explain: never,
-    testLogin: never,
-    backends: never,
-    instances: never,
-    setBackendState: never,
+  const site: SessionAnswers = {
     sessions(filter) {
       listed.push(filter)
       return Promise.resolve({ sessions: [], total: 0 })
@@ -30,8 +29,20 @@ function open(changes: Partial<ApiParts> = {}) {
       ended.push(order)
       return Promise.resolve({ ended: 3 })
     },
+    ...(sessions && { sessions }),
+    ...(endSessions && { endSessions }),
+  }
+  const api: ApiParts = {
+    token: () => new Secret(TOKEN),
+    explain: never,
+    testLogin: never,
+    backends: never,
+    instances: never,
+    setBackendState: never,
+    ...ofInstance,
+    site,
     isConfigured: (kind, name) => CONFIGURED.includes(`${kind} ${name}`),
-    ...changes,
+    ...parts,
   }
   const metrics = { render: () => Promise.resolve(''), contentType: 'text/plain' }
   const app = buildAdmin({ notReady: () => undefined, metrics, api, hosts: new Set(), log })
@@ -147,4 +158,34 @@ test('says so where no worker can answer', async () => {
     why: 'no worker answers',
   })
   assert.deepEqual(lines, [])
+})
+
+test('asks all instances, or with scope=instance this one alone', async () => {
+  const told = { sessions: [], total: 0 }
+  const { ask, lines, listed } = open(
+    {},
+    {
+      sessions: () => Promise.resolve({ ...told, total: 1 }),
+      endSessions: () => Promise.resolve({ ended: 1 }),
+    },
+  )
+  assert.deepEqual((await ask('GET', '?scope=all')).json, told)
+  assert.deepEqual((await ask('GET', '')).json, told)
+  assert.equal(listed.length, 2)
+  assert.deepEqual((await ask('GET', '?scope=instance')).json, { ...told, total: 1, scope: 'instance' })
+  assert.deepEqual((await ask('DELETE', '?all=true&scope=instance')).json, { ended: 1, scope: 'instance' })
+  assert.equal(lines.length, 1)
+  assert.match((await ask('GET', '?scope=other')).why, /scope: all or instance/)
+})
+
+test('does not call a back end unknown while an instance is missing that might know it', async () => {
+  for (const partly of [
+    { scope: 'partial' as const, why: 'Redis: ECONNREFUSED' },
+    { scope: 'all' as const, silent: ['mail2/0123456789ab'] },
+    { scope: 'all' as const, lost: ['mail2/0123456789ab'] },
+    { scope: 'all' as const, instances: [{ instance: 'mail2/0123456789ab', ended: 0, incomplete: [2] }] },
+  ]) {
+    const { ask } = open({ endSessions: () => Promise.resolve({ ended: 0, ...partly }) })
+    assert.deepEqual((await ask('DELETE', '?backend=store9')).json, { ended: 0, ...partly })
+  }
 })

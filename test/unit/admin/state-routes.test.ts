@@ -27,6 +27,7 @@ function open(result: StateResult | Error = { result: 'changed' }, changes: Part
     },
     sessions: never,
     endSessions: never,
+    site: { sessions: never, endSessions: never },
     isConfigured: (kind, name) => kind === 'backend' && name === 'store1',
     ...changes,
   }

@@ -127,3 +127,69 @@ test('repeats why mailmux refuses, and ends with 2', async (t) => {
     'mailmux sessions end: mailmux refuses to answer: there is no back end store9',
   ])
 })
+
+test('names the instances and their workers that did not answer, and ends with 1', async (t) => {
+  const [one, two] = ['mail1/0123456789ab', 'mail2/0123456789ab']
+  const sessions = [
+    { ...SESSION, instance: one },
+    { ...EARLY, instance: two },
+  ]
+  const answer: SessionsAnswer = {
+    sessions,
+    total: 2,
+    instances: [
+      { instance: one, total: 1 },
+      { instance: two, total: 1, incomplete: [2] },
+    ],
+    scope: 'all',
+    silent: ['mail3/0123456789ab'],
+    lost: ['mail4/0123456789ab'],
+  }
+  const { config, terminal, out, errors } = await openAdminPort(t, 200, answer)
+  assert.equal(await listSessions({ config }, terminal), 1)
+  assert.deepEqual(out, [
+    'USER                PROTOCOL  BACKEND  CLIENT       LISTENER  AGE    IDLE   INSTANCE',
+    'alice@example.test  imap      store1   192.0.2.7    imaps     1h 2m  42s    mail1/0123456789ab',
+    '-                   pop3      -        2001:db8::7  pop3      0ms    (tls)  mail2/0123456789ab',
+    '2 sessions',
+  ])
+  const missing = 'its sessions are missing in the list'
+  assert.deepEqual(errors, [
+    `mailmux sessions: worker 2 of mail2/0123456789ab did not answer: ${missing}`,
+    `mailmux sessions: mail3/0123456789ab did not answer: ${missing}`,
+    `mailmux sessions: mail4/0123456789ab has no heartbeat, and did not stop in order: ${missing}`,
+  ])
+})
+
+test('says how many sessions end at which instance, and that others may be missing', async (t) => {
+  const answer: EndedAnswer = {
+    ended: 3,
+    instances: [
+      { instance: 'mail1/0123456789ab', ended: 1 },
+      { instance: 'mail2/0123456789ab', ended: 2, workers: [{ worker: 1, ended: 2 }] },
+    ],
+    scope: 'partial',
+    why: 'Redis: NOPERM',
+  }
+  const { config, terminal, out, errors } = await openAdminPort(t, 200, answer)
+  assert.equal(await endSessions({ config, user: 'alice' }, terminal), 1)
+  assert.deepEqual(out, [
+    '3 sessions end at a safe point (mail1/0123456789ab: 1, mail2/0123456789ab: 2, of which worker 1: 2)',
+  ])
+  assert.deepEqual(errors, ['mailmux sessions end: other instances may be missing: Redis: NOPERM'])
+})
+
+test('says that only this instance is asked, and why', async (t) => {
+  const covers = { scope: 'instance', why: 'the directory is not Redis' }
+  const { config, terminal, out } = await openAdminPort(t, 200, {
+    ended: 1,
+    workers: [{ worker: 1, ended: 1 }],
+    ...covers,
+  })
+  assert.equal(await endSessions({ config, user: 'alice' }, terminal), 0)
+  const only = 'only this instance is asked: the directory is not Redis'
+  assert.deepEqual(out, [`1 session ends at a safe point (worker 1: 1); ${only}`])
+  assert.deepEqual(formatSessions({ sessions: [], total: 0, scope: 'instance', why: covers.why }), [
+    `0 sessions; ${only}`,
+  ])
+})

@@ -182,14 +182,18 @@ describe('a third protocol in the registry', () => {
   }
 
   test('is an answer and a question of the admin API', async () => {
+    const sessions = {
+      sessions: () => Promise.resolve({ sessions: [], total: 0 }),
+      endSessions: () => Promise.resolve({ ended: 0 }),
+    }
     const parts = {
       token: () => undefined,
       explain: ({ protocol }: { protocol?: string | undefined }) =>
         Promise.resolve({ wrong: `asked for ${protocol ?? ''}` }),
       backends: () => Promise.resolve([]),
       instances: () => Promise.reject(new Error('not asked here')),
-      sessions: () => Promise.resolve({ sessions: [], total: 0 }),
-      endSessions: () => Promise.resolve({ ended: 0 }),
+      ...sessions,
+      site: sessions,
       setBackendState: () => Promise.reject(new Error('not asked here')),
       isConfigured: () => true,
       testLogin: () => Promise.resolve({ wrong: '' }),

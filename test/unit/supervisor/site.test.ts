@@ -9,7 +9,12 @@ import { silent } from '../directory/scripted-redis.ts'
 
 function join(sessions: SiteParts['pool']['sessions']) {
   return joinSite({
-    pool: { quiesce: () => Promise.resolve({ isHeld: true, left: 0 }), states: () => ['up', 'ended'], sessions },
+    pool: {
+      states: () => ['up', 'ended'],
+      sessions,
+      endSessions: () => Promise.resolve({ ended: 0 }),
+      quiesce: () => Promise.resolve({ isHeld: true, left: 0 }),
+    },
     settings: () => ({ directory: { kind: 'static' } }) as Settings,
     host: 'mail1',
     pid: 7,

@@ -1,0 +1,54 @@
+/** The questions about sessions that instances answer each other: the same that an operator may ask of one. */
+import { z } from 'zod'
+import { endedAnswer, sessionsAnswer, type EndedAnswer, type SessionsAnswer } from '../admin/answers.ts'
+import { filterForm, MOST_SESSIONS, type SessionAnswers } from '../admin/session-routes.ts'
+import type { Instances } from '../instances/instances.ts'
+import type { Log } from '../log.ts'
+import { mergeEndedOf, mergeSessionsOf } from './merge-instances.ts'
+
+const sessionsQuestion = z.strictObject({
+  kind: z.literal('sessions'),
+  ...filterForm,
+  limit: z.number().int().nonnegative().max(MOST_SESSIONS),
+})
+
+/** A filter, or `all`: without either the sender has made a mistake, which must not end every session. */
+const endQuestion = z
+  .strictObject({ kind: z.literal('endSessions'), ...filterForm, now: z.boolean(), all: z.boolean() })
+  .refine(({ kind: _, now: __, all, ...filter }) => all !== hasFilter(filter))
+
+/** @param own of this instance. @returns the same of all instances */
+export function askForSessions(
+  { name, register }: Pick<Instances, 'name' | 'register'>,
+  own: SessionAnswers,
+  log: Log,
+): SessionAnswers {
+  const askSessions = register({
+    kind: 'sessions',
+    question: sessionsQuestion,
+    answer: sessionsAnswer,
+    handle: ({ kind: _, ...filter }): Promise<SessionsAnswer> => own.sessions(filter),
+    shorten: (answer, share) => ({ ...answer, sessions: answer.sessions.slice(0, answer.sessions.length * share) }),
+  })
+  const askEnd = register({
+    kind: 'endSessions',
+    question: endQuestion,
+    answer: endedAnswer,
+    async handle({ kind: _, all: __, ...order }, from): Promise<EndedAnswer> {
+      const answer = await own.endSessions(order)
+      const { ended, incomplete } = answer
+      // The instance that the operator has asked writes its own line, with the operator's address.
+      if (from !== name) log.info({ from, ...order, ended, incomplete }, 'sessions ended by operator')
+      return answer
+    },
+  })
+  return {
+    sessions: async (filter) => mergeSessionsOf(await askSessions({ kind: 'sessions', ...filter }), filter.limit),
+    endSessions: async ({ now, ...filter }) =>
+      mergeEndedOf(await askEnd({ kind: 'endSessions', ...filter, now, all: !hasFilter(filter) })),
+  }
+}
+
+function hasFilter(filter: object): boolean {
+  return Object.values(filter).some((value) => value !== undefined)
+}
