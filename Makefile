@@ -112,6 +112,7 @@ soak: $(DEPS) test-packages ## the long runs, an hour and a half: half an hour o
 	$(NODE) test/soak/chaos.ts
 	$(NODE) test/soak/scale.ts --page
 	$(NODE) test/soak/recovery-wave.ts
+	$(NODE) test/soak/converge.ts
 
 # The mutation tester and a compiler of the version that it knows: 94 MB and 190 packages that nothing else needs, so in a folder of their own.
 STRYKER_VERSION := 10.0.0
