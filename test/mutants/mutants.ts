@@ -25,7 +25,7 @@ const MORE_TESTS: Readonly<Record<string, readonly string[]>> = {
   client: ['test/unit/login/*.test.ts', 'test/unit/session/*.test.ts'],
   directory: ['test/unit/routing/*.test.ts'],
   login: ['test/unit/session/*.test.ts', 'test/unit/inspect/*.test.ts'],
-  protocol: ['test/dialogue/*.test.ts', 'test/unit/session/*.test.ts', 'test/unit/login/*.test.ts'],
+  protocol: ['test/dialogue/*.test.ts'],
   routing: ['test/unit/inspect/*.test.ts', 'test/unit/delivery/*.test.ts'],
   relay: ['test/unit/session/*.test.ts'],
   tls: ['test/unit/client/*.test.ts', 'test/unit/session/certified-user.test.ts'],

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { connect as connectTls, type ConnectionOptions } from 'node:tls'
+import { connect as connectTls, type ConnectionOptions, type PeerCertificate } from 'node:tls'
 import type { CertificateSettings, ListenerSettings, Settings } from '../../../src/config/settings.ts'
 import { Secret } from '../../../src/secret.ts'
 import { buildCertificates, type ServerTls } from '../../../src/tls/certificates.ts'
@@ -63,15 +63,26 @@ function tlsOf(names: string[]): Settings['tls'] {
 async function shakeHands(
   { contextFor, ...server }: ServerTls,
   options: ConnectionOptions,
-): Promise<{ shown: string | undefined; failure: string | undefined }> {
+): Promise<{
+  shown: string | undefined
+  failure: string | undefined
+  session: Buffer | undefined
+  isResumed: boolean
+}> {
   const listening = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1')
   await once(listening, 'listening')
   const socket = connect((listening.address() as AddressInfo).port, '127.0.0.1')
   const [accepted] = (await once(listening, 'connection')) as [Socket]
-  let shown: string | undefined
+  let [shown, session, isResumed]: [string | undefined, Buffer | undefined, boolean] = [undefined, undefined, false]
   const client = connectTls({ socket, rejectUnauthorized: false, ...options })
   client.on('error', () => undefined)
-  client.on('secureConnect', () => (shown = String(client.getPeerCertificate().subject.CN)))
+  client.on('secureConnect', () => {
+    // Without a subject where a session is resumed by TLS 1.2, which sends no certificate.
+    const { subject }: Partial<PeerCertificate> = client.getPeerCertificate()
+    shown = String(subject?.CN)
+    session = client.getSession()
+    isResumed = client.isSessionReused()
+  })
   const seen = Promise.race([once(client, 'secureConnect'), once(client, 'close')]).catch(() => undefined)
   const chosen = contextFor?.(options.servername)
   const failure = await acceptTls(accepted, { ...server, ...(chosen && { secureContext: chosen }) }).then(
@@ -82,7 +93,7 @@ async function shakeHands(
   client.destroy()
   accepted.destroy()
   listening.close()
-  return { shown, failure }
+  return { shown, failure, session, isResumed }
 }
 
 /** Which certificate a client sees, by the name that it asks for; `first` is the default. */
@@ -105,10 +116,8 @@ const SHOWN: Record<string, { asked: string | undefined; shown: string }> = {
 for (const [what, { asked, shown }] of Object.entries(SHOWN))
   test(`shows ${what}`, async () => {
     const built = optionsOf(['first', 'wildcard', 'exact', 'late'])
-    assert.deepEqual(await shakeHands(built, asked === undefined ? {} : { servername: asked }), {
-      shown,
-      failure: undefined,
-    })
+    const seen = await shakeHands(built, asked === undefined ? {} : { servername: asked })
+    assert.deepEqual([seen.shown, seen.failure], [shown, undefined])
   })
 
 /** Clients that verify one kind of signature alone, by version. */
@@ -214,4 +223,40 @@ test('the ticket keys are those of one day, in either direction of a step of the
     [100 * day, 100 * day + 1000, 101 * day - 1, 101 * day, 100 * day - 1, 400 * day, 0].map(areKeysOf),
     [true, true, true, false, false, false, false],
   )
+})
+
+/** Shakes hands at one listener, then at another with what the first has given to resume. */
+async function resume(first: ServerTls, second: ServerTls): Promise<boolean> {
+  const client = { servername: 'mail.example.test', maxVersion: 'TLSv1.2' } as const
+  const { session, isResumed } = await shakeHands(first, client)
+  assert.equal(isResumed, false)
+  return (await shakeHands(second, { ...client, ...(session && { session }) })).isResumed
+}
+
+// RFC 5077; each worker and each instance with the same secret builds the options by itself
+test('resumes a session of another process of the same listener, and of no other listener', async () => {
+  const build = (listener: Partial<ListenerSettings> = {}): ServerTls => optionsOf(['first'], listener)
+  assert.equal(await resume(build(), build()), true)
+  for (const other of [
+    { name: 'other' },
+    { protocol: 'pop3' },
+    { minVersion: 'TLSv1.2', ciphers: 'ECDHE+AESGCM' },
+  ] as const)
+    assert.equal(await resume(build(), build(other)), false, JSON.stringify(other))
+})
+
+test('asks for a client certificate where the listener has a CA, requires it unless it names a user, and resumes nothing', async () => {
+  const clientUser = '%{cn}'
+  for (const [listener, requestCert, rejectUnauthorized] of [
+    [{}, false, false],
+    [{ clientCa: authority.ca }, true, true],
+    [{ clientCa: authority.ca, clientUser }, true, false],
+  ] as const) {
+    const options = optionsOf(['first'], listener)
+    assert.deepEqual([options.requestCert, options.rejectUnauthorized], [requestCert, rejectUnauthorized])
+  }
+  const named = { clientCa: authority.ca, clientUser }
+  assert.equal(await resume(optionsOf(['first'], named), optionsOf(['first'], named)), false)
+  const { failure } = await shakeHands(optionsOf(['first'], { clientCa: authority.ca }), { maxVersion: 'TLSv1.2' })
+  assert.match(failure ?? '', /certificate/u)
 })
