@@ -1,15 +1,13 @@
-/** The client's connection: its socket, lines and TLS, and where it comes from. */
+/** The client's connection: its socket, lines and TLS. It knows no login and no back end. */
 import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { ListenerSettings } from '../config/settings.ts'
 import { MuxError, systemCode } from '../errors.ts'
-import { plainAddress } from '../net/address.ts'
 import { closeSoon } from '../net/closing.ts'
 import { LineSocket, type LineLimit } from '../net/line-socket.ts'
-import { ProxyHeaderError, readProxyHeader, type Endpoint, type ProxyHeader } from '../net/proxy-header.ts'
+import type { Endpoint, ProxyHeader } from '../net/proxy-header.ts'
 import { encodeUtf8, type Octets } from '../octets.ts'
-import { specOf } from '../protocol/registry.ts'
 import type { ClientWire } from '../protocol/protocol.ts'
 import type { ServerTls } from '../tls/certificates.ts'
 import { isTrusted, userOfCertificate, whyNotTrusted } from '../tls/client-certificate.ts'
@@ -17,11 +15,9 @@ import { ClientHelloError, createClientHelloReader } from '../tls/client-hello.t
 import { parseServerName } from '../tls/server-name.ts'
 import { acceptTls } from '../tls/upgrade.ts'
 import type { ListenerContext } from '../world.ts'
+import { checkAlpn, endsOf, readOrigin } from './origin.ts'
 
-/** What a client must send whole, and how soon. */
-const PROXY_HEADER_MS = 5000
-
-/** `certificate` is undefined if clients are not asked for one; in it, `shown` is what the client has shown and `problem` OpenSSL's reason against it. */
+/** `certificate` is undefined if none is requested. In it, `shown` is the client's certificate and `problem` OpenSSL's reason not to trust it. */
 export type ClientTls = {
   version: string | undefined
   cipher: string | undefined
@@ -33,18 +29,18 @@ export type HandshakeEnded = (version: string, resumed: boolean, outcome: 'ok' |
 
 export class ClientConnection implements ClientWire {
   readonly listener: ListenerSettings
-  /** the client's end, and the end that it connected to: the PROXY header's where there is one */
+  /** the client's end, and the end to which it connected; both from the PROXY header if there is one */
   client: Endpoint
   local: Endpoint
-  /** a PROXY header has said where the client is and where it connected to */
+  /** the addresses are those of a PROXY header */
   hasProxyHeader = false
-  /** a load balancer's probe (PROXY LOCAL) that has tried no login: served, but neither logged nor counted */
+  /** a load balancer's probe (PROXY LOCAL) without a login so far: served, but neither logged nor counted */
   isHealthCheck = false
-  /** the name that the client asked for in TLS */
+  /** the server name that the client sent in TLS */
   serverName: string | undefined = undefined
   secure = false
   tlsVersion: string | undefined = undefined
-  /** in OpenSSL's words, or those of the proxy in front */
+  /** as OpenSSL names it, or the proxy in front */
   cipher: string | undefined = undefined
   certifiedUser: Octets | undefined = undefined
   #socket: Socket
@@ -57,8 +53,9 @@ export class ClientConnection implements ClientWire {
   /** Takes over `socket`. */
   constructor(socket: Socket, context: ListenerContext, handshakeEnded: HandshakeEnded) {
     this.listener = context.settings
-    this.client = { address: plainAddress(socket.remoteAddress ?? 'unknown'), port: socket.remotePort ?? 0 }
-    this.local = { address: plainAddress(socket.localAddress ?? 'unknown'), port: socket.localPort ?? 0 }
+    const { client, local } = endsOf(socket)
+    this.client = client
+    this.local = local
     this.#socket = socket
     this.#context = context
     this.#handshakeEnded = handshakeEnded
@@ -69,7 +66,7 @@ export class ClientConnection implements ClientWire {
     return this.#socket
   }
 
-  /** No answer can reach the client any more. */
+  /** The socket is closed, so no answer can reach the client. */
   get isGone(): boolean {
     return this.#socket.destroyed
   }
@@ -86,38 +83,19 @@ export class ClientConnection implements ClientWire {
     this.#lines?.write(text)
   }
 
-  /** Reads the PROXY header and believes it. @throws MuxError `client-not-trusted`, `client-proxy-header`, `client-closed` */
+  /** Reads the PROXY header and applies it. @throws MuxError `client-not-trusted`, `client-proxy-header`, `client-closed` */
   async learnOrigin(): Promise<void> {
-    if (!this.#context.trustedProxies.has(this.client.address)) {
-      throw new MuxError('client-not-trusted', 'not one of trusted_proxies, from which alone a PROXY header is taken')
-    }
-    const late = (): void =>
-      this.fail(new MuxError('client-proxy-header', `no whole PROXY header within ${PROXY_HEADER_MS} ms`))
-    const timer = setTimeout(late, PROXY_HEADER_MS)
-    try {
-      const { length, header } = await this.#reader.peek(readProxyHeader)
-      this.#reader.skip(length)
-      this.#believe(header)
-    } catch (error) {
-      throw error instanceof ProxyHeaderError ? new MuxError('client-proxy-header', error.message, error) : error
-    } finally {
-      clearTimeout(timer)
-    }
+    this.#applyOrigin(await readOrigin(this.#reader, this.client.address, this.#context, (error) => this.fail(error)))
   }
 
-  #believe({ command, source, destination, alpn, authority, ssl }: ProxyHeader): void {
+  #applyOrigin({ command, source, destination, alpn, authority, ssl }: ProxyHeader): void {
     this.isHealthCheck = command === 'local'
     this.hasProxyHeader = source !== undefined
     if (source) this.client = source
     if (destination) this.local = destination
     this.serverName = authority
-    if (alpn !== undefined && alpn !== specOf(this.listener.protocol).alpn) {
-      throw new MuxError(
-        'client-proxy-header',
-        `the proxy has agreed on ALPN ${JSON.stringify(alpn)}, which is not this protocol`,
-      )
-    }
-    // The client's leg is private up to the proxy, which is as far as mailmux can see or promise.
+    checkAlpn(alpn, this.listener.protocol) // after the addresses, which the log of a failure needs
+    // The client's TLS ends at the proxy; the network between the proxy and mailmux is trusted.
     if (ssl?.clientTls) {
       this.secure = true
       this.tlsVersion = ssl.version
@@ -125,7 +103,7 @@ export class ClientConnection implements ClientWire {
     }
   }
 
-  /** The name that the client asks for in TLS, read without answering. @throws MuxError `client-tls-failed` */
+  /** The server name in the ClientHello, which is read without an answer. @throws MuxError `client-tls-failed` */
   async peekServerName(): Promise<string | undefined> {
     try {
       const { serverName } = await this.#reader.peek(createClientHelloReader())
@@ -136,7 +114,7 @@ export class ClientConnection implements ClientWire {
     }
   }
 
-  /** After STARTTLS or STLS. @throws MuxError `client-bytes-before-tls` (commands smuggled in ahead of the handshake, CVE-2011-0411), or as startImplicitTls */
+  /** After STARTTLS or STLS. @throws MuxError `client-bytes-before-tls` (injection of commands before the handshake, CVE-2011-0411), or as startImplicitTls */
   async startTls(): Promise<void> {
     const unread = this.detach()
     if (unread !== undefined || this.#socket.readableLength > 0) {
@@ -147,22 +125,22 @@ export class ClientConnection implements ClientWire {
     await this.#shakeHands(this.#lines)
   }
 
-  /** TLS from the first byte, or from the first behind a PROXY header. @throws MuxError `client-closed`, `client-reset`, `client-tls-failed` */
+  /** TLS from the first byte, or the first byte after a PROXY header. @throws MuxError `client-closed`, `client-reset`, `client-tls-failed` */
   startImplicitTls(): Promise<void> {
     return this.#shakeHands(this.#reader)
   }
 
   /**
-   * Begins when the client does. Node has a session read into 64 KiB that it keeps for as long as the session lasts, unless the first bytes
-   * are there already: then into 1 KiB, and more where somebody sends much; a silent session holds a fifth less. And who leaves without a
-   * word, as load balancers do that look whether a port is open, has not failed a handshake.
+   * Begins with the first byte of the client, for two reasons. If bytes are already there, Node reads with a buffer of 1 KiB that grows on
+   * demand; otherwise the session keeps a buffer of 64 KiB until its end. A silent session then takes a fifth less memory. And a client
+   * that closes before it sends a byte, such as a load balancer's check of the port, does not count as a failed handshake.
    */
   async #shakeHands(lines: LineSocket): Promise<void> {
     await lines.peek(({ length }) => length)
     try {
       const { contextFor, ...options } = this.#context.tls ?? NO_TLS
       const chosen = contextFor?.(await readServerName(lines))
-      const first = this.detach() // leaves the socket paused, as `unshift` must find it
+      const first = this.detach() // pauses the socket, which `unshift` requires
       this.#socket.unshift(first)
       const socket = await acceptTls(this.#socket, { ...options, ...(chosen && { secureContext: chosen }) })
       this.#socket = socket
@@ -187,17 +165,17 @@ export class ClientConnection implements ClientWire {
     this.secure = true
   }
 
-  /** Makes the wait under way end with `error`: the deadline of the login has passed, or the program ends. */
+  /** Ends the current wait with `error`: the deadline of the login has passed, or mailmux stops. */
   fail(error: MuxError): void {
-    if (this.#isClosing) return // the goodbye is on its way, within its own limit
+    if (this.#isClosing) return // the last line is being sent, with a limit of its own
     this.#failure ??= error
     if (this.#lines) this.#lines.fail(error)
-    else this.#socket.destroy() // in a handshake, where nothing can be said
+    else this.#socket.destroy() // during a handshake no text can be sent
   }
 
   /**
-   * Calls `gone` when the client has left, as far as can be seen: who has said its last word in the middle of a login is taken to be
-   * gone, as every mail server does. @returns takes that back
+   * Calls `gone` when the client has left. A client that closes its half of the connection during a login counts as gone, as in every
+   * mail server. @returns cancels the call
    */
   onLeaving(gone: () => void): () => void {
     const socket = this.#socket
@@ -206,7 +184,7 @@ export class ClientConnection implements ClientWire {
     return () => void socket.off('end', gone).off('close', gone)
   }
 
-  /** Gives the socket away. @returns what the client has sent and nobody has read */
+  /** Releases the socket to another owner. @returns the bytes that the client has sent and that were not read */
   detach(): Buffer | undefined {
     const unread = this.#lines?.detach()
     this.#lines = undefined
@@ -214,8 +192,8 @@ export class ClientConnection implements ClientWire {
   }
 
   /**
-   * Sends what was written, then closes; a client that does not read is cut off soon. @param onClosed is called once, when
-   * the socket is closed
+   * Sends what was written, then closes. A client that does not read is disconnected soon. @param onClosed is called once, when the
+   * socket is closed
    */
   close(onClosed?: () => void): void {
     this.#isClosing = true
@@ -223,12 +201,12 @@ export class ClientConnection implements ClientWire {
     closeSoon(this.#socket, onClosed)
   }
 
-  /** Closes at once, without a word. */
+  /** Closes at once, without sending anything. */
   destroy(): void {
     this.#socket.destroy()
   }
 
-  /** The TLS of this side. It may have ended at a proxy in front, which tells its version at most. */
+  /** The TLS of the client's side. If it ended at a proxy in front, only its version may be known. */
   describeTls(): ClientTls {
     const socket = this.#socket
     if (!(socket instanceof TLSSocket)) return { version: this.tlsVersion, cipher: undefined, certificate: undefined }
@@ -246,7 +224,7 @@ export class ClientConnection implements ClientWire {
 
 const NO_TLS: ServerTls = {}
 
-/** The name in a ClientHello, which stays unread. OpenSSL refuses what is no ClientHello: with an alert where it comes in a record of TLS. */
+/** The server name in a ClientHello, which stays unread. OpenSSL refuses other bytes, with an alert if they are a TLS record. */
 async function readServerName(lines: LineSocket): Promise<string | undefined> {
   try {
     return (await lines.peek(createClientHelloReader())).serverName
