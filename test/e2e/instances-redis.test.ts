@@ -147,7 +147,7 @@ describe('a Redis', () => {
       START_DEADLINE_MS,
       async () => {
         const { incomplete } = await instances.list()
-        return incomplete?.includes('NOPERM')
+        return incomplete?.includes('NOPERM') === true ? true : undefined
       },
       () => lines.join('\n'),
     )
