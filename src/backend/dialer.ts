@@ -39,23 +39,16 @@ export function dial(
     proxyProtocol === 'none' ? undefined : buildProxyHeader(origin ? { version, ...origin } : { version, local: true })
   const options = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS }
   const socket = createLeanSocket(options, readMemory).connect({ host: address.ip, port: address.port })
+  // For life: between two owners of the socket an error would otherwise end the process. 'close' follows each error.
+  socket.on('error', ignore)
   const connected = new Promise<void>((resolve, reject) => {
-    const onConnect = (): void => {
+    const onError = (error: Error): void => reject(error instanceof MuxError ? error : connectError(error, address))
+    socket.once('error', onError)
+    socket.once('connect', () => {
       socket.off('error', onError)
-      // For life: between two owners of the socket an error would otherwise end the process. 'close' follows each error.
-      socket.on('error', ignore)
       if (header) socket.write(header)
       resolve()
-    }
-    const onError = (error: Error): void => {
-      socket.off('connect', onConnect)
-      socket.off('error', onError)
-      socket.on('error', ignore)
-      socket.destroy()
-      reject(error instanceof MuxError ? error : connectError(error, address))
-    }
-    socket.once('connect', onConnect)
-    socket.on('error', onError)
+    })
   })
   return { socket, connected }
 }

@@ -78,3 +78,42 @@ test('a dialled socket bears an error at any time, between two owners too', asyn
   t.after(() => socket.destroy())
   assert.doesNotThrow(() => socket.emit('error', new Error('write EPIPE')))
 })
+
+test('names the address that it cannot connect to, and the name that it was found by', async (t) => {
+  failConnects(t, 'ECONNREFUSED')
+  for (const [host, where] of [
+    ['192.0.2.1', '192.0.2.1:143'],
+    ['store.test', 'store.test, 192.0.2.1:143'],
+  ] as const)
+    await assert.rejects(dial(backend(), { ...SOMEWHERE, host }, undefined).connected, {
+      code: 'backend-refused',
+      message: `cannot connect to ${where}: ECONNREFUSED`,
+    })
+})
+
+test('gives up with the error that the socket is destroyed with', async (t) => {
+  t.mock.method(Socket.prototype, 'connect', function connect(this: Socket) {
+    return this
+  })
+  const { socket, connected } = dial(backend(), SOMEWHERE, undefined)
+  const late = new MuxError('backend-timeout', 'too late')
+  socket.destroy(late)
+  await assert.rejects(connected, late)
+})
+
+test('a dialled socket still sends where the back end has closed its half', async (t) => {
+  const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => server.close())
+  const address = { ...SOMEWHERE, ip: '127.0.0.1', port: (server.address() as AddressInfo).port }
+  const accepting = once(server, 'connection') as Promise<[Socket]>
+  const { socket, connected } = dial(backend(), address, undefined)
+  await connected
+  const [accepted] = await accepting
+  t.after(() => accepted.destroy())
+  accepted.end()
+  socket.resume()
+  await once(socket, 'end')
+  socket.end('QUIT\r\n')
+  assert.equal(String((await once(accepted, 'data'))[0]), 'QUIT\r\n')
+})
