@@ -78,7 +78,7 @@ async function shakeHands(
   client.on('error', () => undefined)
   client.on('secureConnect', () => {
     // Without a subject where a session is resumed by TLS 1.2, which sends no certificate.
-    const { subject }: Partial<PeerCertificate> = client.getPeerCertificate()
+    const { subject } = client.getPeerCertificate() as Partial<PeerCertificate>
     shown = String(subject?.CN)
     session = client.getSession()
     isResumed = client.isSessionReused()
