@@ -260,7 +260,13 @@ const parts: CommandParts = {
 addSessionCommands(program, parts)
 addBackendCommands(program, parts)
 addInstancesCommand(program, parts)
-addMoveCommands(program, { ...parts, onInterrupt })
+addMoveCommands(program, {
+  ...parts,
+  onInterrupt,
+  showProgress: process.stderr.isTTY
+    ? (line) => void process.stderr.write(line === '\n' ? line : `\r${line}\x1b[K`)
+    : undefined,
+})
 
 /** A second signal ends the process at once. */
 function onInterrupt(): AbortSignal {

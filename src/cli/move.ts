@@ -1,4 +1,5 @@
 /** `mailmux move USER BACKEND`: moves one user, and tells each step. */
+import type { RoutingSettings } from '../config/settings.ts'
 import type { Environment } from '../config/yaml/variables.ts'
 import { readDuration } from '../duration.ts'
 import { checkTarget, checkUser } from '../move/check.ts'
@@ -7,7 +8,7 @@ import { checkCommand, createRunCommand } from '../move/run-command.ts'
 import { seconds, StepFailed } from '../move/step.ts'
 import { printable } from '../printable.ts'
 import { placedName } from '../routing/new-users.ts'
-import { readUser } from '../user-name.ts'
+import { readUser, type NameRules } from '../user-name.ts'
 import type { UserRecord } from '../directory/redis/move-store.ts'
 import { newToken, NotOpened, openMoveSite, type MoveSite, type SiteOptions } from './move-site.ts'
 
@@ -109,16 +110,14 @@ function readOptions({ config, settle, assumeDead, offline }: MoveOptions): Site
 /** All logins of the user wait for this time. */
 const MOST_SETTLE_MS = 600_000
 
+/** How names of users are read that an operator writes. */
+export function nameRules({ userCase, aliases }: RoutingSettings): NameRules {
+  return { userCase, aliases, defaultDomain: undefined, delimiters: '@', masterSeparator: undefined }
+}
+
 /** @returns the name of the route as it is in the directory, and what is there */
 async function findUser({ settings, store }: MoveSite, typed: string): Promise<{ user: string; record: UserRecord }> {
-  const { userCase, aliases } = settings.routing
-  const read = readUser(typed, {
-    userCase,
-    aliases,
-    defaultDomain: undefined,
-    delimiters: '@',
-    masterSeparator: undefined,
-  })
+  const read = readUser(typed, nameRules(settings.routing))
   if (!read) throw new StepFailed(`${typed} cannot be the name of a user`)
   const record = await store.read(read.user)
   const placed = placedName(read.user)

@@ -82,7 +82,7 @@ const LAW: Law = {
     'type world',
   ],
   metrics: [],
-  move: ['type directory', 'instances'],
+  move: ['type directory', 'instances', 'rendezvous', 'user-name'],
   clock: [],
   'descriptor-shortage': [],
   duration: [],
@@ -147,6 +147,7 @@ const WALL_CLOCK: Readonly<Record<string, string>> = {
   'src/directory/remembered/snapshot-file.ts': 'the same when it is written',
   'src/directory/redis/marker.ts': 'a date that people read',
   'src/supervisor/configuration.ts': 'a timestamp of a metric',
+  'src/move/journal.ts': 'the time of a line that people read',
   'src/cli/explain.ts': 'moments that the API tells in milliseconds of the epoch',
 }
 

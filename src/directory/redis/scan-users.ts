@@ -1,0 +1,55 @@
+/** The users who have a hash of their own in Redis, for an operator who asks for all of them. */
+import type { Endpoint, RedisSettings } from '../../config/settings.ts'
+import type { LookupServer, RedisClient } from './client.ts'
+import { connectRedis } from './connection.ts'
+import { causeOf, RedisFailure } from './errors.ts'
+
+/** Keys that Redis looks at for one reply. It serves others in between. */
+const BATCH = 1000
+const CONNECT_MS = 7000
+
+/**
+ * Walks over all keys of the database, in a Cluster over those of each master. A user that is written meanwhile may be missing.
+ * @param redis connected, with these settings
+ * @throws RedisFailure
+ */
+export async function scanUsers(
+  settings: RedisSettings,
+  redis: Pick<RedisClient, 'lookupServer'>,
+): Promise<Set<string>> {
+  const users = new Set<string>()
+  const nodes: readonly (Endpoint | undefined)[] =
+    redis.lookupServer.kind === 'cluster' ? await mastersOf(redis.lookupServer) : [undefined]
+  for (const node of nodes) await scanNode(settings, node, users)
+  return users
+}
+
+function mastersOf(server: Extract<LookupServer, { kind: 'cluster' }>): Promise<readonly Endpoint[]> {
+  return new Promise((resolve) => server.onMasters((masters, whole) => whole && resolve(masters)))
+}
+
+async function scanNode(settings: RedisSettings, node: Endpoint | undefined, users: Set<string>): Promise<void> {
+  const { client, close } = connectRedis(settings, { protocol: 2, autoResubscribe: false }, node)
+  let timer: NodeJS.Timeout | undefined
+  try {
+    await new Promise<void>((resolve, reject) => {
+      let cause: unknown
+      client.on('error', (error) => (cause = error))
+      client.once('ready', () => resolve())
+      timer = setTimeout(() => reject(new RedisFailure(causeOf(cause ?? new RedisFailure('no answer')))), CONNECT_MS)
+    })
+    const start = `${settings.prefix}user:`
+    const pattern = `${start.replace(/[\\*?[\]]/gu, '\\$&')}*`
+    let cursor = '0'
+    do {
+      const [next, keys] = await client.scan(cursor, 'MATCH', pattern, 'COUNT', BATCH)
+      for (const key of keys) users.add(key.slice(start.length))
+      cursor = next
+    } while (cursor !== '0')
+  } catch (error) {
+    throw new RedisFailure(`Redis: ${causeOf(error)}`)
+  } finally {
+    clearTimeout(timer)
+    close()
+  }
+}

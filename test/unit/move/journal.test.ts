@@ -1,0 +1,85 @@
+/** The journal of a bulk move, written by one run and read by the next. */
+import assert from 'node:assert/strict'
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { JournalUnusable, openJournal } from '../../../src/move/journal.ts'
+import { openTemporaryRoot } from '../../support/temporary.ts'
+
+const SCOPE = { from: 'store1', to: 'store2' }
+const TOKEN = 'a'.repeat(32)
+const order = (user: string) => ({ user, ...SCOPE })
+
+function fileIn(t: TestContext): string {
+  const path = mkdtempSync(join(openTemporaryRoot(), 'mailmux-journal-'))
+  t.after(() => rmSync(path, { recursive: true, force: true }))
+  return join(path, 'journal')
+}
+
+const failed = { kind: 'failed', step: 'final', why: 'exit 3', temporary: false, route: 'old' } as const
+
+test('has one JSON object a line for each transition, and gives the next run the state of each user', async (t) => {
+  const file = fileIn(t)
+  const journal = openJournal(file, SCOPE)
+  journal.begin(order('ann'), TOKEN)
+  journal.step('ann', 'hold')
+  await journal.end(order('ann'), { kind: 'moved', heldMs: 412.5 })
+  journal.begin(order('bob'), TOKEN)
+  await journal.end(order('bob'), failed)
+  journal.begin(order('cat'), TOKEN)
+  journal.begin(order('dan'), TOKEN)
+  await journal.end(order('dan'), { ...failed, step: 'switch', route: 'unknown' })
+  journal.close()
+  const lines = readFileSync(file, 'utf8').trimEnd().split('\n')
+  const records = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
+  assert.deepEqual(
+    records.map(({ event }) => event),
+    ['bulk', 'begin', 'step', 'moved', 'begin', 'failed', 'begin', 'begin', 'unknown'],
+  )
+  assert.ok(records.every(({ time }) => /^\d{4}-\d\d-\d\dT/.test(String(time))))
+  assert.deepEqual({ ...records[3], time: '' }, { time: '', event: 'moved', user: 'ann', held_ms: 413 })
+
+  const next = openJournal(file, SCOPE)
+  t.after(() => next.close())
+  assert.deepEqual(next.users.get('ann'), { kind: 'moved' })
+  assert.deepEqual(next.users.get('bob'), { kind: 'failed' })
+  for (const user of ['cat', 'dan']) assert.deepEqual(next.users.get(user), { kind: 'begun', ...SCOPE, token: TOKEN })
+})
+
+test('leaves out a last line that is not whole, and goes on in a line of its own', (t) => {
+  const file = fileIn(t)
+  const journal = openJournal(file, SCOPE)
+  journal.begin(order('ann'), TOKEN)
+  journal.close()
+  const whole = readFileSync(file, 'utf8')
+  appendFileSync(file, '{"time":"2026-01-01T00:00:00Z","event":"mo')
+  const next = openJournal(file, SCOPE)
+  next.step('ann', 'hold')
+  next.close()
+  const text = readFileSync(file, 'utf8')
+  assert.ok(text.startsWith(whole))
+  assert.match(text.slice(whole.length), /^\{.*"event":"step".*\}\n$/)
+})
+
+test('refuses the journal of another move, and a file of another kind', (t) => {
+  const file = fileIn(t)
+  openJournal(file, SCOPE).close()
+  for (const scope of [
+    { from: 'store3', to: 'store2' },
+    { from: 'store1', to: null },
+  ])
+    assert.throws(() => openJournal(file, scope), /the journal of another move/)
+  writeFileSync(file, 'text\n')
+  assert.throws(() => openJournal(file, SCOPE), /journal:1: no line of a journal/)
+  assert.throws(() => openJournal(join(file, 'x'), SCOPE), JournalUnusable)
+})
+
+test('is used by one process at a time, and freed by one that has ended', (t) => {
+  const file = fileIn(t)
+  const journal = openJournal(file, SCOPE)
+  assert.throws(() => openJournal(file, SCOPE), new RegExp(`process ${process.pid} uses the journal`))
+  journal.close()
+  assert.ok(!existsSync(`${file}.lock`))
+  writeFileSync(`${file}.lock`, String(2 ** 22 + 1)) // more than the largest process id of Linux
+  openJournal(file, SCOPE).close()
+})
