@@ -1,7 +1,7 @@
 /**
- * The configuration as the program uses it: checked, defaults filled in, units in the names.
- * `load.ts` makes it from the two YAML files; nothing else does, and nothing changes it afterwards: what one of several workers is
- * given is a copy with its share of the limits.
+ * The configuration as the program uses it: checked, defaults filled in, units in the names. Only `load.ts` makes it, from the two YAML
+ * files, and it is never changed: a worker gets a copy with its share of the limits. Over 250 lines: all types of the settings are in
+ * one file, because every module imports them from here.
  */
 import type { Octets } from '../octets.ts'
 import type { ProtocolName } from '../protocol/registry.ts'

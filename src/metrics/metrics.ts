@@ -1,7 +1,7 @@
 /**
- * Every series of a worker, declared once, and a verb to record each; `instance-metrics.ts` has those of the instance as a whole.
- * `aggregator` says what several workers' readings make together, where that is not their sum. Labels come from closed sets (what the configuration names), never from
- * a client. docs/metrics.md explains them to operators; a test holds it to this list.
+ * Every series of a worker, declared once, with a verb that records it; `instance-metrics.ts` has the series of the whole instance.
+ * `aggregator` merges the readings of several workers if their sum is not meaningful. Labels come from closed sets (names of the configuration), never from
+ * a client. A test compares docs/metrics.md with this list. Over 250 lines: it is one list of declarations.
  */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { BackendState, ProtocolName } from '../config/settings.ts'

@@ -1,7 +1,8 @@
 /**
- * The PROXY protocol (HAProxy, doc/proxy-protocol.txt), versions 1 and 2: where the header ends, whether it may be believed, what
- * it says; and headers of our own. proxy-protocol-js is the codec of the addresses, and is only ever given one complete header.
- * Whether the other end may send a header at all, and how long it may take, is the caller's business.
+ * The PROXY protocol (HAProxy, doc/proxy-protocol.txt), versions 1 and 2: finds the end of a header, validates it and reads it; and
+ * builds headers. proxy-protocol-js is the codec of the addresses, and gets only one complete header at a time. The caller decides
+ * whether the peer may send a header, and has the deadline.
+ * Over 250 lines: reader and builder of both versions share the constants of the format.
  */
 import {
   Command,

@@ -1,6 +1,7 @@
 /**
- * One relay: copies bytes both ways between two sockets, with back-pressure and half-close. It parses nothing and allocates nothing
- * per chunk. The protocol's watch knows when the session may end. The relay has no timer: `sweep` is called with the time.
+ * One relay: copies bytes both ways between two sockets, with back-pressure and half-close. It parses nothing and allocates nothing per
+ * chunk. The protocol's watch knows when the session may end; `sweep` is called with the time. Over 250 lines: the events of both
+ * sockets, the sweep and each kind of ending change the same private state.
  */
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'

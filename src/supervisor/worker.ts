@@ -1,6 +1,7 @@
 /**
  * The supervisor's side of one worker: starts its process, asks it, stops it, and starts it again after an unexpected end.
  * Every question to it ends within its deadline, with an answer or an error.
+ * Over 250 lines: start, pings, questions and end of the process change the same private state.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'

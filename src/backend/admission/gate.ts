@@ -1,4 +1,7 @@
-/** The gate of one back end: counts its sessions and logins, and admits waiting logins in order as its limits allow. */
+/**
+ * The gate of one back end: counts its sessions and logins, and admits waiting logins in order as its limits allow.
+ * Over 250 lines: all limits are checked against the same private counters in one place.
+ */
 import type { BackendLimits, BackendSettings } from '../../config/settings.ts'
 import { MuxError } from '../../errors.ts'
 import type { Log } from '../../log.ts'

@@ -1,4 +1,7 @@
-/** The last step of loading: files without an error become `Settings`, with defaults filled in and units in the names. */
+/**
+ * The last step of loading: files without an error become `Settings`, with defaults filled in and units in the names.
+ * Over 250 lines: it has one short function for each part of the settings, in the order of `settings.ts`; larger parts have files of their own.
+ */
 import os from 'node:os'
 import type { z } from 'zod'
 import { eachProtocol, isCapabilityProtocol, PROTOCOL_NAMES } from '../../protocol/registry.ts'

@@ -1,4 +1,7 @@
-/** Rules between the keys of routing.yaml, and between them and the listeners of mailmux.yaml. */
+/**
+ * Rules between the keys of routing.yaml, and between them and the listeners of mailmux.yaml.
+ * Over 250 lines: it has one short function for each rule; rules with files of their own are called from here.
+ */
 import type { Listener, MainDraft, RoutingDraft, Routing } from './drafts.ts'
 import { isAddress } from '../../net/address.ts'
 import { checkAuthHttpBackends } from './auth-http.ts'

@@ -1,4 +1,7 @@
-/** The reference manual of one back end of routing.yaml, as a schema. Rules that need more than its keys: check/backend.ts. */
+/**
+ * The reference manual of one back end of routing.yaml, as a schema. Rules that need more than its keys: check/backend.ts.
+ * Over 250 lines: it is one list of keys with their descriptions.
+ */
 import { z } from 'zod'
 import { BACKEND_STATES } from '../settings.ts'
 import { eachProtocol, listProtocols, PROTOCOL_NAMES, specOf } from '../../protocol/registry.ts'

@@ -1,7 +1,8 @@
 /**
- * One YAML file as a tree in which every key and value knows where it stands: aliases followed, merge keys applied, variables filled in.
- * The tree is built here rather than by `toJS()`, which forgets places, throws on a bad alias, and keeps silent about duplicate keys
+ * One YAML file as a tree in which every key and value has its position: aliases followed, merge keys applied, variables filled in.
+ * The tree is built here and not by `toJS()`, which loses positions, throws on a bad alias, and does not report duplicate keys
  * (`uniqueKeys` of the library compares each key with each other: 12 s for 20,000 users).
+ * Over 250 lines: the tree and its bounds are built in one recursive pass.
  */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Pair } from 'yaml'
 import { createLineIndex } from './line-index.ts'

@@ -7,6 +7,7 @@
  * before the loss, by which an instance that was disconnected accepts the new id. `settled` equals `id` once other instances have had
  * time to declare a loss (marker-youth.ts). In a Cluster each master can lose its data separately. There are therefore further keys,
  * the parts: one in each group of 256 slots. A missing route counts only while the part of its group exists.
+ * Over 250 lines: it is one state machine, and the loss of data is declared from several of its steps.
  */
 import { randomUUID } from 'node:crypto'
 import { MuxError } from '../../errors.ts'

@@ -4,6 +4,7 @@
  * rarely, outages end, and a wrong answer (a default back end, "wrong password") costs more than an old one. Knows no Redis and no clock.
  *
  * Names without a route are in a cache of their own: guesses of a client must not displace routes.
+ * Over 250 lines: all operations share the two caches and the generation by which an entry counts as current.
  */
 import { LRUCache } from 'lru-cache'
 import type { RouteCacheSettings } from '../../config/settings.ts'

@@ -1,7 +1,7 @@
 /**
- * Reads what an IMAP client sends after login (RFC 9051 2.2.1, 4.3), and keeps which commands are unanswered. It serves both modes of the watch:
- * in a followed session commands may be pipelined, and arguments are skimmed for their end; in a guarded one a command is read octet by
- * octet, and nothing behind it until it is answered. Literals are counted and not kept.
+ * Reads the commands of an IMAP client after login (RFC 9051 2.2.1, 4.3), and keeps the unanswered ones. It serves both modes of the watch. In an
+ * observed session commands may be pipelined, and arguments are scanned only for their end. In a guarded one a command is read octet by octet,
+ * and the next one only after its response. Literals are counted and not kept. Over 250 lines: it is one state machine over positions in a command.
  */
 import type { PassOn } from '../watch.ts'
 import { ArgumentReader, type Outcome } from './arguments.ts'
