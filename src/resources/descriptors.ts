@@ -12,6 +12,11 @@ const FOR_EACH = 2
  * name servers, files that are read or written, the log, the runtime's own.
  */
 const BESIDE = 200
+/** The connections of Postfix: `MAX_CONNECTIONS` of delivery/delivery.ts. */
+const FOR_DELIVERY = 64
+
+/** The settings that need descriptors. */
+type Needing = Pick<Settings, 'routing' | 'delivery'>
 
 /**
  * The most files that this process may have open. Node and Bun have raised the soft limit to the hard one when they started.
@@ -27,14 +32,14 @@ export function readDescriptorLimit(): number | undefined {
 }
 
 /**
- * How many connections of clients so many descriptors are enough for, with one more for the check of each address of a back end.
- * Pure. A small limit keeps half of itself for what is beside the sessions.
+ * How many connections of clients so many descriptors are enough for, with one more for the check of each address of a back end, and those
+ * of the delivery port. Pure. A small limit keeps half of itself for what is beside the sessions.
  */
-export function connectionsWithin(descriptors: number, { backends }: Pick<Settings['routing'], 'backends'>): number {
-  const checks = [...backends.values()].reduce((sum, { hosts, ports, srv }) => {
+export function connectionsWithin(descriptors: number, { routing, delivery }: Needing): number {
+  const checks = [...routing.backends.values()].reduce((sum, { hosts, ports, srv }) => {
     return sum + Math.max(1, hosts.length) * Object.keys(srv ?? ports).length
   }, 0)
-  const beside = Math.min(BESIDE + checks, descriptors / 2)
+  const beside = Math.min(BESIDE + checks + (delivery ? FOR_DELIVERY : 0), descriptors / 2)
   return Math.max(1, Math.floor((descriptors - beside) / FOR_EACH))
 }
 
@@ -42,7 +47,7 @@ export type Capacity = {
   /** the most connections of clients at a time */
   max: () => number
   /** Takes over the limit of new settings, as far as the descriptors are enough for it. */
-  configure(settings: Pick<Settings, 'limits' | 'routing'>): void
+  configure(settings: Needing & Pick<Settings, 'limits'>): void
 }
 
 /** @param descriptors undefined: not known, and then only what is configured is a limit */
@@ -51,8 +56,8 @@ export function createCapacity(log: Log, descriptors: number | undefined): Capac
   let warnedOf: number | undefined
   return {
     max: () => max,
-    configure({ limits: { maxConnections }, routing }) {
-      const possible = descriptors === undefined ? Infinity : connectionsWithin(descriptors, routing)
+    configure({ limits: { maxConnections }, routing, delivery }) {
+      const possible = descriptors === undefined ? Infinity : connectionsWithin(descriptors, { routing, delivery })
       max = Math.min(maxConnections ?? Infinity, possible)
       const isTooMany = maxConnections !== undefined && maxConnections > possible
       if (isTooMany && warnedOf !== maxConnections) {

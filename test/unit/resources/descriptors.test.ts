@@ -27,17 +27,26 @@ function routingOf(count: number): Settings['routing'] {
   }
 }
 
-const settingsWith = (maxConnections: number | undefined) =>
-  ({ limits: { maxConnections }, routing: routingOf(0) }) as Pick<Settings, 'limits' | 'routing'>
+const DELIVERY: Settings['delivery'] = {
+  listen: { host: '127.0.0.1', port: 24091, optional: false },
+  clients: [],
+  recipientDelimiter: '',
+}
 
-test('grants two descriptors to each connection, and keeps some beside them, and one for each check', () => {
-  assert.equal(connectionsWithin(20_000, routingOf(0)), 9900)
-  assert.equal(connectionsWithin(20_000, routingOf(100)), 9700)
+const needing = (backends: number, delivery?: Settings['delivery']) => ({ routing: routingOf(backends), delivery })
+
+const settingsWith = (maxConnections: number | undefined) =>
+  ({ limits: { maxConnections }, ...needing(0) }) as Pick<Settings, 'limits' | 'routing' | 'delivery'>
+
+test('grants two descriptors to each connection, and keeps some beside them, one for each check, and 64 for delivery', () => {
+  assert.equal(connectionsWithin(20_000, needing(0)), 9900)
+  assert.equal(connectionsWithin(20_000, needing(100)), 9700)
+  assert.equal(connectionsWithin(20_000, needing(0, DELIVERY)), 9868)
 })
 
 test('never grants more than a small limit is enough for, and always one connection', () => {
   for (let limit = 1; limit < 2000; limit++) {
-    const granted = connectionsWithin(limit, routingOf(10))
+    const granted = connectionsWithin(limit, needing(10))
     assert.ok(granted >= 1)
     if (limit >= 4) assert.ok(2 * granted <= limit / 2 || 2 * granted <= limit - 200, `${limit} open files`)
   }
