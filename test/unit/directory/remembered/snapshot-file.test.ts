@@ -240,17 +240,21 @@ test('keeps the id of the marker, without a route too, and reads the one that a 
   t.mock.timers.enable({ apis: ['Date'], now: 1_800_000_000_000 })
   const { file } = openDisk(t)
   const { log } = keepLog()
-  const write = async (worker: number, id: string): Promise<void> => {
-    const seen: { marker?: string } = {}
-    const source = { users: () => [], remembered: () => undefined, revision: () => 0, marker: () => seen.marker }
+  const write = async (worker: number, id: string | undefined): Promise<void> => {
+    const seen: { marker?: string | undefined } = {}
+    let revision = 0
+    const source = { users: () => [], remembered: () => undefined, revision: () => revision, marker: () => seen.marker }
     const keeper = keepSnapshot(snapshotFileOf(file, worker), 'store', source, log)
     seen.marker = id
+    revision++
     await keeper.close()
   }
   await write(1, 'of-today')
   t.mock.timers.setTime(1_800_000_001_000)
   await write(2, 'of-tomorrow')
   await write(3, 'of-tomorrow')
+  t.mock.timers.setTime(1_800_000_002_000)
+  await write(4, undefined) // of a worker that has seen no directory yet
   const origin = { store: 'store', nowMs: Date.now(), maxStaleMs: 1 }
   assert.deepEqual(loadSnapshots(file, origin, log), { routes: [], marker: 'of-tomorrow' })
 })
