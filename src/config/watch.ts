@@ -1,7 +1,7 @@
 /**
- * Tells when a file of the configuration has other content than before. What that means, and whether it is any good, others find out.
- * Directories are watched, never a file: whoever replaces a file by another leaves a watcher of the old one deaf. What is told is a
- * change of content: a touch, a second look, a rename to and fro are none. A file that is written in place is left to settle.
+ * Reports when the content of a configuration file has changed. It does not read or check the configuration. It watches directories and
+ * not files: after a file is replaced, a watcher of the old file gets no events. Only a change of content is reported: a touch, or a rename
+ * there and back, is none. A file that is written in place is reported when it has not changed for some time.
  */
 import fs from 'node:fs'
 import path from 'node:path'
@@ -11,39 +11,39 @@ import { hashAll, hashContentNow } from './content-hash.ts'
 import { watchedNames } from './watched-names.ts'
 
 export type WatchOptions = {
-  /** how long it has to be quiet after an event; default 100: a few renames of a script count as one change */
+  /** time without an event before the files are compared; default 100, so that several renames of a script count as one change */
   debounceMs?: number
-  /** how long size and time of a file that is written in place have to stay the same; default 2000. Asked at each look. */
+  /** how long the size and time of a file that is written in place must stay the same; default 2000. Called at each comparison. */
   settleMs?: () => number
-  /** after which a directory that cannot be watched is tried again, and the files are compared; default 30 s */
+  /** pause before a directory that cannot be watched is tried again, and the files are compared; default 30 s */
   retryMs?: number
-  /** Called when a directory cannot be watched, with the cause, and with undefined once all are watched again. */
+  /** Called with the cause when a directory cannot be watched, and with undefined when all are watched again. */
   onWatching?: (failure: string | undefined) => void
-  /** an `onChange` that failed. Default: thrown, which ends the process */
+  /** Called with the error of a failed `onChange`. Default: the error is thrown, which ends the process. */
   onError?: (error: unknown) => void
 }
 
-/** Files that hold other content than before, and how they arrived. */
+/** The files with changed content, and how each arrived. */
 export type FileChanges = ReadonlyMap<string, Arrival>
 
 export type FileWatcher = {
-  /** Ends it; nothing is told afterwards. May be called twice. */
+  /** Stops watching; no change is reported afterwards. May be called twice. */
   close(): void
-  /** Takes the files as they are now for known: they are about to be read. A later change is told. */
+  /** Records the current content as known, because the files are about to be read. Later changes are reported. */
   takeKnown(): Promise<void>
-  /** Tries at once to watch what cannot be watched so far, and takes files that are new in the list for known. */
+  /** Tries at once to watch directories that could not be watched, and records the content of files that are new in the list. */
   refresh(): Promise<void>
 }
 
-/** Whoever writes on and on cannot put a look off for longer than ten times the quiet that it waits for. */
+/** Continuous events delay a comparison by at most ten times `debounceMs`. */
 const MOST_DELAYS = 10
 
-/** Where this machine lacked a descriptor, the files are looked at again after this: no event would come of its having one. */
+/** Pause before the next comparison after a shortage of descriptors, whose end causes no event. */
 const SHORTAGE_MS = 5000
 
 /**
- * @param files absolute paths, present or not; asked anew before each look and after each `onChange`, so that it may grow and shrink
- * @param onChange never called while its last promise is open; a change meanwhile is told afterwards
+ * @param files absolute paths, existing or not; called before each comparison and after each `onChange`, so the list may change
+ * @param onChange not called before its last promise has settled; changes meanwhile are reported afterwards
  */
 export function watchFiles(
   files: () => readonly string[],
@@ -61,7 +61,7 @@ export function watchFiles(
   let busy = false
   let closed = false
 
-  /** Watches where the files are now: links may have moved, directories may be others of the same name. */
+  /** Watches the current directories of the files: links may have changed, and a directory may have been replaced by another of the same name. */
   function watchDirectories(paths: readonly string[]): void {
     const unwatched = failure !== undefined
     const wanted = watchedNames(paths)
@@ -78,16 +78,16 @@ export function watchFiles(
     }
     if (failed !== failure) onWatching?.(failed)
     failure = failed
-    // What has changed there meanwhile came without an event.
+    // Changes while a directory was not watched caused no event.
     if (unwatched && failed === undefined) lookSoon()
-    // Descriptors and watches are freed by other programs, without an event here.
+    // When other programs release descriptors or watches, there is no event here.
     if (failed !== undefined && !closed) lookIn(retryMs)
   }
 
-  /** @returns why it cannot be watched */
+  /** @returns the cause if it cannot be watched */
   function watchDirectory(directory: string, names: ReadonlySet<string>): string | undefined {
     try {
-      // Before the watch: exchanged in between, it is only watched once more.
+      // Read before the watch begins: if the directory is replaced in between, it is only watched once more.
       const inode = inodeOf(directory)
       const watcher = fs.watch(directory)
       watchers.set(directory, { watcher, inode, names })
@@ -97,7 +97,7 @@ export function watchFiles(
         lookSoon()
       })
       watcher.on('change', (event, name) => {
-        // Its own name: it was moved or removed, and this watcher with it, though the next may have the same inode.
+        // An event with the directory's own name: it was moved or removed. A new directory may have the same inode.
         if (name === path.basename(directory)) {
           watcher.close()
           watchers.delete(directory)
@@ -108,14 +108,14 @@ export function watchFiles(
         }
       })
     } catch (error) {
-      // Gone since it was found: the next look finds what there is above it.
+      // It was removed in between: the next comparison watches its parent.
       if (systemCode(error) !== 'ENOENT') return systemCode(error)
       lookSoon()
     }
     return undefined
   }
 
-  /** Looks after this time at the latest, also without an event. */
+  /** Compares the files after this time at the latest, even without an event. */
   function lookIn(ms: number): void {
     clearTimeout(settling)
     settling = setTimeout(lookSoon, ms).unref()
@@ -142,7 +142,7 @@ export function watchFiles(
       const paths = files()
       watchDirectories(paths)
       const { waitMs, changed } = arrivals.look(paths, settleMs())
-      // All of them: a file that arrived complete must not be read together with one that is half written.
+      // Applies to all files: a complete file must not be read together with a half-written one.
       if (waitMs > 0) lookIn(waitMs)
       else await tell(paths, changed)
     } catch (error) {
@@ -158,12 +158,12 @@ export function watchFiles(
     const changed = paths.filter((file) => known.has(file) && known.get(file) !== found.get(file))
     known = found
     if (changed.length === 0) return
-    // A change without a trace in size, time and inode is taken for the kind that may be half written.
+    // A change that size, time and inode do not show counts as written in place, so it may be half written.
     await onChange(new Map(changed.map((file) => [file, arrived.get(file) ?? 'in-place'])))
     await refresh()
   }
 
-  /** What is new in the list is known from now on; what was in it keeps the hash that it was told with. */
+  /** Records the hashes of files that are new in the list. Other files keep the hash of their last report. */
   async function refresh(): Promise<void> {
     if (closed) return
     const now = files()
@@ -181,7 +181,7 @@ export function watchFiles(
   }
 
   const paths = files()
-  // The watchers first: a change after the reading is then an event. Nothing is served yet that the reading could hold up.
+  // The watchers first: a change after the reading then causes an event. The reading is synchronous, because no client is served yet.
   watchDirectories(paths)
   arrivals.look(paths, 0)
   arrivals.take()

@@ -1,6 +1,6 @@
 /**
- * One Redis's own word that a route has changed (client-side caching, broadcast by key prefix). ioredis drops the pushes of RESP3, so
- * this is a connection of its own in RESP2 that redirects them to itself as messages.
+ * Receives the messages of one Redis about changed keys (client-side caching, broadcast by key prefix). ioredis drops the pushes of
+ * RESP3, so this uses a separate connection in RESP2, which redirects the pushes to itself as messages.
  */
 import type { NoteShortage } from '../../errors.ts'
 import type { Log } from '../../log.ts'
