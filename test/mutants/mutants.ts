@@ -22,6 +22,7 @@ const MODULES = ['routing', 'directory', 'backend', 'login', 'protocol', 'relay'
 
 /** Tests of other folders that are about a module too. A mutant runs the test files only that reach it. */
 const MORE_TESTS: Readonly<Record<string, readonly string[]>> = {
+  backend: ['test/unit/login/*.test.ts', 'test/unit/session/{backend-drain,local-probe,paused-backend,spread}.test.ts'],
   client: ['test/unit/login/*.test.ts', 'test/unit/session/*.test.ts'],
   directory: ['test/unit/routing/*.test.ts'],
   login: ['test/unit/session/*.test.ts', 'test/unit/inspect/*.test.ts'],
