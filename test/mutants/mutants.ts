@@ -26,7 +26,11 @@ const MORE_TESTS: Readonly<Record<string, readonly string[]>> = {
   client: ['test/unit/login/*.test.ts', 'test/unit/session/*.test.ts'],
   directory: ['test/unit/routing/*.test.ts'],
   login: ['test/unit/session/*.test.ts', 'test/unit/inspect/*.test.ts'],
-  protocol: ['test/dialogue/*.test.ts'],
+  protocol: [
+    'test/dialogue/*.test.ts',
+    'test/unit/login/overlong-credentials.test.ts',
+    'test/unit/session/{session-words,turn-away}.test.ts',
+  ],
   routing: ['test/unit/inspect/*.test.ts', 'test/unit/delivery/*.test.ts'],
   relay: ['test/unit/session/*.test.ts'],
   tls: ['test/unit/client/*.test.ts', 'test/unit/session/certified-user.test.ts'],

@@ -5,7 +5,16 @@ import type { RedisSettings } from '../../../../src/config/settings.ts'
 import { openRedisClient, type RedisClient } from '../../../../src/directory/redis/client.ts'
 import { Secret } from '../../../../src/secret.ts'
 import { READ_DEADLINE_MS, within } from '../../../support/deadline.ts'
-import { bulk, fields, list, PASS, silent, startScriptedRedis, type ScriptedRedis } from '../scripted-redis.ts'
+import {
+  AMPLE_MS,
+  bulk,
+  fields,
+  list,
+  PASS,
+  silent,
+  startScriptedRedis,
+  type ScriptedRedis,
+} from '../scripted-redis.ts'
 import { growList, until } from '../waiting.ts'
 
 type Node = { port: number; redis: ScriptedRedis }
@@ -38,7 +47,7 @@ async function startCluster(
   const [first] = nodes
   assert.ok(first)
   const servers = { kind: 'cluster', nodes: [{ host: '127.0.0.1', port: first.port }] } as const
-  return { nodes, settings: { ...first.redis.settings, servers } satisfies RedisSettings }
+  return { nodes, settings: { ...first.redis.settings, timeoutMs: AMPLE_MS, servers } satisfies RedisSettings }
 }
 
 const rangeOf = (first: number, last: number, ...ports: number[]): string =>
@@ -86,7 +95,7 @@ test('gives up on a node that does not answer, in the words of other Redises', a
   const { settings } = await startCluster(t, 1, (_at, [name]) =>
     name === 'hmget' || name === 'eval' ? undefined : PASS,
   )
-  const client = open(t, settings)
+  const client = open(t, { ...settings, timeoutMs: 200 })
   await connected(client)
   await assert.rejects(client.hmget('key', 'field'), { message: 'no answer in time' })
   await assert.rejects(client.eval('return 1', ['key']), { message: 'no answer in time' })

@@ -7,7 +7,17 @@ import type { Log } from '../../../../src/log.ts'
 import { Secret } from '../../../../src/secret.ts'
 import { READ_DEADLINE_MS, within } from '../../../support/deadline.ts'
 import { freePort } from '../../../support/ports.ts'
-import { bulk, fields, info, list, PASS, silent, startScriptedRedis, type Answers } from '../scripted-redis.ts'
+import {
+  AMPLE_MS,
+  bulk,
+  fields,
+  info,
+  list,
+  PASS,
+  silent,
+  startScriptedRedis,
+  type Answers,
+} from '../scripted-redis.ts'
 import { growList, until } from '../waiting.ts'
 
 const portOf = ({ servers }: RedisSettings): number => {
@@ -49,7 +59,11 @@ async function start(t: TestContext, { sentinel, master, settings, login, deadSe
     password: login?.password,
   } as const
   const states: boolean[] = []
-  const redis = openRedisClient({ ...first.settings, ...settings, servers }, log, (up) => void states.push(up))
+  const redis = openRedisClient(
+    { ...first.settings, timeoutMs: AMPLE_MS, ...settings, servers },
+    log,
+    (up) => void states.push(up),
+  )
   t.after(() => redis.close())
   const failOver = (): void => {
     named = portOf(second.settings)

@@ -4,7 +4,17 @@ import { test, type TestContext } from 'node:test'
 import { COMMIT, RESERVE } from '../../../../src/directory/redis/claims.ts'
 import { openCachedDirectory } from '../../../../src/directory/remembered/cached-directory.ts'
 import { READ_DEADLINE_MS, within } from '../../../support/deadline.ts'
-import { bulk, fields, hash, list, PASS, silent, startScriptedRedis, type Answers } from '../scripted-redis.ts'
+import {
+  AMPLE_MS,
+  bulk,
+  fields,
+  hash,
+  list,
+  PASS,
+  silent,
+  startScriptedRedis,
+  type Answers,
+} from '../scripted-redis.ts'
 
 const KEYS = '2 mailmux:user:alice mailmux:claim:{mailmux:user:alice}'
 const STORE2 = { backend: 'store2', login: undefined, status: 'active' }
@@ -27,7 +37,7 @@ async function open(t: TestContext, { answer, route, marker }: Play) {
   }
   const redis = await startScriptedRedis(t, answers)
   const states: string[] = []
-  const directory = openCachedDirectory(redis.settings, silent, {
+  const directory = openCachedDirectory({ ...redis.settings, timeoutMs: AMPLE_MS }, silent, {
     directoryIsUp: (up) => void states.push(up ? 'up' : 'away'),
     directoryHasLostData: (lost) => (lost ? void states.push('lost') : undefined),
     directoryAnsweredBadly: () => undefined,

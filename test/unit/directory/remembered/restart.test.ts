@@ -7,14 +7,15 @@ import { test, type TestContext } from 'node:test'
 import type { RedisSettings } from '../../../../src/config/settings.ts'
 import { openCachedDirectory } from '../../../../src/directory/remembered/cached-directory.ts'
 import { READ_DEADLINE_MS, within } from '../../../support/deadline.ts'
-import { fields, hash, PASS, silent, startScriptedRedis, type Answers } from '../scripted-redis.ts'
+import { AMPLE_MS, fields, hash, PASS, silent, startScriptedRedis, type Answers } from '../scripted-redis.ts'
 import { growList, until } from '../waiting.ts'
 
 async function startRedis(t: TestContext, answers: Answers) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'mailmux-restart-'))
   t.after(() => fs.rmSync(folder, { recursive: true }))
   const redis = await startScriptedRedis(t, answers)
-  return { redis, settings: { ...redis.settings, snapshotFile: path.join(folder, 'routes') } satisfies RedisSettings }
+  const more = { timeoutMs: AMPLE_MS, snapshotFile: path.join(folder, 'routes') }
+  return { redis, settings: { ...redis.settings, ...more } satisfies RedisSettings }
 }
 
 function open(t: TestContext, settings: RedisSettings) {
