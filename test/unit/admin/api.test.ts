@@ -70,7 +70,7 @@ function open(changes: Partial<ApiParts> = {}) {
   return { get, request, refused, post, asked, tried, lines }
 }
 
-test('answers with what it is handed, and lets nobody keep it', async () => {
+test('answers with the instance’s answer, and forbids caching', async () => {
   const { get } = open()
   const { status, json, headers } = await get('/api/v1/routes/alice')
   assert.deepEqual([status, json], [200, ANSWER])
@@ -117,7 +117,7 @@ test('hands on what else is asked, addresses in the spelling of sockets', async 
   ])
 })
 
-test('refuses questions that make no sense, with the reason, and asks nobody', async () => {
+test('refuses invalid requests with the reason, without a question to the instance', async () => {
   const { refused, asked } = open()
   for (const [path, reason] of [
     ['/routes/%ff', /not percent-encoded UTF-8/],
@@ -222,7 +222,7 @@ test('does not look at what pages of other sites send off, token or none', async
   }
 })
 
-test('reads no body but of a login on request, and hangs up on who is refused', async () => {
+test('reads a body only for a login test, and closes the connection of a refused request', async () => {
   const { request } = open()
   for (const headers of [{ 'content-length': '1' }, { 'transfer-encoding': 'chunked' }] as Record<string, string>[]) {
     for (const path of PATHS) {
@@ -243,7 +243,7 @@ test('tells nothing of a defect but to the log', async () => {
   )
 })
 
-test('hands a password on, once, and answers with the route and what became of the login', async () => {
+test('passes a password on once, and answers with the route and the result of the login', async () => {
   const { post, tried, asked } = open({ token: () => new Secret(TOKEN) })
   const { status, json } = await post('/api/v1/routes/a%2Fb/login?protocol=pop3', '{"password":"p\u00e4ss wörd"}')
   assert.deepEqual([status, json], [200, { ...ANSWER, trial: TRIAL }])
@@ -252,7 +252,7 @@ test('hands a password on, once, and answers with the route and what became of t
   assert.deepEqual([asked.length, asked[0]?.protocol], [1, 'pop3'])
 })
 
-test('logs nobody in without a token, not even on this machine', async () => {
+test('refuses a login test without a token, also from this machine', async () => {
   for (const [parts, token, status] of [
     [{ token: () => undefined }, TOKEN, 403],
     [{ token: () => new Secret(TOKEN) }, 'wrong', 401],
@@ -264,7 +264,7 @@ test('logs nobody in without a token, not even on this machine', async () => {
   }
 })
 
-test('takes a password from this machine alone, as it comes in clear', async () => {
+test('accepts a password only from this machine, because it is not encrypted', async () => {
   const { post, tried } = open({ token: () => new Secret(TOKEN) })
   const at = (remoteAddress: string | undefined, localAddress: string) =>
     post('/api/v1/routes/a/login', '{"password":"x"}', { socket: { remoteAddress, localAddress } })
@@ -275,7 +275,7 @@ test('takes a password from this machine alone, as it comes in clear', async () 
     assert.equal((await at(remote, '192.0.2.2')).status, 200, remote)
 })
 
-test('refuses a body that is no password, and one that is too long', async () => {
+test('refuses a body without a password, and one that is too long', async () => {
   const { post, tried } = open({ token: () => new Secret(TOKEN) })
   const long = JSON.stringify({ password: 'x'.repeat(1001) })
   const odd = ['{}', '', 'x', 'null', '{"password":1}', '{"password":""}', '{"password":"a","user":"b"}', long]
@@ -292,7 +292,7 @@ test('changes nothing by GET', async () => {
   assert.deepEqual(tried, [])
 })
 
-test('asks for sessions by user and back end, a thousand unless it is told otherwise', async () => {
+test('lists sessions by user and back end, a thousand without a limit in the request', async () => {
   const asked: unknown[] = []
   const { get, refused } = open({
     sessions: (question) => {
@@ -307,7 +307,7 @@ test('asks for sessions by user and back end, a thousand unless it is told other
     assert.match(await refused(400, `/api/v1/sessions?${query}`), /limit up to 10000/)
 })
 
-test('says so where nobody can answer', async () => {
+test('answers 503 if no worker can answer', async () => {
   const nobody = (): Promise<never> => Promise.reject(new Unavailable('no worker answers'))
   const { refused, lines } = open({ sessions: nobody, backends: nobody, explain: nobody })
   for (const path of ['sessions', 'backends', 'routes/alice'])

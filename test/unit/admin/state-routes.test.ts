@@ -121,7 +121,7 @@ test('refuses an order that makes no sense, and changes nothing', async () => {
   assert.deepEqual([ordered, lines], [[], []])
 })
 
-test('says who drains a back end already, since when and over which time', async () => {
+test('reports the author, start and duration of a drain in progress', async () => {
   const sinceMs = Date.UTC(2026, 10, 30, 9, 0, 0)
   const { send, lines } = open({ result: 'held', over: '1h', by: 'root@mx2', sinceMs })
   const { status, why } = await send('PUT', { state: 'drain', over: '10m' })

@@ -239,7 +239,7 @@ test('a rank decides before weight and user, in whatever order the addresses com
   }
 })
 
-test('an address is told from another by its port too', () => {
+test('addresses with different ports are different', () => {
   const at = (ip: string, port: number) => ({ host: 'x', ip, port, source: 'name' as const, rank: 0, weight: 1 })
   assert.equal(keyOf(at('192.0.2.1', 143)), '192.0.2.1:143')
   assert.equal(keyOf(at('2001:db8::1', 143)), '[2001:db8::1]:143')

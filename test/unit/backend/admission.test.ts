@@ -13,7 +13,7 @@ describe('without a limit reached', () => {
     assert.deepEqual([gates.waits, gates.lines], [[], []])
   })
 
-  test('a back end that no configuration has told of gets a gate of its own', () => {
+  test('a back end that is not in the configuration gets a gate of its own', () => {
     const gates = openGates({ limits: { logins: 1 } })
     assert.ok(gates.admissions.enter(gates.backend, 1))
     assert.ok(gates.admissions.enter({ ...gates.backend, name: 'store-2' }, 1))
@@ -22,7 +22,7 @@ describe('without a limit reached', () => {
 })
 
 describe('logins under way', () => {
-  test('are never more than the limit; who waits is let in in order', async () => {
+  test('are never more than the limit; waiting logins are admitted in order', async () => {
     const gates = openGates({ limits: { logins: 2 } })
     const comers = Array.from({ length: 5 }, () => gates.come())
     assert.deepEqual(await statesOf(comers), ['in', 'in', 'waiting', 'waiting', 'waiting'])
@@ -45,7 +45,7 @@ describe('logins under way', () => {
     assert.deepEqual([gates.facts()?.sessions, gates.facts()?.logins, gates.facts()?.waiting], [0, 1, 1])
   })
 
-  test('nobody overtakes those who wait, even where there is room by then', async () => {
+  test('a new login does not overtake waiting ones, even if there is room by then', async () => {
     const gates = openGates({ limits: { logins: 1, loginsPerSecond: 10 } })
     const first = gates.come()
     const second = gates.come() // waits for the place
@@ -193,7 +193,7 @@ describe('a wait', () => {
     assert.deepEqual(gates.waits, [])
   })
 
-  test('is told of every five seconds, and not before', () => {
+  test('reassures a queued client every 5 s', () => {
     const gates = openGates({ limits: { logins: 1, waitMs: 30_000 } })
     gates.come()
     const comer = gates.come({ patienceMs: 60_000 })
@@ -205,7 +205,7 @@ describe('a wait', () => {
     assert.equal(comer.reassured(), 3)
   })
 
-  test('is not begun where too many wait; those who come again have a line of their own', async () => {
+  test('is refused if the queue is full; retried logins have a queue of their own', async () => {
     const gates = openGates({ limits: { logins: 1, queue: 2 } })
     gates.come()
     const comers = [gates.come(), gates.come(), gates.come(), gates.come({ attempt: 2 })]
@@ -230,14 +230,14 @@ describe('a wait', () => {
 })
 
 describe('a reload', () => {
-  test('with higher limits lets in who waits', async () => {
+  test('with higher limits admits waiting logins', async () => {
     const gates = openGates({ limits: { logins: 1 } })
     const comers = [gates.come(), gates.come(), gates.come()]
     gates.admissions.configure(new Map([[gates.backend.name, gates.settings({ logins: 2 })]]))
     assert.deepEqual(await statesOf(comers), ['in', 'in', 'waiting'])
   })
 
-  test('with lower limits ends nothing, and lets nobody in until there is room', async () => {
+  test('with lower limits ends no session, and admits no login until there is room', async () => {
     const gates = openGates({ limits: { logins: 3 } })
     const comers = [gates.come(), gates.come(), gates.come()]
     gates.admissions.configure(new Map([[gates.backend.name, gates.settings({ logins: 1 })]]))
@@ -249,7 +249,7 @@ describe('a reload', () => {
     assert.equal(await stateOf(late.slot), 'in')
   })
 
-  test('forgets a back end that is no more, once nobody is there', async () => {
+  test('forgets a removed back end after its last session', async () => {
     const gates = openGates()
     const first = gates.come()
     gates.admissions.configure(new Map())

@@ -64,7 +64,7 @@ test('computes anew for a back end that is reached late', () => {
   assert.deepEqual(book.common('imap', ['a', 'b']), ['MOVE'])
 })
 
-test('logs a change once, with what was gained and lost, and no first word', () => {
+test('logs a change once, with the capabilities gained and lost, and not the first announcement', () => {
   const { log, lines } = keepLog()
   const book = createCapabilityBook(log)
   book.learn('imap', 'a', ['IDLE', 'MOVE'])
@@ -89,7 +89,7 @@ test('logs a change once, with what was gained and lost, and no first word', () 
 
 const words = fc.subarray(['IDLE', 'idle', 'MOVE', 'SORT', 'QUOTA', 'ID', 'Sort'])
 
-test('holds in common exactly the words that each list has, whatever was learned in between', () => {
+test('has exactly the capabilities that all lists have, after any sequence of announcements', () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.constantFrom('a', 'b', 'c'), words), { maxLength: 12 }), (learned) => {
       const book = createCapabilityBook(keepLog().log)

@@ -40,7 +40,7 @@ test('an address gets 5 seconds or half of what is left where there is another, 
   assert.equal(connectTimeoutMs({ ...step, othersLeft: false }, 20_000), 20_000)
 })
 
-test('where all are down one login at a time tries each once, and the others are told at once', async () => {
+test('if all addresses are down, one login at a time tries each once, and other logins fail at once', async () => {
   const live = liveWorld(imapAt(['192.0.2.1', '192.0.2.2'])).live.get('a')!
   for (const endpoint of [...live.addresses('imap')]) makeDown(live, endpoint)
   const trial = await live.enter('imap', 'ann', 1000)
@@ -63,7 +63,7 @@ test('is up for a protocol by itself, and as a whole where each that it serves i
   assert.deepEqual([live.isUp('imap'), live.isUp('pop3'), live.isUp()], [true, false, false])
 })
 
-test('a wrong certificate takes nobody elsewhere: the address stays where it is, and counts as no endpoint for new users', async () => {
+test('a wrong certificate keeps the address in its place in the order, but excludes it for new users', async () => {
   const { live: all, lines, gauges } = liveWorld(imapAt(['192.0.2.1']))
   const live = all.get('a')!
   const [endpoint] = live.addresses('imap')

@@ -58,7 +58,7 @@ describe('after a recovery', () => {
     assert.equal(await entered(), 100)
   })
 
-  test('it lasts until nobody waits, or the rest would come as one wave', async () => {
+  test('slow start lasts as long as logins are queued', async () => {
     const gates = openGates({ limits: { waitMs: 300_000, logins: 50 }, slowStartMs: 1000 })
     gates.admissions.recovered('store-1', 1000)
     const perSecond = await crowd(gates, 400, 10)
@@ -70,7 +70,7 @@ describe('after a recovery', () => {
     assert.equal(gates.facts()?.slowStart, undefined)
   })
 
-  test('it ends by itself where nobody comes, and its timer with it', () => {
+  test('it ends without logins too, and stops its timer', () => {
     const gates = openGates()
     gates.admissions.recovered('store-1', 1000)
     assert.deepEqual(gates.facts()?.slowStart, { logins: 10, loginsPerSecond: 10 })
@@ -96,7 +96,7 @@ describe('after a recovery', () => {
     assert.deepEqual(gates.facts()?.slowStart, { logins: 10, loginsPerSecond: 10 })
   })
 
-  test('it begins once for an outage: a protocol that is found to be back later slows nobody down', () => {
+  test('it begins once for an outage: the later return of another protocol does not begin it again', () => {
     const gates = openGates()
     gates.admissions.recovered('store-1', 5000)
     gates.pass(60_000)

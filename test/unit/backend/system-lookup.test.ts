@@ -11,7 +11,7 @@ function openResolver() {
   return { asked, lookup, settled }
 }
 
-test('asks the system for one name at a time, also after a failure, and once for all who wait for a name', async () => {
+test('looks up one name at a time, also after a failure, and shares the result of a lookup', async () => {
   const { asked, lookup, settled } = openResolver()
   const names = Array.from({ length: 8 }, (_, index) => `store${index}.test`)
   const answers = [...names, 'store1.test'].map((name) => lookup(name))

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { temporaryDirectory } from './fixture.ts'
 import { oneFile, replace, watch } from './watching.ts'
 
-test('tells of a file written in place, twice in a row', async (t) => {
+test('reports a file written in place, twice in a row', async (t) => {
   const file = oneFile(t)
   const { nextChange, told } = watch(t, () => [file])
   for (const text of ['two', 'three']) {
@@ -16,7 +16,7 @@ test('tells of a file written in place, twice in a row', async (t) => {
   assert.deepEqual(told, ['two', 'three'])
 })
 
-test('tells of a file replaced by another, twice in a row', async (t) => {
+test('reports a replaced file, twice in a row', async (t) => {
   const file = oneFile(t)
   const { nextChange, told } = watch(t, () => [file])
   for (const text of ['two', 'three']) {
@@ -27,7 +27,7 @@ test('tells of a file replaced by another, twice in a row', async (t) => {
   assert.deepEqual(told, ['two', 'three'])
 })
 
-test('a touch is looked at and not told; the change after it is the first', async (t) => {
+test('does not report a touch, but the change after it', async (t) => {
   const file = oneFile(t)
   const { nextChange, nextLook, told } = watch(t, () => [file])
   const look = nextLook()
@@ -39,7 +39,7 @@ test('a touch is looked at and not told; the change after it is the first', asyn
   assert.deepEqual(told, ['two'])
 })
 
-test('the same content written anew is looked at and not told', async (t) => {
+test('does not report the same content written again', async (t) => {
   const file = oneFile(t)
   const { nextChange, nextLook, told } = watch(t, () => [file])
   const look = nextLook()
@@ -71,7 +71,7 @@ test('other files of the directory are not even looked at', async (t) => {
   assert.deepEqual(told, ['two'])
 })
 
-test('a file that goes and comes back is told both times', async (t) => {
+test('reports a removed file, and its return', async (t) => {
   const file = oneFile(t)
   const { nextChange } = watch(t, () => [file])
   const gone = nextChange()
@@ -103,7 +103,7 @@ test('files that join the list are watched from then on, and joining is no chang
   assert.deepEqual(told, ['two', 'two|B'])
 })
 
-test('a change while the last one is being dealt with is told afterwards', async (t) => {
+test('reports a change during onChange afterwards', async (t) => {
   const file = oneFile(t)
   let finish = (): void => {}
   const finished = new Promise<void>((resolve) => (finish = resolve))
@@ -127,7 +127,7 @@ test('a change while the last one is being dealt with is told afterwards', async
   assert.deepEqual(told, ['two', 'three'])
 })
 
-test('an error of whoever is told is handed on, and the next change is told all the same', async (t) => {
+test('reports an error of onChange, and still reports the next change', async (t) => {
   const file = oneFile(t)
   const { nextChange, errors } = watch(
     t,
@@ -144,7 +144,7 @@ test('an error of whoever is told is handed on, and the next change is told all 
   assert.deepEqual(errors.map(String), ['Error: no', 'Error: no'])
 })
 
-test('nothing is told once it is closed', async (t) => {
+test('reports nothing after close', async (t) => {
   const file = oneFile(t)
   const closed = watch(t, () => [file])
   const open = watch(t, () => [file])

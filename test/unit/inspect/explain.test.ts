@@ -80,7 +80,7 @@ function open({ listeners = [{}], backends = [{}], answer, aliases = [] }: Scene
 
 const { sessions: _none, loginsPerSecond: _nor, leastForAddress: _neither, ...LIMITS } = backendSettings().limits
 
-test('tells all of a static user, from the name to the way there', async () => {
+test('explains a static user, from the name to the connection', async () => {
   const { answerTo } = open({ listeners: [{ defaultDomain: 'example.test', tls: 'starttls' }] })
   assert.deepEqual(await answerTo({ user: 'static' }), {
     usable: true,
@@ -116,7 +116,7 @@ test('tells all of a static user, from the name to the way there', async () => {
   })
 })
 
-test('says which default domain it is, and why that one', async () => {
+test('reports the default domain and the rule that chose it', async () => {
   const defaultDomains = new Map([
     ['imap.one.test', 'one.test'],
     ['198.51.100.2', 'two.test'],
@@ -131,7 +131,7 @@ test('says which default domain it is, and why that one', async () => {
   assert.equal((await answerTo({ user: 'alice@x.test' })).name?.defaultDomain, undefined)
 })
 
-test('knows the address where there is only one to come to', async () => {
+test('uses the listener’s address if it has only one', async () => {
   const at = async (listener: Partial<ListenerSettings>) =>
     (await open({ listeners: [listener] }).answerTo({ user: 'a' })).login.address
   const place = (host: string) => ({ host, port: 143, optional: false })
@@ -141,7 +141,7 @@ test('knows the address where there is only one to come to', async () => {
   assert.equal(await at({ listen: [place('198.51.100.2')], proxyProtocol: 'required' }), undefined)
 })
 
-test('tells of an alias', async () => {
+test('reports an alias', async () => {
   const { answerTo } = open({ aliases: [['other.test', 'whole.test']] })
   const { name, route } = await answerTo({ user: 'alice@Other.test' })
   assert.equal(name?.user, 'alice@whole.test')
@@ -149,7 +149,7 @@ test('tells of an alias', async () => {
   assert.equal(route?.source, 'domain')
 })
 
-test('tells who logs in for whom, and as whom at the back end', async () => {
+test('reports the authenticated user, the mailbox and the login name at the back end', async () => {
   const { answerTo } = open({ listeners: [{ masterSeparator: '*', delimiters: '@\\' }] })
   const { name, route } = await answerTo({ user: 'alice@whole.test*admin' })
   assert.equal(name?.user, 'alice@whole.test')
@@ -207,7 +207,7 @@ function entry(status: 'hold' | 'disabled'): DirectoryAnswer {
   return { entry: { backend: 'store-1', login: undefined, status }, source: 'directory' }
 }
 
-test('tells of a back end that lacks the protocol, is down, or is set up wrongly', async () => {
+test('reports a back end that lacks the protocol, is down, or is misconfigured', async () => {
   const none = await open({ backends: [{ ports: { pop3: 110 } }] }).answerTo({ user: 'static@example.test' })
   assert.deepEqual([none.usable, none.refusal?.code, none.backend?.addresses], [false, 'backend-no-port', []])
 
@@ -259,7 +259,7 @@ test('takes the listener that is asked for, else the first that opens TLS', asyn
   )
 })
 
-test('tells of TLS that is passed through, where nobody looks at the name', async () => {
+test('reports TLS that is passed through, without a name', async () => {
   const passthrough = [{ name: 'one.test', backend: 'store-1' }]
   const { answerTo } = open({ listeners: [{ tls: 'passthrough', passthrough }] })
   const passed = await answerTo({ user: 'alice', serverName: 'ONE.test' })
@@ -274,7 +274,7 @@ test('tells of TLS that is passed through, where nobody looks at the name', asyn
   )
 })
 
-test('tells how full a back end is, and how full it may be', async () => {
+test('reports the load of a back end and its limits', async () => {
   const limits = { sessions: 9, logins: 4, loginsPerSecond: 100, waitMs: 1000, queue: 5 }
   const { answerTo, admissions } = open({ backends: [{ limits: { ...limits, leastForAddress: 4 } }] })
   const settings = backendSettings({ limits: { ...limits, leastForAddress: 4 } })
@@ -284,7 +284,7 @@ test('tells how full a back end is, and how full it may be', async () => {
   assert.deepEqual(backend?.load, { sessions: 1, logins: 1, waiting: 0, limits })
 })
 
-test('tells how a back end is trusted, and nothing secret', async () => {
+test('reports how a back end is verified, without secrets', async () => {
   const legOf = async (settings: Partial<BackendSettings>) => {
     const { backend } = await open({ backends: [settings] }).answerTo({ user: 'static@example.test' })
     assert.doesNotMatch(JSON.stringify(backend), /hunter2/)

@@ -56,12 +56,12 @@ test('challenges by SCRAM at the pace of back ends, under the name that routes a
   }
 })
 
-test('takes a cancel for one', async () => {
+test('treats a cancelled exchange as cancelled', async () => {
   const { asked, result } = await play({ mechanism: 'SCRAM-SHA-1', answer: '*' })
   assert.deepEqual([asked.length, result], [1, 'cancelled'])
 })
 
-test('challenges nobody whom a back end would not have challenged', async () => {
+test('sends a challenge only if a back end would have sent one', async () => {
   const cases: Record<string, Play> = {
     'another refusal': { mechanism: 'SCRAM-SHA-1', reason: 'unavailable' },
     'a name that no back end would have': { mechanism: 'SCRAM-SHA-256', reason: 'misconfigured' },

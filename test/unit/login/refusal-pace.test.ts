@@ -28,13 +28,13 @@ test('forgets a slow refusal over a hundred others', () => {
   assert.ok(pace.dueMs(0) < 800 && pace.dueMs(0) > 700, String(pace.dueMs(0)))
 })
 
-test('lets nobody wait for a back end that is in trouble', () => {
+test('limits the delay to 10 s, however slow a back end is', () => {
   const pace = createRefusalPace()
   pace.observe(60_000)
   assert.equal(pace.dueMs(2000), 10_000)
 })
 
-test('keeps to a configured delay that is longer than any trouble', () => {
+test('keeps a configured delay that is longer than that limit', () => {
   const pace = createRefusalPace()
   pace.observe(60_000)
   assert.equal(pace.dueMs(15_000), 15_000)
@@ -98,7 +98,7 @@ test('follows what two networks have met, for all of them', () => {
   assert.ok(pace.dueMs(0, '198.51.100.1') > 2900)
 })
 
-test('follows the only network that it knows of', () => {
+test('follows the only known network', () => {
   const pace = createRefusalPace()
   pace.observe(3000, '192.0.2.1')
   assert.equal(pace.dueMs(0, '198.51.100.1'), 3000)
@@ -112,7 +112,7 @@ test('keeps the times of a bounded number of networks, the slowest ones', () => 
   assert.ok(pace.dueMs(0, '10.0.0.0') <= 10)
 })
 
-test('forgets the fastest network where it knows too many', () => {
+test('forgets the fastest network when there are too many', () => {
   const pace = createRefusalPace()
   for (let i = 0; i < 64; i++) pace.observe(5000 + i, `10.0.0.${i}`)
   pace.observe(9000, '10.0.0.0')

@@ -130,7 +130,7 @@ test('logs a user in as himself, under the name that he has at the back end', as
   })
 })
 
-test('leaves the name alone whose password it is, where one acts for another', async () => {
+test('keeps the name of the password’s owner if that user acts for another', async () => {
   assert.deepEqual(await loginOf({ login: { credentials: password('admin') }, mailbox: 'alice@example.org' }), {
     user: 'alice@example.org',
     authcid: 'admin',
@@ -194,7 +194,7 @@ test('sends a proof of the client’s own with the whole name', async () => {
   }
 })
 
-test('never logs a master user in with a password that the directory gives for the user', async () => {
+test('never uses the directory’s password of a user for the master user', async () => {
   const given: Route = {
     kind: 'backend',
     backend: backendSettings({}),
@@ -223,11 +223,11 @@ test('reads no master user in a certificate’s name, nor beside an authcid, nor
   }
 })
 
-test('has no use for the master user where there is a password', async () => {
+test('does not use the master user if there is a password', async () => {
   assert.deepEqual(await loginOf({ settings: { master } }), { user: 'alice', authcid: 'alice', password: 'secret' })
 })
 
-test('has nobody to log a certified user in where the back end has no master user', async () => {
+test('cannot log in a certified user if the back end has no master user', async () => {
   const { routed } = await route({ login: CERTIFIED })
   assert.ok(routed instanceof MuxError)
   assert.equal(routed.code, 'no-master')
@@ -279,12 +279,12 @@ test('asks for TLS where the route’s back end wants STARTTLS', async () => {
   }
 })
 
-test('notes who it is and where it goes', async () => {
+test('records the user and the back end', async () => {
   const { record, sources } = await route({ identify: () => 'alice@default.test' })
   assert.deepEqual([record.user, record.backend, sources], ['alice@default.test', 'store-1', ['static']])
 })
 
-test('refuses who is nobody as a wrong password, without a question to the directory', async () => {
+test('refuses an invalid name as a wrong password, without a question to the directory', async () => {
   const { routed, record, sources } = await route({ identify: () => undefined })
   assert.deepEqual(routed, {
     accepted: false,
@@ -304,7 +304,7 @@ for (const [kind, reason] of [
     assert.equal(record.backend, undefined)
   })
 
-test('hands on the word of a directory that has checked the password', async () => {
+test('passes on the refusal of a directory that checks passwords', async () => {
   const refusal = { reason: 'authentication-failed', detail: 'no', waitMs: 3000, last: true } as const
   const { routed, record, sources } = await route({ route: { kind: 'refused', source: 'directory', ...refusal } })
   const { tookMs, ...rest } = routed as Refused
@@ -319,7 +319,7 @@ test('hands on the word of a directory that has checked the password', async () 
   assert.deepEqual([record.backend, sources], [undefined, ['directory']])
 })
 
-test('logs in with the password that the directory gives, as the user who has the mailbox', async () => {
+test('uses the directory’s password to log in as the owner of the mailbox', async () => {
   const given: Route = {
     kind: 'backend',
     backend: backendSettings({}),
@@ -348,7 +348,7 @@ function factsOf(login: Partial<LoginAttempt>, conn: object = {}) {
   return describeLogin({ session, record: new LoginRecord(2), attempt })
 }
 
-test('tells a directory that asks of the login, and of its password', () => {
+test('gives the directory the facts of the login, and its password', () => {
   const facts = factsOf({})
   assert.ok(facts.proof.kind === 'password')
   assert.equal(facts.proof.password?.reveal(), 'secret')
@@ -366,14 +366,14 @@ test('tells a directory that asks of the login, and of its password', () => {
   assert.deepEqual(factsOf({}, { hasProxyHeader: true }).proxied, { address: '198.51.100.1', port: 110 })
 })
 
-test('tells a directory of no password that is not the user’s own', () => {
+test('gives the directory no password of another user', () => {
   assert.deepEqual(factsOf({ credentials: password('admin') }).proof, { kind: 'password', password: undefined })
   assert.deepEqual(factsOf(CERTIFIED).proof, { kind: 'certificate' })
   const credentials = { kind: 'relayed', mechanism: 'XOAUTH2' } as Credentials
   assert.deepEqual(factsOf({ credentials }).proof, { kind: 'relayed', mechanism: 'XOAUTH2' })
 })
 
-test('tells a directory of TLS that ended in front of it what the PROXY header tells', () => {
+test('gives the directory the PROXY header’s facts about TLS that ended at the proxy', () => {
   const context = {
     settings: listenerSettings(),
     banner: () => '',
@@ -448,7 +448,7 @@ test('leaves the back end again if the route of a new user cannot be committed',
   assert.deepEqual(released, ['connection', 'slot'])
 })
 
-test('tells the back end’s dialogue whether a PROXY header goes ahead', async () => {
+test('knows whether a PROXY header precedes the dialogue with the back end', async () => {
   for (const [proxyProtocol, wanted] of [
     ['none', false],
     ['v1', true],

@@ -49,7 +49,7 @@ test('waits for a slot again once the client has answered, ahead of logins that 
   assert.deepEqual(order, ['first', 'second'])
 })
 
-test('gives a slot back to nobody and leaks none where the client leaves before it has its slot again', async (t) => {
+test('releases each slot once if the client leaves while it waits for a slot again', async (t) => {
   const site = openSite(t, await startAskingStore(t), { limits: { ...LIMITS, waitMs: 10_000 } })
   const { attempt, asked, answer } = openAsked()
   const conn = site.connect()

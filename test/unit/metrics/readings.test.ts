@@ -31,7 +31,7 @@ test('adds counters, histograms and what is under way', async () => {
   assert.equal(await valueOf('mailmux_sessions{protocol="imap",backend="store1"}', [busy, busy]), 2)
 })
 
-test('shows the trouble that one of them has', async () => {
+test('shows the worst value of all workers', async () => {
   const well = await read((metrics) => {
     metrics.directoryIsUp(true)
     metrics.backendIsUp('store1', true)

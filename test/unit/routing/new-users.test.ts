@@ -126,7 +126,7 @@ test('places a new user on no back end that is down, and fails if all are down',
   })
 })
 
-test('leaves a user who has been placed where he is, down or not, whatever is added', async () => {
+test('keeps a placed user on the same back end, also if it is down or others are added', async () => {
   const agreement = new Agreement()
   agreement.routes.set('alice@example.test', at('store3'))
   const router = openRouter(agreement, { down: ['store3'], weights: { store1: 1000 } })

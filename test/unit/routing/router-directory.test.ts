@@ -37,7 +37,7 @@ test('refuses a login that the directory refuses, even where the answer has a ro
   assert.deepEqual(route, { kind: 'refused', source: 'directory', ...refusal })
 })
 
-test('takes the password for the back end from the directory, and has none otherwise', async () => {
+test('uses the directory’s password for the back end, and none without it', async () => {
   const password = new Secret(asOctets('other'))
   const entry = { backend: 'store2', login: 'inner', status: 'active' } as const
   const { directory } = directoryOf({
@@ -142,7 +142,7 @@ test('writes the name at a back end by its template', () => {
   assert.deepEqual(['alice@x.test', 'alice', 'a@b@c'].map(domainOf), ['x.test', undefined, 'b@c'])
 })
 
-test('tells where a running user belongs, and places nobody', async () => {
+test('reports the route of a connected user, and places no new user', async () => {
   const at = (backend: string) => ({ backend, login: undefined, status: 'active' }) as const
   const { directory, calls } = directoryOf({
     'alice@x.test': { entry: at('store2'), source: 'cache' },

@@ -161,32 +161,32 @@ async function certifiedUser(...handshake: Parameters<typeof shakeHands>): Promi
   return (await shakeHands(...handshake)).certifiedUser
 }
 
-test('takes a client for whom its certificate names', async (t) => {
+test('certifies the user that the client certificate names', async (t) => {
   assert.equal(await certifiedUser(t, {}, await authority.issue('alice', { usage: 'clientAuth' })), 'alice')
 })
 
-test('takes a client without a certificate for nobody, and lets it in to the dialogue', async (t) => {
+test('a client without a certificate has no certified user, and may log in by other means', async (t) => {
   assert.equal(await certifiedUser(t, {}), undefined)
 })
 
-test('takes a client with a certificate of another CA for nobody', async (t) => {
+test('certifies no user with a certificate of another CA', async (t) => {
   assert.equal(await certifiedUser(t, {}, await stranger.issue('alice', { usage: 'clientAuth' })), undefined)
 })
 
-test('takes a client with a certificate that has ended for nobody', async (t) => {
+test('certifies no user with an expired certificate', async (t) => {
   assert.equal(await certifiedUser(t, {}, await authority.issue('late', { usage: 'clientAuth', days: -1 })), undefined)
 })
 
-test('takes a client that shows a server’s certificate for nobody', async (t) => {
+test('certifies no user with a server’s certificate', async (t) => {
   assert.equal(await certifiedUser(t, {}, server), undefined)
 })
 
-test('takes nobody’s word on a listener without a rule for names', async (t) => {
+test('certifies no user on a listener without a rule for names', async (t) => {
   const shown = await authority.issue('alice', { usage: 'clientAuth' })
   assert.equal(await certifiedUser(t, { clientUser: undefined }, shown), undefined)
 })
 
-test('takes a certificate that lacks what the rule asks for as nobody’s', async (t) => {
+test('certifies no user if the certificate lacks a name of the rule', async (t) => {
   const shown = await authority.issue('alice', { usage: 'clientAuth' })
   assert.equal(await certifiedUser(t, { clientUser: '%{email}' }, shown), undefined)
 })

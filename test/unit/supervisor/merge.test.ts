@@ -55,7 +55,7 @@ test('adds what is under way, and the shares of the limits', () => {
   assert.ok(backendsAnswer.safeParse({ backends: merged }).success)
 })
 
-test('tells the worst that a worker has seen, of the back end and of each address', () => {
+test('reports the worst state of any worker, of the back end and of each address', () => {
   const [merged] = mergeBackends([
     [backend({ addresses: [address('192.0.2.1', 'up'), address('192.0.2.2', 'down', 5)] })],
     [backend({ up: false, addresses: [address('192.0.2.1', 'misconfigured', 9), address('192.0.2.2', 'up')] })],
@@ -70,7 +70,7 @@ test('tells the worst that a worker has seen, of the back end and of each addres
   )
 })
 
-test('tells a slow start as the one of all, of which some may be over it', () => {
+test('adds slow start of some workers to the normal limits of the others', () => {
   const [merged] = mergeBackends([[backend({}, { slowStart: { logins: 1, loginsPerSecond: 5 } })], [backend()]])
   assert.deepEqual(merged?.load.slowStart, { logins: 11, loginsPerSecond: 15 })
 })
@@ -83,7 +83,7 @@ function session(id: string, ageSeconds: number): SessionAnswer {
   return { id, client: '192.0.2.9', listener: 'imap', protocol: 'imap', phase: 'relaying', ageSeconds }
 }
 
-test('lists the oldest sessions of all workers, each with its worker, and says who is missing', () => {
+test('lists the oldest sessions of all workers, each with its worker, and the missing workers', () => {
   const merged = mergeSessions(
     [
       { worker: 1, told: { sessions: [session('a', 9), session('b', 1)], total: 2 } },
@@ -103,11 +103,11 @@ test('lists the oldest sessions of all workers, each with its worker, and says w
   assert.ok(sessionsAnswer.safeParse(merged).success)
 })
 
-test('says nothing of missing workers where none is', () => {
+test('omits the list of missing workers if none is missing', () => {
   assert.deepEqual(mergeSessions([{ worker: 1, told: { sessions: [], total: 0 } }], 5), { sessions: [], total: 0 })
 })
 
-test('adds the sessions that all workers end, and says which worker is missing', () => {
+test('adds the sessions that all workers end, and lists missing workers', () => {
   const merged = mergeEnded([
     { worker: 1, told: 4 },
     { worker: 2, told: undefined },

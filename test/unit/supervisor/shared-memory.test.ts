@@ -30,7 +30,7 @@ function member(answer: () => Promise<StandIn | undefined> = () => Promise.resol
   return { one, told, asked }
 }
 
-test('knows the newest marker that any worker has seen, and tells it to the others once', () => {
+test('keeps the newest marker that any worker has seen, and sends it to the others once', () => {
   const [first, second, third] = [member(), member(), member()]
   const memory = createSharedMemory(() => [first.one, second.one, third.one])
   assert.equal(memory.marker(), undefined)
@@ -111,7 +111,7 @@ function startWorker(marker: string | undefined) {
 
 const settle = () => new Promise((resolve) => setImmediate(resolve))
 
-test('a worker begins with the marker of the others, tells its own, and hears of newer ones', () => {
+test('a worker starts with the marker of the others, sends its own, and receives newer ones', () => {
   const { others, sent, heard, hear } = startWorker('one')
   assert.equal(others.marker, 'one')
   others.markerSeen('two')

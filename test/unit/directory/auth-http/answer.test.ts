@@ -24,7 +24,7 @@ test('reads where a login goes', () => {
   })
 })
 
-test('reads as whom, in UTF-8, and with which password, octet for octet', () => {
+test('reads the login name in UTF-8, and the password octet by octet', () => {
   const answer = read({ ...OK, 'Auth-User': 'j\u00c3\u00bcrgen', 'Auth-Pass': 'a b%20\u00c3\u00bc' })
   assert.ok(answer.kind === 'ok')
   assert.equal(answer.user, 'jürgen')
@@ -32,7 +32,7 @@ test('reads as whom, in UTF-8, and with which password, octet for octet', () => 
   assert.ok(!JSON.stringify(answer).includes('b%20'))
 })
 
-test('reads a refusal, when it may be told, and whether it is the last', () => {
+test('reads a refusal, its delay and whether it is the last', () => {
   const refused = (headers: Record<string, string>) => read({ 'Auth-Status': 'Invalid login', ...PLACE, ...headers })
   const text = '"Invalid login"'
   assert.deepEqual(refused({ 'Auth-Wait': '3' }), { kind: 'refused', text, waitMs: 3000 })
@@ -41,7 +41,7 @@ test('reads a refusal, when it may be told, and whether it is the last', () => {
     assert.deepEqual(refused(headers), { kind: 'refused', text, waitMs: undefined })
 })
 
-test('takes any word but OK and WAIT, in capitals, for a no', () => {
+test('treats every status except OK and WAIT, in capitals, as a refusal', () => {
   for (const word of ['ok', 'OK ', 'Ok', 'OK, OK', '', 'WAITING', 'FAIL'])
     assert.equal(read({ ...OK, 'Auth-Status': word }).kind, 'refused', word)
 })

@@ -98,7 +98,7 @@ test('asks anew for each login, each time over a new connection', async (t) => {
   assert.deepEqual(log, ['info directory connected'])
 })
 
-test('hands a refusal on with its words, its time and whether it is the last', async (t) => {
+test('passes on a refusal with its text, its delay and whether it is the last', async (t) => {
   const answers = [{ 'Auth-Wait': '3' }, {}]
   const port = await serve(t, (_request, response) =>
     response.writeHead(200, { 'Auth-Status': 'Invalid login', ...answers.shift() }).end(),
@@ -110,7 +110,7 @@ test('hands a refusal on with its words, its time and whether it is the last', a
   assert.deepEqual(await ask(), { ...answer, refusal: { ...refusal, waitMs: 0, last: true } })
 })
 
-test('hands on the name and the password that the answer gives', async (t) => {
+test('passes on the name and the password of the answer', async (t) => {
   const port = await serve(t, (_request, response) =>
     response.writeHead(200, { ...OK, 'Auth-User': 'a1', 'Auth-Pass': 'other' }).end(),
   )
@@ -121,14 +121,14 @@ test('hands on the name and the password that the answer gives', async (t) => {
 })
 
 // In place of a password that nobody has looked at it would let everybody in.
-test('takes no password for a login whose own the server has not seen', async (t) => {
+test('refuses a password in the answer if the request had none', async (t) => {
   const port = await serve(t, (_request, response) => response.writeHead(200, { ...OK, 'Auth-Pass': 'other' }).end())
   const relayed = { proof: { kind: 'relayed', mechanism: 'XOAUTH2' } } as const
   await assert.rejects(open(t, port, { sendPassword: false }).ask(), { code: 'route-invalid' })
   await assert.rejects(open(t, port).ask(relayed), { code: 'route-invalid' })
 })
 
-test('does not ask whether one user may act for another by a password that is not his', async (t) => {
+test('sends no request if one user acts for another with a password of its own', async (t) => {
   let asked = 0
   const port = await serve(t, (request, response) => {
     asked++
@@ -218,7 +218,7 @@ test('is unavailable if the port is closed, and logs the outage and its end once
   assert.deepEqual(ups, [true, false, false, false, true])
 })
 
-test('does not hand on a password that the server repeats', async (t) => {
+test('removes a password that the server repeats', async (t) => {
   const password = new Secret(asOctets('s3"cret pass'))
   for (const repeated of ['s3"cret pass', 's3"cret%20pass']) {
     const port = await serve(t, (_request, response) =>

@@ -13,7 +13,7 @@ import { buildQuestion, escapeOctets, findOversize } from '../../../../src/direc
 import { Secret } from '../../../../src/secret.ts'
 import { facts, settings } from './fixture.ts'
 
-test('asks in the words of nginx', () => {
+test('sends the same request headers as nginx', () => {
   assert.deepEqual(buildQuestion('alice@example.test', facts({ attempt: 3 }), settings()), {
     'Auth-Method': 'plain',
     'Auth-User': 'alice@example.test',
@@ -30,7 +30,7 @@ test('sends the password only if configured', () => {
   assert.ok(!JSON.stringify(question).includes('secret'))
 })
 
-test('names the method by which the user shows who he is, and sends no password where there is none', () => {
+test('names the authentication method, and sends no password if there is none', () => {
   const methods = [
     facts({ proof: { kind: 'password', password: undefined } }),
     facts({ proof: { kind: 'certificate' } }),
@@ -123,7 +123,7 @@ for (const subject of SUBJECTS)
     assert.deepEqual(Object.fromEntries(Object.entries(question).slice(-5)), wanted)
   })
 
-test('sends the certificate itself where it is told to, and what OpenSSL has against it', () => {
+test('sends the certificate if configured, and OpenSSL’s reason not to trust it', () => {
   const { shown } = certificate('/CN=alice')
   const tls = { version: 'TLSv1.3', cipher: 'x', certificate: { shown, problem: 'certificate has expired' } }
   const question = buildQuestion('alice', facts({ tls }), settings({ sendClientCertificate: true }))
@@ -153,7 +153,7 @@ test('loses nothing in escaping: a server that decodes has every octet again', (
 })
 
 // CVE-2022-27924, CVE-2026-28753: what a client says must not become a line of the request.
-test('lets no name and no password end its header', () => {
+test('a line end in a name or password cannot end its header', () => {
   fc.assert(
     fc.property(octets, fc.string({ unit: 'binary', maxLength: 100 }), (password, user) => {
       const proof = { kind: 'password', password: new Secret(asOctets(password)) } as const

@@ -91,7 +91,7 @@ test('goes to the node that a redirection names', async (t) => {
   assert.deepEqual(await client.hmget('key', 'field'), ['of-two'])
 })
 
-test('gives up on a node that does not answer, in the words of other Redises', async (t) => {
+test('reports a node that does not answer with the same error as a single Redis', async (t) => {
   const { settings } = await startCluster(t, 1, (_at, [name]) =>
     name === 'hmget' || name === 'eval' ? undefined : PASS,
   )
@@ -101,7 +101,7 @@ test('gives up on a node that does not answer, in the words of other Redises', a
   await assert.rejects(client.eval('return 1', ['key']), { message: 'no answer in time' })
 })
 
-test('gives up on a Cluster that is down, in its words', async (t) => {
+test('reports a Cluster that is down with the text of Redis', async (t) => {
   const down = 'CLUSTERDOWN The cluster is down'
   const { settings } = await startCluster(t, 1, (_at, [name]) => (name === 'hmget' ? `-${down}\r\n` : PASS))
   const client = open(t, settings)

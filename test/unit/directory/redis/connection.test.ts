@@ -141,7 +141,7 @@ test('replaces a lasting connection immediately, and a short one after a pause',
   assert.equal(pauses.all[1], 0)
 })
 
-test('is told apart: a Cluster has a client of its own', async (t) => {
+test('the clients for one Redis and for a Cluster refuse each other’s settings', async (t) => {
   const { settings } = await startScriptedRedis(t, () => PASS)
   assert.throws(() => connectCluster(settings, 1500))
   const cluster = { ...settings, servers: { kind: 'cluster', nodes: [{ host: '127.0.0.1', port: 1 }] } } as const

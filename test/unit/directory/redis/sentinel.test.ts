@@ -97,7 +97,7 @@ test('logs in to the Sentinels and to the master with their own names and passwo
   assert.equal(master.asked.filter((one) => /of-sentinel/u.test(one)).length, 0)
 })
 
-test('tells Sentinels without a password none', async (t) => {
+test('sends no password to Sentinels without one', async (t) => {
   const { redis, sentinels } = await start(t, { settings: { password: new Secret('of-redis') } })
   await connected(redis)
   assert.equal(sentinels.asked.filter((one) => / auth/u.test(one)).length, 0)

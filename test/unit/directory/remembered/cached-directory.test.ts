@@ -50,7 +50,7 @@ test('knows a route that was written during a short cut, also where Redis hangs 
   assert.equal((await directory.lookup('alice')).entry?.backend, 'store2')
 })
 
-test('logs bad answers once a minute, counts each, and says so to whoever asks', async (t) => {
+test('logs bad answers once a minute, counts each, and reports them in lookups', async (t) => {
   const { directory, lines, badAnswers } = await open(t, ([name, key]) =>
     name === 'hmget' && key === ALICE ? '+s1\r\n' : PASS,
   )
@@ -64,7 +64,7 @@ test('logs bad answers once a minute, counts each, and says so to whoever asks',
   assert.equal(steps.at(-1)?.detail, 'Redis: HMGET was answered in another form')
 })
 
-test('says in the words of Redis why it cannot be asked', async (t) => {
+test('reports with the text of Redis why it is unavailable', async (t) => {
   const answers: Answers = ([name]) => (name === 'auth' ? '-WRONGPASS invalid\r\n' : PASS)
   const { directory, lines } = await open(t, answers, { password: new Secret('of-yesterday') })
   await until(lines, (all) => all.some((line) => line.startsWith('directory unavailable')), 'line')
@@ -91,7 +91,7 @@ test('is never up where the login is refused for want of a right', async (t) => 
   assert.ok(!ups.all.includes(true))
 })
 
-test('uses the password of now for the next connection, of either kind', async (t) => {
+test('uses the current password for the next connection, with and without tracking', async (t) => {
   let password = 'one'
   const { redis, directory, settings, ups } = await open(
     t,

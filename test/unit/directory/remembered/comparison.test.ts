@@ -63,7 +63,7 @@ test('goes on after a store that did not answer, later', async (t) => {
   assert.equal(asked.length, 3)
 })
 
-test('ends when it is told to, even while the store is being asked', async (t) => {
+test('ends when it is closed, even during a question to the store', async (t) => {
   const { comparison, asked, pass } = open(t, [true, true])
   comparison.start()
   comparison.stop()

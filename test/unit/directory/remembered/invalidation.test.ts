@@ -166,7 +166,7 @@ test('trusts nothing where Redis refuses to tell of changes', async (t) => {
   assert.deepEqual(events.all, [])
 })
 
-test('trusts nothing where Redis does not say who it is', async (t) => {
+test('trusts no message if Redis does not report its identity', async (t) => {
   const { redis, events } = await open(t, ([name], asker) =>
     name === 'info' && asker === 'changes' ? '$0\r\n\r\n' : PASS,
   )

@@ -98,7 +98,7 @@ test('refuses a login whose reservation is not its own any more, and forgets wha
   assert.equal(opened.reads(), before + 1)
 })
 
-test('places and commits nobody in a directory that has lost its data', async (t) => {
+test('places and commits no user in a directory that has lost its data', async (t) => {
   let isLost = false
   const opened = await open(t, {
     answer: list(bulk('kept'), bulk('store1')),

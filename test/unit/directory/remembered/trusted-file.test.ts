@@ -4,7 +4,7 @@ import { whyUntrustedDirectory, whyUntrustedFile } from '../../../../src/directo
 
 const [OWN, OTHER, ROOT] = [1000, 1001, 0]
 
-test('trusts a file of its own user and of root, where nobody else may write', () => {
+test('trusts a file of its own user or of root if no other user may write to it', () => {
   for (const uid of [OWN, ROOT]) {
     for (const mode of [0o100600, 0o100644, 0o100444]) assert.equal(whyUntrustedFile({ uid, mode }, OWN), undefined)
     for (const mode of [0o100620, 0o100602, 0o100666])

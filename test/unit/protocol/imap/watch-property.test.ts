@@ -113,7 +113,7 @@ function generate(session: Session): Step[] {
   return steps.filter(({ octets }) => octets !== '')
 }
 
-test('knows of generated sessions where no command is in progress', () => {
+test('finds in generated sessions when no command is in progress', () => {
   for (let seed = 1; seed <= SESSIONS; seed++)
     checkIdle(() => new ImapWatch(), generate({ random: createRandom(seed), tags: 0 }), `seed ${seed},`)
 })

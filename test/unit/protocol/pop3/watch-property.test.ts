@@ -64,7 +64,7 @@ function generate(random: () => number): Step[] {
   return steps
 }
 
-test('knows of generated sessions where no command is in progress', () => {
+test('finds in generated sessions when no command is in progress', () => {
   for (let seed = 1; seed <= SESSIONS; seed++)
     checkIdle(() => new Pop3Watch(), generate(createRandom(seed)), `seed ${seed},`)
 })
