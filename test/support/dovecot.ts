@@ -40,6 +40,8 @@ export type DovecotOptions = {
 
 export type Dovecot = {
   name: string
+  /** for doveadm */
+  configFile: string
   ports: {
     imap: number
     pop3: number
@@ -125,6 +127,7 @@ export async function startDovecot(scene: Scene, options: DovecotOptions): Promi
 
   return {
     name: options.name,
+    configFile: join(directory, 'dovecot.conf'),
     ports,
     deliver,
     log: () => program.stderr(),
