@@ -84,6 +84,8 @@ export function liveWorld(...all: BackendSettings[]) {
       return Promise.resolve({ records, ttlMs: dns.ttlMs })
     }
   const recovered: string[] = []
+  const lost: string[] = []
+  const awayMs: number[] = []
   const shortages: string[] = []
   const live = createLiveBackends({
     log,
@@ -96,10 +98,14 @@ export function liveWorld(...all: BackendSettings[]) {
     toEpochMs: (ms) => ms,
     hasStalled: () => clock.hasStalled,
     lookupBy: () => ({ addresses: find(dns.hosts), services: find(dns.services) }),
-    onRecovered: (name) => void recovered.push(name),
+    onLost: (name, protocol) => void lost.push(`${name} ${protocol}`),
+    onRecovered(name, lostMs) {
+      recovered.push(name)
+      awayMs.push(lostMs)
+    },
   })
   const enter = (...newest: BackendSettings[]): void =>
     live.reconcile({ backends: new Map(newest.map((one) => [one.name, one])), resolvers: [] })
   enter(...all)
-  return { live, enter, clock, dns, log, lines, gauges, recovered, shortages }
+  return { live, enter, clock, dns, log, lines, gauges, lost, recovered, awayMs, shortages }
 }
