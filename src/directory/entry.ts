@@ -20,6 +20,14 @@ export function isOnHold({ status, hold }: Pick<DirectoryEntry, 'status' | 'hold
   return status === 'hold' && (hold === undefined || epochMs < hold.untilMs)
 }
 
+/**
+ * Whether the hold of a remembered entry has run out since the entry was read. The program that holds the user may have renewed it or
+ * switched the route meanwhile, so that the entry says nothing of the route any more.
+ */
+export function hasHoldRunOut(entry: Pick<DirectoryEntry, 'status' | 'hold'>, ageMs: number, epochMs: number): boolean {
+  return isOnHold(entry, epochMs - ageMs) && !isOnHold(entry, epochMs)
+}
+
 /** An entry in words. Bounded, because other programs write to the store. */
 export function describeEntry({ backend, login, status, hold }: DirectoryEntry): string {
   const words = [JSON.stringify(backend.slice(0, 80)).slice(1, -1)]

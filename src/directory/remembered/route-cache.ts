@@ -7,11 +7,12 @@
  * Over 250 lines: all operations share the two caches and the generation by which an entry counts as current.
  */
 import { LRUCache } from 'lru-cache'
+import { toEpochMs } from '../../clock.ts'
 import type { RouteCacheSettings } from '../../config/settings.ts'
 import { MuxError } from '../../errors.ts'
 import type { DirectoryAnswer, StandIn } from '../directory.ts'
 import { type RouteStep, type Trace } from '../trace.ts'
-import { type DirectoryEntry, describeEntry } from '../entry.ts'
+import { type DirectoryEntry, describeEntry, hasHoldRunOut } from '../entry.ts'
 import { DataLost } from '../errors.ts'
 
 /** Generation of entries that have not been validated. */
@@ -154,7 +155,7 @@ export function createRouteCache(
     const last = trace ? known.peek(user) : known.get(user)
     if (!last || (isGone(last) && !(forgotten && mayForget()))) return undefined
     const ageMs = nowMs() - last.readAtMs
-    if (ageMs >= settings.maxStaleMs) return undefined
+    if (ageMs >= settings.maxStaleMs || hasHoldRunOut(last.entry, ageMs, toEpochMs(nowMs()))) return undefined
     const detail = `${describeEntry(last.entry)} (stands in)`
     trace?.({ asked: 'memory', key: user, outcome: 'found', detail, ageMs, leftMs: settings.maxStaleMs - ageMs })
     return { entry: last.entry, source: restored.has(user) ? 'snapshot' : 'stale' }

@@ -2,10 +2,11 @@
  * Routes that other workers of the instance remember. A worker without a route for a user asks for them while the directory is
  * unavailable. The result serves one login and is not stored: each worker remembers only what it has read itself.
  */
+import { toEpochMs } from '../../clock.ts'
 import { MuxError } from '../../errors.ts'
 import type { Directory, DirectoryAnswer, StandIn } from '../directory.ts'
 import { type RouteStep, type Trace } from '../trace.ts'
-import { describeEntry } from '../entry.ts'
+import { describeEntry, hasHoldRunOut } from '../entry.ts'
 
 /** The other workers of this instance, as a directory sees them. */
 export type OtherWorkers = {
@@ -66,6 +67,10 @@ export function shareStandIns(
     const detail = describeEntry(entry)
     if (all.some((one) => 'goneMs' in one && one.goneMs <= ageMs + SLACK_MS)) {
       note({ outcome: 'outdated', detail: `${detail} (changed or removed since)`, ageMs })
+      return undefined
+    }
+    if (hasHoldRunOut(entry, ageMs, toEpochMs(performance.now()))) {
+      note({ outcome: 'outdated', detail: `${detail} (the hold has run out since)`, ageMs })
       return undefined
     }
     note({ outcome: 'found', detail: `${detail} (stands in)`, ageMs, leftMs: maxStaleMs - ageMs })

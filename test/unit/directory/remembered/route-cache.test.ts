@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { toEpochMs } from '../../../../src/clock.ts'
 import type { RouteCacheSettings } from '../../../../src/config/settings.ts'
 import { MuxError } from '../../../../src/errors.ts'
 import { createRouteCache } from '../../../../src/directory/remembered/route-cache.ts'
@@ -271,6 +272,21 @@ test('takes a missing route for forgotten where the store removes routes by itse
   assert.deepEqual(await lookup('alice', lost), { entry: at('store1'), source: 'stale' })
   clock.nowMs = 5000
   await assert.rejects(lookup('alice', lost), lost)
+})
+
+test('an entry with a hold that runs out during an outage does not stand in, and one with an expired hold does', async () => {
+  const { cache, clock, lookup } = openCache()
+  const readMs = toEpochMs(STARTED_MS)
+  const held = (untilMs: number): DirectoryEntry => ({ ...at('store1'), status: 'hold', hold: { token: 't', untilMs } })
+  await lookup('alice', held(readMs + 2000))
+  await lookup('bob', held(readMs - 2000))
+  cache.stopTrusting()
+  clock.nowMs = 1000
+  assert.equal((await lookup('alice', AWAY)).source, 'stale')
+  // A move may have switched the route meanwhile.
+  clock.nowMs = 3000
+  await assert.rejects(lookup('alice', AWAY), AWAY)
+  assert.equal((await lookup('bob', AWAY)).source, 'stale')
 })
 
 test('lets known routes stand in while the store has lost its data', async () => {

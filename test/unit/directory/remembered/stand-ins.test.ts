@@ -1,6 +1,7 @@
 /** Routes that other workers remember: used while the directory is away, never in the place of its answer, and for no longer than own ones. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { toEpochMs } from '../../../../src/clock.ts'
 import { MuxError } from '../../../../src/errors.ts'
 import type { DirectoryAnswer, StandIn } from '../../../../src/directory/directory.ts'
 import { shareStandIns } from '../../../../src/directory/remembered/stand-ins.ts'
@@ -65,6 +66,17 @@ for (const [what, parts] of Object.entries({
     await assert.rejects(share(parts).shared('alice'), AWAY)
   })
 }
+
+test('an entry of another worker does not stand in once its hold has run out since it was read', async () => {
+  const held = (leftMs: number): StandIn => ({
+    entry: { ...entry('store1'), status: 'hold', hold: { token: 't', untilMs: toEpochMs(performance.now()) + leftMs } },
+    ageMs: 30_000,
+    source: 'stale',
+  })
+  await assert.rejects(share({ told: [held(-10_000)] }).shared('alice'), AWAY)
+  assert.equal((await share({ told: [held(20_000)] }).shared('alice')).source, 'stale')
+  assert.equal((await share({ told: [held(-40_000)] }).shared('alice')).source, 'stale')
+})
 
 test('uses a route that was read after the change of which another worker knows', async () => {
   const { shared } = share({ told: [{ goneMs: 9000 }, route('store2', 5000)], own: { goneMs: 8000 } })
