@@ -15,14 +15,18 @@ const options = {
   ms: Number(process.env.SOAK_SECONDS ?? 1800) * 1000,
 }
 
-function renderAccount({ plan, problems, figures }: ChaosReport, at: Date, here: string): string {
-  const found = problems.length === 0 ? 'nobody was on two stores' : `${problems.length} problems`
+function renderAccount({ plan, orders, problems, figures }: ChaosReport, at: Date, here: string): string {
+  const found =
+    problems.length === 0 ? 'no user was on two stores, and no command was cut' : `${problems.length} problems`
   const blows = Map.groupBy(plan, ({ harm, target }) => `${harm} ${target}`)
+  const given = Map.groupBy(orders.flat(), (order) => (order.kind === 'state' ? `state ${order.state}` : order.kind))
+  const ordered = [...given].map(([what, those]) => [what, String(those.length)])
   const suffered = [...blows].map(([what, those]) => [what, String(those.length)])
   const facts = Object.entries(figures).map(([what, value]) => [what, String(value)])
   return `# Chaos
 
-Users who log in on two instances while stores and Redis die, hang and come back. Written by \`node test/soak/chaos.ts\`;
+Users log in on two instances while stores and Redis die, hang and come back, and operators change routes and states, hold, kick and
+move users. Written by \`node test/soak/chaos.ts\`;
 [test/soak/README.md](../../test/soak/README.md) says what is looked at.
 
 ${at.toISOString()}, seed ${options.seed}, ${options.ms / 1000} s: **${found}**. ${here}.
@@ -30,6 +34,7 @@ ${at.toISOString()}, seed ${options.seed}, ${options.ms / 1000} s: **${found}**.
 ${alignTable([['what came of it', 'figure'], ...facts]).join('\n')}
 
 ${alignTable([['done to them', 'times'], ...suffered.toSorted(([a = ''], [b = '']) => a.localeCompare(b))]).join('\n')}
+${alignTable([['orders of operators', 'times'], ...ordered.toSorted(([a = ''], [b = '']) => a.localeCompare(b))]).join('\n')}
 ${problems
   .slice(0, 20)
   .map((problem) => `\n    ${problem.replaceAll('\n', '\n    ')}\n`)

@@ -13,6 +13,11 @@ import { directoryConnected, PASSWORD, STORES, type StoreName } from './site.ts'
 /** mailmux gives a back end so long. The default of 20 s would leave a run of a minute little to see. */
 export const BACKEND_TIMEOUT_MS = 3_000
 
+/** A session that is told to end has so long. The default of a minute is as long as the run. */
+export const END_TIMEOUT_MS = 2_000
+/** of the admin API, which ends sessions only for operators that have it */
+export const CHAOS_TOKEN = 'chaos-token'
+
 export type ChaosSite = {
   scene: Scene
   stores: Record<StoreName, Dovecot>
@@ -63,7 +68,8 @@ export async function startChaosSite({ record, apart = false }: ChaosSiteOptions
           certificate,
           backends: Object.fromEntries(STORES.map((store) => [store, toBackend(stores[store])])),
           directory: { redis: { url, prefix: 'mailmux:', timeout: '500ms' } },
-          limits: { backend_timeout: `${BACKEND_TIMEOUT_MS}ms` },
+          limits: { backend_timeout: `${BACKEND_TIMEOUT_MS}ms`, end_timeout: `${END_TIMEOUT_MS}ms` },
+          adminToken: CHAOS_TOKEN,
           settings: { log: { level: 'info', format: 'json' } },
           routing: { placement: 'hash' },
         },

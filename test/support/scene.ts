@@ -47,6 +47,18 @@ export function openScene(directory?: string): Scene {
   }
 }
 
+/** A scene within a scene: what is opened in it is closed with it, and not kept until the end of the other. */
+export function openVisit({ directory }: Pick<Scene, 'directory'>): Scene {
+  const closers: (() => Promise<void> | void)[] = []
+  return {
+    directory,
+    closeLater: (close) => void closers.push(close),
+    close: async () => {
+      for (const close of closers) await close()
+    },
+  }
+}
+
 /** A signal alone would end the process without its `exit` event. */
 function exit(): void {
   process.exit(1)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { describeOrders, planOrders } from '../../support/chaos-orders.ts'
 import { planChaos } from '../../support/chaos-plan.ts'
 
 const MS = 60_000
@@ -23,4 +24,24 @@ test('each target suffers, one blow at a time, and is left alone in the end', ()
 test('every target and every harm comes up within a minute, in most minutes', () => {
   const seen = new Set(planChaos(1, MS).map(({ target, harm }) => `${harm} ${target}`))
   assert.ok(seen.size > 10, [...seen].join(', '))
+})
+
+test('orders follow from the seed, and lie one after the other in each lane', () => {
+  assert.deepEqual(planOrders(7, MS), planOrders(7, MS))
+  assert.notDeepEqual(planOrders(7, MS), planOrders(8, MS))
+  for (let seed = 0; seed < 200; seed++) {
+    for (const lane of planOrders(seed, MS)) {
+      for (const [index, order] of lane.entries()) {
+        const endMs = order.atMs + ('forMs' in order ? order.forMs : 0)
+        assert.ok(endMs <= (lane[index + 1]?.atMs ?? MS), `seed ${seed}: ${describeOrders([lane])}`)
+      }
+    }
+  }
+})
+
+test('each kind of order is given within a minute', () => {
+  for (let seed = 0; seed < 200; seed++) {
+    const kinds = new Set(planOrders(seed, MS).flatMap((lane) => lane.map(({ kind }) => kind)))
+    assert.equal(kinds.size, 5, `seed ${seed}: ${[...kinds].join(', ')}`)
+  }
 })
