@@ -32,7 +32,7 @@ const STALL_MS = 2000
 const AFTER_MS = 1000
 
 export type StallWatch = {
-  /** The process has not run for seconds, until just now: a deadline that has passed says nothing of a peer, whose answer is unread. */
+  /** The process has not run for seconds, until just now: a deadline that has passed is not the fault of a peer, whose answer may be unread. */
   hasStalled: () => boolean
   stop: () => void
 }

@@ -6,7 +6,7 @@
 /** Whose doing it is: the mail client's, the back end's (or the directory's), or mailmux's own. */
 export type Side = 'client' | 'backend' | 'directory' | 'self'
 
-/** Every code, its side, and whether a later attempt may succeed without anybody changing anything. */
+/** Every code, its side, and whether a later attempt may succeed without a change by an operator. */
 export const ERRORS = {
   'client-closed': { side: 'client', retryable: false },
   'client-reset': { side: 'client', retryable: false },

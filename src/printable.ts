@@ -24,7 +24,7 @@ export function octetsToPrintable(octets: string, maxLength: number): string {
   const start = octets.slice(0, (maxLength + 1) * 4) // no character of UTF-8 is longer than four octets
   const decoder = new StringDecoder('utf8')
   const text = decoder.write(Buffer.from(start, 'latin1'))
-  const rest = start.length < octets.length ? '' : decoder.end() // a character that was cut here says nothing
+  const rest = start.length < octets.length ? '' : decoder.end() // a character that was cut here is dropped
   if (!`${text}${rest}`.includes('\ufffd')) return toPrintable(text, maxLength)
   const shown = start.length > maxLength ? `${start.slice(0, maxLength)}…` : start
   return shown.replace(/[\0-\x1f\x7f-\xff\\]/g, (one) =>

@@ -11,7 +11,7 @@ import { askForToken, boundBody, isWithinMachine, onlyWithToken, refuse } from '
 import { addSessionRoutes, MAX_USER_LENGTH, type SessionParts } from './session-routes.ts'
 import { addStateRoutes, type StateParts } from './state-routes.ts'
 
-/** What is asked of a route; what is left out is filled in by whoever answers. */
+/** The question for a route; the answer contains the defaults of omitted fields. */
 export type RouteQuestion = {
   user: string
   protocol?: ProtocolName | undefined
@@ -20,7 +20,7 @@ export type RouteQuestion = {
   address?: string | undefined
 }
 
-/** Nobody is there to answer now. It is asked again. */
+/** No worker can answer now. The client may ask again. */
 export class Unavailable extends Error {
   override readonly name = 'Unavailable'
 }

@@ -33,7 +33,7 @@ import type { StateBody } from './state-routes.ts'
 const LOOKUP_MS = 15_000
 /** `/readyz` waits for nothing. A health check of a container gives up sooner than its caller does. */
 const READINESS_MS = 3000
-/** Longer than any login: `limits.backend_timeout` and its like are a minute or two together at most, where somebody has raised them. */
+/** Longer than any login: `limits.backend_timeout` and similar limits together are a minute or two, even if they are raised. */
 const LOGIN_MS = 300_000
 /** A hundred times what there is to say. */
 const MAX_ANSWER_LENGTH = 1_000_000
@@ -172,7 +172,7 @@ async function fetchText(endpoint: AdminEndpoint, asked: Request): Promise<Answe
   }
   const method = asked.method ?? (password ? 'POST' : 'GET')
   const question = request({ host, port, path, method, headers, agent: false, signal: AbortSignal.timeout(withinMs) })
-  question.on('error', () => undefined) // told by the wait under way, or nobody waits any more
+  question.on('error', () => undefined) // the current wait reports it, if there is one
   if (password) await sendPassword(question, password)
   else question.end(body && JSON.stringify(body))
   const [response] = (await once(question, 'response')) as [IncomingMessage]

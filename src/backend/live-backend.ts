@@ -39,14 +39,14 @@ export type BackendFacts = { name: string; up: boolean; check: HealthSettings['c
 
 export type LiveBackend = {
   readonly name: string
-  /** Whether somebody new may be sent there: by this protocol, or by each that it serves. */
+  /** Whether new users may be placed there: for this protocol, or for each that it serves. */
   isUp(protocol?: ProtocolName): boolean
   /** The endpoints of a protocol in the order in which this user is to try them, those that are down last. */
   addresses(protocol: ProtocolName, user?: string): readonly Endpoint[]
   /**
    * The way of one login through them, which must be left again. Waits for DNS only while no address has ever been known.
    * @throws MuxError `backend-no-port`, `local-shortage`, `backend-unreachable` where no address is known, `backend-timeout`, or `backend-down`
-   * where all are down and somebody is trying already
+   * if all are down and another login is trying already
    */
   enter(protocol: ProtocolName, user: string, withinMs: number): Promise<AddressCursor>
   /** Waits until its names have been looked up once. */

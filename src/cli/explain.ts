@@ -37,7 +37,7 @@ export async function explain(user: string, options: ExplainOptions, terminal: P
   })
 }
 
-/** Asks for the route first, so that nobody types a password for nothing. */
+/** Asks for the route first, so that no password is typed if there is no route. */
 async function testLogin(
   client: AdminClient,
   question: RouteQuestion,

@@ -183,7 +183,7 @@ export type RouteCacheSettings = {
   maxEntries: number
   /** a known route is asked for again after this, whether or not a change was told */
   lifetimeMs: number
-  /** the same for a user whom nobody knew */
+  /** the same for an unknown user */
   negativeLifetimeMs: number
   /** how long a known route stands in while the directory cannot be asked */
   maxStaleMs: number

@@ -49,7 +49,7 @@ export type LegReport = {
 
 export type BackendReport = {
   name: string
-  /** somebody new may be sent there */
+  /** new users may be placed there */
   up: boolean
   /** that an operator has set, and where */
   state: BackendState
@@ -74,7 +74,7 @@ export type LoadReport = {
   slowStart?: { logins: number; loginsPerSecond: number }
 }
 
-/** @param way undefined: every protocol that it serves, for nobody in particular */
+/** @param way undefined: every protocol that it serves, for no particular user */
 export function reportBackend(
   { settings }: Backend,
   { backends, admissions, states }: RunningBackends,

@@ -28,7 +28,7 @@ export type Explanation = {
     serverName?: string
     address?: string
   }
-  /** what the name is read as; without `user` it cannot be anybody's, and without all of it nobody looks at it: TLS is passed through */
+  /** how the name is interpreted; without `user` it is not a valid name; undefined if TLS is passed through, where no name is visible */
   name?: { user?: string; defaultDomain?: DefaultDomain; notes: NameNote[] }
   /** who was asked for the route, in this order */
   steps: RouteStep[]

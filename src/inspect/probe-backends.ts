@@ -76,7 +76,7 @@ async function probeAddress(backend: Backend, protocol: ProtocolName, address: A
   } catch (thrown) {
     const { code, message } = asMuxError(thrown)
     const text = `${code}: ${message}`
-    // The probe has not reached the back end, and says nothing of it.
+    // The probe did not reach the back end, so the result does not concern it.
     if (code === 'local-shortage') return warning(`back end ${name}, ${protocol}, cannot be probed: ${text}`)
     return error(`back end ${name}, ${protocol} at ${keyOf(address)}: ${text}`)
   } finally {

@@ -1,4 +1,4 @@
-/** A login as somebody imagines it, who asks what would become of it. What is not said is as it would most likely be. */
+/** The hypothetical login that `explain` and the login test examine. Omitted fields have the most likely values. */
 import type { ListenerSettings, ProtocolName } from '../config/settings.ts'
 import { isAddress, isUnspecified } from '../net/address.ts'
 

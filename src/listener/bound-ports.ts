@@ -1,6 +1,6 @@
 /**
  * Ports that one process binds and others accept from. As long as it holds them, the ports, and the connections that wait at them,
- * outlive whoever accepts; it never accepts itself, so that a connection costs it nothing.
+ * outlive the processes that accept; it never accepts itself, so that a connection costs it nothing.
  */
 import net, { type Server } from 'node:net'
 import { familyOf } from '../net/address.ts'
@@ -12,7 +12,7 @@ export type BoundPorts = {
   addresses: OpenPort[]
   /** of each of them, as this process has them open, for others to inherit */
   descriptors: number[]
-  /** Lets go of them; whoever has inherited them keeps them open. May be called twice. */
+  /** Closes them in this process; processes that inherited them keep them open. May be called twice. */
   close(): void
 }
 

@@ -1,4 +1,4 @@
-/** What every open port has, whoever has bound it: how it is made, and in which words it is told that one cannot be opened. */
+/** What all bound ports share: how the server is created, and the text of an error if a port cannot be opened. */
 import { createServer, type Server, type Socket } from 'node:net'
 import type { ListenAddress } from '../config/settings.ts'
 import { systemCode } from '../errors.ts'

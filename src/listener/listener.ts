@@ -1,4 +1,4 @@
-/** Bound ports. All are opened or none: what cannot be bound is said in one line that names the way out. Parses nothing, serves nobody. */
+/** Bound ports. All are opened or none. A port that cannot be bound is an error of one line with the remedy. Parses nothing, serves no client. */
 import type { Server } from 'node:net'
 import type { ListenAddress } from '../config/settings.ts'
 import { familyOf } from '../net/address.ts'

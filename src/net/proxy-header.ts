@@ -173,7 +173,7 @@ function readV2(bytes: Buffer): 'more' | Read {
   }
   if (bytes.length < length) return 'more'
 
-  // 2.2: the whole block of a LOCAL header is to be discarded, so nothing in it is believed and nothing refused.
+  // 2.2: the whole block of a LOCAL header is discarded: it is neither used nor checked.
   if (isLocal) return { length, header: { version: 2, command: 'local' } }
   const whole = bytes.subarray(0, length)
   const tlvs = readTlvs(whole, addressEnd)

@@ -45,7 +45,7 @@ const MAX_UNIQUE_ID_BYTES = 128
 /** What an ALPN name can have (RFC 7301 3.1); no name of a TLS version or cipher is half as long. */
 const MAX_NAME_BYTES = 255
 
-/** Types that are an answer to a question: given twice with different answers, each reader would believe another. */
+/** Types that may occur only once: with two values, readers would use different ones. */
 const ONCE = new Set<number>([
   TYPE.alpn,
   TYPE.authority,

@@ -1,4 +1,4 @@
-/** A browser on a mail port: some page wants it to speak for it (cross-protocol request forgery), or somebody has mistyped. */
+/** A browser on a mail port: a web page sends a cross-protocol request, or the URL is mistyped. */
 
 /** RFC 9112 3. Such a connection is hung up on at once: whatever is answered could be made to look like an answer to HTTP. */
 export function isHttpRequest(line: string): boolean {

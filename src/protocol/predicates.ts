@@ -12,7 +12,7 @@ export function mayAuthenticate(facts: DialogueFacts, secure: boolean): boolean 
   return secure || facts.allowPlaintextAuth
 }
 
-/** What may be offered now: EXTERNAL says nothing to a client that has shown no certificate. */
+/** What may be offered now: EXTERNAL is useless for a client without a certificate. */
 export function offeredMechanisms(facts: DialogueFacts, client: ClientWire): MechanismName[] {
   if (!mayAuthenticate(facts, client.secure)) return []
   return facts.mechanisms.filter((mechanism) => mechanism !== 'EXTERNAL' || client.certifiedUser !== undefined)

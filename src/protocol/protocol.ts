@@ -182,7 +182,7 @@ export type ClientDialogue = {
   greet(): void
   /** Answers everything that can be answered without a back end; resolves with a login to try, or when the client has taken its leave. */
   awaitLogin(): Promise<LoginAttempt | 'logout'>
-  /** Keeps the client patient while a back end is tried again; says nothing where the protocol has no such word. */
+  /** Sends a line to the client while a back end is tried again, if the protocol has such a line. */
   stillTrying(): void
   /** Tells the client that it is in; from here on the back end speaks. */
   accept(acceptance: Acceptance): void

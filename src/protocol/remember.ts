@@ -3,7 +3,7 @@ const MOST_TEXTS = 64
 
 /**
  * A server says the same to each login, and what was made of it is good for the next.
- * @param parse depends on the text alone, and gives what nobody changes; the caller bounds the text
+ * @param parse must depend only on the text, and its result must not be changed; the caller bounds the text
  */
 export function remember<Result>(parse: (text: string) => Result): (text: string) => Result {
   const known = new Map<string, { result: Result }>()
@@ -11,7 +11,7 @@ export function remember<Result>(parse: (text: string) => Result): (text: string
     const found = known.get(text)
     if (found) return found.result
     const result = parse(text)
-    if (known.size === MOST_TEXTS) known.clear() // somebody says something else each time
+    if (known.size === MOST_TEXTS) known.clear() // a peer that sends a new text each time must not fill the memory
     known.set(text, { result })
     return result
   }

@@ -52,7 +52,7 @@ export async function runMechanism(mechanism: MechanismName, exchange: SaslExcha
   }
 }
 
-/** The mechanism LOGIN, which no RFC defines: two questions whose words nobody reads. */
+/** The mechanism LOGIN, which no RFC defines: two challenges whose text clients ignore. */
 async function runLogin({ initial, ask }: SaslExchange): Promise<SaslOutcome> {
   const user = readResponse(initial ?? (await ask(encodeBase64('Username:'))))
   if (typeof user === 'string') return user
@@ -69,7 +69,7 @@ export function byPassword(user: string, password: string): PasswordLogin {
   return { user: authcid, credentials: { kind: 'password', authcid, password: new Secret(asOctets(password)) } }
 }
 
-/** RFC 4422 appendix A: an empty authzid is whoever the certificate says. */
+/** RFC 4422 appendix A: with an empty authzid, the certificate names the user. */
 function takeCertificate(authzid: Octets, certifiedUser: Octets | undefined): SaslOutcome {
   if (certifiedUser === undefined || (authzid !== '' && authzid !== certifiedUser)) return 'not-authorized'
   return { user: certifiedUser, credentials: { kind: 'certificate' } }

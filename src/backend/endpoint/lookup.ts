@@ -5,7 +5,7 @@ import { lookupError } from '../../descriptor-shortage.ts'
 import { familyOf, isAddress, isLoopbackAddress, isUnspecified } from '../../net/address.ts'
 import { createSystemLookup, type SystemLookup } from './system-lookup.ts'
 
-/** What was found, and how long that may be believed. */
+/** The result of a lookup, and how long it is valid. */
 export type Found<T> = { readonly records: readonly T[]; readonly ttlMs: number }
 
 /** An SRV record (RFC 2782). */
@@ -18,12 +18,12 @@ export type Lookup = {
   services: (name: string) => Promise<Found<Service>>
 }
 
-/** Records that are looked at: more than any mail store has, and an answer of a thousand is somebody's mistake or malice. */
+/** Maximum number of records that are used: more than any mail store has. An answer with a thousand is a mistake or an attack. */
 const MOST_RECORDS = 16
 
 const LEAST_TTL_MS = 5000
 const MOST_TTL_MS = 300_000
-/** Where nobody says how long: the hosts file, names that only a search domain completes, and SRV records, of which Node does not tell it. */
+/** Lifetime of results without a TTL: from the hosts file, of names that a search domain completes, and of SRV records, whose TTL Node does not report. */
 const UNTOLD_TTL_MS = 30_000
 
 /** A name server that does not answer is asked once more, and the next one then. */

@@ -1,6 +1,6 @@
 /**
  * The order of one user among addresses that are equal: always the same, so that a user's sessions meet on one server and its caches,
- * while the users are spread by weight. An address that comes or goes moves nobody but its own users (rendezvous hashing). Pure.
+ * while the users are spread by weight. A new or removed address moves only its own users (rendezvous hashing). Pure.
  */
 import { finish, hash, scoreFor } from '../../rendezvous.ts'
 import { keyOf, type Address } from './addresses.ts'

@@ -1,4 +1,4 @@
-/** `directory.redis` as the program uses it: where it stands, whom to be there, and how long to believe it. */
+/** `directory.redis` as settings: its servers, the user and password, and how long routes are valid. */
 import type { z } from 'zod'
 import type { RedisFiles } from '../check/redis.ts'
 import type { redis as schema } from '../schema/redis.ts'

@@ -73,7 +73,7 @@ function checkHealth({ health, tls }: Backend, { path, report }: KeyContext): vo
   }
 }
 
-/** A limit that is never reached would let its author believe in it. */
+/** A limit that can never be reached is an error, because it would have no effect. */
 function checkLimits({ limits }: Backend, main: MainDraft, { source, path, report }: KeyContext): void {
   const at = (key: string): Path => [...path, 'limits', key]
   const has = (key: string): boolean => isWritten(source, at(key))

@@ -131,7 +131,7 @@ function parseKey(text: string): Parsed<string> {
   return 'wrong' in domain ? domain : { value: keyOfDomain(text) }
 }
 
-/** One step, so that nobody has to follow a chain to know where a user lives, and none can be a ring. */
+/** An alias must not name another alias, so there are no chains and no rings. */
 function checkAliases(routing: Routing, report: Reporter): void {
   const aliases = foldedAliases(routing)
   const domains = new Set(Object.keys(routing.domains ?? {}).map(keyOfDomain))

@@ -64,7 +64,7 @@ async function negotiate(backend: Wire, tls: boolean): Promise<BackendCapability
   return capability
 }
 
-/** RFC 9051 7.1.4, 7.1.5: PREAUTH is somebody's session, and not this user's. @returns the capabilities in the greeting, if any */
+/** RFC 9051 7.1.4, 7.1.5: with PREAUTH the session belongs to another user, so it is refused. @returns the capabilities in the greeting, if any */
 async function readGreeting(backend: Wire): Promise<string | undefined> {
   const line = await backend.readLine(MAX_LINE_BYTES)
   const greeting = parseStatus(line)
@@ -180,7 +180,7 @@ async function authenticate(
   return answer
 }
 
-/** OK before it has heard who it is: whoever speaks there, it is not the mail server. */
+/** An OK before the credentials were sent does not come from a correct mail server. */
 function acceptedUnseen(): MuxError {
   return new MuxError('backend-garbage', 'the back end accepts a login unseen')
 }

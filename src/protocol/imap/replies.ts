@@ -2,7 +2,7 @@
 import type { Goodbye, Refusal } from '../protocol.ts'
 
 /**
- * The answer to a refused login, without its tag. One text for a wrong password and for a user whom nobody knows.
+ * The answer to a refused login, without its tag. A wrong password and an unknown user have the same text.
  * An outage is never AUTHENTICATIONFAILED: clients drop the password on that (RFC 5530 3).
  */
 export function refusalReply(refusal: Refusal): string {

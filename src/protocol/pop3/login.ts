@@ -41,7 +41,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
   }
   const refusePlaintext = (): void => reply(refusalReply({ reason: 'privacy-required' }))
 
-  /** RFC 1939 7: USER says nothing of whether the user exists. */
+  /** RFC 1939 7: the answer to USER does not depend on whether the user exists. */
   function takeUser(name: string): void {
     if (!mayAuthenticate(facts, client.secure)) return refusePlaintext()
     if (!mayUseLogin(facts, client)) return bad('USER is disabled')

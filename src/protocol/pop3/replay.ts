@@ -149,7 +149,7 @@ async function authenticate(
     // "+ " and a challenge, which may be empty; some servers then leave the space out. "+OK" is no challenge.
     if (!/^\+( |$)/.test(line)) {
       const response = parseResponse(line)
-      // Accepted before it has heard who it is: no server to believe.
+      // An OK before the credentials were sent does not come from a correct mail server.
       if (response && (sent || !response.ok)) return response
       throw new MuxError('backend-garbage', `not an answer to AUTH: ${JSON.stringify(line.slice(0, 80))}`)
     }

@@ -2,7 +2,7 @@
 import type { Goodbye, Refusal } from '../protocol.ts'
 
 /**
- * The answer to a refused login. One text for a wrong password and for a user whom nobody knows.
+ * The answer to a refused login. A wrong password and an unknown user have the same text.
  * An outage is [SYS/TEMP], never [AUTH]: clients ask for a new password on that (RFC 3206 5).
  */
 export function refusalReply(refusal: Refusal): string {
