@@ -51,6 +51,8 @@ export type AdminClient = {
   resetBackendState(backend: string): Promise<StateSetAnswer>
   /** The oldest sessions that match, as many as can be asked for. @throws Unanswered */
   sessions(filter: SessionFilter): Promise<SessionsAnswer>
+  /** Only their number. @throws Unanswered */
+  countSessions(filter: SessionFilter): Promise<SessionsAnswer>
   /** Ends the sessions that match; every session with `all`, which goes with no filter. @throws Unanswered */
   endSessions(order: SessionFilter & { all: boolean; now: boolean }): Promise<EndedAnswer>
   /** @throws Unanswered */
@@ -97,6 +99,12 @@ export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
           withinMs: LOOKUP_MS,
           mostLength: MAX_SESSIONS_LENGTH,
         },
+        sessionsAnswer,
+      ),
+    countSessions: (filter) =>
+      ask(
+        endpoint,
+        { path: `/api/v1/sessions?${queryOf({ ...filter, limit: '0' })}`, withinMs: LOOKUP_MS },
         sessionsAnswer,
       ),
     endSessions({ all, now, ...filter }) {

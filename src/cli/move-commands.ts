@@ -1,7 +1,8 @@
-/** The command `move` as typed: its options and its help. */
+/** The arguments of `mailmux move` and `mailmux wait`. */
 import type { Command } from 'commander'
 import type { CommandParts } from './command-parts.ts'
 import type { ManyOptions } from './move-many.ts'
+import type { WaitOptions } from './wait.ts'
 
 export type MoveCommandParts = CommandParts & {
   /** From now on a signal aborts instead of ending the process; a second one ends it, and the holds that it leaves expire. */
@@ -56,6 +57,23 @@ export function addMoveCommands(
         const { moveOne } = await import('./move.ts')
         exitWith(await moveOne(user ?? '', backend ?? '', options, interruptible))
       }
+    })
+
+  program
+    .command('wait')
+    .description('wait until no instance has a session on a back end, as after a drain')
+    .argument('<backend>', 'its name in the routing file')
+    .requiredOption('--empty', 'what is waited for')
+    .option('--timeout <duration>', 'end with 1 after this time, such as 10m (default: never)')
+    .addOption(configOption())
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 no session is left, 1 not within the timeout, 2 wrong usage or no answer.\nExample: mailmux backend drain store1 && mailmux wait store1 --empty --timeout 30m',
+    )
+    .exitOverride(exitAsUsage)
+    .action(async (backend: string, options: WaitOptions) => {
+      const { waitForEmpty } = await import('./wait.ts')
+      exitWith(await waitForEmpty(backend, options, terminal))
     })
 }
 

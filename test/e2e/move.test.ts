@@ -163,3 +163,16 @@ test('a killed move leaves a hold that expires to the old store', async () => {
   assert.equal((await move(ALICE, 'store2')).code, 0)
   assert.equal(await storeOf(), 'store2')
 })
+
+test('waits until a back end has no session', async () => {
+  await redis('HSET', KEY, 'backend', 'store1')
+  const client = await logIn('imap')
+  const args = [...NODE_OPTIONS, MAIN, 'wait', 'store1', '--empty', '-c', site.mailmux.configFile]
+  const late = await run(NODE, [...args, '--timeout', '1s'], { ms: 60_000 })
+  assert.equal(late.code, 1, late.stderr)
+  const program = startProgram(site.scene, { name: 'wait', command: NODE, args })
+  await program.waitForLine((line) => line === '1 session', START_DEADLINE_MS, 'the number of sessions')
+  await client.quit()
+  assert.deepEqual(await program.exited, { code: 0, signal: null })
+  assert.match(program.stdout(), /^no session is left$/m)
+})

@@ -1,0 +1,64 @@
+/** `mailmux wait BACKEND --empty`: until no instance has a session on a back end. */
+import type { SessionsAnswer } from '../admin/answers.ts'
+import { readDuration } from '../duration.ts'
+import type { MoveClock } from '../move/step.ts'
+import { systemClock } from '../move/system-clock.ts'
+import { askRunning, type Terminal } from './ask-running.ts'
+import { reportMissing } from './coverage.ts'
+
+export type WaitOptions = { config: string; timeout?: string }
+
+const NAME = 'mailmux wait'
+const POLL_MS = 1000
+
+/** @returns the exit code: 0 no session is left, 1 not within the timeout, 2 wrong usage or no answer */
+export async function waitForEmpty(backend: string, options: WaitOptions, terminal: Terminal): Promise<number> {
+  const timeoutMs = options.timeout === undefined ? Infinity : readDuration(options.timeout)
+  if (timeoutMs === undefined) {
+    terminal.printError(`${NAME}: --timeout ${options.timeout} is no duration such as 30s or 10m`)
+    return 2
+  }
+  return askRunning(NAME, options.config, terminal, async (client) => {
+    const { backends } = await client.backends()
+    if (!backends.some(({ name }) => name === backend)) {
+      terminal.printError(`${NAME}: ${backend} is no back end of the running mailmux`)
+      return 2
+    }
+    return waitUntilEmpty(() => client.countSessions({ backend }), timeoutMs, systemClock, terminal)
+  })
+}
+
+/**
+ * Exported for its test.
+ * @param ask counts the sessions of all instances
+ * @returns the exit code
+ */
+export async function waitUntilEmpty(
+  ask: () => Promise<SessionsAnswer>,
+  timeoutMs: number,
+  clock: MoveClock,
+  terminal: Terminal,
+): Promise<number> {
+  const endMs = clock.nowMs() + timeoutMs
+  let said: number | undefined
+  for (;;) {
+    const answer = await ask()
+    // An instance that gives no answer may have sessions.
+    const isWhole =
+      reportMissing(answer, NAME, 'it may have sessions', { ...terminal, printError: () => undefined }) === 0
+    if (answer.total === 0 && isWhole) {
+      terminal.out('no session is left')
+      return 0
+    }
+    if (clock.nowMs() >= endMs) {
+      reportMissing(answer, NAME, 'it may have sessions', terminal)
+      terminal.printError(`${NAME}: left: ${count(answer.total)}`)
+      return 1
+    }
+    if (answer.total !== said) terminal.out(count(answer.total))
+    said = answer.total
+    await clock.sleep(Math.min(POLL_MS, Math.max(0, endMs - clock.nowMs())))
+  }
+}
+
+const count = (total: number): string => (total === 1 ? '1 session' : `${total} sessions`)
