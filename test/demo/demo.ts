@@ -3,8 +3,17 @@
  * Everything that it makes is in `.demo/` and is used again by the next run, except Dovecot's sockets, and mail that cannot be there.
  * DEMO_PORT_OFFSET is added to every port, for a second demo beside the first.
  */
-import { X509Certificate } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { randomBytes, X509Certificate } from 'node:crypto'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join, relative } from 'node:path'
 import { stringify } from 'yaml'
 import { makeAuthority } from '../support/certificates.ts'
@@ -63,12 +72,13 @@ async function main(): Promise<void> {
     // Everybody has a mailbox everywhere, so that a changed route shows another mailbox and not an error
     const users = Object.fromEntries(stores.map(({ user }) => [user, password]))
     await Promise.all(
-      stores.map(({ name, imap, pop3, sieve }) =>
-        startDovecot(scene, {
+      stores.map(async ({ name, imap, pop3, sieve }) => {
+        const { configFile } = await startDovecot(scene, {
           ...{ name, users, sieve, imapPort: imap, pop3Port: pop3 },
           mailDirectory: join(mail.path, name),
-        }),
-      ),
+        })
+        linkConfiguration(name, configFile)
+      }),
     )
     if (withRedis) {
       const redis = await startRedis(scene, { port: redisPort })
@@ -151,7 +161,7 @@ function writeConfiguration(): string {
     tls: { certificates: [{ cert: join(demo, 'mailmux.pem'), key: join(demo, 'mailmux-key.pem') }] },
     directory: withRedis ? { redis: { url: `redis://127.0.0.1:${redisPort}`, prefix: 'mailmux:' } } : { static: {} },
     routing: 'routing.yaml',
-    admin: { listen: `127.0.0.1:${ports.admin}` },
+    admin: { listen: `127.0.0.1:${ports.admin}`, token_file: makeToken() },
     log: { level: 'info', format: 'pretty' },
   }
   const backends = Object.fromEntries(
@@ -172,6 +182,20 @@ function writeConfiguration(): string {
     )
   }
   return configFile
+}
+
+/** Where doveadm finds a store: its directory has another name in each run. */
+function linkConfiguration(name: string, configFile: string): void {
+  const link = join(demo, `${name}.conf`)
+  rmSync(link, { force: true })
+  symlinkSync(configFile, link)
+}
+
+/** The token of the API, without which mailmux takes no order of an operator. */
+function makeToken(): string {
+  const file = join(demo, 'admin.token')
+  if (!existsSync(file)) writeFileSync(file, `${randomBytes(16).toString('hex')}\n`, { mode: 0o600 })
+  return file
 }
 
 async function isReady(): Promise<true | undefined> {

@@ -68,6 +68,10 @@ async function serves(command: string, options: string[], path = process.env.PAT
   assert.ok(sieve)
   const listed = await run('sh', ['-c', `cd ${checkout} && echo secret | ${sieve} --passwordfd 0`])
   assert.equal(listed.code, 0, `${sieve}\n${listed.stderr}\n${demo.stdout()}`)
+  // An order of an operator, which needs a token.
+  const config = '.demo/static/mailmux.yaml'
+  const ordered = await run('sh', ['-c', `cd ${checkout} && ${node} src/main.ts sessions end --all -c ${config}`])
+  assert.equal(ordered.code, 0, ordered.stderr)
   const processes = listProcesses(demo.pid)
   assert.ok(processes.length > 4)
   demo.signal('SIGINT')
