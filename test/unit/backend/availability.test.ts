@@ -89,6 +89,17 @@ test('one login tries a back end that is down, though logins have gone there whi
   ;(await a.enter('imap', 'ben', 1000)).leave()
 })
 
+test('a login from before the loss that leaves does not end the trial of another', async () => {
+  const { a, first, second } = open()
+  const before = await a.enter('imap', 'ann', 1000)
+  makeDown(a, first)
+  makeDown(a, second)
+  const trial = await a.enter('imap', 'ben', 1000)
+  before.leave()
+  await assert.rejects(a.enter('imap', 'cid', 1000), isCode('backend-down'))
+  trial.leave()
+})
+
 test('looks soon at an address that a login has failed at, and at none that a check has failed at', () => {
   for (const [by, isSoon] of [
     ['login', true],

@@ -120,7 +120,11 @@ test('is looked up again when the record runs out, and keeps what is known of an
   assert.deepEqual(new Set(ips(live.addresses('imap'))), new Set(['192.0.2.2', '192.0.2.3']))
   assert.equal(stays.health.up, false)
   assert.ok(live.addresses('imap').includes(stays))
-  assert.ok(world.lines.some(({ message }) => message === 'back end addresses changed'))
+  const changed = world.lines.filter(({ message }) => message === 'back end addresses changed')
+  const addresses = ['192.0.2.3:143', '192.0.2.2:143'] // the one that is down last
+  assert.deepEqual(changed, [
+    { level: 'info', message: 'back end addresses changed', backend: 'a', protocol: 'imap', addresses },
+  ])
   world.live.close()
 })
 

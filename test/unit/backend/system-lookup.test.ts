@@ -45,3 +45,9 @@ test('two worlds share the turn at the system', async () => {
     await found[index]
   }
 })
+
+test('gives all addresses that the system has for a name', async () => {
+  const found = await createSystemLookup()('localhost')
+  assert.ok(found.length > 0)
+  for (const ip of found) assert.ok(ip === '::1' || ip.startsWith('127.'), ip)
+})
