@@ -3,7 +3,7 @@ import { setTimeout as pass } from 'node:timers/promises'
 import { randomBytes } from 'node:crypto'
 import { endedAnswer } from '../../src/admin/answers.ts'
 import { MOVED, ROUTED, type Order } from './chaos-orders.ts'
-import type { Kick, RouteChange, Trouble } from './chaos-routes.ts'
+import type { Cleared, Kick, RouteChange, Trouble } from './chaos-routes.ts'
 import { CHAOS_TOKEN, type ChaosSite } from './chaos-site.ts'
 import { MAIN, NODE_OF_COMMAND } from './command.ts'
 import { startProgram } from './processes.ts'
@@ -15,6 +15,8 @@ const PREFIX = 'mailmux:'
 const AGAIN_MS = 100
 /** A move has a limit for each of its steps; none of them takes so long with the limits of this site. */
 const MOVE_MS = 150_000
+/** The last copy takes longer than a session may be seen after its end. */
+const COPY = '[ "$MAILMUX_PASS" = 1 ] || sleep 2'
 
 export type Operator = ReturnType<typeof createOperator>
 
@@ -25,6 +27,9 @@ export function createOperator(site: ChaosSite, nowMs: () => number) {
   /** times in which logins may wait for a state that an operator has set */
   const waits: Trouble[] = []
   const problems: string[] = []
+  const cleared: Cleared[] = []
+  /** what came of each move */
+  const outcomes: string[] = []
   const count = { states: 0, routes: 0, holds: 0, kicks: 0, moved: 0, notMoved: 0, movesKilled: 0 }
   const [redis] = site.redises
 
@@ -103,11 +108,16 @@ export function createOperator(site: ChaosSite, nowMs: () => number) {
     const during = (to: string | undefined): RouteChange => ({ user, store: to, sentMs, ackedMs: Infinity })
     const change = during(store)
     changes.push(change)
+    const copy: Cleared = { user, store: from!, fromMs: Infinity, toMs: Infinity }
+    cleared.push(copy)
+    const hear = (line: string): void => {
+      if (/^end +done/.test(line)) copy.fromMs = nowMs()
+    }
     const scene = openVisit(site.scene)
     try {
       const [node = '', ...options] = NODE_OF_COMMAND
-      const args = [...options, MAIN, 'move', user, store, '--run', 'true', '-c', site.instances[0]!.configFile]
-      const program = startProgram(scene, { name: 'move', command: node, args })
+      const args = [...options, MAIN, 'move', user, store, '--run', COPY, '-c', site.instances[0]!.configFile]
+      const program = startProgram(scene, { name: 'move', command: node, args, show: hear })
       const kill = killMs === undefined ? undefined : setTimeout(() => program.signal('SIGKILL'), killMs)
       const late = setTimeout(() => {
         problems.push(`a move of ${user} takes too long: ${program.stdout()}${program.stderr()}`)
@@ -117,6 +127,9 @@ export function createOperator(site: ChaosSite, nowMs: () => number) {
       clearTimeout(kill)
       clearTimeout(late)
       const endedMs = nowMs()
+      copy.toMs = endedMs
+      const said = (signal ?? `${program.stdout()}${program.stderr()}`.trim().split('\n').at(-1)) || `exit ${code}`
+      outcomes.push(`move ${user} ${from} to ${store} ${Math.round(sentMs)} to ${Math.round(endedMs)} ms: ${said}`)
       if (signal !== null) {
         count.movesKilled++
         await endHoldOf(user)
@@ -150,6 +163,8 @@ export function createOperator(site: ChaosSite, nowMs: () => number) {
     kicks,
     waits,
     problems,
+    cleared,
+    outcomes,
     count,
     /** The back end of the last route that was written. */
     storeOf,

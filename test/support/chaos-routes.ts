@@ -16,6 +16,9 @@ export type RouteChange = {
 
 export type Kick = { user: string; sentMs: number; answeredMs: number }
 
+/** A time in which a user is on hold for a move that has ended all sessions at the store. */
+export type Cleared = { user: string; store: string; fromMs: number; toMs: number }
+
 export type Allowance = {
   /** from a change of the route to the last login by the route before it */
   loginMs: number
@@ -127,6 +130,31 @@ export function findDoubles(
     }
   }
   return found
+}
+
+/** Sessions at the old store while a move makes the last copy of the mailbox. */
+export function findUncleared(
+  visits: readonly Visit[],
+  cleared: readonly Cleared[],
+  troubles: readonly Trouble[],
+  { endMs, recoveryMs }: Allowance,
+): string[] {
+  return cleared.flatMap(({ user, store, fromMs, toMs }) =>
+    visits
+      .filter(
+        (visit) =>
+          visit.user === user &&
+          visit.store === store &&
+          calmMs(
+            Math.max(fromMs, visit.fromMs),
+            Math.min(toMs, visit.toMs ?? Infinity),
+            troubles,
+            [store],
+            recoveryMs,
+          ) > endMs,
+      )
+      .map((visit) => `${describe(visit)}: during the last copy of a move, from ${Math.round(fromMs)} ms`),
+  )
 }
 
 function describe({ user, store, fromMs, toMs }: Visit): string {

@@ -18,7 +18,7 @@ import {
   type VisitRecord,
 } from './chaos-record.ts'
 import { createResidents } from './chaos-residents.ts'
-import { type Allowance, findDoubles, findKept, findStrays, type Trouble } from './chaos-routes.ts'
+import { type Allowance, findDoubles, findKept, findStrays, findUncleared, type Trouble } from './chaos-routes.ts'
 import { type ChaosSite, END_TIMEOUT_MS, startChaosSite } from './chaos-site.ts'
 import { createRandom } from './random.ts'
 
@@ -45,6 +45,8 @@ export type ChaosOptions = {
 export type ChaosReport = {
   plan: readonly Blow[]
   orders: readonly (readonly Order[])[]
+  /** what came of each move */
+  moves: readonly string[]
   /** what must not have happened; empty: the property holds */
   problems: readonly string[]
   figures: {
@@ -89,11 +91,15 @@ export async function runChaos({ seed, ms, apart = false }: ChaosOptions): Promi
 }
 
 /** What a person needs to see it again, and to see it at all. */
-export function describeReport({ seed, ms }: ChaosOptions, { plan, orders, problems, figures }: ChaosReport): string {
+export function describeReport(
+  { seed, ms }: ChaosOptions,
+  { plan, orders, moves, problems, figures }: ChaosReport,
+): string {
   return [
     `CHAOS_SEED=${seed} CHAOS_SECONDS=${ms / 1000}`,
     describePlan(plan),
     describeOrders(orders),
+    ...moves,
     JSON.stringify(figures),
     ...problems.slice(0, 20),
   ].join('\n')
@@ -154,6 +160,7 @@ async function suffer(
     ...findWanderers(ofGuests, accepted),
     ...findUnseen(record.visits(), new Map([...accepted, ...tally.accepted])),
     ...findDoubles(visits, MOVED, troubles, OF_MOVES),
+    ...findUncleared(visits, operator.cleared, troubles, OF_MOVES),
     ...findStrays(visits, changes.filter(isMoved), troubles, OF_MOVES, endMs),
     ...findStrays(
       visits,
@@ -167,6 +174,7 @@ async function suffer(
   return {
     plan,
     orders,
+    moves: operator.outcomes,
     problems,
     figures: {
       users: guests.users.length,

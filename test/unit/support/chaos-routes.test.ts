@@ -8,6 +8,7 @@ import {
   findDoubles,
   findKept,
   findStrays,
+  findUncleared,
   type RouteChange,
   type Trouble,
 } from '../../support/chaos-routes.ts'
@@ -87,4 +88,17 @@ test('a user of a move who is at two stores is found, unless one of them is in t
   assert.deepEqual(doubles([visit('store1', 0, 600), visit('store1', 100, 500), visit('store2', 550)]), [])
   assert.deepEqual(doubles([visit('store1', 0, 900), visit('store2', 500)], [trouble('store1', 450, 880)]), [])
   assert.deepEqual(findDoubles([visit('store1', 0), visit('store2', 500)], ['bob'], [], ALLOWANCE), [])
+})
+
+test('a session at the old store during the last copy is found', () => {
+  const during = (visits: Visit[], troubles: Trouble[] = []) =>
+    findUncleared(visits, [{ user: 'ann', store: 'store1', fromMs: 1000, toMs: 3000 }], troubles, ALLOWANCE)
+  assert.equal(during([visit('store1', 500)]).length, 1)
+  assert.equal(during([visit('store1', 2000, 2300)]).length, 1)
+  assert.deepEqual(during([visit('store1', 500, 1100), visit('store2', 500), visit('store1', 3001)]), [])
+  assert.deepEqual(during([visit('store1', 500, 2000)], [trouble('store1', 1100, 1990)]), [])
+  assert.deepEqual(
+    findUncleared([visit('store1', 0)], [{ user: 'ann', store: 'store1', fromMs: Infinity, toMs: 9 }], [], ALLOWANCE),
+    [],
+  )
 })
