@@ -6,7 +6,7 @@ import { MOVED, ROUTED, type Order } from './chaos-orders.ts'
 import type { Cleared, Kick, RouteChange, Trouble } from './chaos-routes.ts'
 import { CHAOS_TOKEN, type ChaosSite } from './chaos-site.ts'
 import { MAIN, NODE_OF_COMMAND } from './command.ts'
-import { startProgram } from './processes.ts'
+import { type Program, startProgram } from './processes.ts'
 import { openVisit } from './scene.ts'
 import { STORES } from './site.ts'
 
@@ -110,15 +110,18 @@ export function createOperator(site: ChaosSite, nowMs: () => number) {
     changes.push(change)
     const copy: Cleared = { user, store: from!, fromMs: Infinity, toMs: Infinity }
     cleared.push(copy)
+    let program: Program
+    let kill: NodeJS.Timeout | undefined
     const hear = (line: string): void => {
+      // How long the start takes depends on the machine. The first line says that the move has begun.
+      if (killMs !== undefined) kill ??= setTimeout(() => program.signal('SIGKILL'), killMs)
       if (/^end +done/.test(line)) copy.fromMs = nowMs()
     }
     const scene = openVisit(site.scene)
     try {
       const [node = '', ...options] = NODE_OF_COMMAND
       const args = [...options, MAIN, 'move', user, store, '--run', COPY, '-c', site.instances[0]!.configFile]
-      const program = startProgram(scene, { name: 'move', command: node, args, show: hear })
-      const kill = killMs === undefined ? undefined : setTimeout(() => program.signal('SIGKILL'), killMs)
+      program = startProgram(scene, { name: 'move', command: node, args, show: hear })
       const late = setTimeout(() => {
         problems.push(`a move of ${user} takes too long: ${program.stdout()}${program.stderr()}`)
         program.signal('SIGKILL')

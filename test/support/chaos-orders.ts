@@ -9,8 +9,8 @@ export const MOVED = ['moved1', 'moved2'].map((name) => `${name}@example.test`)
 
 /**
  * `state` lasts for `forMs`, and the key is deleted then. `hold` is taken back after `forMs`; one with a field `hold` whose time runs out
- * by itself after about that time is `expiring`. `move` goes `by` so many stores on from
- * that of the route, and is killed after `killMs`, if it still runs.
+ * by itself after about that time is `expiring`. `move` goes to the store that is `by` places
+ * after that of the route, and is killed `killMs` after its check, if it still runs.
  */
 export type Order = { atMs: number } & (
   | { kind: 'state'; store: StoreName; state: 'pause' | 'drain' | 'up'; forMs: number }
@@ -25,8 +25,8 @@ const MOST_FOR_MS = 6_000
 /** From one order of a lane to the next. */
 const LEAST_PAUSE_MS = 2_000
 const MOST_PAUSE_MS = 9_000
-/** A move takes about three seconds, two of them to start: a kill comes in any of its steps. */
-const MOST_KILL_MS = 5_000
+/** From the check a move takes about three seconds, two of them for the last copy: a kill comes in any of its steps. */
+const MOST_KILL_MS = 4_000
 
 /** Orders for `ms` in lanes. Orders of a lane follow each other; lanes do not wait for each other. */
 export function planOrders(seed: number, ms: number): Order[][] {
@@ -92,6 +92,6 @@ function describeOrder(order: Order): string {
     case 'kick':
       return `kick ${order.user}`
     case 'move':
-      return `move ${order.user} by ${order.by}${order.killMs === undefined ? '' : `, killed after ${order.killMs} ms`}`
+      return `move ${order.user} by ${order.by}${order.killMs === undefined ? '' : `, killed ${order.killMs} ms after its check`}`
   }
 }
