@@ -30,14 +30,15 @@ const demo = join(checkout, '.demo')
 
 const offset = Number(process.env['DEMO_PORT_OFFSET'] ?? 0)
 const stores = [
-  { name: 'store1', imap: 11143, pop3: 11110, sieve: 14190, user: 'alice@example.test' },
-  { name: 'store2', imap: 12143, pop3: 12110, sieve: 15190, user: 'bob@example.test' },
-  { name: 'store3', imap: 13143, pop3: 13110, sieve: 16190, user: 'carol@example.test' },
-].map(({ imap, pop3, sieve, ...store }) => ({
+  { name: 'store1', imap: 11143, pop3: 11110, sieve: 14190, doveadm: 11224, user: 'alice@example.test' },
+  { name: 'store2', imap: 12143, pop3: 12110, sieve: 15190, doveadm: 12224, user: 'bob@example.test' },
+  { name: 'store3', imap: 13143, pop3: 13110, sieve: 16190, doveadm: 13224, user: 'carol@example.test' },
+].map(({ imap, pop3, sieve, doveadm, ...store }) => ({
   ...store,
   imap: imap + offset,
   pop3: pop3 + offset,
   sieve: sieve + offset,
+  doveadm: doveadm + offset,
 }))
 const password = 'secret'
 const ports = {
@@ -72,14 +73,16 @@ async function main(): Promise<void> {
     // Everybody has a mailbox everywhere, so that a changed route shows another mailbox and not an error
     const users = Object.fromEntries(stores.map(({ user }) => [user, password]))
     await Promise.all(
-      stores.map(async ({ name, imap, pop3, sieve }) => {
+      stores.map(async ({ name, imap, pop3, sieve, doveadm }) => {
         const { configFile } = await startDovecot(scene, {
           ...{ name, users, sieve, imapPort: imap, pop3Port: pop3 },
           mailDirectory: join(mail.path, name),
+          extra: doveadmService(doveadm),
         })
         linkConfiguration(name, configFile)
       }),
     )
+    writeDsyncConfiguration()
     if (withRedis) {
       const redis = await startRedis(scene, { port: redisPort })
       for (const { name, user } of stores) await redis.command('HSET', `mailmux:user:${user}`, 'backend', name)
@@ -102,10 +105,11 @@ async function main(): Promise<void> {
 async function checkPorts(): Promise<void> {
   const wanted: [number, string][] = [
     ...Object.entries(ports).map(([use, port]): [number, string] => [port, `mailmux, ${use}`]),
-    ...stores.flatMap(({ name, imap, pop3, sieve }): [number, string][] => [
+    ...stores.flatMap(({ name, imap, pop3, sieve, doveadm }): [number, string][] => [
       [imap, `${name}, IMAP`],
       [pop3, `${name}, POP3`],
       [sieve, `${name}, ManageSieve`],
+      [doveadm, `${name}, doveadm`],
     ]),
     ...(withRedis ? [[redisPort, 'Redis'] satisfies [number, string]] : []),
   ]
@@ -189,6 +193,30 @@ function linkConfiguration(name: string, configFile: string): void {
   const link = join(demo, `${name}.conf`)
   rmSync(link, { force: true })
   symlinkSync(configFile, link)
+}
+
+/** By which another store copies a mailbox to this one. */
+function doveadmService(port: number): string {
+  return `doveadm_password = ${password}
+service doveadm {
+  inet_listener {
+    address = 127.0.0.1
+    port = ${port}
+  }
+}
+`
+}
+
+/** How contrib/dsync-move reaches the stores. */
+function writeDsyncConfiguration(): void {
+  const cases = stores.map(({ name, doveadm }) => `${name}) echo tcp:127.0.0.1:${doveadm} ;;`).join(' ')
+  // Debian keeps doveadm in /usr/bin, and all stores are on this machine.
+  writeFileSync(
+    join(demo, 'dsync-move.conf'),
+    `doveadm_on() { store=$1; shift; doveadm -c '${demo}'/$store.conf "$@"; }
+dsync_address() { case $1 in ${cases} esac; }
+`,
+  )
 }
 
 /** The token of the API, without which mailmux takes no order of an operator. */
