@@ -5,7 +5,9 @@
  */
 import { randomBytes, X509Certificate } from 'node:crypto'
 import {
+  accessSync,
   chmodSync,
+  constants,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -60,6 +62,7 @@ class Obstacle extends Error {}
 async function main(): Promise<void> {
   process.umask(0o022) // Dovecot's users must read what is made here, whatever the umask of the shell is
   mkdirSync(demo, { recursive: true })
+  accessSync(demo, constants.W_OK) // before anything starts: another user may have made it
   await checkPorts()
   const scene = openScene(demo)
   const stopping = Promise.withResolvers<'stopped'>()
