@@ -9,7 +9,7 @@ import assert from 'node:assert/strict'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { raiseFileLimit } from '../bench/file-limit.ts'
+import { countPossibleSessions, raiseFileLimit } from '../bench/file-limit.ts'
 import { alignTable } from '../bench/render.ts'
 import { makeAuthority } from '../support/certificates.ts'
 import { until, within } from '../support/deadline.ts'
@@ -22,7 +22,8 @@ import { directoryConnected } from '../support/site.ts'
 import { describeHere } from './here.ts'
 
 const FOLDER = join(import.meta.dirname, '../../docs/soak')
-const SESSIONS = Number(process.env.CONVERGE_SESSIONS ?? 10_000)
+/** As many as the limit of open files is enough for: this process has two sockets for each session. */
+const SESSIONS = Math.min(Number(process.env.CONVERGE_SESSIONS ?? 10_000), countPossibleSessions(raiseFileLimit()))
 const ROUTE_CHANGES = 300
 const DRAIN_SECONDS = 60
 /** Logins at a time, so that the opening of the sessions does not last long and no queue is full. */
@@ -150,7 +151,6 @@ ${table.join('\n')}
 }
 
 async function run(scene: Scene): Promise<void> {
-  raiseFileLimit()
   const authority = await makeAuthority(scene.directory)
   const certificate = await authority.issue('mailmux')
   const backend = await startFaultyBackend(scene, 'imap', { fault: 'none' })
