@@ -13,7 +13,7 @@ import { freePort } from '../support/ports.ts'
 import { type Redis, startRedis } from '../support/redis.ts'
 import { run, type RunResult } from '../support/run.ts'
 import { openScene } from '../support/scene.ts'
-import { directoryConnected, PASSWORD } from '../support/site.ts'
+import { directoryConnected, instancesListed, PASSWORD } from '../support/site.ts'
 
 const ANN = 'ann@example.test'
 const BOB = 'bob@example.test'
@@ -58,6 +58,7 @@ before(async () => {
     directory: { redis: { url: redis.url, prefix: 'mailmux:', timeout: '500ms' } },
   })
   await directoryConnected(mailmux)
+  await instancesListed(redis)
   conf = join(scene.directory, 'dsync-move.conf')
   // A shell in between, as ssh has one at the other end.
   await writeFile(

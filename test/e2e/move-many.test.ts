@@ -7,7 +7,7 @@ import { MAIN, NODE_OF_COMMAND } from '../support/command.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { type Program, startProgram } from '../support/processes.ts'
 import { run, type RunResult } from '../support/run.ts'
-import { directoryConnected, type Site, startSite } from '../support/site.ts'
+import { directoryConnected, instancesListed, type Site, startSite } from '../support/site.ts'
 
 const [NODE = '', ...NODE_OPTIONS] = NODE_OF_COMMAND
 const USERS = Array.from({ length: 60 }, (_, index) => `user${index}@example.test`)
@@ -16,6 +16,7 @@ let site: Site
 before(async () => {
   site = await startSite({ redis: true, mailmux: { settings: { workers: 2 }, routing: { placement: 'hash' } } })
   await directoryConnected(site.mailmux)
+  await instancesListed(site.redis!)
 })
 after(() => site.close())
 

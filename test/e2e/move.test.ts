@@ -7,7 +7,7 @@ import { MAIN, NODE_OF_COMMAND } from '../support/command.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { type Program, startProgram } from '../support/processes.ts'
 import { run, type RunResult } from '../support/run.ts'
-import { directoryConnected, PASSWORD, type Site, startSite } from '../support/site.ts'
+import { directoryConnected, instancesListed, PASSWORD, type Site, startSite } from '../support/site.ts'
 
 const ALICE = 'alice@example.test'
 const KEY = `mailmux:user:${ALICE}`
@@ -17,6 +17,7 @@ let site: Site
 before(async () => {
   site = await startSite({ redis: true, mailmux: { settings: { workers: 2 } } })
   await directoryConnected(site.mailmux)
+  await instancesListed(site.redis!)
 })
 after(() => site.close())
 

@@ -122,6 +122,15 @@ export async function directoryConnected(mailmux: Mailmux): Promise<void> {
   )
 }
 
+/** A move needs the heartbeat of each instance, which comes a moment after its connection. */
+export async function instancesListed(redis: Redis, count = 1): Promise<void> {
+  await until(
+    START_DEADLINE_MS,
+    async () => (await redis.command('ZCARD', 'mailmux:instances')) === String(count) || undefined,
+    () => `Redis does not list ${count} instances`,
+  )
+}
+
 function doorTo(protocol: MailProtocol, security: Security): keyof MailmuxPorts {
   if (protocol === 'imap') return ({ starttls: 'imap', implicit: 'imaps', clear: 'imapClear' } as const)[security]
   return ({ starttls: 'pop3', implicit: 'pop3s', clear: 'pop3Clear' } as const)[security]
