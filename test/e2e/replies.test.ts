@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import { after, before, describe, test } from 'node:test'
+import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { makeAuthority } from '../support/certificates.ts'
 import { type MailClient, type MailProtocol, openMailClient, type Security } from '../support/mail-client.ts'
 import { type LogLine, type Mailmux, startMailmux, type YamlMap } from '../support/mailmux.ts'
@@ -201,7 +202,7 @@ describe('a user', { concurrency: true }, () => {
       }
     })
 
-    test(`who is disabled, or held, in the directory is told so, ${protocol}`, async () => {
+    test(`a disabled user is told so, and the login of a user on hold waits for the end of the hold, ${protocol}`, async () => {
       await redis.command('HSET', `mailmux:user:off-${protocol}@example.test`, 'backend', 'row0', 'status', 'disabled')
       await redis.command('HSET', `mailmux:user:held-${protocol}@example.test`, 'backend', 'row0', 'status', 'hold')
       const client = await open(protocol)
@@ -210,7 +211,18 @@ describe('a user', { concurrency: true }, () => {
         pop3: '-ERR [AUTH] This account is disabled.',
       }
       assert.deepEqual(await linesOf(client, `off-${protocol}@example.test`), [disabled[protocol]])
-      assert.deepEqual(await linesOf(client, `held-${protocol}@example.test`), [REPLIES.later[protocol]])
+      const held = `held-${protocol}@example.test`
+      const answered = linesOf(client, held)
+      await until(
+        START_DEADLINE_MS,
+        async () => {
+          const response = await fetch(`http://127.0.0.1:${mailmux.ports.admin}/api/v1/sessions?user=${held}`)
+          return (await response.text()).includes('"phase":"waiting"') || undefined
+        },
+        () => 'the login does not wait',
+      )
+      await redis.command('HSET', `mailmux:user:${held}`, 'status', 'disabled')
+      assert.deepEqual(await answered, [disabled[protocol]])
       client.peer.destroy()
     })
   }
