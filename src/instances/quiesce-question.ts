@@ -1,4 +1,4 @@
-/** The question of a move to all instances: whether a user who is on hold has left a back end. */
+/** The question of a move to all instances: whether the sessions of a user on hold have left a back end. */
 import { z } from 'zod'
 import type { QuestionKind } from './questions.ts'
 

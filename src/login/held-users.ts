@@ -3,8 +3,9 @@
  * routed again when the route of its user has changed, and when the hold has run out. The number of waiting logins is bounded, and so is
  * the part of them that the clients of one network take.
  */
+import { SYSTEM_CLOCK, type Clock } from '../backend/admission/admission.ts'
 import { AddressShares, shareOf } from '../backend/admission/address-share.ts'
-import type { WaitOptions } from '../backend/admission/wait.ts'
+import { reassureMs, type WaitOptions } from '../backend/admission/wait.ts'
 import { asMuxError, MuxError } from '../errors.ts'
 import type { Text } from '../octets.ts'
 
@@ -14,16 +15,6 @@ const MAX_WAITING = 1000
 const LEAST_FOR_NETWORK = 250
 /** The end of a hold that no message tells of is seen after this time at the latest. */
 const TICK_MS = 1000
-/** A waiting client gets a message every 10 to 15 s, as in `backend/admission/hold-line.ts`. */
-const REASSURE_MS = 10_000
-const REASSURE_JITTER_MS = 5000
-
-export type Clock = {
-  nowMs: () => number
-  /** @returns a function that stops the timer */
-  every(ms: number, run: () => void): () => void
-}
-
 export type HeldUsers = {
   /**
    * Looks when the route of the user has changed, and each second.
@@ -50,14 +41,6 @@ type Waiting = {
   look(): void
   tick(nowMs: number): void
   end(error: Error): void
-}
-
-const SYSTEM_CLOCK: Clock = {
-  nowMs: () => performance.now(),
-  every(ms, run) {
-    const timer = setInterval(run, ms)
-    return () => clearInterval(timer)
-  },
 }
 
 /** @param placedName the name under which the route of a user is kept that mailmux has placed */
@@ -89,8 +72,7 @@ export function createHeldUsers(
       if (isClosed) return Promise.reject(new MuxError('shutting-down', 'shutting down'))
       if (signal.aborted) return Promise.reject(signal.reason as Error)
       const use = shares.open(address)
-      const most = use ? Math.min(MAX_WAITING, shareOf(MAX_WAITING, LEAST_FOR_NETWORK)) : MAX_WAITING
-      if (waiting.size >= MAX_WAITING || (use && use.waiting >= most)) {
+      if (waiting.size >= MAX_WAITING || (use && use.waiting >= shareOf(MAX_WAITING, LEAST_FOR_NETWORK))) {
         const whose = waiting.size >= MAX_WAITING ? '' : ` of ${use?.network ?? ''}`
         return Promise.reject(
           new MuxError('user-on-hold', `the user is on hold, and too many logins${whose} wait already`),
@@ -98,7 +80,7 @@ export function createHeldUsers(
       }
       return new Promise((resolve, reject) => {
         let toldMs = clock.nowMs()
-        const everyMs = REASSURE_MS + REASSURE_JITTER_MS * random()
+        const everyMs = reassureMs(random)
         let isLooking = false
         let isOutdated = false
         let isOver = false

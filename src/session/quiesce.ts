@@ -1,5 +1,5 @@
 /**
- * Whether a user who is on hold has left a back end, for a move of the mailbox. Running sessions are ended at a safe point. A login that is
+ * Whether the sessions of a user on hold have left a back end, for a move of the mailbox. Running sessions are ended at a safe point. A login that is
  * on its way there counts too: its lookup may have been answered before the hold.
  */
 import { asMuxError } from '../errors.ts'

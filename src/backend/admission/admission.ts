@@ -53,7 +53,7 @@ export type AdmissionParts = {
   random?: GateParts['random']
 }
 
-const SYSTEM_CLOCK: Clock = {
+export const SYSTEM_CLOCK: Clock = {
   nowMs: () => performance.now(),
   every(ms, run) {
     const timer = setInterval(run, ms)

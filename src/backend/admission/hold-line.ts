@@ -8,14 +8,7 @@ import { AddressShares, PARTS, shareOf } from './address-share.ts'
 import type { GateParts } from './gate.ts'
 import { Waiter } from './queue.ts'
 import type { Slot } from './slot.ts'
-import type { WaitOptions, WaitOutcome } from './wait.ts'
-
-/**
- * A waiting client gets a message every 10 to 15 s. The shortest read timeout of a client that is known is 20 s (FairEmail). The
- * interval is random, so that thousands of clients do not get their messages at the same moment.
- */
-const REASSURE_MS = 10_000
-const REASSURE_JITTER_MS = 5000
+import { reassureMs, type WaitOptions, type WaitOutcome } from './wait.ts'
 
 export class HoldLine {
   readonly #backend: string
@@ -58,7 +51,7 @@ export class HoldLine {
     if (use && use.waiting >= shareOf(queue, leastForAddress))
       throw this.#full(`${use.waiting} logins of ${use.network} wait already`)
     const { nowMs, random, onWait } = this.#parts
-    const everyMs = REASSURE_MS + REASSURE_JITTER_MS * random()
+    const everyMs = reassureMs(random)
     const facts = { limit: 'state', sinceMs: nowMs(), untilMs: options.holdUntilMs, use, everyMs } as const
     const waiter = new Waiter(facts, options, this.#onLeave)
     this.#waiting.add(waiter)

@@ -29,3 +29,15 @@ export type WaitOptions = {
   /** called from time to time during the wait */
   stillWaiting: () => void
 }
+
+const REASSURE_MS = 10_000
+const REASSURE_JITTER_MS = 5000
+
+/**
+ * The interval of messages to a client that waits for an operator: 10 to 15 s. The shortest read timeout of a client that is known is 20 s
+ * (FairEmail). The interval is random, so that thousands of clients do not get their messages at the same moment.
+ * @param random from 0 to 1
+ */
+export function reassureMs(random: () => number): number {
+  return REASSURE_MS + REASSURE_JITTER_MS * random()
+}
