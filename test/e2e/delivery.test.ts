@@ -14,6 +14,9 @@ import { directoryConnected, PASSWORD } from '../support/site.ts'
 
 const ALICE = 'alice@example.test'
 const BOB = 'bob@example.test'
+/** Postfix remembers the answer for the recipient that it has looked up last for 30 s, also a temporary failure. */
+const REMEMBERED_MS = 90_000
+
 const scene = openScene()
 let stores: Dovecot[]
 let lmtpPorts: number[]
@@ -92,11 +95,15 @@ async function lookUpAnother(subject: string): Promise<void> {
 async function nothingWaitsFor(user: string): Promise<void> {
   let log = ''
   await until(
-    START_DEADLINE_MS,
+    REMEMBERED_MS,
     async () => {
       log = await postfix.log()
-      const waiting = (await postfix.queue()).flatMap(({ recipients }) => recipients.map(({ address }) => address))
-      return !waiting.includes(user) || undefined
+      const waiting = (await postfix.queue()).filter(({ recipients }) =>
+        recipients.some(({ address }) => address === user),
+      )
+      // After an outage of Redis one worker may answer, and the other not yet: Postfix then puts the message back.
+      for (const { queue_id: id } of waiting) postfix.flush(id)
+      return waiting.length === 0 || undefined
     },
     () => `mail waits for ${user}:\n${log}`,
   )
@@ -107,7 +114,7 @@ async function flushUntilDelivered(store: number, subject: string): Promise<void
   let log = ''
   await lookUpAnother(`to bob before ${subject}`)
   await until(
-    START_DEADLINE_MS,
+    REMEMBERED_MS,
     async () => {
       postfix.flush()
       log = await postfix.log()
@@ -118,7 +125,7 @@ async function flushUntilDelivered(store: number, subject: string): Promise<void
   await nothingWaitsFor(ALICE)
 }
 
-test('tells Postfix where a user lives, and of whom it knows nothing', async () => {
+test('the lookup of a user gives the LMTP address of the store, and that of an unknown user gives nothing', async () => {
   assert.equal(await postfix.lookup(ALICE), `lmtp:inet:127.0.0.1:${lmtpPorts[0] ?? 0}`)
   assert.equal(await postfix.lookup('Alice+news@EXAMPLE.test'), `lmtp:inet:127.0.0.1:${lmtpPorts[0] ?? 0}`)
   assert.equal(await postfix.lookup('nobody@example.test'), undefined)

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { within } from '../support/deadline.ts'
+import { isFree } from '../support/ports.ts'
 import { waitUntilEnded, listProcesses } from '../support/process-tree.ts'
 import { startProgram } from '../support/processes.ts'
 import { run } from '../support/run.ts'
@@ -14,6 +15,13 @@ import { openScene, type Scene } from '../support/scene.ts'
 const root = join(import.meta.dirname, '../..')
 const isRoot = process.getuid?.() === 0
 const NOBODY = 65_534
+/** of the static demo, without an offset */
+const DEMO_PORTS = [
+  ...[1110, 1143, 1993, 1995, 4190, 9143], // mailmux
+  ...[11_110, 11_143, 11_224, 14_190],
+  ...[12_110, 12_143, 12_224, 15_190],
+  ...[13_110, 13_143, 13_224, 16_190],
+]
 /** Three Dovecots and mailmux start at once, on two cores that may be busy. */
 const DEADLINE_MS = 90_000
 /** Debian's PATH for users other than root: without /usr/sbin, where Dovecot is */
@@ -44,8 +52,18 @@ after(async () => {
   rmSync(checkout, { recursive: true, force: true })
 })
 
+/**
+ * The demo's ports lie between 1110 and 16190, and the ports that the tests hand out between 20000 and 31999: with an offset below 3800 the
+ * two never meet. The demo itself reports which of its ports is taken.
+ */
+async function freeOffset(): Promise<number> {
+  for (let offset = 1000 + ((process.pid * 7) % 2000); offset < 3800; offset += 13)
+    if ((await Promise.all(DEMO_PORTS.map((port) => isFree(port + offset)))).every(Boolean)) return offset
+  throw new Error('the ports of the demo are taken with each offset')
+}
+
 async function serves(command: string, options: string[], path = process.env.PATH): Promise<void> {
-  const offset = 10_000 + ((process.pid * 7) % 5000)
+  const offset = await freeOffset()
   const demo = startProgram(scene, {
     name: 'demo',
     command,
@@ -71,7 +89,7 @@ async function serves(command: string, options: string[], path = process.env.PAT
   // An order of an operator, which needs a token.
   const config = '.demo/static/mailmux.yaml'
   const ordered = await run('sh', ['-c', `cd ${checkout} && ${node} src/main.ts sessions end --all -c ${config}`])
-  assert.equal(ordered.code, 0, ordered.stderr)
+  assert.equal(ordered.code, 0, `${ordered.stderr}\n${demo.stdout()}`)
   const processes = listProcesses(demo.pid)
   assert.ok(processes.length > 4)
   demo.signal('SIGINT')

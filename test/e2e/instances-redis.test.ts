@@ -95,7 +95,12 @@ describe('a Redis', () => {
     const servers: RedisServers = { kind: 'single', server, database: 1 }
     const { instances } = open(servers, 'mail3')
     await listed(instances, ['mail3'])
-    assert.equal(await redis.command('-n', '1', 'ZCARD', 'mailmux:instances'), '1')
+    // An instance lists itself at once, before its first heartbeat has reached Redis.
+    await until(
+      START_DEADLINE_MS,
+      async () => (await redis.command('-n', '1', 'ZCARD', 'mailmux:instances')) === '1' || undefined,
+      () => 'the name of the instance does not reach Redis',
+    )
     // The same prefix in another database is another site.
     const other = open({ kind: 'single', server, database: 0 }, 'other')
     await listed(other.instances, ['other'])

@@ -2,7 +2,7 @@
  * A real Postfix with its own configuration, queue and data directories, which shares nothing with a system's own. It needs root: its
  * processes change to the user `postfix`. It accepts SMTP on loopback and delivers by LMTP.
  */
-import { execFile, execFileSync } from 'node:child_process'
+import { execFile, execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -16,8 +16,8 @@ import { openTemporaryRoot } from './temporary.ts'
 export type Postfix = {
   /** Accepts a message as from a local program, or throws. */
   send: (recipient: string, message: string) => void
-  /** Has it try every message of the queue now. */
-  flush: () => void
+  /** Has it try every message of the queue now, or this one. */
+  flush: (id?: string) => void
   /** what is in the queue, as JSON objects */
   queue: () => Promise<{ queue_id: string; recipients: { address: string; delay_reason?: string }[] }[]>
   /** A lookup as Postfix makes it. @returns what it finds; undefined where it finds nothing; throws on TEMP */
@@ -82,7 +82,11 @@ export async function startPostfix(scene: Scene, socketmap: string): Promise<Pos
         input: message,
         stdio: 'pipe',
       }),
-    flush: () => void execFileSync('postqueue', [...args, '-f'], { stdio: 'pipe' }),
+    flush: (id) => {
+      // A message that was delivered meanwhile is not there any more: postqueue then fails.
+      const which = id === undefined ? ['-f'] : ['-i', id]
+      spawnSync('postqueue', [...args, ...which], { stdio: 'pipe' })
+    },
     queue: async () => {
       const { stdout } = await promisify(execFile)('postqueue', [...args, '-j'])
       return stdout
