@@ -11,11 +11,15 @@ import type { Text } from './octets.ts'
 import type { Secret } from './secret.ts'
 import type { SessionFilter } from './session/filter.ts'
 import type { Quiescence } from './session/quiesce.ts'
+import type { Rebalance } from './session/rebalance.ts'
 import type { Sessions } from './session/sessions.ts'
 import type { World } from './world.ts'
 
-/** `now`: a session with a command in progress is cut at once. */
-export type EndOrder = SessionFilter & { now: boolean }
+/**
+ * `now`: a session with a command in progress is cut at once. `rebalance`: a share of the matching sessions that relay ends over a window,
+ * with the cause `rebalanced`.
+ */
+export type EndOrder = SessionFilter & { now: boolean; rebalance?: Rebalance | undefined }
 
 export type StateChange = { backend: string; order: BackendStateOrder | undefined }
 
@@ -27,7 +31,7 @@ export type Answers = {
   testLogin: (question: Question, password: Secret) => Promise<LoginTest | { wrong: string }>
   backends: () => BackendReport[]
   sessions: Sessions['list']
-  /** Ends the matching sessions with the cause `kicked`. @returns how many match */
+  /** Ends the matching sessions with the cause `kicked`, or a share of them. @returns how many end */
   endSessions: (order: EndOrder) => number
   /** Whether a user on hold has left a back end: see `quiesce`. */
   quiesce: (question: { user: Text; backend: string; token: string }) => Promise<Quiescence>
@@ -40,7 +44,7 @@ export type Answers = {
 export type AnswerSources = RunningBackends & {
   world: () => World
   logins: LoginServices
-  sessions: Pick<Sessions, 'list' | 'end'>
+  sessions: Pick<Sessions, 'list' | 'end' | 'rebalance'>
   quiesce: Answers['quiesce']
   /** undefined where routes are in the routing file alone */
   directory: Pick<Directory, 'standInFor' | 'setBackendState'> | undefined
@@ -54,7 +58,8 @@ export function createAnswers(sources: AnswerSources): Answers {
     testLogin: (question, password) => testLogin(question, password, world(), { logins, log }),
     backends: () => [...world().backends.values()].map((backend) => reportBackend(backend, running)),
     sessions: sessions.list,
-    endSessions: ({ now, ...filter }) => sessions.end(filter, 'kicked', { now }),
+    endSessions: ({ now, rebalance, ...filter }) =>
+      rebalance ? sessions.rebalance(filter, rebalance) : sessions.end(filter, 'kicked', { now }),
     quiesce,
     setBackendState: ({ backend, order }) => setBackendState(directory, backend, order),
     standIn: (user) => directory?.standInFor?.(user),

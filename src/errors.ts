@@ -49,6 +49,7 @@ export const ERRORS = {
   'shutting-down': { side: 'self', retryable: true },
   moved: { side: 'self', retryable: true },
   drained: { side: 'self', retryable: true },
+  rebalanced: { side: 'self', retryable: true },
   kicked: { side: 'self', retryable: true },
   disabled: { side: 'self', retryable: false },
   'too-many-connections': { side: 'self', retryable: true },

@@ -55,6 +55,8 @@ export type AdminClient = {
   countSessions(filter: SessionFilter): Promise<SessionsAnswer>
   /** Ends the sessions that match; every session with `all`, which goes with no filter. @throws Unanswered */
   endSessions(order: SessionFilter & { all: boolean; now: boolean }): Promise<EndedAnswer>
+  /** Ends a share of them over a time, both as an operator writes them. @throws Unanswered */
+  rebalance(order: SessionFilter & { all: boolean; share: string; over: string | undefined }): Promise<EndedAnswer>
   /** @throws Unanswered */
   instances(): Promise<InstancesAnswer>
   /** @throws Unanswered */
@@ -109,6 +111,10 @@ export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
       ),
     endSessions({ all, now, ...filter }) {
       const query = queryOf({ ...filter, all: String(all), now: String(now) })
+      return ask(endpoint, { method: 'DELETE', path: `/api/v1/sessions?${query}`, withinMs: LOOKUP_MS }, endedAnswer)
+    },
+    rebalance({ all, ...order }) {
+      const query = queryOf({ ...order, all: String(all) })
       return ask(endpoint, { method: 'DELETE', path: `/api/v1/sessions?${query}`, withinMs: LOOKUP_MS }, endedAnswer)
     },
     instances: () => ask(endpoint, { path: '/api/v1/instances', withinMs: LOOKUP_MS }, instancesAnswer),

@@ -2,6 +2,7 @@
 import type { HttpBindings } from '@hono/node-server'
 import type { Context, Hono } from 'hono'
 import { z } from 'zod'
+import { readDuration } from '../duration.ts'
 import type { Log } from '../log.ts'
 import { parseNetwork } from '../net/address.ts'
 import type { Secret } from '../secret.ts'
@@ -17,12 +18,18 @@ export type SessionFilter = {
   listener?: string | undefined
 }
 
+/** `rebalance`: a share of the matching sessions that relay, from 0 to 1, ends over a window; without `overMs` over the usual one */
+export type EndOrder = SessionFilter & {
+  now: boolean
+  rebalance?: { share: number; overMs?: number | undefined } | undefined
+}
+
 /** Each of them may end so: @throws Unavailable */
 export type SessionAnswers = {
   /** the oldest that match, `limit` at most */
   sessions: (filter: SessionFilter & { limit: number }) => Promise<SessionsAnswer>
-  /** ends those that match at a safe point, or at once with `now` */
-  endSessions: (order: SessionFilter & { now: boolean }) => Promise<EndedAnswer>
+  /** ends those that match at a safe point, or at once with `now`, or a share of them */
+  endSessions: (order: EndOrder) => Promise<EndedAnswer>
 }
 
 /** Of this instance, and beside it: */
@@ -75,11 +82,32 @@ const listQuery = z.strictObject({
 
 const flag = (what: string) => z.enum(['true', 'false'], { error: `${what}: true or false` }).optional()
 
-const endQuery = z.strictObject({ ...filterForm, scope, now: flag('now'), all: flag('all') })
+/** A rebalance takes its place in the night, and cannot be taken back. */
+export const MAX_OVER_MS = 24 * 3_600_000
+
+const endQuery = z.strictObject({
+  ...filterForm,
+  scope,
+  now: flag('now'),
+  all: flag('all'),
+  share: z
+    .string()
+    .regex(/^\d{1,3}(?:\.\d{1,3})?%?$/, { error: 'share: a part such as 20%' })
+    .transform((percent) => Number(percent.replace('%', '')) / 100)
+    .refine((share) => share > 0 && share <= 1, { error: 'share: over 0% and up to 100%' })
+    .optional(),
+  over: z
+    .string()
+    .transform(readDuration)
+    .refine((overMs) => overMs !== undefined && overMs <= MAX_OVER_MS, {
+      error: 'over: a duration up to 24h, such as 30s, 10m or 2h',
+    })
+    .optional(),
+})
 
 const LIST_USAGE = `user, backend, client, listener, scope, and limit up to ${MOST_SESSIONS} are what can be asked of sessions`
 const END_USAGE =
-  'user, backend, client and listener, or all=true, scope, and now=true are what can be said of sessions to end'
+  'user, backend, client and listener, or all=true, scope, and now=true, or share and over, are what can be said of sessions to end'
 
 type Env = { Bindings: HttpBindings }
 type Parts = SessionParts & { token: () => Secret | undefined }
@@ -103,17 +131,22 @@ export function addSessionRoutes(api: Hono<Env>, parts: Parts, log: Log): void {
   api.delete('/sessions', onlyWithToken(token), async (c: Context<Env>) => {
     const asked = endQuery.safeParse(c.req.query())
     if (!asked.success) return refuse(c, 400, `${reasonsIn(asked.error)}; ${END_USAGE}`)
-    const { now: isNow, all: isAll, scope: of, ...filter } = asked.data
+    const { now: isNow, all: isAll, scope: of, share, over: overMs, ...filter } = asked.data
     const hasFilter = Object.values(filter).some((value) => value !== undefined)
     if (!hasFilter && isAll !== 'true') return refuse(c, 400, `which sessions? ${END_USAGE}`)
     if (hasFilter && isAll === 'true') return refuse(c, 400, 'all=true goes with no filter')
     const now = isNow === 'true'
-    const answer = await (of === 'instance' ? own : site).endSessions({ ...filter, now })
+    if (share === undefined && overMs !== undefined) return refuse(c, 400, 'over goes with share alone')
+    if (share !== undefined && now)
+      return refuse(c, 400, 'share ends sessions at safe points, and does not go with now=true')
+    const rebalance = share === undefined ? undefined : { share, ...(overMs !== undefined && { overMs }) }
+    const order = { ...filter, now, ...(rebalance && { rebalance }) }
+    const answer = await (of === 'instance' ? own : site).endSessions(order)
     const unknown = answer.ended === 0 ? unknownName(filter, answer, isConfigured) : undefined
     if (unknown !== undefined) return refuse(c, 400, unknown)
     const { ended, incomplete, silent, lost } = answer
     const missing = { ...(silent && { silent }), ...(lost && { lost }) }
-    log.info({ peer: peerOf(c), ...filter, now, ended, incomplete, ...missing }, 'sessions ended by operator')
+    log.info({ peer: peerOf(c), ...order, ended, incomplete, ...missing }, 'sessions ended by operator')
     return c.json(answer)
   })
 }

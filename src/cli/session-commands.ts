@@ -1,7 +1,14 @@
-/** The arguments of `mailmux sessions` and `mailmux sessions end`. */
+/** The arguments of `mailmux sessions`, `mailmux sessions end` and `mailmux rebalance`. */
 import type { Command } from 'commander'
 import type { CommandParts } from './command-parts.ts'
-import { endSessions, listSessions, type EndOptions, type ListOptions } from './sessions.ts'
+import {
+  endSessions,
+  listSessions,
+  rebalance,
+  type EndOptions,
+  type ListOptions,
+  type RebalanceOptions,
+} from './sessions.ts'
 
 export function addSessionCommands(
   program: Command,
@@ -40,4 +47,16 @@ export function addSessionCommands(
       if (misplaced) command.error(`error: say ${misplaced.long ?? misplaced.flags} after \`end\``)
       exitWith(await endSessions(options, terminal))
     })
+
+  withFilter(program.command('rebalance').exitOverride(exitAsUsage))
+    .description(
+      'end a share of the running sessions gradually, so that their clients connect again and spread over the instances',
+    )
+    .requiredOption('--share <percent>', 'of the sessions that match every option, such as 20%')
+    .option('--over <duration>', 'the time over which they end, such as 10m; default: 60s for each 1,000 sessions')
+    .addHelpText(
+      'after',
+      '\nNeeds admin.token_file. Moves no mailbox: see `mailmux move --from`. Without a filter it is a share of all sessions. The same share again\nchooses the same sessions, and those that have begun meanwhile.\nExit codes: 0 the sessions end, 1 a worker or an instance did not answer, 2 wrong usage or no answer.\nExample: mailmux rebalance --share 20% --over 10m',
+    )
+    .action(async (options: RebalanceOptions) => exitWith(await rebalance(options, terminal)))
 }

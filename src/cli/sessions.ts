@@ -7,9 +7,11 @@ import { formatColumns, formatMs } from './table.ts'
 
 export type ListOptions = SessionFilter & { config: string; json?: true }
 export type EndOptions = ListOptions & { all?: true; now?: true }
+export type RebalanceOptions = ListOptions & { share: string; over?: string }
 
 const LIST = 'mailmux sessions'
 const END = 'mailmux sessions end'
+const REBALANCE = 'mailmux rebalance'
 
 /** @returns the exit code: 0, 1 if the sessions of a worker or an instance are missing in the list, 2 if there is no answer */
 export async function listSessions({ config, json, ...filter }: ListOptions, terminal: Terminal): Promise<number> {
@@ -35,8 +37,23 @@ export async function endSessions(
   }
   return askRunning(END, config, terminal, async (client) => {
     const answer = await client.endSessions({ ...filter, all: all === true, now: now === true })
-    for (const line of json ? formatJson(answer) : [formatEnded(answer, now === true)]) terminal.out(line)
+    for (const line of json ? formatJson(answer) : [formatEnded(answer, now ? 'now' : 'at a safe point')])
+      terminal.out(line)
     return reportMissing(answer, END, 'it may end its sessions later: ask again to be sure', terminal)
+  })
+}
+
+/** @returns the exit code: 0, 1 if a worker or an instance did not answer, 2 for wrong usage and if there is no answer */
+export async function rebalance(
+  { config, json, share, over, ...filter }: RebalanceOptions,
+  terminal: Terminal,
+): Promise<number> {
+  return askRunning(REBALANCE, config, terminal, async (client) => {
+    const all = Object.values(filter).every((value) => value === undefined)
+    const answer = await client.rebalance({ ...filter, all, share, over })
+    const how = over === undefined ? 'gradually' : `over ${over}`
+    for (const line of json ? formatJson(answer) : [formatEnded(answer, how)]) terminal.out(line)
+    return reportMissing(answer, REBALANCE, 'its sessions may stay: ask again to be sure', terminal)
   })
 }
 
@@ -63,12 +80,12 @@ function cellsOf(session: SessionAnswer): string[] {
   return [user, protocol, backend, client, listener, formatMs(Math.floor(ageSeconds) * 1000), idle]
 }
 
-function formatEnded({ ended, workers, instances = [], scope, why }: EndedAnswer, isNow: boolean): string {
+function formatEnded({ ended, workers, instances = [], scope, why }: EndedAnswer, how: string): string {
   const verb = ended === 1 ? 'ends' : 'end'
   const each =
     instances.length > 1 ? instances.map(formatInstance).join(', ') : formatWorkers(instances[0] ?? { workers })
   const where = each === '' ? '' : ` (${each})`
-  return `${countOf(ended)} ${verb} ${isNow ? 'now' : 'at a safe point'}${where}${formatScope({ scope, why })}`
+  return `${countOf(ended)} ${verb} ${how}${where}${formatScope({ scope, why })}`
 }
 
 function formatInstance({ instance, ended, workers }: NonNullable<EndedAnswer['instances']>[number]): string {

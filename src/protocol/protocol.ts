@@ -168,6 +168,8 @@ export type Goodbye =
   | 'moved'
   /** the back end is being taken out of service */
   | 'drained'
+  /** a share of the sessions is ended, so that their clients spread over the instances anew */
+  | 'rebalanced'
   /** an operator has ended the session */
   | 'kicked'
   /** the account is disabled now */
@@ -175,7 +177,10 @@ export type Goodbye =
   | 'internal'
 
 /** Of a session that relays. `shutdown` is the word of the log and the metrics for `shutting-down`. */
-export type UnaskedGoodbye = Record<'shutdown' | 'idle' | 'moved' | 'drained' | 'kicked' | 'disabled', string>
+export type UnaskedGoodbye = Record<
+  'shutdown' | 'idle' | 'moved' | 'drained' | 'rebalanced' | 'kicked' | 'disabled',
+  string
+>
 
 /** The conversation with one client before it is logged in. */
 export type ClientDialogue = {

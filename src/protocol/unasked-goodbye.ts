@@ -8,6 +8,7 @@ export function buildUnaskedGoodbye(line: (why: Goodbye) => string): UnaskedGood
     idle: line('idle'),
     moved: line('moved'),
     drained: line('drained'),
+    rebalanced: line('rebalanced'),
     kicked: line('kicked'),
     disabled: line('disabled'),
   }

@@ -2,7 +2,7 @@
 import type { GateCause, RelayWatch } from './gate.ts'
 
 /** Why mailmux ends a session at a safe point. Each has a goodbye. */
-export type LeaveCause = 'shutdown' | 'idle' | 'moved' | 'drained' | 'kicked' | 'disabled'
+export type LeaveCause = 'shutdown' | 'idle' | 'moved' | 'drained' | 'rebalanced' | 'kicked' | 'disabled'
 
 export type RelayCause =
   | 'client-closed'

@@ -2,7 +2,7 @@
  * Ends the running sessions of a back end whose state is `drain`, over a window of time. When the state changes back, the sessions
  * whose turn has not come stay.
  */
-import type { Spreadable, SpreadOrder } from './spread.ts'
+import { gradualMs, type Spreadable, type SpreadOrder } from './spread.ts'
 
 /** The part of a session that is needed. */
 export type DrainableSession = Spreadable & {
@@ -27,9 +27,6 @@ export type BackendDrain = {
   close(): void
 }
 
-/** The default window: 1,000 sessions in 60 s, so that their logins are no wave at the other back ends. */
-const WINDOW_MS_PER_SESSION = 60
-const LEAST_WINDOW_MS = 20_000
 /** How often sessions are looked for whose login was under way when the drain began. Waiting logins do not become sessions meanwhile. */
 const LOOK_EVERY_MS = 1000
 
@@ -52,7 +49,7 @@ export function createBackendDrain<S extends DrainableSession>({
       found.push(session)
     }
     if (found.length === 0) return
-    const overMs = drain.overMs ?? Math.max(LEAST_WINDOW_MS, found.length * WINDOW_MS_PER_SESSION)
+    const overMs = drain.overMs ?? gradualMs(found.length)
     endOver(found, { why: 'drained', overMs, withinMs: endTimeoutMs() })
   }
 

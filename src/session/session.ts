@@ -31,6 +31,7 @@ const END_ERRORS = {
   shutdown: { code: 'shutting-down', text: 'shutting down' },
   moved: { code: 'moved', text: 'the route of the user has changed' },
   drained: { code: 'drained', text: 'the back end is being drained' },
+  rebalanced: { code: 'rebalanced', text: 'a share of the sessions is ended, to spread them over the instances' },
   kicked: { code: 'kicked', text: 'an operator has ended the session' },
   disabled: { code: 'disabled', text: 'the account is disabled' },
 } as const satisfies Record<EndReason, { code: ErrorCode; text: string }>

@@ -7,10 +7,11 @@ import type { Goodbye } from '../protocol/protocol.ts'
 import type { World } from '../world.ts'
 import type { Ending } from './events.ts'
 import { buildMatcher, type SessionFilter } from './filter.ts'
+import { chooseShare, type Rebalance } from './rebalance.ts'
 import { serve } from './serve.ts'
 import type { Services } from './services.ts'
 import { Session, type EndReason, type SessionReport } from './session.ts'
-import { createSpread, windowMs, type Spread, type SpreadOrder } from './spread.ts'
+import { createSpread, gradualMs, windowMs, type Spread, type SpreadOrder } from './spread.ts'
 import { createTurnAway } from './turn-away.ts'
 
 /** `now`: sessions with a command in progress are cut at once. */
@@ -30,6 +31,8 @@ export type Sessions = {
   count: () => number
   /** Ends the matching sessions, each as soon as that is safe, and at the latest after `limits.end_timeout`. @returns how many match */
   end: (filter: SessionFilter, why: EndReason, how?: EndOptions) => number
+  /** Ends a share of the matching sessions that relay over a window, each as soon as that is safe. @returns how many */
+  rebalance: (filter: SessionFilter, how: Rebalance) => number
   /** Ends these sessions over a window, each as soon as that is safe. */
   endOver: (sessions: readonly Session[], order: SpreadOrder) => void
   /** Takes back the orders of `endOver` that match and whose turn has not come. */
@@ -118,6 +121,12 @@ export function createSessions(world: () => World, services: Services): Sessions
     count: () => running.size,
     end: (filter, why, { now } = {}) =>
       endSessions(running, filter, why, now ? 0 : world().settings.limits.endTimeoutMs),
+    rebalance(filter, how) {
+      const chosen = chooseShare(running, filter, how.share)
+      const overMs = how.overMs ?? gradualMs(chosen.length)
+      endOver(chosen, { why: 'rebalanced', overMs, withinMs: world().settings.limits.endTimeoutMs })
+      return chosen.length
+    },
     endOver,
     takeBack: (isMeant) => spread.takeBack(isMeant),
     async drain(graceMs) {
@@ -193,6 +202,7 @@ function goodbyeFor({ code }: MuxError): Goodbye | undefined {
       return 'shutting-down'
     case 'moved':
     case 'drained':
+    case 'rebalanced':
     case 'kicked':
     case 'disabled':
       return code

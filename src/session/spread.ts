@@ -85,6 +85,15 @@ export function turnsOf<S extends Spreadable>(sessions: readonly S[], overMs: nu
 /** Any number that makes a second hash of the first one. */
 const SALT = 0x5bd1e995
 
+/** 1,000 sessions in 60 s, so that their logins are no wave elsewhere. */
+const WINDOW_MS_PER_SESSION = 60
+const LEAST_WINDOW_MS = 20_000
+
+/** @returns the window for `count` sessions that end by an order of an operator that names none */
+export function gradualMs(count: number): number {
+  return Math.max(LEAST_WINDOW_MS, count * WINDOW_MS_PER_SESSION)
+}
+
 /** Below this rate nothing has to be spread: 20 logins a second are no wave, and a small site stops within a second. */
 const QUIET_PER_SECOND = 20
 

@@ -1,7 +1,7 @@
 /** The questions about sessions that instances answer each other: the same that an operator may ask of one. */
 import { z } from 'zod'
 import { endedAnswer, sessionsAnswer, type EndedAnswer, type SessionsAnswer } from '../admin/answers.ts'
-import { filterForm, MOST_SESSIONS, type SessionAnswers } from '../admin/session-routes.ts'
+import { filterForm, MAX_OVER_MS, MOST_SESSIONS, type SessionAnswers } from '../admin/session-routes.ts'
 import type { Instances } from '../instances/instances.ts'
 import type { Log } from '../log.ts'
 import { mergeEndedOf, mergeSessionsOf } from './merge-instances.ts'
@@ -12,10 +12,21 @@ const sessionsQuestion = z.strictObject({
   limit: z.number().int().nonnegative().max(MOST_SESSIONS),
 })
 
+const rebalanceForm = z.strictObject({
+  share: z.number().positive().max(1),
+  overMs: z.number().int().nonnegative().max(MAX_OVER_MS).optional(),
+})
+
 /** A filter, or `all`: without either the sender has made a mistake, which must not end every session. */
 const endQuestion = z
-  .strictObject({ kind: z.literal('endSessions'), ...filterForm, now: z.boolean(), all: z.boolean() })
-  .refine(({ kind: _, now: __, all, ...filter }) => all !== hasFilter(filter))
+  .strictObject({
+    kind: z.literal('endSessions'),
+    ...filterForm,
+    now: z.boolean(),
+    all: z.boolean(),
+    rebalance: rebalanceForm.optional(),
+  })
+  .refine(({ kind: _, now, all, rebalance, ...filter }) => all !== hasFilter(filter) && !(now && rebalance))
 
 /** @param own of this instance. @returns the same of all instances */
 export function askForSessions(
@@ -44,8 +55,10 @@ export function askForSessions(
   })
   return {
     sessions: async (filter) => mergeSessionsOf(await askSessions({ kind: 'sessions', ...filter }), filter.limit),
-    endSessions: async ({ now, ...filter }) =>
-      mergeEndedOf(await askEnd({ kind: 'endSessions', ...filter, now, all: !hasFilter(filter) })),
+    endSessions: async ({ now, rebalance, ...filter }) => {
+      const how = { now, all: !hasFilter(filter), ...(rebalance && { rebalance }) }
+      return mergeEndedOf(await askEnd({ kind: 'endSessions', ...filter, ...how }))
+    },
   }
 }
 

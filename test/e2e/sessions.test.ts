@@ -119,6 +119,26 @@ test('ends the sessions of a client network alone', async () => {
   assert.deepEqual(audit().at(-1), { peer: '127.0.0.1', client: '127.0.0.8/29', now: false, ended: 1 })
 })
 
+test('rebalances the running sessions of every worker over a time, one in an APPEND once it is answered', async () => {
+  const idle = await open(6, () => openIdle('alice@example.test'))
+  const busy = await beginAppend('alice@example.test')
+  const words = ['rebalance', '-c', site.mailmux.configFile, '--share', '100%', '--over', '2s', '--backend', 'store1']
+  const { code, stdout, stderr } = await run(MAILMUX_RUNTIME, [MAIN, ...words], { ms: 40_000 })
+  assert.deepEqual([code, stderr], [0, ''])
+  assert.match(stdout, /^7 sessions end over 2s \(worker 1: \d, worker 2: \d\); /)
+  const isRebalanced = async ({ peer }: MailClient): Promise<void> => {
+    await peer.expectUntil(/^\* BYE \[UNAVAILABLE\] Sessions are being spread, please connect again\./)
+    await peer.expectClose()
+  }
+  await Promise.all(idle.map(isRebalanced))
+  busy.peer.send('x'.repeat(SIZE - BEGIN.length))
+  await busy.peer.expectUntil(/^a OK/)
+  await isRebalanced(busy)
+  const rebalance = { share: 1, overMs: 2000 }
+  assert.deepEqual(audit().at(-1), { peer: '127.0.0.1', backend: 'store1', now: false, rebalance, ended: 7 })
+  await ended(7, 'rebalanced')
+})
+
 test('cuts a session in a command with --now, and gives the others their goodbye', async () => {
   const idle = await openIdle('alice@example.test')
   const busy = await beginAppend('alice@example.test')

@@ -50,6 +50,8 @@ export function goodbyeReply(why: Goodbye): string {
       return '* BYE [UNAVAILABLE] The mailbox has moved, please connect again.'
     case 'drained':
       return '* BYE [UNAVAILABLE] Maintenance, please connect again.'
+    case 'rebalanced':
+      return '* BYE [UNAVAILABLE] Sessions are being spread, please connect again.'
     case 'kicked':
       return '* BYE [UNAVAILABLE] The session was ended by an administrator.'
     case 'disabled':

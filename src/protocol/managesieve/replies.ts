@@ -52,6 +52,8 @@ export function goodbyeReply(why: Goodbye): string {
       return 'BYE (TRYLATER) "The mailbox has moved, please connect again."'
     case 'drained':
       return 'BYE (TRYLATER) "Maintenance, please connect again."'
+    case 'rebalanced':
+      return 'BYE (TRYLATER) "Sessions are being spread, please connect again."'
     case 'kicked':
       return 'BYE (TRYLATER) "The session was ended by an administrator."'
     case 'disabled':

@@ -50,6 +50,8 @@ export function goodbyeReply(why: Goodbye): string {
       return '-ERR [SYS/TEMP] The mailbox has moved, please connect again.'
     case 'drained':
       return '-ERR [SYS/TEMP] Maintenance, please connect again.'
+    case 'rebalanced':
+      return '-ERR [SYS/TEMP] Sessions are being spread, please connect again.'
     case 'kicked':
       return '-ERR [SYS/TEMP] The session was ended by an administrator.'
     case 'disabled':

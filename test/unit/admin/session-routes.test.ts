@@ -88,6 +88,22 @@ test('ends the sessions that a filter matches, at a safe point or at once', asyn
   ])
 })
 
+test('ends a share of the sessions over a time, with a line in the log', async () => {
+  const { ask, ended, lines } = open()
+  assert.equal((await ask('DELETE', '?all=true&share=20%25&over=10m')).status, 200)
+  assert.equal((await ask('DELETE', '?listener=imaps&share=12.5')).status, 200)
+  const orders = [
+    { now: false, rebalance: { share: 0.2, overMs: 600_000 } },
+    { listener: 'imaps', now: false, rebalance: { share: 0.125 } },
+  ]
+  assert.deepEqual(ended, orders)
+  const line = { level: 'info', message: 'sessions ended by operator', peer: '192.0.2.1', ended: 3 }
+  assert.deepEqual(
+    lines,
+    orders.map((order) => ({ ...line, ...order, incomplete: undefined })),
+  )
+})
+
 test('refuses a filter that makes no sense, with the reason, and ends no session', async () => {
   const { ask, ended, lines } = open()
   for (const [query, why] of [
@@ -106,6 +122,14 @@ test('refuses a filter that makes no sense, with the reason, and ends no session
     ['?client=192.0.2.0/33', /client: an address or a network/],
     ['?client=fe80::1%25eth0', /client: an address or a network/],
     ['?client=', /client: an address or a network/],
+    ['?share=20%25', /which sessions\?/],
+    ['?all=true&share=0', /share: over 0% and up to 100%/],
+    ['?all=true&share=101%25', /share: over 0% and up to 100%/],
+    ['?all=true&share=a+fifth', /share: a part such as 20%/],
+    ['?all=true&share=20&over=25h', /over: a duration up to 24h/],
+    ['?all=true&share=20&over=soon', /over: a duration up to 24h/],
+    ['?all=true&over=10m', /over goes with share alone/],
+    ['?all=true&share=20&now=true', /share .* does not go with now=true/],
   ] as const) {
     const answer = await ask('DELETE', query)
     assert.deepEqual([answer.status, why.test(answer.why)], [400, true], `${query}: ${answer.why}`)

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { EndedAnswer, SessionsAnswer } from '../../../src/admin/answers.ts'
-import { endSessions, formatSessions, listSessions } from '../../../src/cli/sessions.ts'
+import { endSessions, formatSessions, listSessions, rebalance } from '../../../src/cli/sessions.ts'
 import { openAdminPort, TOKEN } from './admin-port.ts'
 
 const SESSION = {
@@ -192,4 +192,16 @@ test('says that only this instance is asked, and why', async (t) => {
   assert.deepEqual(formatSessions({ sessions: [], total: 0, scope: 'instance', why: covers.why }), [
     `0 sessions; ${only}`,
   ])
+})
+
+test('rebalances a share of all sessions, or of those that the filters match', async (t) => {
+  const answer: EndedAnswer = { ended: 412, workers: [] }
+  const { config, terminal, asked, out, errors } = await openAdminPort(t, 200, answer)
+  assert.equal(await rebalance({ config, share: '20%', over: '10m' }, terminal), 0)
+  assert.equal(await rebalance({ config, share: '5%', listener: 'imaps' }, terminal), 0)
+  assert.deepEqual(asked, [
+    'DELETE /api/v1/sessions?share=20%25&over=10m&all=true',
+    'DELETE /api/v1/sessions?listener=imaps&share=5%25&all=false',
+  ])
+  assert.deepEqual([out, errors], [['412 sessions end over 10m', '412 sessions end gradually'], []])
 })

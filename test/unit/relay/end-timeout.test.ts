@@ -5,7 +5,7 @@ import { ImapWatch } from '../../../src/protocol/imap/watch.ts'
 import { Pop3Watch } from '../../../src/protocol/pop3/watch.ts'
 import { startRelay } from './fixture.ts'
 
-const REASONS = ['moved', 'drained', 'kicked', 'disabled'] as const
+const REASONS = ['moved', 'drained', 'rebalanced', 'kicked', 'disabled'] as const
 
 test('ends an idle session with the goodbye of its reason', async (t) => {
   for (const why of REASONS) {

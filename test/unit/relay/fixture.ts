@@ -43,6 +43,7 @@ const GOODBYE: RelayOptions['goodbye'] = {
   idle: '* BYE idle\r\n',
   moved: '* BYE moved\r\n',
   drained: '* BYE drained\r\n',
+  rebalanced: '* BYE rebalanced\r\n',
   kicked: '* BYE kicked\r\n',
   disabled: '* BYE disabled\r\n',
 }

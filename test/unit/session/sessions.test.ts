@@ -7,6 +7,7 @@ import type { RelayHandle } from '../../../src/relay/relays.ts'
 import { createIpSet } from '../../../src/net/ip-set.ts'
 import type { Phase } from '../../../src/login/login.ts'
 import { SessionEvents } from '../../../src/session/events.ts'
+import { chooseShare } from '../../../src/session/rebalance.ts'
 import { Session } from '../../../src/session/session.ts'
 import { endSessions, listSessions } from '../../../src/session/sessions.ts'
 import type { World } from '../../../src/world.ts'
@@ -188,6 +189,7 @@ test('gives a session that is told to end before its login the error of the reas
     ['shutdown', 'shutting-down'],
     ['moved', 'moved'],
     ['drained', 'drained'],
+    ['rebalanced', 'rebalanced'],
     ['kicked', 'kicked'],
     ['disabled', 'disabled'],
   ] as const) {
@@ -214,4 +216,23 @@ test('gives a session before its login the goodbye, also when it is to end now',
   session.end('kicked', 0)
   await assert.rejects(read, { code: 'kicked' })
   assert.equal(session.connection.isGone, false)
+})
+
+test('chooses a share of the sessions that relay for a rebalance, the same each time', (t) => {
+  const all = Array.from({ length: 500 }, (_, index) => {
+    const session = running(t, `0badcafe-${index.toString(36)}`, 1, { backend: index % 2 === 0 ? 'store1' : 'store2' })
+    session.startRelay(relay([]))
+    return session
+  })
+  const early = running(t, 'early', 1, { phase: 'replaying-login' })
+  const chosen = (share: number, filter = {}): Set<string> =>
+    new Set(chooseShare([...all, early], filter, share).map(({ id }) => id))
+  const fifth = chosen(0.2)
+  assert.ok(fifth.size > 60 && fifth.size < 140, String(fifth.size))
+  assert.deepEqual(chosen(0.2), fifth)
+  const within = (few: Set<string>, many: Set<string>): boolean => [...few].every((id) => many.has(id))
+  assert.ok(within(fifth, chosen(0.4)))
+  assert.equal(chosen(1).size, 500)
+  const ofStore = chosen(0.2, { backend: 'store1' })
+  assert.ok(within(ofStore, fifth) && ofStore.size > 20 && ofStore.size < 80, String(ofStore.size))
 })

@@ -118,6 +118,24 @@ test('ends sessions at all instances, and leaves a line in the log of each', asy
   assert.equal(orders.length, 4)
 })
 
+test('ends a share of the sessions at all instances', async (t) => {
+  const hub = openMemoryHub()
+  const orders: unknown[] = []
+  const endSessions: SessionAnswers['endSessions'] = (order) => {
+    orders.push(order)
+    return Promise.resolve({ ended: 2 })
+  }
+  const [first, second] = [join(hub, 'mail1', { endSessions }), join(hub, 'mail2', { endSessions })]
+  t.after(() => Promise.all([first.close(), second.close()]))
+  await settle()
+  const order = { now: false, rebalance: { share: 0.2, overMs: 600_000 } }
+  assert.equal((await first.site.endSessions(order)).ended, 4)
+  assert.equal((await first.site.endSessions({ now: false, user: 'a', rebalance: { share: 0.2 } })).ended, 4)
+  const ofUser = { now: false, user: 'a', rebalance: { share: 0.2 } }
+  assert.deepEqual(orders, [order, order, ofUser, ofUser])
+  assert.deepEqual(second.lines.length, 2)
+})
+
 test('ends nothing for an order without a filter that does not say all, or with a filter of another form', async (t) => {
   const hub = openMemoryHub()
   const orders: unknown[] = []
@@ -144,6 +162,12 @@ test('ends nothing for an order without a filter that does not say all, or with 
     { now: true, all: false, client: '999.0.0.1' },
     { now: true, all: false, usr: 'alice' },
     { now: 'yes', all: false, user: 'alice' },
+    { now: true, all: true, rebalance: { share: 0.2 } },
+    { now: false, all: true, rebalance: { share: 0 } },
+    { now: false, all: true, rebalance: { share: 1.5 } },
+    { now: false, all: true, rebalance: { share: 0.2, overMs: 1e12 } },
+    { now: false, all: true, rebalance: { share: 0.2, over: '10m' } },
+    { now: false, all: false, rebalance: { share: 0.2 } },
   ])
     await send(question)
   assert.deepEqual(orders, [])
