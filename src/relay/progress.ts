@@ -6,7 +6,7 @@ import { Turns } from './turns.ts'
 const QUIET_MS = 2000
 
 /** Silence that does not come in the middle of a literal, other than from a peer that stalls. */
-const REST_MS = 1000
+export const REST_MS = 1000
 
 type Idleness = { isIdle(): boolean }
 

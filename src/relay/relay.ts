@@ -12,7 +12,7 @@ import { Gate } from './gate.ts'
 import type { LeaveCause, RelayCause, RelayCounts, RelayEnding, RelayHandle, RelayOptions } from './options.ts'
 import { LateEnd } from './late-end.ts'
 import { LAST_MAIL_MS, LastSide } from './last-side.ts'
-import { Progress } from './progress.ts'
+import { Progress, REST_MS } from './progress.ts'
 
 /** How long a side may stay silent after the other has closed its half: enough for a last answer. A larger value would keep dead peers longer. */
 const HALF_CLOSED_MS = 120_000
@@ -193,10 +193,10 @@ export class Relay implements RelayHandle {
     }
   }
 
-  /** If the back end has just sent something (a BYE, the answer to LOGOUT), the session ends at once. */
+  /** If the back end has sent something in the last second (a BYE, the answer to LOGOUT), the session ends at once. */
   #endsLater(): boolean {
     if (this.#lateEnd) return true
-    if (this.#halfClosed || this.#spreadMs === 0 || !this.isResting()) return false
+    if (this.#halfClosed || this.#spreadMs === 0 || this.#silentMs < REST_MS || !this.isResting()) return false
     this.#halfClosed = true
     this.#client.off('data', this.#onClientData)
     this.#lateEnd = new LateEnd(this.#client, this.#spreadMs, () => {

@@ -1,6 +1,7 @@
 /** The clients of a store that hangs up while they are at rest: each is told at a moment of its own. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
+import { ImapWatch } from '../../../src/protocol/imap/watch.ts'
 import { READ_DEADLINE_MS, until } from '../../support/deadline.ts'
 import { startRelay, type Relayed } from './fixture.ts'
 
@@ -88,6 +89,21 @@ test('a client is told at once of a back end that says something and hangs up', 
   backend.send('* BYE')
   backend.end()
   await client.expect('* BYE')
+  await client.expectClose()
+  client.end()
+  await ending()
+})
+
+test('a session ends at once if a sweep comes between the answer to LOGOUT and the end of the back end', async (t) => {
+  const { client, backend, relays, ending } = await startRelay(t, { spreadMs: 10_000, watch: new ImapWatch() })
+  client.send('a LOGOUT')
+  await backend.expect('a LOGOUT')
+  backend.send('* BYE')
+  backend.send('a OK')
+  await client.expect('* BYE')
+  await client.expect('a OK')
+  relays.sweep(0)
+  backend.end()
   await client.expectClose()
   client.end()
   await ending()
