@@ -93,9 +93,18 @@ export function systemCode(error: unknown): string {
 
 /**
  * What the system says when this machine or process has no descriptor, memory or local port left for one more socket or file.
- * EADDRNOTAVAIL of a connect means that every local port towards that address is in use.
+ * EADDRNOTAVAIL of a connect means that every local port towards that address is in use. The last two are Node's code and V8's message
+ * for memory that is missing; V8 gives its error no code.
  */
-const SHORTAGES = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL'])
+const SHORTAGES = new Set([
+  'EMFILE',
+  'ENFILE',
+  'ENOBUFS',
+  'ENOMEM',
+  'EADDRNOTAVAIL',
+  'ERR_MEMORY_ALLOCATION_FAILED',
+  'Array buffer allocation failed',
+])
 
 /** @param error something thrown, or its system code. @returns whether a resource of this machine has run out, which no peer is to blame for */
 export function isShortage(error: unknown): boolean {

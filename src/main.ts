@@ -141,11 +141,14 @@ async function readConfiguration(): Promise<never> {
   }
   process.on('disconnect', () => process.exit(0))
   const ordered = new Promise<LoadOrder>((resolve) => process.once('message', (sent) => resolve(sent as LoadOrder)))
-  const { serveLoad } = await import('./supervisor/serve-load.ts')
+  const { serveLoad, TABLE_DESCRIPTOR } = await import('./supervisor/serve-load.ts')
   const send = (message: LoadMessage): Promise<void> =>
     new Promise((resolve) => void process.send?.(message, undefined, {}, () => resolve()))
+  const { Socket } = await import('node:net')
+  const table = new Socket({ fd: TABLE_DESCRIPTOR, readable: false, writable: true })
+  table.on('error', () => process.exit(0)) // the supervisor has ended
   const write = (octets: Uint8Array): Promise<void> =>
-    new Promise((resolve) => void process.stdout.write(octets, () => resolve()))
+    new Promise((resolve) => void table.write(octets, () => resolve()))
   await serveLoad(await ordered, process.env, { send, write })
   return process.exit(0)
 }

@@ -6,6 +6,9 @@ import { hasCode } from '../errors.ts'
 import { pack, type Packed } from './packed.ts'
 import { tableStream } from './table-stream.ts'
 
+/** The descriptor on which the process writes the table of users. It follows the standard descriptors and the channel. */
+export const TABLE_DESCRIPTOR = 4
+
 /** `mainFile`: the path of mailmux.yaml. */
 export type LoadOrder = { mainFile: string }
 

@@ -10,6 +10,8 @@ import { UserTable } from '../config/build/user-table.ts'
 type Head = { size: number; backends: readonly string[]; recordOctets: number; slotCount: number }
 
 const LENGTH_OCTETS = 4
+/** The names of a hundred thousand back ends. A longer head is none. */
+const MOST_HEAD_OCTETS = 16 * 1024 * 1024
 
 /** @returns the parts of the stream, in this order */
 export function tableStream({ parts: { size, backends, records, slots } }: UserTable): Uint8Array[] {
@@ -45,7 +47,9 @@ export function createTableReader(): TableReader {
   /** All blocks of this step are full. */
   function proceed(): void {
     if (step === 'length') {
-      head = new Uint8Array(Buffer.from(head.buffer).readUInt32LE())
+      const length = Buffer.from(head.buffer).readUInt32LE()
+      if (length > MOST_HEAD_OCTETS) throw new Error(`a head of ${length} octets`)
+      head = new Uint8Array(length)
       expect('head', [head])
     } else if (step === 'head') {
       const { size, backends, recordOctets, slotCount } = JSON.parse(Buffer.from(head.buffer).toString()) as Head
@@ -60,7 +64,7 @@ export function createTableReader(): TableReader {
     accept(octets) {
       for (let from = 0; from < octets.length;) {
         const target = blocks[block]
-        if (!target) throw new Error('octets behind the table of users')
+        if (!target) throw new Error('octets behind the table')
         const taken = octets.subarray(from, from + target.length - at)
         target.set(taken, at)
         from += taken.length

@@ -16,9 +16,9 @@ function write(t: TestContext, routing: string): string {
   return path.join(directory, 'mailmux.yaml')
 }
 
-function build(t: TestContext, command = process.execPath) {
+function build(t: TestContext, command = process.execPath, more: readonly string[] = []) {
   const complaints: string[] = []
-  const [, ...options] = NODE_OF_COMMAND
+  const [, ...options] = [...NODE_OF_COMMAND, ...more]
   const loader = createLoader({
     command,
     args: [...options, PROGRAM, 'load'],
@@ -43,6 +43,12 @@ test('loads what a load in this process does, prepared or not, again and again',
   assert.deepEqual(complaints, [])
 })
 
+test('loads beside a module that writes to standard output', async (t) => {
+  const { loader } = build(t, process.execPath, ['--import=data:text/javascript,console.log("an agent has started")'])
+  const { settings } = await inTime(loader.load(write(t, ROUTING)))
+  assert.equal(settings?.routing.users.size, 1)
+})
+
 test('lets this process work while a large file is read', async (t) => {
   const { loader } = build(t)
   const users = Array.from({ length: 20_000 }, (_, index) => `  user${index}@example.org: store1\n`)
@@ -64,5 +70,5 @@ test('ends a load that nobody waits for any more', async (t) => {
 
 test('says that no process can be started', async (t) => {
   const { loader } = build(t, '/nonexistent/node')
-  await assert.rejects(inTime(loader.load('mailmux.yaml')), /no process to read the configuration/)
+  await assert.rejects(inTime(loader.load('mailmux.yaml')), /no process to read the configuration: ENOENT/)
 })
