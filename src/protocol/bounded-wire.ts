@@ -24,8 +24,8 @@ export function boundWire(wire: Wire): Wire {
     return printableOctets(octets)
   }
   return {
-    readLine: async (limit: LineLimit) => count(await wire.readLine(limit)),
-    readBytes: async (wanted) => count(await wire.readBytes(wanted)),
+    readLine: (limit: LineLimit) => wire.readLine(limit).then(count),
+    readBytes: (wanted) => wire.readBytes(wanted).then(count),
     write: (text) => wire.write(text),
     startTls: () => wire.startTls(),
     get secure() {

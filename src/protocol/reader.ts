@@ -58,6 +58,7 @@ export async function readLiterals(
 
 /** The same as pieces: the texts end before the markers. */
 export function piecesOf({ lines, literals }: LinesWithLiterals): Piece[] {
+  if (literals.length === 0) return [{ text: lines[0] ?? '' }] // nearly every command
   return lines.flatMap((line, index): Piece[] => {
     const literal = literals[index]
     return literal === undefined ? [{ text: line }] : [{ text: line.slice(0, line.lastIndexOf('{')) }, { literal }]
@@ -68,11 +69,12 @@ export function piecesOf({ lines, literals }: LinesWithLiterals): Piece[] {
 export const QUOTED = '"((?:[^"\\\\\\r\\n\\0]|\\\\[^\\r\\n\\0])*)"'
 /** An atom as Dovecot takes it: RFC 9051 9 leaves out `%`, `*` and backslashes, and clients send names and passwords with them. */
 const ATOM = '([^\\x00-\\x20\\x7f(){"]+)'
-const ASTRING = new RegExp(`^(?:${QUOTED}|${ATOM})`)
+/** With the spaces before it. */
+const ASTRING = new RegExp(`( *)(?:${QUOTED}|${ATOM})`, 'y')
 
 /** The content of a quoted string as it was meant. */
 export function unquote(text: string): string {
-  return text.replace(/\\(.)/g, '$1')
+  return text.includes('\\') ? text.replace(/\\(.)/g, '$1') : text
 }
 
 /**
@@ -90,16 +92,17 @@ export function parseStrings(pieces: readonly Piece[]): string[] | undefined {
       wantsValue = false
       continue
     }
-    let rest = piece.text
-    while (rest !== '') {
-      const spaces = /^ */.exec(rest)?.[0].length ?? 0
-      rest = rest.slice(spaces)
-      wantsValue ||= spaces > 0
-      if (rest === '') break
-      const match = wantsValue ? ASTRING.exec(rest) : null
-      if (!match) return undefined
-      values.push(match[2] ?? unquote(match[1] ?? ''))
-      rest = rest.slice(match[0].length)
+    const { text } = piece
+    for (let at = 0; at < text.length; at = ASTRING.lastIndex) {
+      ASTRING.lastIndex = at
+      const match = ASTRING.exec(text)
+      if (!match) {
+        if (!/^ *$/.test(text.slice(at))) return undefined
+        wantsValue = true
+        break
+      }
+      if (!wantsValue && match[1] === '') return undefined
+      values.push(match[3] ?? unquote(match[2] ?? ''))
       wantsValue = false
     }
   }
