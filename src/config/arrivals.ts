@@ -10,6 +10,8 @@ export type Arrival = 'rename' | 'in-place'
 export type Arrivals = {
   /** Notes an event of a directory: `rename` for a new, moved or removed name, `change` for a write to it or to its attributes. */
   noteEvent(directory: string, name: string, event: string): void
+  /** Notes the state in which a file was read. A file that is known already keeps its state. */
+  know(file: string, state: State): void
   /**
    * @returns for how long to wait, 0 once all files are settled; and how each file arrived that has changed since it was last taken.
    *   A file that has joined the list is known from now on, and has not changed.
@@ -19,7 +21,8 @@ export type Arrivals = {
   take(): void
 }
 
-type State = { id: string | undefined; stamp: string }
+/** `id`: which file the path leads to, undefined if to none; `stamp`: its size and time of change. */
+export type State = { id: string | undefined; stamp: string }
 
 /** @param nowMs monotonic */
 export function createArrivals(nowMs: () => number = () => performance.now()): Arrivals {
@@ -40,6 +43,9 @@ export function createArrivals(nowMs: () => number = () => performance.now()): A
       const entry = path.join(directory, name)
       if (event === 'rename') written.delete(entry)
       else written.add(entry)
+    },
+    know(file, { id, stamp }) {
+      if (!taken.has(file)) taken.set(file, { id, stamp })
     },
     look(files, settleMs) {
       let waitMs = 0
@@ -78,7 +84,7 @@ function isSame(a: State, b: State): boolean {
   return a.id === b.id && a.stamp === b.stamp
 }
 
-function stateOf(file: string): State {
+export function stateOf(file: string): State {
   try {
     const { dev, ino, size, mtimeNs } = fs.statSync(file, { bigint: true })
     return { id: `${dev}:${ino}`, stamp: `${size}:${mtimeNs}` }

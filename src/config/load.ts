@@ -11,6 +11,7 @@ import { checkRouting } from './check/routing.ts'
 import { readText } from './check/pem.ts'
 import { createProblems, type Problem, type Problems } from './yaml/problems.ts'
 import { createReporter, readDraft, type Path } from './schema/read.ts'
+import { createReadFiles, type FileState, type ReadFiles } from './read-files.ts'
 import { MAX_YAML_BYTES } from './regular-file.ts'
 import { mainSchema, routingSchema } from './schema/schema.ts'
 import type { Settings } from './settings.ts'
@@ -27,6 +28,8 @@ export type LoadResult = {
   more: Record<Problem['severity'], number>
   /** absolute paths of all that was read, or would have been: what a watcher must watch */
   files: string[]
+  /** the state of each of these files just before it was read */
+  states: ReadonlyMap<string, FileState>
 }
 
 /** Where a path stands in one of the files, for what is found about it after loading. */
@@ -58,12 +61,13 @@ export function loadWithPlaces(mainFile: string, env: Environment): LoadResult &
 /** @param sources gets what was read */
 function loadInto(sources: Sources, mainFile: string, env: Environment, now: Date): LoadResult {
   const problems = createProblems()
-  const files = new Set<string>([path.resolve(mainFile)])
+  const files = createReadFiles()
   const finish = (settings?: Settings): LoadResult => ({
     settings,
     problems: problems.list(),
     more: problems.more(),
-    files: [...files],
+    files: [...files.states.keys()],
+    states: files.states,
   })
   try {
     return finish(readAll(sources, mainFile, env, now, problems, files))
@@ -82,8 +86,9 @@ function readAll(
   env: Environment,
   now: Date,
   problems: Problems,
-  files: Set<string>,
+  files: ReadFiles,
 ): Settings | undefined {
+  files.add(path.resolve(mainFile))
   const mainText = readText(mainFile, MAX_YAML_BYTES)
   if ('wrong' in mainText) {
     problems.error(mainFile, undefined, `this file ${mainText.wrong}`)

@@ -8,6 +8,7 @@ import path from 'node:path'
 import { hasCode, systemCode } from '../errors.ts'
 import { createArrivals, type Arrival } from './arrivals.ts'
 import { hashAll, hashContentNow } from './content-hash.ts'
+import type { FileState } from './read-files.ts'
 import { watchedNames } from './watched-names.ts'
 
 export type WatchOptions = {
@@ -17,6 +18,11 @@ export type WatchOptions = {
   settleMs?: () => number
   /** pause before a directory that cannot be watched is tried again, and the files are compared; default 30 s */
   retryMs?: number
+  /**
+   * The state in which files were read before they were watched. A file in another state has changed since. Default: none; files then
+   * count as read when their watch begins.
+   */
+  asRead?: () => ReadonlyMap<string, FileState>
   /** Called with the cause when a directory cannot be watched, and with undefined when all are watched again. */
   onWatching?: (failure: string | undefined) => void
   /** Called with the error of a failed `onChange`. Default: the error is thrown, which ends the process. */
@@ -51,8 +57,10 @@ export function watchFiles(
   options: WatchOptions = {},
 ): FileWatcher {
   const { debounceMs = 100, settleMs = () => 2000, retryMs = 30_000, onError = rethrow, onWatching } = options
+  const { asRead = () => new Map<string, FileState>() } = options
   const arrivals = createArrivals()
   const watchers = new Map<string, { watcher: fs.FSWatcher; inode: string | undefined; names: ReadonlySet<string> }>()
+  /** hashes */
   let known = new Map<string, string>()
   let timer: NodeJS.Timeout | undefined
   let settling: NodeJS.Timeout | undefined
@@ -168,9 +176,20 @@ export function watchFiles(
     if (closed) return
     const now = files()
     watchDirectories(now)
-    arrivals.look(now, 0)
+    takeNew(now)
     const added = await hashAll(now.filter((file) => !known.has(file)))
     known = new Map(now.map((file) => [file, known.get(file) ?? added.get(file) ?? '']))
+  }
+
+  /** Records files that are new in the list, as they were read. Those that have changed since are compared soon. */
+  function takeNew(now: readonly string[]): void {
+    for (const file of now) {
+      const state = known.has(file) ? undefined : asRead().get(file)
+      if (!state) continue
+      arrivals.know(file, state)
+      known.set(file, state.hash)
+    }
+    if (arrivals.look(now, 0).changed.size > 0) lookSoon()
   }
 
   async function takeKnown(): Promise<void> {
@@ -181,11 +200,10 @@ export function watchFiles(
   }
 
   const paths = files()
-  // The watchers first: a change after the reading then causes an event. The reading is synchronous, because no client is served yet.
+  // The watchers first: a change after the comparison then causes an event.
   watchDirectories(paths)
-  arrivals.look(paths, 0)
-  arrivals.take()
-  known = new Map(paths.map((file) => [file, hashContentNow(file)]))
+  takeNew(paths)
+  for (const file of paths) if (!known.has(file)) known.set(file, hashContentNow(file))
 
   return {
     takeKnown,

@@ -45,7 +45,7 @@ export type ConfigurationParts = {
 /** @param loaded the configuration with the settings `first`, without errors */
 export function keepConfiguration(first: Settings, loaded: LoadResult, parts: ConfigurationParts): Configuration {
   const { load, takeOver, log, metrics, noteShortage, watching } = parts
-  let { files } = loaded
+  let { files, states } = loaded
   let inForce = first
   let current = first
   let again: NodeJS.Timeout | undefined
@@ -131,7 +131,7 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
       return
     }
     if (isClosed()) return
-    files = result.files
+    ;({ files, states } = result)
     if (!result.settings) {
       refuse(result)
       return
@@ -196,6 +196,7 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
     watcher ??= watchFiles(() => files, onChange, {
       ...watching,
       settleMs: () => (inForce.reload.kind === 'auto' ? inForce.reload.settleMs : 0),
+      asRead: () => states,
       onWatching,
       onError(error) {
         if (hasCode(error, 'local-shortage')) noteShortage('configuration', error.message)

@@ -2,6 +2,7 @@
 import path from 'node:path'
 import type { X509Certificate } from 'node:crypto'
 import { mismatch, readCertificates, readPrivateKey } from './pem.ts'
+import type { ReadFiles } from '../read-files.ts'
 import type { Path, Reporter } from '../schema/read.ts'
 import type { CertificateSettings } from '../settings.ts'
 import type { Parsed } from '../schema/values.ts'
@@ -16,7 +17,7 @@ export type FileReader = {
  * @param directory of the file that refers to the others
  * @param files gets the absolute path of each file, also of one that cannot be read
  */
-export function createFileReader(directory: string, files: Set<string>): FileReader {
+export function createFileReader(directory: string, files: Pick<ReadFiles, 'add'>): FileReader {
   const resolve = (name: string): string => path.resolve(directory, name)
   function readFile<T>(name: string, read: (file: string) => Parsed<T>, at: Path, report: Reporter): T | undefined {
     const file = resolve(name)

@@ -8,6 +8,7 @@ import { readBearerToken, readCertificates, readTicketSecret } from './pem.ts'
 import type { Problems } from '../yaml/problems.ts'
 import { createReporter, type Path, type Reporter } from '../schema/read.ts'
 import type { CertificateSettings } from '../settings.ts'
+import type { ReadFiles } from '../read-files.ts'
 import { checkDates, createFileReader, readPair, type FileReader } from './files.ts'
 
 export type MainFiles = {
@@ -23,7 +24,7 @@ export type MainFiles = {
 export function checkMainFiles(
   draft: MainDraft,
   directory: string,
-  files: Set<string>,
+  files: Pick<ReadFiles, 'add'>,
   now: Date,
   problems: Problems,
 ): MainFiles {

@@ -6,6 +6,7 @@ import { readPair, type FileReader } from './files.ts'
 import { readCertificates, readSecret } from './pem.ts'
 import type { Path, Reporter } from '../schema/read.ts'
 import type { CertificateSettings, Endpoint } from '../settings.ts'
+import type { ReadFiles } from '../read-files.ts'
 import { isWritten, type Source } from '../yaml/source.ts'
 import type { Secret } from '../../secret.ts'
 import type { Redis } from './drafts.ts'
@@ -82,7 +83,7 @@ export function readRedisFiles(
 }
 
 /** @param files all that the configuration is read from: to write there would be the end of it */
-export function checkSnapshotFile(file: string | undefined, files: ReadonlySet<string>, report: Reporter): void {
+export function checkSnapshotFile(file: string | undefined, files: Pick<ReadFiles, 'has'>, report: Reporter): void {
   if (file === undefined) return
   const at: Path = [...AT, 'snapshot_file']
   if (files.has(file)) report.error(at, 'is a file of the configuration, which would be written over')

@@ -11,6 +11,7 @@ import { createFileReader } from './files.ts'
 import { checkPassthroughBackends } from './passthrough.ts'
 import { checkPlacement } from './placement.ts'
 import { serves } from './endpoints.ts'
+import type { ReadFiles } from '../read-files.ts'
 import { checkRules } from './rules.ts'
 import { routingSchema } from '../schema/schema.ts'
 import { didYouMean, type Problems } from '../yaml/problems.ts'
@@ -30,7 +31,7 @@ export function checkRouting(
   draft: RoutingDraft,
   main: MainDraft,
   directory: string,
-  files: Set<string>,
+  files: Pick<ReadFiles, 'add'>,
   now: Date,
   problems: Problems,
 ): RoutingFindings {
