@@ -2,8 +2,8 @@
 
 /** For one answer. A machine under load has held up an answer for more than 5 s. */
 export const READ_DEADLINE_MS = 20_000
-/** For a program to start: Dovecot starts in about a second, three of them and mailmux at once in about three. */
-export const START_DEADLINE_MS = 20_000
+/** For a program to start, or a state to come: seconds on an idle machine, and more than 20 s on one that stands still now and then. */
+export const START_DEADLINE_MS = 60_000
 
 /** Gives what `promise` gives, or rejects with `complaint()` after `ms`. Does not cancel what it waited for. */
 export async function within<T>(ms: number, promise: Promise<T>, complaint: () => string): Promise<T> {

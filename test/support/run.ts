@@ -10,7 +10,7 @@ export function run(
   options: { input?: string; ms?: number } = {},
 ): Promise<RunResult> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: 'pipe', timeout: options.ms ?? 20_000, killSignal: 'SIGKILL' })
+    const child = spawn(command, args, { stdio: 'pipe', timeout: options.ms ?? 60_000, killSignal: 'SIGKILL' })
     const output = { stdout: '', stderr: '' }
     for (const name of ['stdout', 'stderr'] as const) {
       child[name].setEncoding('latin1').on('data', (text: string) => (output[name] += text))
