@@ -61,18 +61,27 @@ export function createAnswers(sources: AnswerSources): Answers {
     endSessions: ({ now, rebalance, ...filter }) =>
       rebalance ? sessions.rebalance(filter, rebalance) : sessions.end(filter, 'kicked', { now }),
     quiesce,
-    setBackendState: ({ backend, order }) => setBackendState(directory, backend, order),
+    setBackendState: (change) =>
+      change.order?.reassign && directory?.setBackendState && world().router.reassignsTo(change.backend).length === 0
+        ? Promise.resolve(noTargets(change.backend))
+        : setBackendState(directory, change),
     standIn: (user) => directory?.standInFor?.(user),
   }
 }
 
+function noTargets(backend: string): NotChanged {
+  const why = `the users of ${backend} cannot be reassigned: by \`placement\` of routing.yaml no other back end that serves as much takes users`
+  return { result: 'no-place', why }
+}
+
 async function setBackendState(
   directory: AnswerSources['directory'],
-  backend: string,
-  order: BackendStateOrder | undefined,
+  { backend, order }: StateChange,
 ): Promise<BackendStateResult | NotChanged> {
   if (!directory?.setBackendState) {
-    const why = `without Redis there is one place for it: \`state\` of ${backend} in routing.yaml`
+    const why = order?.reassign
+      ? `without Redis the users of ${backend} cannot be reassigned, as their routes are not in a directory that mailmux can change`
+      : `without Redis there is one place for it: \`state\` of ${backend} in routing.yaml`
     return { result: 'no-place', why }
   }
   try {

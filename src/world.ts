@@ -8,6 +8,7 @@ import { specOf } from './protocol/registry.ts'
 import type { Directory } from './directory/directory.ts'
 import { createRouter, type Router } from './routing/router.ts'
 import { buildCertificates, type Certificates, type ServerTls } from './tls/certificates.ts'
+import type { Reassigning } from './routing/new-users.ts'
 import type { NoteRefusal } from './routing/refusal-notes.ts'
 
 /** A listener as its connections see it. */
@@ -47,6 +48,8 @@ export type WorldParts = {
   noteRefusal: NoteRefusal
   /** whether a back end can take a new user now; outlives this world too */
   isUp: (backend: string) => boolean
+  /** the back ends whose users get another one, and which may take them; outlives this world too */
+  reassigning?: Reassigning
   version: string
   /** for session tickets and decoys, where the settings have none */
   ticketSecret: string
@@ -58,6 +61,7 @@ export function buildWorld({
   directory,
   noteRefusal,
   isUp,
+  reassigning,
   version,
   ticketSecret,
   nowMs,
@@ -80,6 +84,7 @@ export function buildWorld({
     backends: buildBackends(settings.routing.backends),
     router: createRouter(settings.routing, directory, noteRefusal, {
       isUp,
+      ...(reassigning && { reassigning }),
       loginMs: settings.limits.backendTimeoutMs + DIRECTORY_MS,
     }),
     listeners: new Map(contexts.map((context) => [context.settings.name, context])),

@@ -37,7 +37,20 @@ export function createWorlds(first: Settings, sources: WorldSources) {
       // A pause is short: the first login of a new user waits for the store that it is placed on.
       return state === 'pause' || (state === 'up' && backends.get(name)?.isUp() === true)
     }
-    current = buildWorld({ settings, directory, noteRefusal, isUp, version, ticketSecret, nowMs: Date.now() })
+    const reassigning = {
+      isOrdered: (name: string): boolean => states.of(name)?.reassign === true,
+      mayTake: (name: string): boolean => states.of(name)?.state === 'up' && backends.get(name)?.isUp() === true,
+    }
+    current = buildWorld({
+      settings,
+      directory,
+      noteRefusal,
+      isUp,
+      reassigning,
+      version,
+      ticketSecret,
+      nowMs: Date.now(),
+    })
     backends.reconcile(settings.routing)
     admissions.configure(settings.routing.backends)
     states.configure(settings.routing.backends)

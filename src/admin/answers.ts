@@ -55,6 +55,7 @@ export const backendAnswer = z.object({
   state: backendState,
   stateFrom: z.enum(['routing', 'directory']),
   overMs: z.number().optional(),
+  reassign: z.literal(true).optional(),
   check: z.enum(['tcp', 'tls', 'greeting', 'login', 'none']),
   addresses: z.array(address),
   leg,

@@ -9,7 +9,14 @@ import type { Secret } from '../secret.ts'
 import { backendState, type StateSetAnswer } from './answers.ts'
 import { boundBody, onlyWithToken, peerOf, refuse } from './guard.ts'
 
-export type StateOrder = { state: BackendState; over: string | undefined; by: string; isForced: boolean }
+export type StateOrder = {
+  state: BackendState
+  over: string | undefined
+  by: string
+  isForced: boolean
+  /** of a drain alone: its users get another back end by placement */
+  reassign?: true
+}
 
 /** `no-place`: the directory of the configuration has no states */
 export type StateResult =
@@ -31,12 +38,13 @@ const stateBody = z.strictObject({
     .regex(/^[\w.@-]{1,100}$/)
     .optional(),
   force: z.boolean().optional(),
+  reassign: z.boolean().optional(),
 })
 
 export type StateBody = z.infer<typeof stateBody>
 
 const BODY_USAGE =
-  'the body must be {"state": "up", "drain", "pause" or "down"}, where drain may have "over": "10m", with "force": true to replace the drain of another operator'
+  'the body must be {"state": "up", "drain", "pause" or "down"}, where drain may have "over": "10m" and "reassign": true, with "force": true to replace the drain of another operator'
 
 type Env = { Bindings: HttpBindings }
 type Parts = StateParts & { token: () => Secret | undefined }
@@ -58,7 +66,8 @@ export function addStateRoutes(api: Hono<Env>, { token, setBackendState, isConfi
       case 'unchanged': {
         const changed = answer.result === 'changed'
         const { state = 'as in the routing file', over, by, isForced } = order ?? NO_ORDER
-        log.info({ peer: peerOf(c), by, backend, state, over, isForced, changed }, 'back end state set by operator')
+        const told = { state, over, isForced, ...(order?.reassign && { reassign: true }) }
+        log.info({ peer: peerOf(c), by, backend, ...told, changed }, 'back end state set by operator')
         return c.json({ backend, changed } satisfies StateSetAnswer)
       }
     }
@@ -67,9 +76,11 @@ export function addStateRoutes(api: Hono<Env>, { token, setBackendState, isConfi
   api.put('/backends/:name/state', onlyWithToken(token), boundBody, async (c) => {
     const body = stateBody.safeParse(await c.req.json().catch(() => undefined))
     if (!body.success) return refuse(c, 400, BODY_USAGE)
-    const { state, over, by = hostname(), force = false } = body.data
+    const { state, over, by = hostname(), force = false, reassign = false } = body.data
     if (over !== undefined && state !== 'drain') return refuse(c, 400, `over is of drain alone, and not of ${state}`)
-    return set(c, c.req.param('name'), { state, over, by, isForced: force })
+    if (reassign && state !== 'drain') return refuse(c, 400, `reassign is of drain alone, and not of ${state}`)
+    const order = { state, over, by, isForced: force, ...(reassign && { reassign }) }
+    return set(c, c.req.param('name'), order)
   })
   api.delete('/backends/:name/state', onlyWithToken(token), async (c) => set(c, c.req.param('name'), undefined))
 }

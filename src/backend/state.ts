@@ -6,6 +6,8 @@ export type DirectoryState = {
   state: BackendState
   /** the duration over which a drain is spread; undefined: the default of a drain */
   overMs: number | undefined
+  /** of a drain alone: its users get another back end by placement at their next login; absent: their logins wait */
+  reassign?: true
 }
 
 export type EffectiveState = DirectoryState & { from: 'routing' | 'directory' }
@@ -16,5 +18,5 @@ export function effectiveState(routing: BackendState, directory: DirectoryState 
 }
 
 export function isSameState(a: EffectiveState | undefined, b: EffectiveState): boolean {
-  return a?.state === b.state && a.overMs === b.overMs
+  return a?.state === b.state && a.overMs === b.overMs && a.reassign === b.reassign
 }

@@ -31,7 +31,8 @@ export function createBackendStates(log: Pick<Log, 'info'>): BackendStates {
     inEffect.set(backend, now)
     if (isSameState(before, now)) return
     if (before || now.state !== 'up') {
-      log.info({ backend, state: now.state, before: before?.state, from: now.from }, 'back end state')
+      const { state, from, reassign } = now
+      log.info({ backend, state, before: before?.state, from, ...(reassign && { reassign }) }, 'back end state')
     }
     for (const listener of listeners) listener(backend, now, before)
   }

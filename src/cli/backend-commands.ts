@@ -43,6 +43,10 @@ export function addBackendCommands(
           '--over <duration>',
           'the time over which its sessions end, such as 10m; default: 60s for each 1,000 sessions',
         )
+        .option(
+          '--reassign',
+          'give its users another back end by placement; no mail is copied: for shared or replicated storage',
+        )
         .option('--force', 'replace the drain of another operator')
     }
     command

@@ -6,7 +6,7 @@ import { hostPort } from '../net/address.ts'
 import { askRunning, formatJson, type Terminal } from './ask-running.ts'
 import { formatColumns, formatMs } from './table.ts'
 
-export type StateOptions = { config: string; over?: string; force?: true }
+export type StateOptions = { config: string; over?: string; force?: true; reassign?: true }
 
 /** @returns the exit code: 0, 2 if there is no answer */
 export async function listBackends(
@@ -24,12 +24,13 @@ export async function listBackends(
 export async function setBackendState(
   backend: string,
   state: BackendState,
-  { config, over, force }: StateOptions,
+  { config, over, force, reassign }: StateOptions,
   terminal: Terminal,
 ): Promise<number> {
   return askRunning(`mailmux backend ${state}`, config, terminal, async (client) => {
-    const { changed } = await client.setBackendState(backend, { state, over, by: operator(), force: force === true })
-    const what = over === undefined ? state : `${state} over ${over}`
+    const order = { state, over, by: operator(), force: force === true, ...(reassign && { reassign }) }
+    const { changed } = await client.setBackendState(backend, order)
+    const what = describeState(state, over, reassign)
     terminal.out(changed ? `${backend}: ${what}, for all instances` : `${backend} has the state ${what} already`)
     return 0
   })
@@ -58,13 +59,17 @@ export function formatBackends(backends: readonly BackendAnswer[]): string[] {
 
 const PLACES = { routing: 'routing.yaml', directory: 'Redis' } as const
 
-function cellsOf({ name, state, overMs, stateFrom, up, load, addresses }: BackendAnswer): string[] {
+function describeState(state: BackendState, over: string | undefined, reassign: true | undefined): string {
+  return `${state}${over === undefined ? '' : ` over ${over}`}${reassign ? ', users are reassigned' : ''}`
+}
+
+function cellsOf({ name, state, overMs, reassign, stateFrom, up, load, addresses }: BackendAnswer): string[] {
   const { sessions, logins, waiting, limits } = load
   const of = (count: number, most: number | undefined): string =>
     most === undefined ? `${count}` : `${count} of ${most}`
   return [
     name,
-    overMs === undefined ? state : `${state} over ${formatMs(overMs)}`,
+    describeState(state, overMs === undefined ? undefined : formatMs(overMs), reassign),
     PLACES[stateFrom],
     up ? 'up' : 'not up',
     of(sessions, limits.sessions),

@@ -82,6 +82,8 @@ export type BackendStateOrder = {
   by: string
   /** takes the place of another operator's drain */
   isForced: boolean
+  /** of a drain alone: users whose route names the back end get another one by placement, at their next login */
+  reassign?: boolean | undefined
 }
 
 /** `held`: another operator drains the back end over another time; nothing was changed. `wrong`: nothing was changed either. */
@@ -117,6 +119,13 @@ export type Directory = {
    * @throws MuxError `directory-unavailable`, also if the reservation has expired or the route has changed: no session may begin
    */
   commit?(user: Text, backend: string): Promise<void>
+  /**
+   * Changes the route of a user from one back end to another, if it still names the first, the user is active, and Redis still has the
+   * order to reassign the users of that back end and no state that keeps the other one from taking them.
+   * @returns the route after this; undefined if the order does not stand any more, and nothing was changed
+   * @throws MuxError as `lookup`. The change may take effect nevertheless.
+   */
+  reassign?(user: Text, from: string, to: string): Promise<DirectoryEntry | undefined>
   /** The last remembered route of a user, even if the directory has none any more. Such a user is placed on no other back end. */
   lastKnown?(user: Text): DirectoryEntry | undefined
   /** What another worker of the instance may use while the directory is unavailable. */

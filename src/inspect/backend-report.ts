@@ -56,6 +56,8 @@ export type BackendReport = {
   stateFrom: 'routing' | 'directory'
   /** the time over which a drain is spread, where it is not the default */
   overMs?: number
+  /** with a drain: its users get another back end by placement */
+  reassign?: true
   /** what is checked from time to time */
   check: BackendSettings['health']['check']
   /** in the order in which this user tries them */
@@ -82,13 +84,14 @@ export function reportBackend(
 ): BackendReport {
   const live = backends.of(settings)
   const { addresses, check } = live.describe()
-  const { state, from, overMs } = states.of(settings.name) ?? effectiveState(settings.state, undefined)
+  const { state, from, overMs, reassign } = states.of(settings.name) ?? effectiveState(settings.state, undefined)
   return {
     name: settings.name,
     up: live.isUp(way?.protocol),
     state,
     stateFrom: from,
     ...(overMs !== undefined && { overMs }),
+    ...(reassign && { reassign }),
     check,
     addresses: (way ? inOrder(addresses, live, way) : addresses).map(reportAddress),
     leg: reportLeg(settings),

@@ -14,8 +14,18 @@ import { type DirectoryEntry, describeEntry } from '../directory/entry.ts'
 export type Placing = {
   /** whether a back end can take a user now */
   isUp: (backend: string) => boolean
+  /** undefined: no user gets another back end */
+  reassigning?: Reassigning
   /** maximal duration of one login, with all attempts and the directory's answers */
   loginMs: number
+}
+
+/** The state that the reassignment of the users of a back end depends on (reassignment.ts). */
+export type Reassigning = {
+  /** whether an operator has ordered it for this back end */
+  isOrdered: (backend: string) => boolean
+  /** whether a back end takes such users now: its state is `up`, and it answers */
+  mayTake: (backend: string) => boolean
 }
 
 export type NewUsers = {

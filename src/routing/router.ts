@@ -10,7 +10,8 @@ import type { Secret } from '../secret.ts'
 import type { AnswerSource, Directory, DirectoryRefusal, LoginFacts } from '../directory/directory.ts'
 import { domainOf, formatLogin, identifyUser } from './identity.ts'
 import { canBeLogin, type NameRules, type NoteName, type UserName } from '../user-name.ts'
-import { createNewUsers, placedName, type Placing } from './new-users.ts'
+import { createNewUsers, placedName, type Placing, type Reassigning } from './new-users.ts'
+import { createReassignment } from './reassignment.ts'
 import { recipientNames } from './recipient.ts'
 import { type RouteStep, type Trace } from '../directory/trace.ts'
 import { type DirectoryEntry, describeEntry, isOnHold } from '../directory/entry.ts'
@@ -68,6 +69,8 @@ export type Router = {
    * @throws MuxError `directory-unavailable`: the session must not begin
    */
   commit(user: Text, backend: string): Promise<void>
+  /** The back ends that users of this one could get if it was drained with `reassign`. */
+  reassignsTo: (backend: string) => string[]
   /** Marks the cached route as stale, after a refusal of the password: the mailbox may have moved. */
   invalidate(user: Text): void
 }
@@ -84,19 +87,25 @@ export function createRouter(
 ): Router {
   const loginFormats = [...new Set([...routing.backends.values()].map(({ loginFormat }) => loginFormat))]
   const newUsers = createNewUsers(routing.placement, directory, placing)
+  const reassignment = createReassignment(routing, directory, newUsers, placing.reassigning ?? NEVER)
 
-  /** Finds the route of a key in the routing file or the directory. @param name of the user with this route */
+  /**
+   * Finds the route of a key in the routing file or the directory.
+   * @param name of the user with this route
+   * @param mayReassign a login, which may get another back end than the one that is found
+   */
   async function findKnown(
     key: string,
     name: UserName,
-    trace?: Trace,
-    facts?: () => LoginFacts,
+    { trace, facts, mayReassign = false }: { trace?: Trace | undefined; facts?: Facts; mayReassign?: boolean } = {},
   ): Promise<Route | undefined> {
     const fixed = findStaticUser(routing, key)
     trace?.({ asked: 'users', key, ...outcomeOf(fixed && describeEntry(fixed)) })
     if (fixed) return toRoute(name, fixed, 'static')
     const found = await directory?.lookup(key, trace, facts && { facts, backends: routing.backends })
     if (found?.refusal) return { kind: 'refused', source: found.source, ...found.refusal }
+    const entry = found && mayReassign ? await reassignment.find(key, found, trace) : undefined
+    if (entry) return toRoute(name, entry, 'directory')
     return found?.entry && toRoute(name, found.entry, found.source)
   }
 
@@ -129,14 +138,14 @@ export function createRouter(
 
   async function find(name: UserName, trace?: Trace, facts?: () => LoginFacts): Promise<Route> {
     const { user } = name
-    const known = await findKnown(user, name, trace, facts)
+    const known = await findKnown(user, name, { trace, facts, mayReassign: true })
     if (known) return known
     const ofDomain = findDomain(name, trace)
     if (ofDomain) return ofDomain
     const pool = newUsers.poolFor(user)
     if (!pool) return { kind: 'unknown' }
     const placed = placedName(user)
-    const asPlaced = placed === user ? undefined : await findKnown(placed, name, trace, facts)
+    const asPlaced = placed === user ? undefined : await findKnown(placed, name, { trace, facts, mayReassign: true })
     if (asPlaced) return asPlaced
     const { entry, source } = await newUsers.place(placed, pool, trace)
     return entry ? toRoute(name, entry, source) : { kind: 'unknown' }
@@ -186,6 +195,7 @@ export function createRouter(
     identify: (octets, rules, note) =>
       identifyUser(octets, { ...rules, aliases: routing.aliases, userCase: routing.userCase }, note),
     loginsOf: (name) => loginFormats.map((format) => `${formatLogin(format, name)}${name.master ?? ''}`),
+    reassignsTo: (backend) => reassignment.targetsOf(backend),
     invalidate(user) {
       directory?.invalidate(user)
       const name = placedName(user)
@@ -199,6 +209,10 @@ export function createRouter(
     byRecipient: (name, delimiters) => noting(name, () => findRecipient(name, delimiters)),
   }
 }
+
+const NEVER: Reassigning = { isOrdered: () => false, mayTake: () => false }
+
+type Facts = (() => LoginFacts) | undefined
 
 function outcomeOf(detail: string | undefined): Pick<RouteStep, 'outcome' | 'detail'> {
   return detail === undefined ? { outcome: 'nothing' } : { outcome: 'found', detail }

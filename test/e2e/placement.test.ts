@@ -191,6 +191,35 @@ async function reweigh(mailmux: Mailmux, weights: Partial<Record<StoreName, numb
   )
 }
 
+test('reassigns each user of a drained store to one other store, whoever of two instances is first, and no one on hold', async () => {
+  const users = guests('drained', 20)
+  const held = 'drained-held@example.test'
+  for (const user of [...users, held]) await redis.command('HSET', `mailmux:user:${user}`, 'backend', 'store3')
+  await redis.command('HSET', `mailmux:user:${held}`, 'status', 'hold', 'hold', `${'a'.repeat(32)} 99999999999`)
+  await redis.command('HSET', 'mailmux:backend:store3', 'state', 'drain', 'reassign', '1')
+  for (const mailmux of instances)
+    await until(
+      START_DEADLINE_MS,
+      async () => (await mailmux.metric('mailmux_backend_state{backend="store3",state="drain"}')) || undefined,
+      () => 'the drain is not followed',
+    )
+  const waiting = instances.map((mailmux) => openMailClient(scene, 'imap', mailmux.ports.imapClear, 'clear', {}))
+  for (const { peer } of await Promise.all(waiting)) peer.send(`a LOGIN ${held} ${PASSWORD}`)
+  const logins = users.flatMap((user) => instances.map(async (mailmux) => ({ user, ...(await logIn(mailmux, user)) })))
+  for (const { user, accepted, answer } of await Promise.all(logins)) assert.ok(accepted, `${user}: ${answer}`)
+  const chosen = await Promise.all(users.map((user) => theOneStore(user, instances.length)))
+  assert.deepEqual(new Set(chosen), new Set(['store1', 'store2']), 'both instances were first now and then')
+  const lines = instances.flatMap((mailmux) => mailmux.log().filter(({ msg }) => msg === 'user reassigned'))
+  assert.deepEqual(
+    lines.map(({ user, from, to }) => `${String(user)} ${String(from)} ${String(to)}`).sort(),
+    users.map((user, index) => `${user} store3 ${chosen[index]}`).sort(),
+  )
+  assert.equal(await routeOf(held), 'store3')
+  assert.deepEqual(visitsOf(held), [])
+  for (const { peer } of await Promise.all(waiting)) peer.destroy()
+  await redis.command('DEL', 'mailmux:backend:store3')
+})
+
 test('keeps a placed user at a store that is down, and places new ones on those that are up', async () => {
   const [mailmux] = instances
   assert.ok(mailmux)

@@ -71,6 +71,7 @@ async function useAll(
     await directory.commit?.(NEW, 'store3')
     assert.equal((await directory.lookup(NEW)).entry?.backend, 'store3')
     await setStates(directory, command)
+    await reassignUser(directory, command)
     assert.doesNotMatch(lines.join('\n'), /NOPERM|unavailable/u)
     // `mailmux check --probe` misses no right either, and leaves the marker as it is.
     assert.deepEqual(await probeRedis(settings, true), [])
@@ -78,6 +79,31 @@ async function useAll(
   } finally {
     await directory.close()
   }
+}
+
+/** The routes of a user whose back end is drained with the order to reassign its users. */
+async function reassignUser(directory: Directory, command: (...words: string[]) => Promise<string>): Promise<void> {
+  const [route, state] = [`mailmux:user:${ALICE}`, 'mailmux:backend:store1']
+  const reassign = () => directory.reassign?.(ALICE, 'store1', 'store2')
+  await command('HSET', route, 'backend', 'store1', 'login', 'al')
+  assert.equal(await reassign(), undefined)
+  const order = { state: 'drain', over: undefined, by: 'one', isForced: false } as const
+  assert.deepEqual(await directory.setBackendState?.('store1', { ...order, reassign: true }), { result: 'changed' })
+  assert.deepEqual(await directory.setBackendState?.('store1', { ...order, reassign: true }), { result: 'unchanged' })
+  assert.equal(await command('HGET', state, 'reassign'), '1')
+  for (const status of ['hold', 'disabled'] as const) {
+    await command('HSET', route, 'status', status)
+    assert.deepEqual(await reassign(), { backend: 'store1', login: 'al', status })
+  }
+  await command('HDEL', route, 'status')
+  const moved = { backend: 'store2', login: 'al', status: 'active' }
+  assert.deepEqual([await reassign(), await reassign()], [moved, moved])
+  assert.equal(await command('HGETALL', route), 'backend\nstore2\nlogin\nal')
+  await command('HSET', route, 'backend', 'store3')
+  assert.deepEqual(await reassign(), { ...moved, backend: 'store3' })
+  assert.deepEqual(await directory.setBackendState?.('store1', order), { result: 'changed' })
+  assert.equal(await command('HEXISTS', state, 'reassign'), '0')
+  await command('DEL', state)
 }
 
 /** Orders of two operators for the state of one back end. */

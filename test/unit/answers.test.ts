@@ -34,6 +34,28 @@ for (const [what, directory] of Object.entries({ 'a directory without states': {
     assert.deepEqual(await answersOf(directory)(ORDER), { result: 'no-place', why })
   })
 
+test('reassigns users only where their routes can be changed, and another back end takes users by placement', async () => {
+  const order: BackendStateOrder = { ...ORDER, state: 'drain', reassign: true }
+  const set = (targets: string[], directory: Partial<NonNullable<AnswerSources['directory']>> | undefined) => {
+    const sources: unknown = { world: () => ({ router: { reassignsTo: () => targets } }), directory, sessions: {} }
+    return createAnswers(sources as AnswerSources).setBackendState({ backend: 'store1', order })
+  }
+  const redis = { setBackendState: () => Promise.resolve({ result: 'changed' } as const) }
+  assert.deepEqual(await set(['store2'], redis), { result: 'changed' })
+  const none = await set([], redis)
+  assert.deepEqual(
+    [none.result, 'why' in none && /by `placement` of routing.yaml no other back end/.test(none.why)],
+    ['no-place', true],
+  )
+  for (const directory of [{}, undefined]) {
+    const answer = await set(['store2'], directory)
+    assert.deepEqual(
+      [answer.result, 'why' in answer && /^without Redis the users of store1/.test(answer.why)],
+      ['no-place', true],
+    )
+  }
+})
+
 test('says why the directory cannot be asked now', async () => {
   const away = new MuxError('directory-unavailable', 'Redis: ECONNREFUSED')
   assert.deepEqual(await answersOf({ setBackendState: () => Promise.reject(away) })(ORDER), {

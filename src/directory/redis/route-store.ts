@@ -4,11 +4,14 @@ import type { RedisClient } from './client.ts'
 import { BACKEND_STATE_FIELDS, backendKey, readStoredState, type StoredState } from './backend-state.ts'
 import { BadAnswer, causeOf } from './errors.ts'
 import { RESERVE, claimKey, COMMIT } from './claims.ts'
+import { REASSIGN } from './reassign.ts'
 import type { DirectoryEntry, Hold } from '../entry.ts'
 import { RouteInvalid } from '../errors.ts'
 
 /** The answer to a reservation: the route, if one exists by now, or the back end that is reserved for a time. */
 export type Reservation = { entry: DirectoryEntry } | { kept: string }
+
+export type Reassigned = { entry: DirectoryEntry; isChanged: boolean }
 
 /** The store itself. Each call asks Redis. */
 export type RouteStore = {
@@ -20,6 +23,8 @@ export type RouteStore = {
   reserve(user: string, backend: string, forMs: number): Promise<Reservation>
   /** See `Directory.commit`. @returns whether this back end is the user's route now. @throws as `read` */
   commit(user: string, backend: string): Promise<boolean>
+  /** See `Directory.reassign`. @returns the route, and whether this call has changed it; undefined if there is none. @throws as `read` */
+  reassign(user: string, from: string, to: string): Promise<Reassigned | undefined>
   /** The state of a back end, and its key. @throws MuxError `directory-unavailable` */
   backendState(backend: string): Promise<{ key: string; state: StoredState | { wrong: string } | undefined }>
 }
@@ -70,6 +75,9 @@ export function createRedisDirectory(
         toReservation(await redis.eval(RESERVE, bothKeys(user), backend, String(Math.ceil(forMs)))),
       )
     },
+    async reassign(user, from, to) {
+      return ask(async () => toReassigned(await redis.eval(REASSIGN, [routeKey(user)], from, to)))
+    },
     async backendState(backend) {
       const key = backendKey(prefix, backend)
       try {
@@ -103,6 +111,17 @@ function toReservation(answer: unknown): Reservation {
 }
 
 const badReservation = (): BadAnswer => new BadAnswer('the script of a claim was answered in another form')
+
+/** @param answer of REASSIGN. @throws RouteInvalid; BadAnswer */
+function toReassigned(answer: unknown): Reassigned | undefined {
+  const words: unknown[] = Array.isArray(answer) ? answer : []
+  const [kind, ...fields] = words
+  const isField = (field: unknown): field is string | null => field === null || typeof field === 'string'
+  if ((kind !== 'changed' && kind !== 'kept') || fields.length !== 4 || !fields.every(isField))
+    throw new BadAnswer('the script of a reassignment was answered in another form')
+  const entry = toEntry(fields)
+  return entry && { entry, isChanged: kind === 'changed' }
+}
 
 /** The longest mailbox name. A longer field cannot be valid, and must not take memory. */
 const MAX_FIELD_LENGTH = 320

@@ -6,18 +6,21 @@ import type { RedisClient } from './client.ts'
 import { BadAnswer, causeOf } from './errors.ts'
 
 /**
- * Sets the state, unless the back end has it already, or another operator drains it over another time. KEYS: the hash of the back end.
- * ARGV: state, over (empty: none), by, since, 1 to take the place of another drain.
+ * Sets the state, unless the back end has it already, or another operator drains it over another time or with other orders for its users.
+ * KEYS: the hash of the back end. ARGV: state, over (empty: none), by, since, 1 to take the place of another drain, 1 to reassign its users
+ * (empty: no).
  */
 export const SET_STATE = `
-local held = redis.call('HMGET', KEYS[1], 'state', 'over', 'by', 'since')
-if held[1] == ARGV[1] and (held[2] or '') == ARGV[2] then return {'unchanged'} end
+local held = redis.call('HMGET', KEYS[1], 'state', 'over', 'by', 'since', 'reassign')
+local same = (held[5] == '1') == (ARGV[6] == '1')
+if held[1] == ARGV[1] and (held[2] or '') == ARGV[2] and same then return {'unchanged'} end
 if held[1] == 'drain' and ARGV[1] == 'drain' and held[3] ~= ARGV[3] and ARGV[5] ~= '1' then
   return {'held', held[2] or '', held[3] or '', held[4] or ''}
 end
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'state', ARGV[1], 'by', ARGV[3], 'since', ARGV[4])
 if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'over', ARGV[2]) end
+if ARGV[6] == '1' then redis.call('HSET', KEYS[1], 'reassign', '1') end
 return {'changed'}
 `
 
@@ -35,11 +38,12 @@ export function createStateWriter(redis: Pick<RedisClient, 'eval'>, prefix: stri
     const keys = [backendKey(prefix, backend)]
     try {
       if (!order) return toResult(await redis.eval(RESET_STATE, keys))
-      const { state, over, by, isForced } = order
+      const { state, over, by, isForced, reassign } = order
       const read = readStoredState([state, over ?? null])
       if (read && 'wrong' in read) return { result: 'wrong', why: read.wrong }
       const since = String(Math.floor(nowMs() / 1000))
-      return toResult(await redis.eval(SET_STATE, keys, state, over ?? '', by, since, isForced ? '1' : '0'))
+      const values = [state, over ?? '', by, since, isForced ? '1' : '0', reassign ? '1' : '']
+      return toResult(await redis.eval(SET_STATE, keys, ...values))
     } catch (error) {
       if (error instanceof Error && error.message.includes('WRONGTYPE'))
         return { result: 'wrong', why: `the key ${keys.join()} in Redis is not a hash` }

@@ -167,6 +167,17 @@ export function openCachedDirectory(
       if (!committed)
         throw new MuxError('directory-unavailable', 'the place of a new user has changed during the login')
     },
+    async reassign(user, from, to) {
+      await marker.mayReserve()
+      // Read now: a state that was taken back may not have been heard of yet, and this order gives users an empty mailbox if it is wrong.
+      const [left, taking] = await Promise.all([store.backendState(from), store.backendState(to)])
+      if (!isReassigning(left.state) || !mayTake(taking.state)) return undefined
+      const answer = await store.reassign(user, from, to)
+      cache.change(user)
+      if (!answer) throw new MuxError('directory-unavailable', 'the route of the user was removed during the login')
+      if (answer.isChanged) log.info({ user, from, to }, 'user reassigned')
+      return answer.entry
+    },
     async close() {
       comparison.stop()
       marker.close()
@@ -176,6 +187,13 @@ export function openCachedDirectory(
     },
   }
 }
+
+type Stored = Awaited<ReturnType<ReturnType<typeof createRedisDirectory>['backendState']>>['state']
+
+const isReassigning = (stored: Stored): boolean => stored !== undefined && 'state' in stored && stored.reassign === true
+
+/** Without a state in Redis that of the routing file counts, which the caller knows. */
+const mayTake = (stored: Stored): boolean => stored === undefined || ('state' in stored && stored.state === 'up')
 
 /** Counts each reply that Redis cannot give, and logs one a minute, because each login can get one. */
 function createBadAnswerNotes(log: Log, monitor: DirectoryMonitor): (detail: string) => void {

@@ -87,6 +87,18 @@ test('gives a back end a state, and writes a line: from where, who, which state'
   )
 })
 
+test('drains a back end with the order to reassign its users, with a line in the log', async () => {
+  const { send, ordered, lines } = open()
+  assert.equal((await send('PUT', { state: 'drain', by: 'root@mx1', reassign: true })).status, 200)
+  assert.deepEqual(ordered, [
+    { backend: 'store1', order: { state: 'drain', over: undefined, by: 'root@mx1', isForced: false, reassign: true } },
+  ])
+  assert.deepEqual(
+    lines.map(({ state, reassign }) => [state, reassign]),
+    [['drain', true]],
+  )
+})
+
 test('says whether anything has changed', async () => {
   const { send } = open({ result: 'unchanged' })
   assert.deepEqual((await send('PUT', { state: 'up' })).json, { backend: 'store1', changed: false })
@@ -105,6 +117,7 @@ test('refuses an order that makes no sense, and changes nothing', async () => {
     { state: 'drain', until: '10m' },
     { state: 'drain', over: 'x'.repeat(21) },
     { state: 'up', force: 'yes' },
+    { state: 'drain', reassign: 1 },
     { state: 'up', by: 'a b' },
     { state: 'up', by: '' },
     { state: 'up', by: 'a\n' },
@@ -113,6 +126,10 @@ test('refuses an order that makes no sense, and changes nothing', async () => {
     assert.deepEqual([status, /^the body must be/.test(why)], [400, true], JSON.stringify(body))
   }
   assert.match((await send('PUT', { state: 'pause', over: '10m' })).why, /^over is of drain alone, and not of pause/)
+  assert.match(
+    (await send('PUT', { state: 'down', reassign: true })).why,
+    /^reassign is of drain alone, and not of down/,
+  )
   assert.equal((await send('PUT', 'x'.repeat(8193))).status, 413)
   for (const method of ['PUT', 'DELETE'] as const) {
     const { status, why } = await send(method, method === 'PUT' ? { state: 'up' } : undefined, { backend: 'store9' })

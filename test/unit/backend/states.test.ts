@@ -44,6 +44,18 @@ test('reports each change once, and a new duration of a drain as a change', () =
   assert.deepEqual(changes, ['s1:  > up', 's1: up > drain 20000', 's1: drain 20000 > drain 60000'])
 })
 
+test('reports the order to reassign users as a change', () => {
+  const { all, changes, lines } = open({ s1: 'up' })
+  const drain = { state: 'drain', overMs: undefined } as const
+  for (const state of [drain, { ...drain, reassign: true as const }, { ...drain, reassign: true as const }, drain])
+    all.setFromDirectory('s1', state)
+  assert.equal(changes.length, 4)
+  assert.deepEqual(
+    lines.map(({ reassign }) => reassign),
+    [undefined, true, undefined],
+  )
+})
+
 test('a removed back end has no state; added again, it has the state of the directory', () => {
   const { all, configure } = open({ s1: 'up' })
   all.setFromDirectory('s1', { state: 'down', overMs: undefined })

@@ -31,6 +31,10 @@ test('shows each back end with its state, where that comes from, its health, loa
     addresses: [],
     load: { ...BACKEND.load, limits: { ...BACKEND.load.limits, sessions: 5000 } },
   }
+  assert.match(
+    formatBackends([{ ...drained, reassign: true }])[1] ?? '',
+    /^store2 +drain over 10m, users are reassigned +Redis/,
+  )
   assert.deepEqual(formatBackends([BACKEND, drained]), [
     'NAME    STATE           FROM          HEALTH  SESSIONS    LOGINS   WAITING    ADDRESSES',
     'store1  up              routing.yaml  up      12          1 of 20  0 of 1000  imap 192.0.2.1:143, imap [2001:db8::1]:143 down: backend-refused',
@@ -69,6 +73,14 @@ test('sets a state, tells who does, and says what has changed', async (t) => {
     'store/1: up, for all instances',
     'store1: as in routing.yaml, for all instances',
   ])
+})
+
+test('orders the users of a drained back end to be reassigned', async (t) => {
+  const { config, terminal, out, bodies } = await openAdminPort(t, 200, { backend: 'store1', changed: true })
+  assert.equal(await setBackendState('store1', 'drain', { config, reassign: true }, terminal), 0)
+  const { by: _, ...order } = JSON.parse(bodies[0] ?? '') as Record<string, unknown>
+  assert.deepEqual(order, { state: 'drain', force: false, reassign: true })
+  assert.deepEqual(out, ['store1: drain, users are reassigned, for all instances'])
 })
 
 test('says where nothing has changed', async (t) => {

@@ -122,7 +122,7 @@ function message(keys: readonly string[] | null): string {
 
 function usual([name = '', word = '']: readonly string[], asker: Asker): string {
   if (name === 'hmget' && word === 'mailmux:marker') return fields('id-of-the-marker', null, null, 'id-of-the-marker')
-  if (name === 'hmget' && word.startsWith('mailmux:backend:')) return fields(null, null)
+  if (name === 'hmget' && word.startsWith('mailmux:backend:')) return fields(null, null, null)
   if (name === 'exists') return ':0\r\n'
   if (name === 'hset' || name === 'hsetnx') return ':1\r\n'
   if (name === 'info') return info('one', 'master')

@@ -325,6 +325,12 @@ test('reports how a back end is verified, without secrets', async () => {
   )
 })
 
+test('the report of a back end has the order to reassign its users', async () => {
+  const { answerTo, states } = open()
+  states.setFromDirectory('store-1', { state: 'drain', overMs: undefined, reassign: true })
+  assert.equal((await answerTo({ user: 'static@example.test' })).backend?.reassign, true)
+})
+
 test('a back end whose state is not up is not usable, and the explanation says why', async () => {
   const { answerTo, states } = open()
   const found: unknown[] = []

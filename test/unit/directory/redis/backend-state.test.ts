@@ -13,6 +13,18 @@ for (const [state, over, expected] of [
 ] as const)
   test(`takes state ${state} and over ${over}`, () => assert.deepEqual(readStoredState([state, over]), expected))
 
+test('takes the order to reassign users of a drain, and ignores it with another state', () => {
+  const drain = { state: 'drain', overMs: undefined }
+  assert.deepEqual(readStoredState(['drain', null, '1']), { ...drain, reassign: true })
+  assert.deepEqual(readStoredState(['drain', '10m', '1']), { ...drain, overMs: 600_000, reassign: true })
+  assert.deepEqual(readStoredState(['drain', null, '0']), drain)
+  assert.deepEqual(readStoredState(['up', null, '1']), { state: 'up', overMs: undefined })
+  assert.deepEqual(readStoredState(['drain', null, 'yes']), {
+    wrong: 'the value "yes" of "reassign" is neither 1 nor 0',
+  })
+  assert.deepEqual(readStoredState([null, null, '1']), { wrong: 'the field "reassign" without the field "state"' })
+})
+
 for (const [state, over, words] of [
   ['UP', null, /"UP" is none of up, drain, pause, down/],
   ['', null, /"" is none of/],

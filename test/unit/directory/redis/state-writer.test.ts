@@ -23,11 +23,13 @@ test('sets and removes a state by one script of one key', async () => {
   assert.deepEqual(await write('store1', { ...DRAIN, state: 'up', over: undefined, isForced: true }), {
     result: 'changed',
   })
+  assert.deepEqual(await write('store1', { ...DRAIN, reassign: true }), { result: 'changed' })
   assert.deepEqual(await write('store1', undefined), { result: 'changed' })
   const keys = ['mailmux:backend:store1']
   assert.deepEqual(asked, [
-    [SET_STATE, keys, ['drain', '10m', 'root@mx1', '1700000000', '0']],
-    [SET_STATE, keys, ['up', '', 'root@mx1', '1700000000', '1']],
+    [SET_STATE, keys, ['drain', '10m', 'root@mx1', '1700000000', '0', '']],
+    [SET_STATE, keys, ['up', '', 'root@mx1', '1700000000', '1', '']],
+    [SET_STATE, keys, ['drain', '10m', 'root@mx1', '1700000000', '0', '1']],
     [RESET_STATE, keys, []],
   ])
   assert.deepEqual(await answering(['unchanged']).write('store1', DRAIN), { result: 'unchanged' })

@@ -206,8 +206,8 @@ test('takes a Redis without the marker for one that has lost its data where anot
 
 test('tells of changed states of back ends, and gives each as Redis has it', async (t) => {
   const states: Record<string, string> = {
-    'mailmux:backend:s1': fields('drain', '10m'),
-    'mailmux:backend:s2': fields('gone', null),
+    'mailmux:backend:s1': fields('drain', '10m', null),
+    'mailmux:backend:s2': fields('gone', null, null),
     'mailmux:backend:s3': '-WRONGTYPE Operation against a key holding the wrong kind of value\r\n',
   }
   const { redis, directory } = await open(t, ([name, key = '']) => (name === 'hmget' && states[key]) || PASS)
@@ -233,7 +233,7 @@ test('a state that is gone is no change where Redis has lost its data', async (t
   const { directory, redis } = await open(t, ([name, key]) => {
     if (name !== 'hmget') return PASS
     if (isLost) return fields(null, null, null, null).slice(0)
-    return key === 'mailmux:backend:s1' ? fields('down', null) : PASS
+    return key === 'mailmux:backend:s1' ? fields('down', null, null) : PASS
   })
   await within(READ_DEADLINE_MS, directory.connected, () => 'no connection')
   assert.deepEqual(await directory.backendState?.('s1'), { state: 'down', overMs: undefined })
