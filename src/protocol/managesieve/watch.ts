@@ -40,6 +40,7 @@ class Line {
   /** the number behind the last brace; undefined: there is none */
   #count: number | undefined
   #digits = 0
+  #hasPlus = false
   #isClosed = false
 
   /** @returns at a line end: 'end', or 'literal' where a literal follows, or 'ambiguous' where servers read the number in different ways */
@@ -49,13 +50,17 @@ class Line {
     if (octet === OPENING_BRACE) {
       this.#count = 0
       this.#digits = 0
-      this.#isClosed = false
+      this.#hasPlus = this.#isClosed = false
     } else if (this.#count === undefined || octet === CR) return undefined
     else if (octet >= ZERO && octet <= NINE && !this.#isClosed) {
-      if (this.#digits++ > 0 && this.#count === 0) this.#count = MAX_LITERAL_BYTES // a leading zero is octal for some readers
+      // A leading zero is octal for some readers. Behind a plus no digit is allowed (RFC 5804 4).
+      if ((this.#digits++ > 0 && this.#count === 0) || this.#hasPlus) this.#count = MAX_LITERAL_BYTES
       this.#count = Math.min(MAX_LITERAL_BYTES, this.#count * 10 + octet - ZERO)
     } else if (octet === CLOSING_BRACE && this.#digits > 0 && !this.#isClosed) this.#isClosed = true
-    else if (octet !== PLUS || this.#digits === 0 || this.#isClosed) this.#count = undefined
+    else if (octet === PLUS && this.#digits > 0 && !this.#isClosed) {
+      if (this.#hasPlus) this.#count = MAX_LITERAL_BYTES
+      this.#hasPlus = true
+    } else this.#count = undefined
     return undefined
   }
 

@@ -1,5 +1,6 @@
 /** Whether a command is in progress in a ManageSieve session, and what may not pass (RFC 5804). Every case runs in all cuts. */
 import assert from 'node:assert/strict'
+import { test } from 'node:test'
 import { ManagesieveWatch } from '../../../../src/protocol/managesieve/watch.ts'
 import { testEveryCut, type Cut } from '../../../support/splits.ts'
 
@@ -89,6 +90,49 @@ const FOLLOWED: Record<string, readonly Step[]> = {
   'empty lines, which are no commands': [['C', '\r\n\r\n'], 'idle'],
   'a quoted text with braces': [['C', 'NOOP "{5}"\r\n'], 'busy', ['S', 'OK (TAG "{5}") "{5}"\r\n'], 'idle'],
   'a BYE that ends the session': [['S', 'BYE "Disconnected for inactivity."\r\n'], 'idle'],
+  'an answer that was not asked for, which answers no later command': [
+    ['S', 'OK "Still here."\r\n'],
+    'idle',
+    ['C', 'NOOP\r\n'],
+    'busy',
+    ['S', 'OK\r\n'],
+    'idle',
+  ],
+  'answers in lower case, without a text, and with a code or a text right behind the word': [
+    ['C', 'NOOP\r\n'.repeat(5)],
+    ['S', 'no\r\nOK"done"\r\nNO(QUOTA)\r\nok\n'],
+    'busy',
+    ['S', 'BYE\r\n'],
+    'idle',
+  ],
+  'words that only begin like an answer': [
+    ['C', 'NOOP\r\n'],
+    ['S', 'OKAY\r\nNOT\r\nBYES\r\nXOK\r\n"NO"\r\n BYE\r\nOF\r\n'],
+    'busy',
+    ['S', 'NO\r\n'],
+    'idle',
+  ],
+  'half a line of the back end': [['S', '"ma'], 'busy', ['S', 'in"\r\n'], 'idle'],
+  'lines that end in a bare LF': [['C', 'NOOP\n'], 'busy', ['S', 'OK\n'], 'idle'],
+  'an empty line of the back end': [['C', 'NOOP\r\n'], ['S', '\r\n'], 'busy', ['S', 'OK\r\n'], 'idle'],
+  'an empty literal': [['C', 'NOOP {0+}\r\n'], 'busy', ['C', '\r\n'], ['S', 'OK (TAG {0}\r\n) "x"\r\n'], 'idle'],
+  'the greatest literal that servers count in one way': [['C', 'PUTSCRIPT "a" {2147483647+}\r\nkeep'], 'busy'],
+  'braces that announce nothing': [
+    [
+      'C',
+      'A {}\r\nA {+}\r\nA {x}\r\nA {1\r\nA {1+\r\nA {1}x\r\nA {1}}\r\nA {1}+\r\nA {1}2\r\nA {-1}\r\nA {:}\r\nA {/}\r\nA 1}\r\n',
+    ],
+    ['S', 'NO\r\n'.repeat(12)],
+    'busy',
+    ['S', 'NO {+}\r\n'],
+    'idle',
+  ],
+  'a literal behind braces that announce nothing': [
+    ['C', 'NOOP {9}{}{x {3+}\r\nabc\r\n'],
+    'busy',
+    ['S', 'OK\r\n'],
+    'idle',
+  ],
   'data that begins like BYE': [['C', 'X\r\n'], ['S', 'BYEBYE\r\n'], 'busy', ['S', 'OK\r\n'], 'idle'],
 }
 
@@ -111,6 +155,10 @@ const FORBIDDEN: Record<string, string> = {
   'UNAUTHENTICATE in the middle of a line of a literal': 'X {28+}\r\nCAPABILITY UNAUTHENTICATE\r\n\r\n',
   'UNAUTHENTICATE where a literal ends': 'X {14+}\r\nUNAUTHENTICATE\r\n',
   STARTTLS: 'STARTTLS\r\n',
+  'STARTTLS with a bare LF': 'NOOP\nSTARTTLS\n',
+  'STARTTLS with a parenthesis': 'STARTTLS(\r\n',
+  'STARTTLS with a string': 'STARTTLS"x"\r\n',
+  'STARTTLS behind the line of a literal': 'NOOP {3+}\r\nabc\r\nSTARTTLS\r\n',
   'STARTTLS in lower case behind spaces': 'NOOP\r\n \tstarttls \r\n',
 }
 for (const [name, text] of Object.entries(FORBIDDEN)) {
@@ -123,7 +171,9 @@ for (const [name, text] of Object.entries(FORBIDDEN)) {
 
 testEveryCut('lets words pass that only begin so, and STARTTLS in a script', (cut) => {
   const text =
-    'PUTSCRIPT "a" {28+}\r\nunauthenticated\r\nSTARTTLS\r\n\r\n\r\nNOOP "STARTTLS"\r\nSTARTTLSX\r\nNOOP {5+}\r\nabcde\r\n'
+    'PUTSCRIPT "a" {28+}\r\nunauthenticated\r\nSTARTTLS\r\n\r\n\r\nNOOP "STARTTLS"\r\nSTARTTLSX\r\nNOOP {5+}\r\nabcde\r\n' +
+    'X STARTTLS\r\nXSTARTTLS\r\nSTARTSTARTTLS\r\nSTARTTL\r\nSTARTTLS-\r\nSTARTTLS_\r\nSTARTTLS1\r\nSTARTTLSz\r\nSTARTTLS9\r\nSTARTTLSA\r\n' +
+    'NOOP {3+}\r\nabcSTARTTLS\r\nNOOP {0+}\r\nSTARTTLS\r\nUNAUTHENTICATEZ\r\nUNAUTHENTICAT\r\n'
   assert.deepEqual(play(cut, [['C', text]]), { toBackend: text, toClient: '', ended: undefined })
 })
 
@@ -136,7 +186,11 @@ testEveryCut('ends the session at TLS of a back end that took a STARTTLS', (cut)
   assert.deepEqual([ended, toClient], ['backend', 'NO "Expected EOL"\r\nOK "Begin TLS negotiation now"\r\n'])
 })
 
-for (const text of ['X {010+}\r\n', 'X {00}\r\n', 'X {2147483648+}\r\n', 'X {99999999999999}\r\n']) {
+for (const text of [
+  ...['X {010+}\r\n', 'X {00}\r\n', 'X {2147483648+}\r\n', 'X {99999999999999}\r\n'],
+  // RFC 5804 4 has one plus, behind the digits.
+  ...['X {5+5}\r\n', 'X {5++}\r\n', 'X {5+0+}\r\n'],
+]) {
   testEveryCut(`ends the session at a literal that servers count in different ways: ${text.trim()}`, (cut) => {
     assert.equal(play(cut, [['C', text]]).ended, 'ambiguous')
   })
@@ -153,6 +207,61 @@ testEveryCut('replaces a referral by TRYLATER, and drops what follows', (cut) =>
     ])
     assert.equal(toClient, 'OK\r\nBYE (TRYLATER) "Shutting down, please connect again."\r\n')
   }
+})
+
+testEveryCut('ends the session at a literal of the back end that clients count in different ways', (cut) => {
+  assert.equal(play(cut, [['S', '{010}\r\n']]).ended, 'backend')
+})
+
+for (const octet of ['\0', '\t', '\x16', '\x1f'])
+  testEveryCut(`ends the session at a response that begins with ${JSON.stringify(octet)}`, (cut) => {
+    const { ended, toClient } = play(cut, [['S', `"a"\r\n${octet}OK\r\n`]])
+    assert.deepEqual([ended, toClient.startsWith('"a"\r\nO')], ['backend', false])
+  })
+
+test('says why it ends a session', () => {
+  assert.equal(new ManagesieveWatch().farewell, 'BYE "This command is not available here."\r\n')
+  assert.equal(new ManagesieveWatch().mode, 'guard')
+})
+
+for (const line of ['BYE(REFERRAL "x") "y"', 'BYE  (  "REFERRAL" "x") "y"', 'BYE (REFERRAL'])
+  testEveryCut(`takes ${line} for a referral`, (cut) => {
+    const { toClient } = play(cut, [['S', `${line}\r\n`], 'idle', ['S', 'OK\r\nBYE "x"\r\n']])
+    assert.equal(toClient, 'BYE (TRYLATER) "Shutting down, please connect again."\r\n')
+  })
+
+for (const line of [
+  'BYE (TRYLATER) "REFERRAL"',
+  'BYE "(REFERRAL"',
+  'XBYE (REFERRAL "x")',
+  'NO (REFERRAL "x") "BYE"',
+  'BYEX (REFERRAL',
+])
+  testEveryCut(`passes on a line that is no referral: ${line}`, (cut) => {
+    const text = `${line}\r\nOK\r\n`
+    assert.equal(play(cut, [['S', text]]).toClient, text)
+  })
+
+test('keeps a line that begins like BYE for up to 2,048 octets', () => {
+  const watch = new ManagesieveWatch()
+  const passed: string[] = []
+  const show = (text: string): void => {
+    assert.ok(watch.fromBackend(Buffer.from(text), (piece) => passed.push(piece.toString())))
+  }
+  show(`OK\r\nB${'x'.repeat(2046)}`)
+  show('y')
+  assert.deepEqual(passed, ['OK\r\n'])
+  show('z')
+  assert.deepEqual(passed, ['OK\r\n', `B${'x'.repeat(2046)}yz`])
+  show('more\r\n"a"')
+  assert.deepEqual(passed.slice(2), ['more\r\n"a"'])
+})
+
+test('passes what is whole on as it came', () => {
+  const watch = new ManagesieveWatch()
+  const chunk = Buffer.from('OK\r\n')
+  watch.fromBackend(chunk, (piece) => assert.equal(piece, chunk))
+  watch.fromBackend(Buffer.from('BYE "x"\r\n'), (piece) => assert.notEqual(piece.length, 0))
 })
 
 testEveryCut('passes a long line on that begins like BYE', (cut) => {
