@@ -129,8 +129,8 @@ $(STRYKER): Makefile | $(DEPS)
 	npm install --prefix .runtime/stryker --no-save --no-package-lock --no-audit --no-fund --ignore-scripts $(STRYKER_PACKAGES)
 	@touch $@
 
-mutants: $(DEPS) $(STRYKER) ## how many faults the unit and dialogue tests notice; MODULE=routing or a folder or file of a module, SAMPLE=20 (percent of the mutants), JOBS=2, TYPES=yes
-	@MODULE=$(MODULE) SAMPLE=$(SAMPLE) JOBS=$(JOBS) TYPES=$(TYPES) nice -n 19 $(NODE) test/mutants/mutants.ts
+mutants: $(DEPS) $(STRYKER) ## how many faults the unit and dialogue tests notice; MODULE=routing or a folder or file of a module, SAMPLE=20 (percent of the mutants), SEED=2 (another sample), JOBS=2, TYPES=yes
+	@MODULE=$(MODULE) SAMPLE=$(SAMPLE) SEED=$(SEED) JOBS=$(JOBS) TYPES=$(TYPES) nice -n 19 $(NODE) test/mutants/mutants.ts
 
 docker: ## the container image mailmux:latest
 	docker build -f docker/Dockerfile -t mailmux:latest .

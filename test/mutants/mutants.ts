@@ -18,6 +18,9 @@ const STRYKER = join(ROOT, '.runtime/stryker/node_modules/@stryker-mutator/core/
 const SAMPLE = Number(process.env.SAMPLE || 100)
 if (!(SAMPLE > 0 && SAMPLE <= 100)) throw new Error('make mutants: SAMPLE is a percentage, as in SAMPLE=20')
 
+/** Chooses the sample. Each seed has its own results, so that the figure of a sample counts its mutants only. */
+const SEED = process.env.SEED ?? ''
+
 const MODULES = ['routing', 'directory', 'backend', 'login', 'protocol', 'relay', 'client', 'tls', 'session', 'net']
 
 /** Tests of other folders that are about a module too. A mutant runs the test files only that reach it. */
@@ -69,7 +72,8 @@ function configure(place: string): object {
   }
 }
 
-const nameOf = (place: string): string => place.replaceAll('/', '-').replace(/\.ts$/, '')
+const nameOf = (place: string): string =>
+  place.replaceAll('/', '-').replace(/\.ts$/, '') + (SEED === '' ? '' : `-seed-${SEED}`)
 const reportOf = (place: string): string => join(FOLDER, `${nameOf(place)}.json`)
 const incrementalOf = (place: string): string => join(FOLDER, `${nameOf(place)}.incremental.json`)
 
