@@ -272,12 +272,15 @@ addMoveCommands(program, {
     : undefined,
 })
 
-/** A second signal ends the process at once. */
+/** A second signal ends the process at once, and leaves holds that expire. */
 function onInterrupt(): AbortSignal {
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.on(signal, () => {
-      if (stop.signal.aborted) process.exit(1)
+      if (stop.signal.aborted) {
+        printError('mailmux move: ended at once: a hold that it leaves expires within 60 s')
+        process.exit(75) // as after the first signal: EX_TEMPFAIL of sysexits(3)
+      }
       stop.abort(new Error('interrupted'))
     })
   return stop.signal

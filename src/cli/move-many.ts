@@ -23,7 +23,7 @@ const PROGRESS_MS = 500
 /** Errors that are printed; the rest is counted. */
 const MOST_ERRORS = 200
 
-/** @returns the exit code: 0 all moved, 1 some failed or nothing was begun, 75 interrupted, 2 wrong usage or configuration */
+/** @returns the exit code: 0 all moved, 1 some failed or nothing was begun, 75 interrupted or only temporary failures, 2 wrong usage or configuration */
 export async function moveAll(options: ManyOptions, terminal: ManyTerminal): Promise<number> {
   const parallel = /^\d{1,3}$/u.test(options.parallel) ? Number(options.parallel) : 0
   if (parallel < 1 || parallel > MOST_PARALLEL) {
@@ -70,7 +70,7 @@ async function run(site: MoveSite, options: ManyOptions, terminal: Run): Promise
   const heldMs: number[] = []
   const show = (): void => terminal.showProgress?.(formatProgress({ ...state, elapsedMs: performance.now() - startMs }))
   const showing = setInterval(show, PROGRESS_MS)
-  const { moved, failed, notBegun, gaveUp } = await moveMany({
+  const { moved, failed, temporary, notBegun, gaveUp } = await moveMany({
     orders,
     parallel,
     stop,
@@ -100,7 +100,7 @@ async function run(site: MoveSite, options: ManyOptions, terminal: Run): Promise
   out(
     `to go on, run the same command again${journal ? '' : ': users that were moved are not on the back end any more'}`,
   )
-  return stop.aborted ? TEMPORARY : 1
+  return stop.aborted || temporary === failed ? TEMPORARY : 1
 }
 
 /** What a run before has left half-way: ends its holds, and finds out whom it has moved. */

@@ -7,6 +7,7 @@ import { formatProblem } from '../config/yaml/problems.ts'
 import type { Environment } from '../config/yaml/variables.ts'
 import { BACKEND_STATE_FIELDS, backendKey, readStoredState } from '../directory/redis/backend-state.ts'
 import { openRedisClient, type RedisClient } from '../directory/redis/client.ts'
+import { RedisFailure } from '../directory/redis/errors.ts'
 import { createMoveStore, type MoveStore } from '../directory/redis/move-store.ts'
 import { HEARTBEAT_SECONDS } from '../instances/exchange.ts'
 import { redisExchange } from '../instances/redis-exchange.ts'
@@ -39,7 +40,15 @@ export type SiteOptions = {
 }
 
 /** Cannot be opened, in words for the operator. */
-export class NotOpened extends Error {}
+export class NotOpened extends Error {
+  /** the same command may succeed later */
+  readonly isTemporary: boolean
+
+  constructor(why: string, { isTemporary = false }: { isTemporary?: boolean } = {}) {
+    super(why)
+    this.isTemporary = isTemporary
+  }
+}
 
 /** A look-up of a name takes up to 5 seconds, and a login to Redis up to 2 more. */
 const CONNECT_MS = 7000
@@ -77,7 +86,7 @@ export async function openMoveSite(options: SiteOptions, env: Environment): Prom
   const opened = Promise.all([redis.connected, fleet.listening]).then(() => true)
   if (!(await Promise.race([opened, systemClock.sleep(CONNECT_MS)]))) {
     close()
-    throw new NotOpened(`Redis: ${cause}`)
+    throw new NotOpened(`Redis: ${cause}`, { isTemporary: new RedisFailure(cause).retryable })
   }
   const store = createMoveStore(redis, directory.prefix)
   const deadAfterMs = options.assumeDead ? HEARTBEAT_SECONDS * 1000 + limits.backendTimeoutMs : Infinity

@@ -87,7 +87,7 @@ export async function withSite(
   } catch (error) {
     if (!(error instanceof NotOpened)) throw error
     for (const line of error.message.split('\n')) printError(line)
-    return 2
+    return error.isTemporary ? TEMPORARY : 2
   }
   try {
     return await use(site)

@@ -15,6 +15,8 @@ export type BulkParts = {
 export type BulkResult = {
   moved: number
   failed: number
+  /** of the failed: those that may succeed later without a change */
+  temporary: number
   notBegun: number
   /** it stopped by itself, after so many failures in a row */
   gaveUp: boolean
@@ -24,7 +26,7 @@ export type BulkResult = {
 const FAILURES_IN_A_ROW = 10
 
 export async function moveMany({ orders, parallel, move, onBegin, onEnd, stop }: BulkParts): Promise<BulkResult> {
-  const result = { moved: 0, failed: 0, notBegun: 0, gaveUp: false }
+  const result = { moved: 0, failed: 0, temporary: 0, notBegun: 0, gaveUp: false }
   let next = 0
   let inARow = 0
   const most = Math.max(FAILURES_IN_A_ROW, 2 * parallel)
@@ -41,6 +43,7 @@ export async function moveMany({ orders, parallel, move, onBegin, onEnd, stop }:
         inARow = 0
       } else {
         result.failed++
+        if (outcome.temporary) result.temporary++
         if (++inARow >= most) result.gaveUp = true
       }
       onEnd(order, outcome)

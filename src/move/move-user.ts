@@ -155,7 +155,9 @@ export async function moveUser(order: MoveOrder, parts: MoveParts, stop?: AbortS
   }
 
   async function rollBack(error: unknown): Promise<MoveOutcome> {
-    const { message: why, isTemporary: temporary } = StepFailed.of(error)
+    const { message: why, isTemporary } = StepFailed.of(error)
+    // Without the interruption the same order may succeed.
+    const temporary = isTemporary || stop?.aborted === true
     const outcome = { kind: 'failed', step: now.step, why, temporary, route: 'old' } as const
     if (!now.isTaken) return outcome
     const released = await releaseHold(hold, now.isSwitchSent ? CERTAINTY_MS : deadlines.release)

@@ -95,8 +95,9 @@ export async function untilAnswered<T>(
   }
 }
 
-/** `0.2 s`, `45 s`, `6 h` */
+/** `12 ms`, `0.2 s`, `45 s`, `6 h` */
 export function seconds(ms: number): string {
+  if (Math.round(ms) < 100) return `${Math.round(ms)} ms`
   if (ms >= 2 * 3600_000) return `${Math.round(ms / 3600_000)} h`
   if (ms >= 2 * 60_000) return `${Math.round(ms / 60_000)} min`
   return `${ms >= 10_000 ? Math.round(ms / 1000) : Math.round(ms / 100) / 10} s`

@@ -81,7 +81,7 @@ test('moves all users of a back end, several at a time, and prints nothing but t
   assert.equal(code, 0)
   assert.match(
     stdout,
-    /^moved 60 of 60, 0 failed, 0 not begun, in [\d.]+ s \([\d.]+ a second\)\non hold: .* at most\n$/,
+    /^moved 60 of 60, 0 failed, 0 not begun, in [\d.]+ m?s \([\d.]+ a second\)\non hold: .* at most\n$/,
   )
   assert.deepEqual(await count(), { store2: 60 })
   const passes = (await readFile(file, 'utf8')).trimEnd().split('\n')

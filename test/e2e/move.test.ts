@@ -1,10 +1,11 @@
 /** `mailmux move` as an operator runs it: real instances with workers, a real Redis, sessions of both protocols, and a copy command. */
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { MAIN, NODE_OF_COMMAND } from '../support/command.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
+import { freePort } from '../support/ports.ts'
 import { type Program, startProgram } from '../support/processes.ts'
 import { run, type RunResult } from '../support/run.ts'
 import { directoryConnected, instancesListed, PASSWORD, type Site, startSite } from '../support/site.ts'
@@ -62,7 +63,7 @@ test('moves a user with sessions of both protocols, and tells each step', async 
   assert.equal(code, 0)
   for (const step of ['check', 'copy', 'hold', 'end', 'final', 'switch', 'release'])
     assert.match(stdout, new RegExp(`^${step} +done in \\d`, 'm'))
-  assert.match(stdout, /^alice@example\.test: moved from store1 to store2, on hold for [\d.]+ s$/m)
+  assert.match(stdout, /^alice@example\.test: moved from store1 to store2, on hold for [\d.]+ m?s$/m)
   assert.equal(await readFile(file, 'utf8'), `${ALICE} store1 store2 1\n${ALICE} store1 store2 final\n`)
   for (const { peer } of idle) {
     await peer.expectUntil(/^\* BYE \[UNAVAILABLE\] The mailbox has moved/)
@@ -133,6 +134,25 @@ test('rolls back when the command fails in the final pass, and says so', async (
   assert.equal(await storeOf(), 'store1')
 })
 
+test('ends with 75 without Redis, for one user and for many', async () => {
+  const config = await readFile(site.mailmux.configFile, 'utf8')
+  const file = join(dirname(site.mailmux.configFile), 'no-redis.yaml')
+  const other = config.replace(/redis:\/\/127\.0\.0\.1:\d+/, `redis://127.0.0.1:${await freePort()}`)
+  assert.notEqual(other, config)
+  await writeFile(file, other)
+  const orders = [
+    [ALICE, 'store2'],
+    ['--from', 'store1', '--to', 'store2'],
+  ]
+  const results = await Promise.all(
+    orders.map((order) => run(NODE, [...NODE_OPTIONS, MAIN, 'move', ...order, '-c', file], { ms: 120_000 })),
+  )
+  for (const { code, stderr } of results) {
+    assert.equal(stderr, 'Redis: ECONNREFUSED\n')
+    assert.equal(code, 75)
+  }
+})
+
 test('an interruption rolls back, and ends the command', async () => {
   await redis('HSET', KEY, 'backend', 'store1')
   const file = join(site.scene.directory, 'pid')
@@ -143,7 +163,7 @@ test('an interruption rolls back, and ends the command', async () => {
     () => 'the final pass does not begin',
   )
   program.signal('SIGINT')
-  assert.deepEqual(await program.exited, { code: 1, signal: null })
+  assert.deepEqual(await program.exited, { code: 75, signal: null })
   assert.match(program.stderr(), /not moved: final: interrupted; the user stays on store1/)
   assert.equal(await redis('HGETALL', KEY), 'backend\nstore1')
   assert.throws(() => process.kill(pid, 0), 'the command still runs')

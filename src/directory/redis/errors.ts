@@ -13,10 +13,22 @@ export class RedisFailure extends Error {
     super(message)
     this.isAnswer = isAnswer
   }
+
+  /** Whether the same command may succeed later without a change by an operator. */
+  get retryable(): boolean {
+    return !PERMANENT.test(this.message)
+  }
 }
 
+/** Replies about rights, passwords, the type of a key and the command itself. Others, such as LOADING and READONLY, pass. */
+const PERMANENT = /(?:^|: )(?:NOPERM|NOAUTH|WRONGPASS|WRONGTYPE|ERR)\b/u
+
 /** A reply that Redis cannot give to this command. */
-export class BadAnswer extends RedisFailure {}
+export class BadAnswer extends RedisFailure {
+  override get retryable(): boolean {
+    return false
+  }
+}
 
 const NO_CONNECTION = 'no connection'
 /** Bound of a server's message in the log. */

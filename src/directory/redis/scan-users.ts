@@ -1,4 +1,4 @@
-/** The users who have a hash of their own in Redis, for an operator who asks for all of them. */
+/** The users that have a hash of their own in Redis, for commands that need all of them. */
 import type { Endpoint, RedisSettings } from '../../config/settings.ts'
 import type { LookupServer, RedisClient } from './client.ts'
 import { connectRedis } from './connection.ts'
@@ -19,13 +19,21 @@ export async function scanUsers(
 ): Promise<Set<string>> {
   const users = new Set<string>()
   const nodes: readonly (Endpoint | undefined)[] =
-    redis.lookupServer.kind === 'cluster' ? await mastersOf(redis.lookupServer) : [undefined]
+    redis.lookupServer.kind === 'cluster' ? await mastersWithin(redis.lookupServer, CONNECT_MS) : [undefined]
   for (const node of nodes) await scanNode(settings, node, users)
   return users
 }
 
-function mastersOf(server: Extract<LookupServer, { kind: 'cluster' }>): Promise<readonly Endpoint[]> {
-  return new Promise((resolve) => server.onMasters((masters, whole) => whole && resolve(masters)))
+/** A Cluster that fails after `redis` has connected does not report its masters any more. @throws RedisFailure */
+function mastersWithin(server: Extract<LookupServer, { kind: 'cluster' }>, ms: number): Promise<readonly Endpoint[]> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new RedisFailure('Redis: the Cluster does not report its masters')), ms)
+    server.onMasters((masters, whole) => {
+      if (!whole) return
+      clearTimeout(timer)
+      resolve(masters)
+    })
+  })
 }
 
 async function scanNode(settings: RedisSettings, node: Endpoint | undefined, users: Set<string>): Promise<void> {

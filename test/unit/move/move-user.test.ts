@@ -328,8 +328,12 @@ for (const step of ['check', 'copy', 'hold', 'end', 'settle', 'final', 'switch',
       },
       stop.signal,
     )
-    if (step === 'release') assert.equal(outcome.kind, 'moved')
-    else assertRolledBack(scene, outcome, step, /interrupted/)
+    if (step === 'release') {
+      assert.equal(outcome.kind, 'moved')
+      return
+    }
+    assertRolledBack(scene, outcome, step, /interrupted/)
+    assert.ok(outcome.kind === 'failed' && outcome.temporary, 'the same order may be given again')
   })
 
 test('waits for the command to end before the hold is released', async () => {

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { causeOf, isForbidden, isOwnShortage, RedisFailure, toFailure } from '../../../../src/directory/redis/errors.ts'
+import {
+  BadAnswer,
+  causeOf,
+  isForbidden,
+  isOwnShortage,
+  RedisFailure,
+  toFailure,
+} from '../../../../src/directory/redis/errors.ts'
 
 const named = (name: string, message: string): Error => Object.assign(new Error(message), { name })
 const coded = (code: string, more: object = {}): Error => Object.assign(new Error('some text'), { code, ...more })
@@ -83,3 +90,22 @@ test('tells a missing right by the code of the answer', () => {
   const notConnected = toFailure(new Error('Connection is closed.'), "NOPERM this user may not run 'select'")
   assert.ok(!isForbidden(notConnected), 'a login that is refused says nothing of the command')
 })
+
+/** Errors of ioredis and replies of Redis, and whether the same command may succeed later. */
+const RETRYABLE: readonly [Error, boolean][] = [
+  [new Error('Connection is closed.'), true],
+  [coded('ECONNREFUSED', { syscall: 'connect' }), true],
+  [new Error('Command timed out'), true],
+  [named('ReplyError', 'LOADING Redis is loading the dataset in memory'), true],
+  [named('ReplyError', "READONLY You can't write against a read only replica."), true],
+  [named('ReplyError', 'CLUSTERDOWN The cluster is down'), true],
+  [named('ReplyError', 'NOPERM No permissions to access a key'), false],
+  [named('ReplyError', 'NOAUTH Authentication required.'), false],
+  [named('ReplyError', 'WRONGPASS invalid username-password pair'), false],
+  [named('ReplyError', 'WRONGTYPE Operation against a key holding the wrong kind of value'), false],
+  [named('ReplyError', 'ERR unknown command'), false],
+  [new BadAnswer('HMGET was answered in another form'), false],
+]
+for (const [error, isRetryable] of RETRYABLE)
+  test(`${isRetryable ? 'may pass by itself' : 'needs an operator'}: ${error.message}`, () =>
+    assert.equal(toFailure(error, undefined).retryable, isRetryable))
