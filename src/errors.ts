@@ -111,6 +111,16 @@ export function isShortage(error: unknown): boolean {
   return SHORTAGES.has(systemCode(error))
 }
 
+/**
+ * For a `catch` that would attribute the error to what was read.
+ * @param what could not be done; the message continues with the system's code
+ * @throws MuxError `local-shortage` if the error is one, or says that a resource of this machine has run out
+ */
+export function rethrowShortage(error: unknown, what: string): void {
+  if (hasCode(error, 'local-shortage')) throw error
+  if (isShortage(error)) throw new MuxError('local-shortage', `${what}: ${systemCode(error)}`, error)
+}
+
 /** What could not be done. A closed set: it is a label of a metric. */
 export const SHORTAGE_PLACES = [
   'accept',

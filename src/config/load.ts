@@ -3,7 +3,7 @@
  * It changes nothing and keeps nothing, so a reload is another call; it never throws for what stands in a file.
  */
 import path from 'node:path'
-import { hasCode } from '../errors.ts'
+import { rethrowShortage } from '../errors.ts'
 import { buildSettings } from './build/build.ts'
 import { checkMain } from './check/main.ts'
 import { checkSnapshotFile } from './check/redis.ts'
@@ -72,7 +72,7 @@ function loadInto(sources: Sources, mainFile: string, env: Environment, now: Dat
   try {
     return finish(readAll(sources, mainFile, env, now, problems, files))
   } catch (error) {
-    if (hasCode(error, 'local-shortage')) throw error
+    rethrowShortage(error, 'the configuration cannot be checked')
     // A defect of ours, or a limit of the engine: it must not look like a failure of whatever asked for the configuration.
     problems.error(mainFile, undefined, `cannot be checked: ${error instanceof Error ? error.message : String(error)}`)
     return finish()

@@ -3,7 +3,7 @@
  * have no end: regular files alone are read, up to a limit, and no call waits for another process.
  */
 import fs from 'node:fs'
-import { isShortage, MuxError, systemCode } from '../errors.ts'
+import { rethrowShortage, systemCode } from '../errors.ts'
 import type { Parsed } from './schema/values.ts'
 
 const MIB = 1024 * 1024
@@ -79,8 +79,8 @@ export function openRegularFile(file: string, maxBytes: number): Parsed<{ descri
 
 /** @throws MuxError `local-shortage`: what is in the file cannot be told now, so that nothing is wrong with it */
 function describe(error: unknown, file: string): { wrong: string } {
+  rethrowShortage(error, `${file} cannot be read`)
   const code = systemCode(error)
-  if (isShortage(code)) throw new MuxError('local-shortage', `${file} cannot be read: ${code}`, error)
   return { wrong: FILE_ERRORS[code] ?? `cannot be read (${code})` }
 }
 

@@ -133,8 +133,10 @@ function describeError(error: unknown): Error {
   return new Error(`no process to read the configuration: ${code}`, { cause: error })
 }
 
-/** Without memory, the kernel ends a process by SIGKILL, and V8 by SIGABRT. */
+/** Without memory, the kernel ends a process by SIGKILL, and V8 by SIGABRT or by an instruction that traps. */
+const WITHOUT_MEMORY = new Set<NodeJS.Signals | null>(['SIGKILL', 'SIGABRT', 'SIGTRAP', 'SIGILL'])
+
 function describeEnd(code: number | null, signal: NodeJS.Signals | null): Error {
   const what = `the process that reads the configuration has ended: ${signal ?? `exit code ${code ?? 'unknown'}`}`
-  return signal === 'SIGKILL' || signal === 'SIGABRT' ? new MuxError('local-shortage', what) : new Error(what)
+  return WITHOUT_MEMORY.has(signal) ? new MuxError('local-shortage', what) : new Error(what)
 }

@@ -2,7 +2,7 @@
 import { loadConfig, type LoadResult } from '../config/load.ts'
 import { buildUserTable, UserTable } from '../config/build/user-table.ts'
 import type { Environment } from '../config/yaml/variables.ts'
-import { hasCode } from '../errors.ts'
+import { hasCode, isShortage, systemCode } from '../errors.ts'
 import { pack, type Packed } from './packed.ts'
 import { tableStream } from './table-stream.ts'
 
@@ -23,19 +23,15 @@ export type LoadOutput = {
 }
 
 export async function serveLoad({ mainFile }: LoadOrder, env: Environment, { send, write }: LoadOutput): Promise<void> {
-  const loaded = load(mainFile, env)
-  if ('shortage' in loaded) return send(loaded)
-  const users = loaded.settings?.routing.users
-  if (users instanceof UserTable) for (const octets of tableStream(users)) await write(octets)
-  await send({ result: pack(loaded) })
-}
-
-function load(mainFile: string, env: Environment): LoadResult | { shortage: string } {
   try {
-    return withUserTable(loadConfig(mainFile, env))
+    const loaded = withUserTable(loadConfig(mainFile, env))
+    const users = loaded.settings?.routing.users
+    if (users instanceof UserTable) for (const octets of tableStream(users)) await write(octets)
+    await send({ result: pack(loaded) })
   } catch (error) {
-    if (!hasCode(error, 'local-shortage')) throw error
-    return { shortage: error.message }
+    if (hasCode(error, 'local-shortage')) return send({ shortage: error.message })
+    if (isShortage(error)) return send({ shortage: `no memory for the table of users: ${systemCode(error)}` })
+    throw error
   }
 }
 

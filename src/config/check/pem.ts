@@ -1,6 +1,7 @@
 /** The files that the configuration refers to: certificates, keys, CAs, tokens. Read once, at load time, and proven to be what they should be. */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import tls from 'node:tls'
+import { rethrowShortage } from '../../errors.ts'
 import { Secret } from '../../secret.ts'
 import { MAX_FILE_BYTES, readRegularFile } from '../regular-file.ts'
 import type { Parsed } from '../schema/values.ts'
@@ -11,7 +12,8 @@ export function readText(file: string, maxBytes: number = MAX_FILE_BYTES): Parse
   if ('wrong' in read) return read
   try {
     return { value: new TextDecoder('utf-8', { fatal: true }).decode(read.value) }
-  } catch {
+  } catch (error) {
+    rethrowShortage(error, `${file} cannot be read`)
     return { wrong: 'is not UTF-8 text' }
   }
 }
@@ -63,7 +65,8 @@ export function readCertificates(
     const [first, ...rest] = (read.value.match(CERTIFICATE) ?? []).map((pem) => new X509Certificate(pem))
     if (first === undefined) return { wrong: 'holds no certificate in PEM form' }
     return { value: { pem: read.value, chain: [first, ...rest] } }
-  } catch {
+  } catch (error) {
+    rethrowShortage(error, `${file} cannot be read`)
     return { wrong: 'holds a certificate that cannot be read' }
   }
 }
@@ -79,7 +82,8 @@ export function readPrivateKey(file: string): Parsed<Secret> {
   try {
     createPrivateKey(read.value)
     return { value: new Secret(read.value) }
-  } catch {
+  } catch (error) {
+    rethrowShortage(error, `${file} cannot be read`)
     return { wrong: 'holds no private key in PEM form' }
   }
 }
@@ -101,6 +105,7 @@ export function mismatch(
     tls.createSecureContext({ cert: pem, key: key.reveal() })
     return undefined
   } catch (error) {
+    rethrowShortage(error, 'a certificate and its key cannot be compared')
     return `is refused by OpenSSL together with its certificate: ${error instanceof Error ? error.message : String(error)}`
   }
 }

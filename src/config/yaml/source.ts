@@ -5,6 +5,7 @@
  * Over 250 lines: the tree and its bounds are built in one recursive pass.
  */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Pair } from 'yaml'
+import { rethrowShortage } from '../../errors.ts'
 import { createLineIndex } from './line-index.ts'
 import type { MapEntry, MapNode, Range, ScalarNode, YamlNode } from './nodes.ts'
 import type { Problems, Spot } from './problems.ts'
@@ -33,7 +34,8 @@ const TOO_LONG = `longer than ${MAX_TEXT} characters`
 const MAX_DEPTH = 100
 
 /**
- * Parses one file's text. Never throws: whatever is wrong becomes a problem with its place.
+ * Parses one file's text. Whatever is wrong in it becomes a problem with its place.
+ * @throws MuxError `local-shortage` where this machine has no memory for it
  * @param cut for tests of the two ways to read users
  */
 export function readSource(
@@ -52,6 +54,7 @@ export function readSource(
     const root = (users && readWithout(users, text, env, fail)) ?? readWhole(text, env, fail)
     return { file, root, spot }
   } catch (error) {
+    rethrowShortage(error, `${file} cannot be read`)
     problems.error(file, undefined, `cannot be read as YAML: ${error instanceof Error ? error.message : String(error)}`)
     return { file, root: undefined, spot }
   }

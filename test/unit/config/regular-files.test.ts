@@ -3,11 +3,15 @@ import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
+import tls from 'node:tls'
 import { test, type TestContext } from 'node:test'
 import { loadConfig } from '../../../src/config/load.ts'
 import { loadAdminPlace } from '../../../src/config/load-admin.ts'
+import { readText } from '../../../src/config/check/pem.ts'
 import { readRegularFile } from '../../../src/config/regular-file.ts'
 import { watchFiles } from '../../../src/config/watch.ts'
+import { createProblems } from '../../../src/config/yaml/problems.ts'
+import { readSource } from '../../../src/config/yaml/source.ts'
 import { START_DEADLINE_MS, until } from '../../support/deadline.ts'
 import { certificate, MAIN, ROUTING, temporaryDirectory } from './fixture.ts'
 import { oneFile } from './watching.ts'
@@ -132,6 +136,38 @@ test('a file that this machine has no descriptor for is not one that is wrong', 
   assert.throws(() => loadConfig(file, {}), isShortage)
   restore()
   assert.ok('value' in readRegularFile(file, 1000))
+})
+
+/** Makes each allocation fail as V8 does without memory. */
+function withoutMemory(): never {
+  throw new RangeError('Array buffer allocation failed')
+}
+
+const isShortageOfMemory = { name: 'MuxError', code: 'local-shortage', message: /Array buffer allocation failed$/ }
+
+test('a file that this machine has no memory for is not one that is wrong', (t) => {
+  const file = oneFile(t)
+  const { mock } = t.mock.method(Buffer, 'allocUnsafeSlow', withoutMemory)
+  assert.throws(() => readRegularFile(file, 1000), isShortageOfMemory)
+  assert.throws(() => loadConfig(file, {}), isShortageOfMemory)
+  mock.restore()
+  t.mock.method(TextDecoder.prototype, 'decode', withoutMemory)
+  assert.throws(() => readText(file), isShortageOfMemory)
+})
+
+test('a certificate that this machine has no memory for is not one that is wrong', (t) => {
+  const directory = temporaryDirectory(t)
+  const main = path.join(directory, 'mailmux.yaml')
+  const all = { 'mailmux.yaml': MAIN, 'routing.yaml': ROUTING, ...certificate('mail') }
+  for (const [name, text] of Object.entries(all)) fs.writeFileSync(path.join(directory, name), text)
+  t.mock.method(tls, 'createSecureContext', withoutMemory)
+  assert.throws(() => loadConfig(main, {}), isShortageOfMemory)
+})
+
+test('a YAML text that this machine has no memory for is not one that is wrong', () => {
+  const problems = createProblems()
+  assert.throws(() => readSource('routing.yaml', 'users: {}', {}, problems, withoutMemory), isShortageOfMemory)
+  assert.deepEqual(problems.list(), [])
 })
 
 test('a change that cannot be read for want of a descriptor is told once it can', async (t) => {

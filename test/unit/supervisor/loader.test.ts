@@ -80,6 +80,13 @@ for (const [what, script] of Object.entries({
     await assert.rejects(load(), { code: 'local-shortage', message: /has not ended within 0.5 s/ })
   })
 
+// V8 ends a process without memory by SIGABRT (heap) or SIGTRAP (its own tables), the kernel by SIGKILL.
+for (const signal of ['SIGABRT', 'SIGTRAP', 'SIGKILL'])
+  test(`a process that ends by ${signal} lacks memory`, async (t) => {
+    const { load } = build(t, `process.kill(process.pid, '${signal}'); await new Promise(() => undefined)`)
+    await assert.rejects(load(), { code: 'local-shortage', message: new RegExp(`has ended: ${signal}`, 'u') })
+  })
+
 test('a process that ends early is an error', async (t) => {
   await assert.rejects(build(t, 'process.exit(0)').load(), /has ended: exit code 0/)
   await assert.rejects(build(t, 'process.exit(3)').load(), /has ended: exit code 3/)

@@ -5,7 +5,7 @@ import path from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { loadConfig, type LoadResult } from '../../../src/config/load.ts'
 import { buildUserTable } from '../../../src/config/build/user-table.ts'
-import { serveLoad } from '../../../src/supervisor/serve-load.ts'
+import { serveLoad, type LoadMessage } from '../../../src/supervisor/serve-load.ts'
 import { unpack, type Packed } from '../../../src/supervisor/packed.ts'
 import { createTableReader, tableStream } from '../../../src/supervisor/table-stream.ts'
 import { certificate, MAIN, ROUTING, temporaryDirectory } from '../config/fixture.ts'
@@ -65,6 +65,23 @@ test('gives the problems that a load in this process gives', async (t) => {
   assert.deepEqual(result, loadConfig(main, {}))
   assert.equal(result.settings, undefined)
   assert.equal(result.problems.length, 2)
+})
+
+test('tells of missing memory for the table as of a shortage', async (t) => {
+  const main = write(t, {})
+  t.mock.method(Buffer.prototype, 'writeUInt32LE', () => {
+    throw new RangeError('Array buffer allocation failed')
+  })
+  const messages: LoadMessage[] = []
+  await serveLoad(
+    { mainFile: main },
+    {},
+    {
+      send: (message) => Promise.resolve(void messages.push(message)),
+      write: () => Promise.resolve(),
+    },
+  )
+  assert.deepEqual(messages, [{ shortage: 'no memory for the table of users: Array buffer allocation failed' }])
 })
 
 for (const chunk of [1, 3, 4096, 10_000_000])
