@@ -4,7 +4,7 @@
  */
 import { findEntry, type Load, measureIdle, measureLoad } from './measure.ts'
 import { limitCounts } from './file-limit.ts'
-import type { Door, Peer, RunningPeer, Surroundings } from './peers/peer.ts'
+import type { Door, Peer, RunningPeer, PeerSetup } from './peers/peer.ts'
 import type { Report, Section } from './report.ts'
 import { withThousands } from './summary.ts'
 import type { IdleWorkload, Workload } from './workloads.ts'
@@ -35,7 +35,7 @@ type Running = { peer: Peer; instance: RunningPeer }
 /** Carries out the plan. What fails becomes a line in `failures`, and the rest goes on. `tell` hears how far it has come. */
 export async function runRounds(
   plan: Plan,
-  around: Surroundings,
+  around: PeerSetup,
   startLoad: () => Promise<Load>,
   findings: Findings,
   tell: (progress: string) => void,

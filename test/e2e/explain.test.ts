@@ -52,7 +52,7 @@ async function facts(user: string, query = ''): Promise<RouteAnswer> {
   return answer
 }
 
-async function tryLogin(user: string, password: string, ...args: string[]) {
+async function testLogin(user: string, password: string, ...args: string[]) {
   const { code, stdout } = await explain([user, '--login', '--json', ...args], `${password}\n`)
   const answer = loginAnswer.parse(JSON.parse(stdout))
   return { code, ...answer } as { code: number | null; trial: TrialAnswer } & RouteAnswer
@@ -227,7 +227,7 @@ test('says what is wrong where mailmux gives no answer, with an exit code of its
 
 test('logs a user in with the right password, by IMAP and by POP3, and tells where', async () => {
   for (const protocol of ['imap', 'pop3'] as const) {
-    const { code, trial, route } = await tryLogin('bob', PASSWORD, '--protocol', protocol)
+    const { code, trial, route } = await testLogin('bob', PASSWORD, '--protocol', protocol)
     assert.deepEqual([code, trial.accepted, trial.backend, route?.source], [0, true, 'store2', 'static'])
     assert.deepEqual([trial.ip, trial.port], ['127.0.0.1', site.stores.store2.ports[protocol]])
     const { accepted } = await site.mailmux.waitForLog(
@@ -301,7 +301,7 @@ function everyProcess(): string {
 
 test('tells of a back end that is down, and which of its addresses', async () => {
   await site.stores.store3.stop()
-  const { code, trial } = await tryLogin('dora@example.org', PASSWORD)
+  const { code, trial } = await testLogin('dora@example.org', PASSWORD)
   assert.deepEqual([code, trial.accepted, trial.phase, trial.code], [1, false, 'connecting', 'backend-refused'])
   const answer = await facts('dora@example.org')
   assert.deepEqual(

@@ -9,34 +9,34 @@ import type { Parsed } from '../schema/values.ts'
 import { parseServerPattern, parseLocalName } from '../schema/wire-values.ts'
 
 /** What a listener takes from the rest of the file. */
-export type Surroundings = {
+export type FileFacts = {
   hostname: string
   minVersion: 'TLSv1.2' | 'TLSv1.3' | undefined
   /** the directory gets the password of each login */
   checksPasswords: boolean
 }
 
-export function checkListener(listener: Listener, surroundings: Surroundings, place: KeyContext): void {
+export function checkListener(listener: Listener, facts: FileFacts, place: KeyContext): void {
   checkProxies(listener, place)
   checkPassthrough(listener, place)
   if (listener.tls === 'passthrough') return
   const { path, report } = place
   if (listener.banner !== undefined) {
-    const wrong = checkBanner(listener.banner, listener.protocol, surroundings.hostname)
+    const wrong = checkBanner(listener.banner, listener.protocol, facts.hostname)
     for (const message of wrong) report.error([...path, 'banner'], message)
   }
   checkPlaintext(listener, place)
   checkMechanisms(listener, place)
-  checkCiphers(listener, surroundings, place)
+  checkCiphers(listener, facts, place)
   checkDefaultDomains(listener, place)
   checkCertifiedNames(listener, place)
-  checkMasterSeparator(listener, surroundings, place)
+  checkMasterSeparator(listener, facts, place)
 }
 
 /** What an auth server that checks passwords could check of such a login is the password of another user: see auth-http-directory.ts. */
 function checkMasterSeparator(
   { master_separator: separator, delimiters, mechanisms }: Listener,
-  { checksPasswords }: Surroundings,
+  { checksPasswords }: FileFacts,
   { path, report }: KeyContext,
 ): void {
   if (separator === undefined) return
@@ -115,7 +115,7 @@ function checkMechanisms({ mechanisms, client_cert_user: user }: Listener, place
   }
 }
 
-function checkCiphers(listener: Listener, { minVersion }: Surroundings, { source, path, report }: KeyContext): void {
+function checkCiphers(listener: Listener, { minVersion }: FileFacts, { source, path, report }: KeyContext): void {
   if (listener.tls === 'none' || !isWritten(source, [...path, 'ciphers'])) return
   const own = isWritten(source, [...path, 'min_version'])
   if ((own ? listener.min_version : minVersion) === 'TLSv1.3') {

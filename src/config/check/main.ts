@@ -18,7 +18,7 @@ export function checkMain(draft: MainDraft, problems: Problems): void {
   const { value: main } = draft
   if (main === undefined) return
   const report = createReporter(draft, problems)
-  const surroundings = {
+  const facts = {
     hostname: main.hostname ?? os.hostname(),
     minVersion: main.tls?.min_version,
     checksPasswords: main.directory?.auth_http?.send_password === true,
@@ -27,7 +27,7 @@ export function checkMain(draft: MainDraft, problems: Problems): void {
   main.listeners?.forEach((listener, index) => {
     if (listener === undefined) return
     const path = ['listeners', index] as const
-    checkListener(listener, surroundings, { source: draft.source, path, report })
+    checkListener(listener, facts, { source: draft.source, path, report })
     if (listener.name === undefined) return
     const first = names.get(listener.name)
     if (first !== undefined) report.error([...path, 'name'], `listener ${first + 1} has this name already`)

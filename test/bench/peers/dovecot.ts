@@ -6,7 +6,7 @@ import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { freePort } from '../../support/ports.ts'
-import { type Door, isBound, type Peer, startProxy, type Surroundings } from './peer.ts'
+import { type Door, isBound, type Peer, startProxy, type PeerSetup } from './peer.ts'
 
 const run = promisify(execFile)
 
@@ -30,11 +30,7 @@ function describeLoginService(protocol: 'imap' | 'pop3', port: number, securePor
 }`
 }
 
-async function buildConfiguration(
-  around: Surroundings,
-  directory: string,
-  ports: Record<Door, number>,
-): Promise<string> {
+async function buildConfiguration(around: PeerSetup, directory: string, ports: Record<Door, number>): Promise<string> {
   const { backend, certificate } = around
   return `
 base_dir = ${directory}/run

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { freePort } from '../../support/ports.ts'
-import { type Door, isBound, type Peer, startProxy, type Surroundings } from './peer.ts'
+import { type Door, isBound, type Peer, startProxy, type PeerSetup } from './peer.ts'
 
 const run = promisify(execFile)
 
@@ -12,7 +12,7 @@ const run = promisify(execFile)
 const PROGRAM = '/usr/sbin/haproxy'
 
 /** A line a session in the log, as mailmux writes one; as many connections as the limit of open files allows. HAProxy takes certificate and key from one file. */
-function buildConfiguration({ backend }: Surroundings, ports: Record<Door, number>, certificateFile: string): string {
+function buildConfiguration({ backend }: PeerSetup, ports: Record<Door, number>, certificateFile: string): string {
   return `
 global
   nbthread 1

@@ -12,7 +12,7 @@ import { freePort } from '../../support/ports.ts'
 import { startRedis } from '../../support/redis.ts'
 import type { Scene } from '../../support/scene.ts'
 import { DOMAIN, userName, USERS } from '../message.ts'
-import { type Door, type Peer, startProxy, type Surroundings } from './peer.ts'
+import { type Door, type Peer, startProxy, type PeerSetup } from './peer.ts'
 
 const run = promisify(execFile)
 
@@ -44,7 +44,7 @@ log: {level: info, format: json}
 `
 }
 
-function buildRouting({ backend }: Surroundings, routes: string): string {
+function buildRouting({ backend }: PeerSetup, routes: string): string {
   return `
 backends:
   sink: {host: 127.0.0.1, imap: ${backend.imap}, pop3: ${backend.pop3}, tls: none}

@@ -4,7 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { freePort } from '../../support/ports.ts'
-import { type Door, isBound, type Peer, startProxy, type Surroundings } from './peer.ts'
+import { type Door, isBound, type Peer, startProxy, type PeerSetup } from './peer.ts'
 
 const run = promisify(execFile)
 
@@ -24,7 +24,7 @@ type Ports = Record<Door | 'auth', number>
  * Every path that nginx would write to lies in its directory; logs are written, at the level of mailmux's, to /dev/null.
  * Auth-Port is the back end's for the protocol, which nginx tells its auth server.
  */
-function buildConfiguration(modules: string, around: Surroundings, ports: Ports): string {
+function buildConfiguration(modules: string, around: PeerSetup, ports: Ports): string {
   return `
 load_module ${modules}/ngx_mail_module.so;
 daemon off;

@@ -8,7 +8,7 @@ import type { Scene } from '../../support/scene.ts'
 /** Where clients come in; the `s` is for TLS from the first byte. */
 export type Door = 'imap' | 'imaps' | 'pop3'
 
-export type Surroundings = {
+export type PeerSetup = {
   scene: Scene
   /** the back end's ports, on 127.0.0.1 and in clear */
   backend: { imap: number; pop3: number }
@@ -38,7 +38,7 @@ export type Peer = {
   mostSessions?: number
   version: () => Promise<string>
   /** Starts a fresh instance; throws with the program's own words when it fails. */
-  start: (around: Surroundings) => Promise<RunningPeer>
+  start: (around: PeerSetup) => Promise<RunningPeer>
 }
 
 /** Starts a proxy with its log in /dev/null, and waits until `isReady`. What it writes on stderr is kept for the message of a failure. */

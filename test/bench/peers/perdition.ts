@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { freePort } from '../../support/ports.ts'
 import { listProcesses, signalAll } from '../../support/process-tree.ts'
-import { type Door, isBound, type Peer, startProxy, type Surroundings } from './peer.ts'
+import { type Door, isBound, type Peer, startProxy, type PeerSetup } from './peer.ts'
 
 const run = promisify(execFile)
 
@@ -12,7 +12,7 @@ const PROGRAM = '/usr/sbin/perdition'
 
 const PROTOCOLS: Record<Door, string> = { imap: 'IMAP4', imaps: 'IMAP4S', pop3: 'POP3' }
 
-function buildCommand({ backend, certificate }: Surroundings, door: Door, port: number): string[] {
+function buildCommand({ backend, certificate }: PeerSetup, door: Door, port: number): string[] {
   const backendPort = door === 'pop3' ? backend.pop3 : backend.imap
   return [
     ...[PROGRAM, '--no_daemon', '--pid_file', '', '--log_facility', '/dev/null'],
