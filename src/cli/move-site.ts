@@ -14,6 +14,7 @@ import { redisExchange } from '../instances/redis-exchange.ts'
 import type { Log } from '../log.ts'
 import { openFleet, type OpenFleet } from '../move/fleet.ts'
 import { DEFAULT_DEADLINES, type MoveParts } from '../move/move-user.ts'
+import { resolvesWithin } from '../move/step.ts'
 import { systemClock } from '../move/system-clock.ts'
 
 export type MoveSite = {
@@ -83,8 +84,8 @@ export async function openMoveSite(options: SiteOptions, env: Environment): Prom
     redis.close()
     fleet.close()
   }
-  const opened = Promise.all([redis.connected, fleet.listening]).then(() => true)
-  if (!(await Promise.race([opened, systemClock.sleep(CONNECT_MS)]))) {
+  const opened = Promise.all([redis.connected, fleet.listening])
+  if (!(await resolvesWithin(systemClock, CONNECT_MS, opened))) {
     close()
     throw new NotOpened(`Redis: ${cause}`, { isTemporary: new RedisFailure(cause).retryable })
   }

@@ -67,6 +67,16 @@ export async function runStep<T>(
   }
 }
 
+/** @returns whether `wait` has resolved within `ms`. Leaves no timer behind, which would keep a process running that has nothing to do. */
+export async function resolvesWithin(clock: MoveClock, ms: number, wait: Promise<unknown>): Promise<boolean> {
+  const ended = new AbortController()
+  try {
+    return await Promise.race([wait.then(() => true), clock.sleep(ms, ended.signal).then(() => false)])
+  } finally {
+    ended.abort()
+  }
+}
+
 /** Pause between two attempts while the directory gives no answer. */
 const RETRY_MS = 500
 
