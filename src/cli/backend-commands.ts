@@ -25,7 +25,7 @@ export function addBackendCommands(
 
   backend
     .command('list')
-    .description('the back ends: state, health, sessions, logins and addresses')
+    .description('the back ends: state; health, sessions, logins and addresses at the instance that is asked')
     .addOption(configOption())
     .option('--json', 'the same facts for machines, as docs/admin-api.md describes them')
     .addHelpText('after', '\nExit codes: 0 the list, 2 wrong usage or no answer.\nExample: mailmux backend list')

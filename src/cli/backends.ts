@@ -15,7 +15,11 @@ export async function listBackends(
 ): Promise<number> {
   return askRunning('mailmux backend list', config, terminal, async (client) => {
     const answer = await client.backends()
-    for (const line of json ? formatJson(answer) : formatBackends(answer.backends)) terminal.out(line)
+    const { backends } = answer
+    for (const line of json ? formatJson(answer) : formatBackends(backends)) terminal.out(line)
+    // Other instances have sessions, checks and queues of their own.
+    const count = backends.length === 1 ? '1 back end' : `${backends.length} back ends`
+    if (!json) terminal.out(`${count}; HEALTH, SESSIONS, LOGINS, WAITING and ADDRESSES are those of this instance`)
     return 0
   })
 }
@@ -32,6 +36,7 @@ export async function setBackendState(
     const { changed } = await client.setBackendState(backend, order)
     const what = describeState(state, over, reassign)
     terminal.out(changed ? `${backend}: ${what}, for all instances` : `${backend} has the state ${what} already`)
+    if (state === 'drain') terminal.out(`next: mailmux wait ${backend} --empty`)
     return 0
   })
 }

@@ -39,9 +39,12 @@ async function isInForce(state: string): Promise<void> {
 
 const hash = (field: string) => site.redis!.command('HGET', KEY, field)
 
+const NEXT = 'next: mailmux wait store1 --empty\n'
+
 test('gives a back end each state, for all workers, and takes it back', async () => {
   const drain = await backend('drain', 'store1', '--over', '1h')
-  assert.deepEqual([drain.code, drain.stdout, drain.stderr], [0, 'store1: drain over 1h, for all instances\n', ''])
+  const told = `store1: drain over 1h, for all instances\n${NEXT}`
+  assert.deepEqual([drain.code, drain.stdout, drain.stderr], [0, told, ''])
   await isInForce('drain')
   assert.deepEqual([await hash('state'), await hash('over')], ['drain', '1h'])
   assert.match(await hash('by'), /^[\w.@-]+$/)
@@ -89,7 +92,7 @@ test('keeps the drain of another operator, says who drains since when, and ends 
   )
   assert.deepEqual([await hash('over'), await hash('by')], ['10m', 'root@mx2'])
   const same = await backend('drain', 'store1', '--over', '10m')
-  assert.deepEqual([same.code, same.stdout], [0, 'store1 has the state drain over 10m already\n'])
+  assert.deepEqual([same.code, same.stdout], [0, `store1 has the state drain over 10m already\n${NEXT}`])
   assert.equal((await backend('drain', 'store1', '--over', '1h', '--force')).code, 0)
   assert.equal(await hash('over'), '1h')
   assert.equal((await backend('reset', 'store1')).code, 0)

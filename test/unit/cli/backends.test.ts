@@ -46,7 +46,8 @@ test('lists the back ends as a table, or as JSON', async (t) => {
   const answer = { backends: [BACKEND] }
   const { config, terminal, asked, out } = await openAdminPort(t, 200, answer)
   assert.equal(await listBackends({ config }, terminal), 0)
-  assert.equal(out.length, 2)
+  assert.equal(out.length, 3)
+  assert.equal(out[2], '1 back end; HEALTH, SESSIONS, LOGINS, WAITING and ADDRESSES are those of this instance')
   out.length = 0
   assert.equal(await listBackends({ config, json: true }, terminal), 0)
   assert.deepEqual(JSON.parse(out.join('\n')), answer)
@@ -70,6 +71,7 @@ test('sets a state, tells who does, and says what has changed', async (t) => {
   assert.deepEqual(up, { state: 'up', by, force: false })
   assert.deepEqual(out, [
     'store1: drain over 10m, for all instances',
+    'next: mailmux wait store1 --empty',
     'store/1: up, for all instances',
     'store1: as in routing.yaml, for all instances',
   ])
@@ -80,7 +82,7 @@ test('orders the users of a drained back end to be reassigned', async (t) => {
   assert.equal(await setBackendState('store1', 'drain', { config, reassign: true }, terminal), 0)
   const { by: _, ...order } = JSON.parse(bodies[0] ?? '') as Record<string, unknown>
   assert.deepEqual(order, { state: 'drain', force: false, reassign: true })
-  assert.deepEqual(out, ['store1: drain, users are reassigned, for all instances'])
+  assert.deepEqual(out, ['store1: drain, users are reassigned, for all instances', 'next: mailmux wait store1 --empty'])
 })
 
 test('says where nothing has changed', async (t) => {
