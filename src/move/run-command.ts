@@ -12,6 +12,11 @@ import type { PassResult, RunPass } from './passes.ts'
 const STDERR_BYTES = 2048
 /** Of that, the report has the last line. */
 const REPORT_CHARACTERS = 300
+/**
+ * From the end of the command to that of its standard error. When several commands end at once, Node reports the end of one before its
+ * last words. A process that has left the group may keep standard error open.
+ */
+const LAST_WORDS_MS = 1000
 /** Between SIGTERM and SIGKILL. */
 const TERM_MS = 2000
 
@@ -55,20 +60,31 @@ export function createRunCommand(command: string, env: Environment): RunPass {
       signal.addEventListener('abort', end, { once: true })
       if (signal.aborted) end()
 
-      function finish(result: PassResult['end']): void {
+      /** From now on no signal is sent: another process may get the number of this one. */
+      function forget(): void {
         clearTimeout(deadline)
         clearTimeout(killing)
         signal.removeEventListener('abort', end)
-        // What the shell has left in the background would go on writing to the target.
-        signalGroup('SIGKILL')
+      }
+      function finish(result: PassResult['end']): void {
         child.stderr.destroy()
         resolve({ end: hasTimedOut ? 'timeout' : result, stderr: lastLine(kept) })
       }
-      child.on('error', () => finish('not-run'))
-      // Not `close`: a process in the background may keep standard error open.
-      child.on('exit', (code, name) =>
-        setImmediate(() => finish(name === null ? { code: code ?? 0 } : { signal: name })),
-      )
+      child.on('error', () => {
+        forget()
+        finish('not-run')
+      })
+      child.on('exit', (code, name) => {
+        // What the shell has left in the background would go on writing to the target.
+        signalGroup('SIGKILL')
+        forget()
+        const result = name === null ? { code: code ?? 0 } : { signal: name }
+        const late = setTimeout(() => finish(result), LAST_WORDS_MS)
+        child.once('close', () => {
+          clearTimeout(late)
+          finish(result)
+        })
+      })
     })
 }
 

@@ -1,5 +1,6 @@
 /** The copy command as a process: its environment, its end, and that nothing of it is left. */
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -38,6 +39,11 @@ async function pidIn(file: string): Promise<number> {
   return until(READ_DEADLINE_MS, find, () => 'the command has not written its process id')
 }
 
+/** Keeps the event loop from running. */
+function block(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}
+
 async function assertEnds(pid: number): Promise<void> {
   await until(
     READ_DEADLINE_MS,
@@ -67,6 +73,28 @@ test('reports the exit code and the last line of standard error', async () => {
   assert.deepEqual(end, { code: 75 })
   assert.match(stderr, /^two/)
   assert.ok(!stderr.includes('\x1b'), 'no control character reaches the terminal')
+})
+
+test('reports the last line of a command that ends together with another', async (t) => {
+  const go = join(directory(t), 'go')
+  const other = spawn('echo', ['words'], { stdio: ['ignore', 'pipe', 'ignore'] })
+  // Node learns of the end of all children at once, after it has read what had arrived before. This one writes and ends in between.
+  other.stdout.once('data', () => {
+    writeFileSync(go, '')
+    block(1000)
+  })
+  const running = run(`while [ ! -e ${go} ]; do sleep 0.01; done; echo no space >&2; exit 3`)
+  block(300) // the other has written and ended
+  assert.deepEqual(await running, { end: { code: 3 }, stderr: 'no space' })
+})
+
+test('waits no longer for the last line than a second, where a process keeps standard error open', async (t) => {
+  const file = join(directory(t), 'pid')
+  const { end, stderr } = await run(
+    `setsid sh -c 'echo $$ > ${file}; exec sleep 1000' & while [ ! -s ${file} ]; do :; done; echo no space >&2; exit 3`,
+  )
+  process.kill(await pidIn(file), 'SIGKILL')
+  assert.deepEqual({ end, stderr }, { end: { code: 3 }, stderr: 'no space' })
 })
 
 test('reports a signal', async () => {
