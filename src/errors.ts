@@ -33,6 +33,7 @@ export const ERRORS = {
   'backend-unavailable': { side: 'backend', retryable: true },
   'backend-down': { side: 'backend', retryable: true },
   'backend-paused': { side: 'backend', retryable: true },
+  'backend-drained': { side: 'backend', retryable: true },
   'backend-busy': { side: 'backend', retryable: true },
   'backend-test-user': { side: 'backend', retryable: false },
   'backend-tls-failed': { side: 'backend', retryable: true },

@@ -142,7 +142,8 @@ function atBackend(name: string, target: Target, world: World, services: Running
 function whyNotOpen({ name, state }: BackendReport): RefusalReport | undefined {
   if (state === 'up') return undefined
   if (state === 'down') return reportOf(new MuxError('backend-down', `the state of back end ${name} is down`))
-  return reportOf(new MuxError('backend-paused', `the state of back end ${name} is ${state}: logins wait`))
+  const code = state === 'drain' ? 'backend-drained' : 'backend-paused'
+  return reportOf(new MuxError(code, `the state of back end ${name} is ${state}: logins wait`))
 }
 
 /** As `LiveBackend.enter` and the dial would put it. */

@@ -19,7 +19,7 @@ export function checkState(backend: BackendSettings, states: Pick<BackendStates,
 /**
  * @param attempt which one of the login, from 1
  * @returns the slot, which the record keeps: the end of the session releases it if nothing has before
- * @throws MuxError `backend-busy`, `backend-paused`, `backend-down`, `shutting-down`; `client-closed` if the client has left meanwhile
+ * @throws MuxError `backend-busy`, `backend-paused`, `backend-drained`, `backend-down`, `shutting-down`; `client-closed` if the client has left meanwhile
  */
 export function acquireSlot(
   session: LoginSession,

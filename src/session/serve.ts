@@ -34,7 +34,12 @@ export async function serve(session: Session, services: Services): Promise<Endin
 }
 
 /** The connection ends with a goodbye in place of an answer: some mobile clients stop push for an hour after a tagged NO. */
-const WAITED_IN_VAIN: ReadonlySet<ErrorCode> = new Set(['backend-paused', 'user-on-hold', 'shutting-down'])
+const WAITED_IN_VAIN: ReadonlySet<ErrorCode> = new Set([
+  'backend-paused',
+  'backend-drained',
+  'user-on-hold',
+  'shutting-down',
+])
 
 /** @returns the back end that has accepted a login; undefined after a logout */
 async function awaitLogins(

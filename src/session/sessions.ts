@@ -196,6 +196,8 @@ function goodbyeFor({ code }: MuxError): Goodbye | undefined {
       return 'refused'
     case 'backend-paused':
       return 'paused'
+    case 'backend-drained':
+      return 'drained'
     case 'user-on-hold':
       return 'on-hold'
     case 'shutting-down':

@@ -126,7 +126,7 @@ export function createAdmissions(parts: AdmissionParts): Admissions {
       if (!door) return
       const { gate, line } = door
       if (state === 'pause' || state === 'drain') {
-        line.hold()
+        line.hold(state)
         // An exchange that has begun goes on: its back end waits for it.
         const error = new MuxError('backend-paused', `${name} was paused`)
         gate.endWaits('paused', error, ({ paused }) => !paused)

@@ -17,6 +17,8 @@ export class HoldLine {
   readonly #shares = new AddressShares<Waiter>()
   /** start of the pause; undefined outside of one */
   #heldSinceMs: number | undefined
+  /** of the current pause, or of the last one */
+  #state: 'pause' | 'drain' = 'pause'
 
   constructor(backend: string, parts: Omit<GateParts, 'log'>) {
     this.#backend = backend
@@ -32,7 +34,8 @@ export class HoldLine {
     return this.#waiting.size
   }
 
-  hold(): void {
+  hold(state: 'pause' | 'drain'): void {
+    this.#state = state
     this.#heldSinceMs ??= this.#parts.nowMs()
   }
 
@@ -43,7 +46,7 @@ export class HoldLine {
     return sinceMs === undefined ? undefined : this.#parts.nowMs() - sinceMs
   }
 
-  /** @throws MuxError `backend-paused`, `backend-down`, `shutting-down`, or the reason of the signal */
+  /** @throws MuxError `backend-paused`, `backend-drained`, `backend-down`, `shutting-down`, or the reason of the signal */
   async wait(options: WaitOptions, { queue, leastForAddress }: BackendLimits): Promise<Slot> {
     if (options.signal.aborted) throw options.signal.reason
     if (this.#waiting.size >= queue) throw this.#full(`${queue} logins wait already`)
@@ -107,11 +110,15 @@ export class HoldLine {
 
   #full(why: string): MuxError {
     this.#parts.loginWaited(this.#backend, 'state', 'queue-full', 0)
-    return new MuxError('backend-paused', `${this.#backend} is paused, and ${why}`)
+    return this.#error(`is ${this.#state === 'drain' ? 'drained' : 'paused'}, and ${why}`)
   }
 
   #timedOut({ sinceMs }: Waiter, nowMs: number): MuxError {
     const waited = Math.round(nowMs - sinceMs)
-    return new MuxError('backend-paused', `${this.#backend} was paused, and the login has waited ${waited} ms`)
+    return this.#error(`was ${this.#state === 'drain' ? 'drained' : 'paused'}, and the login has waited ${waited} ms`)
+  }
+
+  #error(what: string): MuxError {
+    return new MuxError(this.#state === 'drain' ? 'backend-drained' : 'backend-paused', `${this.#backend} ${what}`)
   }
 }

@@ -36,6 +36,21 @@ test('a wait ends at its own deadline, also while the queue of the limits has a 
   assert.equal(gates.isTicking(), false)
 })
 
+test('a wait ends with the code of the state at its end', async () => {
+  for (const [states, code] of [
+    [['drain'], 'backend-drained'],
+    [['pause', 'drain'], 'backend-drained'],
+    [['drain', 'pause'], 'backend-paused'],
+  ] as const) {
+    const gates = openGates()
+    gates.admissions.setState('store-1', 'pause')
+    const comer = gates.come({ holdMs: 10_000 })
+    for (const state of states) gates.admissions.setState('store-1', state)
+    gates.pass(10_100)
+    assert.equal(await stateOf(comer.slot), code, states.join())
+  }
+})
+
 test('reassures a client every 10 to 15 s', () => {
   for (const [random, wanted] of [
     [0, [0, 1, 3]],

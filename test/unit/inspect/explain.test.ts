@@ -342,6 +342,6 @@ test('a back end whose state is not up is not usable, and the explanation says w
   assert.deepEqual(found, [
     [false, 'down', 'backend-down', 'the state of back end store-1 is down'],
     [false, 'pause', 'backend-paused', 'the state of back end store-1 is pause: logins wait'],
-    [false, 'drain', 'backend-paused', 'the state of back end store-1 is drain: logins wait'],
+    [false, 'drain', 'backend-drained', 'the state of back end store-1 is drain: logins wait'],
   ])
 })

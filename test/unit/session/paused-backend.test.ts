@@ -169,9 +169,9 @@ const SCRIPTS: Record<
 }
 
 for (const [protocol, script] of Object.entries(SCRIPTS) as [ProtocolName, (typeof SCRIPTS)['imap']][]) {
-  async function logIn(t: TestContext) {
+  async function logIn(t: TestContext, state: 'pause' | 'drain' = 'pause') {
     const site = await open(t, protocol)
-    site.admissions.setState('store-1', 'pause')
+    site.admissions.setState('store-1', state)
     await site.has(script.greeting)
     site.forget()
     site.client.write(script.login)
@@ -191,6 +191,14 @@ for (const [protocol, script] of Object.entries(SCRIPTS) as [ProtocolName, (type
     const [refused, ended] = site.lines.slice(-2)
     assert.deepEqual([refused?.['code'], refused?.['phase']], ['backend-paused', 'waiting'])
     assert.equal(ended?.['cause'], 'backend-paused')
+  })
+
+  test(`${protocol}: a login that has waited for a drained back end reads of maintenance, not of a restart`, async (t) => {
+    const site = await logIn(t, 'drain')
+    site.pass(script.longestMs)
+    await site.closed()
+    assert.ok(site.heard().endsWith(script.end.replace(/Your mail store is being restarted/, 'Maintenance')))
+    assert.equal(site.lines.at(-1)?.['cause'], 'backend-drained')
   })
 
   test(`${protocol}: a waiting login goes on once the back end is up`, async (t) => {
