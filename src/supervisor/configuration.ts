@@ -15,6 +15,9 @@ import { keepUnchangedUsers, withRoutingInForce } from './parts-in-force.ts'
 /** Pause before files are read again after a shortage of descriptors or memory. */
 const SHORTAGE_MS = 5000
 
+/** Pause before files are read again after another failure, which is most likely repeated. No file is its cause, so no change will follow. */
+const FAILURE_MS = 30_000
+
 /** The hint in the log line of a file that is held back. */
 const WAYS_OUT =
   'a complete file replaces it, best by rename; SIGHUP takes it over as it is; mailmux explain and docs/operations.md (Reload) tell more'
@@ -38,7 +41,7 @@ export type ConfigurationParts = {
     InstanceMetrics,
     'configurationLoaded' | 'configurationRefused' | 'configurationHeldBack' | 'configurationUnwatched'
   >
-  /** for tests */
+  /** for tests; `retryMs` is also the pause after a failed load */
   watching?: Pick<WatchOptions, 'debounceMs' | 'retryMs'>
 }
 
@@ -112,7 +115,7 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
   }
 
   /**
-   * Schedules itself again if the files cannot be read because of a shortage of descriptors.
+   * Schedules itself again if the load fails without an error in a file.
    * @param arrived the changes that remain in it afterwards are not in effect
    */
   async function readArrived(arrived: Map<string, Arrival>): Promise<void> {
@@ -121,13 +124,7 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
     try {
       result = await load()
     } catch (error) {
-      if (isClosed()) return
-      if (!hasCode(error, 'local-shortage')) throw error
-      noteShortage('configuration', error.message)
-      again = setTimeout(
-        () => void read().catch((defect: unknown) => log.error({ err: defect }, 'defect')),
-        SHORTAGE_MS,
-      )
+      if (!isClosed()) readAgainIn(noteFailure(error))
       return
     }
     if (isClosed()) return
@@ -153,6 +150,21 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
     noteHeldBack(undefined)
     arrived.clear()
     await enter(settings, result)
+  }
+
+  function readAgainIn(ms: number): void {
+    again = setTimeout(() => void read().catch((defect: unknown) => log.error({ err: defect }, 'defect')), ms)
+  }
+
+  /** @returns the pause before the next load */
+  function noteFailure(error: unknown): number {
+    if (hasCode(error, 'local-shortage')) {
+      noteShortage('configuration', error.message)
+      return SHORTAGE_MS
+    }
+    log.error({ cause: systemCode(error) }, 'configuration cannot be reloaded')
+    metrics.configurationRefused()
+    return watching?.retryMs ?? FAILURE_MS
   }
 
   function refuse({ problems, more }: LoadResult): void {
