@@ -40,6 +40,44 @@ const FOLLOWED: Record<string, readonly Step[]> = {
     backend('+OK\r\nTOP\r\n.\r\n+OK\r\nPLAIN\r\n.\r\n+OK\r\n* i-default\r\n'),
     backend('.\r\n', IDLE),
   ],
+  'commands of several lines in lower case, with and without arguments': [
+    ...['retr 1', 'top 1 0', 'capa', 'capa x', 'list', 'uidl', 'auth', 'lang', 'LiSt  '].flatMap((command) => [
+      client(`${command}\r\n`),
+      backend('+OK\r\n'),
+      backend('.\r\n', IDLE),
+    ]),
+    ...['list 1', 'uidl 1', 'lang de', 'auth x', 'stat', 'listx', 'xlist', 'retrretrretrretrretr 1'].flatMap(
+      (command) => [client(`${command}\r\n`), backend('+OK\r\n', IDLE)],
+    ),
+  ],
+  'a command behind spaces, which has no name': [client('  LIST\r\n'), backend('-ERR\r\n', IDLE)],
+  'a command with CRs before its end': [client('LIST\r\r\n'), backend('+OK\r\n'), backend('.\r\n', IDLE)],
+  'half a command, and half an answer': [
+    client('NO'),
+    client('OP\r'),
+    client('\n'),
+    backend('+'),
+    backend('OK\r'),
+    backend('\n', IDLE),
+  ],
+  'answers in lower case': [client('NOOP\r\n'), backend('+ok\r\n', IDLE)],
+  'lines that only look like the last one': [
+    client('RETR 1\r\nNOOP\r\n'),
+    backend('+OK\r\nx\n.\r\n\r.\r\nx.\r\n\r\n.x\r\n\r\n.\r\r\n..\r\n'),
+    backend('.\r\n'),
+    backend('+OK\r\n', IDLE),
+  ],
+  'commands behind a message with and without a deletion': [
+    client('RETR 1\r\nDELE 1\r\nRETR 2\r\n'),
+    backend('+OK\r\nx\r\n.\r\n+OK\r\n-ERR\r\n'),
+    client('RSET\r\n'),
+    backend('+OK\r\n', IDLE),
+  ],
+  'a QUIT that is refused': [client('QUIT\r\n'), backend('-ERR busy\r\n'), client('NOOP\r\n'), backend('+OK\r\n')],
+  'as many unanswered commands as clients may send': [
+    client('NOOP\r\n'.repeat(1000)),
+    backend('+OK\r\n'.repeat(1000), IDLE),
+  ],
   'pipelined commands': [
     client('RETR 1\r\nRETR 2\r\nNOOP\r\nRETR 3\r\n'),
     backend('+OK\r\nSubject: one.\r\n..\r\n.\r\n-ERR gone\r\n+OK\r\n'),
@@ -72,6 +110,11 @@ const LOST: Record<string, readonly Step[]> = {
   'at an answer that was not asked for': [backend('-ERR Idle for too long\r\n')],
   'at a line that is no answer': [client('XTND XLST\r\n'), backend('+OK\r\n1 x\r\n')],
   'at a challenge (RFC 5034 4)': [client('AUTH PLAIN\r\n'), backend('+ \r\n')],
+  'at a challenge without a space': [client('AUTH PLAIN\r\n'), backend('+\r\n')],
+  'at an answer without its sign': [client('NOOP\r\n'), backend('OK\r\n')],
+  'at an answer between two signs': [client('NOOP\r\n'), backend(',OK\r\n')],
+  'at a second answer to one command': [client('NOOP\r\n'), backend('+OK\r\n+OK\r\n')],
+  'at lines behind the last one': [client('LIST\r\n'), backend('+OK\r\n.\r\n.\r\n')],
   'behind STLS': [client('STLS\r\n'), backend('+OK\r\n')],
   'at more unanswered commands than any client sends': [client('NOOP\r\n'.repeat(1001))],
 }
