@@ -115,6 +115,32 @@ export const endedAnswer = z.object({
   ...coverage,
 })
 
+/** A user who is being moved. */
+export const movedUser = z.object({
+  user: z.string().min(1).max(320),
+  from: z.string().min(1).max(200),
+  to: z.string().min(1).max(200),
+  step: z.enum(['check', 'copy', 'hold', 'end', 'settle', 'final', 'switch', 'release']),
+})
+
+const moveRun = z.object({
+  run: z.string(),
+  by: z.string(),
+  total: z.number(),
+  moved: z.number(),
+  failed: z.number(),
+  unknown: z.number(),
+  running: z.number(),
+  users: z.array(movedUser),
+  ageSeconds: z.number(),
+  instance: z.string().optional(),
+})
+
+export const movesAnswer = z.object({ moves: z.array(moveRun), ...coverage })
+
+/** The report of a run was taken. */
+export const moveReported = z.object({ run: z.string() })
+
 const instance = z.object({
   id: z.string(),
   host: z.string(),
@@ -208,6 +234,7 @@ export type StateSetAnswer = z.infer<typeof stateSetAnswer>
 export type SessionAnswer = z.infer<typeof session>
 export type SessionsAnswer = z.infer<typeof sessionsAnswer>
 export type InstancesAnswer = z.infer<typeof instancesAnswer>
+export type MovesAnswer = z.infer<typeof movesAnswer>
 export type EndedAnswer = z.infer<typeof endedAnswer>
 export type RouteAnswer = z.infer<typeof routeAnswer>
 export type TrialAnswer = z.infer<typeof trial>

@@ -9,6 +9,7 @@ import { Secret } from '../secret.ts'
 import type { BackendAnswer, InstancesAnswer, RouteAnswer, TrialAnswer } from './answers.ts'
 import { askForToken, boundBody, isWithinMachine, onlyWithToken, refuse } from './guard.ts'
 import { addSessionRoutes, MAX_USER_LENGTH, type SessionParts } from './session-routes.ts'
+import { addMoveRoutes, type MoveRouteParts } from './move-routes.ts'
 import { addStateRoutes, type StateParts } from './state-routes.ts'
 
 /** The question for a route; the answer contains the defaults of omitted fields. */
@@ -27,7 +28,8 @@ export class Unavailable extends Error {
 
 /** Each of them may end so: @throws Unavailable */
 export type ApiParts = SessionParts &
-  StateParts & {
+  StateParts &
+  MoveRouteParts & {
     /** Asked for each request, since the file may have changed. undefined: every program on this machine may ask */
     token: () => Secret | undefined
     /** `wrong` says why a question has no answer */
@@ -93,6 +95,7 @@ export function buildApi(parts: ApiParts, log: Log): Hono<Env> {
   api.get('/instances', async (c) => c.json(await instances()))
   addStateRoutes(api, parts, log)
   addSessionRoutes(api, parts, log)
+  addMoveRoutes(api, parts)
   api.all('*', (c) => refuse(c, 404, 'the API has no such path'))
   return api
 }

@@ -12,6 +12,7 @@ import {
   errorAnswer,
   instancesAnswer,
   loginAnswer,
+  moveReported,
   routeAnswer,
   sessionsAnswer,
   stateSetAnswer,
@@ -27,6 +28,7 @@ import type { RouteQuestion } from './api.ts'
 import { toPrintable } from '../printable.ts'
 import { isWithinMachine } from './guard.ts'
 import { MOST_SESSIONS, type SessionFilter } from './session-routes.ts'
+import type { MoveReport } from './move-routes.ts'
 import type { StateBody } from './state-routes.ts'
 
 /** Longer than any lookup: `directory.redis.timeout` is seconds at most. */
@@ -35,6 +37,8 @@ const LOOKUP_MS = 15_000
 const READINESS_MS = 3000
 /** Longer than any login: `limits.backend_timeout` and similar limits together are a minute or two, even if they are raised. */
 const LOGIN_MS = 300_000
+/** A move waits for its last report, and must not for an instance that hangs. */
+const REPORT_MS = 1000
 /** A hundred times what there is to say. */
 const MAX_ANSWER_LENGTH = 1_000_000
 /** 10,000 sessions, of which none takes a kilobyte. */
@@ -57,6 +61,8 @@ export type AdminClient = {
   endSessions(order: SessionFilter & { all: boolean; now: boolean }): Promise<EndedAnswer>
   /** Ends a share of them over a time, both as an operator writes them. @throws Unanswered */
   rebalance(order: SessionFilter & { all: boolean; share: string; over: string | undefined }): Promise<EndedAnswer>
+  /** What a run of `mailmux move` does. @throws Unanswered */
+  reportMove(run: string, report: MoveReport): Promise<{ run: string }>
   /** @throws Unanswered */
   instances(): Promise<InstancesAnswer>
   /** @throws Unanswered */
@@ -117,6 +123,8 @@ export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
       const query = queryOf({ ...order, all: String(all) })
       return ask(endpoint, { method: 'DELETE', path: `/api/v1/sessions?${query}`, withinMs: LOOKUP_MS }, endedAnswer)
     },
+    reportMove: (run, report) =>
+      ask(endpoint, { method: 'PUT', path: `/api/v1/moves/${run}`, body: report, withinMs: REPORT_MS }, moveReported),
     instances: () => ask(endpoint, { path: '/api/v1/instances', withinMs: LOOKUP_MS }, instancesAnswer),
     explain: (question) => ask(endpoint, { path: pathOf(question, ''), withinMs: LOOKUP_MS }, routeAnswer),
     testLogin: (question, password) =>

@@ -6,6 +6,7 @@ import { formatProgress, formatRate } from '../move/progress.ts'
 import { checkCommand, createRunCommand } from '../move/run-command.ts'
 import { seconds } from '../move/step.ts'
 import { printable } from '../printable.ts'
+import { openMoveReport, type MoveReporter } from './move-report.ts'
 import { selectOrders, type Selection } from './move-orders.ts'
 import type { MoveSite } from './move-site.ts'
 import { checkMove, formatOutcome, TEMPORARY, withSite, type MoveOptions, type MoveTerminal } from './move.ts'
@@ -65,6 +66,7 @@ async function run(site: MoveSite, options: ManyOptions, terminal: Run): Promise
   }
   if (options.dryRun) return showOrders(orders, out)
 
+  const report = openMoveReport(options.config, env, orders.length)
   const startMs = performance.now()
   const state = { total: orders.length, moved: 0, failed: 0, running: 0 }
   const heldMs: number[] = []
@@ -74,13 +76,15 @@ async function run(site: MoveSite, options: ManyOptions, terminal: Run): Promise
     orders,
     parallel,
     stop,
-    move: (order) => moveInJournal(site, order, options, terminal),
-    onBegin() {
+    move: (order) => moveInJournal(site, order, options, terminal, report),
+    onBegin(order) {
+      report.begin(order)
       state.running++
     },
     onEnd(order, outcome) {
       state.running--
       state[outcome.kind]++
+      report.end(order.user, outcome)
       if (outcome.kind === 'moved') heldMs.push(outcome.heldMs)
       else {
         terminal.showProgress?.('')
@@ -88,10 +92,11 @@ async function run(site: MoveSite, options: ManyOptions, terminal: Run): Promise
       }
     },
   }).finally(() => clearInterval(showing))
+  const tookMs = performance.now() - startMs
   show()
   terminal.showProgress?.('\n')
+  await report.close()
 
-  const tookMs = performance.now() - startMs
   const rate = formatRate(tookMs > 0 ? ((moved + failed) * 1000) / tookMs : 0)
   out(`moved ${moved} of ${orders.length}, ${failed} failed, ${notBegun} not begun, in ${seconds(tookMs)} (${rate})`)
   if (heldMs.length > 0) out(`on hold: ${formatHeld(heldMs)}`)
@@ -125,6 +130,7 @@ async function moveInJournal(
   order: MoveOrder,
   options: ManyOptions,
   { env, journal, stop }: Run,
+  report: MoveReporter,
 ): Promise<MoveOutcome> {
   const outcome = await moveUser(
     order,
@@ -137,7 +143,9 @@ async function moveInJournal(
         journal?.begin(order, token)
         return token
       },
-      tell({ step, state }) {
+      tell(event) {
+        const { step, state } = event
+        report.step(order.user, event)
         if (state === 'done') journal?.step(order.user, step)
       },
     },

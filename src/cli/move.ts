@@ -10,6 +10,7 @@ import { printable } from '../printable.ts'
 import { placedName } from '../routing/new-users.ts'
 import { readUser, type NameRules } from '../user-name.ts'
 import type { UserRecord } from '../directory/redis/move-store.ts'
+import { openMoveReport } from './move-report.ts'
 import { newToken, NotOpened, openMoveSite, type MoveSite, type SiteOptions } from './move-site.ts'
 
 export type MoveOptions = {
@@ -51,6 +52,8 @@ export async function moveOne(
       return 1
     }
     const order = { user, from: record.backend ?? '', to }
+    const report = openMoveReport(options.config, terminal.env, 1)
+    report.begin(order)
     const outcome = await moveUser(
       order,
       {
@@ -59,6 +62,7 @@ export async function moveOne(
         run: command === undefined ? undefined : createRunCommand(command, terminal.env),
         newToken,
         tell: (event) => {
+          report.step(user, event)
           for (const line of formatEvent(event)) terminal.out(line)
         },
       },
@@ -66,6 +70,8 @@ export async function moveOne(
     )
     const isMoved = outcome.kind === 'moved'
     ;(isMoved ? terminal.out : terminal.printError)(formatOutcome(order, outcome))
+    report.end(user, outcome)
+    await report.close()
     return isMoved ? 0 : outcome.temporary ? TEMPORARY : 1
   })
 }

@@ -5,12 +5,17 @@ import { Counter, Gauge, type Registry } from 'prom-client'
 export const WORKER_STATES = ['up', 'starting', 'not-answering', 'ended'] as const
 export type WorkerState = (typeof WORKER_STATES)[number]
 
+/** `unknown`: Redis gave no answer after the switch of the route was sent. */
+export const MOVE_OUTCOMES = ['moved', 'failed', 'unknown'] as const
+export type MoveOutcome = (typeof MOVE_OUTCOMES)[number]
+
 export type InstanceMetrics = ReturnType<typeof createInstanceMetrics>
 
 export function createInstanceMetrics(registry: Registry, version: string) {
   const registers = [registry]
   let readWorkers: () => readonly WorkerState[] = () => []
   let readInstances: () => number = () => 1
+  let readMoves: () => number = () => 0
 
   const buildInfo = new Gauge({
     name: 'mailmux_build_info',
@@ -57,6 +62,21 @@ export function createInstanceMetrics(registry: Registry, version: string) {
       this.set(readInstances())
     },
   })
+  const moves = new Counter({
+    name: 'mailmux_moves_total',
+    help: 'Moves of users that have ended, of the runs of mailmux move that report to this instance.',
+    labelNames: ['outcome'],
+    registers,
+  })
+  for (const outcome of MOVE_OUTCOMES) moves.inc({ outcome }, 0)
+  new Gauge({
+    name: 'mailmux_moves_running',
+    help: 'Users that are being moved, of the runs of mailmux move that report to this instance.',
+    registers,
+    collect() {
+      this.set(readMoves())
+    },
+  })
   const restarts = new Counter({
     name: 'mailmux_worker_restarts_total',
     help: 'Workers started again after they had ended without being told to.',
@@ -87,6 +107,11 @@ export function createInstanceMetrics(registry: Registry, version: string) {
     watchInstances(read: () => number) {
       readInstances = read
     },
+    /** Where to read at each scrape how many users are being moved. */
+    watchMoves(read: () => number) {
+      readMoves = read
+    },
+    movesEnded: (outcome: MoveOutcome, count: number) => moves.inc({ outcome }, count),
     adminConnectionRefused: () => adminRefused.inc(),
     workerRestarted: () => restarts.inc(),
   }

@@ -6,7 +6,7 @@ export type BulkParts = {
   parallel: number
   /** Moves one user; it keeps the journal and hears of `stop` itself. */
   move: (order: MoveOrder) => Promise<MoveOutcome>
-  onBegin: () => void
+  onBegin: (order: MoveOrder) => void
   onEnd: (order: MoveOrder, outcome: MoveOutcome) => void
   /** aborted: no further user is begun */
   stop: AbortSignal
@@ -36,7 +36,7 @@ export async function moveMany({ orders, parallel, move, onBegin, onEnd, stop }:
       if (stop.aborted || result.gaveUp) return
       const order = orders[next++]
       if (!order) return
-      onBegin()
+      onBegin(order)
       const outcome = await move(order)
       if (outcome.kind === 'moved') {
         result.moved++

@@ -18,6 +18,7 @@ import { createShortageCounter } from '../metrics/shortage-counter.ts'
 import { createShortageNotes } from '../resources/shortages.ts'
 import { Secret } from '../secret.ts'
 import { version } from '../version.ts'
+import { createMoves } from './moves.ts'
 import { joinSite } from './site.ts'
 import { createInProcessPool, type CreateApp } from './in-process.ts'
 import { keepConfiguration } from './configuration.ts'
@@ -75,12 +76,15 @@ export function createInstance(parts: InstanceParts): Instance {
     noteShortage,
   })
 
+  const moves = createMoves(metrics.movesEnded, () => performance.now())
+  metrics.watchMoves(moves.running)
   const site = joinSite({
     pool,
     settings: files.current,
     host: hostname(),
     pid: process.pid,
     version,
+    moves: moves.list,
     log,
     noteShortage,
   })
@@ -117,6 +121,7 @@ export function createInstance(parts: InstanceParts): Instance {
         isConfigured,
         instances: site.instances,
         site: site.answers,
+        moves: { report: moves.report, ofInstance: () => Promise.resolve(moves.list()), ofSite: site.moves },
         token: () => files.current().admin?.token,
       },
       hosts: new Set(settings.admin?.hosts),

@@ -1,5 +1,5 @@
 /** What several instances answer, as one answer of the shape that one of them gives. Pure. */
-import type { EndedAnswer, SessionsAnswer } from '../admin/answers.ts'
+import type { EndedAnswer, MovesAnswer, SessionsAnswer } from '../admin/answers.ts'
 import type { Told } from '../instances/asking.ts'
 
 type Coverage = Pick<SessionsAnswer, 'scope' | 'why' | 'silent' | 'lost'>
@@ -30,6 +30,13 @@ export function mergeEndedOf(told: Told<EndedAnswer>): EndedAnswer {
     ...(incomplete && { incomplete }),
   }))
   return { ended: instances.reduce((sum, { ended }) => sum + ended, 0), instances, ...coverageOf(told) }
+}
+
+export function mergeMovesOf(told: Told<MovesAnswer>): MovesAnswer {
+  const [first] = told.answers
+  if (told.scope === 'instance' && first) return { ...first.answer, ...coverageOf(told) }
+  const moves = told.answers.flatMap(({ instance, answer }) => answer.moves.map((move) => ({ ...move, instance })))
+  return { moves, ...coverageOf(told) }
 }
 
 function coverageOf({ scope, incomplete: why, silent, lost }: Told<unknown>): Coverage {

@@ -1,10 +1,17 @@
 /** The questions about sessions that instances answer each other: the same that an operator may ask of one. */
 import { z } from 'zod'
-import { endedAnswer, sessionsAnswer, type EndedAnswer, type SessionsAnswer } from '../admin/answers.ts'
+import {
+  endedAnswer,
+  movesAnswer,
+  sessionsAnswer,
+  type EndedAnswer,
+  type MovesAnswer,
+  type SessionsAnswer,
+} from '../admin/answers.ts'
 import { filterForm, MAX_OVER_MS, MOST_SESSIONS, type SessionAnswers } from '../admin/session-routes.ts'
 import type { Instances } from '../instances/instances.ts'
 import type { Log } from '../log.ts'
-import { mergeEndedOf, mergeSessionsOf } from './merge-instances.ts'
+import { mergeEndedOf, mergeMovesOf, mergeSessionsOf } from './merge-instances.ts'
 
 const sessionsQuestion = z.strictObject({
   kind: z.literal('sessions'),
@@ -60,6 +67,21 @@ export function askForSessions(
       return mergeEndedOf(await askEnd({ kind: 'endSessions', ...filter, ...how }))
     },
   }
+}
+
+/** @param own of this instance. @returns the moves that any instance was told of */
+export function askForMoves(
+  { register }: Pick<Instances, 'register'>,
+  own: () => MovesAnswer,
+): () => Promise<MovesAnswer> {
+  const ask = register({
+    kind: 'moves',
+    question: z.strictObject({ kind: z.literal('moves') }),
+    answer: movesAnswer,
+    handle: () => Promise.resolve(own()),
+    shorten: (answer, share) => ({ ...answer, moves: answer.moves.slice(0, answer.moves.length * share) }),
+  })
+  return async () => mergeMovesOf(await ask({ kind: 'moves' }))
 }
 
 function hasFilter(filter: object): boolean {

@@ -1,6 +1,6 @@
 /** This instance among the others of its site: its heartbeat and its answers to their questions. */
 import { randomBytes } from 'node:crypto'
-import type { InstancesAnswer } from '../admin/answers.ts'
+import type { InstancesAnswer, MovesAnswer } from '../admin/answers.ts'
 import type { SessionAnswers } from '../admin/session-routes.ts'
 import { toEpochMs } from '../clock.ts'
 import type { Settings } from '../config/settings.ts'
@@ -11,13 +11,15 @@ import type { Facts } from '../instances/messages.ts'
 import { quiesceKind } from '../instances/quiesce-question.ts'
 import { redisExchange } from '../instances/redis-exchange.ts'
 import type { Log } from '../log.ts'
-import { askForSessions } from './site-questions.ts'
+import { askForMoves, askForSessions } from './site-questions.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
 export type Site = {
   instances: () => Promise<InstancesAnswer>
   /** of all instances */
   answers: SessionAnswers
+  /** the runs of `mailmux move` that any instance was told of */
+  moves: () => Promise<MovesAnswer>
   /** number of instances with a heartbeat; 1 while the others are not known */
   count: () => number
   /** Tells the others that this instance stops in order. */
@@ -32,6 +34,8 @@ export type SiteParts = {
   host: string
   pid: number
   version: string
+  /** those that this instance was told of */
+  moves: () => MovesAnswer
   log: Log
   noteShortage: NoteShortage
 }
@@ -40,7 +44,7 @@ export type SiteParts = {
 const GENERATION = 1
 
 /** Connects in the background. */
-export function joinSite({ pool, settings, host, pid, version, log, noteShortage }: SiteParts): Site {
+export function joinSite({ pool, settings, host, pid, version, moves, log, noteShortage }: SiteParts): Site {
   const since = Math.round(toEpochMs(0) / 1000) // the start of the process
   async function facts(): Promise<Facts> {
     const sessions = await pool.sessions({ limit: 0 }).catch(() => undefined)
@@ -76,6 +80,7 @@ export function joinSite({ pool, settings, host, pid, version, log, noteShortage
       }
     },
     answers: askForSessions(instances, pool, log),
+    moves: askForMoves(instances, moves),
     count: instances.count,
     leave: instances.close,
   }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { movesAnswer } from '../../src/admin/answers.ts'
 import { MAIN, NODE_OF_COMMAND } from '../support/command.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { freePort } from '../support/ports.ts'
@@ -14,9 +15,11 @@ const ALICE = 'alice@example.test'
 const KEY = `mailmux:user:${ALICE}`
 const [NODE = '', ...NODE_OPTIONS] = NODE_OF_COMMAND
 
+const TOKEN = 'e2e-token'
+
 let site: Site
 before(async () => {
-  site = await startSite({ redis: true, mailmux: { settings: { workers: 2 } } })
+  site = await startSite({ redis: true, mailmux: { adminToken: TOKEN, settings: { workers: 2 } } })
   await directoryConnected(site.mailmux)
   await instancesListed(site.redis!)
 })
@@ -92,6 +95,35 @@ test('a login during the hold waits, and reaches the new store', async () => {
   await run('touch', [go])
   assert.deepEqual(await program.exited, { code: 0, signal: null })
   assert.equal(await login, 'store3')
+})
+
+test('is listed by the API while it runs, and counted by its outcome', async () => {
+  const list = async () => {
+    const url = `http://127.0.0.1:${site.mailmux.ports.admin}/api/v1/moves`
+    const response = await fetch(url, { headers: { authorization: `Bearer ${TOKEN}` } })
+    return movesAnswer.parse(await response.json()).moves
+  }
+  const counted = async (outcome: string): Promise<number> =>
+    (await site.mailmux.metric(`mailmux_moves_total{outcome="${outcome}"}`)) ?? 0
+  await redis('HSET', KEY, 'backend', 'store1')
+  const before = { moved: await counted('moved'), failed: await counted('failed') }
+  const go = join(site.scene.directory, 'go-listed')
+  const program = startMove(ALICE, 'store2', '--run', `while [ ! -e ${go} ]; do sleep 0.1; done`)
+  const [listed] = await until(
+    START_DEADLINE_MS,
+    async () => {
+      const moves = await list()
+      return moves[0]?.users[0]?.step === 'copy' ? moves : undefined
+    },
+    () => 'the move is not listed',
+  )
+  assert.deepEqual(listed?.users, [{ user: ALICE, from: 'store1', to: 'store2', step: 'copy' }])
+  assert.equal(await site.mailmux.metric('mailmux_moves_running'), 1)
+  await run('touch', [go])
+  assert.deepEqual(await program.exited, { code: 0, signal: null })
+  assert.deepEqual([await list(), await counted('moved')], [[], before.moved + 1])
+  assert.equal((await move(ALICE, 'store3', '--run', 'exit 1')).code, 1)
+  assert.equal(await counted('failed'), before.failed + 1)
 })
 
 test('reports all that forbids the move together, and holds nothing', async () => {

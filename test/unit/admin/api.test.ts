@@ -34,6 +34,11 @@ function open(changes: Partial<ApiParts> = {}) {
     instances: () => Promise.resolve({ instances: [], scope: 'instance', why: 'the directory is not Redis' }),
     ...sessions,
     site: { ...sessions, ...changes },
+    moves: {
+      report: () => true,
+      ofInstance: () => Promise.resolve({ moves: [] }),
+      ofSite: () => Promise.resolve({ moves: [] }),
+    },
     setBackendState: () => Promise.resolve({ result: 'changed' }),
     isConfigured: () => true,
     testLogin: (question, password) => {

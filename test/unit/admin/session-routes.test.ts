@@ -38,6 +38,7 @@ function open(
     testLogin: never,
     backends: never,
     instances: never,
+    moves: { report: () => true, ofInstance: never, ofSite: never },
     setBackendState: never,
     ...ofInstance,
     site,

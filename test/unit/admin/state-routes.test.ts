@@ -21,6 +21,7 @@ function open(result: StateResult | Error = { result: 'changed' }, changes: Part
     testLogin: never,
     backends: never,
     instances: never,
+    moves: { report: () => true, ofInstance: never, ofSite: never },
     setBackendState(change) {
       ordered.push(change)
       return result instanceof Error ? Promise.reject(result) : Promise.resolve(result)

@@ -194,6 +194,11 @@ describe('a third protocol in the registry', () => {
       instances: () => Promise.reject(new Error('not asked here')),
       ...sessions,
       site: sessions,
+      moves: {
+        report: () => true,
+        ofInstance: () => Promise.resolve({ moves: [] }),
+        ofSite: () => Promise.resolve({ moves: [] }),
+      },
       setBackendState: () => Promise.reject(new Error('not asked here')),
       isConfigured: () => true,
       testLogin: () => Promise.resolve({ wrong: '' }),

@@ -1,11 +1,17 @@
 /** Sessions of all instances: listed and ended by a question that each answers for itself, with an exchange in memory. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { endedAnswer, sessionsAnswer, type SessionAnswer } from '../../../src/admin/answers.ts'
+import {
+  endedAnswer,
+  movesAnswer,
+  sessionsAnswer,
+  type MovesAnswer,
+  type SessionAnswer,
+} from '../../../src/admin/answers.ts'
 import type { SessionAnswers } from '../../../src/admin/session-routes.ts'
 import { openInstances } from '../../../src/instances/instances.ts'
 import type { Log } from '../../../src/log.ts'
-import { askForSessions } from '../../../src/supervisor/site-questions.ts'
+import { askForMoves, askForSessions } from '../../../src/supervisor/site-questions.ts'
 import { openMemoryHub, type MemoryHub } from '../instances/memory-exchange.ts'
 
 const NONE: SessionAnswers = {
@@ -19,7 +25,12 @@ function session(id: string, ageSeconds: number, user = 'alice@example.test'): S
 }
 
 let ids = 0
-function join(hub: MemoryHub | undefined, host: string, own: Partial<SessionAnswers>) {
+function join(
+  hub: MemoryHub | undefined,
+  host: string,
+  own: Partial<SessionAnswers>,
+  moves: MovesAnswer['moves'] = [],
+) {
   const lines: unknown[] = []
   const keep = (fields: object | string, message?: string): void => void lines.push({ message, ...Object(fields) })
   const log: Log = { debug: keep, info: keep, warn: keep, error: keep }
@@ -35,6 +46,7 @@ function join(hub: MemoryHub | undefined, host: string, own: Partial<SessionAnsw
     name: instances.name,
     close: instances.close,
     site: askForSessions(instances, { ...NONE, ...own }, log),
+    moves: askForMoves(instances, () => ({ moves })),
     lines,
   }
 }
@@ -188,4 +200,19 @@ test('answers like one instance without an exchange, and says so', async () => {
     ...covers,
   })
   assert.deepEqual(await only.site.endSessions({ now: true }), { ended: 4, workers: [], ...covers })
+})
+
+test('lists the moves that each instance was told of, with the instance', async (t) => {
+  const hub = openMemoryHub()
+  const counts = { total: 3, moved: 1, failed: 0, unknown: 0, running: 1, ageSeconds: 5 }
+  const users = [{ user: 'ann@example.test', from: 'store1', to: 'store2', step: 'final' as const }]
+  const move = { run: '0123456789ab', by: 'mail2/9', users, ...counts }
+  const [first, second] = [join(hub, 'mail1', {}), join(hub, 'mail2', {}, [move])]
+  t.after(() => Promise.all([first.close(), second.close()]))
+  await settle()
+  const answer = await first.moves()
+  assert.deepEqual(movesAnswer.parse(answer), answer)
+  assert.deepEqual(answer, { moves: [{ ...move, instance: second.name }], scope: 'all' })
+  const alone = await join(undefined, 'mail1', {}, [move]).moves()
+  assert.deepEqual(alone, { moves: [move], scope: 'instance', why: 'the directory is not Redis' })
 })

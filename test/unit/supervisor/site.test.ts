@@ -19,6 +19,7 @@ function join(sessions: SiteParts['pool']['sessions']) {
     host: 'mail1',
     pid: 7,
     version: '1.2.3',
+    moves: () => ({ moves: [] }),
     log: silent,
     noteShortage: () => undefined,
   })
