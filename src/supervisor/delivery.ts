@@ -4,6 +4,9 @@ import { UserTable } from '../config/build/user-table.ts'
 import { pack, type Packed } from './packed.ts'
 import { sendTable, type TablePiece } from './table-pieces.ts'
 
+/** Pause after a failure, most often for lack of memory, whose end causes no event. */
+const RETRY_MS = 5000
+
 export type DeliveryParts = {
   /** the current settings */
   settings: () => Settings
@@ -17,11 +20,16 @@ export type DeliveryParts = {
   /** For all later settings. Settles when they are in effect; rejects if the process has ended. */
   configure: (settings: Packed<Settings>) => Promise<unknown>
   hasEnded: () => boolean
+  /** Called if the process could not take the users or the settings, and has not ended. It keeps its old settings meanwhile. */
+  noteFailure: (error: unknown) => void
+  /** for tests */
+  retryMs?: number
 }
 
 /**
  * @returns a function that delivers the current settings and settles when they are in effect. One delivery at a time; of several changes
- *   during it, only the last is delivered. If the worker does not read, it waits until the worker reads or ends.
+ *   during it, only the last is delivered. If the worker does not read, it waits until the worker reads or ends. A failure rejects; the
+ *   delivery is repeated after a pause.
  */
 export function createDelivery({
   settings,
@@ -29,6 +37,8 @@ export function createDelivery({
   start,
   configure,
   hasEnded,
+  noteFailure,
+  retryMs = RETRY_MS,
 }: DeliveryParts): () => Promise<void> {
   /** the table that the worker has */
   let users: UserTable | undefined
@@ -36,6 +46,7 @@ export function createDelivery({
   let underWay: Promise<void> | undefined
   /** The settings are newer than those that the worker has or that are being sent. */
   let isOutdated = false
+  let again: NodeJS.Timeout | undefined
   const isOver = (): boolean => isOutdated || hasEnded()
 
   async function deliverUsers(next: Settings['routing']['users']): Promise<void> {
@@ -56,12 +67,22 @@ export function createDelivery({
   }
 
   async function deliver(): Promise<void> {
-    while (isOutdated && !hasEnded()) await deliverOnce()
+    clearTimeout(again)
+    try {
+      while (isOutdated && !hasEnded()) await deliverOnce()
+    } catch (error) {
+      if (!hasEnded()) {
+        noteFailure(error)
+        again = setTimeout(() => void request().catch(() => undefined), retryMs).unref()
+      }
+      throw error
+    }
   }
 
-  return () => {
+  function request(): Promise<void> {
     isOutdated = true
     underWay ??= deliver().finally(() => (underWay = undefined))
     return underWay
   }
+  return request
 }

@@ -9,7 +9,7 @@ import type { CreateApp } from './in-process.ts'
 import { FIRST_INHERITED, type Ask, type ToSupervisor, type ToWorker } from './messages.ts'
 import { createOtherWorkers, type OtherWorkers } from './other-workers.ts'
 import { unpack } from './packed.ts'
-import { createTableReceiver } from './table-pieces.ts'
+import { createTableReceiver, type TablePiece } from './table-pieces.ts'
 
 /** The channel to the supervisor, and the exit of the process. */
 export type Channel = {
@@ -70,11 +70,18 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
     )
   }
 
-  function answer({ id, ask }: ToWorker & { kind: 'ask' }): void {
-    if (ask.what === 'users') {
-      users.accept(ask.piece)
-      return send({ kind: 'answer', id, answer: true })
+  /** A table for which memory is missing must not end the sessions of this process: they go on with the old table. */
+  function take(id: number, piece: TablePiece): void {
+    try {
+      users.accept(piece)
+    } catch (error) {
+      return send({ kind: 'no-answer', id, why: error instanceof Error ? error.message : String(error) })
     }
+    send({ kind: 'answer', id, answer: true })
+  }
+
+  function answer({ id, ask }: ToWorker & { kind: 'ask' }): void {
+    if (ask.what === 'users') return take(id, ask.piece)
     const told = serving ? tell(ask, serving, users.table()) : Promise.reject(new Error('not started'))
     told.then(
       (answer) => send({ kind: 'answer', id, answer }),

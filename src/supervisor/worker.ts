@@ -116,6 +116,7 @@ export function createWorker(parts: WorkerParts): Worker {
         start: (settings) => send(born, { kind: 'start', ...parts.greeting(), settings }),
         configure: (settings) => put(born, { what: 'configure', settings }),
         hasEnded: () => born !== life,
+        noteFailure: (error) => noteUntaken(born, error),
       }),
     }
     life = born
@@ -126,6 +127,14 @@ export function createWorker(parts: WorkerParts): Worker {
       if (child.pid === undefined) end(born, systemCode(error))
     })
     born.configure().catch(() => undefined) // fails if it has ended, which `end` reports
+  }
+
+  /** A process that serves goes on with its old settings. One that has none yet is ended: a new process is given them. */
+  function noteUntaken({ child, serves }: Life, error: unknown): void {
+    const cause = systemCode(error)
+    if (!hasServed) return first.reject(new Error(`worker ${number} cannot take the configuration: ${cause}`))
+    log.error({ worker: number, pid: child.pid, cause }, 'worker cannot take the configuration')
+    if (!serves) child.kill('SIGKILL')
   }
 
   /** Settles when the message is sent, or if the process has ended, which `end` reports. */

@@ -15,7 +15,7 @@ import { keepLog } from '../unit/backend/fixture.ts'
 const SETTINGS = { routing: { users: new Map() } } as unknown as Settings
 const GREETING = { worker: 1, ticketSecret: pack(new Secret('')), ports: [], marker: undefined }
 
-/** @param plans what it does at its first start, its second and so on: `serve`, `fail`, `crash`, `deaf` */
+/** @param plans what it does at its first start, its second and so on: `serve`, `fail`, `crash`, `deaf`, `full`: it takes no new settings */
 function build(t: TestContext, plans: string[], command = process.execPath) {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'mailmux-worker-'))
   const { log, lines } = keepLog()
@@ -62,6 +62,17 @@ test('serves, answers, and ends when it is told to, once', async (t) => {
   assert.equal(await worker.ask({ what: 'ping' }, 5000), 'ping')
   await worker.stop(5000)
   assert.deepEqual([worker.state(), ends(), said('worker ended')], ['ended', 0, []])
+})
+
+test('that has no memory for new settings serves on, and its log line has the cause', async (t) => {
+  const { worker, said, ends } = build(t, ['full'])
+  await worker.start()
+  await worker.configure(START_DEADLINE_MS)
+  assert.deepEqual(
+    said('worker cannot take the configuration').map(({ cause }) => cause),
+    ['no memory'],
+  )
+  assert.deepEqual([worker.state(), ends()], ['up', 0])
 })
 
 test('that fails at its first start fails the start, in its own words', async (t) => {

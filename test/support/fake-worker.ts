@@ -16,7 +16,9 @@ process.on('message', (message: ToWorker) => {
     else if (plan === 'crash') process.exit(7)
     else say({ kind: 'ready' })
   }
-  if (message.kind === 'ask' && plan !== 'deaf') say({ kind: 'answer', id: message.id, answer: message.ask.what })
+  if (message.kind === 'ask' && plan === 'full' && message.ask.what === 'configure')
+    say({ kind: 'no-answer', id: message.id, why: 'no memory' })
+  else if (message.kind === 'ask' && plan !== 'deaf') say({ kind: 'answer', id: message.id, answer: message.ask.what })
   if (message.kind === 'stop' && plan !== 'deaf') process.exit(0)
 })
 process.on('disconnect', () => process.exit(0))

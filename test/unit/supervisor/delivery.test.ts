@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import type { Settings } from '../../../src/config/settings.ts'
 import { buildUserTable, type UserTable } from '../../../src/config/build/user-table.ts'
 import { createDelivery } from '../../../src/supervisor/delivery.ts'
+import { START_DEADLINE_MS, until } from '../../support/deadline.ts'
 
 function users(count: number, backend = 'store1'): UserTable {
   return buildUserTable(
@@ -16,10 +17,13 @@ function build(first: UserTable) {
   const sent: string[] = []
   const held: (() => void)[] = []
   let current = first
+  const failures: string[] = []
   let isHolding = false
+  let failing = 0
   let ended = false
   const take = (what: string): Promise<void> => {
     sent.push(what)
+    if (failing-- > 0) return Promise.reject(new Error('no memory'))
     return isHolding ? new Promise((resolve) => held.push(resolve)) : Promise.resolve()
   }
   const deliver = createDelivery({
@@ -28,9 +32,14 @@ function build(first: UserTable) {
     start: () => take(`start ${current.size}`),
     configure: () => take(`configure ${current.size}`),
     hasEnded: () => ended,
+    noteFailure: (error) => void failures.push(String(error)),
+    retryMs: 1,
   })
   return {
     sent,
+    failures,
+    /** The next messages fail. */
+    fail: (count: number) => (failing = count),
     deliver,
     change: (next: UserTable) => (current = next),
     hold: () => (isHolding = true),
@@ -76,4 +85,29 @@ test('sends nothing more to a process that has ended', async () => {
   release()
   await delivered
   assert.deepEqual(sent, ['first'])
+})
+
+test('delivers all of it again to a process that could not take it', async () => {
+  const { sent, failures, deliver, change, fail } = build(users(3))
+  await deliver()
+  sent.length = 0
+  change(users(4))
+  fail(2)
+  await assert.rejects(deliver(), /no memory/)
+  const all = ['first', 'first', 'first', 'records', 'slots', 'configure 4']
+  await until(
+    START_DEADLINE_MS,
+    () => sent.length >= all.length || undefined,
+    () => `sent: ${sent.join()}`,
+  )
+  assert.deepEqual([sent, failures], [all, ['Error: no memory', 'Error: no memory']])
+})
+
+test('does not deliver again what has been delivered since the failure', async () => {
+  const { sent, deliver, change, fail } = build(users(3))
+  fail(1)
+  await assert.rejects(deliver(), /no memory/)
+  change(users(4))
+  await deliver()
+  assert.deepEqual(sent, ['first', 'first', 'records', 'slots', 'start 4'])
 })
