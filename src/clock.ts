@@ -8,6 +8,28 @@ export function toEpochMs(ms: number): number {
   return Math.round(Date.now() - performance.now() + ms)
 }
 
+/** Calls `run` once after `ms`; disposing what it returns prevents that. Real, or virtual in a test. */
+export type AlarmClock = { after(ms: number, run: () => void): Disposable }
+
+/** The longest delay of a timer in Node is 2^31 - 1 ms; a longer one would end at once. */
+const LONGEST_MS = 2 ** 31 - 1
+
+export const systemAlarm: AlarmClock = { after: (ms, run) => setTimeout(run, Math.min(ms, LONGEST_MS)) }
+
+/** Resolves after `ms`, and early when the signal is aborted. No timer is left then. */
+export function sleep(clock: AlarmClock, ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve()
+    const end = (): void => {
+      timer[Symbol.dispose]()
+      signal?.removeEventListener('abort', end)
+      resolve()
+    }
+    const timer = clock.after(ms, end)
+    signal?.addEventListener('abort', end)
+  })
+}
+
 /**
  * A clock that stands still while this process does: a machine that was suspended, or SIGSTOP. The silence of a peer is measured by it,
  * since what the peer has sent meanwhile has not been read yet.

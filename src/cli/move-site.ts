@@ -1,6 +1,7 @@
 /** What a command opens that moves users: the configuration, Redis and the instances. It serves no one and has no heartbeat. */
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
+import { effectiveState } from '../backend/state.ts'
 import { loadConfig } from '../config/load.ts'
 import type { BackendState, RedisSettings, Settings } from '../config/settings.ts'
 import { formatProblem } from '../config/yaml/problems.ts'
@@ -102,7 +103,7 @@ export async function openMoveSite(options: SiteOptions, env: Environment): Prom
       const fields = await redis.hmget(backendKey(directory.prefix, backend), ...BACKEND_STATE_FIELDS)
       const stored = readStoredState(fields)
       if (stored && 'wrong' in stored) throw new Error(`${backend} in the directory: ${stored.wrong}`)
-      return stored?.state ?? settings.routing.backends.get(backend)?.state ?? 'up'
+      return effectiveState(settings.routing.backends.get(backend)?.state ?? 'up', stored).state
     },
     shared: {
       store,

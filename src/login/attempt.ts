@@ -1,4 +1,5 @@
 /** The attempts of one login at its back end: at which address, how often, and how long. */
+import { sleep } from '../clock.ts'
 import type { AddressCursor, Attempt } from '../backend/endpoint/cursor.ts'
 import type { LiveBackend } from '../backend/live-backend.ts'
 import { asMuxError, MuxError, type ErrorCode } from '../errors.ts'
@@ -8,7 +9,6 @@ import type { ClientIdentity, LoginAnswer, Refused } from '../protocol/protocol.
 import type { Slot } from '../backend/admission/slot.ts'
 import type { BackendSettings } from '../config/settings.ts'
 import { acquireSlot, checkState } from './acquire-slot.ts'
-import { sleep } from './clock.ts'
 import { Exchange, MIN_ATTEMPT_MS } from './exchange.ts'
 import type { Accepted, BackendRoute, Login } from './login.ts'
 import { refused } from './refuse.ts'

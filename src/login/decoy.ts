@@ -1,8 +1,8 @@
 /** A login by SCRAM that mailmux itself refuses: the client gets a challenge as from a back end, so that the exchange does not tell who exists. */
+import { sleep } from '../clock.ts'
 import { judgeLength } from '../protocol/credential-bounds.ts'
 import { actsForAnother } from '../protocol/decoy-challenge.ts'
 import type { Refused } from '../protocol/protocol.ts'
-import { sleep } from './clock.ts'
 import type { Login } from './login.ts'
 import { refused } from './refuse.ts'
 

@@ -1,8 +1,8 @@
 /** Refusals of logins: from which failure each follows, and when the client gets it. */
+import { sleep } from '../clock.ts'
 import { asMuxError, type MuxError } from '../errors.ts'
 import type { Refusal, Refused } from '../protocol/protocol.ts'
 import type { Route } from '../routing/router.ts'
-import { sleep } from './clock.ts'
 import type { Login } from './login.ts'
 
 /** For a route that leads to no back end. */

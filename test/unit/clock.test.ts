@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createRunningClock, toEpochMs, watchStalls } from '../../src/clock.ts'
+import { createRunningClock, sleep, toEpochMs, watchStalls, type AlarmClock } from '../../src/clock.ts'
 
 test('gives a moment of the monotonic clock in milliseconds of the epoch, as the wall clock is now', (t) => {
   t.mock.timers.enable({ apis: ['Date'], now: 5_000_000 })
@@ -41,4 +41,25 @@ test('a stall is seen by whichever timer comes first after it, and for a second'
   assert.equal(hasStalled(), true)
   pass(1000)
   assert.equal(hasStalled(), false)
+})
+
+test('sleeps until its time, or until the signal is aborted, and leaves no timer then', async () => {
+  const timers = new Set<() => void>()
+  const clock: AlarmClock = {
+    after(_ms, run) {
+      timers.add(run)
+      return { [Symbol.dispose]: () => void timers.delete(run) }
+    },
+  }
+  const whole = sleep(clock, 1000)
+  for (const run of timers) run()
+  await whole
+  assert.equal(timers.size, 0)
+  const stop = new AbortController()
+  const early = sleep(clock, 1000, stop.signal)
+  assert.equal(timers.size, 1)
+  stop.abort()
+  await early
+  await sleep(clock, 1000, stop.signal)
+  assert.equal(timers.size, 0)
 })

@@ -67,7 +67,7 @@ const LAW: Law = {
   'net/address': [],
   config: ['user-name'],
   admin: [],
-  cli: ['admin', 'config', 'type inspect', 'directory', 'instances', 'move', 'routing', 'user-name'],
+  cli: ['admin', 'backend', 'config', 'type inspect', 'directory', 'instances', 'move', 'routing', 'user-name'],
   inspect: [
     'backend',
     'directory',
