@@ -1,9 +1,10 @@
-/** A Wire whose other side has said everything beforehand: for tables of many short dialogues. `memory-wire.ts` has a real reader and cuts. */
+/** A wire whose other side has said everything beforehand: for tables of many short dialogues. `memory-wire.ts` has a real reader and cuts. */
 import { MuxError } from '../../src/errors.ts'
 import { asOctets, type Octets } from '../../src/octets.ts'
-import type { LineLimit, Wire } from '../../src/protocol/protocol.ts'
+import type { ClientWire, LineLimit } from '../../src/protocol/protocol.ts'
 
-export class LinesWire implements Wire {
+export class LinesWire implements ClientWire {
+  readonly certifiedUser: Octets | undefined
   secure = false
   /** what mailmux has written, and `= TLS` where it has started that */
   readonly written: string[] = []

@@ -204,6 +204,13 @@ for (const name of NAMES) {
     assert.equal(wire.written.at(-1), name === 'managesieve' ? '"*"\r\n' : '*\r\n')
   })
 
+  test(`${name}: a login that the back end accepts though the client has given it up is one`, async () => {
+    const yes = { imap: 'A OK [CAPABILITY IMAP4rev1] in', pop3: '+OK in', managesieve: 'OK "in"' }[name]
+    const { answer } = await replay(name, { login: cancelled('n,,n=a,r=b'), says: [...offers, asks, yes] })
+    assert.ok('accepted' in answer && answer.accepted)
+    assert.equal(answer.text, 'in')
+  })
+
   test(`${name}: a mechanism that the back end lacks, and one that cannot carry the name`, async () => {
     const { answer: lacking } = await replay(name, { login: cancelled('n,,n=a,r=b'), says: READY[name] })
     assert.deepEqual(lacking, new MuxError('backend-no-mechanism', `the back end does not offer ${lacks}`))
@@ -216,6 +223,16 @@ for (const name of NAMES) {
 /** What is handed to the client of an OK. */
 const ACCEPTED: Record<ProtocolName, readonly [says: readonly string[], answer: object][]> = {
   imap: [
+    [
+      ['* 1 X "* ID y"', 'A OK [CAPABILITY IMAP4rev1 ID]'],
+      {
+        untagged: ['* 1 X "* ID y"'],
+        capability: { words: 'IMAP4rev1 ID', where: 'answer' },
+        code: 'CAPABILITY IMAP4rev1 ID',
+        text: 'Logged in',
+        mode: 'observe',
+      },
+    ],
     [
       ['A OK [CAPABILITY IMAP4rev1]'],
       {

@@ -64,6 +64,28 @@ test('imap announces LITERAL+ in place of LITERAL-', () => {
   assert.ok(words.includes('LITERAL+') && !words.includes('LITERAL-') && words.includes('IDLE'))
 })
 
+test('imap takes no longer word for IMAP4rev1 or LITERAL', () => {
+  const own = 'IMAP4rev1 SASL-IR ID ENABLE'
+  for (const word of ['XIMAP4rev1', 'IMAP4rev1x', 'xliteral+', 'literal+x', 'literal'])
+    assert.match(
+      imap.clientCapability(facts({ announced: [word] }), client()),
+      new RegExp(`^${own} ${word.replace('+', '\\+')} `),
+    )
+  assert.match(imap.clientCapability(facts({ announced: ['literal-'] }), client()), new RegExp(`^${own} LITERAL- `))
+})
+
+test('imap finds LITERAL- in what implies it, once', () => {
+  for (const [words, implied] of [
+    [['IDLE'], []],
+    [['LITERAL+'], ['LITERAL-']],
+    [['IMAP4REV2'], ['LITERAL-']],
+    [['LITERAL+', 'IMAP4REV2'], ['LITERAL-']],
+    [['LITERAL-', 'LITERAL+'], []],
+    [['LITERAL-', 'IMAP4REV2'], []],
+  ] as const)
+    assert.deepEqual(imap.withImplied(words), [...words, ...implied])
+})
+
 test('imap announces no literals on its own account', () => {
   assert.doesNotMatch(imap.clientCapability(facts({ announced: ['IDLE'] }), client()), /LITERAL/)
 })
@@ -215,6 +237,7 @@ test('imap withholds compression from a session that must be looked at, and from
   assert.equal(imap.parseSessionCapability('IMAP4rev1 COMPRESS=DEFLATE UNAUTHENTICATE IDLE').words, 'IMAP4rev1 IDLE')
   assert.equal(imap.parseSessionCapability('IMAP4rev1 compress=deflate unauthenticate').words, 'IMAP4rev1')
   assert.equal(imap.parseSessionCapability('IMAP4rev1 COMPRESS=DEFLATE').words, 'IMAP4rev1 COMPRESS=DEFLATE')
+  assert.equal(imap.parseSessionCapability('UNAUTHENTICATE X-COMPRESS=Y COMPRESS').words, 'X-COMPRESS=Y COMPRESS')
 })
 
 test('imap leaves the operator’s own list as it is, and adds what follows from TLS', () => {

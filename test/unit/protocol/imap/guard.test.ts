@@ -110,6 +110,9 @@ const AMBIGUOUS: Record<string, string> = {
   'a literal of more octets than some servers can count': 'a NOOP {4294967296+}\r\nb',
   'a literal of more digits than any number has': 'a NOOP {9999999999999999+}\r\nb UNAUTHENTICATE\r\n',
   'a literal with a leading zero': 'a NOOP {010}\r\nb UNAUTHENTICATE\r\n',
+  'more digits than a literal has, before they have come to an end': 'a NOOP {12345678901',
+  'more digits than a literal has in braces that are no marker': 'a NOOP {12345678901x}\r\n',
+  'another octet than the bracket behind the plus of a literal': 'a NOOP {10+x',
   'a literal that is not at the end of its line': 'a NOOP {10+} x\r\nb UNAUTHENTICATE\r\n',
 }
 
@@ -184,6 +187,11 @@ testEveryCut('lets DONE pass where the back end has refused the IDLE', (cut) => 
   assert.equal(session.toBackend, 'a IDLE\r\nDONE\r\nb NOOP\r\n')
 })
 
+test('ends a session without a line, and says that it is a guard', () => {
+  const { farewell, mode } = new ImapGuard()
+  assert.deepEqual([farewell, mode], ['', 'guard'])
+})
+
 type Turn = { client: string } | { backend: string }
 
 /** Plays both sides as written. */
@@ -225,6 +233,33 @@ testEveryCut('goes on behind an IDLE that the back end has ended itself', (cut) 
     assert.equal(session.ended, undefined)
     assert.equal(session.toBackend, 'a IDLE\r\nDONE\r\nb NOOP\r\n')
   }
+})
+
+testEveryCut('holds the command behind DONE until the answer to IDLE', (cut) => {
+  const session = script(cut, [
+    { client: 'a IDLE\r\n' },
+    { backend: '+ idling\r\n' },
+    { client: 'DONE\r\nb NOOP\r\n' },
+    { backend: '* 3 EXISTS\r\n' },
+  ])
+  assert.equal(session.toBackend, 'a IDLE\r\nDONE\r\n')
+  session.fromBackend('a OK\r\n')
+  assert.equal(session.toBackend, 'a IDLE\r\nDONE\r\nb NOOP\r\n')
+})
+
+testEveryCut('passes on a line that is no response, and an untagged BAD', (cut) => {
+  const lines = 'hello\r\n* BAD what\r\n\r\n'
+  const session = script(cut, [{ client: 'a NOOP\r\n' }, { backend: `${lines}a OK\r\n` }, { client: 'b NOOP\r\n' }])
+  assert.deepEqual([session.ended, session.toClient], [undefined, `${lines}a OK\r\n`])
+  assert.equal(session.toBackend, 'a NOOP\r\nb NOOP\r\n')
+})
+
+test('looks at every line of a long answer', () => {
+  const list = '* 1 FETCH (FLAGS (\\Seen))\r\n'.repeat(200)
+  const session = new GuardedSession(new ImapGuard())
+  session.fromClient('a FETCH 1:* FLAGS\r\n')
+  session.fromBackend(`${list}b OK\r\n${list}`)
+  assert.equal(session.ended, 'ambiguous')
 })
 
 const UNEXPECTED: Record<string, readonly Turn[]> = {

@@ -70,6 +70,8 @@ const IDS: [pieces: (string | { literal: string })[], read: Record<string, strin
   [['("a" "b) '], undefined],
   [['x("a" "b")'], undefined],
   [['("a" "b")x'], undefined],
+  [['x"a" "b")'], undefined],
+  [['("a" "b"x'], undefined],
   [['("a" ', { literal: 'b"\r\n' }, ')'], { a: 'b"\r\n' }],
   [['( ', { literal: 'A' }, ' "b" "c" ', { literal: '' }, ' )'], { a: 'b', c: '' }],
   [['(', { literal: 'a' }, '', { literal: 'b' }, ')'], { a: 'b' }],

@@ -32,7 +32,7 @@ const PLAIN = [
 
 const OTHER = [
   ...['', '\n', '\r\n', ' NOOP\r\n', 'a\r\n', 'a \r\n', 'a  NOOP\r\n', '\r\na NOOP\r\n'],
-  ...['a NOOP', 'a NOOP\n', 'a NOOP\r', 'a NOOP\r\n\n', 'a NOOP\n\r', 'a NOOPx\n', 'a NOOP\rx'],
+  ...['a NOOP', 'a NOOP\n', 'a NOOP\r', 'a NOOP\r\n\n', 'a NOOP\n\r', 'a NOOPx\n', 'a NOOP xy\n', 'a NOOP\rx'],
   // a literal follows, or might
   ...['a LOGIN {3}\r\n', 'a LOGIN {3+}\r\n', 'a X x}\r\n', 'a }\r\n'],
   // no tag, or too long a one

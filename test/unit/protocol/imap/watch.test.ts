@@ -157,6 +157,24 @@ const FOLLOWED: Record<string, readonly Step[]> = {
     client('\n'),
     backend('a OK\r\n', IDLE),
   ],
+  'IDLE whose DONE begins before the continuation': [
+    client('a IDLE\r\nDO'),
+    backend('+ idling\r\n'),
+    client('NE\r\n'),
+    backend('a OK\r\n', IDLE),
+  ],
+  'IDLE whose DONE comes whole before the continuation': [
+    client('a IDLE\r\nDONE\r\n'),
+    backend('+ idling\r\na OK\r\n', IDLE),
+    client('b NOOP\r\n'),
+    backend('b OK\r\n', IDLE),
+  ],
+  'a literal that is asked for behind a long list': [
+    client('a APPEND x {3}\r\n'),
+    backend(`${'* 1 FETCH (FLAGS (\\Seen))\r\n'.repeat(100)}+ go\r\n`),
+    client('abc\r\n'),
+    backend('a OK\r\n', IDLE),
+  ],
   'IDLE beside an unanswered command': [
     client('z NOOP\r\na IDLE\r\n'),
     backend('+ idling\r\n'),
