@@ -19,7 +19,8 @@ export function checkState(backend: BackendSettings, states: Pick<BackendStates,
 /**
  * @param attempt which one of the login, from 1
  * @returns the slot, which the record keeps: the end of the session releases it if nothing has before
- * @throws MuxError `backend-busy`, `backend-paused`, `backend-drained`, `backend-down`, `shutting-down`; `client-closed` if the client has left meanwhile
+ * @throws MuxError `backend-busy`, `backend-paused`, `backend-drained`, `backend-down`, `shutting-down`; `client-closed` if the client has left meanwhile; the reason for which the
+ *   session was ordered to end
  */
 export function acquireSlot(
   session: LoginSession,
@@ -58,6 +59,7 @@ export async function waitBesideClient<T>(
   const forget = connection.onLeaving(() =>
     left.abort(new MuxError('client-closed', 'the client left while its login waited')),
   )
+  const forgetEnding = session.onEnding((error) => left.abort(error))
   try {
     const waited = await wait({
       protocol: session.listener.protocol,
@@ -70,5 +72,6 @@ export async function waitBesideClient<T>(
     return waited
   } finally {
     forget()
+    forgetEnding()
   }
 }

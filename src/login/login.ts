@@ -63,6 +63,11 @@ export type LoginSession = {
   phase: Phase
   /** Tells a waiting client that its login goes on, where the protocol has a word for it. */
   stillTrying(): void
+  /**
+   * Calls `listener` with the reason when the session is ordered to end, and at once if it has been.
+   * @returns takes that back
+   */
+  onEnding(listener: (error: MuxError) => void): () => void
 }
 
 /** What stays known of the last login of a session for as long as the session lasts. It holds no credential. */

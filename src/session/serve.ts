@@ -39,6 +39,12 @@ const WAITED_IN_VAIN: ReadonlySet<ErrorCode> = new Set([
   'backend-drained',
   'user-on-hold',
   'shutting-down',
+  // The session was ordered to end while its login waited.
+  'moved',
+  'drained',
+  'rebalanced',
+  'kicked',
+  'disabled',
 ])
 
 /** @returns the back end that has accepted a login; undefined after a logout */

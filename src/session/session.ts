@@ -36,6 +36,11 @@ const END_ERRORS = {
   disabled: { code: 'disabled', text: 'the account is disabled' },
 } as const satisfies Record<EndReason, { code: ErrorCode; text: string }>
 
+function errorFor(why: EndReason): MuxError {
+  const { code, text } = END_ERRORS[why]
+  return new MuxError(code, text)
+}
+
 /** The phases in which a login is under way: the client waits, and is not read. */
 const LOGIN_PHASES: ReadonlySet<Phase> = new Set<Phase>(['routing', 'waiting', 'connecting', 'replaying-login'])
 
@@ -66,6 +71,7 @@ export class Session implements LoginSession {
   #logins = 0
   #end: { why: EndReason; withinMs: number | undefined } | undefined = undefined
   #cutError: MuxError | undefined = undefined
+  #onEnding: ((error: MuxError) => void) | undefined = undefined
 
   constructor(id: string, connection: ClientConnection, context: ListenerContext, world: World, events: PhaseEvents) {
     this.id = id
@@ -118,19 +124,28 @@ export class Session implements LoginSession {
   }
 
   /**
-   * Ends the session with the goodbye for `why`: before login at its next read, so that a login under way gets its answer; while it
-   * relays once no command is in progress. May be called more than once.
+   * Ends the session with the goodbye for `why`: before login at its next read, so that a login under way gets its answer; a login
+   * that waits at once, as its answer is far away; while it relays once no command is in progress. May be called more than once.
    * @param withinMs a relay that has not come to a safe point by then is cut; undefined: never. 0 also cuts a login under way
    */
   end(why: EndReason, withinMs?: number): void {
     this.#end = { why, withinMs }
     if (this.relay) return this.relay.endWhenSafe(why, withinMs)
-    const { code, text } = END_ERRORS[why]
-    const error = new MuxError(code, text)
+    const error = errorFor(why)
     if (withinMs === 0 && LOGIN_PHASES.has(this.#phase)) {
       this.#cutError ??= error
       this.connection.destroy()
-    } else this.connection.fail(error)
+    } else {
+      this.connection.fail(error)
+      this.#onEnding?.(error)
+    }
+  }
+
+  /** There is one listener at most: a login waits in one place. */
+  onEnding(listener: (error: MuxError) => void): () => void {
+    this.#onEnding = listener
+    if (this.#end) listener(errorFor(this.#end.why))
+    return () => (this.#onEnding = undefined)
   }
 
   /** Why a login under way was cut. The login itself only finds that its client has gone. */

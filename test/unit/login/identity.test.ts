@@ -98,6 +98,7 @@ async function play({ ttl, connection, settings, addresses = 1, failure }: Play)
       ...connection,
     },
     stillTrying: () => undefined,
+    onEnding: () => () => undefined,
   } as unknown as LoginSession
   const attempt = { ...byPassword('alice'), ttl }
   const world = { settings: { limits: { backendTimeoutMs: 10_000 } } } as unknown as World

@@ -213,6 +213,7 @@ async function factsOfTls(...handshake: Parameters<typeof shakeHands>) {
     connection,
     phase: 'routing',
     stillTrying: () => undefined,
+    onEnding: () => () => undefined,
   }
   return describeLogin({ session, record: new LoginRecord(1), attempt }).tls
 }

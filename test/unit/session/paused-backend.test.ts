@@ -233,6 +233,37 @@ for (const [protocol, script] of Object.entries(SCRIPTS) as [ProtocolName, (type
     assert.deepEqual([ended['phase'], ended['cause'], ended['cut']], ['waiting', 'kicked', true])
   })
 
+  const goodbye = (why: string): string =>
+    script.end.replace('Your mail store is being restarted, please connect again.', why)
+  const KICKED = goodbye('The session was ended by an administrator.')
+
+  test(`${protocol}: a waiting login whose session an operator ends gets a goodbye alone, at once`, async (t) => {
+    const site = await logIn(t)
+    assert.equal(site.sessions.end({ client: '127.0.0.0/8' }, 'kicked'), 1)
+    await site.closed()
+    assert.equal(site.heard(), KICKED)
+    assert.equal(site.dialled(), 0)
+    await site.waiting(0)
+    assert.deepEqual([site.lines.at(-1)?.['cause'], site.lines.at(-1)?.['phase']], ['kicked', 'waiting'])
+  })
+
+  test(`${protocol}: a waiting login whose route has changed gets a goodbye alone, at once`, async (t) => {
+    const site = await logIn(t)
+    for (const session of site.sessions.running) session.end('moved', 60_000)
+    await site.closed()
+    assert.equal(site.heard(), goodbye('The mailbox has moved, please connect again.'))
+    assert.equal(site.lines.at(-1)?.['cause'], 'moved')
+  })
+
+  test(`${protocol}: the login of a user on hold whose session an operator ends gets a goodbye alone, at once`, async (t) => {
+    const site = await onHold(t)
+    assert.equal(site.sessions.end({ client: '127.0.0.0/8' }, 'kicked'), 1)
+    await site.closed()
+    assert.equal(site.heard(), KICKED)
+    assert.equal(site.heldUsers.size, 0)
+    assert.equal(site.lines.at(-1)?.['cause'], 'kicked')
+  })
+
   test(`${protocol}: down ends the wait as an outage, and the connection stays`, async (t) => {
     const site = await logIn(t)
     site.admissions.setState('store-1', 'down')
