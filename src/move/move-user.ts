@@ -68,7 +68,7 @@ export type MoveParts = {
   store: MoveStore
   fleet: Fleet
   fleetRules: FleetRules
-  /** @returns everything that forbids the move */
+  /** Called again after the copy. @returns everything that forbids the move */
   check: (order: MoveOrder) => Promise<readonly string[]>
   /** undefined: nothing is copied, as for stores that share their storage */
   run: RunPass | undefined
@@ -122,7 +122,9 @@ export async function moveUser(order: MoveOrder, parts: MoveParts, stop?: AbortS
   }
 
   async function putOnHold(): Promise<void> {
-    await step('hold', (signal) => {
+    await step('hold', async (signal) => {
+      // The copy may have taken hours.
+      if (run) refuseIf(await untilAnswered(clock, signal, note, () => parts.check(order)))
       now.isTaken = true
       now.heldAtMs = clock.nowMs()
       return takeHold(hold, from, parts.by, signal)
@@ -176,8 +178,7 @@ export async function moveUser(order: MoveOrder, parts: MoveParts, stop?: AbortS
 
   try {
     const known = await step('check', async (signal) => {
-      const wrong = await parts.check(order)
-      if (wrong.length > 0) throw new StepFailed(wrong.join('; '))
+      refuseIf(await parts.check(order))
       const members = await untilAnswered(clock, signal, note, () => fleet.list())
       const forbidden = checkInstances(members, fleetRules)
       if (forbidden !== undefined) throw new StepFailed(forbidden)
@@ -197,6 +198,11 @@ export async function moveUser(order: MoveOrder, parts: MoveParts, stop?: AbortS
     await now.keeper?.end()
     return rollBack(error)
   }
+}
+
+/** @param wrong everything that forbids the move. @throws StepFailed */
+function refuseIf(wrong: readonly string[]): void {
+  if (wrong.length > 0) throw new StepFailed(wrong.join('; '))
 }
 
 type Progress = {

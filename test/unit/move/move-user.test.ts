@@ -309,6 +309,36 @@ test('rolls back when a session has begun during the hold', async () => {
   assertRolledBack(scene, outcome, 'final', /during the hold, at store1: sessions on web1/)
 })
 
+test('rolls back when an instance does not see the hold any more after the final pass', async () => {
+  const scene = createScene()
+  // Its clock has gone ahead by more than a minute, so that the hold seems to have expired.
+  const unsure = { unsure: 'the user is not on hold here' }
+  const quiesce = () => Promise.resolve(round({ web1: scene.passes.includes('final') ? unsure : 'clear' }))
+  const outcome = await run(scene, { fleet: { ...quietFleet, quiesce } })
+  assertRolledBack(scene, outcome, 'final', /during the hold, at store1: web1: the user is not on hold here/)
+  assert.ok(outcome.kind === 'failed' && outcome.temporary)
+  assert.ok(scene.clock.nowMs() < 30_000, 'the wait is bounded')
+})
+
+test('asks again when an instance could not look the hold up for a moment after the final pass', async () => {
+  const scene = createScene()
+  let asked = 0
+  const quiesce = () => {
+    const isDoubtful = scene.passes.includes('final') && ++asked < 3
+    return Promise.resolve(round({ web1: isDoubtful ? { unsure: 'the route of the user is not known' } : 'clear' }))
+  }
+  assert.equal((await run(scene, { fleet: { ...quietFleet, quiesce } })).kind, 'moved')
+  assert.equal(asked, 3)
+})
+
+test('holds no user whose target was taken out of service during the copy', async () => {
+  const scene = createScene()
+  const check = () => Promise.resolve(scene.passes.length > 0 ? ['the state of store2 is drain, not up'] : [])
+  const outcome = await run(scene, { check })
+  assertRolledBack(scene, outcome, 'hold', /^the state of store2 is drain, not up$/)
+  assert.deepEqual(scene.passes, [1])
+})
+
 for (const step of ['check', 'copy', 'hold', 'end', 'settle', 'final', 'switch', 'release'])
   test(`an interruption in the step ${step} ${step === 'release' ? 'undoes nothing' : 'rolls back'}`, async () => {
     const scene = createScene()
