@@ -6,6 +6,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { Readable } from 'node:stream'
 import type { LoadResult } from '../config/load.ts'
 import { isShortage, MuxError, systemCode } from '../errors.ts'
+import { version } from '../version.ts'
 import { TABLE_DESCRIPTOR, type LoadMessage, type LoadOrder } from './serve-load.ts'
 import { unpack } from './packed.ts'
 import { createTableReader } from './table-stream.ts'
@@ -69,7 +70,7 @@ export function createLoader(program: WorkerProgram, deadlineMs = DEADLINE_MS): 
       const child = prepared?.pid !== undefined && prepared.connected ? prepared : start()
       prepared = undefined
       loading = child
-      return receive(child, { mainFile }, deadlineMs)
+      return receive(child, { mainFile, version }, deadlineMs)
     },
     close() {
       for (const child of [prepared, loading]) child?.kill('SIGKILL')
@@ -99,6 +100,8 @@ async function receive(child: ChildProcess, order: LoadOrder, deadlineMs: number
   if (child.connected) child.send(order, () => undefined)
   const told = await received.promise.finally(() => clearTimeout(late))
   if ('shortage' in told) throw new MuxError('local-shortage', told.shortage)
+  if ('otherVersion' in told)
+    throw new Error(`mailmux ${told.otherVersion} is installed, and this process is mailmux ${version}: restart it`)
   return unpack(told.result, users.table())
 }
 

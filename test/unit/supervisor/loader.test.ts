@@ -4,6 +4,7 @@ import path from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { UserTable } from '../../../src/config/build/user-table.ts'
 import { createLoader } from '../../../src/supervisor/loader.ts'
+import { version } from '../../../src/version.ts'
 import { START_DEADLINE_MS, within } from '../../support/deadline.ts'
 
 const STREAM = path.resolve(import.meta.dirname, '../../../src/supervisor/table-stream.ts')
@@ -90,6 +91,13 @@ for (const signal of ['SIGABRT', 'SIGTRAP', 'SIGKILL'])
 test('a process that ends early is an error', async (t) => {
   await assert.rejects(build(t, 'process.exit(0)').load(), /has ended: exit code 0/)
   await assert.rejects(build(t, 'process.exit(3)').load(), /has ended: exit code 3/)
+})
+
+test('names the version that was installed since the start', async (t) => {
+  const { load } = build(t, `await send({ otherVersion: '99.0.0' })`)
+  await assert.rejects(load(), {
+    message: `mailmux 99.0.0 is installed, and this process is mailmux ${version}: restart it`,
+  })
 })
 
 test('names the system error if the program cannot be started', async (t) => {

@@ -8,6 +8,7 @@ import { buildUserTable } from '../../../src/config/build/user-table.ts'
 import { serveLoad, type LoadMessage } from '../../../src/supervisor/serve-load.ts'
 import { unpack, type Packed } from '../../../src/supervisor/packed.ts'
 import { createTableReader, tableStream } from '../../../src/supervisor/table-stream.ts'
+import { version } from '../../../src/version.ts'
 import { certificate, MAIN, ROUTING, temporaryDirectory } from '../config/fixture.ts'
 
 function write(t: TestContext, files: Record<string, string>): string {
@@ -21,7 +22,7 @@ function write(t: TestContext, files: Record<string, string>): string {
 async function loadElsewhere(mainFile: string, env = {}, chunk = 64 * 1024): Promise<LoadResult> {
   const written: Uint8Array[] = []
   const results: Packed<LoadResult>[] = []
-  await serveLoad({ mainFile }, env, {
+  await serveLoad({ mainFile, version }, env, {
     send(message) {
       const arrived = structuredClone(message)
       if ('result' in arrived) results.push(arrived.result)
@@ -74,7 +75,7 @@ test('tells of missing memory for the table as of a shortage', async (t) => {
   })
   const messages: LoadMessage[] = []
   await serveLoad(
-    { mainFile: main },
+    { mainFile: main, version },
     {},
     {
       send: (message) => Promise.resolve(void messages.push(message)),
@@ -82,6 +83,16 @@ test('tells of missing memory for the table as of a shortage', async (t) => {
     },
   )
   assert.deepEqual(messages, [{ shortage: 'no memory for the table of users: Array buffer allocation failed' }])
+})
+
+test('reads nothing for a supervisor of another version, whose settings may have another form', async (t) => {
+  const messages: LoadMessage[] = []
+  const output = {
+    send: (message: LoadMessage) => Promise.resolve(void messages.push(message)),
+    write: () => assert.fail('a table is written'),
+  }
+  await serveLoad({ mainFile: write(t, {}), version: '99.0.0' }, {}, output)
+  assert.deepEqual(messages, [{ otherVersion: version }])
 })
 
 for (const chunk of [1, 3, 4096, 10_000_000])
