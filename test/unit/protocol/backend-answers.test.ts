@@ -295,3 +295,55 @@ for (const name of NAMES)
       assert.deepEqual({ ...rest, mode: watch.mode }, expected)
       assert.equal(accepted, true)
     })
+
+const identity = {
+  sessionId: 's',
+  client: { address: '192.0.2.7', port: 1 },
+  local: { address: '192.0.2.1', port: 2 },
+  serverName: undefined,
+  tls: true,
+  ttl: 3,
+  id: new Map<string, string>(),
+}
+
+for (const [name, offers, plain, ok] of [
+  ['pop3', ['+OK [XCLIENT] x', '+OK', 'SASL PLAIN', '.'], ['+OK x', '+OK', 'SASL PLAIN', '.'], '+OK'],
+  ['managesieve', ['"SASL" "PLAIN"', '"XCLIENT"', 'OK'], ['"SASL" "PLAIN"', 'OK'], 'OK'],
+] as const)
+  test(`${name}: tells of the client in XCLIENT where the back end takes it and is to be told`, async () => {
+    const commands = async (login: Partial<BackendLogin>, says: readonly string[]): Promise<string[]> => {
+      const { wire } = await replay(name, { login, says: [...says, ok, ok] })
+      return wire.written.map((text) => text.split(' ')[0] ?? '').filter((word) => word !== 'CAPA\r\n')
+    }
+    const login = name === 'pop3' ? 'AUTH' : 'AUTHENTICATE'
+    assert.deepEqual(await commands({ identity }, offers), ['XCLIENT', login])
+    assert.deepEqual(await commands({ identity }, plain), [login])
+    assert.deepEqual(await commands({}, offers), [login])
+  })
+
+test('reads 64 capabilities of a back end of POP3 or ManageSieve', async () => {
+  const many = Array<string>(63).fill('X')
+  const pop3 = await replay('pop3', { says: ['+OK x', '+OK', ...many, 'SASL PLAIN', '.', '+OK in'] })
+  assert.ok('accepted' in pop3.answer && pop3.answer.accepted)
+  const sieve = await replay('managesieve', { says: [...many.map(() => '"X"'), '"SASL" "PLAIN"', 'OK', 'OK "in"'] })
+  assert.ok('accepted' in sieve.answer && sieve.answer.accepted)
+})
+
+test('sends AUTH of POP3 in a line of up to 255 octets with the first message (RFC 5034 4)', async () => {
+  const says = ['+OK x', '+OK', 'SASL XOAUTH2', '.', '+ ', '+OK in']
+  for (const [bytes, lines] of [
+    [180, 1],
+    [181, 2],
+  ] as const) {
+    const credentials: BackendLogin['credentials'] = {
+      kind: 'relayed',
+      mechanism: 'XOAUTH2',
+      firstMessage: () => new Secret(asOctets('x'.repeat(bytes))),
+      converse: () => Promise.resolve('*'),
+    }
+    const { wire } = await replay('pop3', { login: { credentials }, says })
+    const [, auth = '', next] = wire.written
+    assert.equal(auth.length, lines === 1 ? 255 : 'AUTH XOAUTH2\r\n'.length)
+    assert.equal(next, lines === 1 ? '*\r\n' : `${Buffer.from('x'.repeat(bytes)).toString('base64')}\r\n`)
+  }
+})

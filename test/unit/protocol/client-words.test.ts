@@ -72,6 +72,12 @@ const ENDS: [name: ProtocolName, says: readonly string[], code: ErrorCode, messa
   ['managesieve', ['X', '('], 'client-too-many-bad-commands', '2 invalid commands before login'],
   ['imap', ['a LOGIN {4097+}'], 'client-literal-too-large', 'a literal of 4097 bytes before login'],
   ['managesieve', ['X {65537+}'], 'client-literal-too-large', 'a literal of 65537 bytes before login'],
+  [
+    'managesieve',
+    ['AUTHENTICATE PLAIN', '{65537+}'],
+    'client-literal-too-large',
+    'a literal of 65537 bytes before login',
+  ],
   ['imap', ['a LOGIN a ""'], 'client-too-many-wrong-passwords', '1 refused logins on one connection'],
   ['pop3', ['USER a', 'PASS '], 'client-too-many-wrong-passwords', '1 refused logins on one connection'],
   ['managesieve', ['AUTHENTICATE PLAIN AGEA'], 'client-too-many-wrong-passwords', '1 refused logins on one connection'],
@@ -189,3 +195,34 @@ test('a password in clear is refused, and an IMAP client is told that it has sen
     assert.deepEqual(wire.written, answers)
   }
 })
+
+/** Lines that may be as long as a token, and lines that may not. */
+const LONG_LINES: Record<ProtocolName, { long: readonly string[]; short: readonly string[] }> = {
+  imap: {
+    long: ['a AUTHENTICATE PLAIN', 'a  authenticate x', `${'t'.repeat(64)} AUTHENTICATE x`, 'a ID (', 'a id '],
+    short: [
+      'a LOGIN x',
+      'a NOOP AUTHENTICATE x',
+      `${'t'.repeat(65)} AUTHENTICATE x`,
+      ' AUTHENTICATE x',
+      'a XID (',
+      'a IDX ',
+    ],
+  },
+  pop3: { long: ['AUTH PLAIN', 'auth '], short: ['AUTH', 'NOOP AUTH x', 'XAUTH x', 'AUTHX x'] },
+  managesieve: {
+    long: ['AUTHENTICATE "PLAIN"', 'authenticate '],
+    short: ['AUTHENTICATE', 'NOOP AUTHENTICATE x', 'XAUTHENTICATE x', 'AUTHENTICATEX '],
+  },
+}
+
+for (const [name, { long, short }] of Object.entries(LONG_LINES) as [ProtocolName, (typeof LONG_LINES)['pop3']][])
+  test(`${name}: a line may be as long as a token where one may stand in it`, async () => {
+    const { dialogue, wire } = open(name, [])
+    await assert.rejects(dialogue.awaitLogin())
+    const [limit] = wire.limits
+    assert.ok(typeof limit === 'object')
+    assert.deepEqual([limit.bytes, limit.token.bytes], [100, 65_536])
+    for (const line of long) assert.match(line, limit.token.start)
+    for (const line of short) assert.doesNotMatch(line, limit.token.start)
+  })

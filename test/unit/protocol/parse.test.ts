@@ -92,6 +92,8 @@ test('takes a POP3 response apart', () => {
     text: 'away',
     words: '[SYS/TEMP] away',
   })
+  assert.deepEqual(parseResponse('-err [in-use]x'), { ok: false, code: 'IN-USE', text: 'x', words: '[in-use]x' })
+  assert.deepEqual(parseResponse('-ERR [] x'), { ok: false, code: undefined, text: '[] x', words: '[] x' })
   const words = '[not a code] hello'
   assert.deepEqual(parseResponse(`+OK ${words}`), { ok: true, code: undefined, text: words, words })
   assert.deepEqual(parseResponse('+OK'), { ok: true, code: undefined, text: '', words: '' })

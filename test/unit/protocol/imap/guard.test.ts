@@ -86,6 +86,13 @@ testEveryCut('sends nothing of a refused literal to the back end, and goes on be
   assert.equal(session.toClient, 'a BAD done {7}\r\nc OK done {7}\r\n')
 })
 
+testEveryCut('goes on behind a synchronising literal in the rest of a refused command', (cut) => {
+  const octets = 'a APPEND INBOX {5+}\r\nhello {4}\r\nc NOOP\r\n'
+  const { session, commands } = play(cut, octets, refusesLiterals)
+  assert.equal(session.ended, undefined)
+  assert.deepEqual(commands, ['a APPEND INBOX {5}', 'c NOOP'])
+})
+
 const AMBIGUOUS: Record<string, string> = {
   'a tag that no server takes': '}*%(+ UNAUTHENTICATE\r\n',
   'a tag longer than servers take': `${'t'.repeat(1001)} NOOP\r\n`,
@@ -98,6 +105,10 @@ const AMBIGUOUS: Record<string, string> = {
   'a name on the next line': 'a \r\nUNAUTHENTICATE\r\n',
   'a CR within the arguments': 'a NOOP\rb UNAUTHENTICATE\r\n',
   'a NUL within the arguments': 'a NOOP \0b UNAUTHENTICATE\r\n',
+  'a line without a name': 'a \r\n',
+  'a name longer than any command has': `a ${'X'.repeat(65)}`,
+  'less than DONE in IDLE': 'a IDLE\r\nDO\r\n',
+  'another letter in DONE, before the line has ended': 'a IDLE\r\nDOX',
   'a bracket behind the name': 'a UNAUTHENTICATE(\r\n',
   'a tag alone': 'UNAUTHENTICATE\r\n',
   'DONE as a tag': 'DONE NOOP\r\n',
@@ -131,6 +142,7 @@ const PASSED: Record<string, string | [string, string]> = {
   'empty lines': '\r\n\na NOOP\r\n\r\n',
   'tags that are used again': 'a NOOP\r\na NOOP\r\na NOOP\r\n',
   'the longest tag': `${'t'.repeat(1000)} NOOP\r\n`,
+  'the longest name': `a ${'X'.repeat(64)}\r\n`,
   'the word as an argument': 'a SEARCH TEXT UNAUTHENTICATE\r\n',
   'the word as a quoted argument': 'a SEARCH TEXT "UNAUTHENTICATE"\r\n',
   'the word as a mailbox': 'a SELECT UNAUTHENTICATE\r\n',

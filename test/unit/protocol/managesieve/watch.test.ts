@@ -112,6 +112,13 @@ const FOLLOWED: Record<string, readonly Step[]> = {
     ['S', 'NO\r\n'],
     'idle',
   ],
+  'a line behind a literal that reads like an answer': [
+    ['C', 'GETSCRIPT "a"\r\n'],
+    ['S', '{3}\r\nabcOK\r\n'],
+    'busy',
+    ['S', 'OK\r\n'],
+    'idle',
+  ],
   'half a line of the back end': [['S', '"ma'], 'busy', ['S', 'in"\r\n'], 'idle'],
   'lines that end in a bare LF': [['C', 'NOOP\n'], 'busy', ['S', 'OK\n'], 'idle'],
   'an empty line of the back end': [['C', 'NOOP\r\n'], ['S', '\r\n'], 'busy', ['S', 'OK\r\n'], 'idle'],
@@ -120,9 +127,9 @@ const FOLLOWED: Record<string, readonly Step[]> = {
   'braces that announce nothing': [
     [
       'C',
-      'A {}\r\nA {+}\r\nA {x}\r\nA {1\r\nA {1+\r\nA {1}x\r\nA {1}}\r\nA {1}+\r\nA {1}2\r\nA {-1}\r\nA {:}\r\nA {/}\r\nA 1}\r\n',
+      'A {}\r\nA {+}\r\nA {x}\r\nA {1x}\r\nA {+1}\r\nA {1\r\nA {1+\r\nA {1}x\r\nA {1}}\r\nA {1}+\r\nA {1}2\r\nA {-1}\r\nA {:}\r\nA {/}\r\nA 1}\r\n',
     ],
-    ['S', 'NO\r\n'.repeat(12)],
+    ['S', 'NO\r\n'.repeat(14)],
     'busy',
     ['S', 'NO {+}\r\n'],
     'idle',
@@ -173,7 +180,7 @@ testEveryCut('lets words pass that only begin so, and STARTTLS in a script', (cu
   const text =
     'PUTSCRIPT "a" {28+}\r\nunauthenticated\r\nSTARTTLS\r\n\r\n\r\nNOOP "STARTTLS"\r\nSTARTTLSX\r\nNOOP {5+}\r\nabcde\r\n' +
     'X STARTTLS\r\nXSTARTTLS\r\nSTARTSTARTTLS\r\nSTARTTL\r\nSTARTTLS-\r\nSTARTTLS_\r\nSTARTTLS1\r\nSTARTTLSz\r\nSTARTTLS9\r\nSTARTTLSA\r\n' +
-    'NOOP {3+}\r\nabcSTARTTLS\r\nNOOP {0+}\r\nSTARTTLS\r\nUNAUTHENTICATEZ\r\nUNAUTHENTICAT\r\n'
+    'NOOP {3+}\r\nabcSTARTTLS\r\nNOOP {3+}\r\nabcTARTTLS\r\nNOOP {0+}\r\nSTARTTLS\r\nUNAUTHENTICATEZ\r\nUNAUTHENTICAT\r\n'
   assert.deepEqual(play(cut, [['C', text]]), { toBackend: text, toClient: '', ended: undefined })
 })
 
@@ -226,7 +233,8 @@ test('says why it ends a session', () => {
 
 for (const line of ['BYE(REFERRAL "x") "y"', 'BYE  (  "REFERRAL" "x") "y"', 'BYE (REFERRAL'])
   testEveryCut(`takes ${line} for a referral`, (cut) => {
-    const { toClient } = play(cut, [['S', `${line}\r\n`], 'idle', ['S', 'OK\r\nBYE "x"\r\n']])
+    const { toClient, ended } = play(cut, [['S', `${line}\r\n`], 'idle', ['S', 'OK\r\nBYE "x"\r\n']])
+    assert.equal(ended, undefined)
     assert.equal(toClient, 'BYE (TRYLATER) "Shutting down, please connect again."\r\n')
   })
 
@@ -236,6 +244,7 @@ for (const line of [
   'XBYE (REFERRAL "x")',
   'NO (REFERRAL "x") "BYE"',
   'BYEX (REFERRAL',
+  'BX BYE (REFERRAL "x")',
 ])
   testEveryCut(`passes on a line that is no referral: ${line}`, (cut) => {
     const text = `${line}\r\nOK\r\n`
