@@ -1,6 +1,6 @@
 /**
  * Loads the configuration in a separate process, which ends afterwards. This process continues to serve meanwhile, and the memory of the
- * reading returns to the system. 100,000 users take a second and 100 MiB.
+ * reading returns to the system. 100,000 users take a second and up to 280 MiB (docs/scale.md).
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { Readable } from 'node:stream'
@@ -13,10 +13,10 @@ import { createTableReader } from './table-stream.ts'
 import type { WorkerProgram } from './worker.ts'
 
 /**
- * A million users take 16 s, and about a minute if the YAML parser has to read them. A process that needs longer hangs, is stopped, or
- * lacks memory or a processor. Without a deadline no later change would take effect, and no log line would say so.
+ * A million users take 16 s, and the largest file about a minute of a processor, of which a busy machine may give a tenth. A process that
+ * needs longer hangs or is stopped. Without a deadline no later change would take effect, and no log line would say so.
  */
-const DEADLINE_MS = 600_000
+const DEADLINE_MS = 1_800_000
 
 export type Loader = {
   /** Starts the process for the first `load` in advance, so that its modules are loaded by then. Call it once. */
