@@ -50,8 +50,13 @@ export async function moveAll(options: ManyOptions, terminal: ManyTerminal): Pro
 type Run = ManyTerminal & { parallel: number; journal: Journal | undefined }
 
 async function run(site: MoveSite, options: ManyOptions, terminal: Run): Promise<number> {
-  const { env, out, printError, journal, parallel, stop } = terminal
-  if (journal) await settleInterrupted(site, journal)
+  const { env, out, printError, journal, parallel } = terminal
+  if (journal) {
+    await settleInterrupted(site, journal)
+    journal.lost.throwIfAborted()
+  }
+  // Without its journal a run does not go on: the users that are being moved are rolled back.
+  const stop = journal ? AbortSignal.any([terminal.stop, journal.lost]) : terminal.stop
   // A file names users who were moved too. Redis names only those who are on the back end now.
   const isDone = (user: string): boolean => options.users !== undefined && journal?.users.get(user)?.kind === 'moved'
   const { orders, wrong, notes } = await selectOrders(site, options, isDone)
@@ -76,7 +81,7 @@ async function run(site: MoveSite, options: ManyOptions, terminal: Run): Promise
     orders,
     parallel,
     stop,
-    move: (order) => moveInJournal(site, order, options, terminal, report),
+    move: (order) => moveInJournal(site, order, options, { ...terminal, stop }, report),
     onBegin(order) {
       report.begin(order)
       state.running++
@@ -100,11 +105,13 @@ async function run(site: MoveSite, options: ManyOptions, terminal: Run): Promise
   const rate = formatRate(tookMs > 0 ? ((moved + failed) * 1000) / tookMs : 0)
   out(`moved ${moved} of ${orders.length}, ${failed} failed, ${notBegun} not begun, in ${seconds(tookMs)} (${rate})`)
   if (heldMs.length > 0) out(`on hold: ${formatHeld(heldMs)}`)
+  if (journal?.lost.aborted) printError(printable(`the journal was lost: ${(journal.lost.reason as Error).message}`))
   if (gaveUp) printError('too many moves failed in a row: no further user was begun')
   if (failed + notBegun === 0) return 0
   out(
     `to go on, run the same command again${journal ? '' : ': users that were moved are not on the back end any more'}`,
   )
+  if (journal?.lost.aborted) return 1
   return stop.aborted || temporary === failed ? TEMPORARY : 1
 }
 

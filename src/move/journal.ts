@@ -12,9 +12,11 @@ export type UserState =
 export type Journal = {
   /** of the runs before and of this one */
   readonly users: ReadonlyMap<string, UserState>
+  /** aborted with a JournalUnusable when it cannot be written any more, such as on a full disk. Nothing is written after that */
+  readonly lost: AbortSignal
   begin(order: MoveOrder, token: string): void
   step(user: string, step: MoveStep): void
-  /** Resolves when it is on the disk. */
+  /** Resolves when it is on the disk, or the journal is lost. */
   end(order: MoveOrder, outcome: MoveOutcome): Promise<void>
   close(): void
 }
@@ -27,27 +29,44 @@ export type JournalLine = { time: string; user?: string; event: string; [field: 
 /** What a journal belongs to. A second run must say the same. */
 export type JournalScope = { from: string; to: string | null }
 
+/** @returns how many octets the system has taken */
+type WriteOctets = (fd: number, octets: Uint8Array) => number
+
 /** @throws JournalUnusable */
-export function openJournal(file: string, scope: JournalScope): Journal {
+export function openJournal(file: string, scope: JournalScope, writeOctets: WriteOctets = writeSync): Journal {
   const lock = lockJournal(file)
   const users = new Map<string, UserState>()
+  const lost = new AbortController()
   let fd: number
   try {
     const isNew = readLines(file, scope, users)
     fd = openSync(file, 'a', 0o600)
     if (isNew) write({ event: 'bulk', ...scope })
+    lost.signal.throwIfAborted()
   } catch (error) {
     lock.release()
-    if (error instanceof JournalUnusable) throw error
-    throw new JournalUnusable(`${file}: ${error instanceof Error ? error.message : String(error)}`)
+    throw unusable(error)
   }
 
+  function unusable(error: unknown): JournalUnusable {
+    if (error instanceof JournalUnusable) return error
+    return new JournalUnusable(`${file}: ${error instanceof Error ? error.message : String(error)}`)
+  }
+
+  /** A line behind a part of another one would damage the journal. */
   function write(fields: Omit<JournalLine, 'time'>): void {
-    writeSync(fd, `${JSON.stringify({ time: new Date().toISOString(), ...fields })}\n`)
+    if (lost.signal.aborted) return
+    let octets = Buffer.from(`${JSON.stringify({ time: new Date().toISOString(), ...fields })}\n`)
+    try {
+      while (octets.length > 0) octets = octets.subarray(writeOctets(fd, octets))
+    } catch (error) {
+      lost.abort(unusable(error))
+    }
   }
 
   return {
     users,
+    lost: lost.signal,
     begin({ user, from, to }, token) {
       users.set(user, { kind: 'begun', from, to, token })
       write({ event: 'begin', user, from, to, token })
@@ -62,7 +81,12 @@ export function openJournal(file: string, scope: JournalScope): Journal {
           ? { event: 'moved', user, held_ms: Math.round(outcome.heldMs) }
           : { event: isKnown ? 'failed' : 'unknown', user, step: outcome.step, why: outcome.why },
       )
-      await new Promise<void>((resolve, reject) => fsync(fd, (error) => (error ? reject(error) : resolve())))
+      await new Promise<void>((resolve) =>
+        fsync(fd, (error) => {
+          if (error && !lost.signal.aborted) lost.abort(unusable(error))
+          resolve()
+        }),
+      )
     },
     close() {
       closeSync(fd)
@@ -73,17 +97,17 @@ export function openJournal(file: string, scope: JournalScope): Journal {
 
 /** @returns whether there is none yet */
 function readLines(file: string, scope: JournalScope, users: Map<string, UserState>): boolean {
-  let text: string
+  let octets: Buffer
   try {
-    text = readFileSync(file, 'utf8')
+    octets = readFileSync(file)
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return true
     throw error
   }
-  const lines = text.split('\n')
   // A run that was killed may have left a part of its last line. The directory knows what that line would have said.
-  const rest = lines.pop() ?? ''
-  if (rest !== '') truncateSync(file, Buffer.byteLength(text) - Buffer.byteLength(rest))
+  const whole = octets.lastIndexOf('\n') + 1
+  if (whole < octets.length) truncateSync(file, whole)
+  const lines = octets.toString('utf8', 0, whole).split('\n').slice(0, -1)
   if (lines.length === 0) return true
   for (const [index, line] of lines.entries()) {
     const record = parse(line)

@@ -1,6 +1,6 @@
 /** The journal of a bulk move, written by one run and read by the next. */
 import assert from 'node:assert/strict'
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { JournalUnusable, openJournal } from '../../../src/move/journal.ts'
@@ -82,4 +82,54 @@ test('is used by one process at a time, and freed by one that has ended', (t) =>
   assert.ok(!existsSync(`${file}.lock`))
   writeFileSync(`${file}.lock`, String(2 ** 22 + 1)) // more than the largest process id of Linux
   openJournal(file, SCOPE).close()
+})
+
+/** A disk that is full after so many octets. */
+function smallDisk(octets: number): (fd: number, bytes: Uint8Array) => number {
+  let left = octets
+  return (fd, bytes) => {
+    if (left === 0) throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
+    const written = writeSync(fd, bytes.subarray(0, left))
+    left -= written
+    return written
+  }
+}
+
+test('a full disk is reported once and leaves a journal that the next run reads', async (t) => {
+  const file = fileIn(t)
+  const journal = openJournal(file, SCOPE, smallDisk(300))
+  assert.equal(journal.lost.aborted, false)
+  journal.begin(order('ann'), TOKEN)
+  journal.begin(order('bob'), TOKEN)
+  assert.ok(journal.lost.aborted)
+  assert.ok(journal.lost.reason instanceof JournalUnusable)
+  assert.match(journal.lost.reason.message, /journal: ENOSPC: no space left on device/)
+  // The disk has space again: nothing may follow the part of a line.
+  journal.step('ann', 'hold')
+  await journal.end(order('ann'), { kind: 'moved', heldMs: 1 })
+  journal.close()
+  const next = openJournal(file, SCOPE)
+  t.after(() => next.close())
+  assert.deepEqual([...next.users], [['ann', { kind: 'begun', ...SCOPE, token: TOKEN }]])
+})
+
+test('writes a whole line where the system takes it in parts', (t) => {
+  const file = fileIn(t)
+  const journal = openJournal(file, SCOPE, (fd, bytes) => writeSync(fd, bytes.subarray(0, 7)))
+  journal.begin(order('j\u00f6rg'), TOKEN)
+  journal.close()
+  const [first, second, rest] = readFileSync(file, 'utf8').split('\n')
+  assert.equal((JSON.parse(first ?? '') as { event: string }).event, 'bulk')
+  assert.equal((JSON.parse(second ?? '') as { user: string }).user, 'j\u00f6rg')
+  assert.equal(rest, '')
+})
+
+test('cuts off a last line that is not whole at its first octet, also behind damaged octets', (t) => {
+  const file = fileIn(t)
+  openJournal(file, SCOPE).close()
+  appendFileSync(file, Buffer.from('{"time":"","event":"step","user":"\xff\xfe","step":"hold"}\n', 'latin1'))
+  const whole = readFileSync(file)
+  appendFileSync(file, '{"ti')
+  openJournal(file, SCOPE).close()
+  assert.deepEqual(readFileSync(file), whole)
 })
