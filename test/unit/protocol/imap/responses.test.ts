@@ -120,6 +120,8 @@ const RESPONSES: [octets: string, told: string[], isOver?: boolean][] = [
   ['a O\r\n', ['garbage']],
   ['a K\r\n', ['garbage']],
   ['aOK\r\n', ['garbage']],
+  ['a(OK\r\n', ['garbage']],
+  ['a(OK x\r\n', ['garbage']],
   [' OK\r\n', ['garbage']],
   ['a  OK\r\n', ['garbage']],
   ['\r\n', ['garbage']],

@@ -169,6 +169,14 @@ const FOLLOWED: Record<string, readonly Step[]> = {
     client('b NOOP\r\n'),
     backend('b OK\r\n', IDLE),
   ],
+  'pipelined commands answered in another order behind a long list': [
+    client('a NOOP\r\nb NOOP\r\n'),
+    backend(`${'* 1 FETCH (FLAGS (\\Seen))\r\n'.repeat(100)}b OK\r\na OK\r\n`, IDLE),
+  ],
+  'IDLE that is confirmed behind a long list': [
+    client('a IDLE\r\n'),
+    backend(`${'* 1 FETCH (FLAGS (\\Seen))\r\n'.repeat(100)}+ idling\r\n`, IDLE),
+  ],
   'a literal that is asked for behind a long list': [
     client('a APPEND x {3}\r\n'),
     backend(`${'* 1 FETCH (FLAGS (\\Seen))\r\n'.repeat(100)}+ go\r\n`),
@@ -219,6 +227,7 @@ const LOST: Record<string, readonly Step[]> = {
   'at an answer that was not asked for': [backend('a OK\r\n')],
   'at an answer to another command': [client('ab NOOP\r\n'), backend('a OK\r\n')],
   'at an answer to a command whose tag begins so': [client('a NOOP\r\n'), backend('ab OK\r\n')],
+  'at an answer to none of several commands': [client('a NOOP\r\nb NOOP\r\n'), backend('c OK\r\n')],
   'at an answer with a tag of the same beginning': [client('ABCDEFGH NOOP\r\n'), backend('ABCDEFGI OK\r\n')],
   'at a word that begins as a status': [client('a NOOP\r\n'), backend('a OKAY\r\n')],
   'at a continuation that was not asked for': [client('a NOOP\r\n'), backend('+ go\r\n')],

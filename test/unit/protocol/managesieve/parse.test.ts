@@ -97,6 +97,7 @@ for (const [what, text, written] of [
   ['a CR', 'a\rb', '{3}\r\na\rb'],
   ['a LF', 'a\n', '{2}\r\na\n'],
   ['a NUL', '\0', '{1}\r\n\0'],
+  ['a marker of a literal', 'a {3}', '"a {3}"'],
   ['nothing', '', '""'],
 ] as const)
   test(`writes a string with ${what}`, () => {
@@ -207,7 +208,7 @@ test('reads each word of a capability of a back end, and passes over what is no 
 
 test('reads of a back end that announces little no more than that', () => {
   const nothing = { words: [], mechanisms: [], canStartTls: false, xclient: false, proxyTtl: false }
-  assert.deepEqual(parseBackendCapability(tokensOf('"SIEVE"', '"XSTARTTLS"', '')), nothing)
+  assert.deepEqual(parseBackendCapability(tokensOf('"SIEVE"', '"MAXREDIRECTS"', '"XSTARTTLS"', '')), nothing)
 })
 
 for (const [value, most] of [
