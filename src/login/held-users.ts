@@ -6,7 +6,7 @@
 import { SYSTEM_CLOCK, type Clock } from '../backend/admission/admission.ts'
 import { AddressShares, shareOf } from '../backend/admission/address-share.ts'
 import { reassureMs, type WaitOptions } from '../backend/admission/wait.ts'
-import { asMuxError, MuxError } from '../errors.ts'
+import { asMuxError, hasCode, MuxError } from '../errors.ts'
 import type { Text } from '../octets.ts'
 
 /** Each user who waits has a mailbox that is being moved: a bulk move holds tens of users at a time, and a user has ten clients at most. */
@@ -21,7 +21,7 @@ export type HeldUsers = {
    * @param look undefined while the user is on hold
    * @returns what `look` has given first
    * @throws MuxError `user-on-hold` after `options.holdUntilMs`, or at once where too many logins wait; `shutting-down`; the reason of the
-   *   signal; the error of `look`
+   *   signal; the error of `look`, other than `directory-unavailable`: the login waits on then
    */
   wait<Found extends object>(user: Text, options: HeldOptions, look: () => Promise<Found | undefined>): Promise<Found>
   /** The route of this user has changed; undefined: any may have. */
@@ -109,7 +109,11 @@ export function createHeldUsers(
                 if (found) finish(() => resolve(found))
                 else if (isOutdated && !isOver) one.look()
               },
-              (error: unknown) => finish(() => reject(asMuxError(error))),
+              (error: unknown) => {
+                isLooking = false
+                // The next tick looks again. A refusal now would be a tagged NO, after which some clients stop push for an hour.
+                if (!hasCode(error, 'directory-unavailable')) finish(() => reject(asMuxError(error)))
+              },
             )
           },
           tick(nowMs) {

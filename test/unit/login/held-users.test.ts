@@ -117,13 +117,32 @@ test('the error of a look, the signal of a client that leaves, and the stop of m
     signal: new AbortController().signal,
     stillWaiting: () => undefined,
   }
-  const failed = held.wait('alice', options, () => Promise.reject(new MuxError('directory-unavailable', 'away')))
+  const failed = held.wait('alice', options, () => Promise.reject(new MuxError('route-invalid', 'no back end')))
   held.changed('alice')
-  await assert.rejects(failed, { code: 'directory-unavailable' })
+  await assert.rejects(failed, { code: 'route-invalid' })
   const stopped = wait('alice')
   held.close()
   assert.equal(await stopped.outcome, 'shutting-down')
   assert.equal(await wait('alice').outcome, 'shutting-down')
+})
+
+test('a login waits on while the directory gives no answer, and goes on once it does', async () => {
+  const { held, pass } = open()
+  const route = {}
+  let isAway = true
+  const told: number[] = []
+  const look = () => (isAway ? Promise.reject(new MuxError('directory-unavailable', 'away')) : Promise.resolve(route))
+  const options = { address: undefined, signal: new AbortController().signal, stillWaiting: () => void told.push(1) }
+  const found = held.wait('alice', { ...options, holdUntilMs: 45_000 }, look)
+  const late = held.wait('alice', { ...options, holdUntilMs: 20_000 }, look)
+  const refusal = assert.rejects(late, { code: 'user-on-hold' }) // which ends the connection without a tagged NO
+  await pass(20_000)
+  await refusal
+  assert.equal(told.length, 2)
+  isAway = false
+  await pass(1000)
+  assert.equal(await found, route)
+  assert.equal(held.size, 0)
 })
 
 test('a network takes a quarter of the places, and all networks together no more than all', async () => {
