@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { test, type TestContext } from 'node:test'
+import { describe, test, type TestContext } from 'node:test'
 import { Hono } from 'hono'
 import { openAdmin } from '../../../src/admin/admin.ts'
 import { START_DEADLINE_MS, until, within } from '../../support/deadline.ts'
@@ -34,18 +34,21 @@ async function readAll(socket: Socket): Promise<string> {
   return text
 }
 
-for (const [what, says] of [
-  ['nothing', ''],
-  ['half a head', 'GET /host HTTP/1.1\r\nHost: 127.0.0.1\r\n'],
-  ['half a body', 'POST /host HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5000\r\n\r\n{'],
-] as const) {
-  test(`closes a connection on which ${what} comes`, async (t) => {
-    const { dial } = await open(t)
-    const socket = dial(says)
-    await readAll(socket)
-    assert.ok(socket.destroyed)
-  })
-}
+// Each takes the 5 s of the server.
+describe('the admin port', { concurrency: true }, () => {
+  for (const [what, says] of [
+    ['nothing', ''],
+    ['half a head', 'GET /host HTTP/1.1\r\nHost: 127.0.0.1\r\n'],
+    ['half a body', 'POST /host HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5000\r\n\r\n{'],
+  ] as const) {
+    test(`closes a connection on which ${what} comes`, async (t) => {
+      const { dial } = await open(t)
+      const socket = dial(says)
+      await readAll(socket)
+      assert.ok(socket.destroyed)
+    })
+  }
+})
 
 test('closes the 65th connection at once, logs that once and counts each, and serves on', async (t) => {
   const { dial, lines, refused } = await open(t)
