@@ -112,12 +112,13 @@ bench-quick: $(DEPS) ## the measures that fit into a minute
 	$(NODE) test/bench/bench.ts --quick
 
 # Each may be run alone, and for a shorter time: test/soak/README.md
-soak: $(DEPS) test-packages ## the long runs, an hour and a half: half an hour of steady load, half an hour of chaos, a million routes, a wave of 2000 clients; their account goes into docs/
+soak: $(DEPS) test-packages ## the long runs, two hours: half an hour of steady load, half an hour of chaos, a million routes, a wave of 2000 clients, moves while mail arrives; their account goes into docs/
 	$(NODE) test/soak/steady.ts
 	$(NODE) test/soak/chaos.ts
 	$(NODE) test/soak/scale.ts --page
 	$(NODE) test/soak/recovery-wave.ts
 	$(NODE) test/soak/converge.ts
+	$(NODE) test/soak/move.ts
 
 # The mutation tester and a compiler of the version that it knows: 94 MB and 190 packages that nothing else needs, so in a folder of their own.
 STRYKER_VERSION := 10.0.0
