@@ -8,10 +8,10 @@ import { delimiter, join } from 'node:path'
 import { printable } from '../printable.ts'
 import type { PassResult, RunPass } from './passes.ts'
 
-/** Of standard error, the end is kept. Enough for the last lines of dsync. */
-const STDERR_BYTES = 2048
-/** Of that, the report has the last line. */
-const REPORT_CHARACTERS = 300
+/** Of standard error, the end is kept. Enough for the errors of dsync, of which often the first names the cause. */
+const STDERR_BYTES = 4096
+/** Of that, the report has the end. A bulk move prints a report for each user that fails. */
+const REPORT_CHARACTERS = 1000
 /**
  * From the end of the command to that of its standard error. When several commands end at once, Node reports the end of one before its
  * last words. A process that has left the group may keep standard error open.
@@ -68,7 +68,7 @@ export function createRunCommand(command: string, env: Environment): RunPass {
       }
       function finish(result: PassResult['end']): void {
         child.stderr.destroy()
-        resolve({ end: hasTimedOut ? 'timeout' : result, stderr: lastLine(kept) })
+        resolve({ end: hasTimedOut ? 'timeout' : result, stderr: inOneLine(kept) })
       }
       child.on('error', () => {
         forget()
@@ -88,9 +88,13 @@ export function createRunCommand(command: string, env: Environment): RunPass {
     })
 }
 
-function lastLine(octets: Uint8Array): string {
-  const line = new TextDecoder().decode(octets).trimEnd().split('\n').at(-1) ?? ''
-  return printable(line.trim().slice(-REPORT_CHARACTERS))
+function inOneLine(octets: Uint8Array): string {
+  const lines = new TextDecoder()
+    .decode(octets)
+    .split('\n')
+    .map((line) => line.trim())
+  const text = lines.filter((line) => line !== '').join('; ')
+  return printable(text.length > REPORT_CHARACTERS ? `...${text.slice(-REPORT_CHARACTERS)}` : text)
 }
 
 /**
