@@ -1,7 +1,7 @@
 /** contrib/dsync-move between two real Dovecots, run by `mailmux move`: what clients see on the new store is what they left on the old. */
 import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
-import { chown, chmod, readdir, writeFile } from 'node:fs/promises'
+import { chown, chmod, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { makeAuthority } from '../support/certificates.ts'
@@ -156,4 +156,25 @@ test('says what is missing in its configuration', async () => {
   const { code, stderr } = await run('sh', ['-c', `${env} DSYNC_MOVE_CONF=/no/such/file ${SCRIPT}`])
   assert.equal(code, 1)
   assert.equal(stderr, 'dsync-move: /no/such/file cannot be read\n')
+})
+
+test('refuses an address without a scheme, before anything is copied', async () => {
+  const wrong = join(scene.directory, 'wrong.conf')
+  const file = join(scene.directory, 'doveadm')
+  await writeFile(wrong, `doveadm_on() { echo "$@" >> ${file}; }\ndsync_address() { echo 127.0.0.1:1; }\n`)
+  const env = 'MAILMUX_USER=u MAILMUX_FROM=a MAILMUX_TO=b MAILMUX_PASS=1'
+  const { code, stderr } = await run('sh', ['-c', `${env} DSYNC_MOVE_CONF=${wrong} ${SCRIPT}`])
+  assert.equal(code, 1)
+  assert.equal(
+    stderr,
+    'dsync-move: dsync_address prints 127.0.0.1:1 for b, which is neither tcp:HOST:PORT nor tcps:HOST:PORT\n',
+  )
+  await assert.rejects(readFile(file), { code: 'ENOENT' })
+})
+
+test('reports the errors of doveadm', async () => {
+  await redis.command('HSET', 'mailmux:user:stray@example.test', 'backend', 'store1')
+  const unknown = await move('stray@example.test', 'store2')
+  assert.equal(unknown.code, 1)
+  assert.match(unknown.stderr, /in pass 1: .*doveadm.*; dsync-move: the mailboxes on store1 cannot be listed/)
 })
