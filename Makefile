@@ -90,8 +90,8 @@ $(error RUNTIME is node or bun, not $(RUNTIME))
 endif
 
 # Unit and dialogue tests start nothing. They share processes, since a process for each of 270 files would take longer than the
-# tests: a process for each quarter of the files, two at a time. Each end-to-end file starts Dovecots, a Redis and a mailmux of its own:
-# two files at a time keep two cores busy.
+# tests: a process for each quarter of the files, two at a time. Each end-to-end file starts Dovecots, a Redis and a mailmux of its own.
+# Two thirds of its time it waits for them: three files at a time keep two cores busy.
 UNIT_PARTS := 1/4 2/4 3/4 4/4
 
 # Node keeps the compiled sources there, and a mailmux starts in half the processor time.
@@ -99,7 +99,7 @@ test: export NODE_COMPILE_CACHE := $(CURDIR)/.runtime/compiled
 test: $(DEPS) $(MAILMUX_RUNTIME) test-packages ## every test: unit, dialogue, end to end with real Dovecot, Redis and clients; RUNTIME=bun has mailmux on Bun
 	printf '%s\n' $(UNIT_PARTS) | xargs -P 2 -I PART $(NODE) --test --test-isolation=none --test-shard=PART 'test/unit/**/*.test.ts' 'test/dialogue/**/*.test.ts'
 	FUZZ_SECONDS=20 $(NODE) --test 'test/fuzz/*.test.ts'
-	$(NODE) --test --test-concurrency=2 'test/e2e/**/*.test.ts'
+	$(NODE) --test --test-concurrency=3 'test/e2e/**/*.test.ts'
 
 test-packages:
 	@test/support/packages.sh $(TEST_PACKAGES)
