@@ -24,6 +24,14 @@ for (const [what, { template, text }] of Object.entries(BANNERS))
     assert.equal(buildBanner(template, FACTS)(NOW), text)
   })
 
+test('takes what a version does not say for 0', () => {
+  for (const [version, text] of [
+    ['2', '2.0 2'],
+    ['2.1', '2.1 2.1'],
+  ] as const)
+    assert.equal(buildBanner('%v %V', { ...FACTS, version })(NOW), text)
+})
+
 test('tells the time of each connection, not that of the start', () => {
   const banner = buildBanner('%d', FACTS)
   assert.notEqual(banner(NOW), banner(new Date('2027-01-01T00:00:00Z')))

@@ -204,6 +204,23 @@ test('ends a session without a line, and says that it is a guard', () => {
   assert.deepEqual([farewell, mode], ['', 'guard'])
 })
 
+test('is idle where no command is in progress, or an IDLE is confirmed, and no response is half come', () => {
+  const guard = new ImapGuard()
+  const ignore = (): void => undefined
+  const show = (side: 'fromClient' | 'fromBackend', text: string): boolean => {
+    guard[side](Buffer.from(text), ignore)
+    return guard.isIdle()
+  }
+  assert.equal(guard.isIdle(), true)
+  assert.equal(show('fromClient', 'a NOOP\r\n'), false)
+  assert.equal(show('fromBackend', 'a OK\r\n'), true)
+  assert.equal(show('fromBackend', '* 3 EX'), false)
+  assert.equal(show('fromBackend', 'ISTS\r\n'), true)
+  assert.equal(show('fromClient', 'b IDLE\r\n'), false)
+  assert.equal(show('fromBackend', '+ idling\r\n'), true)
+  assert.equal(show('fromClient', 'DONE\r\n'), false)
+})
+
 type Turn = { client: string } | { backend: string }
 
 /** Plays both sides as written. */

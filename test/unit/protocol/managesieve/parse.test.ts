@@ -208,7 +208,10 @@ test('reads each word of a capability of a back end, and passes over what is no 
 
 test('reads of a back end that announces little no more than that', () => {
   const nothing = { words: [], mechanisms: [], canStartTls: false, xclient: false, proxyTtl: false }
-  assert.deepEqual(parseBackendCapability(tokensOf('"SIEVE"', '"MAXREDIRECTS"', '"XSTARTTLS"', '')), nothing)
+  assert.deepEqual(
+    parseBackendCapability(tokensOf('"SIEVE"', '"MAXREDIRECTS"', '"X-LIMIT" "4"', '"XSTARTTLS"', '')),
+    nothing,
+  )
 })
 
 for (const [value, most] of [

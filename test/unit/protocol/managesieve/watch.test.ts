@@ -121,7 +121,7 @@ const FOLLOWED: Record<string, readonly Step[]> = {
   ],
   'half a line of the back end': [['S', '"ma'], 'busy', ['S', 'in"\r\n'], 'idle'],
   'lines that end in a bare LF': [['C', 'NOOP\n'], 'busy', ['S', 'OK\n'], 'idle'],
-  'an empty line of the back end': [['C', 'NOOP\r\n'], ['S', '\r\n'], 'busy', ['S', 'OK\r\n'], 'idle'],
+  'empty lines of the back end': [['C', 'NOOP\r\n'], ['S', '\r\n\n'], 'busy', ['S', 'OK\r\n'], 'idle'],
   'an empty literal': [['C', 'NOOP {0+}\r\n'], 'busy', ['C', '\r\n'], ['S', 'OK (TAG {0}\r\n) "x"\r\n'], 'idle'],
   'the greatest literal that servers count in one way': [['C', 'PUTSCRIPT "a" {2147483647+}\r\nkeep'], 'busy'],
   'braces that announce nothing': [
@@ -180,7 +180,7 @@ testEveryCut('lets words pass that only begin so, and STARTTLS in a script', (cu
   const text =
     'PUTSCRIPT "a" {28+}\r\nunauthenticated\r\nSTARTTLS\r\n\r\n\r\nNOOP "STARTTLS"\r\nSTARTTLSX\r\nNOOP {5+}\r\nabcde\r\n' +
     'X STARTTLS\r\nXSTARTTLS\r\nSTARTSTARTTLS\r\nSTARTTL\r\nSTARTTLS-\r\nSTARTTLS_\r\nSTARTTLS1\r\nSTARTTLSz\r\nSTARTTLS9\r\nSTARTTLSA\r\n' +
-    'NOOP {3+}\r\nabcSTARTTLS\r\nNOOP {3+}\r\nabcTARTTLS\r\nNOOP {0+}\r\nSTARTTLS\r\nUNAUTHENTICATEZ\r\nUNAUTHENTICAT\r\n'
+    'NOOP {3+}\r\nabcSTARTTLS\r\nNOOP {3+}\r\nabcTARTTLS\r\nSTART TLS\r\nNOOP {0+}\r\nSTARTTLS\r\nUNAUTHENTICATEZ\r\nUNAUTHENTICAT\r\n'
   assert.deepEqual(play(cut, [['C', text]]), { toBackend: text, toClient: '', ended: undefined })
 })
 
