@@ -93,12 +93,15 @@ const coverage = {
   lost: z.array(z.string()).optional(),
 }
 
+/** `unconnected`, of `total`: without a connection to a back end */
+const counts = { total: z.number(), unconnected: z.number().optional() }
+
 export const sessionsAnswer = z.object({
   sessions: z.array(session),
-  total: z.number(),
+  ...counts,
   incomplete: z.array(z.number()).optional(),
   instances: z
-    .array(z.object({ instance: z.string(), total: z.number(), incomplete: z.array(z.number()).optional() }))
+    .array(z.object({ instance: z.string(), ...counts, incomplete: z.array(z.number()).optional() }))
     .optional(),
   ...coverage,
 })

@@ -24,16 +24,18 @@ export async function waitForEmpty(backend: string, options: WaitOptions, termin
       terminal.printError(`${NAME}: ${backend} is no back end of the running mailmux`)
       return 2
     }
-    return waitUntilEmpty(() => client.countSessions({ backend }), timeoutMs, systemClock, terminal)
+    return waitUntilEmpty(backend, () => client.countSessions({ backend }), timeoutMs, systemClock, terminal)
   })
 }
 
 /**
  * Exported for its test.
+ * A login that waits for the store has no connection to it, and goes on only when its state is `up` again.
  * @param ask counts the sessions of all instances
  * @returns the exit code
  */
 export async function waitUntilEmpty(
+  backend: string,
   ask: () => Promise<SessionsAnswer>,
   timeoutMs: number,
   clock: MoveClock,
@@ -46,19 +48,22 @@ export async function waitUntilEmpty(
     // An instance that gives no answer may have sessions.
     const isWhole =
       reportMissing(answer, NAME, 'it may have sessions', { ...terminal, printError: () => undefined }) === 0
-    if (answer.total === 0 && isWhole) {
-      terminal.out('no session is left')
+    const { total, unconnected = 0 } = answer
+    const left = total - unconnected
+    if (left === 0 && isWhole) {
+      const logins = unconnected === 1 ? '1 login waits' : `${unconnected} logins wait`
+      terminal.out(`no session is left${unconnected > 0 ? `; ${logins}, without a connection to ${backend}` : ''}`)
       return 0
     }
     if (clock.nowMs() >= endMs) {
       reportMissing(answer, NAME, 'it may have sessions', terminal)
-      terminal.printError(`${NAME}: left: ${count(answer.total)}`)
+      terminal.printError(`${NAME}: left: ${count(left)}`)
       return 1
     }
-    if (answer.total !== said) terminal.out(count(answer.total))
-    said = answer.total
+    if (left !== said) terminal.out(count(left))
+    said = left
     await clock.sleep(Math.min(POLL_MS, Math.max(0, endMs - clock.nowMs())))
   }
 }
 
-const count = (total: number): string => (total === 1 ? '1 session' : `${total} sessions`)
+const count = (left: number): string => (left === 1 ? '1 session' : `${left} sessions`)

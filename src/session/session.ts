@@ -44,6 +44,8 @@ function errorFor(why: EndReason): MuxError {
 /** The phases in which a login is under way: the client waits, and is not read. */
 const LOGIN_PHASES: ReadonlySet<Phase> = new Set<Phase>(['routing', 'waiting', 'connecting', 'replaying-login'])
 
+const UNCONNECTED_PHASES: ReadonlySet<Phase> = new Set<Phase>(['proxy-header', 'client-hello', 'tls', 'login'])
+
 /** The part of the session events that a session emits itself. */
 type PhaseEvents = {
   readonly wantsDetails: boolean
@@ -92,6 +94,12 @@ export class Session implements LoginSession {
   /** A session before login rests as long as its client has sent no login. */
   get isResting(): boolean {
     return this.relay?.isResting() ?? this.#phase === 'login'
+  }
+
+  /** It has no connection to a back end, and none is being opened: before a login, and while a login waits without a slot. */
+  get isUnconnected(): boolean {
+    const holds = this.login?.slot?.holds ?? 'nothing'
+    return UNCONNECTED_PHASES.has(this.#phase) || (this.#phase === 'waiting' && holds === 'nothing')
   }
 
   get phase(): Phase {

@@ -20,11 +20,16 @@ export type EndOptions = { now?: boolean | undefined }
 /** How often the sessions are looked for whose turn to end has come. */
 const SPREAD_EVERY_MS = 100
 
+export type SessionList = { sessions: SessionReport[]; total: number; unconnected?: number }
+
 export type Sessions = {
   /** Takes over a socket that the listener of this name has accepted. */
   accept: (socket: Socket, listener: string) => void
-  /** The oldest first, at most `limit`; `total` is the number of matching sessions. */
-  list: (filter: SessionFilter & { limit: number }) => { sessions: SessionReport[]; total: number }
+  /**
+   * The oldest first, at most `limit`; `total` is the number of matching sessions, and `unconnected` of those that have no connection to a
+   * back end, if there are any.
+   */
+  list: (filter: SessionFilter & { limit: number }) => SessionList
   /** all of them, the oldest first */
   readonly running: Iterable<Session>
   /** number of sessions, before and after login */
@@ -154,12 +159,17 @@ export function createSessions(world: () => World, services: Services): Sessions
 export function listSessions(
   running: Iterable<Session>,
   { limit, ...filter }: SessionFilter & { limit: number },
-): ReturnType<Sessions['list']> {
+): SessionList {
   const sessions: SessionReport[] = []
   const isMeant = buildMatcher(filter)
   let total = 0
-  for (const session of running) if (isMeant(session) && ++total <= limit) sessions.push(session.report())
-  return { sessions, total }
+  let unconnected = 0
+  for (const session of running) {
+    if (!isMeant(session)) continue
+    if (session.isUnconnected) unconnected++
+    if (++total <= limit) sessions.push(session.report())
+  }
+  return { sessions, total, ...(unconnected > 0 && { unconnected }) }
 }
 
 /** Exported for its test. @param withinMs sessions that have not come to a safe point by then are cut */

@@ -1,6 +1,7 @@
 /** What several instances answer, as one answer of the shape that one of them gives. Pure. */
 import type { EndedAnswer, MovesAnswer, SessionsAnswer } from '../admin/answers.ts'
 import type { Told } from '../instances/asking.ts'
+import { countSessions } from './merge.ts'
 
 type Coverage = Pick<SessionsAnswer, 'scope' | 'why' | 'silent' | 'lost'>
 
@@ -12,12 +13,13 @@ export function mergeSessionsOf(told: Told<SessionsAnswer>, limit: number): Sess
     .flatMap(({ instance, answer }) => answer.sessions.map((session) => ({ ...session, instance })))
     .sort((a, b) => b.ageSeconds - a.ageSeconds)
     .slice(0, limit)
-  const instances = told.answers.map(({ instance, answer: { total, incomplete } }) => ({
+  const instances = told.answers.map(({ instance, answer: { total, unconnected, incomplete } }) => ({
     instance,
     total,
+    ...(unconnected !== undefined && { unconnected }),
     ...(incomplete && { incomplete }),
   }))
-  return { sessions, total: instances.reduce((sum, { total }) => sum + total, 0), instances, ...coverageOf(told) }
+  return { sessions, ...countSessions(instances), instances, ...coverageOf(told) }
 }
 
 export function mergeEndedOf(told: Told<EndedAnswer>): EndedAnswer {

@@ -78,18 +78,27 @@ function addSlowStart(a: Load, b: Load): Pick<Load, 'slowStart'> {
 }
 
 /** The sessions of one worker; undefined if it does not answer. */
-export type SessionsOfWorker = { worker: number; told: { sessions: SessionAnswer[]; total: number } | undefined }
+export type SessionsOfWorker = { worker: number; told: SessionsOf | undefined }
+
+type SessionsOf = { sessions: SessionAnswer[]; total: number; unconnected?: number | undefined }
 
 /** The oldest sessions of all workers, at most `limit`, each with its worker, and the workers that did not answer. */
 export function mergeSessions(
   workers: readonly SessionsOfWorker[],
   limit: number,
-): { sessions: SessionAnswer[]; total: number; incomplete?: number[] } {
+): SessionsOf & { incomplete?: number[] } {
   const sessions = workers
     .flatMap(({ worker, told }) => told?.sessions.map((session) => ({ ...session, worker })) ?? [])
     .sort((a, b) => b.ageSeconds - a.ageSeconds)
     .slice(0, limit)
-  return { sessions, total: workers.reduce((sum, { told }) => sum + (told?.total ?? 0), 0), ...missingIn(workers) }
+  const counts = countSessions(workers.flatMap(({ told }) => told ?? []))
+  return { sessions, ...counts, ...missingIn(workers) }
+}
+
+/** Sums of workers or instances. */
+export function countSessions(each: readonly Omit<SessionsOf, 'sessions'>[]): Omit<SessionsOf, 'sessions'> {
+  const unconnected = each.reduce((sum, one) => sum + (one.unconnected ?? 0), 0)
+  return { total: each.reduce((sum, { total }) => sum + total, 0), ...(unconnected > 0 && { unconnected }) }
 }
 
 /** @param workers `told`: the number of sessions that the worker ends; undefined if it does not answer */

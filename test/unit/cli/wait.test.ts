@@ -16,7 +16,7 @@ async function wait(answers: Partial<SessionsAnswer>[], timeoutMs = Infinity) {
     return { sessions: [], total: 0, ...answer }
   }
   const terminal = { env: {}, out: (line: string) => out.push(line), printError: (line: string) => errors.push(line) }
-  const code = await clock.drive(waitUntilEmpty(ask, timeoutMs, clock, terminal))
+  const code = await clock.drive(waitUntilEmpty('store1', ask, timeoutMs, clock, terminal))
   return { code, out, errors, tookMs: clock.nowMs() }
 }
 
@@ -25,6 +25,20 @@ test('ends when no session is left, and tells each change of the number', async 
   assert.equal(code, 0)
   assert.deepEqual(out, ['3 sessions', '1 session', 'no session is left'])
   assert.deepEqual(errors, [])
+})
+
+test('does not wait for logins that wait for the store, and says that they do', async () => {
+  const { code, out } = await wait([
+    { total: 5, unconnected: 2 },
+    { total: 4, unconnected: 2 },
+    { total: 2, unconnected: 2 },
+  ])
+  assert.equal(code, 0)
+  assert.deepEqual(out, [
+    '3 sessions',
+    '2 sessions',
+    'no session is left; 2 logins wait, without a connection to store1',
+  ])
 })
 
 test('waits for instances and workers that give no answer', async () => {

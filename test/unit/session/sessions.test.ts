@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { ClientConnection } from '../../../src/client/connection.ts'
+import { Slot } from '../../../src/backend/admission/slot.ts'
 import type { RelayHandle } from '../../../src/relay/relays.ts'
 import { createIpSet } from '../../../src/net/ip-set.ts'
 import type { Phase } from '../../../src/login/login.ts'
@@ -58,6 +59,25 @@ function running(t: TestContext, id: string, bornMs: number, changes: Changes = 
 
 const ALL = { limit: 10 }
 
+test('counts the sessions that have no connection to a back end', (t) => {
+  const waiting = running(t, 'a', 500, { phase: 'waiting' })
+  const refused = running(t, 'b', 500, { phase: 'login' })
+  const lastAttempt = running(t, 'c', 500, { phase: 'waiting' })
+  const challenged = running(t, 'd', 500, { phase: 'waiting' })
+  const slot = (): Slot =>
+    new Slot({ giveBack: () => undefined, pause: () => undefined, resume: (own) => Promise.resolve(own) }, undefined)
+  lastAttempt.login!.slot = slot()
+  lastAttempt.login!.slot.release()
+  challenged.login!.slot = slot()
+  challenged.login!.slot.pause()
+  const connecting = running(t, 'e', 500, { phase: 'connecting' })
+  const { total, unconnected } = listSessions(
+    [waiting, refused, lastAttempt, challenged, connecting, running(t, 'f', 500)],
+    ALL,
+  )
+  assert.deepEqual({ total, unconnected }, { total: 6, unconnected: 3 })
+})
+
 test('tells of a session what is known of it', (t) => {
   const early = running(t, 'b', 2000, { phase: 'login', user: undefined, backend: undefined, tlsVersion: undefined })
   const all = [running(t, 'a', 500), early]
@@ -78,6 +98,7 @@ test('tells of a session what is known of it', (t) => {
       { id: 'b', client: '192.0.2.7', listener: 'imaps', protocol: 'imap', phase: 'login', ageSeconds: 1.25 },
     ],
     total: 2,
+    unconnected: 1,
   })
 })
 

@@ -105,6 +105,15 @@ test('lists the oldest sessions of all workers, each with its worker, and the mi
 
 test('omits the list of missing workers if none is missing', () => {
   assert.deepEqual(mergeSessions([{ worker: 1, told: { sessions: [], total: 0 } }], 5), { sessions: [], total: 0 })
+  const some = mergeSessions(
+    [
+      { worker: 1, told: { sessions: [], total: 2, unconnected: 1 } },
+      { worker: 2, told: { sessions: [], total: 3 } },
+      { worker: 3, told: { sessions: [], total: 2, unconnected: 2 } },
+    ],
+    5,
+  )
+  assert.deepEqual(some, { sessions: [], total: 7, unconnected: 3 })
 })
 
 test('adds the sessions that all workers end, and lists missing workers', () => {
