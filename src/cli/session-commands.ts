@@ -37,7 +37,7 @@ export function addSessionCommands(
     .option('--now', 'cut sessions with a command in progress too')
     .addHelpText(
       'after',
-      '\nNeeds admin.token_file. Clients may connect again at once. A session that comes to no safe point is cut after limits.end_timeout.\nExit codes: 0 the sessions end, 1 a worker or an instance did not answer, 2 wrong usage or no answer.\nExample: mailmux sessions end --user alice@example.test',
+      '\nNeeds admin.token_file. Clients may connect again at once. A session that comes to no safe point is cut after limits.end_timeout.\nExit codes: 0 the sessions end, or none matches, 1 a worker or an instance did not answer, 2 wrong usage or no answer.\nExample: mailmux sessions end --user alice@example.test',
     )
     .action(async (options: EndOptions, command: Command) => {
       // An option before `end` would be lost, and with it a part of the filter.

@@ -22,7 +22,7 @@ export async function listSessions({ config, json, ...filter }: ListOptions, ter
   })
 }
 
-/** @returns the exit code: 0, 1 if a worker or an instance did not answer, 2 without a filter and if there is no answer */
+/** @returns the exit code: 0 also if no session matches, 1 if a worker or an instance did not answer, 2 without a filter and if there is no answer */
 export async function endSessions(
   { config, json, all, now, ...filter }: EndOptions,
   terminal: Terminal,
@@ -81,6 +81,7 @@ function cellsOf(session: SessionAnswer): string[] {
 }
 
 function formatEnded({ ended, workers, instances = [], scope, why }: EndedAnswer, how: string): string {
+  if (ended === 0) return `0 sessions end${formatScope({ scope, why })}`
   const verb = ended === 1 ? 'ends' : 'end'
   const each =
     instances.length > 1 ? instances.map(formatInstance).join(', ') : formatWorkers(instances[0] ?? { workers })

@@ -41,7 +41,7 @@ export function checkUser(user: string, record: UserRecord, to: string, routing:
     const domain = routing.domains.get(user.slice(user.indexOf('@') + 1))
     return [
       domain === undefined
-        ? 'the directory has no route of the user'
+        ? `the directory has no route of the user${user.includes('@') ? '' : `: give the name as it is in the directory, with its domain (${user}@DOMAIN)`}`
         : `the user has no route besides that of the domain to ${domain.backend}: write one to the directory first`,
     ]
   }

@@ -161,6 +161,18 @@ test('names the instances and their workers that did not answer, and ends with 1
   ])
 })
 
+test('says clearly that no session matches, and ends with 0', async (t) => {
+  const { config, terminal, out, errors } = await openAdminPort(t, 200, {
+    ended: 0,
+    instances: [
+      { instance: 'mail1/0123456789ab', ended: 0 },
+      { instance: 'mail2/0123456789ab', ended: 0 },
+    ],
+  })
+  assert.equal(await endSessions({ config, user: 'alice' }, terminal), 0)
+  assert.deepEqual([out, errors], [['0 sessions end'], []])
+})
+
 test('says how many sessions end at which instance, and that others may be missing', async (t) => {
   const answer: EndedAnswer = {
     ended: 3,
