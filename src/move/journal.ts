@@ -2,7 +2,7 @@
  * The journal of a bulk move: one JSON object a line for each transition of a user. It is on the disk before a user counts as done, so
  * that a bulk move that was killed can go on. It says what was done; where a user is now, the directory says.
  */
-import { closeSync, fsync, openSync, readFileSync, rmSync, truncateSync, writeSync } from 'node:fs'
+import { closeSync, fsync, openSync, readFileSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs'
 import type { MoveOrder, MoveOutcome, MoveStep } from './move-user.ts'
 
 /** `begun`: without an end. The token of the hold, if there was one, ends what is left of it. */
@@ -97,6 +97,9 @@ export function openJournal(file: string, scope: JournalScope, writeOctets: Writ
 
 /** @returns whether there is none yet */
 function readLines(file: string, scope: JournalScope, users: Map<string, UserState>): boolean {
+  // To open a FIFO would block the process, and its signals with it.
+  if (statSync(file, { throwIfNoEntry: false })?.isFile() === false)
+    throw new JournalUnusable(`${file}: not a regular file`)
   let octets: Buffer
   try {
     octets = readFileSync(file)

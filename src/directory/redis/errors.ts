@@ -20,8 +20,8 @@ export class RedisFailure extends Error {
   }
 }
 
-/** Replies about rights, passwords, the type of a key and the command itself. Others, such as LOADING and READONLY, pass. */
-const PERMANENT = /(?:^|: )(?:NOPERM|NOAUTH|WRONGPASS|WRONGTYPE|ERR)\b/u
+/** Replies about rights, passwords, the type of a key and the command itself. Others, such as LOADING, READONLY and too many clients, pass. */
+const PERMANENT = /(?:^|: )(?:NOPERM|NOAUTH|WRONGPASS|WRONGTYPE|ERR(?! max number of clients))\b/u
 
 /** A reply that Redis cannot give to this command. */
 export class BadAnswer extends RedisFailure {

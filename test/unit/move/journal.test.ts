@@ -1,5 +1,6 @@
 /** The journal of a bulk move, written by one run and read by the next. */
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -72,6 +73,16 @@ test('refuses the journal of another move, and a file of another kind', (t) => {
   writeFileSync(file, 'text\n')
   assert.throws(() => openJournal(file, SCOPE), /journal:1: no line of a journal/)
   assert.throws(() => openJournal(join(file, 'x'), SCOPE), JournalUnusable)
+})
+
+test('refuses what is no regular file, and leaves no lock', (t) => {
+  const file = fileIn(t)
+  // Reading a FIFO would block the command, and Ctrl-C with it.
+  execFileSync('mkfifo', [file])
+  assert.throws(() => openJournal(file, SCOPE), { message: `${file}: not a regular file` })
+  assert.ok(!existsSync(`${file}.lock`))
+  assert.throws(() => openJournal('/dev/null', SCOPE), JournalUnusable)
+  assert.ok(!existsSync('/dev/null.lock'))
 })
 
 test('is used by one process at a time, and freed by one that has ended', (t) => {

@@ -99,6 +99,7 @@ const RETRYABLE: readonly [Error, boolean][] = [
   [named('ReplyError', 'LOADING Redis is loading the dataset in memory'), true],
   [named('ReplyError', "READONLY You can't write against a read only replica."), true],
   [named('ReplyError', 'CLUSTERDOWN The cluster is down'), true],
+  [named('ReplyError', 'ERR max number of clients reached'), true],
   [named('ReplyError', 'NOPERM No permissions to access a key'), false],
   [named('ReplyError', 'NOAUTH Authentication required.'), false],
   [named('ReplyError', 'WRONGPASS invalid username-password pair'), false],
