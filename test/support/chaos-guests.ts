@@ -46,7 +46,7 @@ export function createGuests(site: ChaosSite, waits: () => readonly Trouble[], s
     },
   }
 
-  /** The store may die meanwhile, and the session with it: then nobody has seen where it was. */
+  /** The store may die meanwhile, and the session with it: then it is not known where the session was. */
   async function lookAround(user: string, client: MailClient): Promise<void> {
     const subjects = await client.subjects().catch((): string[] => [])
     const store = STORES.find((name) => subjects.includes(markerSubject(name, user)))

@@ -17,7 +17,7 @@ export const authHttp = z
       'true: the server is sent the password of each login, and decides whether it is right; it may answer with another for the back end. Default false: it is asked for the user alone, and only the back end sees the password.',
     ),
     allow_plaintext: flag(
-      'true lets an http:// url lead to another machine: whoever is on the way reads the passwords, and chooses the back end. Default false: https://, or this machine.',
+      'true lets an http:// url lead to another machine: an attacker on the way can read the passwords and choose the back end. Default false: https://, or this machine.',
     ),
     timeout: duration(
       'How long an answer may take, the time that it asks to wait included, before the server counts as away. Default 5s: enough for a slow password hash, and a client still waits. nginx waits for 60s, longer than clients do.',

@@ -31,7 +31,7 @@ const master = z
   .optional()
   .meta({
     description:
-      'A master user, who may log in for others there: used for users who have shown a client certificate (EXTERNAL) and so have no password to pass on. Default: none; they are refused.',
+      'A master user, which may log in for other users there: used for logins by client certificate (EXTERNAL), which have no password to pass on. Default: none; they are refused.',
   })
 
 const limits = z
@@ -132,7 +132,7 @@ const health = z
       })),
     }),
     interval: duration(
-      'How often each address is checked, give or take a tenth; an address where somebody has just logged in is not. Default 10s: each check leaves a line in the log of most servers.',
+      'How often each address is checked, give or take a tenth; an address where a login has just succeeded is not. Default 10s: each check leaves a line in the log of most servers.',
       '10s',
       ['1s', '1h'],
     ).register(keyRules, OF_CHECKS),
@@ -151,7 +151,7 @@ const health = z
       3,
       [1, 100],
     ),
-    user: text('Who logs in for check: login. Required with it.', undefined, /^\P{Cc}+$/u)
+    user: text('The user that logs in for check: login. Required with it.', undefined, /^\P{Cc}+$/u)
       .optional()
       .register(keyRules, OF_LOGIN_CHECK),
     password_file: text('File that holds the password of `user`. Relative to this file. Required with it.')
@@ -191,7 +191,7 @@ export const backend = z
     tls: choice(
       ['none', 'starttls', 'implicit'],
       [],
-      'How to reach it: none, starttls (STARTTLS or STLS, refused if it is not offered), implicit. Default none: most back ends stand in the same rack, and a wrong guess here would lock everybody out.',
+      'How to reach it: none, starttls (STARTTLS or STLS, refused if it is not offered), implicit. Default none: most back ends are in the same network, and a wrong default would refuse all logins.',
       'none',
     ),
     tls_name: hostText(
@@ -215,7 +215,7 @@ export const backend = z
     verify: choice(
       ['name', 'none'],
       [],
-      'name: the certificate must be trusted and carry the name. none: without pin_sha256, anyone who can divert the connection reads the passwords; warned of at start. Default name.',
+      'name: the certificate must be trusted and carry the name. none: without pin_sha256, an attacker that diverts the connection reads the passwords; warned of at start. Default name.',
       'name',
     ).register(keyRules, OF_TLS),
     pin_sha256: z
@@ -244,7 +244,7 @@ export const backend = z
       .boolean()
       .default(true)
       .meta({
-        description: `Tell the back end who the client is: by ${listProtocols('or', ({ title, identityBy: { command, note } }) => `${command} (${note === undefined ? title : `${title}, ${note}`})`)}, where it offers them. Default true: its log and its penalties would otherwise know mailmux alone.`,
+        description: `Tell the back end the address of the client: by ${listProtocols('or', ({ title, identityBy: { command, note } }) => `${command} (${note === undefined ? title : `${title}, ${note}`})`)}, where it offers them. Default true: its log and its penalties would otherwise have the address of mailmux for all clients.`,
       }),
     login_format: parsedText(
       parseLoginFormat,

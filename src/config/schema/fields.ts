@@ -51,7 +51,7 @@ function within(
   }
 }
 
-/** A duration, in milliseconds. A bare number is refused: nobody can tell seconds from milliseconds in it. */
+/** A duration, in milliseconds. A bare number is refused, because it may mean seconds or milliseconds. */
 export function duration(description: string, byDefault: string, bounds: [string, string]) {
   return z
     .string({ error: 'a duration needs its unit: write it as 500ms, 30s, 10m or 24h' })

@@ -107,14 +107,14 @@ export const listener = z
     proxy_protocol: choice(
       ['off', 'required'],
       [],
-      "Whether a PROXY header (v1 or v2) comes before all else: required refuses whoever sends none. Default off: only who stands before mailmux can send one, and anybody else's would be a forged address.",
+      'Whether a PROXY header (v1 or v2) comes before all else: required refuses connections without one. Default off: only a proxy in front of mailmux can send a true one, and the address in any other is forged.',
       'off',
     ).register(keyRules, {
       needs: [
         {
           key: 'trusted_proxies',
           when: { proxy_protocol: ['required'], trusted_proxies: isUnderstood },
-          message: 'needs trusted_proxies: without them nobody may connect here',
+          message: 'needs trusted_proxies: without them no client may connect here',
           at: 'value',
         },
       ],
@@ -142,7 +142,7 @@ export const listener = z
       .default(false)
       .meta({
         description:
-          'true lets a password cross the wire unencrypted, for anyone on the way to read. Default false (RFC 8314 3). Warned of at start.',
+          'true lets a password cross the wire unencrypted, where an attacker on the way can read it. Default false (RFC 8314 3). Warned of at start.',
       })
       .register(keyRules, {
         uselessWith: [
@@ -211,7 +211,7 @@ export const listener = z
     ).register(keyRules, OF_OPENED),
     master_separator: parsedText(
       parseSeparator,
-      "What stands between a user and the master user who logs in for that user (alice*admin), as in Dovecot's auth_master_user_separator: one character that no user name has. The login is routed by the user and sent on whole; the back end checks the master user and the password. Default: none; such names are refused.",
+      "What stands between a user and the master user that logs in for that user (alice*admin), as in Dovecot's auth_master_user_separator: one character that no user name has. The login is routed by the user and sent on whole; the back end checks the master user and the password. Default: none; such names are refused.",
     )
       .optional()
       .register(keyRules, OF_OPENED),

@@ -33,7 +33,7 @@ const sentinels = z
     password_file: password(' that the Sentinels themselves ask for'),
   })
   .optional()
-  .meta({ description: 'Sentinels, which say who is the master. In place of `url`.' })
+  .meta({ description: 'Sentinels, which name the master. In place of `url`.' })
   .register(keyRules, { uselessWith: [BESIDE_URL] })
 
 const tls = z
@@ -107,7 +107,7 @@ export const redis = z
       ['10ms', '30s'],
     ),
     max_stale: duration(
-      'How long a known user keeps the last known route while Redis cannot be asked. Default 24h: an outage of a night costs no known user a login; 0s sends everybody away at once.',
+      'How long a known user keeps the last known route while Redis cannot be asked. Default 24h: an outage of a night costs no known user a login; 0s refuses every login at once.',
       '24h',
       ['0s', '720h'],
     ),

@@ -196,7 +196,7 @@ export const routingSchema = z
       .default({})
       .meta({
         description:
-          'What becomes of a user of a domain who has no route: domain to back end, or to {backend} or {placement}. Default: none.',
+          'The back end for users of a domain that have no route of their own: domain to back end, or to {backend} or {placement}. Default: none.',
       }),
     domain_aliases: z.record(z.string(), domain('The domain that it stands for.')).prefault({}).meta({
       description:
@@ -209,9 +209,12 @@ export const routingSchema = z
     placement: choice(
       ['none', 'hash'],
       [],
-      'What becomes of every other user without a route. none: refused. hash: a back end is chosen by hash and weight, and remembered in Redis once it has let the user in. Default none: a name that nobody has listed is more often a slip than a new user.',
+      'What happens at the login of any other user without a route. none: refused. hash: a back end is chosen by hash and weight, and remembered in Redis once it has let the user in. Default none: a name that is not listed is more often a typing error than a new user.',
       'none',
     ),
   })
-  .meta({ title: 'routing.yaml', description: 'What operators edit: back ends, and who lives where.' })
+  .meta({
+    title: 'routing.yaml',
+    description: 'What operators edit: back ends, and the back ends of users and domains.',
+  })
   .register(renamedKeys, { aliases: 'domain_aliases' })
