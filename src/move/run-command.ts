@@ -20,6 +20,14 @@ const LAST_WORDS_MS = 1000
 /** Between SIGTERM and SIGKILL. */
 const TERM_MS = 2000
 
+/**
+ * Runs the command, the first argument, and beside it a process of the same group that reads descriptor 3. That ends when mailmux ends,
+ * also by SIGKILL, and then the group is ended as at an abort. A copy that outlived its move could write to the target after another move
+ * has switched the user there: `doveadm backup` removes what has arrived since.
+ */
+const WATCHED = `{ trap '' TERM; read -r _; kill -15 -$$; sleep ${TERM_MS / 1000}; kill -9 -$$; } <&3 3<&- >/dev/null 2>&1 &
+exec /bin/sh -c "$1" 3<&-`
+
 type Environment = Readonly<Record<string, string | undefined>>
 
 /** @param command run by `/bin/sh -c` with MAILMUX_USER, MAILMUX_FROM, MAILMUX_TO and MAILMUX_PASS */
@@ -27,17 +35,19 @@ export function createRunCommand(command: string, env: Environment): RunPass {
   return ({ user, from, to }, pass, deadlineMs, signal) =>
     new Promise<PassResult>((resolve) => {
       const own = { MAILMUX_USER: user, MAILMUX_FROM: from, MAILMUX_TO: to, MAILMUX_PASS: String(pass) }
-      const child = spawn('/bin/sh', ['-c', command], {
+      const child = spawn('/bin/sh', ['-c', WATCHED, 'sh', command], {
         detached: true, // a process group of its own, which can be ended as a whole, and which Ctrl-C does not reach
-        stdio: ['ignore', 'ignore', 'pipe'],
+        stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
         env: { ...env, ...own },
       })
+      const [, , stderr, lifeline] = child.stdio
+      lifeline?.on('error', () => undefined)
       let kept = Buffer.alloc(0)
-      child.stderr.on('data', (bytes: Buffer) => {
+      stderr?.on('data', (bytes: Buffer) => {
         kept = Buffer.concat([kept, bytes])
         if (kept.length > STDERR_BYTES) kept = kept.subarray(kept.length - STDERR_BYTES)
       })
-      child.stderr.on('error', () => undefined)
+      stderr?.on('error', () => undefined)
 
       let hasTimedOut = false
       let killing: NodeJS.Timeout | undefined
@@ -67,7 +77,8 @@ export function createRunCommand(command: string, env: Environment): RunPass {
         signal.removeEventListener('abort', end)
       }
       function finish(result: PassResult['end']): void {
-        child.stderr.destroy()
+        stderr?.destroy()
+        lifeline?.destroy()
         resolve({ end: hasTimedOut ? 'timeout' : result, stderr: inOneLine(kept) })
       }
       child.on('error', () => {

@@ -138,6 +138,22 @@ test('leaves nothing in the background after the command has ended', async (t) =
   await assertEnds(await pidIn(file))
 })
 
+test('the command ends with a mailmux that is killed, also what ignores SIGTERM', async (t) => {
+  const path = directory(t)
+  const [first, second] = [join(path, 'first'), join(path, 'second')]
+  const command = `trap '' TERM; echo $$ > ${first}; sh -c 'echo $$ > ${second}; while :; do sleep 1; done'; true`
+  const module = new URL('../../../src/move/run-command.ts', import.meta.url).href
+  const program = `import(${JSON.stringify(module)}).then(({ createRunCommand }) => createRunCommand(${JSON.stringify(command)}, process.env)(
+    ${JSON.stringify(ORDER)}, 'final', 60000, new AbortController().signal))`
+  const mover = spawn(process.execPath, [...process.execArgv, '-e', program], { stdio: 'ignore' })
+  const pids = [await pidIn(first), await pidIn(second)]
+  t.after(() => {
+    for (const pid of pids) if (isRunning(pid)) process.kill(pid, 'SIGKILL')
+  })
+  mover.kill('SIGKILL')
+  for (const pid of pids) await assertEnds(pid)
+})
+
 test('does not begin after an abort', async (t) => {
   const file = join(directory(t), 'out')
   const { end } = await run(`sleep 5; touch ${file}`, { signal: AbortSignal.abort() })
