@@ -362,7 +362,7 @@ const REFUSALS: Record<string, { refusal: Refusal; imap: string; pop3: string }>
 }
 
 for (const [what, { refusal, imap, pop3 }] of Object.entries(REFUSALS)) {
-  testClient(`imap tells of ${what}, and goes on`, protocols.imap, {
+  testClient(`imap reports ${what}, and goes on`, protocols.imap, {
     script: `
       C: a LOGIN alice secret
       S: a ${imap}
@@ -371,7 +371,7 @@ for (const [what, { refusal, imap, pop3 }] of Object.entries(REFUSALS)) {
     answers: [refusal],
     attempts: [LOGIN.imap],
   })
-  testClient(`pop3 tells of ${what}, and goes on`, protocols.pop3, {
+  testClient(`pop3 reports ${what}, and goes on`, protocols.pop3, {
     script: `
       C: USER alice
       C: PASS secret

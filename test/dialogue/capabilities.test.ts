@@ -6,7 +6,7 @@ import { accepted, alice, base64, testBackend, testEveryClient, testClient } fro
 
 const PLAIN = base64('\0alice\0secret')
 
-/** A situation of a client, and what it is told that it may do. */
+/** The state of a connection, and the capabilities that the client reads in it. */
 const OFFERS: Record<
   string,
   {
@@ -293,7 +293,7 @@ testClient('shows the words of the back end once the login is done', imap, {
 })
 
 // Of one mailmux to another: who is how far from the client
-testClient('pop3 is told by another mailmux how many may follow', pop3, {
+testClient('pop3 reads from another mailmux how many proxies may follow', pop3, {
   script: `
     C: X-PROXY-TTL 3
     S: +OK
@@ -315,7 +315,7 @@ testClient('pop3 takes no number of proxies that is none', pop3, {
     .join('\n'),
 })
 
-testBackend('pop3 tells another mailmux how many may follow, before the login', pop3, {
+testBackend('pop3 sends another mailmux how many proxies may follow, before the login', pop3, {
   login: { ttl: 2 },
   script: `
     S: +OK ready

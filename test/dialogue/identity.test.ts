@@ -1,4 +1,4 @@
-/** Who the client is: what it says of itself (IMAP ID, RFC 2971), and what back ends are told (ID, XCLIENT). */
+/** The identity of a client: the ID that it sends (IMAP ID, RFC 2971), and the commands that back ends get (ID, XCLIENT). */
 import { imap } from '../../src/protocol/imap/imap.ts'
 import { pop3 } from '../../src/protocol/pop3/pop3.ts'
 import type { BackendLogin } from '../../src/protocol/protocol.ts'
@@ -14,7 +14,7 @@ function pairs(count: number): [string, string][] {
   return Array.from({ length: count }, (_, index) => [`key${index}`, `value ${index}`])
 }
 
-/** Each ID that is taken, and what a login tells then. */
+/** Each ID that is accepted, and the identity that the login has then. */
 const TAKEN: Record<string, { lines: string; id?: Record<string, string>; ttl?: number }> = {
   NIL: { lines: 'C: i ID NIL' },
   'nil in lower case': { lines: 'C: i id nil' },
@@ -56,7 +56,7 @@ const TAKEN: Record<string, { lines: string; id?: Record<string, string>; ttl?: 
     lines: `C: i ID ("${'k'.repeat(30)}" "${'v'.repeat(1024)}")`,
     id: { ['k'.repeat(30)]: 'v'.repeat(1024) },
   },
-  // what proxies say to each other; whom to believe is not the dialogue's to decide
+  // the pairs between proxies; the dialogue does not decide which of them are trusted
   'a TTL': { lines: 'C: i ID ("X-Proxy-TTL" "3")', id: { 'x-proxy-ttl': '3' }, ttl: 3 },
   'a TTL of nothing': { lines: 'C: i ID ("x-proxy-ttl" "0")', id: { 'x-proxy-ttl': '0' }, ttl: 0 },
   'a TTL that is no number': { lines: 'C: i ID ("x-proxy-ttl" "-1")', id: { 'x-proxy-ttl': '-1' } },
@@ -125,13 +125,13 @@ testClient('keeps the first ID, for every login that follows', imap, {
   told: [FIRST, FIRST, FIRST],
 })
 
-testClient('has nothing to tell of a client that says nothing', imap, {
+testClient('records no identity for a client that sends none', imap, {
   script: LOGIN,
   attempts: [alice('LOGIN')],
   told: [{ id: {}, ttl: undefined }],
 })
 
-testClient('has nothing to tell of a pop3 client', pop3, {
+testClient('records no identity for a pop3 client', pop3, {
   script: `
     C: USER alice
     S: +OK Send PASS.
@@ -153,9 +153,9 @@ const LOGGED_IN = 'S: A OK [CAPABILITY IMAP4rev1] in'
 
 type Identity = Partial<NonNullable<BackendLogin['identity']>>
 
-/** An identity, and what an IMAP back end hears of it. */
+/** An identity, and the ID that an IMAP back end gets for it. */
 const SAID: Record<string, { identity: Identity; said: string }> = {
-  'who the client is': { identity: {}, said: `${ID} ${TAIL}` },
+  'the client identity': { identity: {}, said: `${ID} ${TAIL}` },
   'the server name that the client asked for': {
     identity: { serverName: 'mail.example.test' },
     said: `${ID} "x-connected-name" "mail.example.test" ${TAIL}`,
@@ -201,7 +201,7 @@ const SAID: Record<string, { identity: Identity; said: string }> = {
 }
 
 for (const [what, { identity, said }] of Object.entries(SAID))
-  testBackend(`tells an imap back end with the login ${what}`, imap, {
+  testBackend(`sends an imap back end the ID with the login ${what}`, imap, {
     login: { identity },
     script: `
       S: * OK [CAPABILITY IMAP4rev1 ID SASL-IR AUTH=PLAIN] ready
@@ -272,7 +272,7 @@ testBackend('goes on where an imap back end refuses ID', imap, {
   answer: { text: 'in' },
 })
 
-testBackend('tells who the client is in front of a LOGIN in literals', imap, {
+testBackend('sends the client identity in front of a LOGIN in literals', imap, {
   login: { identity: {}, password: 's\xe9cret' },
   script: `
     S: * OK [CAPABILITY IMAP4rev1 ID] ready
@@ -286,7 +286,7 @@ testBackend('tells who the client is in front of a LOGIN in literals', imap, {
   answer: { text: 'in' },
 })
 
-testBackend('tells who the client is in front of a token', imap, {
+testBackend('sends the client identity in front of a token', imap, {
   login: { identity: {}, relayed: { mechanism: 'XOAUTH2', first: 'user=alice\x01auth=Bearer t\x01\x01' } },
   script: `
     S: * OK [CAPABILITY IMAP4rev1 ID AUTH=XOAUTH2] ready
@@ -307,7 +307,7 @@ const POP3_AUTH = `C: AUTH PLAIN ${base64('\0alice\0secret')}
       S: +OK in`
 
 const XCLIENT_SAID: Record<string, { identity: Identity; said: string }> = {
-  'who the client is': { identity: {}, said: `${XCLIENT} CLIENT-TRANSPORT=TLS` },
+  'the client identity': { identity: {}, said: `${XCLIENT} CLIENT-TRANSPORT=TLS` },
   'the server name, and a leg in clear': {
     identity: { serverName: 'mail.example.test', tls: false },
     said: `${XCLIENT} CLIENT-TRANSPORT=insecure DESTNAME=mail.example.test`,
@@ -324,7 +324,7 @@ const XCLIENT_SAID: Record<string, { identity: Identity; said: string }> = {
 }
 
 for (const [what, { identity, said }] of Object.entries(XCLIENT_SAID))
-  testBackend(`tells a pop3 back end that greets with [XCLIENT] ${what}`, pop3, {
+  testBackend(`sends a pop3 back end that greets with [XCLIENT] ${what}`, pop3, {
     login: { identity },
     script: `
       S: +OK [XCLIENT] ready

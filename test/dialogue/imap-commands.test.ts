@@ -173,7 +173,7 @@ testClient('refuses an empty line, a lone tag and a leading space', imap, {
     S: a BAD Not a command before login`,
 })
 
-testClient('tells a person at telnet that a tag comes first', imap, {
+testClient('a LOGIN without a tag is refused with a hint to the tag', imap, {
   script: `
     C: LOGIN alice secret
     S: LOGIN BAD A command begins with a tag: try "a LOGIN user password"`,
@@ -202,7 +202,7 @@ testClient('ends at a line longer than the limit before it has come to its end',
   ending: 'client-line-too-long',
 })
 
-testClient('forgets a half line when the client goes', imap, {
+testClient('drops a partial line when the client closes', imap, {
   script: `
     C> a LOGOUT`,
 })

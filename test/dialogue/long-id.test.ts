@@ -79,7 +79,7 @@ testLong('gives no other command the room of an ID', {
 })
 
 // Dovecot reads 8 KiB of a line before login; a longer one would cost the user the login.
-test('tells the back end no more of a long ID than servers read in one line', async () => {
+test('sends the back end no more of a long ID than servers read in one line', async () => {
   const id = new Map(keys.map((key) => [key, VALUE]))
   const { wire, ended } = replayCase(WHOLE, 'imap', { login: { identity: { id } } })
   await wire.send('* OK [CAPABILITY IMAP4rev1 ID SASL-IR AUTH=PLAIN] ready\r\n')

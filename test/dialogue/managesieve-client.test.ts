@@ -248,7 +248,7 @@ testClient('ends on a line of more than 8 KiB that is no AUTHENTICATE', managesi
 
 testClient('hangs up on a browser', managesieve, { script: 'C: POST / HTTP/1.1', ending: 'client-http' })
 
-testClient('remembers how many more proxies may follow, and forgets it at STARTTLS', managesieve, {
+testClient('keeps the number of proxies that may follow, and drops it at STARTTLS', managesieve, {
   script: `
     C: X-PROXY-TTL "3"
     S: OK

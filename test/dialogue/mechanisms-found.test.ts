@@ -8,7 +8,7 @@ import { pop3 } from '../../src/protocol/pop3/pop3.ts'
 import { alice, base64, testBackend, testEveryClient, testClient } from './play.ts'
 
 // Whoever sits on the wire may put it in ahead of STARTTLS, and the client's own, which is the second, would not count.
-testClient('believes no ID from before TLS', imap, {
+testClient('ignores an ID from before TLS', imap, {
   secure: false,
   facts: { startTlsOffered: true },
   script: `
@@ -27,7 +27,7 @@ testClient('believes no ID from before TLS', imap, {
   told: [{ id: { name: 'mutt' }, ttl: undefined }],
 })
 
-testClient('believes no X-PROXY-TTL from before TLS', pop3, {
+testClient('ignores an X-PROXY-TTL from before TLS', pop3, {
   secure: false,
   facts: { startTlsOffered: true },
   script: `

@@ -210,7 +210,7 @@ for (const [what, { offer, first, script, ...wanted }] of Object.entries(PROMISE
   }
 }
 
-testBackend('believes no back end that takes a token unseen', imap, {
+testBackend('refuses a back end that accepts a token unseen', imap, {
   login: { relayed: { mechanism: 'XOAUTH2', first: XOAUTH2 } },
   script: `
     S: * OK [CAPABILITY IMAP4rev1 AUTH=XOAUTH2] ready

@@ -79,7 +79,7 @@ testClient('refuses STLS under TLS', pop3, {
 })
 
 // RFC 2595 4
-testClient('forgets the user name that was given before STLS', pop3, {
+testClient('drops the user name that was given before STLS', pop3, {
   secure: false,
   facts: { startTlsOffered: true, allowPlaintextAuth: true },
   script: `

@@ -1,4 +1,4 @@
-/** Mistakes that were made once, each told apart by the smallest conversation that shows it. */
+/** Earlier defects, each as the smallest conversation that shows it. */
 import { imap } from '../../src/protocol/imap/imap.ts'
 import { pop3 } from '../../src/protocol/pop3/pop3.ts'
 import { accepted, alice, base64, testBackend, testClient } from './play.ts'
@@ -105,14 +105,14 @@ testBackend('takes a pop3 referral for no wrong password', pop3, {
     S: -ERR [REFERRAL/alice@10.0.0.9:110] elsewhere`,
   answer: { reason: 'misconfigured' },
 })
-testBackend('believes no imap back end that says OK before it has the response', imap, {
+testBackend('refuses an imap back end that says OK before it has the response', imap, {
   script: `
     S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] ready
     C: A AUTHENTICATE PLAIN
     S: A OK [CAPABILITY IMAP4rev1] in`,
   answer: 'backend-garbage',
 })
-testBackend('believes no pop3 back end that says +OK before it has the response', pop3, {
+testBackend('refuses a pop3 back end that says +OK before it has the response', pop3, {
   login: { password: 'x'.repeat(300) },
   script: `
     S: +OK ready

@@ -162,7 +162,7 @@ testBackend('takes capabilities that come beside the answer', imap, {
   answer: { capability: { words: 'IMAP4rev1 IDLE', where: 'beside' }, untagged: [], code: undefined },
 })
 
-testBackend('asks for capabilities after a login that did not tell them', imap, {
+testBackend('asks for capabilities after a login whose answer has none', imap, {
   script: `
     ${OFFER}
     ${SAY}
@@ -250,7 +250,7 @@ testBackend('starts TLS after asking whether it is offered', imap, {
 })
 
 // nodemailer#1835: what was announced in clear says nothing once TLS runs
-testBackend('forgets after TLS what was offered before it', imap, {
+testBackend('drops after TLS what was offered before it', imap, {
   login: { startTls: true },
   script: `
     S: * OK [CAPABILITY IMAP4rev1 STARTTLS SASL-IR AUTH=PLAIN] ready

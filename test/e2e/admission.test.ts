@@ -1,4 +1,4 @@
-/** A back end is asked no more than it can take: who is over a limit waits in order, and is refused only where that lasts too long. */
+/** A back end gets no more logins than its limits allow. Further logins wait in order, and are refused if that takes too long. */
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { connect as connectTls } from 'node:tls'
@@ -85,7 +85,7 @@ async function open(protocol: MailProtocol): Promise<MailClient> {
   return openMailClient(scene, protocol, port, 'clear', tls)
 }
 
-/** A client that asks to be let in at a back end, and what it is told. */
+/** A client that logs in at a back end, and the answer that it gets. */
 async function knock(protocol: MailProtocol, user: string) {
   const client = await open(protocol)
   return { ...client, answer: client.login(user, 'secret') }
@@ -170,7 +170,7 @@ for (const protocol of PROTOCOLS) {
       )
     })
 
-    test('that have waited for too long are told to come back later, and stay connected', async () => {
+    test('that have waited for too long get a temporary failure, and stay connected', async () => {
       const name = `short-${protocol}`
       const store = storeOf(name)
       await knock(protocol, `in@${name}.test`)

@@ -1,6 +1,6 @@
 /**
- * An auth server that people have for nginx's mail proxy routes for mailmux unchanged: the two stand side by side, before the same
- * stores, and are asked the same. Then what nginx's would not survive: an answer that leads elsewhere, one that is late, none.
+ * An auth server for nginx's mail proxy serves mailmux unchanged: both proxies run side by side before the same stores, and ask the same.
+ * The failures of an auth server follow: an answer that names another host, a late one, and none.
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -37,7 +37,7 @@ function startWith(directory: YamlMap, listeners: YamlMap[] = []): Promise<Site>
   })
 }
 
-/** Logs in as a client of either proxy. @returns where it has arrived, or what it was told and whether it may go on */
+/** Logs in as a client of either proxy. @returns where it has arrived, or the answer that it got and whether it may go on */
 async function arrival(
   site: Site,
   where: { protocol: MailProtocol; port: number; security?: Security; certificate?: { cert: string; key: string } },
@@ -94,7 +94,7 @@ describe('an auth server of nginx', () => {
       [ALICE]: { password: PASSWORD, ...at('store1') },
       [BOB]: { password: 'at-the-front', ...at('store2'), loginPassword: PASSWORD },
       'dora@example.org': { password: escaped(STRANGE), ...at('store3'), login: BOB, loginPassword: PASSWORD },
-      // right here, but the store knows another
+      // accepted by the auth server; the store has another password
       'eve@example.test': { password: 'mine', ...at('store1') },
     })
     nginx = { imap: await freePort(), imaps: await freePort(), pop3: await freePort() }
@@ -155,7 +155,7 @@ describe('an auth server of nginx', () => {
         assert.equal(second.x_auth_key, 'shared-secret')
       })
 
-  test('is told the same of TLS and of a client certificate', async () => {
+  test('gets the same facts of TLS and of a client certificate', async () => {
     const certificate = await site.authority.issue('Jürgen "x", y', { usage: 'clientAuth' })
     const before = (await auth.asked(0)).length
     for (const port of [nginx.imaps, verified]) {
@@ -169,7 +169,7 @@ describe('an auth server of nginx', () => {
     assert.match(second.auth_ssl_cert ?? '', /^-----BEGIN%20CERTIFICATE-----%0A/)
   })
 
-  test('is told the same of a client that has no certificate', async () => {
+  test('gets the same facts of a client that has no certificate', async () => {
     const before = (await auth.asked(0)).length
     for (const port of [nginx.imaps, verified])
       await arrival(site, { protocol: 'imap', port, security: 'implicit' }, ALICE, PASSWORD)
@@ -199,7 +199,7 @@ describe('an auth server of nginx', () => {
       assert.equal(ended.msg, 'session ended')
     })
 
-  test('tells the operator why, and the client no more than that', async () => {
+  test('gives the reason in the log, and the client a plain refusal', async () => {
     const { answer } = await (await site.open('imap', 'implicit')).login('nobody@example.test', PASSWORD)
     assert.equal(answer, 'NO [AUTHENTICATIONFAILED] Authentication failed.')
     const refused = await site.mailmux.waitForLog(
@@ -209,7 +209,7 @@ describe('an auth server of nginx', () => {
     assert.equal(refused.detail, 'the auth server says "Invalid login or password"')
   })
 
-  test('has the last word on nobody whom the store refuses', async () => {
+  test('does not override a refusal of the store', async () => {
     const { answer } = await (await site.open('imap', 'implicit')).login('eve@example.test', 'mine')
     assert.match(answer, WRONG_PASSWORD.imap)
   })
@@ -253,7 +253,7 @@ describe('an auth server of nginx', () => {
   })
 })
 
-describe('an auth server that knows where users live, and no more', () => {
+describe('an auth server that returns the back end of each user, and no more', () => {
   let site: Site
   let auth: AuthServer
   before(async () => {
@@ -277,8 +277,8 @@ describe('an auth server that knows where users live, and no more', () => {
       for (const { auth_pass: password } of await auth.asked(2)) assert.equal(password, '')
     })
 
-    // It would let everybody in as bob.
-    test(`gives nobody a password that nobody has asked for by ${protocol}`, async () => {
+    // With such a password any client could log in as bob.
+    test(`is refused if it returns a password that was not asked for by ${protocol}`, async () => {
       const client = await site.open(protocol, 'implicit')
       assert.match((await client.login(BOB, 'anything')).answer, MISCONFIGURED[protocol])
     })
@@ -317,7 +317,7 @@ describe('an auth server that is hostile, or ill', () => {
     ...over,
   })
 
-  /** What a client is told, and what the log says of it. */
+  /** The answer that a client gets, and the fields of the log line. */
   async function outcome(protocol: MailProtocol): Promise<{ answer: string; code: unknown; backend: unknown }> {
     const seen = site.mailmux.log().length
     const client = await site.open(protocol, 'implicit')
@@ -346,7 +346,7 @@ describe('an auth server that is hostile, or ill', () => {
       }
     })
 
-    test(`has clients told to come back where it fails, redirects, or is no auth server by ${protocol}`, async () => {
+    test(`causes a temporary failure if it fails, redirects, or is no auth server by ${protocol}`, async () => {
       const places = ok({ 'Auth-Port': site.stores.store1.ports[protocol] })
       for (const wrong of [
         answers(places, 500),
@@ -361,14 +361,14 @@ describe('an auth server that is hostile, or ill', () => {
       }
     })
 
-    test(`has clients told to come back where it does not answer in time by ${protocol}`, async () => {
+    test(`causes a temporary failure if it does not answer in time by ${protocol}`, async () => {
       handler = () => undefined
       const began = performance.now()
       const { answer } = await outcome(protocol)
       assert.match(answer, COME_BACK_LATER[protocol])
       assert.ok(performance.now() - began < 5000)
       assert.equal(await site.mailmux.metric('mailmux_directory_up'), 0)
-      // Users of the routing file do not hear of it.
+      // Users of the routing file are not affected.
       assert.ok((await (await site.open(protocol, 'implicit')).login(CAROL, PASSWORD)).accepted)
       // And the others neither, once it is back.
       handler = answers(ok({ 'Auth-Port': site.stores.store1.ports[protocol] }))
@@ -377,7 +377,7 @@ describe('an auth server that is hostile, or ill', () => {
     })
   }
 
-  test('tells of an outage once, and of its end', () => {
+  test('causes one log line for each outage, and one for its end', () => {
     const told = site.mailmux.log().filter(({ msg }) => msg.startsWith('directory '))
     assert.ok(told.length >= 4)
     told.forEach((line, index) =>

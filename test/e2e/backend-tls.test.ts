@@ -1,4 +1,4 @@
-/** TLS towards the back ends: whom mailmux believes, what it shows of itself, and what it makes of bytes that come before TLS. */
+/** TLS to the back ends: which certificates are accepted, which one mailmux sends, and that bytes before TLS are refused. */
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
@@ -97,7 +97,7 @@ let scene: Scene
 let authority: Authority
 let stores: Record<keyof typeof STORES, Dovecot>
 let mailmux: Mailmux
-/** a back end that is played from a script, in clear until it is told otherwise */
+/** a scripted back end, without TLS until the script starts it */
 let scripted: Record<MailProtocol, ScriptedServer>
 let leaf: Leaf
 
@@ -239,7 +239,7 @@ describe('a back end from a script', () => {
     const { go, injected } = SCRIPTS[protocol]
 
     // CVE-2011-0411 the other way round: answers smuggled in ahead of the handshake
-    test(`that says more in clear behind its go-ahead is not believed, ${protocol}`, async () => {
+    test(`that sends more without encryption after its go-ahead is refused, ${protocol}`, async () => {
       const refusal = requireRefused(protocol, USER, 'backend-bytes-before-tls')
       const peer = await upToStartTls(protocol)
       peer.sendRaw(`${go}\r\n${injected}`)

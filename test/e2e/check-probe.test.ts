@@ -15,7 +15,7 @@ before(() => {
 })
 after(() => scene.close())
 
-test('reports the back end with line and caret, warns of the policy, and knows the ports of the running mailmux', async () => {
+test('reports the back end with line and caret, warns of the policy, and lists the ports of the running mailmux', async () => {
   const redis = await startRedis(scene, { args: ['--maxmemory-policy', 'allkeys-lru'] })
   const authority = await makeAuthority(scene.directory)
   const dead = await freePort()

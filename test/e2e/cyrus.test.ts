@@ -86,7 +86,7 @@ for (const protocol of PROTOCOLS) {
       await client.quit()
     })
 
-    test('a wrong password is told in the same words at either, and the right one goes through after it', async () => {
+    test('a wrong password gets the same reply from either, and the right one is accepted after it', async () => {
       const answers = new Set<string>()
       for (const [user, store] of [
         [ALICE, 'cyrus'],
@@ -129,7 +129,7 @@ for (const protocol of PROTOCOLS) {
   })
 }
 
-describe('Cyrus, which knows UNAUTHENTICATE and referrals,', () => {
+describe('Cyrus, which offers UNAUTHENTICATE and referrals,', () => {
   // COMPRESS too, since UNAUTHENTICATE could hide behind it; only from those to whom Cyrus offers both
   const WITHHELD = /UNAUTHENTICATE|MAILBOX-REFERRALS|LOGINDISABLED|COMPRESS/
 

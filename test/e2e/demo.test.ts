@@ -114,7 +114,7 @@ test('as an ordinary user', async () => {
   await serves('setpriv', setpriv, ORDINARY_PATH)
 })
 
-test('tells in one line that what another user has made is in the way', async () => {
+test('prints in one line that files of another user are in the way', async () => {
   if (!isRoot) return // nothing is in root's way, and others cannot make what is in theirs
   execFileSync('chown', ['-R', '0:0', checkout])
   execFileSync('chmod', ['755', checkout])

@@ -1,4 +1,4 @@
-/** What becomes of clients, sessions and back ends where the limit of open files is low, or is used up. */
+/** Clients, sessions and back ends if the limit of open files is low, or is reached. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -16,7 +16,7 @@ import { connectPeer, type ScriptedPeer } from '../support/scripted-peer.ts'
 
 type Place = { mailmux: Mailmux; open: () => Promise<ScriptedPeer> }
 
-/** mailmux in one process, before a back end that lets everybody in and is checked each second. */
+/** mailmux in one process, before a back end that accepts each login and is checked each second. */
 async function start(t: TestContext, options: Partial<MailmuxOptions>): Promise<Place> {
   const scene = openScene()
   t.after(() => scene.close())
@@ -71,7 +71,7 @@ test('the soft limit of open files is raised to the hard one at the start', asyn
   assert.equal(await mailmux.metric('mailmux_connections_max'), 349)
 })
 
-test('clients beyond what the descriptors are enough for are told to come back, and sessions go on', async (t) => {
+test('clients beyond what the descriptors are enough for get BYE, and sessions go on', async (t) => {
   const { mailmux, open } = await start(t, { openFiles: '128:128' })
   const max = (await mailmux.metric('mailmux_connections_max')) ?? 0
   assert.equal(max, 32)

@@ -1,4 +1,4 @@
-/** `mailmux explain` asked of a real mailmux: what it tells of each kind of route, that asking changes nothing, and the login on request. */
+/** `mailmux explain` of a running mailmux: its output for each kind of route, that it changes nothing, and the login on request. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -66,7 +66,7 @@ async function logIn(user: string): Promise<void> {
   client.peer.destroy()
 }
 
-test('tells of a user of the routing file', async () => {
+test('explains a user of the routing file', async () => {
   const answer = await facts('bob')
   assert.equal(answer.usable, true)
   assert.deepEqual(answer.name?.defaultDomain, { domain: 'example.test', by: 'listener' })
@@ -75,7 +75,7 @@ test('tells of a user of the routing file', async () => {
   assert.deepEqual([address?.ip, address?.port, address?.state], ['127.0.0.1', site.stores.store2.ports.imap, 'up'])
 })
 
-test('tells of a route in Redis, and after a login of the one that is remembered', async () => {
+test('explains a route in Redis, and after a login the remembered one', async () => {
   const before = await facts('alice')
   assert.deepEqual(steps(before), ['users: nothing', 'memory: nothing', 'directory: found'])
   assert.equal(before.steps.at(-1)?.key, 'mailmux:user:alice@example.test')
@@ -88,7 +88,7 @@ test('tells of a route in Redis, and after a login of the one that is remembered
   assert.ok(ageMs >= 0 && ageMs < 60_000 && leftMs > 0)
 })
 
-test('tells of a whole domain, and of POP3', async () => {
+test('explains a route of a whole domain, and a POP3 login', async () => {
   const answer = await facts('dora@example.org', '?protocol=pop3')
   assert.deepEqual([answer.usable, answer.route?.source, answer.route?.backend], [true, 'domain', 'store3'])
   assert.deepEqual(
@@ -98,7 +98,7 @@ test('tells of a whole domain, and of POP3', async () => {
   assert.equal(answer.login.listener, 'pop3-starttls')
 })
 
-test('tells of a user whom nobody knows, and leaves nothing of it behind', async () => {
+test('explains an unknown user, and leaves no key and no count behind', async () => {
   const lookups = async () => (await site.mailmux.metrics()).match(/^mailmux_route_lookups_total.*$/gm)
   const before = await lookups()
   const answer = await facts('nobody')
@@ -108,7 +108,7 @@ test('tells of a user whom nobody knows, and leaves nothing of it behind', async
   assert.equal(await site.redis!.command('EXISTS', 'mailmux:user:nobody@example.test'), '0')
 })
 
-test('tells of a user who is disabled or on hold', async () => {
+test('explains a user who is disabled or on hold', async () => {
   for (const [status, reason] of [
     ['disabled', 'disabled'],
     ['hold', 'unavailable'],
@@ -120,7 +120,7 @@ test('tells of a user who is disabled or on hold', async () => {
   }
 })
 
-test('tells of a poisoned route without obeying it, and counts no refused login', async () => {
+test('reports a poisoned route without obeying it, and counts no refused login', async () => {
   await site.redis!.command('HSET', 'mailmux:user:mallory@example.test', 'backend', '\u001b[2J\u009b31m evil')
   const lines = site.mailmux.log().length
   const { code, stdout } = await explain(['mallory'])
@@ -172,7 +172,7 @@ test('prints a table for people', async () => {
     assert.match(text, line)
 })
 
-test('tells of all back ends, to those alone who may ask', async () => {
+test('lists all back ends, to authorised requests only', async () => {
   const json: unknown = await (await ask('/backends')).json()
   const { backends } = backendsAnswer.parse(json)
   assert.deepEqual({ backends }, json)
@@ -225,7 +225,7 @@ test('says what is wrong where mailmux gives no answer, with an exit code of its
   assert.match(help.stdout, /Exit codes: 0 /)
 })
 
-test('logs a user in with the right password, by IMAP and by POP3, and tells where', async () => {
+test('logs a user in with the right password, by IMAP and by POP3, and reports the back end', async () => {
   for (const protocol of ['imap', 'pop3'] as const) {
     const { code, trial, route } = await testLogin('bob', PASSWORD, '--protocol', protocol)
     assert.deepEqual([code, trial.accepted, trial.backend, route?.source], [0, true, 'store2', 'static'])
@@ -299,7 +299,7 @@ function everyProcess(): string {
     .join('\n')
 }
 
-test('tells of a back end that is down, and which of its addresses', async () => {
+test('reports a back end that is down, and which of its addresses', async () => {
   await site.stores.store3.stop()
   const { code, trial } = await testLogin('dora@example.org', PASSWORD)
   assert.deepEqual([code, trial.accepted, trial.phase, trial.code], [1, false, 'connecting', 'backend-refused'])
@@ -313,7 +313,7 @@ test('tells of a back end that is down, and which of its addresses', async () =>
   assert.equal((await explain(['dora@example.org'])).code, 1)
 })
 
-test('tells of the route that stands in while Redis is away, and of users who have none', async () => {
+test('reports the route that stands in while Redis is away, and users without one', async () => {
   await logIn('alice')
   await site.redis!.stop()
   const known = await until(

@@ -1,4 +1,4 @@
-/** What a mail client is told when something is wrong, and what the log says to the operator. */
+/** The replies to a mail client when a component fails, and the log lines for the operator. */
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import type { LeafOptions } from '../support/certificates.ts'
@@ -8,7 +8,7 @@ import { directoryConnected, PASSWORD, type Site, startSite } from '../support/s
 
 const PROTOCOLS: MailProtocol[] = ['imap', 'pop3']
 
-// RFC 5530 3, RFC 3206 4: a client that is told AUTHENTICATIONFAILED or AUTH forgets the password, so an outage must never say that
+// RFC 5530 3, RFC 3206 4: a client that reads AUTHENTICATIONFAILED or AUTH drops its password, so an outage must never say that
 const COME_BACK_LATER = { imap: /^NO \[UNAVAILABLE\] /, pop3: /^-ERR \[SYS\/TEMP\] / }
 const WRONG_PASSWORD = { imap: /^NO \[AUTHENTICATIONFAILED\] /, pop3: /^-ERR \[AUTH\] / }
 const NOT_THE_PASSWORD = { imap: /^NO \[(CONTACTADMIN|SERVERBUG|UNAVAILABLE)\] /, pop3: /^-ERR \[SYS\/(PERM|TEMP)\] / }
@@ -165,7 +165,7 @@ describe('a route to a back end that does not exist', () => {
     }, 'the route names no back end')
   })
 
-  test('takes nobody else down', async () => {
+  test('does not affect other users', async () => {
     assert.match(await answerTo(site, 'imap', 'bob@example.test'), /^OK/)
   })
 })

@@ -1,4 +1,4 @@
-/** Who the client is, as its store sees it: ID and XCLIENT, read where Dovecot has written it down; and sessions that go in circles. */
+/** The identity of the client at its store: ID and XCLIENT, read from the log of Dovecot; and loops of two mailmux. */
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { type Authority, makeAuthority } from '../support/certificates.ts'
@@ -97,7 +97,7 @@ describe('a store', () => {
       assert.ok(!line.includes(CLIENT_ADDRESS) && !line.includes(`rport=${port},`) && !line.includes(session), line)
     })
 
-    test(`that is not to be told logs mailmux, though it would listen (${protocol})`, async () => {
+    test(`without forward_identity logs the address of mailmux, although it trusts mailmux (${protocol})`, async () => {
       const { port, session } = await logIn(await open(protocol), SILENT)
       const line = await loginLine(store.trusting, protocol, SILENT)
       assert.ok(line.includes(' rip=127.0.0.1, '), line)
@@ -105,7 +105,7 @@ describe('a store', () => {
     })
   }
 
-  test('does not believe a client that gives itself another address', async () => {
+  test('ignores another address that the client claims', async () => {
     const client = await open('imap')
     await client.peer.ask('i ID ("name" "liar" "x-originating-ip" "192.0.2.66" "x-session-id" "forged")', /^\* ID /)
     await client.peer.expect(/^i OK/)
@@ -144,7 +144,7 @@ describe('a scripted IMAP store', () => {
   const open = () =>
     openMailClient(scene, 'imap', { port: mailmux.ports.imap, localAddress: CLIENT_ADDRESS }, 'starttls', tls)
 
-  /** Logs in after this ID of the client's; gives the pairs that the store is told. */
+  /** Logs in after this ID of the client. @returns the pairs that the store gets */
   async function pairsAfter(id: string): Promise<Map<string, string>> {
     const client = await open()
     await client.peer.ask(`i ID ${id}`, /^\* ID /)
@@ -161,7 +161,7 @@ describe('a scripted IMAP store', () => {
     return new Map(texts.flatMap((text, at) => (at % 2 === 0 ? [[text, texts[at + 1]!] as const] : [])))
   }
 
-  test('is told what the client says of itself, but for the pairs that are for proxies', async () => {
+  test('gets the ID pairs of the client, except those that are for proxies', async () => {
     const pairs = await pairsAfter(
       '("name" "Thunderbird" "version" "140" "x-originating-ip" "192.0.2.66" "X-Forward" "y" "x-mine" "z")',
     )
@@ -174,7 +174,7 @@ describe('a scripted IMAP store', () => {
     for (const key of ['X-Forward', 'x-forward', 'x-mine']) assert.ok(!pairs.has(key), key)
   })
 
-  test('is told how many more proxies there may be, one fewer than the one before said', async () => {
+  test('gets the number of further proxies, one fewer than the client sent', async () => {
     const first = Number((await pairsAfter('NIL')).get('x-proxy-ttl'))
     assert.ok(first > 1 && first < 10)
     assert.equal(Number((await pairsAfter('("x-proxy-ttl" "3")')).get('x-proxy-ttl')), 2)

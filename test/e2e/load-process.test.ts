@@ -61,7 +61,7 @@ test('lets this process work while a large file is read', async (t) => {
   assert.ok(turns > 10, `${turns} turns`)
 })
 
-test('ends a load that nobody waits for any more', async (t) => {
+test('ends a load when its result is no longer needed', async (t) => {
   const { loader } = build(t)
   const loaded = loader.load(write(t, ROUTING))
   loader.close()

@@ -89,7 +89,7 @@ async function list(peer: ScriptedPeer): Promise<void> {
   await peer.expectClose()
 }
 
-test('takes the address of a PROXY header, and tells it to the back end in another', async () => {
+test('takes the address of a PROXY header, and sends it to the back end in another', async () => {
   const peer = await connectPeer(scene, { port: ports.behind })
   peer.sendRaw('PROXY TCP4 192.0.2.7 198.51.100.1 4711 4190\r\n')
   await peer.expectUntil(/^OK/)

@@ -17,13 +17,13 @@ const PASSWORD = 'secret'
 const MASTER = 'mailmux-master'
 const MASTER_SECRET = 'the-secret-of-the-master'
 
-/** who lives where: `authzid` is told the user by SASL PLAIN's authzid, `separator` as user*master, `ordinary` has no master */
+/** who lives where: `authzid` gets the user in the authzid of SASL PLAIN, `separator` as user*master, `ordinary` has no master */
 const ALICE = 'alice@example.test'
 const BOB = 'bob@example.test'
 const CAROL = 'carol@example.test'
 const HOMES = { [ALICE]: 'authzid', [BOB]: 'separator', [CAROL]: 'ordinary' }
 
-/** names in forms that the store knows, and their users by route */
+/** names in forms that the store accepts, and their users by route */
 const TYPED = ['CORP\\dora', 'emil corp.test']
 const TYPED_USERS = ['dora@corp', 'emil@corp.test']
 
@@ -200,7 +200,7 @@ for (const protocol of PROTOCOLS) {
       await client.quit()
     })
 
-    test('lets nobody in whom no route knows', async () => {
+    test('refuses a certified user without a route', async () => {
       const client = await open(protocol, 'cn', nobodys)
       assert.equal((await authenticate(client, 'EXTERNAL', '')).accepted, false)
       client.peer.destroy()

@@ -50,7 +50,7 @@ async function storeOf(): Promise<string> {
   return /^You are on (\w+)/.exec(subjects[0] ?? '')?.[1] ?? subjects.join()
 }
 
-test('moves a user with sessions of both protocols, and tells each step', async () => {
+test('moves a user with sessions of both protocols, and prints each step', async () => {
   await redis('HSET', KEY, 'backend', 'store1')
   const idle = await Promise.all(Array.from({ length: 4 }, () => logIn('imap')))
   for (const { peer } of idle) {

@@ -164,7 +164,7 @@ describe('the Dockerfile', () => {
     assert.match(page, /^docker run --rm .* mailmux check$/m)
   })
 
-  test('tells of a configuration without `admin`', async () => {
+  test('health reports a configuration without `admin`', async () => {
     const config = join(root, 'config/minimal.yaml')
     const { code, stderr } = await run(mailmux(), ['health', '-c', existsSync(config) ? config : '/nowhere.yaml'])
     assert.equal(code, 2)

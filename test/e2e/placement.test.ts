@@ -25,7 +25,7 @@ before(async () => {
   assert.ok(store1 && store2 && store3)
   stores = { store1, store2, store3 }
   redis = await startRedis(scene, { durable: true })
-  // The second would send almost everybody elsewhere than the first.
+  // The second would place almost all users on other back ends than the first.
   const weights = [{ store3: 0 }, { store1: 1000, store3: 0 }]
   instances = await Promise.all(
     weights.map(async (own: Partial<Record<StoreName, number>>, index) => {
@@ -49,11 +49,11 @@ before(async () => {
 })
 after(() => scene.close())
 
-/** A store on which everybody has a mailbox, who gives the right password. */
+/** A store that accepts each user with the right password, and creates the mailbox. */
 async function startStore(name: StoreName): Promise<Dovecot> {
   const mailDirectory = join(scene.directory, `mail-${name}`)
   await mkdir(mailDirectory)
-  await chmod(mailDirectory, 0o777) // Dovecot makes the mailbox of whoever comes, and is not who we are
+  await chmod(mailDirectory, 0o777) // Dovecot creates the mailboxes, under another system user
   const extra = `passdb {\n  driver = static\n  args = password=${PASSWORD}\n}`
   return startDovecot(scene, { name, users: {}, mailDirectory, extra })
 }
@@ -82,7 +82,7 @@ function visitsOf(user: string): StoreName[] {
   )
 }
 
-/** The stores that have let a user in, once so many logins are told of. */
+/** The stores that have accepted a user, once their logs have so many logins. */
 async function storesOf(user: string, logins: number): Promise<StoreName[]> {
   const visits = await until(
     START_DEADLINE_MS,
@@ -111,7 +111,7 @@ async function theOneStore(user: string, logins: number): Promise<StoreName> {
   return found[0]!
 }
 
-test('takes each of many users to one store, whoever of two instances and two protocols is first', async () => {
+test('takes each of many users to one store, with concurrent logins at two instances by two protocols', async () => {
   const ways = instances.flatMap((mailmux) => (['imap', 'pop3'] as const).map((protocol) => ({ mailmux, protocol })))
   const users = guests('race', 40)
   for (let from = 0; from < users.length; from += 10) {
@@ -132,7 +132,7 @@ test('takes each of many users to one store, whoever of two instances and two pr
     assert.ok(((await mailmux.metric('mailmux_route_lookups_total{source="placed"}')) ?? 0) > 0)
 })
 
-test('remembers nobody whom no store lets in', async () => {
+test('writes no route for a user whose login no store accepts', async () => {
   const users = guests('guess', 20)
   const logins = users.flatMap((user) => instances.map((mailmux) => logIn(mailmux, user, { password: 'wrong' })))
   for (const { answer } of await Promise.all(logins)) assert.match(answer, /^NO \[AUTHENTICATIONFAILED\]/)
@@ -143,7 +143,7 @@ test('remembers nobody whom no store lets in', async () => {
   }
 })
 
-test('places nobody of a domain that is not listed, nor a name that is only half one', async () => {
+test('places no user of a domain that is not listed, nor of its subdomain', async () => {
   for (const user of ['alice@example.org', 'alice@sub.example.test']) {
     assert.match((await logIn(instances[0]!, user)).answer, /^NO \[AUTHENTICATIONFAILED\]/)
     assert.equal(await redis.command('EXISTS', `mailmux:user:${user}`), '0')
@@ -166,7 +166,7 @@ test('lets a route that an operator has written win over the choice, and moves a
   assert.deepEqual(await storesOf('moved@example.test', 3), [before, 'store3'])
 })
 
-test('moves nobody when a back end is added, and sends new users there too', async () => {
+test('moves no user when a back end is added, and sends new users there too', async () => {
   const [mailmux] = instances
   assert.ok(mailmux)
   const users = guests('before', 10)
@@ -191,7 +191,7 @@ async function reweigh(mailmux: Mailmux, weights: Partial<Record<StoreName, numb
   )
 }
 
-test('reassigns each user of a drained store to one other store, whoever of two instances is first, and no one on hold', async () => {
+test('reassigns each user of a drained store to one other store at two concurrent instances, and no user on hold', async () => {
   const users = guests('drained', 20)
   const held = 'drained-held@example.test'
   for (const user of [...users, held]) await redis.command('HSET', `mailmux:user:${user}`, 'backend', 'store3')
@@ -244,7 +244,7 @@ test('keeps a placed user at a store that is down, and places new ones on those 
   await stores.store2.restart()
 })
 
-test('places nobody while Redis hangs or is away, and serves those who have been placed', async () => {
+test('places no user while Redis hangs or is away, and serves users who have been placed', async () => {
   const [mailmux] = instances
   assert.ok(mailmux)
   const store = await place(mailmux, 'known@example.test')

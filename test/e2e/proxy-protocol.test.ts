@@ -1,4 +1,4 @@
-/** Who the client is, where a load balancer stands in front: told to mailmux by a PROXY header, and never by a stranger. */
+/** The client address behind a load balancer: read from a PROXY header, and only of trusted senders. */
 import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -230,7 +230,7 @@ describe('without a header', () => {
 describe('from a stranger', () => {
   for (const version of HEADER_VERSIONS)
     for (const security of SECURITIES)
-      test(`a header of ${version} is not believed, ${security}`, async () => {
+      test(`a header of ${version} is refused, ${security}`, async () => {
         const from = version === 'send-proxy' ? '127.0.0.4' : '127.0.0.5'
         const { cause } = await hungUpOn(`pop3-${security}`, from, HEADERS[version]('192.0.2.1'))
         assert.equal(cause, 'client-not-trusted')
@@ -281,7 +281,7 @@ describe('a back end', { concurrency: true }, () => {
           `${protocol} login refused at ${backend}`,
         )
         assert.ok(String(detail).includes(hint), String(detail))
-        // an outage: on AUTHENTICATIONFAILED or AUTH the client would forget its password
+        // an outage: on AUTHENTICATIONFAILED or AUTH the client would drop its password
         assert.match(answer, /^NO \[(UNAVAILABLE|SERVERBUG)\] |^-ERR \[SYS\/(TEMP|PERM)\] /)
       })
   }

@@ -200,7 +200,7 @@ test('a Cluster with the rights of the documentation serves', async () => {
   await useAll(openWith({ kind: 'cluster', nodes: cluster.nodes.map(endpoint) }), cluster.command)
 })
 
-test('check --probe names the rights without which instances do not know each other', async () => {
+test('check --probe names the rights that instances need to find each other', async () => {
   const redis = await startRedis(scene, { args: user() })
   const { directory, settings } = openWith({
     kind: 'single',

@@ -1,4 +1,7 @@
-/** Routes in a Redis Cluster, in TLS and with credentials from files: on every master, told of by each, and lost with none but their own. */
+/**
+ * Routes in a Redis Cluster, in TLS and with credentials from files: on every master, with changes reported by each. A lost master affects
+ * only its own routes.
+ */
 import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -81,7 +84,7 @@ async function eachMasterTells(users: readonly string[]): Promise<void> {
   }
 }
 
-test('is asked on whichever master holds the route, and each tells of its changes', async () => {
+test('is asked on the master that holds the route, and each master reports its changes', async () => {
   const users = await usersOnAll('moving')
   await eachMasterTells(users)
   for (const user of users) await isRemembered(user, 'store3')
@@ -128,7 +131,7 @@ test('is followed where a slot moves to another master, and to one that is new',
   assert.equal((await arrive(site, 'pop3', user)).at, 'store3')
 })
 
-test('fails over by order, and the new master tells of its changes', async () => {
+test('fails over by order, and the new master reports its changes', async () => {
   const users = await usersOnAll('failover')
   for (const user of users) {
     await cluster.command(...routeTo(user, ALICE))
@@ -141,7 +144,7 @@ test('fails over by order, and the new master tells of its changes', async () =>
   await eachMasterTells(users)
 })
 
-test('loses a master that has no replica: its users keep what is known, and nobody else notices', async () => {
+test('loses a master that has no replica: its users keep their remembered route, and other users are not affected', async () => {
   const [gone, ...others] = await usersOnAll('orphaned')
   const [cold] = await usersOnAll('unheard')
   for (const user of [gone!, cold!, ...others]) await cluster.command(...routeTo(user, ALICE))
@@ -168,7 +171,7 @@ test('loses a master that has no replica: its users keep what is known, and nobo
     'who is away',
   )
 
-  await cluster.masters[0]!.restart() // empty, but it knows its slots
+  await cluster.masters[0]!.restart() // without data, but with its slots
   await until(
     2 * START_DEADLINE_MS,
     async () => (await site.mailmux.metric('mailmux_directory_data_lost')) || undefined,
@@ -190,7 +193,7 @@ test('loses a master that has no replica: its users keep what is known, and nobo
   await site.mailmux.waitForLog((line) => line.msg === 'directory node connected' && line.node === node, 'who is back')
 })
 
-test('has sent nobody astray in all of this, and logged no password', () => {
+test('connected no user to a wrong store in all of this, and logged no password', () => {
   nobodyWentAstray(site)
   assert.doesNotMatch(site.mailmux.program.stdout() + site.mailmux.program.stderr(), /of-redis/u)
 })

@@ -1,6 +1,6 @@
 /**
- * What becomes of logins while Redis is stopped, hung, killed, slow, failing over, flushed or poisoned: who is known keeps his
- * store, who is not is told to come back, in good time and never that his password is wrong; nobody is sent to a store that is not his.
+ * Logins while Redis is stopped, hung, killed, slow, failing over, flushed or poisoned. A user with a remembered route keeps the store.
+ * Any other user gets a temporary failure in good time, never "wrong password". No user is connected to a wrong store.
  */
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
@@ -17,7 +17,7 @@ const ANSWER_MS = 2500
 const ALICE = 'alice@example.test' // at home on store1
 const BOB = 'bob@example.test' // at home on store2
 
-/** Two users that no other test has: one whose route is remembered when the outage begins, and one of whom nobody has heard. */
+/** Two users that no other test has: one whose route is remembered when the outage begins, and one that has never logged in. */
 async function makeUsers(
   site: Site,
   what: string,
@@ -36,7 +36,7 @@ async function makeUsers(
 const lookups = async (site: Site, source: string): Promise<number> =>
   (await site.mailmux.metric(`mailmux_route_lookups_total{source="${source}"}`)) ?? 0
 
-/** Tries until the user is at home; until then he may only be told to come back. */
+/** Logs in until the user reaches the store; until then only a temporary failure is allowed. */
 async function comesHome(site: Site, protocol: MailProtocol, user: string, store: string): Promise<void> {
   await until(
     2 * START_DEADLINE_MS,
@@ -74,7 +74,7 @@ describe('a Redis', () => {
   }
 
   for (const [what, { strike, heal, hangs }] of Object.entries(OUTAGES)) {
-    test(`that is ${what} costs no known user his store, and makes the others come back`, async () => {
+    test(`that is ${what} leaves users with a remembered route at their store, and the others get a temporary failure`, async () => {
       const users = await makeUsers(site, what, redis.command)
       await strike()
       try {
@@ -87,7 +87,7 @@ describe('a Redis', () => {
             if (hangs) assert.ok(second.ms > 400, `${second.ms} ms: it was not waited for`)
           }),
         )
-        // Until it is noticed that Redis tells of nothing any more; after that the route stands in, and says so.
+        // Until mailmux notices that Redis reports no changes any more. After that the route is used as a stand-in, and counted so.
         const before = await lookups(site, 'stale')
         await until(
           START_DEADLINE_MS,
@@ -109,7 +109,7 @@ describe('a Redis', () => {
     })
   }
 
-  test('that answers 2 seconds late is away for whom it does not know, and no longer than that', async () => {
+  test('that answers 2 seconds late is away for users without a remembered route, and no longer than that', async () => {
     const users = await makeUsers(site, 'slow', redis.command)
     await redis.command('CLIENT', 'PAUSE', '2000', 'ALL')
     const awake = redis.command('PING') // answered when the pause is over
@@ -125,7 +125,7 @@ describe('a Redis', () => {
     for (const protocol of PROTOCOLS) await comesHome(site, protocol, users[protocol].cold, 'store2')
   })
 
-  test('that is flushed has lost its data: known users keep their store, the others come back later until it is accepted', async () => {
+  test('that is flushed has lost its data: remembered users keep their store, the others come back later until it is accepted', async () => {
     const users = await makeUsers(site, 'flushed', redis.command)
     await redis.command('FLUSHALL')
     for (const protocol of PROTOCOLS) {
@@ -168,7 +168,7 @@ describe('a Redis', () => {
   }
 
   for (const [what, { words, fault }] of Object.entries(POISON)) {
-    test(`that holds ${what} sends nobody anywhere`, async () => {
+    test(`that holds ${what} connects no user to any store`, async () => {
       const users = await makeUsers(site, 'poisoned', redis.command)
       const everybody = PROTOCOLS.flatMap((protocol) =>
         [users[protocol].known, users[protocol].cold].map((user) => ({ protocol, user })),
@@ -192,7 +192,7 @@ describe('a Redis', () => {
     })
   }
 
-  test('has sent nobody astray in all of this', () => nobodyWentAstray(site))
+  test('connected no user to a wrong store in all of this', () => nobodyWentAstray(site))
 })
 
 describe('a master that dies under its Sentinels', () => {
@@ -208,7 +208,7 @@ describe('a master that dies under its Sentinels', () => {
   })
   after(() => site.close())
 
-  test('costs no known user his store, and the others a while', async () => {
+  test('leaves users with a remembered route at their store, and the others get a temporary failure for a while', async () => {
     const [master, replica] = watched.redises
     const users = await makeUsers(site, 'failover', master.command)
     await until(
@@ -240,5 +240,5 @@ describe('a master that dies under its Sentinels', () => {
     assert.equal((await arrive(site, 'imap', users.imap.known)).at, 'store2')
   })
 
-  test('has sent nobody astray', () => nobodyWentAstray(site))
+  test('connected no user to a wrong store', () => nobodyWentAstray(site))
 })

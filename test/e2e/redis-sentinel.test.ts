@@ -59,7 +59,7 @@ async function isRemembered(user: string, store: string): Promise<void> {
   )
 }
 
-/** Logs somebody in all the time, by both protocols, until `what` is over; all of them must arrive at `store`. */
+/** Logs users in without a pause, by both protocols, until `what` is over; all of them must arrive at `store`. */
 async function underLogins(user: string, store: string, what: () => Promise<void>): Promise<number> {
   let over = false
   let logins = 0
@@ -86,7 +86,7 @@ async function follows(replica: Redis, user: string): Promise<void> {
   )
 }
 
-test('is asked through its Sentinels, and tells of each change', async () => {
+test('is asked through its Sentinels, and reports each change', async () => {
   const master = await watched.master()
   for (const [mailbox, store] of [
     [ALICE, 'store1'],
@@ -163,7 +163,7 @@ test('follows when the master hangs, and is not led back by the old one when it 
   for (const protocol of PROTOCOLS) assert.equal((await arrive(site, protocol, 'moving@example.test')).at, 'store3')
 })
 
-test('has sent nobody astray in all of this, and logged no password', () => {
+test('connected no user to a wrong store in all of this, and logged no password', () => {
   nobodyWentAstray(site)
   const written = site.mailmux.program.stdout() + site.mailmux.program.stderr()
   assert.doesNotMatch(written, /of-redis|of-sentinels/u)

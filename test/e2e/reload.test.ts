@@ -183,7 +183,7 @@ describe('SIGHUP', () => {
     await requireAliceAt('store1', running)
   })
 
-  test('tells a mistake once more', async () => {
+  test('reports a mistake again at the next SIGHUP', async () => {
     await writeFile(site.mailmux.routingFile, 'backends: 1\n')
     await refused()
     read = site.mailmux.log().length

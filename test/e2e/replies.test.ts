@@ -1,4 +1,7 @@
-/** What each answer of a back end becomes in the client's own protocol (how it fails before it answers: failure-matrix.test.ts), how often it is tried again, and what strangers hear. */
+/**
+ * Each answer of a back end in the client's own protocol, how often a login is tried again, and the replies before a login.
+ * failure-matrix.test.ts has the failures before an answer.
+ */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
@@ -192,7 +195,7 @@ for (const protocol of PROTOCOLS)
 
 describe('a user', { concurrency: true }, () => {
   for (const protocol of PROTOCOLS) {
-    test(`whom nobody knows is told what a wrong password is told, and no sooner than failure_delay, ${protocol}`, async () => {
+    test(`that is unknown gets the reply for a wrong password, no sooner than failure_delay, ${protocol}`, async () => {
       for (const user of ['nobody@example.test', 'row0@example.test']) {
         const client = await open(protocol)
         const started = performance.now()
@@ -202,7 +205,7 @@ describe('a user', { concurrency: true }, () => {
       }
     })
 
-    test(`a disabled user is told so, and the login of a user on hold waits for the end of the hold, ${protocol}`, async () => {
+    test(`that is disabled gets a reply that says so, and a login on hold waits for the end of the hold, ${protocol}`, async () => {
       await redis.command('HSET', `mailmux:user:off-${protocol}@example.test`, 'backend', 'row0', 'status', 'disabled')
       await redis.command('HSET', `mailmux:user:held-${protocol}@example.test`, 'backend', 'row0', 'status', 'hold')
       const client = await open(protocol)
@@ -252,7 +255,7 @@ describe('a stranger', () => {
     })
   }
 
-  test('who forgets the tag before LOGIN is told of it', async () => {
+  test('that sends LOGIN without a tag gets a hint', async () => {
     const { peer } = await open('imap')
     await peer.ask('LOGIN alice secret', /^LOGIN BAD .*tag.*"a LOGIN user password"/)
     peer.destroy()

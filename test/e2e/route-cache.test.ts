@@ -1,4 +1,4 @@
-/** Routes that mailmux remembers: current as long as Redis says what changes, and a stand-in while Redis cannot be asked. */
+/** Remembered routes: current as long as Redis reports changes, and a stand-in while Redis is unavailable. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
@@ -12,7 +12,7 @@ before(async () => {
 })
 after(() => site.close())
 
-/** Logs in by IMAP, and tells the store that it ends up on by the marker message there. */
+/** Logs in by IMAP. @returns the store, by the marker message there */
 async function storeOf(user: string): Promise<string> {
   const client = await site.open('imap', 'starttls')
   const { accepted, answer } = await client.login(user, PASSWORD)
@@ -55,7 +55,7 @@ test('refuses a user whose route was deleted, at the next login', async () => {
   assert.equal(await storeOf('carol@example.test'), 'store3')
 })
 
-test('sends known users home while Redis is gone, and tells the others to come back', async () => {
+test('sends users with a remembered route to their store while Redis is gone, and the others get a temporary failure', async () => {
   assert.equal(await storeOf('alice@example.test'), 'store1')
   await site.redis!.stop()
   assert.equal(await storeOf('alice@example.test'), 'store1')

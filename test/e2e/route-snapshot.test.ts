@@ -1,4 +1,4 @@
-/** Known routes on disk: a mailmux that is started while Redis is away serves those whom it knew before, and nobody else. */
+/** Remembered routes on disk: a mailmux that starts while Redis is away serves the users of the snapshot only. */
 import assert from 'node:assert/strict'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -40,7 +40,7 @@ const start = (prefix = 'mailmux:'): Promise<Mailmux> =>
     limits: { failure_delay: '0s' },
   })
 
-/** Logs in by IMAP, and tells the store by the marker message there, or the refusal. */
+/** Logs in by IMAP. @returns the store, by the marker message there, or the refusal */
 async function storeOf(mailmux: Mailmux, user: string): Promise<string> {
   const client = await openMailClient(scene, 'imap', mailmux.ports.imapClear, 'clear', {})
   const { accepted, answer } = await client.login(user, PASSWORD)
@@ -52,7 +52,7 @@ async function storeOf(mailmux: Mailmux, user: string): Promise<string> {
 const fromSnapshot = (mailmux: Mailmux): Promise<number | undefined> =>
   mailmux.metric('mailmux_route_lookups_total{source="snapshot"}')
 
-test('writes at its stop whom it knows, for its own eyes', async () => {
+test('writes the remembered routes at its stop, readable by the owner alone', async () => {
   const mailmux = await start()
   await directoryConnected(mailmux)
   assert.equal(await storeOf(mailmux, 'alice@example.test'), 'store1')
@@ -68,7 +68,7 @@ test('writes at its stop whom it knows, for its own eyes', async () => {
   assert.match(await readFile(snapshot, 'utf8'), /"carol@example\.test","store3"/)
 })
 
-test('serves whom it knew when it is started while Redis is away, and tells the others to come back', async () => {
+test('serves users of the snapshot when it starts while Redis is away, and the others get a temporary failure', async () => {
   await redis.stop()
   const mailmux = await start()
   await mailmux.waitForLog(
@@ -92,7 +92,7 @@ test('asks Redis for all that it knew as soon as it can, and brings no deleted r
   const mailmux = await start()
   assert.equal(await storeOf(mailmux, 'alice@example.test'), 'store1')
   await redis.restart()
-  await redis.command('DEL', 'mailmux:user:carol@example.test') // while mailmux hears of nothing
+  await redis.command('DEL', 'mailmux:user:carol@example.test') // while mailmux gets no reports of changes
   await setRoute('alice@example.test', 'store2')
   await directoryConnected(mailmux)
   await until(
@@ -116,7 +116,7 @@ for (const [what, spoil, cause] of [
   ['changed', (whole: Buffer) => Buffer.from(whole.toString().replace('store2', 'store3')), 'cut short or changed'],
   ['garbage', () => Buffer.from('\0\0\0garbage\n'), 'cut short'],
 ] as const) {
-  test(`starts with a file that is ${what}, believes none of it, and says so`, async () => {
+  test(`starts with a file that is ${what}, uses none of its routes, and logs why`, async () => {
     const whole = await readFile(snapshot)
     await writeFile(snapshot, spoil(whole))
     const mailmux = await start()
@@ -130,7 +130,7 @@ for (const [what, spoil, cause] of [
   })
 }
 
-test('believes no file of another prefix', async () => {
+test('uses no file of another prefix', async () => {
   const mailmux = await start('other:')
   await mailmux.waitForLog(({ cause }) => cause === 'of another Redis or another prefix', 'a refusal')
   assert.match(await storeOf(mailmux, 'alice@example.test'), /^NO \[UNAVAILABLE\]/)

@@ -75,7 +75,7 @@ describe('a store that asks an OAuth provider', () => {
         assert.equal(findInLog(mailmux, TOKEN), undefined)
       })
 
-      test(`tells the client why a token is no good, waits for its answer, and lets it go on by ${mechanism} (${protocol})`, async () => {
+      test(`sends the client the error of a bad token, waits for its answer, and lets it go on by ${mechanism} (${protocol})`, async () => {
         const client = await open(protocol)
         const bad = newToken()
         // RFC 7628 3.2.3: the client answers with ^A, and only then is refused

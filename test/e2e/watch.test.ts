@@ -163,7 +163,7 @@ const COMMANDS = [
   'SEARCH TEXT {3+}\r\nabc SUBJECT {0+}\r\n',
 ]
 
-/** @param tellsNews the server tells an idling client of a new message at once; Cyrus does so within a minute */
+/** @param tellsNews the server reports a new message to an idling client at once; Cyrus does so within a minute */
 async function playImap(port: number, seed: number, tellsNews: boolean): Promise<ImapSession> {
   const random = createRandom(seed)
   const session = new ImapSession(port)
@@ -191,7 +191,7 @@ async function playImap(port: number, seed: number, tellsNews: boolean): Promise
 }
 
 for (const server of ['dovecot', 'cyrus'] as const) {
-  test(`knows of IMAP sessions with ${server} where no command is in progress`, { timeout: 300_000 }, async () => {
+  test(`detects in IMAP sessions with ${server} where no command is in progress`, { timeout: 300_000 }, async () => {
     for (let seed = 1; seed <= SESSIONS; seed++) {
       const session = await playImap(servers[server].ports.imap, seed, server === 'dovecot')
       session.check()
@@ -199,7 +199,7 @@ for (const server of ['dovecot', 'cyrus'] as const) {
     }
   })
 
-  test(`knows of POP3 sessions with ${server} where no command is in progress`, { timeout: 300_000 }, async () => {
+  test(`detects in POP3 sessions with ${server} where no command is in progress`, { timeout: 300_000 }, async () => {
     for (let seed = 1; seed <= SESSIONS; seed++) await checkPop3(servers[server].ports.pop3, seed)
   })
 }

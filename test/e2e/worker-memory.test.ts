@@ -8,7 +8,7 @@ import { ON_BUN } from '../support/runtime.ts'
 import { directoryConnected, PASSWORD, type Site, startSite } from '../support/site.ts'
 import { watchWorkers, type Workers } from '../support/workers.ts'
 
-if (ON_BUN) process.exit(0) // which has no `net.BoundSocket`: workers-start.test.ts tells what becomes of `workers: 2` there
+if (ON_BUN) process.exit(0) // which has no `net.BoundSocket`: workers-start.test.ts shows the effect of `workers: 2` there
 
 const ALICE = 'alice@example.test' // at home on store1
 const BOB = 'bob@example.test' // at home on store2
@@ -48,7 +48,7 @@ async function explain(user: string) {
   return routeAnswer.parse(await response.json())
 }
 
-test('a user whom one worker knows keeps the store at each worker while Redis is stopped', async () => {
+test('a user whose route one worker remembers keeps the store at each worker while Redis is stopped', async () => {
   const knowing = await workerOf(ALICE)
   await site.redis!.stop()
   const served = new Set<number>()
@@ -96,4 +96,4 @@ test('workers that are started again do not take an emptied Redis for a new one'
   assert.equal((await arrive(site, 'imap', ALICE)).at, 'store1')
 })
 
-test('has sent nobody astray', () => nobodyWentAstray(site))
+test('connected no user to a wrong store', () => nobodyWentAstray(site))

@@ -51,7 +51,7 @@ const reach = (worker: Worker, state: string) =>
     () => `it is not ${state}`,
   )
 
-test('serves, answers, and ends when it is told to, once', async (t) => {
+test('serves, answers, and ends once on stop', async (t) => {
   const { worker, said, ends } = build(t, ['serve'])
   assert.equal(worker.state(), 'ended')
   const started = worker.start()
@@ -135,7 +135,7 @@ test('that the system refuses to start at first fails the start', async (t) => {
   await assert.rejects(async () => worker.start(), { message: 'worker 1 has ended before it served: E2BIG' })
 })
 
-test('that answers nothing keeps nobody waiting, and is ended where it does not end', async (t) => {
+test('that does not answer delays no request beyond its deadline, and is killed if it does not end', async (t) => {
   const { worker, said } = build(t, ['deaf'])
   await worker.start()
   await assert.rejects(worker.ask({ what: 'reading' }, 50), /does not answer within 50 ms/)

@@ -1,4 +1,4 @@
-/** Several workers that are one mailmux: what a crash, a hang, a reload and a stop are to clients and to operators. */
+/** Several workers of one mailmux: the effects of a crash, a hang, a reload and a stop on clients and operators. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
@@ -15,7 +15,7 @@ import { ON_BUN } from '../support/runtime.ts'
 import { PASSWORD, type Site, startSite } from '../support/site.ts'
 import { watchWorkers, type Workers } from '../support/workers.ts'
 
-if (ON_BUN) process.exit(0) // which has no `net.BoundSocket`: workers-start.test.ts tells what becomes of `workers: 2` there
+if (ON_BUN) process.exit(0) // which has no `net.BoundSocket`: workers-start.test.ts shows the effect of `workers: 2` there
 
 const ALICE = 'alice@example.test'
 const BOB = 'bob@example.test'
@@ -227,7 +227,7 @@ test('a worker that hangs holds up no scrape, no list of sessions and no new cli
   }
 })
 
-test('a change of the files reaches every worker, and a mistake in them is told and counted once', async () => {
+test('a change of the files reaches every worker, and a mistake in them is logged and counted once', async () => {
   const text = await readFile(site.mailmux.routingFile, 'utf8')
   const failures = 'mailmux_config_reloads_total{outcome="failure"}'
   const successes = 'mailmux_config_reloads_total{outcome="success"}'

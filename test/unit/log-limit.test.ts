@@ -23,7 +23,7 @@ test('counts the minute from the last line and not from the last event', () => {
   assert.deepEqual(lines, [0, 60_000, 120_000, 180_000, 240_000])
 })
 
-test('tells the number of events without a line since the last line, and none where there were none', () => {
+test('reports the number of events without a line since the last line, and none if there were none', () => {
   const { clock, limit } = open()
   for (let event = 0; event < 1000; event++) limit('a')
   clock.nowMs = 60_000

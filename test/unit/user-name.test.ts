@@ -121,7 +121,7 @@ test('takes no label that IDNA would refuse', () => {
     assert.equal(asClient(`alice@${domain}`, 'keep'), undefined, domain)
 })
 
-test('folds the case of local parts where it is told to', () => {
+test('folds the case of local parts with user_case: lower only', () => {
   for (const [typed, keep, lower] of [
     ['Alice@Example.Test', 'Alice@example.test', 'alice@example.test'],
     ['ALICE', 'ALICE', 'alice'],

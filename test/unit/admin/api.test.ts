@@ -1,4 +1,4 @@
-/** The API without a socket: who may ask, what may be asked, and that every refusal is JSON with a reason. */
+/** The API without a socket: its authorisation, its paths, and that every refusal is JSON with a reason. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { buildAdmin } from '../../../src/admin/admin.ts'
@@ -239,7 +239,7 @@ test('reads a body only for a login test, and closes the connection of a refused
   assert.deepEqual([missing.status, missing.headers.get('connection')], [404, 'close'])
 })
 
-test('tells nothing of a defect but to the log', async () => {
+test('reports the details of a defect in the log only', async () => {
   const { refused, lines } = open({ explain: () => Promise.reject(new Error('secret detail')) })
   assert.equal(await refused(500, '/api/v1/routes/a'), 'internal error')
   assert.deepEqual(

@@ -150,7 +150,7 @@ test('says that there is no back end or listener of a name, but only where no se
   assert.equal(lines.length, 1)
   // A reload has removed the back end, and its sessions go on.
   assert.deepEqual((await open().ask('DELETE', '?backend=store9')).json, { ended: 3 })
-  // The worker that is missing may know it.
+  // The back end may have sessions in the missing worker.
   const partly = open({ endSessions: () => Promise.resolve({ ended: 0, incomplete: [2] }) })
   assert.deepEqual((await partly.ask('DELETE', '?backend=store9')).json, { ended: 0, incomplete: [2] })
 })
@@ -203,7 +203,7 @@ test('asks all instances, or with scope=instance this one alone', async () => {
   assert.match((await ask('GET', '?scope=other')).why, /scope: all or instance/)
 })
 
-test('does not call a back end unknown while an instance is missing that might know it', async () => {
+test('does not report an unknown back end while the answer of an instance is missing', async () => {
   for (const partly of [
     { scope: 'partial' as const, why: 'Redis: ECONNREFUSED' },
     { scope: 'all' as const, silent: ['mail2/0123456789ab'] },

@@ -127,7 +127,7 @@ function dns(hosts: Record<string, string[]>, services: Record<string, Service[]
   return { addresses: ask(hosts), services: ask(services) }
 }
 
-test('a name that cannot be looked up any more keeps what was known of it, and is asked for soon', async () => {
+test('a name whose look-up fails keeps its last addresses, and is looked up again soon', async () => {
   const settings = backendSettings({ hosts: ['a.test', 'b.test'] })
   const first = await lookUp(settings, dns({ 'a.test': ['192.0.2.1'], 'b.test': ['192.0.2.2'] }), NOTHING_KNOWN)
   assert.deepEqual([first.failures, first.ttlMs], [[], 30_000])
@@ -191,7 +191,7 @@ for (const ip of UNSPECIFIED)
     assert.deepEqual(ways({ hosts: [], ports: {}, srv }, known({ 'a.test': [ip] }, services)), [])
   })
 
-test('a name that leads to this machine alone is a failure, and what was known of it stays', async () => {
+test('a name that leads to this machine alone is a failure, and its last addresses stay', async () => {
   const before = known({ 'a.test': ['192.0.2.1'] })
   const lookup: Lookup = {
     addresses: () => Promise.resolve(found(selectAddresses(['0.0.0.0'], new Set([4])))),
@@ -252,7 +252,7 @@ test('a back end has names where any host is one, or with SRV', () => {
   assert.equal(hasNames(backendSettings({ hosts: [], srv: { imap: '_imap._tcp.x.test' } })), true)
 })
 
-test('only names are looked up, the shortest lifetime counts, and each address tells where it comes from', async () => {
+test('only names are looked up, the shortest lifetime counts, and each address has its origin', async () => {
   const asked: string[] = []
   const lookup: Lookup = {
     addresses: (name) => {
@@ -295,7 +295,7 @@ test('the weight of an SRV target is split among its addresses of the preferred 
   )
 })
 
-test('SRV records that nothing is known of lead nowhere', () => {
+test('SRV records that were never looked up give no addresses', () => {
   assert.deepEqual(addressesOf(backendSettings({ hosts: [], srv: { imap: 's' } }), 'imap', known({}, {})), [])
 })
 

@@ -1,4 +1,4 @@
-/** Who is let in to a back end, when, in which order, and what becomes of the rest. */
+/** Which logins a back end gets, when, in which order, and how the others end. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { MuxError } from '../../../src/errors.ts'
@@ -249,7 +249,7 @@ describe('a reload', () => {
     assert.equal(await stateOf(late.slot), 'in')
   })
 
-  test('forgets a removed back end after its last session', async () => {
+  test('drops the gate of a removed back end after its last session', async () => {
     const gates = openGates()
     const first = gates.come()
     gates.admissions.configure(new Map())

@@ -127,7 +127,7 @@ describe('a handshake with a back end', () => {
     await assert.rejects(securing, refused('backend-certificate', /ERR_TLS_CERT_ALTNAME_INVALID/))
   })
 
-  test('refuses a certificate of a CA that the system does not know', async (t) => {
+  test('refuses a certificate of a CA that is not in the system store', async (t) => {
     const { securing, socket } = await handshake(t, {}, 'store.example.test')
     await assert.rejects(securing, refused('backend-certificate', /UNABLE_TO_VERIFY|SELF_SIGNED|UNABLE_TO_GET/))
     assert.equal(socket.destroyed, true)

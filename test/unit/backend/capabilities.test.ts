@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { createCapabilityBook } from '../../../src/backend/capabilities.ts'
 import { keepLog } from './fixture.ts'
 
-test('knows nothing before a back end was reached', () => {
+test('has no capabilities before a back end was reached', () => {
   const book = createCapabilityBook(keepLog().log)
   assert.equal(book.common('imap', ['a', 'b']), undefined)
   assert.equal(book.common('imap', []), undefined)

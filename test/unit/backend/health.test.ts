@@ -105,7 +105,7 @@ test('counts what no client can have caused beside one that fails alone', () => 
   assert.equal(play([...times(9, failsFor('192.0.2.1')), refused, refused, refused]).up, false)
 })
 
-test('does not forget failing logins because checks succeed, which see less', () => {
+test('a successful check does not reset the count of failed logins, because it tests less than a login', () => {
   const [one, two] = [failsFor('192.0.2.1'), failsFor('192.0.2.2')]
   assert.equal(play([one, greets, two, greets, one]).up, false)
   assert.equal(play([one, two, { by: 'check', proof: 'login' }, one]).up, true)

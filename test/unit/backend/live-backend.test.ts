@@ -54,7 +54,7 @@ test('if all addresses are down, one login at a time tries each once, and other 
   live.succeeded(next.next()!.endpoint, answered)
   next.leave()
   await live.enter('imap', 'ann', 1000)
-  await live.enter('imap', 'ben', 1000) // nobody has to wait for anybody any more
+  await live.enter('imap', 'ben', 1000) // no login waits any more
 })
 
 test('is up for a protocol by itself, and as a whole where each that it serves is', () => {
@@ -104,7 +104,7 @@ test('a login waits for a name that has never been found, and not for one that h
   live.close()
 })
 
-test('is looked up again when the record runs out, and keeps what is known of an address that stays', async (t) => {
+test('is looked up again when the record expires, and keeps the health of an address that stays', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const world = liveWorld()
   world.dns.hosts.set('store.test', ['192.0.2.1', '192.0.2.2'])
@@ -128,7 +128,7 @@ test('is looked up again when the record runs out, and keeps what is known of an
   world.live.close()
 })
 
-test('a reload keeps what is known of a back end that stands where it stood, and forgets one that has moved', () => {
+test('a reload keeps the health of a back end with the same address, and drops that of one with a new address', () => {
   const old = imapAt(['192.0.2.1'])
   const { live, enter } = liveWorld(old, imapAt(['192.0.2.5'], 'b'))
   makeDown(live.get('a')!, live.get('a')!.addresses('imap')[0]!)

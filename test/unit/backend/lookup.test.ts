@@ -39,7 +39,7 @@ const DNS = ['192.0.2.53']
 const SIX = { address: '::1', ttl: 60 }
 const FOUR = { address: '127.0.0.2', ttl: 20 }
 
-test('asks the configured name servers for both families, and believes the answer for the shortest lifetime', async (t) => {
+test('asks the configured name servers for both families, and uses the answer for the shortest lifetime', async (t) => {
   const { lookup, asked } = open(t, DNS, { six: [SIX], four: [FOUR] })
   assert.deepEqual(await lookup.addresses('store.test'), { records: ['::1', '127.0.0.2'], ttlMs: 20_000 })
   assert.deepEqual(asked, [
@@ -68,7 +68,7 @@ test('fails with the code of the answer where no family has an address', async (
   assert.deepEqual(await open(t, DNS, {}).lookup.addresses('a.test'), { records: [], ttlMs: 30_000 })
 })
 
-test('believes no answer for less than five seconds or more than five minutes', async (t) => {
+test('limits the lifetime of an answer to between five seconds and five minutes', async (t) => {
   for (const [ttl, ttlMs] of [
     [0, 5000],
     [5, 5000],

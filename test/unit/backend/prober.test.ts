@@ -182,7 +182,7 @@ test('asks what a back end can do every five minutes, whatever its check is', as
   }
 })
 
-test('a back end that is not checked is not down because it does not tell its capabilities', async (t) => {
+test('a back end that is not checked is not down because its capabilities cannot be read', async (t) => {
   const { pass, live, lines } = probing(t, refuses, imapAt('a', { check: 'none' }))
   await pass(1_000_000)
   assert.equal(live.get('a')?.isUp(), true)
@@ -197,7 +197,7 @@ test('a back end that is not checked is not down because it does not tell its ca
   })
 })
 
-test('tells a back end that is wrongly set up from one that is down', async (t) => {
+test('distinguishes a misconfigured back end from one that is down', async (t) => {
   let code: 'backend-certificate' | undefined = 'backend-certificate'
   const { pass, live, lines } = probing(
     t,

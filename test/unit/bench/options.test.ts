@@ -32,7 +32,7 @@ test("the order of the peers is the user's: the first is what the others are com
   assert.deepEqual(names(readOptions(['--peers', 'mailmux,haproxy'], settings)?.peers), ['mailmux', 'haproxy'])
 })
 
-test('a name that there is not is told, with those that there are', () => {
+test('an unknown name is refused, with a list of the valid ones', () => {
   assert.throws(() => readOptions(['--peers', 'ngnix'], settings), /there is no ngnix; there are nginx,/)
   assert.throws(() => readOptions(['--workloads', 'logn'], settings), /there is no logn; there are login,/)
   assert.throws(() => readOptions(['--rounds', '0'], settings), /0 is not a number above zero/)

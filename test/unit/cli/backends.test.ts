@@ -54,7 +54,7 @@ test('lists the back ends as a table, or as JSON', async (t) => {
   assert.equal(asked[0], 'GET /api/v1/backends')
 })
 
-test('sets a state, tells who does, and says what has changed', async (t) => {
+test('sets a state, sends the name of the operator, and prints what has changed', async (t) => {
   const { config, terminal, asked, out, bodies } = await openAdminPort(t, 200, { backend: 'store1', changed: true })
   assert.equal(await setBackendState('store1', 'drain', { config, over: '10m', force: true }, terminal), 0)
   assert.equal(await setBackendState('store/1', 'up', { config }, terminal), 0)

@@ -1,4 +1,4 @@
-/** What a move tells the running mailmux of itself: how often, in which size, and that no failure of it reaches the move. */
+/** The reports of a move to the running mailmux: how often, in which size, and that a failed report does not affect the move. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import type { MoveReport } from '../../../src/admin/move-routes.ts'
@@ -31,7 +31,7 @@ function open(t: TestContext, { total = 3, send }: { total?: number; send?: () =
   return { reporter, sent, pass }
 }
 
-test('tells the users that are being moved with their steps, the counts since the begin, and the end', async (t) => {
+test('reports the users that are being moved with their steps, the counts since the begin, and the end', async (t) => {
   const { reporter, sent, pass } = open(t, { total: 4 })
   for (const user of ['ann', 'bob', 'cid', 'dan']) reporter.begin(orderOf(user))
   reporter.step('ann', { step: 'hold', state: 'begin' })

@@ -25,7 +25,7 @@ test('prints nothing that a terminal obeys', () => {
   assert.deepEqual(formatTable([{ label: 'a', lines: [['\u001b[0m', 'x\ny']] }]), ['a  \u{fffd}[0m  x\u{fffd}y'])
 })
 
-test('tells times as people do', () => {
+test('formats durations in two units', () => {
   for (const [ms, text] of [
     [0, '0ms'],
     [849.6, '850ms'],

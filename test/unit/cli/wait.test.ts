@@ -20,7 +20,7 @@ async function wait(answers: Partial<SessionsAnswer>[], timeoutMs = Infinity) {
   return { code, out, errors, tookMs: clock.nowMs() }
 }
 
-test('ends when no session is left, and tells each change of the number', async () => {
+test('ends when no session is left, and prints each change of the number', async () => {
   const { code, out, errors } = await wait([{ total: 3 }, { total: 3 }, { total: 1 }, { total: 0 }])
   assert.equal(code, 0)
   assert.deepEqual(out, ['3 sessions', '1 session', 'no session is left'])

@@ -13,7 +13,7 @@ import { arrive } from './fixture.ts'
 
 const soon = <T>(promise: Promise<T>, what: string): Promise<T> => within(READ_DEADLINE_MS, promise, () => what)
 
-test('knows both ends of its connection, and no PROXY header without one', async (t) => {
+test('has the addresses of both ends of its connection, and no PROXY header without one', async (t) => {
   const { client, accepted, conn } = await arrive(t)
   if (client.connecting) await once(client, 'connect')
   assert.deepEqual(conn.client, { address: '127.0.0.1', port: client.localPort })

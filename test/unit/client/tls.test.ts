@@ -1,4 +1,4 @@
-/** TLS of a client's connection: the name in the ClientHello, the certificate of either side, and what is known of it afterwards. */
+/** TLS of a client's connection: the name in the ClientHello, the certificate of either side, and the facts that are kept of it. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
@@ -97,7 +97,7 @@ describe('a client is shown the certificate', () => {
 })
 
 for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
-  test(`knows ${version} and its cipher, and reads lines from it`, async (t) => {
+  test(`reports ${version} and its cipher, and reads lines from it`, async (t) => {
     const arrival = await open(t)
     const { conn, handshakes } = arrival
     assert.deepEqual(conn.describeTls(), { version: undefined, cipher: undefined, certificate: undefined })

@@ -160,7 +160,7 @@ test('warns of a client CA and of a client certificate that have expired', (t) =
   assert.deepEqual(load(t, LOADED).warnings, [])
 })
 
-test('one mistake about mechanisms or passthrough is told once', (t) => {
+test('one mistake about mechanisms or passthrough is reported once', (t) => {
   const misspelt = load(t, {
     main: withListener("mechanisms: [EXTERNEL], client_ca_file: cert.pem, client_cert_user: '%{cn}'"),
     routing: LOADED.routing,

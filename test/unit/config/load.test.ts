@@ -167,7 +167,7 @@ domains: {Example.ORG: {backend: s}, example.net: s}
   for (const secret of ['abc', 'p%/@w', 'PRIVATE KEY']) assert.ok(!printed.includes(secret), secret)
 })
 
-test('tells all mistakes of both files at once, in the order of the lines', (t) => {
+test('reports all mistakes of both files at once, in the order of the lines', (t) => {
   const { settings, errors } = load(t, {
     main: `
 workers: many
@@ -216,7 +216,7 @@ test('a syntax error in one file does not hide the mistakes of the other', (t) =
   assert.match(errors[1] ?? '', /^routing\.yaml:1:31: not a port/u)
 })
 
-test('a mistake in an anchored default is told once, where it is written', (t) => {
+test('a mistake in an anchored default is reported once, where it is written', (t) => {
   const { text } = load(t, {
     routing: `
 backends:
@@ -244,7 +244,7 @@ domains: {example.test: store1}
   )
 })
 
-test('values of a wrong form are told what is expected in their place', (t) => {
+test('errors about values of a wrong form state what is expected in their place', (t) => {
   const { errors } = load(t, {
     main: 'hostname: 5\nlisteners: []\ntls: 5\nadmin:\nlog: {level: [a]}\nlimits: {max_bad_commands: 1.5}\ndirectory: [a]\n',
     routing: 'backends: {}\nusers:\ndomains: {x: [1]}\n',

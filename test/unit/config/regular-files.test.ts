@@ -93,7 +93,7 @@ test('reads no device, whose data may have no end', (t) => {
   assert.deepEqual(loadAdminPlace(main, {}), { wrong: `${main} is not a regular file` })
 })
 
-test('reads a file up to its limit, and a file of /proc, whose size is told as 0', (t) => {
+test('reads a file up to its limit, and a file of /proc, which has the size 0 in stat', (t) => {
   const file = oneFile(t)
   assert.deepEqual(readRegularFile(file, 3), { value: Buffer.from('one') })
   assert.deepEqual(readRegularFile(file, 2), { wrong: 'is larger than 2 bytes' })
@@ -170,7 +170,7 @@ test('a YAML text that this machine has no memory for is not one that is wrong',
   assert.deepEqual(problems.list(), [])
 })
 
-test('a change that cannot be read for want of a descriptor is told once it can', async (t) => {
+test('a change that cannot be read for lack of a descriptor is reported once it can be read', async (t) => {
   const file = oneFile(t)
   const errors: unknown[] = []
   let told = 0

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { temporaryDirectory } from './fixture.ts'
 import { watch } from './watching.ts'
 
-test('tells of a Kubernetes volume whose ..data link is swapped, twice in a row', async (t) => {
+test('reports a Kubernetes volume whose ..data link is swapped, twice in a row', async (t) => {
   const directory = temporaryDirectory(t)
   const publish = (version: string): void => {
     fs.mkdirSync(path.join(directory, `..${version}`))
@@ -25,7 +25,7 @@ test('tells of a Kubernetes volume whose ..data link is swapped, twice in a row'
   assert.deepEqual(told, ['two', 'three'])
 })
 
-test('a file in a directory that does not exist yet is told when it comes', async (t) => {
+test('a file in a directory that does not exist yet is reported when it is created', async (t) => {
   const directory = temporaryDirectory(t)
   const file = path.join(directory, 'a', 'b', 'cert.pem')
   const { nextChange } = watch(t, () => [file])

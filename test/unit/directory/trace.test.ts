@@ -49,7 +49,7 @@ test('shows a static user, and asks no other source', async () => {
   assert.equal(store.reads, 0)
 })
 
-test('tells of the directory after the memory, and remembers nothing', async () => {
+test('lists the directory after the memory, and stores nothing', async () => {
   const { explain, store, cache } = open(at('store2'))
   const user = 'alice@example.test'
   const asked = [
@@ -80,7 +80,7 @@ test('stores no unknown user, and continues with the domain', async () => {
   assert.deepEqual((await cache.lookup('alice@example.test')).entry, at('store2'))
 })
 
-test('tells how old a remembered route is, and for how long it holds', async () => {
+test('reports the age of a remembered route, and for how long it is valid', async () => {
   const { explain, clock, cache } = open(at('store2'))
   await cache.lookup('alice@example.test')
   clock.nowMs = 400
@@ -130,7 +130,7 @@ test('shows the route that stands in while the directory is unavailable', async 
   ])
 })
 
-test('tells of a directory that is away, and of an entry that makes no sense', async () => {
+test('reports a directory that is unavailable, and an invalid entry', async () => {
   for (const [error, outcome] of [
     [AWAY, 'unavailable'],
     [new MuxError('route-invalid', 'poisoned'), 'invalid'],
@@ -165,7 +165,7 @@ test('quotes little of the content of the directory', () => {
   assert.match(text, /, hold$/)
 })
 
-test('tells how a name is read', () => {
+test('lists how a name is read', () => {
   const aliases = new Map([['alias.test', 'example.test']])
   const rules = rulesWith({ defaultDomain: 'Example.test', delimiters: '@%', aliases })
   const read = (name: string) => {

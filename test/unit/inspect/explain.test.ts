@@ -1,4 +1,4 @@
-/** What is told of a login that somebody imagines: each decision, and that none of them is made twice or leaves anything behind. */
+/** The explanation of a hypothetical login: each decision, and that none is made twice or changes any state. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { routeAnswer } from '../../../src/admin/answers.ts'
@@ -160,7 +160,7 @@ test('reports the authenticated user, the mailbox and the login name at the back
 })
 
 for (const user of ['alice*admin', 'CORP\\alice', 'Alice Liddell'])
-  test(`tells which setting lets ${user} through`, async () => {
+  test(`names the setting that would allow ${user}`, async () => {
     const { name, usable } = await open().answerTo({ user })
     assert.deepEqual([usable, name?.user], [false, undefined])
     assert.match(JSON.stringify(name?.notes), /which no name may have.* (?:master_separator|delimiters)/)
@@ -168,7 +168,7 @@ for (const user of ['alice*admin', 'CORP\\alice', 'Alice Liddell'])
 
 for (const [what, user, answer, refusal] of [
   [
-    'nobody knows',
+    'is unknown',
     'alice@example.test',
     undefined,
     { reason: 'authentication-failed', detail: 'no route for this user' },
@@ -198,7 +198,7 @@ for (const [what, user, answer, refusal] of [
     },
   ],
 ] as const)
-  test(`tells why a login is refused whom ${what}`, async () => {
+  test(`reports why a login is refused if the user ${what}`, async () => {
     const { usable, refusal: told, route, backend } = await open(answer && { answer }).answerTo({ user })
     assert.deepEqual([usable, told, route, backend], [false, refusal, undefined, undefined])
   })

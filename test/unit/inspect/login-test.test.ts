@@ -1,4 +1,4 @@
-/** A login on request: what it stands for, and where nobody logs in. What becomes of it is shown end to end. */
+/** A login on request: its parameters, and the cases without a login. e2e/explain.test.ts tests the outcome. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ListenerSettings } from '../../../src/config/settings.ts'
@@ -37,7 +37,7 @@ function open(changes: Partial<ListenerSettings>) {
   return { ask, lines, asked }
 }
 
-test('goes the way of every login, and tells the true reason, the log too', async () => {
+test('runs the steps of every login, and reports the true reason, also in the log', async () => {
   const { ask, lines, asked } = open({})
   const { session, ms, ...rest } = (await ask()) as LoginTest
   assert.deepEqual(rest, {

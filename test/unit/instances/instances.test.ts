@@ -1,4 +1,4 @@
-/** Instances of one site with an exchange in memory: heartbeats, questions to all, and what is told of those that do not answer. */
+/** Instances of one site with an exchange in memory: heartbeats, questions to all, and the report on those that do not answer. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { z } from 'zod'
@@ -136,7 +136,7 @@ test('does not name an instance that stops in order while it is asked', async (t
   )
 })
 
-test('names an instance that cannot answer, or does not know the question, without waiting', async (t) => {
+test('lists an instance that cannot answer or does not support the question as silent, without waiting', async (t) => {
   const { instances } = await startSite(t, 'mail1', 'mail2', 'mail3')
   const [first, second, third] = instances as [Instances, Instances, Instances]
   const ask = first.register(numberKind(() => Promise.resolve({ number: 1 })))
@@ -210,7 +210,7 @@ test('ignores malformed, oversized and surplus messages', async (t) => {
   hub.publishQuestion(JSON.stringify(good))
   await settle()
   assert.deepEqual(asked, [good.question])
-  // Answers that nobody waits for are late, and no fault.
+  // An answer after the deadline is no fault.
   hub.publishAnswer(first.name, JSON.stringify({ id, instance: from, answer: { number: 5 } }))
   assert.equal((await ask({ kind: 'number', plus: 0 })).answers.length, 1)
   assert.equal(lines.length, 1)

@@ -1,4 +1,4 @@
-/** What operators search for, in the documents: each error code, reply, log line, series and make target; and nothing there that is no more. */
+/** The documents have each error code, reply, log line, series and make target, and none that does not exist any more. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { existsSync, globSync, readFileSync } from 'node:fs'
@@ -213,7 +213,7 @@ describe('the Makefile', () => {
     rest,
   }))
 
-  test('tells of every target in `make help`, but for those that are only a step of another', () => {
+  test('lists every target in `make help`, except those that are only a step of another', () => {
     const { MAKEFLAGS: _flags, MAKELEVEL: _level, ...env } = process.env
     const help = execFileSync('make', ['--no-print-directory', 'help'], { cwd: root, env, encoding: 'utf8' })
     const told = [...help.matchAll(/^ +make ([a-z-]+) +\S/gm)].map(([, target]) => target)

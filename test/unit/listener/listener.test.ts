@@ -134,7 +134,7 @@ const WAYS: Record<string, (settings: ListenerSettings[], accept: Accept) => Pro
 }
 
 for (const [way, open] of Object.entries(WAYS)) {
-  test(`tells of each connection that cannot be accepted at a port that is ${way}, and goes on`, async (t) => {
+  test(`reports each connection that cannot be accepted at a port that is ${way}, and goes on`, async (t) => {
     const { mock } = t.mock.method(Server.prototype, 'listen')
     const failed: string[] = []
     const came = Promise.withResolvers<undefined>()

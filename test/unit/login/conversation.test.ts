@@ -53,7 +53,7 @@ test('leaves no timer behind a client that has left, and counts its time', async
   assert.deepEqual([conversation.clientMs, clock.pending], [3000, 0])
 })
 
-test('stops the clock of the client before the slot is waited for, and tells of both moments', async () => {
+test('stops the client timer before the slot is waited for, and reports both moments', async () => {
   const { conversation, clock, ask } = open(() => Promise.resolve('Yz1u'))
   const told: string[] = []
   conversation.observer = {

@@ -53,7 +53,7 @@ function open() {
   }
 }
 
-test('a waiting client is told every 10 to 15 s, and the wait ends at its deadline', async () => {
+test('a waiting client gets a reply every 10 to 15 s, and the wait ends at its deadline', async () => {
   const { wait, told, pass, isTicking } = open()
   const { outcome } = wait('alice')
   await pass(44_000)

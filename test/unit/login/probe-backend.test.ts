@@ -47,7 +47,7 @@ for (const kind of ['tcp', 'tls'] as const)
     assert.deepEqual([words, heard], [undefined, []])
   })
 
-test('a check by greeting gives the capabilities, and logs nobody in', async (t) => {
+test('a check by greeting gives the capabilities, and sends no login', async (t) => {
   const { words, heard } = await probe(t, 'greeting')
   assert.deepEqual(words, ['IMAP4REV1', 'SASL-IR', 'AUTH=PLAIN', 'AUTH=SCRAM-SHA-256', 'AUTH=XOAUTH2'])
   assert.deepEqual(
@@ -61,7 +61,7 @@ test('a check by greeting asks for STARTTLS where the back end has it configured
   await assert.rejects(probe(t, 'greeting', { settings }), isCode('backend-no-starttls'))
 })
 
-test('a check by login logs the test user in, tells no identity, logs out and closes', async (t) => {
+test('a check by login logs the test user in, sends no identity, logs out and closes', async (t) => {
   const { words, heard, gone } = await probe(t, 'login')
   await gone
   assert.equal(words, undefined)

@@ -21,7 +21,7 @@ test('follows the slowest, and not the last', () => {
   assert.equal(pace.dueMs(2000), 4000)
 })
 
-test('forgets a slow refusal over a hundred others', () => {
+test('drops a slow refusal after a hundred others', () => {
   const pace = createRefusalPace()
   pace.observe(8000)
   for (let i = 0; i < 100; i++) pace.observe(10)
@@ -40,7 +40,7 @@ test('keeps a configured delay that is longer than that limit', () => {
   assert.equal(pace.dueMs(15_000), 15_000)
 })
 
-test('does not forget while nothing is observed', () => {
+test('keeps a slow refusal while no other is observed', () => {
   const pace = createRefusalPace()
   pace.observe(5000)
   for (let i = 0; i < 1000; i++) assert.equal(pace.dueMs(0), 5000)
@@ -73,7 +73,7 @@ test('gives a made-up challenge one of the recent times of real ones, and none w
   assert.deepEqual(times, [10, 20, 30, 10_000])
 })
 
-test('forgets the times of old challenges', () => {
+test('drops the times of old challenges', () => {
   const pace = createRefusalPace(() => 0.999)
   for (let i = 0; i < 1000; i++) pace.observeChallenge(i < 900 ? 5000 : 10)
   for (let i = 0; i < 50; i++) assert.equal(pace.challengeMs(), 10)
@@ -98,7 +98,7 @@ test('follows what two networks have met, for all of them', () => {
   assert.ok(pace.dueMs(0, '198.51.100.1') > 2900)
 })
 
-test('follows the only known network', () => {
+test('follows the only network that was observed', () => {
   const pace = createRefusalPace()
   pace.observe(3000, '192.0.2.1')
   assert.equal(pace.dueMs(0, '198.51.100.1'), 3000)
@@ -112,7 +112,7 @@ test('keeps the times of a bounded number of networks, the slowest ones', () => 
   assert.ok(pace.dueMs(0, '10.0.0.0') <= 10)
 })
 
-test('forgets the fastest network when there are too many', () => {
+test('drops the fastest network when there are too many', () => {
   const pace = createRefusalPace()
   for (let i = 0; i < 64; i++) pace.observe(5000 + i, `10.0.0.${i}`)
   pace.observe(9000, '10.0.0.0')

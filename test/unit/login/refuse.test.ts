@@ -69,12 +69,12 @@ test('waits as long as the directory asks for, where that is longer', async () =
   assert.equal((await hold({ refused: { waitMs: 1000 } })).waitedMs, 2000)
 })
 
-test('notes how long the refusal took, and forgets the route that is remembered', async () => {
+test('notes how long the refusal took, and invalidates the remembered route', async () => {
   const { seen } = await hold({ refused: { tookMs: 40 }, user: 'alice' })
   assert.deepEqual(seen, ['took 40 of 192.0.2.1', 'invalidate alice', LEAST])
 })
 
-test('holds no other refusal back, and forgets no route for it', async () => {
+test('holds no other refusal back, and invalidates no route for it', async () => {
   for (const reason of ['unavailable', 'disabled', 'cancelled'] as const) {
     const refused: Partial<Refused> = { refusal: { reason }, tookMs: 40, waitMs: 3000 }
     assert.deepEqual(await hold({ refused, user: 'alice' }), { waitedMs: 0, seen: [] })

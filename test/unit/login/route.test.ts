@@ -332,7 +332,7 @@ test('uses the directory’s password to log in as the owner of the mailbox', as
   assert.deepEqual(await loginOf({ route: given, login: CERTIFIED }), wanted)
 })
 
-/** What a directory that asks is told of a login. */
+/** The facts of a login that a directory gets. */
 function factsOf(login: Partial<LoginAttempt>, conn: object = {}) {
   const session = {
     listener: listenerSettings({ protocol: 'pop3' }),
@@ -448,7 +448,7 @@ test('leaves the back end again if the route of a new user cannot be committed',
   assert.deepEqual(released, ['connection', 'slot'])
 })
 
-test('knows whether a PROXY header precedes the dialogue with the back end', async () => {
+test('decides whether a PROXY header precedes the dialogue with the back end', async () => {
   for (const [proxyProtocol, wanted] of [
     ['none', false],
     ['v1', true],

@@ -1,4 +1,4 @@
-/** What the processes of one mailmux read, as one scrape shows it. */
+/** The metrics of all processes of one mailmux in one scrape. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createMetrics } from '../../../src/metrics/metrics.ts'
@@ -54,7 +54,7 @@ test('shows the worst value of all workers', async () => {
   assert.equal(await valueOf('mailmux_directory_up', [well, well]), 1)
 })
 
-test('keeps what those have counted that have ended, and forgets what they stood at', async () => {
+test('keeps the counters of ended workers, and drops their gauges', async () => {
   const ended = await read((metrics) => {
     metrics.loginEnded('imap', 'PLAIN', 'accepted')
     metrics.loginTook('imap', 'store1', 30)

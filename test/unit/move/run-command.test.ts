@@ -52,7 +52,7 @@ async function assertEnds(pid: number): Promise<void> {
   )
 }
 
-test('tells the command the user, both back ends and the pass', async (t) => {
+test('passes the command the user, both back ends and the pass', async (t) => {
   const file = join(directory(t), 'out')
   const command = `echo "$MAILMUX_USER $MAILMUX_FROM $MAILMUX_TO $MAILMUX_PASS" >> ${file}`
   await run(command)

@@ -82,7 +82,7 @@ describe('the canonical form', () => {
   })
 })
 
-test('tells the family, the zone and the IPv4-mapped form', () => {
+test('distinguishes the family, the zone and the IPv4-mapped form', () => {
   assert.deepEqual(['192.0.2.1', '::ffff:192.0.2.1', 'fe80::1%eth0', 'a.example'].map(familyOf), [4, 6, 6, undefined])
   assert.deepEqual(['fe80::1%eth0', 'fe80::1'].map(hasZone), [true, false])
   assert.deepEqual(['fe80::1%eth0', 'fe80::1'].map(withoutZone), ['fe80::1', 'fe80::1'])
@@ -90,7 +90,7 @@ test('tells the family, the zone and the IPv4-mapped form', () => {
   assert.deepEqual(mapped.map(isMapped), [true, true, true, false, false, false])
 })
 
-test('tells the loopback', () => {
+test('recognises loopback addresses', () => {
   for (const text of ['127.0.0.1', '127.255.0.9', '::1', '0:0::1', '::1%lo', '::ffff:127.0.0.1', '::FFFF:7f00:1']) {
     assert.equal(isLoopbackAddress(text), true, text)
   }
@@ -109,7 +109,7 @@ test('tells the loopback', () => {
   }
 })
 
-test('tells the unspecified addresses', () => {
+test('recognises the unspecified addresses', () => {
   for (const text of [
     '0.0.0.0',
     '::',

@@ -13,7 +13,7 @@ test('holds the addresses of its networks, and no others', () => {
   }
 })
 
-test('knows an IPv4 address in its IPv6 form, in the question and in the set', () => {
+test('matches an IPv4 address in its IPv6 form, in the question and in the set', () => {
   const set = createIpSet(['10.0.0.0/8'])
   assert.equal(set.has('::ffff:10.1.2.3'), true)
   assert.equal(set.has('::FFFF:0a01:0203'), true)

@@ -39,7 +39,7 @@ test('1: it accepts a header that ends within its addresses; we wait for the res
   for (let length = 0; length < PLAIN.length; length++) assert.equal(readProxyHeader(PLAIN.subarray(0, length)), 'more')
 })
 
-test('2: it takes the payload for vectors and believes any length; we end where the length says', () => {
+test('2: it parses the payload as vectors and accepts any length; our reader ends where the length says', () => {
   const glued = V2ProxyProtocol.parse(Buffer.concat([PLAIN, line('a1 NOOP\r\n')]))
   assert.equal(Buffer.from(glued.data!).toString(), 'a1 NOOP\r\n')
   const answer = readProxyHeader(Buffer.concat([PLAIN, line('a1 NOOP\r\n')]))
@@ -53,7 +53,7 @@ test('2: it takes the payload for vectors and believes any length; we end where 
   assert.equal(readProxyHeader(v2(0x21, 0x11, IPV4_BLOCK, 100)), 'more')
 })
 
-test('3: it does not know vectors; we read them', () => {
+test('3: it does not parse vectors; our reader does', () => {
   const bytes = withTlvs(tlv(0x01, 'imap'))
   assert.equal(Buffer.from(V2ProxyProtocol.parse(bytes).data!).toString('hex'), '010004696d6170')
   const answer = readProxyHeader(bytes)

@@ -231,7 +231,7 @@ describe('the vectors of version 2', () => {
     refuses(withTlvs(Buffer.from('ffffff', 'hex')), /longer/)
   })
 
-  test('are skipped where they are padding or of a type that we do not know, however often', () => {
+  test('are skipped if they are padding or of an unknown type, however often', () => {
     const unknown = [tlv(0x04, ''), tlv(0x04, 'xx'), tlv(0x30, 'ns'), tlv(0xea, '\0a'), tlv(0xea, '\0b'), tlv(0xff, '')]
     assertReads(withTlvs(...unknown, tlv(0x01, 'imap'), ...unknown), { ...base, alpn: 'imap' })
   })
@@ -335,7 +335,7 @@ describe('the vectors of version 2', () => {
     })
   })
 
-  test('with a checksum are believed only when it is right, wherever it stands', () => {
+  test('with a checksum are accepted only if it is right, wherever it stands', () => {
     for (const tlvs of [
       [tlv(0x03, '\0\0\0\0')],
       [tlv(0x03, '\0\0\0\0'), tlv(0x01, 'imap')],
@@ -405,7 +405,7 @@ describe('any bytes', () => {
     for (const text of ['GET / HTTP/1.1\r\n', 'a1 LOGIN u p\r\n', 'QUIT\r\n', '\x16\x03\x01', '\n', '\0']) {
       refuses(line(text.slice(0, 1)))
     }
-    // PASS begins like PROXY; the second byte tells.
+    // PASS begins like PROXY; the second byte is different.
     refusesAtTheEndOf(line('PA'))
   })
 })

@@ -1,4 +1,4 @@
-/** What is made of the answers of a back end to a login: what the client is told, what the log says, and what is handed on of an OK. */
+/** The answers of a back end to a login: the reply to the client, the log line, and the parts of an OK that are passed on. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MuxError } from '../../../src/errors.ts'
@@ -310,7 +310,7 @@ for (const [name, offers, plain, ok] of [
   ['pop3', ['+OK [XCLIENT] x', '+OK', 'SASL PLAIN', '.'], ['+OK x', '+OK', 'SASL PLAIN', '.'], '+OK'],
   ['managesieve', ['"SASL" "PLAIN"', '"XCLIENT"', 'OK'], ['"SASL" "PLAIN"', 'OK'], 'OK'],
 ] as const)
-  test(`${name}: tells of the client in XCLIENT where the back end takes it and is to be told`, async () => {
+  test(`${name}: sends the client identity in XCLIENT if the back end offers it and forwarding is on`, async () => {
     const commands = async (login: Partial<BackendLogin>, says: readonly string[]): Promise<string[]> => {
       const { wire } = await replay(name, { login, says: [...says, ok, ok] })
       return wire.written.map((text) => text.split(' ')[0] ?? '').filter((word) => word !== 'CAPA\r\n')

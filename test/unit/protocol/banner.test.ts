@@ -32,7 +32,7 @@ test('takes what a version does not say for 0', () => {
     assert.equal(buildBanner('%v %V', { ...FACTS, version })(NOW), text)
 })
 
-test('tells the time of each connection, not that of the start', () => {
+test('contains the time of each connection, not that of the start', () => {
   const banner = buildBanner('%d', FACTS)
   assert.notEqual(banner(NOW), banner(new Date('2027-01-01T00:00:00Z')))
 })

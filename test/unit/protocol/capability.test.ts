@@ -90,7 +90,7 @@ test('imap announces no literals on its own account', () => {
   assert.doesNotMatch(imap.clientCapability(facts({ announced: ['IDLE'] }), client()), /LITERAL/)
 })
 
-test('imap knows the operator’s own list in any case', () => {
+test('imap accepts the operator’s own list in any case', () => {
   const words = imap.clientCapability(facts({ announced: ['imap4REV1', 'IDLE'] }), client())
   assert.match(words, /^imap4REV1 IDLE AUTH=PLAIN /)
 })
@@ -250,7 +250,7 @@ test('imap leaves the operator’s own list as it is, and adds what follows from
   )
 })
 
-test('pop3 parts mechanisms, and forgets what stands behind UTF8', () => {
+test('pop3 splits SASL into mechanisms, and drops the arguments of UTF8', () => {
   assert.deepEqual(pop3.splitCapability('SASL PLAIN XOAUTH2'), ['SASL PLAIN', 'SASL XOAUTH2'])
   assert.deepEqual(pop3.splitCapability('sasl'), [])
   assert.deepEqual(pop3.splitCapability('utf8 USER'), ['UTF8'])

@@ -159,7 +159,7 @@ const OF_MAILMUX =
   '"x-session-id" "1a-2" "x-originating-ip" "192.0.2.7" "x-originating-port" "4711" "x-connected-ip" "2001:db8::1" ' +
   '"x-connected-port" "993" "x-connected-name" "mail.example.test" "x-proxy-ttl" "5" "x-client-transport" "TLS"'
 
-test('tells an IMAP back end of the client in ID, by the keys of Dovecot', () => {
+test('builds the ID command with the client identity, by the keys of Dovecot', () => {
   assert.equal(formatIdCommand('I', WHO), `I ID (${OF_MAILMUX})`)
   assert.equal(
     formatIdCommand('t', { ...WHO, serverName: undefined, tls: false, ttl: 1 }),
@@ -210,7 +210,7 @@ test('leaves out of ID what would make the list longer than 4,096 octets, and ke
   }
 })
 
-test('tells a back end of the client in XCLIENT', () => {
+test('builds the XCLIENT command with the client identity', () => {
   const addresses = 'ADDR=192.0.2.7 PORT=4711 DESTADDR=2001:db8::1 DESTPORT=993'
   assert.equal(
     formatXclient(WHO),

@@ -1,4 +1,4 @@
-/** What a client reads and the log says where a dialogue before login is short: the lines between commands, and why a connection ends. */
+/** The replies and log lines of short dialogues before login: the lines between commands, and why a connection ends. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MuxError, type ErrorCode } from '../../../src/errors.ts'
@@ -179,7 +179,7 @@ test('a password in a command is refused where PLAIN is not offered', async () =
   }
 })
 
-test('a password in clear is refused, and an IMAP client is told that it has sent one', async () => {
+test('a password without encryption is refused, and an IMAP client gets an alert if it has sent one', async () => {
   const clear = { allowPlaintextAuth: false }
   const alert = '* BAD [ALERT] Your client sent a password without encryption; it may have been read on the way.\r\n'
   const refused = 'a NO [PRIVACYREQUIRED] Passwords are accepted over TLS only.\r\n'

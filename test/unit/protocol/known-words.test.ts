@@ -102,4 +102,4 @@ for (const words of [
   'SSL is required',
   'goodbye',
 ])
-  test(`"${words}" is of no known server`, () => assert.equal(meaningOf(words), undefined))
+  test(`"${words}" matches no server in the table`, () => assert.equal(meaningOf(words), undefined))

@@ -176,7 +176,7 @@ for (const [authzid, certifiedUser, outcome] of [
   ['', undefined, 'not-authorized'],
   ['alice', undefined, 'not-authorized'],
 ] as const)
-  test(`EXTERNAL for "${authzid}" by the certificate of ${certifiedUser ?? 'nobody'}: ${outcome}`, async () => {
+  test(`EXTERNAL for "${authzid}" by the certificate of ${certifiedUser ?? 'no user'}: ${outcome}`, async () => {
     const options = certifiedUser === undefined ? {} : { certifiedUser }
     assert.equal(show((await run('EXTERNAL', [authzid === '' ? '=' : base64(authzid)], options)).outcome), outcome)
     assert.equal(show((await run('EXTERNAL', [base64(authzid)], { ...options, asks: true })).outcome), outcome)

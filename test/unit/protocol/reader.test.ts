@@ -69,7 +69,7 @@ describe('a line with literals', () => {
     assert.equal(unread, 'rest')
   })
 
-  test('tells of a literal that is too long by itself, or together with what came before', async () => {
+  test('reports a literal that is too long by itself, or together with the text before it', async () => {
     for (const [input, fits] of [
       ['x {8}\r\n', true],
       ['x {9}\r\n', false],

@@ -12,7 +12,7 @@ test('parses each text once, though the result is nothing', () => {
   assert.deepEqual(parsed, ['four', ''])
 })
 
-test('forgets old results if every input is different', () => {
+test('drops old results if every input is different', () => {
   let parsed = 0
   const parse = remember(() => ++parsed)
   for (let n = 0; n < 1000; n++) parse(`text ${n}`)

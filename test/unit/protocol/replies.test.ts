@@ -107,12 +107,12 @@ function textsOf(why: Goodbye): Texts {
 
 for (const name of NAMES) {
   for (const [reason, texts] of Object.entries(REFUSALS))
-    test(`${name} tells a client of a refusal: ${reason}`, () => {
+    test(`${name} replies to a refused login: ${reason}`, () => {
       assert.equal(REPLIES[name].refusalReply({ reason } as Refusal), texts[name])
     })
 
   for (const why of Object.keys(GOODBYES) as Goodbye[])
-    test(`${name} tells a client why it ends the connection: ${why}`, () => {
+    test(`${name} states the reason for the end of a connection: ${why}`, () => {
       assert.equal(REPLIES[name].goodbyeReply(why), textsOf(why)[name])
     })
 

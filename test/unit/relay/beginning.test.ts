@@ -29,7 +29,7 @@ async function startLate(
 
 for (const [side, other] of SIDES) {
   // RFC 9293 3.6
-  test(`tells the ${other} of the end that the ${side} reached before the relay began`, async (t) => {
+  test(`closes to the ${other} if the ${side} ended before the relay began`, async (t) => {
     const relay = await startLate(t, (far, near) => {
       far[side].end()
       near[side].resume()
@@ -134,7 +134,7 @@ test('reads nothing from a client whose gate holds no more, while the back end h
   assert.equal(all.toString('latin1', FILLING.length), 'ab')
 })
 
-test('tells a client of the back end’s end, though its gate holds', async (t) => {
+test('closes to the client after the back end’s end, although its gate holds', async (t) => {
   const relay = await startLate(t, () => true, { watch: octetsInTurn(), unreadFromClient: Buffer.from('ab') })
   relay.backend.end()
   await relay.client.expectClose()

@@ -42,7 +42,7 @@ test('carries both ways as before, and ends as before', async (t) => {
   assert.deepEqual(await relay.ending(), { cause: 'client-closed', bytesFromClient, bytesFromBackend: 6 })
 })
 
-test('tells a reset as before', async (t) => {
+test('reports a reset of a busy client as client-reset', async (t) => {
   const relay = await startBusy(t)
   relay.client.socket.resetAndDestroy()
   await relay.backend.expectClose()

@@ -79,7 +79,7 @@ test('holds what the client sends until the back end has spoken, and counts what
 })
 
 // As a script does it: all commands at once, then the end.
-test('tells the back end of the client’s end when it has had all that was held', async (t) => {
+test('closes to the back end after the client’s end once all held lines are relayed', async (t) => {
   for (const early of [true, false]) {
     const all = 'a one\r\nb two\r\nc three\r\n'
     const relay = await startRelay(

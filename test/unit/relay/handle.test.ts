@@ -1,4 +1,4 @@
-/** The handle of a running relay: it ends at a safe point that the watch knows, or at once. */
+/** The handle of a running relay: it ends at a safe point that the watch reports, or at once. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { RelayGuard, RelayObserver } from '../../../src/relay/gate.ts'
@@ -159,7 +159,7 @@ test('a guard may answer a forbidden command itself, and rewrite a line of the b
   assert.deepEqual(await relay.ending(), { cause: 'client-unauthenticate', bytesFromClient: 0, bytesFromBackend: 15 })
 })
 
-test('tells how long neither side has sent anything', async (t) => {
+test('returns for how long neither side has sent anything', async (t) => {
   const relay = await startRelay(t)
   relay.relays.sweep(1000)
   relay.relays.sweep(31_000)

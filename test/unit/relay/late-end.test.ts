@@ -1,4 +1,4 @@
-/** The clients of a store that hangs up while they are at rest: each is told at a moment of its own. */
+/** The idle clients of a store that closes its connections: each is disconnected at a time of its own. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { ImapWatch } from '../../../src/protocol/imap/watch.ts'
@@ -31,7 +31,7 @@ for (const [how, cause] of [
   ['end', 'backend-closed'],
   ['reset', 'backend-reset'],
 ] as const)
-  test(`a client at rest is told at its moment (${how} of the back end)`, async (t) => {
+  test(`an idle client is disconnected at its scheduled time (${how} of the back end)`, async (t) => {
     const relayed = await rest(t)
     const { backend, client, near, relays } = relayed
     if (how === 'end') backend.end()
@@ -46,7 +46,7 @@ for (const [how, cause] of [
     assert.equal((await relayed.ending()).cause, cause)
   })
 
-test('a client that sends something is told at once', async (t) => {
+test('a client that sends something is disconnected at once', async (t) => {
   const relayed = await rest(t)
   relayed.backend.end()
   await hungUp(relayed)
@@ -84,7 +84,7 @@ test('a cut does not wait for the moment', async (t) => {
   assert.equal((await relayed.ending()).cause, 'shutdown-deadline')
 })
 
-test('a client is told at once of a back end that says something and hangs up', async (t) => {
+test('a client is disconnected at once if the back end sends something and closes', async (t) => {
   const { backend, client, ending } = await rest(t)
   backend.send('* BYE')
   backend.end()
@@ -109,7 +109,7 @@ test('a session ends at once if a sweep comes between the answer to LOGOUT and t
   await ending()
 })
 
-test('a client is told at once where disconnects are not spread', async (t) => {
+test('a client is disconnected at once if disconnects are not spread', async (t) => {
   const { backend, client, ending } = await rest(t, 0)
   backend.end()
   await client.expectClose()

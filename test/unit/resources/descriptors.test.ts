@@ -52,7 +52,7 @@ test('never grants more than a small limit is enough for, and always one connect
   }
 })
 
-test('knows the limit of this process', () => {
+test('reads the limit of this process', () => {
   assert.ok((readDescriptorLimit() ?? 0) > 0)
 })
 
@@ -72,7 +72,7 @@ test('takes what is configured, up to what the descriptors are enough for, of wh
   assert.deepEqual(lines, [{ level: 'warn', message, ...fields }])
 })
 
-test('without a known limit of open files has the configured one alone', () => {
+test('without a readable limit of open files only the configured one counts', () => {
   const capacity = createCapacity(keepLog().log, undefined)
   capacity.configure(settingsWith(undefined))
   assert.equal(capacity.max(), Infinity)

@@ -53,7 +53,7 @@ const NAMES: [name: string, domain: string | undefined, user: string | undefined
 ]
 
 for (const [name, domain, user] of NAMES)
-  test(`takes ${JSON.stringify(name.slice(0, 40))}${domain === undefined ? '' : ` in ${domain}`} for ${user === undefined ? 'nobody' : user.slice(0, 40)}`, () => {
+  test(`takes ${JSON.stringify(name.slice(0, 40))}${domain === undefined ? '' : ` in ${domain}`} for ${user === undefined ? 'no user' : user.slice(0, 40)}`, () => {
     assert.equal(normaliseUser(name, domain), user)
   })
 

@@ -196,7 +196,7 @@ test('an explanation says that no other back end takes the user', async () => {
   assert.deepEqual(steps.at(-1), { asked: 'placement', key: ALICE, outcome: 'unavailable', detail })
 })
 
-test('tells which back ends the users of one could get', () => {
+test('lists the back ends to which users of one back end could be reassigned', () => {
   assert.deepEqual(open().router.reassignsTo('store1'), ['store2', 'store3'])
   assert.deepEqual(open({ settings: plainRouting() }).router.reassignsTo('store1'), [])
   assert.deepEqual(open().router.reassignsTo('store9'), [])

@@ -143,7 +143,7 @@ test('a hold counts until its end, and the route counts again after it', async (
   assert.equal(((await route(hold(now - 1000), 'alice@example.test')) as Route).kind, 'backend')
 })
 
-/** Entries that only somebody else can have written (CVE-2022-27924). */
+/** Entries that mailmux never writes: cache poisoning (CVE-2022-27924). */
 const POISONED: Record<string, Partial<DirectoryEntry>> = {
   'a back end that the routing file does not name': { backend: 'evil.example.net' },
   'a back end that is an address': { backend: '192.0.2.1:143' },
@@ -160,7 +160,7 @@ const POISONED: Record<string, Partial<DirectoryEntry>> = {
 }
 
 for (const [what, entry] of Object.entries(POISONED))
-  test(`refuses an entry with ${what}, and tells of it`, async () => {
+  test(`refuses an entry with ${what}, and reports the refusal`, async () => {
     const noted: string[] = []
     await assert.rejects(route(directoryOf({ 'alice@example.test': entry }), 'alice@example.test', undefined, noted), {
       code: 'route-invalid',
@@ -169,7 +169,7 @@ for (const [what, entry] of Object.entries(POISONED))
     assert.deepEqual(noted, [`alice@example.test ${entry.backend === undefined ? 'bad-login' : 'unknown-backend'}`])
   })
 
-test('tells of nothing refused where the directory is away, or the route is good', async () => {
+test('reports no refused route if the directory is unavailable or the route is valid', async () => {
   const noted: string[] = []
   const directory = directoryOf({ 'alice@example.test': AWAY, 'bob@example.test': {} })
   await assert.rejects(route(directory, 'alice@example.test', undefined, noted))

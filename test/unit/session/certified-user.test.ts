@@ -64,7 +64,7 @@ test('has no user in a certificate without an e-mail address', async () => {
   assert.equal(userOfCertificate('%{cn}%{email}', shown), undefined)
 })
 
-// CVE-2019-3814: a name that is not there is nobody's, and not everybody's
+// CVE-2019-3814: a certificate without a name matches no user
 test('has no user in a certificate without a common name', async () => {
   const shown = await certificate('', [MAIL])
   assert.equal(userOfCertificate('%{cn}', shown), undefined)
@@ -203,7 +203,7 @@ for (const name of ['jürgen@example.test', 'šlice@example.test', '慬ice@examp
     assert.equal(await routedAs(t, name), name.normalize('NFC'))
   })
 
-/** What a directory that asks is told of TLS with this client. */
+/** The TLS facts of this client that a directory gets. */
 async function factsOfTls(...handshake: Parameters<typeof shakeHands>) {
   const connection = await shakeHands(...handshake)
   const attempt = { user: 'alice', credentials: { kind: 'certificate' } } as LoginAttempt
@@ -218,7 +218,7 @@ async function factsOfTls(...handshake: Parameters<typeof shakeHands>) {
   return describeLogin({ session, record: new LoginRecord(1), attempt }).tls
 }
 
-test('tells a directory of TLS, and of the certificate that was shown and trusted', async (t) => {
+test('sends a directory the TLS version, the cipher and the verified certificate', async (t) => {
   const tls = await factsOfTls(t, {}, await authority.issue('alice', { usage: 'clientAuth' }))
   assert.equal(tls?.version, 'TLSv1.3')
   assert.match(tls.cipher ?? '', /^TLS_/)
@@ -226,7 +226,7 @@ test('tells a directory of TLS, and of the certificate that was shown and truste
   assert.equal(tls.certificate.problem, undefined)
 })
 
-test('tells a directory what is wrong with a certificate, and that there is none', async (t) => {
+test('sends a directory the problem of a certificate, and that there is none', async (t) => {
   const late = await factsOfTls(t, {}, await authority.issue('late', { usage: 'clientAuth', days: -1 }))
   assert.equal(late?.certificate?.problem, 'certificate has expired')
   const none = await factsOfTls(t, {})
@@ -235,7 +235,7 @@ test('tells a directory what is wrong with a certificate, and that there is none
   assert.notEqual(none.certificate.problem, undefined)
 })
 
-test('tells a directory nothing of certificates where clients are not asked for one', async (t) => {
+test('sends a directory no certificate facts if clients are not asked for a certificate', async (t) => {
   const tls = await factsOfTls(t, { clientCa: undefined, clientUser: undefined })
   assert.equal(tls?.version, 'TLSv1.3')
   assert.equal(tls.certificate, undefined)

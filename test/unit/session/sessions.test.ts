@@ -78,7 +78,7 @@ test('counts the sessions that have no connection to a back end', (t) => {
   assert.deepEqual({ total, unconnected }, { total: 6, unconnected: 3 })
 })
 
-test('tells of a session what is known of it', (t) => {
+test('lists a session with the facts that it has so far', (t) => {
   const early = running(t, 'b', 2000, { phase: 'login', user: undefined, backend: undefined, tlsVersion: undefined })
   const all = [running(t, 'a', 500), early]
   t.mock.method(performance, 'now', () => 3250)
@@ -159,7 +159,7 @@ test('finds those of a client, of a network and of a listener, before and after 
   assert.throws(() => ids({ client: 'example.test' }), RangeError)
 })
 
-test('tells how long a session that relays has been silent', (t) => {
+test('lists for how long a relaying session has been silent', (t) => {
   const [relaying, early] = [running(t, 'a', 1), running(t, 'b', 2, { phase: 'login' })]
   relaying.startRelay(relay([]))
   assert.deepEqual(
@@ -184,7 +184,7 @@ test('ends the sessions that a filter matches: those that relay at a safe point,
   await assert.rejects(read, { code: 'shutting-down' })
 })
 
-test('ends a session at a safe point whose login was under way when it was told to end', (t) => {
+test('ends a session at a safe point if end was called during its login', (t) => {
   const ended: string[] = []
   const session = running(t, 'a', 1, { phase: 'replaying-login' })
   session.end('shutdown')
@@ -205,7 +205,7 @@ test('passes the time in which a session must end to its relay, also to one that
   ])
 })
 
-test('gives a session that is told to end before its login the error of the reason', async (t) => {
+test('a session that is ended before its login gets the error of the reason', async (t) => {
   for (const [why, code] of [
     ['shutdown', 'shutting-down'],
     ['moved', 'moved'],

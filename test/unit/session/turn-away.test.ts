@@ -1,4 +1,4 @@
-/** A connection that is one too many. */
+/** A connection over the limit. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
@@ -49,7 +49,7 @@ for (const [protocol, expected] of [
   ['pop3', '-ERR [SYS/TEMP] Too many connections, please try again later.\r\n'],
 ] as const) {
   for (const tls of ['none', 'starttls'] as const) {
-    test(`is told so by ${protocol} with tls: ${tls}, whatever the client has sent already`, async (t) => {
+    test(`a client over the limit gets the ${protocol} refusal with tls: ${tls}, whatever it has sent already`, async (t) => {
       const { port, rejected } = await open(t, { protocol, tls })
       assert.equal(await readAll(port), expected)
       assert.equal(await readAll(port, 'a1 CAPABILITY\r\n'.repeat(1000)), expected)

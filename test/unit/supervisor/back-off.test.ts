@@ -22,7 +22,7 @@ test('starts one that never comes to serve later each time, but within 5 seconds
   assert.deepEqual(repeat(10, { livedMs: 2000, served: false }), [0, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000])
 })
 
-test('forgets earlier ends once a worker has served for a second', () => {
+test('counts the ends from zero again once a worker has served for a second', () => {
   const next = createBackOff()
   for (let ends = 0; ends < 9; ends++) next({ livedMs: 10, served: false })
   assert.equal(next({ livedMs: 1000, served: true }), 0)

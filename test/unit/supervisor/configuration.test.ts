@@ -99,7 +99,7 @@ function follow(t: TestContext, { settle = `${SETTLE_MS}ms`, more = '', retryMs 
   }
 }
 
-/** Settles when a watcher of the test has told of the next change. */
+/** Settles when a watcher of the test has reported the next change. */
 function untilNoticed(t: TestContext, file: string): Promise<void> {
   return within(
     DEADLINE_MS,
@@ -251,7 +251,7 @@ test('takes over a file written in place that lost a tenth of its users', async 
   assert.equal(users(), 90)
 })
 
-test('notices no change with reload: signal, and reads at once when it is told to', async (t) => {
+test('with reload: signal a changed file has no effect until reload is called', async (t) => {
   const followed = follow(t, { settle: '', more: 'reload: signal\n' })
   const { routingFile, untilLogged, taken, log, users, configuration, file, main } = followed
   const noticed = untilNoticed(t, routingFile)

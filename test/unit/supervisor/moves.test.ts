@@ -48,7 +48,7 @@ test('counts each outcome once, whatever reports are lost or arrive late', () =>
   assert.deepEqual(counted, ['moved 2', 'moved 3', 'failed 1', 'unknown 1', 'moved 1', 'moved 3'])
 })
 
-test('forgets a run that was killed', () => {
+test('removes a run without reports for 30 s from the list', () => {
   const { clock, moves } = open()
   moves.report('a1', REPORT)
   clock.nowMs += 30_000

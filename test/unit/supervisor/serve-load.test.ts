@@ -68,7 +68,7 @@ test('gives the problems that a load in this process gives', async (t) => {
   assert.equal(result.problems.length, 2)
 })
 
-test('tells of missing memory for the table as of a shortage', async (t) => {
+test('reports missing memory for the table as a shortage', async (t) => {
   const main = write(t, {})
   t.mock.method(Buffer.prototype, 'writeUInt32LE', () => {
     throw new RangeError('Array buffer allocation failed')

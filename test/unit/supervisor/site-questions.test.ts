@@ -202,7 +202,7 @@ test('answers like one instance without an exchange, and says so', async () => {
   assert.deepEqual(await only.site.endSessions({ now: true }), { ended: 4, workers: [], ...covers })
 })
 
-test('lists the moves that each instance was told of, with the instance', async (t) => {
+test('lists the moves that were reported to each instance, with the instance', async (t) => {
   const hub = openMemoryHub()
   const counts = { total: 3, moved: 1, failed: 0, unknown: 0, running: 1, ageSeconds: 5 }
   const users = [{ user: 'ann@example.test', from: 'store1', to: 'store2', step: 'final' as const }]

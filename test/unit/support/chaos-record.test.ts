@@ -1,4 +1,4 @@
-/** The eyes of the chaos test: they see what is wrong in a made-up record, and nothing in an honest one. */
+/** The checks of the chaos test find each fault in an invented record, and none in a correct one. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import {
@@ -40,7 +40,7 @@ describe('what the stores saw', () => {
     )
   })
 
-  test('tells two sessions of one user apart, and the same process on two stores', () => {
+  test('distinguishes two sessions of one user, and the same process on two stores', () => {
     const first = 'imap(ann@example.test)<101><abc>'
     const second = 'imap(ann@example.test)<102><def>'
     assert.deepEqual(

@@ -206,7 +206,7 @@ test('has something to show only for listeners that open TLS', () => {
   assert.deepEqual([...serverOptions.keys()], ['starttls', 'implicit'])
 })
 
-test('tells when each certificate ends', () => {
+test('lists when each certificate expires', () => {
   const { expiries } = buildCertificates(tlsOf(['first', 'exact']), [], 'secret', Date.now())
   assert.deepEqual(
     expiries.map(({ file }) => file),

@@ -123,7 +123,7 @@ test('every address that it takes is an address with a port', () => {
   )
 })
 
-test('tells hosts from mistyped addresses and from hosts with ports', () => {
+test('distinguishes hosts from mistyped addresses and from hosts with ports', () => {
   for (const text of ['store1', 'store-1.example.test', 'store1.example.test.', '10.0.0.1', '::1', '_x.example']) {
     assert.ok('value' in parseHost(text), text)
   }
@@ -234,7 +234,7 @@ test('addresses overlap where they are the same or one covers the family of the 
   for (const [a, b] of apart) assert.ok(!overlaps(a, b), `${a} ${b}`)
 })
 
-test('knows which destinations arrive at an own address', () => {
+test('detects destinations that arrive at an own address', () => {
   const own = [
     ['127.0.0.1', '0.0.0.0'],
     ['localhost', '::'],

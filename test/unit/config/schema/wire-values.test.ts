@@ -104,7 +104,7 @@ test('capabilities are atoms, IMAP4rev1 among them, and none of those that mailm
     refuses(parseCapability, [`IMAP4rev1 X${special}Y`], /breaks the line/u)
 })
 
-test('ciphers are those that OpenSSL knows for TLS 1.2', () => {
+test('ciphers are those that OpenSSL supports for TLS 1.2', () => {
   for (const good of ['HIGH', 'HIGH:!aNULL', 'ECDHE-ECDSA-AES128-GCM-SHA256', 'kEECDH+AESGCM', 'DEFAULT@SECLEVEL=2']) {
     takes(parseCiphers, { [good]: good })
   }

@@ -41,7 +41,7 @@ test('passwords in URLs are hidden in lines and messages, variables are not', ()
   assert.equal(head, 'f:1:1: error: bad redis://*:**@h')
 })
 
-test('the same problem at the same place is told once', () => {
+test('the same problem at the same place is reported once', () => {
   const problems = createProblems()
   const spot = { line: 1, column: 1, length: 1, text: 'x' }
   problems.error('f', spot, 'a')

@@ -69,7 +69,7 @@ test('sends the operator’s own headers besides', () => {
   assert.equal(buildQuestion('alice', facts(), settings({ headers }))['X-Auth-Key'], 'shared secret')
 })
 
-test('says what is known of TLS, and no more', () => {
+test('sends the TLS facts of the connection, and no others', () => {
   const ssl = (tls: NonNullable<Parameters<typeof facts>[0]>['tls']) =>
     Object.entries(buildQuestion('alice', facts({ tls }), settings())).filter(([name]) => name.startsWith('Auth-SSL'))
   assert.deepEqual(ssl(undefined), [])

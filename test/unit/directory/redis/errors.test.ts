@@ -64,7 +64,7 @@ for (const [error, cause] of CAUSES)
     assert.equal(causeOf(error), cause)
   })
 
-test('knows the shortages of this machine in the errors of ioredis', () => {
+test('finds the shortages of this machine in the errors of ioredis', () => {
   const shortage = coded('EMFILE', { syscall: 'connect' })
   const unreachable = (last: string): Error =>
     new Error(`All sentinels are unreachable. Retrying from scratch after 9ms. Last error: ${last}`)
@@ -77,14 +77,14 @@ test('knows the shortages of this machine in the errors of ioredis', () => {
   assert.equal(isOwnShortage(new Error('connect EMFILE')), false)
 })
 
-test('names the known cause of a missing connection', () => {
+test('names the cause of a missing connection', () => {
   const closed = new Error('Connection is closed.')
   assert.equal(toFailure(closed, 'WRONGPASS invalid').message, 'WRONGPASS invalid')
   assert.equal(toFailure(closed, undefined).message, 'no connection')
   assert.equal(toFailure(new Error('Command timed out'), 'WRONGPASS invalid').message, 'no answer in time')
 })
 
-test('tells a missing right by the code of the answer', () => {
+test('detects a missing right by the code of the answer', () => {
   assert.ok(isForbidden(toFailure(named('ReplyError', 'NOPERM no'), undefined)))
   assert.ok(!isForbidden(new Error('Command timed out')))
   const notConnected = toFailure(new Error('Connection is closed.'), "NOPERM this user may not run 'select'")

@@ -86,7 +86,7 @@ test('ends the wait when another instance has waited', async (t) => {
   const absence = watch(marker.confirmAbsence(ALICE))
   await settle()
   await store.redis.hset(KEY, { settled: marker.id() ?? '' })
-  await marker.check() // Redis tells of the change
+  await marker.check() // Redis reports the change
   assert.equal(absence(), 'counts')
 })
 
@@ -141,7 +141,7 @@ test('waits once for itself where the marker may not be written', async (t) => {
   assert.deepEqual(states, ['sound'])
 })
 
-test('tells other workers of each marker that the directory shows, and learns from them where it has seen none', async (t) => {
+test('reports each marker of the directory to other workers, and takes theirs if it has seen none', async (t) => {
   const store = createStore()
   const first = openInstance(t, store)
   await first.marker.check()
@@ -161,7 +161,7 @@ test('tells other workers of each marker that the directory shows, and learns fr
   assert.equal(restarted.marker.id(), first.marker.id())
 })
 
-test('declares a loss where another worker tells of a marker while a new one is being written', async (t) => {
+test('declares a loss if another worker reports a marker while a new one is being written', async (t) => {
   const store = createStore()
   const redis = {
     ...store.redis,

@@ -1,4 +1,4 @@
-/** How a directory that has lost its data is told from one that holds none yet: by several instances, restarts and masters. */
+/** The difference between a directory that has lost its data and an empty one, with several instances, restarts and masters. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { RedisFailure } from '../../../../src/directory/redis/errors.ts'
@@ -60,7 +60,7 @@ test('writes the marker where none was ever seen, and finds it again', async (t)
   await openInstance(t, redis, { seen: marker.id() }).marker.mayRead()
 })
 
-test('declares a directory without its known marker lost, for all instances', async (t) => {
+test('declares a directory without its marker lost, for all instances', async (t) => {
   const redis = createStore()
   const { marker, states } = openInstance(t, redis)
   await marker.check()

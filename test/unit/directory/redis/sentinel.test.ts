@@ -1,4 +1,4 @@
-/** The master that a Sentinel names, both played by scripts: how it is found, what each is told, and what is no master. */
+/** The master that a Sentinel names, both scripted: how it is found, the commands that each gets, and which answers are refused. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import type { RedisSettings } from '../../../../src/config/settings.ts'
@@ -136,12 +136,12 @@ for (const [what, play, cause] of [
     await assert.rejects(redis.hmget('key', 'field'), { message: cause })
   })
 
-test('may ask a master that tells nothing of itself to this user', async (t) => {
+test('may ask a master that refuses INFO to this user', async (t) => {
   const { redis } = await start(t, { master: ([name]) => (name === 'info' ? '-NOPERM no\r\n' : PASS) })
   await connected(redis)
 })
 
-test('goes to the new master when a Sentinel tells of a failover', async (t) => {
+test('goes to the new master when a Sentinel reports a failover', async (t) => {
   const { redis, sentinels, failOver } = await start(t, {})
   await connected(redis)
   await sentinels.heard(/subscribe \+switch-master/u)

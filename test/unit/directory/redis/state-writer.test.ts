@@ -35,7 +35,7 @@ test('sets and removes a state by one script of one key', async () => {
   assert.deepEqual(await answering(['unchanged']).write('store1', DRAIN), { result: 'unchanged' })
 })
 
-test('tells of another drain what Redis has of it', async () => {
+test('returns the fields that Redis has of another drain', async () => {
   assert.deepEqual(await answering(['held', '1h', 'root@mx2', '1700000000']).write('store1', DRAIN), {
     result: 'held',
     over: '1h',

@@ -30,7 +30,7 @@ async function open(t: TestContext, answers: Answers, more: { password?: Secret;
   return { redis, directory, settings, lines, ups, badAnswers: () => bad }
 }
 
-test('knows a route that was written during a short cut, also where Redis hangs right after', async (t) => {
+test('reads a route that was written during a short interruption, also if Redis hangs right after', async (t) => {
   let store = 'store1'
   let hangs = false
   const { redis, directory } = await open(t, ([name, key]) => {
@@ -204,7 +204,7 @@ test('takes a Redis without the marker for one that has lost its data where anot
   }
 })
 
-test('tells of changed states of back ends, and gives each as Redis has it', async (t) => {
+test('reports changed states of back ends, and gives each as Redis has it', async (t) => {
   const states: Record<string, string> = {
     'mailmux:backend:s1': fields('drain', '10m', null),
     'mailmux:backend:s2': fields('gone', null, null),

@@ -1,4 +1,4 @@
-/** When what Redis says of its changes is believed: a Redis that is played by a script hangs, hangs up, and turns out to be another. */
+/** When remembered routes are trusted: a scripted Redis hangs, closes the connection, and is replaced by another. */
 import assert from 'node:assert/strict'
 import { Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
@@ -24,7 +24,7 @@ async function open(t: TestContext, answers: Answers) {
     close()
     client.close()
   })
-  /** Waits for what was told so far to be exactly this. */
+  /** Waits until the events so far are exactly these. */
   const told = (...expected: string[]): Promise<void> =>
     until(events, (all) => JSON.stringify(all) === JSON.stringify(expected), expected.join(', '))
   return { redis, client, events, told }
@@ -59,7 +59,7 @@ test('a node of a Cluster that this machine has no descriptor for is not reporte
   assert.deepEqual(lines.all, [])
 })
 
-test('asks for the changes of routes, states and the marker alone, and tells each', async (t) => {
+test('subscribes to changes of routes, states and the marker alone, and reports each', async (t) => {
   const { redis, told } = await open(t, () => PASS)
   await told('trusted')
   assert.ok(
@@ -74,7 +74,7 @@ test('asks for the changes of routes, states and the marker alone, and tells eac
   await told('trusted', 'changed alice@example.test', 'changed bob,x', 'marker', 'back end all', 'changed all')
 })
 
-test('tells of changes of the marker and of a state, and takes what is no list of keys for a reason to ask again', async (t) => {
+test('reports changes of the marker and of a state, and asks again after a message that is no list of keys', async (t) => {
   const { redis, told } = await open(t, () => PASS)
   await told('trusted')
   redis.push(['mailmux:marker:{7}'])
@@ -85,7 +85,7 @@ test('tells of changes of the marker and of a state, and takes what is no list o
   await told('trusted', 'marker', 'back end store1', 'marker', 'back end all', 'changed all')
 })
 
-test('tells by which policy the server removes keys', async (t) => {
+test('reports the eviction policy of the server', async (t) => {
   const { told } = await open(t, ([name]) =>
     name === 'info' ? bulk('run_id:one\r\nrole:master\r\nmaxmemory_policy:allkeys-lru\r\n') : PASS,
   )
@@ -157,7 +157,7 @@ test('notices that the server for lookups does not answer', async (t) => {
   await told('trusted', 'lost')
 })
 
-test('trusts nothing where Redis refuses to tell of changes', async (t) => {
+test('trusts no route if Redis refuses to report changes', async (t) => {
   const { redis, events } = await open(t, ([name, word]) =>
     name === 'client' && word === 'TRACKING' ? '-NOPERM no\r\n' : PASS,
   )

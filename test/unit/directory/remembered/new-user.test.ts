@@ -86,7 +86,7 @@ test('commits the back end, and reads the route from Redis at the next login', a
   assert.equal((await opened.directory.lookup('alice')).entry?.backend, 'store1')
 })
 
-test('refuses a login whose reservation is not its own any more, and forgets what it remembers', async (t) => {
+test('refuses a login whose reservation is lost, and drops the remembered route', async (t) => {
   const opened = await open(t, { answer: ':0\r\n' })
   await opened.directory.lookup('alice')
   const before = opened.reads()
@@ -114,7 +114,7 @@ test('places and commits no user in a directory that has lost its data', async (
   assert.deepEqual(opened.states, ['up', 'away', 'lost'])
 })
 
-test('tells of each changed route, and of any where messages may have been lost', async (t) => {
+test('reports each changed route, and a change of all routes if messages may have been lost', async (t) => {
   const { redis, directory } = await open(t, { answer: PASS })
   const heard: (string | undefined)[] = []
   let wake = (): void => undefined

@@ -39,14 +39,14 @@ function openCache(settings: Partial<RouteCacheSettings> = {}, mayForget = false
   return { cache, clock, waiting, lookup }
 }
 
-test('asks for a user once, and knows the route from then on', async () => {
+test('asks for a user once, and uses the remembered route from then on', async () => {
   const { cache, waiting, lookup } = openCache()
   assert.deepEqual(await lookup('alice', at('store1')), { entry: at('store1'), source: 'directory' })
   assert.deepEqual(await cache.lookup('alice'), { entry: at('store1'), source: 'cache' })
   assert.equal(waiting.length, 0)
 })
 
-test('tells each lookup of what it finds in its memory, where a route has been removed too', async () => {
+test('reports the memory step to each lookup, also for a removed route', async () => {
   const { cache, waiting, lookup } = openCache()
   const stepsOf = async (answer?: DirectoryEntry): Promise<string[]> => {
     const steps: string[] = []
@@ -76,14 +76,14 @@ test('asks once for all logins that wait for the same user', async () => {
   for (const found of await Promise.all(all)) assert.deepEqual(found.entry, at('store1'))
 })
 
-test('forgets a route that has changed, and asks', async () => {
+test('drops a route that has changed, and asks again', async () => {
   const { cache, lookup } = openCache()
   await lookup('alice', at('store1'))
   cache.change('alice')
   assert.deepEqual(await lookup('alice', at('store2')), { entry: at('store2'), source: 'directory' })
 })
 
-test('forgets every route when any may have changed', async () => {
+test('drops every route when any may have changed', async () => {
   const { cache, lookup } = openCache()
   await lookup('alice', at('store1'))
   await lookup('bob', at('store1'))
@@ -118,7 +118,7 @@ test('treats no entry as current while changes may be missed, nor an older one b
   assert.equal((await cache.lookup('alice')).source, 'cache')
 })
 
-test('lets the last known route stand in while the store is unavailable, up to its limit', async () => {
+test('uses the last route as a stand-in while the store is unavailable, up to its limit', async () => {
   const { cache, clock, lookup } = openCache()
   await lookup('alice', at('store1'))
   cache.stopTrusting()
@@ -136,7 +136,7 @@ test('fails for an unknown user while the store is unavailable', async () => {
   await assert.rejects(lookup('bob', AWAY), AWAY, 'that nobody knew bob once says nothing about now')
 })
 
-test('lets no route stand in that is known to have changed', async () => {
+test('uses no route as a stand-in after a change of it was reported', async () => {
   const { cache, lookup } = openCache()
   await lookup('alice', at('store1'))
   cache.change('alice')
@@ -223,7 +223,7 @@ test('lets no route from before the restart stand in that was deleted meanwhile,
   assert.equal((await lookup('carol', AWAY)).source, 'snapshot')
 })
 
-test('asks for every route when any may have changed, and lets the known ones stand in until then', async () => {
+test('asks for every route when any may have changed, and uses remembered ones as stand-ins until then', async () => {
   const { cache, lookup } = openCache()
   await lookup('alice', at('store1'))
   cache.restore([known('carol', 'store1')])
@@ -233,7 +233,7 @@ test('asks for every route when any may have changed, and lets the known ones st
   assert.deepEqual(await lookup('alice', at('store2')), { entry: at('store2'), source: 'directory' })
 })
 
-test('keeps known routes regardless of guessed names', async () => {
+test('keeps remembered routes regardless of guessed names', async () => {
   const { cache, lookup } = openCache()
   for (const user of ['alice', 'bob', 'carol']) await lookup(user, at('store1'))
   for (let guess = 0; guess < 100; guess++) await lookup(`guess${guess}`, undefined)
@@ -289,7 +289,7 @@ test('an entry with a hold that runs out during an outage does not stand in, and
   assert.equal((await lookup('bob', AWAY)).source, 'stale')
 })
 
-test('lets known routes stand in while the store has lost its data', async () => {
+test('uses remembered routes as stand-ins while the store has lost its data', async () => {
   const { cache, lookup } = openCache()
   const lost = new DataLost('lost')
   await lookup('alice', at('store1'))
@@ -317,7 +317,7 @@ test('compares all that was read before changes could be missed, the most recent
   assert.deepEqual(cache.users(10), ['alice', 'carol', 'bob'], 'to compare a route is not to use it')
 })
 
-test('compares what is from before the restart, some at a time, and then knows it as its own', async () => {
+test('compares routes from before the restart, some at a time, and counts them as its own afterwards', async () => {
   const { cache, waiting, lookup } = openCache()
   cache.restore([known('alice', 'store1'), known('bob', 'store1'), known('carol', 'store1')])
   await lookup('carol', at('store3'))
@@ -363,7 +363,7 @@ test('restores no more than it may remember, the most recently used', async () =
   await assert.rejects(lookup('c', AWAY), AWAY)
 })
 
-test('tells what it knows, the most recently used first, and whether that may be something else by now', async () => {
+test('lists its routes, the most recently used first, and whether each may have changed', async () => {
   const { cache, clock, lookup } = openCache()
   await lookup('alice', at('store1'))
   await lookup('nobody', undefined)
@@ -379,7 +379,7 @@ test('tells what it knows, the most recently used first, and whether that may be
   assert.equal(cache.remembered('alice')?.gone, true)
 })
 
-test('tells another worker the route that may stand in, or since when it is known to be none', async () => {
+test('gives another worker the route that may stand in, or the age of its removal', async () => {
   const { cache, clock, lookup } = openCache()
   assert.equal(cache.standInFor('alice'), undefined)
   await lookup('alice', at('store1'))

@@ -1,4 +1,4 @@
-/** Known routes on disk: always whole, nobody else's to read or to write, and never a reason not to run. */
+/** Remembered routes on disk: always complete, accessible to the owner only. No state of the file prevents a start. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
@@ -52,7 +52,7 @@ function openDisk(t: TestContext) {
 
 const homes = (routes: readonly RememberedRoute[]) => routes.map(({ user, entry }) => `${user} ${entry.backend}`)
 
-test('keeps at the stop what is known, for its owner alone, and leaves nothing beside it', async (t) => {
+test('writes the remembered routes at the stop, readable by the owner alone, and leaves no other file', async (t) => {
   const { directory, file, know, keep, load, said } = openDisk(t)
   const keeper = keep()
   know('alice@example.test', 'store1')

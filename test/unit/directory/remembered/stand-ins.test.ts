@@ -78,7 +78,7 @@ test('an entry of another worker does not stand in once its hold has run out sin
   assert.equal((await share({ told: [held(-40_000)] }).shared('alice')).source, 'stale')
 })
 
-test('uses a route that was read after the change of which another worker knows', async () => {
+test('uses a route that was read after the change that another worker has seen', async () => {
   const { shared } = share({ told: [{ goneMs: 9000 }, route('store2', 5000)], own: { goneMs: 8000 } })
   assert.equal((await shared('alice')).entry?.backend, 'store2')
 })

@@ -41,7 +41,7 @@ async function start(t: TestContext, { answers = () => PASS, node, ...more }: Pl
   return { redis, lines, events, tracking }
 }
 
-test('tells the server, then that each change is reported from now on', async (t) => {
+test('reports the server, then that changes are tracked from now on', async (t) => {
   const { events, lines, tracking } = await start(t, {})
   await until(events, (all) => all.length === 2, 'two events')
   assert.deepEqual(events.all, ['server one master', 'tracked'])
@@ -52,7 +52,7 @@ test('tells the server, then that each change is reported from now on', async (t
   assert.deepEqual(lines.all, [])
 })
 
-test('logs why Redis does not tell of changes, once for each cause, on each new connection', async (t) => {
+test('logs why Redis does not report changes, once for each cause, on each new connection', async (t) => {
   let cause = 'NOPERM no'
   const { redis, lines, events } = await start(t, {
     node: 'redis-1:6379',

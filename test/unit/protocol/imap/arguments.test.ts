@@ -74,7 +74,7 @@ const LINE_ENDS = ['\n', '\r\n']
 /** what comes with the same chunk behind the line */
 const BEHIND = ['', 'a {7}\r\n']
 
-/** @returns what the reader tells of a line that comes in these pieces, the last of which ends it */
+/** @returns the result of the reader for a line in these pieces, the last of which ends it */
 function read(pieces: readonly Buffer[], from = 0): string {
   const reader = new ArgumentReader()
   reader.begin()
@@ -116,7 +116,7 @@ test('A marker that begins before the arguments is none, whole and with every cu
   }
 })
 
-test('A reader forgets a literal where the next line begins', () => {
+test('A reader starts each line without the literal of the line before', () => {
   const reader = new ArgumentReader()
   for (const [octets, expected] of [
     ['x {5+}\r\n', 'literal'],
