@@ -1,4 +1,4 @@
-/** An explanation for people: what is decided, in the order in which it is, and the verdict last, where the eye is. Pure. */
+/** The text form of an explanation: the decisions in their order, and the verdict in the last line. Pure. */
 import type { BackendAnswer, RouteAnswer, TrialAnswer } from '../admin/answers.ts'
 import { printable } from '../printable.ts'
 import { specOf, type ProtocolName } from '../protocol/registry.ts'
@@ -133,8 +133,8 @@ function legLines(leg: BackendAnswer['leg'], protocol: ProtocolName): string[] {
   if (leg.proxyHeader !== 'none') lines.push(`PROXY header ${leg.proxyHeader}`)
   lines.push(
     leg.forwardsIdentity
-      ? `tells who the client is, by ${specOf(protocol).identityBy.command} where offered`
-      : 'does not tell who the client is',
+      ? `sends the client identity by ${specOf(protocol).identityBy.command}, if offered`
+      : 'does not send the client identity',
   )
   if (leg.master) lines.push(`master user ${leg.master.user} for logins by certificate, by ${leg.master.by}`)
   return lines

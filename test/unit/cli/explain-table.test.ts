@@ -1,4 +1,4 @@
-/** An explanation as people read it. */
+/** The text form of an explanation. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { RouteAnswer, TrialAnswer } from '../../../src/admin/answers.ts'
@@ -9,7 +9,7 @@ const LOGIN = { user: 'alice', protocol: 'imap', listener: 'imap', tls: 'starttl
 
 const print = (answer: RouteAnswer & { trial?: TrialAnswer }): string => formatExplanation(answer, NOW_MS).join('\n')
 
-test('tells every decision in its order, and the verdict last', () => {
+test('prints every decision in its order, and the verdict last', () => {
   const answer: RouteAnswer = {
     usable: true,
     login: { ...LOGIN, user: 'alice%alias.test', address: '192.0.2.1', serverName: 'imap.example.test' },
@@ -91,7 +91,7 @@ limits     sessions 120 of 5000; logins under way 3 of 20; 50 logins a second; w
 way there  TLS (implicit), certificate for store2.example.test by ca_file
            shows a certificate of its own
            PROXY header v2
-           tells who the client is, by ID where offered
+           sends the client identity by ID, if offered
            master user admin for logins by certificate, by separator
 
 OK: a login goes to store2`.slice(1),
@@ -129,7 +129,7 @@ test('says which master user logs in', () => {
   assert.match(text, /^user +alice {2}the master user admin logs in$/m)
 })
 
-test('warns loudly of a back end whose certificate nobody looks at', () => {
+test('warns loudly of a back end whose certificate is not verified', () => {
   const leg = { tls: 'starttls', verifies: 'nothing', proxyHeader: 'none', forwardsIdentity: false } as const
   const load = { sessions: 0, logins: 0, waiting: 0, limits: { logins: 20, waitMs: 10_000, queue: 9 } }
   const backend = {
@@ -144,7 +144,7 @@ test('warns loudly of a back end whose certificate nobody looks at', () => {
   }
   const text = print({ usable: true, login: LOGIN, steps: [], backend })
   assert.match(text, /TLS \(starttls\), certificate NOT VERIFIED/)
-  assert.match(text, /does not tell who the client is/)
+  assert.match(text, /does not send the client identity/)
   assert.match(text, /none for imap/)
 })
 
@@ -158,7 +158,7 @@ test('lets nothing from the directory reach the terminal as more than text', () 
   assert.doesNotMatch(text.replaceAll('\n', ''), /[\p{Cc}\p{Cf}]/u)
 })
 
-test('tells what became of the login, and where the log has more of it', () => {
+test('prints the outcome of the login, and the session id for the log', () => {
   const after = (trial: TrialAnswer) => print({ usable: true, login: LOGIN, steps: [], trial }).split('\n').at(-1)
   const common = { session: 'try-1', phase: 'replaying-login', backend: 'store1', ms: 1234 }
   assert.equal(
@@ -171,7 +171,7 @@ test('tells what became of the login, and where the log has more of it', () => {
   )
 })
 
-test('tells beside the verdict which workers decide otherwise', () => {
+test('prints beside the verdict which workers decide otherwise', () => {
   const answer: RouteAnswer = {
     usable: true,
     login: LOGIN,

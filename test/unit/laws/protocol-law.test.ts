@@ -211,7 +211,7 @@ describe('a third protocol in the registry', () => {
     third.answers.sessionsAnswer.parse({ sessions: [session], total: 1 })
   })
 
-  test('is explained with the command by which the back end is told of the client', (t) => {
+  test('is explained with the command that sends the client identity to the back end', (t) => {
     const settings = settingsOf(t, LISTENER, 'host: 10.0.0.1, mumble: 7')
     const [listener] = settings.listeners
     assert.ok(listener)
@@ -235,10 +235,10 @@ describe('a third protocol in the registry', () => {
       },
       0,
     )
-    assert.ok(lines.some((line) => line.includes('by WHOIS where offered')))
+    assert.ok(lines.some((line) => line.includes('by WHOIS, if offered')))
   })
 
-  test('has its addresses known and probed', async (t) => {
+  test('has its addresses looked up and probed', async (t) => {
     const { routing } = settingsOf(t, LISTENER, 'host: 10.0.0.1, mumble: 7, imap: 8')
     const { log } = keepLog()
     const live = third.live.createLiveBackends({
