@@ -40,7 +40,7 @@ import { placedName } from './routing/new-users.ts'
 /** How often silent relays are looked for. Idle limits are minutes; a second also makes a shutdown prompt. */
 const SWEEP_MS = 1000
 /** How long the first connections wait for the directory and the back ends to be heard of; mailmux serves without them too. */
-const PATIENCE_MS = 2000
+const START_WAIT_MS = 2000
 
 /** What a worker is handed, as it is one of several, or alone in the only process. */
 export type AppDeps = {
@@ -189,7 +189,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
   }
   return {
     async start() {
-      await withPatience([prober.probeAll(), directory?.connected ?? Promise.resolve()])
+      await waitAtMost([prober.probeAll(), directory?.connected ?? Promise.resolve()])
       closed.signal.throwIfAborted()
       listeners = await listen(settings, {
         onConnection(socket, listener) {
@@ -239,10 +239,10 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
   }
 }
 
-/** Waits for all of it, but no longer than it is worth. */
-async function withPatience(waits: readonly Promise<void>[]): Promise<void> {
+/** Resolves when all have resolved, or after START_WAIT_MS. */
+async function waitAtMost(waits: readonly Promise<void>[]): Promise<void> {
   let timer: NodeJS.Timeout | undefined
-  const enough = new Promise<void>((resolve) => (timer = setTimeout(resolve, PATIENCE_MS)))
+  const enough = new Promise<void>((resolve) => (timer = setTimeout(resolve, START_WAIT_MS)))
   await Promise.race([Promise.all(waits), enough])
   clearTimeout(timer)
 }

@@ -155,7 +155,7 @@ async function readConfiguration(): Promise<never> {
 
 /** One of several workers, which `run` starts and speaks to. */
 function work(): void {
-  if (!process.send) return program.error('mailmux run starts workers; nobody else can', { exitCode: 2 })
+  if (!process.send) return program.error('only mailmux run can start workers', { exitCode: 2 })
   const output = openOutput(LOG_DESCRIPTOR)
   serveWorker(
     {

@@ -14,7 +14,7 @@ export function scoreFor(finished: number, weight: number): number {
   return -weight / Math.log(u)
 }
 
-/** FNV-1a over UTF-16 code units: for names in ASCII what everybody else's FNV-1a gives. */
+/** FNV-1a over UTF-16 code units: for names in ASCII the same as FNV-1a over octets. */
 export function hash(text: string): number {
   let state = 0x811c9dc5
   for (let index = 0; index < text.length; index++) state = Math.imul(state ^ text.charCodeAt(index), 0x01000193)

@@ -240,4 +240,4 @@ export type InstancesAnswer = z.infer<typeof instancesAnswer>
 export type MovesAnswer = z.infer<typeof movesAnswer>
 export type EndedAnswer = z.infer<typeof endedAnswer>
 export type RouteAnswer = z.infer<typeof routeAnswer>
-export type TrialAnswer = z.infer<typeof trial>
+export type LoginTestAnswer = z.infer<typeof trial>

@@ -6,7 +6,7 @@ import { listProtocols, PROTOCOL_NAMES, type ProtocolName } from '../protocol/re
 import { canonicalAddress, hasZone, isAddress } from '../net/address.ts'
 import type { Log } from '../log.ts'
 import { Secret } from '../secret.ts'
-import type { BackendAnswer, InstancesAnswer, RouteAnswer, TrialAnswer } from './answers.ts'
+import type { BackendAnswer, InstancesAnswer, RouteAnswer, LoginTestAnswer } from './answers.ts'
 import { askForToken, boundBody, isWithinMachine, onlyWithToken, refuse } from './guard.ts'
 import { addSessionRoutes, MAX_USER_LENGTH, type SessionParts } from './session-routes.ts'
 import { addMoveRoutes, type MoveRouteParts } from './move-routes.ts'
@@ -37,7 +37,7 @@ export type ApiParts = SessionParts &
     backends: () => Promise<BackendAnswer[]>
     instances: () => Promise<InstancesAnswer>
     /** logs the user in, and out again */
-    testLogin: (question: RouteQuestion, password: Secret) => Promise<TrialAnswer | { wrong: string }>
+    testLogin: (question: RouteQuestion, password: Secret) => Promise<LoginTestAnswer | { wrong: string }>
   }
 
 const query = z.strictObject({

@@ -22,7 +22,7 @@ import {
   type RouteAnswer,
   type SessionsAnswer,
   type StateSetAnswer,
-  type TrialAnswer,
+  type LoginTestAnswer,
 } from './answers.ts'
 import type { RouteQuestion } from './api.ts'
 import { toPrintable } from '../printable.ts'
@@ -68,7 +68,7 @@ export type AdminClient = {
   /** @throws Unanswered */
   explain(question: RouteQuestion): Promise<RouteAnswer>
   /** The same, and then logs in with this password. @throws Unanswered; also where mailmux is on another machine */
-  testLogin(question: RouteQuestion, password: Secret): Promise<RouteAnswer & { trial: TrialAnswer }>
+  testLogin(question: RouteQuestion, password: Secret): Promise<RouteAnswer & { trial: LoginTestAnswer }>
 }
 
 /** There is no answer, and the message says why, for the operator. */
@@ -165,7 +165,7 @@ async function fetchAnswer(endpoint: AdminEndpoint, request: Request): Promise<A
   } catch (error) {
     if (error instanceof Unanswered) throw error
     const cause = systemCode(error)
-    if (cause === 'ECONNREFUSED') throw new Unanswered(`nobody listens on ${at}: is mailmux running?`)
+    if (cause === 'ECONNREFUSED') throw new Unanswered(`no program listens on ${at}: is mailmux running?`)
     if (cause === 'ABORT_ERR') throw new Unanswered(`${at} does not answer`)
     throw new Unanswered(`${at} does not answer: ${cause}`)
   }

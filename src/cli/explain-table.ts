@@ -1,16 +1,16 @@
 /** The text form of an explanation: the decisions in their order, and the verdict in the last line. Pure. */
-import type { BackendAnswer, RouteAnswer, TrialAnswer } from '../admin/answers.ts'
+import type { BackendAnswer, RouteAnswer, LoginTestAnswer } from '../admin/answers.ts'
 import { printable } from '../printable.ts'
 import { specOf, type ProtocolName } from '../protocol/registry.ts'
 import { formatMs, formatTable, type Row } from './table.ts'
 
-export function formatExplanation(answer: RouteAnswer & { trial?: TrialAnswer }, nowMs: number): string[] {
+export function formatExplanation(answer: RouteAnswer & { trial?: LoginTestAnswer }, nowMs: number): string[] {
   const rows = [loginRow, heldBackRow, nameRow, stepsRow, routeRow, backendRows].flatMap((rowsOf) =>
     rowsOf(answer, nowMs),
   )
   const { trial } = answer
   const verdicts = [printable(verdict(answer)), ...otherVerdicts(answer)]
-  return [...formatTable(rows), '', ...verdicts, ...(trial ? [printable(trialVerdict(trial))] : [])]
+  return [...formatTable(rows), '', ...verdicts, ...(trial ? [printable(formatLoginTest(trial))] : [])]
 }
 
 function loginRow({ login }: RouteAnswer): Row[] {
@@ -48,7 +48,7 @@ function nameRow({ name }: RouteAnswer): Row[] {
         return note.why
     }
   })
-  return [{ label: 'user', lines: [[name.user ?? 'nobody', how.filter((text) => text !== '').join('; ')]] }]
+  return [{ label: 'user', lines: [[name.user ?? '(no user name)', how.filter((text) => text !== '').join('; ')]] }]
 }
 
 const ASKED = {
@@ -164,7 +164,7 @@ function verdict({ usable, route, refusal }: Pick<RouteAnswer, 'usable' | 'route
   return `NOT USABLE: ${reason}${code === undefined ? '' : `, ${code}`}: ${detail}`
 }
 
-function trialVerdict({
+function formatLoginTest({
   accepted,
   session,
   phase,
@@ -176,7 +176,7 @@ function trialVerdict({
   code,
   detail,
   ms,
-}: TrialAnswer): string {
+}: LoginTestAnswer): string {
   const about = `(${formatMs(ms)}; in the log as ${session})`
   if (accepted) return `LOGIN ACCEPTED by ${backend ?? ''} at ${ip ?? ''} ${port ?? ''}, ${tls ?? 'in clear'} ${about}`
   const why = [reason, code].filter((word) => word !== undefined).join(', ')

@@ -1,5 +1,5 @@
 /** `mailmux explain`: every decision on the way of a login, asked of the running mailmux; with `--login` the login itself. */
-import type { RouteAnswer, TrialAnswer } from '../admin/answers.ts'
+import type { RouteAnswer, LoginTestAnswer } from '../admin/answers.ts'
 import type { RouteQuestion } from '../admin/api.ts'
 import { Unanswered, type AdminClient } from '../admin/client.ts'
 import type { ProtocolName } from '../protocol/registry.ts'
@@ -22,7 +22,7 @@ export type PasswordTerminal = Terminal & {
   readPassword: () => Promise<string | undefined>
 }
 
-type Answer = RouteAnswer & { trial?: TrialAnswer }
+type Answer = RouteAnswer & { trial?: LoginTestAnswer }
 
 /** @returns the exit code: 0 where a login gets to a back end at every worker (with `--login`: is accepted there), 1 where not, 2 where there is no answer */
 export async function explain(user: string, options: ExplainOptions, terminal: PasswordTerminal): Promise<number> {

@@ -1,6 +1,6 @@
 /**
- * Where a running mailmux answers operators, from the section `admin` of the main file and nothing else: a mistake elsewhere in the
- * files, or a key that the service alone may read, must keep nobody from asking what is going on.
+ * Where a running mailmux answers operators, from the section `admin` of the main file alone: an error elsewhere in the files,
+ * or a key that only the service may read, must not prevent a question.
  */
 import path from 'node:path'
 import type { Secret } from '../secret.ts'

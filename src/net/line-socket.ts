@@ -1,7 +1,6 @@
 /**
- * A socket that is read by the line, by whoever needs the next one. It buffers what has come and not been asked for,
- * stops reading when that is too much, gives no line to a peer that does not read the answers, and gives up the socket
- * with its unread bytes when the dialogue is over.
+ * A socket that is read line by line. It buffers bytes that were received and not requested, and stops reading above a limit. It returns
+ * no line while the peer does not read the answers. `detach()` returns the socket with its unread bytes at the end of the dialogue.
  * It knows no protocol and sets no timer: a deadline ends a wait through `fail()`.
  */
 import type { Socket } from 'node:net'
@@ -16,10 +15,10 @@ const NO_OCTETS = asOctets('')
 const LF = 10
 const CR = 13
 
-/** At most so many bytes, or more where the line begins as `token` says. */
+/** At most so many bytes, or more if the begin of the line matches `token.start`. */
 export type LineLimit = number | { bytes: number; token: { start: RegExp; bytes: number } }
 
-/** How much of a line is enough to see how it begins: a tag, a command and a mechanism. */
+/** The begin of a line that contains a tag, a command and a mechanism. */
 const LINE_START_BYTES = 128
 
 type Waiter = { take: () => unknown; resolve: (taken: unknown) => void; reject: (error: Error) => void }
@@ -28,11 +27,11 @@ export class LineSocket {
   readonly socket: Socket
   readonly #side: 'client' | 'backend'
   #unread: Buffer | undefined
-  /** how far #unread has been searched for a line end, so that a line that drips in is searched once */
+  /** how far #unread has been searched for a line end, so that each byte of a slow line is searched once */
   #searched = 0
   #waiter: Waiter | undefined
   #failure: Error | undefined
-  /** set where the failure must not wait for a peer that does not read */
+  /** set if the failure must not wait for a peer that does not read */
   #cut: Error | undefined
   #paused = false
 
@@ -46,7 +45,7 @@ export class LineSocket {
     socket.on('error', this.#onError)
   }
 
-  /** How many bytes have come that nobody has asked for yet. */
+  /** Bytes that were received and not requested yet. */
   get unreadBytes(): number {
     return this.#keptBytes + this.socket.readableLength
   }

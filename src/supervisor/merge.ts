@@ -29,13 +29,13 @@ type Address = BackendAnswer['addresses'][number]
 const SEVERITY: Record<Address['state'], number> = { up: 0, misconfigured: 1, down: 2 }
 
 function mergeAddresses(seen: readonly (readonly Address[])[]): Address[] {
-  const byPlace = new Map<string, Address>()
+  const byEndpoint = new Map<string, Address>()
   for (const address of seen.flat()) {
-    const place = `${address.protocol} ${address.ip} ${address.port}`
-    const other = byPlace.get(place)
-    if (!other || SEVERITY[address.state] > SEVERITY[other.state]) byPlace.set(place, address)
+    const endpoint = `${address.protocol} ${address.ip} ${address.port}`
+    const other = byEndpoint.get(endpoint)
+    if (!other || SEVERITY[address.state] > SEVERITY[other.state]) byEndpoint.set(endpoint, address)
   }
-  return [...byPlace.values()]
+  return [...byEndpoint.values()]
 }
 
 function addLoad(a: Load, b: Load): Load {

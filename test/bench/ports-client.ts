@@ -8,12 +8,12 @@ export type PortsOrder =
 /** How each connection ended: `greeted 0`, `reset`, `refused`, `silent`; the count of each, and the longest wait for a greeting. */
 export type PortsTold = { endings: Record<string, number>; longestMs: number }
 
-const PATIENCE_MS = 5000
+const SILENT_MS = 5000
 
 function visit(port: number): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true })
-    const timer = setTimeout(() => end('silent'), PATIENCE_MS)
+    const timer = setTimeout(() => end('silent'), SILENT_MS)
     const end = (how: string): void => {
       clearTimeout(timer)
       socket.destroy()

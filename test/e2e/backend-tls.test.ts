@@ -208,7 +208,7 @@ for (const protocol of PROTOCOLS)
 test('verify: none is warned of at the start, with its line, once for each', () => {
   const warned = mailmux
     .log()
-    .filter(({ msg, warning }) => msg === 'configuration' && /whoever can divert/.test(String(warning)))
+    .filter(({ msg, warning }) => msg === 'configuration' && /an attacker that diverts/.test(String(warning)))
   const without = CASES.filter(({ what }) => what.startsWith('verify: none')).length * WAYS.length
   assert.equal(warned.length, without, JSON.stringify(warned))
   for (const { warning } of warned) assert.match(String(warning), /routing\.yaml:\d+:\d+: warning: /)

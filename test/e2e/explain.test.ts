@@ -11,7 +11,7 @@ import {
   loginAnswer,
   routeAnswer,
   type RouteAnswer,
-  type TrialAnswer,
+  type LoginTestAnswer,
 } from '../../src/admin/answers.ts'
 import { MAIN } from '../support/command.ts'
 import { READ_DEADLINE_MS, START_DEADLINE_MS, until, within } from '../support/deadline.ts'
@@ -55,7 +55,7 @@ async function facts(user: string, query = ''): Promise<RouteAnswer> {
 async function testLogin(user: string, password: string, ...args: string[]) {
   const { code, stdout } = await explain([user, '--login', '--json', ...args], `${password}\n`)
   const answer = loginAnswer.parse(JSON.parse(stdout))
-  return { code, ...answer } as { code: number | null; trial: TrialAnswer } & RouteAnswer
+  return { code, ...answer } as { code: number | null; trial: LoginTestAnswer } & RouteAnswer
 }
 
 const steps = (answer: RouteAnswer) => answer.steps.map(({ asked, outcome }) => `${asked}: ${outcome}`)
@@ -158,7 +158,7 @@ test('gives machines the facts of the API', async () => {
 test('prints a table for people', async () => {
   const { code, stdout, stderr } = await explain(['bob%x@example.test'])
   assert.deepEqual([code, stderr], [1, ''])
-  assert.match(stdout, /^user +nobody {2}it has a character that no name may have$/m)
+  assert.match(stdout, /^user +\(no user name\) {2}it has a character that no name may have$/m)
   const { stdout: text } = await explain(['bob'])
   for (const line of [
     /^login +bob {2}imap at listener imap-starttls \(tls: starttls\), address 127\.0\.0\.1$/m,

@@ -139,7 +139,7 @@ describe('the Dockerfile', () => {
     }
     assert.deepEqual(await check(), {
       code: 1,
-      text: `mailmux health: nobody listens on 127.0.0.1:${admin}: is mailmux running?\n`,
+      text: `mailmux health: no program listens on 127.0.0.1:${admin}: is mailmux running?\n`,
     })
 
     const [file = '', ...args] = at([...entrypoint, ...command])

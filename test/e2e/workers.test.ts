@@ -51,11 +51,11 @@ async function inEachWorker(user: string): Promise<Map<number, MailClient>> {
 type Visit = { startedMs: number; how: 'greeted' | 'refused' | 'broken' | 'silent' }
 
 /** Connects, waits for the greeting, and goes. */
-function visit(patienceMs = 20_000): Promise<Visit> {
+function visit(waitMs = 20_000): Promise<Visit> {
   const startedMs = performance.now()
   return new Promise((resolve) => {
     const socket = connect(site.mailmux.ports.imap, '127.0.0.1')
-    const timer = setTimeout(() => end('silent'), patienceMs)
+    const timer = setTimeout(() => end('silent'), waitMs)
     const end = (how: Visit['how']): void => {
       clearTimeout(timer)
       socket.destroy()

@@ -27,14 +27,14 @@ const MOST_TTL_MS = 300_000
 const UNTOLD_TTL_MS = 30_000
 
 /** A name server that does not answer is asked once more, and the next one then. */
-const PATIENCE = { timeout: 2000, tries: 2 }
+const QUERY_LIMITS = { timeout: 2000, tries: 2 }
 
 /**
  * @param servers `127.0.0.1:53`, `[::1]:53`; none: as the system does it, hosts file and search domains included
  * @param system shared by all back ends of the process
  */
 export function createLookup(servers: readonly string[], system: SystemLookup = createSystemLookup()): Lookup {
-  const resolver = new Resolver(PATIENCE)
+  const resolver = new Resolver(QUERY_LIMITS)
   if (servers.length > 0) resolver.setServers(servers)
 
   async function ask(name: string): Promise<{ address: string; ttl: number }[]> {

@@ -32,7 +32,10 @@ export function checkAuthHttp(authHttp: AuthHttp | undefined, report: Reporter):
   if (isPrivate && authHttp.allow_plaintext === true) {
     report.error(allowed, 'does nothing here: the url is https://, or of this machine', 'key')
   } else if (authHttp.allow_plaintext === true) {
-    report.warn(allowed, 'passwords and answers cross the wire unencrypted; whoever is on the way can let anybody in')
+    report.warn(
+      allowed,
+      'passwords and answers cross the network unencrypted; an attacker on the way reads passwords and forges answers',
+    )
   } else if (!isPrivate && authHttp.allow_plaintext === false) {
     report.error([...AT, 'url'], 'http:// to another machine needs allow_plaintext: true; better use https://')
   }

@@ -39,7 +39,7 @@ function checkTls(backend: Backend, { source, path, report }: KeyContext): void 
   if (verify === 'none') {
     // A pinned certificate is known better than any CA could vouch for it.
     if (backend.pin_sha256?.length === 0) {
-      report.warn([...path, 'verify'], 'whoever can divert the connection to this back end reads its passwords')
+      report.warn([...path, 'verify'], 'an attacker that diverts the connection to this back end reads its passwords')
     }
   } else if (verify === 'name' && !isWritten(source, [...path, 'tls_name'])) {
     for (const at of hasNoName(backend, path)) {

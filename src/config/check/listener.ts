@@ -53,14 +53,14 @@ function checkPlaintext({ tls, allow_plaintext_auth: allowed }: Listener, { path
   if (allowed === true) {
     if (tls !== 'implicit') report.warn([...path, 'allow_plaintext_auth'], 'passwords may cross the wire unencrypted')
   } else if (tls === 'none' && allowed === false) {
-    report.warn([...path, 'tls'], 'without TLS and without allow_plaintext_auth nobody can log in here')
+    report.warn([...path, 'tls'], 'without TLS and without allow_plaintext_auth no client can log in here')
   }
 }
 
 function checkProxies({ trusted_proxies: trusted }: Listener, { path, report }: KeyContext): void {
   trusted?.forEach((network, index) => {
     if (network?.endsWith('/0'))
-      report.warn([...path, 'trusted_proxies', index], 'anybody may connect here and claim any address')
+      report.warn([...path, 'trusted_proxies', index], 'every host may connect here and claim any address')
   })
 }
 

@@ -24,7 +24,7 @@ export function readSecret(file: string): Parsed<Secret> {
   if ('wrong' in read) return read
   const secret = read.value.trim()
   if (secret === '') return { wrong: 'is empty' }
-  // It is sent in a header or a URL: a second line would never match what anyone sends.
+  // It is sent in a header or a URL: a token with a second line would never match.
   if (/\s|\p{Cc}/u.test(secret)) return { wrong: 'must hold one word and nothing else' }
   return { value: new Secret(secret) }
 }

@@ -54,12 +54,12 @@ function checkHash(
   const backends = named.flatMap(([name, backend]) => (backend === undefined ? [] : [{ name, ...backend }]))
   const { chosen, lacking } = findPool(backends, tags, servedProtocols(listeners), (backend) => backend)
   if (chosen.length === 0 && lacking.length > 0) {
-    report.error(path, 'no back end serves all protocols that others serve here: nobody could be placed')
+    report.error(path, 'no back end serves all protocols that others serve here: no user could be placed')
     return
   }
   if (chosen.length === 0) {
     const fitting = tags.length === 0 ? 'without tags' : `with all of these tags`
-    report.error(path, `no back end ${fitting} has a weight over 0: nobody could be placed`)
+    report.error(path, `no back end ${fitting} has a weight over 0: no user could be placed`)
   }
   for (const { name } of lacking)
     report.warn(['backends', name], 'takes no new users: it lacks a port that others have', 'key')

@@ -215,11 +215,11 @@ function checkServed({ source, value: routing }: RoutingDraft, main: MainDraft, 
       report.warn(['listeners', index, 'master_separator'], why)
     }
     if (listener?.client_cert_user !== undefined && !serving.some(([, one]) => one?.master)) {
-      const why = `no back end for ${protocol} has a master user: nobody can log in with a certificate`
+      const why = `no back end for ${protocol} has a master user: no client can log in with a certificate`
       report.warn(['listeners', index, 'client_cert_user'], why)
     }
     const at: Path = ['listeners', index, 'protocol']
-    if (serving.length === 0) report.warn(at, `no back end has a port for ${protocol}: nobody can log in here`)
+    if (serving.length === 0) report.warn(at, `no back end has a port for ${protocol}: no client can log in here`)
     else if (serving.length < backends.length && !warned.has(protocol)) {
       warned.add(protocol)
       const others = backends.filter((one) => !serving.includes(one)).map(([name]) => name)

@@ -134,7 +134,7 @@ export function parsePin(text: string): Parsed<string> {
   return { wrong: 'not a SHA-256 fingerprint: 64 hexadecimal digits, with colons between pairs or without' }
 }
 
-/** A name made of a certificate's parts. Text alone would make everyone with a certificate the same user. */
+/** A name made of a certificate's parts. Text without a part would give all certificates the same user. */
 export function parseClientUser(text: string): Parsed<string> {
   const unknown = /%(?!\{(?:cn|email)\})(?:\{[^}]*\}?|.?)/su.exec(text)
   if (unknown) return { wrong: `"${unknown[0]}" is no placeholder: %{cn} and %{email} are` }
@@ -142,7 +142,7 @@ export function parseClientUser(text: string): Parsed<string> {
   return text.includes('%') ? { value: text } : { wrong: 'needs %{cn} or %{email}: all would be the same user' }
 }
 
-/** The name used at a back end. Without the user in it, everyone would have the same mailbox. */
+/** The name used at a back end. Without the user in it, all users would have the same mailbox. */
 export function parseLoginFormat(text: string): Parsed<string> {
   const letters = Array.from(text.matchAll(/%(.?)/gsu), ([, letter]) => letter ?? '')
   const unknown = letters.find((letter) => !/^[und%]$/u.test(letter))

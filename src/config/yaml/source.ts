@@ -20,7 +20,7 @@ export type Source = {
   spot: (range: Range) => Spot
 }
 
-/** What an honest file of 100,000 users needs, with room to spare; a bomb of aliases in aliases passes it at once. */
+/** More than a file of 100,000 users needs; nested aliases that expand exponentially exceed it at once. */
 const MAX_NODES = 1_000_000
 
 /**
@@ -65,10 +65,10 @@ type Fail = (range: Range, message: string) => void
 function readWhole(text: string, env: Environment, fail: Fail): YamlNode | undefined {
   const lineCounter = new LineCounter()
   const document = parseDocument(text, { ...PARSE_OPTIONS, lineCounter })
-  const troubles = [...document.errors, ...document.warnings]
-  // One slip upsets the parser several times over; only its first complaint about a line means something.
+  const errors = [...document.errors, ...document.warnings]
+  // One mistake causes several errors of the parser; only the first error of a line is useful.
   const told = new Set<number>()
-  for (const { pos, code, message } of troubles) {
+  for (const { pos, code, message } of errors) {
     const { line } = lineCounter.linePos(Math.min(pos[0], text.length))
     if (!told.has(line)) fail(pos, SYNTAX_MESSAGES[code] ?? message)
     told.add(line)
@@ -76,7 +76,7 @@ function readWhole(text: string, env: Environment, fail: Fail): YamlNode | undef
   // YAML 1.1 reads `no` and `off` as false: the same file would mean two things.
   if (document.directives.yaml.version === '1.1') fail([0, 1], 'this file asks for YAML 1.1; only 1.2 is read')
   const root = buildTree(document.contents, { text, env, fail })
-  return troubles.length === 0 ? root : undefined
+  return errors.length === 0 ? root : undefined
 }
 
 /** @returns undefined where the rest of the text has an error, or the lines are not the value of the key `users` of its root */

@@ -68,7 +68,7 @@ export function openAuthHttpDirectory(
     async lookup(user, trace, question) {
       // The server evaluates the facts of a login and counts attempts: without a login there is no question.
       if (!question || trace) {
-        const detail = 'an auth server is asked when somebody logs in, and never else'
+        const detail = 'an auth server is asked at a login only'
         trace?.({ asked: 'directory', key: user, outcome: 'unavailable', detail })
         throw new MuxError('directory-unavailable', detail)
       }

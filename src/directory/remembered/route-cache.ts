@@ -101,7 +101,7 @@ export function createRouteCache(
     const asked = 'memory'
     if (!one) return { asked, key, outcome: 'nothing' }
     const ageMs = nowMs() - one.readAtMs
-    const what = 'entry' in one ? describeEntry(one.entry) : 'nobody of this name'
+    const what = 'entry' in one ? describeEntry(one.entry) : 'no user of this name'
     if (isCurrent(one)) return { asked, key, outcome: 'found', detail: what, ageMs, leftMs: lifetimeMs(one) - ageMs }
     return { asked, key, outcome: 'outdated', detail: `${what} (${whyOutdated(one)})`, ageMs }
   }

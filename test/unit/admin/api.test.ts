@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { buildAdmin } from '../../../src/admin/admin.ts'
-import { errorAnswer, loginAnswer, type RouteAnswer, type TrialAnswer } from '../../../src/admin/answers.ts'
+import { errorAnswer, loginAnswer, type RouteAnswer, type LoginTestAnswer } from '../../../src/admin/answers.ts'
 import { Unavailable, type ApiParts, type RouteQuestion } from '../../../src/admin/api.ts'
 import { Secret } from '../../../src/secret.ts'
 import { keepLog } from '../backend/fixture.ts'
@@ -14,7 +14,7 @@ const ANSWER: RouteAnswer = {
   steps: [],
 }
 
-const TRIAL: TrialAnswer = { accepted: true, session: 'try-1', phase: 'replaying-login', ms: 5 }
+const TRIAL: LoginTestAnswer = { accepted: true, session: 'try-1', phase: 'replaying-login', ms: 5 }
 
 function open(changes: Partial<ApiParts> = {}) {
   const asked: RouteQuestion[] = []

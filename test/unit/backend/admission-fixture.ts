@@ -7,7 +7,7 @@ import { backendSettings, keepLog } from './fixture.ts'
 export type Wait = { backend: string; limit: string; outcome: string; ms: number }
 
 /** Each has an address of its own where none is given. */
-type Coming = { attempt?: number; patienceMs?: number; holdMs?: number; protocol?: ProtocolName; address?: string }
+type Coming = { attempt?: number; waitMs?: number; holdMs?: number; protocol?: ProtocolName; address?: string }
 
 type Comer = { slot: Promise<Slot>; leave: (why?: Error) => void; reassured: () => number }
 
@@ -60,7 +60,7 @@ export function openGates({
     /** A client that takes a slot, or waits for one. */
     come({
       attempt = 1,
-      patienceMs = 20_000,
+      waitMs = 20_000,
       holdMs = 45_000,
       protocol = 'imap',
       address = `client-${comers++}`,
@@ -70,7 +70,7 @@ export function openGates({
       const options = {
         protocol,
         address,
-        untilMs: clock.ms + patienceMs,
+        untilMs: clock.ms + waitMs,
         holdUntilMs: clock.ms + holdMs,
         signal: left.signal,
         stillWaiting: () => {

@@ -132,7 +132,7 @@ describe('a wait', () => {
   test('ends with the login’s own deadline', async () => {
     const gates = openGates({ limits: { logins: 1, waitMs: 10_000 } })
     gates.come()
-    const comer = gates.come({ patienceMs: 500 })
+    const comer = gates.come({ waitMs: 500 })
     gates.pass(450)
     assert.equal(await stateOf(comer.slot), 'waiting')
     gates.pass(50)
@@ -196,7 +196,7 @@ describe('a wait', () => {
   test('reassures a queued client every 5 s', () => {
     const gates = openGates({ limits: { logins: 1, waitMs: 30_000 } })
     gates.come()
-    const comer = gates.come({ patienceMs: 60_000 })
+    const comer = gates.come({ waitMs: 60_000 })
     gates.pass(4950)
     assert.equal(comer.reassured(), 0)
     gates.pass(50)

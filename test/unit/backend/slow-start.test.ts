@@ -6,7 +6,7 @@ import { openGates, statesOf } from './admission-fixture.ts'
 
 /** Lets everybody log in at once who is let in, and tells how many those were in each second. */
 async function crowd(gates: ReturnType<typeof openGates>, size: number, seconds: number): Promise<number[]> {
-  const comers = Array.from({ length: size }, () => gates.come({ patienceMs: 600_000 }))
+  const comers = Array.from({ length: size }, () => gates.come({ waitMs: 600_000 }))
   let entered = 0
   const enter = (slot: Slot): void => {
     entered++
@@ -48,7 +48,7 @@ describe('after a recovery', () => {
   test('few are under way at once at first', async () => {
     const gates = openGates({ limits: { waitMs: 300_000, logins: 100, loginsPerSecond: 1000 } })
     gates.admissions.recovered('store-1', 1000)
-    const comers = Array.from({ length: 300 }, () => gates.come({ patienceMs: 600_000 }))
+    const comers = Array.from({ length: 300 }, () => gates.come({ waitMs: 600_000 }))
     const entered = async (): Promise<number> => (await statesOf(comers)).filter((state) => state === 'in').length
     gates.pass(1000)
     assert.equal(await entered(), Math.floor(100 * 0.01 ** 0.9)) // none has come to an end

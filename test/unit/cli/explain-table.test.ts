@@ -1,13 +1,14 @@
 /** The text form of an explanation. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { RouteAnswer, TrialAnswer } from '../../../src/admin/answers.ts'
+import type { RouteAnswer, LoginTestAnswer } from '../../../src/admin/answers.ts'
 import { formatExplanation } from '../../../src/cli/explain-table.ts'
 
 const NOW_MS = 1_000_000
 const LOGIN = { user: 'alice', protocol: 'imap', listener: 'imap', tls: 'starttls' } as const
 
-const print = (answer: RouteAnswer & { trial?: TrialAnswer }): string => formatExplanation(answer, NOW_MS).join('\n')
+const print = (answer: RouteAnswer & { trial?: LoginTestAnswer }): string =>
+  formatExplanation(answer, NOW_MS).join('\n')
 
 test('prints every decision in its order, and the verdict last', () => {
   const answer: RouteAnswer = {
@@ -119,7 +120,7 @@ test('says how long a remembered route is good for, and what is wrong with a nam
     name: { notes: [{ what: 'wrong', why: 'it is empty' }] },
     steps: [{ asked: 'memory', key: 'k', outcome: 'found', detail: 'store1', ageMs: 12_000, leftMs: 3_588_000 }],
   })
-  assert.match(text, /^user +nobody {2}it is empty$/m)
+  assert.match(text, /^user +\(no user name\) {2}it is empty$/m)
   assert.match(text, /store1, read 12s ago, good for 59m 48s$/m)
 })
 
@@ -159,7 +160,7 @@ test('lets nothing from the directory reach the terminal as more than text', () 
 })
 
 test('prints the outcome of the login, and the session id for the log', () => {
-  const after = (trial: TrialAnswer) => print({ usable: true, login: LOGIN, steps: [], trial }).split('\n').at(-1)
+  const after = (trial: LoginTestAnswer) => print({ usable: true, login: LOGIN, steps: [], trial }).split('\n').at(-1)
   const common = { session: 'try-1', phase: 'replaying-login', backend: 'store1', ms: 1234 }
   assert.equal(
     after({ ...common, accepted: true, ip: '192.0.2.9', port: 993, tls: 'TLSv1.3' }),

@@ -25,7 +25,7 @@ const CASES: Case[] = [
   {
     it: 'no pin and no verification',
     routing: withBackend('tls: implicit, verify: none, pin_sha256: []'),
-    warning: /whoever can divert/u,
+    warning: /an attacker that diverts/u,
   },
   {
     it: 'a pin of another length',

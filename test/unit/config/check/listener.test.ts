@@ -150,12 +150,12 @@ const CAPABILITY: Case[] = [
 
 const PROXIES: Case[] = [
   {
-    it: 'the PROXY protocol from nobody',
+    it: 'the PROXY protocol without a trusted proxy',
     main: withListener('proxy_protocol: required'),
     error: /^mailmux\.yaml:2:47: needs trusted_proxies/u,
   },
   {
-    it: 'the PROXY protocol from somebody',
+    it: 'the PROXY protocol from one proxy',
     main: withListener(
       "proxy_protocol: required, trusted_proxies: ['192.0.2.1', '10.0.0.0/8', '2001:db8::/32', '::1']",
     ),
@@ -166,9 +166,9 @@ const PROXIES: Case[] = [
     error: /^mailmux\.yaml:2:87: not an address or network/u,
   },
   {
-    it: 'everybody as a proxy',
+    it: 'every address as a proxy',
     main: withListener("proxy_protocol: required, trusted_proxies: ['::/0']"),
-    warning: /^mailmux\.yaml:2:75: anybody may connect here/u,
+    warning: /^mailmux\.yaml:2:75: every host may connect here/u,
   },
 ]
 

@@ -68,7 +68,7 @@ const CASES: Case[] = [
   {
     it: 'a listener without any way to log in',
     main: withListener('tls: none', ''),
-    warning: /nobody can log in here/u,
+    warning: /no client can log in here/u,
   },
   {
     it: 'trusted proxies without the PROXY protocol',

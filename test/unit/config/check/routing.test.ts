@@ -77,7 +77,7 @@ const CASES: Case[] = [
   {
     it: 'no verification',
     routing: withBackend('host: h, imap: 1, tls: implicit, verify: none'),
-    warning: /^routing\.yaml:2:48: whoever can divert/u,
+    warning: /^routing\.yaml:2:48: an attacker that diverts/u,
   },
   {
     it: 'a CA that is none',
