@@ -90,5 +90,5 @@ const NO_ORDER = { state: undefined, over: undefined, by: undefined, isForced: u
 function describeHolder(backend: string, { over, by, sinceMs }: StateResult & { result: 'held' }): string {
   const who = by === undefined ? '' : ` by ${by}`
   const when = sinceMs === undefined ? '' : ` since ${new Date(sinceMs).toISOString()}`
-  return `${backend} is being drained${who} over ${over ?? 'the default time'}${when}: this takes its place with force alone`
+  return `${backend} is being drained${who} over ${over ?? 'the default time'}${when}; only an order with force replaces that drain`
 }

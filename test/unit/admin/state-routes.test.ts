@@ -147,11 +147,14 @@ test('reports the author, start and duration of a drain in progress', async () =
     [status, why],
     [
       409,
-      'store1 is being drained by root@mx2 over 1h since 2026-11-30T09:00:00.000Z: this takes its place with force alone',
+      'store1 is being drained by root@mx2 over 1h since 2026-11-30T09:00:00.000Z; only an order with force replaces that drain',
     ],
   )
   const unknown = open({ result: 'held', over: undefined, by: undefined, sinceMs: undefined })
-  assert.match((await unknown.send('PUT', { state: 'drain' })).why, /^store1 is being drained over the default time: /)
+  assert.match(
+    (await unknown.send('PUT', { state: 'drain' })).why,
+    /^store1 is being drained over the default time; only/,
+  )
   assert.deepEqual(lines, [])
 })
 
