@@ -15,7 +15,8 @@ const HELP = `
 The command of --run gets MAILMUX_USER, MAILMUX_FROM, MAILMUX_TO and MAILMUX_PASS (1, 2 and so on before the hold, then final).
 It ends with 0, with 2 to be run again, with 75 for a temporary failure, or with another code for a failure.
 Exit codes: 0 moved, 1 not moved, 2 wrong usage or configuration,
-75 not moved, and the same command may succeed later: after Ctrl-C, and while Redis or an instance does not answer.
+75 not moved, and the same command may succeed later: after Ctrl-C, while another move holds the user, and while
+Redis or an instance does not answer.
 Examples:
   mailmux move alice@example.test store2 --run /usr/local/lib/mailmux/dsync-move
   mailmux move --from store1 --share 20% --parallel 20 --journal store1.journal --run /usr/local/lib/mailmux/dsync-move`

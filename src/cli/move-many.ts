@@ -9,7 +9,7 @@ import { printable } from '../printable.ts'
 import { openMoveReport, type MoveReporter } from './move-report.ts'
 import { selectOrders, type Selection } from './move-orders.ts'
 import type { MoveSite } from './move-site.ts'
-import { checkMove, formatOutcome, TEMPORARY, withSite, type MoveOptions, type MoveTerminal } from './move.ts'
+import { checkAgain, formatOutcome, TEMPORARY, withSite, type MoveOptions, type MoveTerminal } from './move.ts'
 import { newToken } from './move-site.ts'
 
 export type ManyOptions = MoveOptions & Selection & { parallel: string; journal?: string; dryRun?: true }
@@ -143,7 +143,7 @@ async function moveInJournal(
     order,
     {
       ...site.shared,
-      check: async () => checkMove(site, order.user, await site.store.read(order.user), order.to),
+      check: async () => checkAgain(site, order.user, order.to),
       run: options.run === undefined ? undefined : createRunCommand(options.run, env),
       newToken() {
         const token = newToken()

@@ -1,8 +1,8 @@
-/** `mailmux move USER BACKEND`: moves one user, and tells each step. */
+/** `mailmux move USER BACKEND`: moves one user, and prints each step. */
 import type { RoutingSettings } from '../config/settings.ts'
 import type { Environment } from '../config/yaml/variables.ts'
 import { readDuration } from '../duration.ts'
-import { checkTarget, checkUser } from '../move/check.ts'
+import { checkTarget, checkUser, isHeldByMove } from '../move/check.ts'
 import { moveUser, type MoveEvent, type MoveOutcome } from '../move/move-user.ts'
 import { checkCommand, createRunCommand } from '../move/run-command.ts'
 import { seconds, StepFailed } from '../move/step.ts'
@@ -49,7 +49,7 @@ export async function moveOne(
     ]
     if (wrong.length > 0) {
       for (const one of wrong) terminal.printError(printable(`mailmux move: ${typed}: ${one}`))
-      return 1
+      return isHeldByMove(record, wrong) ? TEMPORARY : 1
     }
     const order = { user, from: record.backend ?? '', to }
     const report = openMoveReport(options.config, terminal.env, 1)
@@ -58,7 +58,7 @@ export async function moveOne(
       order,
       {
         ...site.shared,
-        check: async () => checkMove(site, user, await site.store.read(user), to),
+        check: async () => checkAgain(site, user, to),
         run: command === undefined ? undefined : createRunCommand(command, terminal.env),
         newToken,
         tell: (event) => {
@@ -133,13 +133,21 @@ async function findUser({ settings, store }: MoveSite, typed: string): Promise<{
 }
 
 /** @returns everything that forbids the move */
-export async function checkMove(site: MoveSite, user: string, record: UserRecord, to: string): Promise<string[]> {
+async function checkMove(site: MoveSite, user: string, record: UserRecord, to: string): Promise<string[]> {
   const { routing, delivery } = site.settings
   const wrong = checkUser(user, record, to, routing)
   const target = routing.backends.get(to)
   if (!target) return [...wrong, `${to} is no back end of the routing file`]
   const from = routing.backends.get(record.backend ?? '')
   return [...wrong, ...checkTarget(target, from, await site.stateOf(to), delivery !== undefined)]
+}
+
+/** Reads the user, and checks. @throws StepFailed, which is temporary, if only the hold of another move forbids the move */
+export async function checkAgain(site: MoveSite, user: string, to: string): Promise<string[]> {
+  const record = await site.store.read(user)
+  const wrong = await checkMove(site, user, record, to)
+  if (isHeldByMove(record, wrong)) throw new StepFailed(wrong.join('; '), { isTemporary: true })
+  return wrong
 }
 
 /** Lines of one event; the width of a step's name is that of the longest. */

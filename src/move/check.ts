@@ -55,3 +55,8 @@ export function checkUser(user: string, record: UserRecord, to: string, routing:
     wrong.push(`the route names ${JSON.stringify(backend.slice(0, 80))}, which is no back end of the routing file`)
   return wrong
 }
+
+/** @returns whether the hold of another move, which ends by itself, is all that is wrong */
+export function isHeldByMove({ hold }: UserRecord, wrong: readonly string[]): boolean {
+  return hold?.by !== undefined && wrong.length === 1 && wrong[0] === describeHolder(hold.by, hold.sinceSeconds)
+}

@@ -21,7 +21,9 @@ export type Hold = { store: MoveStore; user: string; token: string; clock: MoveC
 export async function takeHold(hold: Hold, from: string, by: string, signal: AbortSignal): Promise<void> {
   const { store, user, token, clock, note } = hold
   const taken = await untilAnswered(clock, signal, note, () => store.take(user, from, token, by, HOLD_SECONDS))
-  if (taken.kind !== 'taken') throw new StepFailed(whyNotTaken(taken, from))
+  if (taken.kind === 'taken') return
+  // The hold of another move ends by itself. That of an operator does not.
+  throw new StepFailed(whyNotTaken(taken, from), { isTemporary: taken.kind === 'held' && taken.by !== undefined })
 }
 
 function whyNotTaken(taken: Exclude<Taken, { kind: 'taken' }>, from: string): string {

@@ -134,7 +134,7 @@ for (const [what, end, why] of [
       assertRolledBack(scene, outcome, at === 1 ? 'copy' : 'final', why)
     })
 
-test('refuses a second move of the user, and says who holds it and since when', async () => {
+test('refuses a second move of the user as temporary, and names the holder and the time', async () => {
   const scene = createScene()
   const first = moveUser(ORDER, scene.parts({ settleMs: 60_000 }))
   await scene.clock.pass(5000)
@@ -142,6 +142,7 @@ test('refuses a second move of the user, and says who holds it and since when', 
   assert.ok(outcome.kind === 'failed')
   assert.equal(outcome.step, 'hold')
   assert.equal(outcome.why, 'the user is being moved by admin1/4711 since 1970-01-01T00:00:00Z')
+  assert.equal(outcome.temporary, true)
   assert.equal((await scene.clock.drive(first)).kind, 'moved')
 })
 
