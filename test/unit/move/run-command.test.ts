@@ -145,7 +145,7 @@ test('the command ends with a mailmux that is killed, also what ignores SIGTERM'
   const module = new URL('../../../src/move/run-command.ts', import.meta.url).href
   const program = `import(${JSON.stringify(module)}).then(({ createRunCommand }) => createRunCommand(${JSON.stringify(command)}, process.env)(
     ${JSON.stringify(ORDER)}, 'final', 60000, new AbortController().signal))`
-  const mover = spawn(process.execPath, [...process.execArgv, '-e', program], { stdio: 'ignore' })
+  const mover = spawn(process.execPath, ['-e', program], { stdio: 'ignore' })
   const pids = [await pidIn(first), await pidIn(second)]
   t.after(() => {
     for (const pid of pids) if (isRunning(pid)) process.kill(pid, 'SIGKILL')
