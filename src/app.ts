@@ -39,7 +39,7 @@ import { placedName } from './routing/new-users.ts'
 
 /** How often silent relays are looked for. Idle limits are minutes; a second also makes a shutdown prompt. */
 const SWEEP_MS = 1000
-/** How long the first connections wait for the directory and the back ends to be heard of; mailmux serves without them too. */
+/** How long a start waits for the directory and the first probes of back ends; mailmux serves without them too. */
 const START_WAIT_MS = 2000
 
 /** What a worker is handed, as it is one of several, or alone in the only process. */

@@ -3,7 +3,7 @@
  * Each protocol turns a code into wire text in one exhaustive switch (`replies.ts`); docs/errors.md explains each to operators.
  */
 
-/** Whose doing it is: the mail client's, the back end's (or the directory's), or mailmux's own. */
+/** The side that caused it: the mail client, the back end (or the directory), or mailmux itself. */
 export type Side = 'client' | 'backend' | 'directory' | 'self'
 
 /** Every code, its side, and whether a later attempt may succeed without a change by an operator. */
@@ -107,7 +107,7 @@ const SHORTAGES = new Set([
   'Array buffer allocation failed',
 ])
 
-/** @param error something thrown, or its system code. @returns whether a resource of this machine has run out, which no peer is to blame for */
+/** @param error something thrown, or its system code. @returns whether a resource of this machine has run out, which is no fault of a peer */
 export function isShortage(error: unknown): boolean {
   return SHORTAGES.has(systemCode(error))
 }

@@ -167,7 +167,7 @@ function work(): void {
     createApp,
     output,
   )
-  if (!process.connected) process.exit(1) // it has gone before this process could hear of it
+  if (!process.connected) process.exit(1) // the supervisor has ended before this process could get the event
 }
 
 const configOption = (): Option =>

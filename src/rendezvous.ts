@@ -5,7 +5,7 @@
 
 /**
  * -w / ln(u) for u even between 0 and 1: the highest of several is each one's with a chance of exactly its share of the weights.
- * The last bit of a logarithm is the engine's affair.
+ * The last bit of a logarithm may differ between engines.
  * @param finished 32 bits, as `finish` gives them
  */
 export function scoreFor(finished: number, weight: number): number {

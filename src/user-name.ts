@@ -98,7 +98,7 @@ function readLabel(label: string): string | undefined {
 /**
  * Adds the default domain, puts an alias's own domain in its place, folds what two spellings of one name may differ in, and refuses
  * every character that some directory, log or back end might read as more than a part of a name.
- * @param note hears how it is read
+ * @param note called for each step of the reading
  * @returns undefined where it can be no user's name
  */
 export function readUser(text: Text, rules: NameRules, note?: NoteName): UserName | undefined {

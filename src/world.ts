@@ -44,7 +44,7 @@ export type WorldParts = {
   settings: Settings
   /** undefined where the routing file is all there is; outlives this world */
   directory: Directory | undefined
-  /** hears of each login that is refused for its route; outlives this world */
+  /** called for each login that is refused for its route; outlives this world */
   noteRefusal: NoteRefusal
   /** whether a back end can take a new user now; outlives this world too */
   isUp: (backend: string) => boolean

@@ -1,4 +1,4 @@
-/** The operators' HTTP: is it alive, is it ready, what are its figures, and the API. Knows the program only through what it is handed. */
+/** The HTTP of operators: `/livez`, `/readyz`, `/metrics` and the API. It knows the program only by the functions that it is given. */
 import { createServer, type Server } from 'node:http'
 import { createAdaptorServer } from '@hono/node-server'
 import { Hono } from 'hono'

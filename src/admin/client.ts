@@ -33,7 +33,7 @@ import type { StateBody } from './state-routes.ts'
 
 /** Longer than any lookup: `directory.redis.timeout` is seconds at most. */
 const LOOKUP_MS = 15_000
-/** `/readyz` waits for nothing. A health check of a container gives up sooner than its caller does. */
+/** `/readyz` is answered at once. This is shorter than the timeout of a container's health check, so that the reason is still printed. */
 const READINESS_MS = 3000
 /** Longer than any login: `limits.backend_timeout` and similar limits together are a minute or two, even if they are raised. */
 const LOGIN_MS = 300_000

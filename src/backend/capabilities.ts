@@ -10,7 +10,7 @@ export type CapabilityBook = {
    * undefined where none was.
    */
   common(protocol: ProtocolName, backends: readonly string[]): readonly string[] | undefined
-  /** Another number whenever something was learnt that may change what is common. */
+  /** Changes when a probe may have changed the common capabilities. */
   version: () => number
 }
 

@@ -81,7 +81,7 @@ export type LiveBackendParts = {
   onMoved: (backend: LiveBackend, protocol: ProtocolName, isFirst: boolean) => void
 }
 
-/** Answers of a back end that is alive and wrongly set up: neither another attempt nor another address mends them. */
+/** Answers of a back end that is reachable and misconfigured: neither another attempt nor another address helps. */
 const FAULTS: ReadonlySet<ErrorCode> = new Set([
   'backend-certificate',
   'backend-no-starttls',
@@ -89,8 +89,8 @@ const FAULTS: ReadonlySet<ErrorCode> = new Set([
   'backend-test-user',
 ] satisfies ErrorCode[])
 
-/** Not at once: a wave of failing logins is one failure, and a server that restarts is given a moment. */
-const HURRY_MS = 1000
+/** Time from a failed login to the next check of its address. At 0, each of many failed logins would cause a check, and a server that restarts would fail it. */
+const EARLY_CHECK_MS = 1000
 
 export function createLiveBackend({
   log,
@@ -188,15 +188,15 @@ export function createLiveBackend({
         ? afterFault(endpoint.health, failure.code)
         : afterFailure(endpoint.health, failure, settings.health, nowMs())
       change(endpoint, after, detail)
-      // What a login has met is looked at at once, so that it is known soon whether it was bad luck.
+      // An early check shows soon whether the failure of a login was a single one.
       if (failure.by === 'login' && endpoint.health.failures > 0)
-        endpoint.checkDueMs = Math.min(endpoint.checkDueMs, nowMs() + HURRY_MS)
+        endpoint.checkDueMs = Math.min(endpoint.checkDueMs, nowMs() + EARLY_CHECK_MS)
     },
     forgive() {
       for (const endpoint of [...endpoints.values()].flat()) {
         if (isUsable(endpoint)) continue
         change(endpoint, newHealth(nowMs()))
-        endpoint.checkDueMs = nowMs() + HURRY_MS
+        endpoint.checkDueMs = nowMs() + EARLY_CHECK_MS
       }
     },
     describe: () => ({

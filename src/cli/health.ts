@@ -3,7 +3,7 @@ import { createAdminClient, Unanswered } from '../admin/client.ts'
 import { loadAdminPlace } from '../config/load-admin.ts'
 import type { Terminal } from './ask-running.ts'
 
-/** @returns the exit code: 0 where it serves, 1 where not, 2 where the configuration does not tell whom to ask */
+/** @returns the exit code: 0 where it serves, 1 where not, 2 if the configuration has no address to ask */
 export async function health(configFile: string, { env, out, printError }: Terminal): Promise<number> {
   const place = loadAdminPlace(configFile, env)
   if ('wrong' in place) {

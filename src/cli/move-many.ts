@@ -115,7 +115,7 @@ async function run(site: MoveSite, options: ManyOptions, terminal: Run): Promise
   return stop.aborted || temporary === failed ? TEMPORARY : 1
 }
 
-/** What a run before has left half-way: ends its holds, and finds out whom it has moved. */
+/** Settles the moves that a previous run has left half-way: ends their holds, and finds out which users were moved. */
 async function settleInterrupted({ store }: MoveSite, journal: Journal): Promise<void> {
   for (const [user, state] of journal.users) {
     if (state.kind !== 'begun') continue

@@ -152,7 +152,7 @@ export type PlacementPool = readonly BackendSettings[]
 export type PlacementSettings = {
   /** domain (lower case) to its own rule */
   domains: ReadonlyMap<string, PlacementPool | undefined>
-  /** for whom no domain has a rule */
+  /** for users of domains without a rule */
   others: PlacementPool | undefined
 }
 

@@ -41,7 +41,7 @@ export type LegReport = {
   /** mailmux shows a certificate of its own where it is asked for one */
   showsCertificate?: true
   proxyHeader: BackendSettings['proxyProtocol']
-  /** the client's address is told, where the back end offers to hear it */
+  /** the client's address is sent, where the back end announces a command for it */
   forwardsIdentity: boolean
   /** who logs in there for users who have shown a certificate */
   master?: { user: string; by: 'authzid' | 'separator' }

@@ -108,7 +108,7 @@ const NO_RULES: ReadonlyMap<string, string> = new Map()
 
 type Found = Pick<Explanation, 'usable' | 'route' | 'backend' | 'refusal'>
 
-/** By which protocol, and for whom: the order of several addresses may depend on it. */
+/** The protocol and the user of a login: the order of several addresses may depend on them. */
 type Target = { protocol: ProtocolName; user: string | undefined }
 
 /** @param master what the back end gets behind the name of the mailbox */

@@ -1,9 +1,9 @@
-/** The domain of a name that comes without one. Pure. */
+/** The default domain of a name without a domain. Pure. */
 import type { ListenerSettings } from '../config/settings.ts'
 
 export type DefaultDomain = { domain: string; by: 'server-name' | 'address' | 'listener' }
 
-/** By the name that the client asked for, else by the address that it came to, else the listener's. */
+/** By the server name of the client, else by the local address of the connection, else that of the listener. */
 export function findDefaultDomain(
   { defaultDomains, defaultDomain }: ListenerSettings,
   serverName: string | undefined,

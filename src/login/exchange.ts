@@ -97,7 +97,7 @@ export class Exchange implements ConversationObserver {
     return this.#login.services.clock.nowMs() - this.#startedMs - this.#login.clientMs
   }
 
-  // The slot and the deadline stand still while the client is asked.
+  // While the client answers, the slot is paused, and the deadline is extended by that time.
 
   challenged(): void {
     const { clock, pace } = this.#login.services

@@ -16,7 +16,7 @@ export function describeLogin({ session, record, attempt }: Pick<Login, 'session
   }
 }
 
-/** The password of a master user proves nothing of the user whom the directory is asked about. */
+/** The password of a master user is no proof for the user in the question. */
 function proofOf({ user, credentials }: LoginAttempt, master: Text | undefined): LoginFacts['proof'] {
   if (credentials.kind === 'relayed') return { kind: 'relayed', mechanism: credentials.mechanism }
   if (credentials.kind === 'certificate') return { kind: 'certificate' }

@@ -1,4 +1,4 @@
-/** Tells an operator where a back end and mailmux may disagree on the PROXY header, which looks like garbage or a hang. */
+/** A hint for the operator that a back end and mailmux may differ in the use of the PROXY header. The symptoms are an invalid greeting or a hang. */
 import type { BackendSettings } from '../config/settings.ts'
 import { MuxError, type ErrorCode } from '../errors.ts'
 

@@ -4,7 +4,7 @@ import type { MoveOrder, MoveOutcome } from './move-user.ts'
 export type BulkParts = {
   orders: readonly MoveOrder[]
   parallel: number
-  /** Moves one user; it keeps the journal and hears of `stop` itself. */
+  /** Moves one user; it writes the journal and observes `stop` itself. */
   move: (order: MoveOrder) => Promise<MoveOutcome>
   onBegin: (order: MoveOrder) => void
   onEnd: (order: MoveOrder, outcome: MoveOutcome) => void

@@ -73,7 +73,7 @@ export function openJournal(file: string, scope: JournalScope, writeOctets: Writ
     },
     step: (user, step) => write({ event: 'step', user, step }),
     async end({ user }, outcome) {
-      // A user of whom the directory did not say where the route leads is looked at again by the next run.
+      // A user whose route is not known after the failure is checked again by the next run.
       const isKnown = outcome.kind === 'moved' || outcome.route === 'old'
       if (isKnown) users.set(user, { kind: outcome.kind })
       write(

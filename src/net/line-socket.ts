@@ -87,7 +87,7 @@ export class LineSocket {
     })
   }
 
-  /** Writes octets in one go. @throws RangeError where the string is text: half of each character would be lost. What is written to a socket that has gone is dropped: the next read says why. */
+  /** Writes octets in one go. @throws RangeError where the string is text: half of each character would be lost. Octets for a closed socket are dropped: the next read throws the reason. */
   write(text: string): void {
     if (this.socket.writable) this.socket.write(asOctets(text), 'latin1')
   }

@@ -1,6 +1,6 @@
 /**
  * The type-length-value vectors behind the addresses of a version 2 PROXY header (its specification, 2.2.1 to 2.2.7), both ways.
- * Every length is checked against what holds it. What mailmux acts upon must be beyond doubt; types that it does not know are skipped.
+ * Every length is checked against that of the enclosing field. A TLV that mailmux uses must be valid in every part; unknown types are skipped.
  */
 import { isAddress } from './address.ts'
 import { crc32c } from './crc32c.ts'

@@ -1,5 +1,5 @@
 /**
- * The challenge of SCRAM for a user whom no back end can be asked for. A known user is challenged by a back end, so that a refusal
+ * The challenge of SCRAM for a user without a back end. A known user is challenged by a back end, so that a refusal
  * without a challenge would tell who exists. The salt is the same for each attempt of a user, as a stored one is.
  */
 import { createHmac, randomBytes } from 'node:crypto'

@@ -57,12 +57,12 @@ export type LoginAttempt = {
   ttl: number | undefined
   /**
    * Commands that the client has sent before its login and that were answered with success, as lines without their end: the back end
-   * must hear them too. The dialogue bounds their number.
+   * must get them too. The dialogue bounds their number.
    */
   preamble: readonly string[]
 }
 
-/** Who the client is, for back ends that want to know. */
+/** The identity of the client, for back ends that accept it. */
 export type ClientIdentity = {
   sessionId: string
   client: { address: string; port: number }

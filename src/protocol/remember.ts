@@ -1,4 +1,4 @@
-/** Texts whose results are kept: as many kinds of server as one multiplexor stands in front of, and a few. */
+/** Number of texts whose results are kept: more than the kinds of servers behind one mailmux. */
 const MOST_TEXTS = 64
 
 /**

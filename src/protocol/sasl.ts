@@ -84,7 +84,7 @@ function relayed(mechanism: MechanismName, { ask }: SaslExchange, first: FirstMe
     const message = first.rewrite(user)
     return message === undefined ? undefined : new Secret(message)
   }
-  // What is no SASL line, or longer than servers take, goes no further; the back end hears that the client has given up.
+  // A line that is no SASL line, or is longer than servers accept, is not passed on; the back end gets a cancellation.
   const converse = async (challenge: string): Promise<string> => {
     const line = await ask(challenge)
     const answer = decodeBase64(line)

@@ -178,7 +178,7 @@ function countAsClient(session: Session, { events }: Services): void {
   events.emit({ type: 'accepted', session })
 }
 
-/** Ends a session whose client does not log in. It stands still while a login is under way, which has limits of its own. */
+/** Ends a session whose client does not log in. It is stopped while a login is under way, which has limits of its own. */
 class LoginDeadline {
   readonly #session: Session
   #timer: NodeJS.Timeout | undefined

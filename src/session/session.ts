@@ -156,7 +156,7 @@ export class Session implements LoginSession {
     return () => (this.#onEnding = undefined)
   }
 
-  /** Why a login under way was cut. The login itself only finds that its client has gone. */
+  /** Why a login under way was cut. The login itself only gets the error of a closed connection. */
   get cutError(): MuxError | undefined {
     return this.#cutError
   }

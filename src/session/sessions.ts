@@ -141,7 +141,7 @@ export function createSessions(world: () => World, services: Services): Sessions
       const relaying: Session[] = []
       for (const session of running) {
         if (session.relay) relaying.push(session)
-        // A client that is not logged in has no store to come back to in a wave, and a login under way has had its answer.
+        // A client before login adds no login to a store when it reconnects, and a login under way has had its answer.
         else session.end('shutdown')
       }
       const overMs = windowMs(relaying.length, Math.min(spreadDisconnectsMs, graceMs / 2))

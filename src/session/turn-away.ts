@@ -1,12 +1,12 @@
-/** Connections over `limits.max_connections`: told to come back later, and closed, whether or not the client reads that. */
+/** Connections over `limits.max_connections`: get a temporary failure, and are closed whether or not the client reads it. */
 import type { Socket } from 'node:net'
 import type { ListenerSettings } from '../config/settings.ts'
 import { protocols } from '../protocol/protocols.ts'
 import type { SessionEvents } from './events.ts'
 
-/** A client reads a line within this, or does without it. */
+/** The time for the client to read the line. A larger value would keep the descriptors of an overload longer. */
 const LINGER_MS = 2000
-/** The most that may linger: they have descriptors of those that are kept beside the sessions. Others are closed without a word. */
+/** The most connections in this state: their descriptors are of those that are kept beside the sessions. Further ones are closed without a line. */
 const MOST_LINGERING = 32
 
 /** @param max the limit that is reached */
@@ -17,7 +17,7 @@ export function createTurnAway(events: SessionEvents): TurnAway {
 
   return (socket, { name, protocol, tls }, max) => {
     events.emit({ type: 'turned-away', listener: name, max })
-    // Inside TLS there is nothing to be said before a handshake, which is what an overload must not cost.
+    // Inside TLS a line needs a handshake, which costs too much during an overload.
     if (tls === 'implicit' || tls === 'passthrough' || lingering >= MOST_LINGERING) {
       socket.destroy()
       return

@@ -1,6 +1,6 @@
 /**
  * Where a back end can be reached: what its configuration names, as addresses with ports in the order in which to try them.
- * Pure but for the asking, which is handed in; what was known stays where nothing new can be learnt.
+ * Pure, except for the lookup, which is given to it. Known addresses stay if a lookup fails.
  */
 import type { BackendSettings, ProtocolName } from '../../config/settings.ts'
 import { systemCode } from '../../errors.ts'
@@ -29,7 +29,7 @@ export type Known = {
 
 export const NOTHING_KNOWN: Known = { hosts: new Map(), services: new Map() }
 
-/** What was learnt in one round. */
+/** The result of one round of lookups. */
 export type Round = {
   known: Known
   /** after which to ask again */
@@ -38,7 +38,7 @@ export type Round = {
   failures: { name: string; cause: string }[]
 }
 
-/** After a failure: soon, as it may be the very first time; not at once, as the name server may be the one in trouble. */
+/** After a failure: soon, as it may have been the first lookup; not at once, as the name server may be overloaded. */
 const AGAIN_MS = 5000
 
 export function hasNames({ hosts, srv }: BackendSettings): boolean {

@@ -1,4 +1,4 @@
-/** Asks for the addresses of names and for SRV records: the system, or name servers of the operator's choice. What they say is not trusted. */
+/** Looks up the addresses of names and SRV records, by the system's resolver or by configured name servers. Their answers are not trusted. */
 import { Resolver } from 'node:dns/promises'
 import { networkInterfaces } from 'node:os'
 import { lookupError } from '../../descriptor-shortage.ts'

@@ -5,7 +5,7 @@ import type { Log } from '../../log.ts'
 import { lookUp, NOTHING_KNOWN, type Known } from './addresses.ts'
 import type { Lookup } from './lookup.ts'
 
-/** While nothing is found, logins ask again, but not for each of a crowd of them. */
+/** While no address is found, a login starts a lookup again, at most one in this time. */
 const LEAST_BETWEEN_MS = 1000
 
 /** The resolver itself does not answer: codes of getaddrinfo and of c-ares. That there is no such name is an answer. */

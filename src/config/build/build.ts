@@ -99,7 +99,7 @@ function buildAdmin(
   return { host, port, token, hosts: [hostname, ...hosts].map((name) => name.toLowerCase()) }
 }
 
-/** What a directory that checks passwords can judge: by others it has nothing to check, and who is offered one takes it. */
+/** Mechanisms that a directory that checks passwords can check. The others give it no password, and clients prefer them where they are offered. */
 const WITH_PROOF: readonly MechanismName[] = ['PLAIN', 'LOGIN', 'EXTERNAL']
 
 function buildListener(

@@ -38,7 +38,7 @@ function checkCredentials({ url }: Redis, has: Has, report: Reporter): void {
   if (has('username') && url?.username !== undefined)
     report.error([...AT, 'username'], 'does nothing: the url has a user of its own', 'key')
   const named = has('username') ? 'username' : url?.username === undefined ? undefined : 'url'
-  // Redis knows no user without a password that would not be `default`: the name alone would be left unsaid.
+  // A login needs a password: without one, the name would not be sent, and Redis would use the user `default`.
   if (named !== undefined && !has('password_file') && url?.password === undefined)
     report.error([...AT, named], 'a user needs a password: add password_file', named === 'url' ? 'value' : 'key')
 }

@@ -1,4 +1,4 @@
-/** The keys of `directory.auth_http`: a server that decides by HTTP, in nginx's words, whom to let in and where. */
+/** The keys of `directory.auth_http`: a server that decides by HTTP, by the protocol of nginx, which logins are accepted and at which back end. */
 import { z } from 'zod'
 import { authUrl, duration, text } from './fields.ts'
 import { isUnderstood, keyRules } from './rules.ts'

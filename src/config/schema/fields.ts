@@ -149,7 +149,7 @@ export function hostText(description: string) {
   return parsedText(parseHost, description)
 }
 
-/** One address with its port: a bare port is refused where strangers on every network would come in by it. */
+/** One address with its port: a bare port is refused where it would open the service to every network. */
 export function oneAddress(description: string, byDefault: string) {
   return z
     .string({ error: 'write the address before the port, such as 127.0.0.1:9143' })

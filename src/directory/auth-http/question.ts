@@ -62,7 +62,7 @@ export function findOversize(
   return total > MAX_QUESTION_BYTES ? `headers of ${total} octets, and ${MAX_QUESTION_BYTES} is the limit` : undefined
 }
 
-/** `plain` and `external` are nginx's; it has no other mechanism that mailmux carries, and a server that knows no more says no to their names. */
+/** `plain` and `external` are the names that nginx sends. nginx has no other mechanism of mailmux; a server that does not know a name refuses the login. */
 function methodOf(proof: LoginFacts['proof']): string {
   if (proof.kind === 'password') return 'plain'
   return proof.kind === 'certificate' ? 'external' : proof.mechanism.toLowerCase()

@@ -169,7 +169,7 @@ export function openCachedDirectory(
     },
     async reassign(user, from, to) {
       await marker.mayReserve()
-      // Read now: a state that was taken back may not have been heard of yet, and this order gives users an empty mailbox if it is wrong.
+      // Read now: the message about a state that was taken back may not have arrived yet, and a wrong reassignment gives the user an empty mailbox.
       const [left, taking] = await Promise.all([store.backendState(from), store.backendState(to)])
       if (!isReassigning(left.state) || !mayTake(taking.state)) return undefined
       const answer = await store.reassign(user, from, to)

@@ -23,7 +23,7 @@ export function formatIdCommand(tag: string, identity: ClientIdentity): string {
   let list = ''
   for (const pair of pairs.slice(0, MAX_PAIRS)) {
     const [key, value] = [formatQuoted(pair[0]), formatQuoted(pair[1])]
-    if (key === undefined || value === undefined) continue // a literal is not worth a round trip here
+    if (key === undefined || value === undefined) continue // a literal would cost a round trip
     const text = `${list === '' ? '' : ' '}${key} ${value}`
     if (list.length + text.length <= MAX_LIST_BYTES) list += text
   }

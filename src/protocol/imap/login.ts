@@ -14,7 +14,7 @@ import { parseStrings, piecesOf, readLiterals, type Piece } from '../reader.ts'
 import { parseCommandStart, parseIdPairs } from './parse.ts'
 import { goodbyeReply, refusalReply } from './replies.ts'
 
-/** A literal before login is a user name, a password or an ID value (RFC 2971: 1024 octets); nothing honest is near this. */
+/** A literal before login is a user name, a password or an ID value (RFC 2971: 1024 octets); usual ones are far shorter. */
 const MAX_LITERAL_BYTES = 4096
 /** A whole command: RFC 2971 3.3 allows an ID of 30 pairs of at most 30 and 1024 octets, which fits with every octet escaped. */
 const MAX_COMMAND_BYTES = 64 * 1024
@@ -138,7 +138,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     client.write(`* ID ("name" "${facts.product}")\r\n${tag} OK ID completed.\r\n`)
   }
 
-  /** RFC 5530 PRIVACYREQUIRED. A password that is on the wire already is its owner's to hear of. */
+  /** RFC 5530 PRIVACYREQUIRED. If the password was sent already, the text says so, so that the user can change it. */
   function refusePlaintext(wasSent: boolean): void {
     if (wasSent) {
       client.write(
@@ -178,7 +178,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
         case 'ID':
           takeId(command.args)
           break
-        case 'ENABLE': // RFC 5161 3.1 wants authentication first; clients that are early are told so and go on
+        case 'ENABLE': // RFC 5161 3.1 requires authentication first; a client that is early gets this text and continues
           client.write(`* ENABLED\r\n${tag} OK Nothing is enabled before login.\r\n`)
           break
         case 'LOGOUT':
@@ -212,7 +212,7 @@ export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDi
     awaitLogin,
     // An untagged OK is allowed at any time (RFC 9051 7.1.1).
     stillTrying: () => client.write('* OK Still connecting to your mail store.\r\n'),
-    /** The client learns what the back end can do, in the place where it looks: in the answer, or beside it if it has shown that it asks. */
+    /** Announces the capabilities of the back end: in the answer, or in an untagged response if the client has asked for them before. */
     accept({ untagged, capability, code: said, text }: Acceptance) {
       const lines = untagged.map((line) => `${line}\r\n`).join('')
       const words = capability && `CAPABILITY ${capability.words}`

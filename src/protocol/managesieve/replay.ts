@@ -27,7 +27,7 @@ export async function replayLogin(wire: Wire, login: BackendLogin): Promise<Logi
   const capability = await negotiate(backend, login.startTls)
   login.aboutToTell()
   if (capability.xclient && login.identity) await expectOk(backend, formatXclient(login.identity))
-  // XCLIENT needs trust, and a loop needs none: mailmux counts for itself where it meets itself.
+  // A back end may refuse XCLIENT. To detect a loop to mailmux itself, the TTL is sent by a command of its own.
   if (capability.proxyTtl) await expectOk(backend, `X-PROXY-TTL ${login.ttl}`)
   const answer = await logIn(backend, login, capability)
   if (answer === 'cancelled') return { accepted: false, refusal: { reason: 'cancelled' }, detail: 'the client gave up' }

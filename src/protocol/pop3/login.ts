@@ -15,7 +15,7 @@ import { goodbyeReply, refusalReply } from './replies.ts'
 /** POP3 has no ID: clients say nothing of themselves. */
 const NO_ID: ReadonlyMap<string, string> = new Map()
 
-/** The back end hears UTF8 once, however often the client has sent it. */
+/** UTF8 is sent to the back end once, also if the client has sent it several times. */
 const UTF8_PREAMBLE: readonly string[] = ['UTF8']
 const NO_PREAMBLE: readonly string[] = []
 

@@ -30,7 +30,7 @@ export async function replayLogin(wire: Wire, login: BackendLogin): Promise<Logi
   if (takesXclient && login.identity) await expectOk(backend, formatXclient(login.identity))
   // Each was promised to the client: after UTF8 it reads what follows as UTF-8.
   for (const command of login.preamble) await expectOk(backend, command)
-  // XCLIENT needs trust, and a loop needs none: mailmux counts for itself where it meets itself.
+  // A back end may refuse XCLIENT. To detect a loop to mailmux itself, the TTL is sent by a command of its own.
   if (capability.proxyTtl) await expectOk(backend, `X-PROXY-TTL ${login.ttl}`)
   const answer = await logIn(backend, login, capability)
   if (answer === 'cancelled') return { accepted: false, refusal: { reason: 'cancelled' }, detail: 'the client gave up' }
@@ -69,7 +69,7 @@ async function negotiate(
     await backend.startTls()
     capability = await askCapability(backend)
   }
-  // A back end that trusts us says so in its greeting, as Dovecot does.
+  // A back end that accepts XCLIENT from mailmux announces it in its greeting, as Dovecot does.
   return { capability, takesXclient: greeting.code === 'XCLIENT' }
 }
 
