@@ -56,7 +56,7 @@ const redisPort = 16379 + offset
 const withRedis = process.env['DIRECTORY'] === 'redis'
 const say = (text: string) => process.stdout.write(`${text}\n`)
 
-/** A reason to give up that is told in one line. */
+/** A reason to give up, printed in one line. */
 class Obstacle extends Error {}
 
 async function main(): Promise<void> {
@@ -67,13 +67,13 @@ async function main(): Promise<void> {
   const scene = openScene(demo)
   const stopping = Promise.withResolvers<'stopped'>()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopping.resolve('stopped'))
-  process.stdout.on('error', () => stopping.resolve('stopped')) // nobody reads any more
+  process.stdout.on('error', () => stopping.resolve('stopped')) // the reader has gone
   try {
     say(`Starting three mail stores${withRedis ? ', a Redis' : ''} and mailmux ...`)
     await makeCertificate()
     const mail = mailDirectory()
     scene.closeLater(mail.remove)
-    // Everybody has a mailbox everywhere, so that a changed route shows another mailbox and not an error
+    // Each user has a mailbox on each store, so that a changed route shows another mailbox and not an error
     const users = Object.fromEntries(stores.map(({ user }) => [user, password]))
     await Promise.all(
       stores.map(async ({ name, imap, pop3, sieve, doveadm }) => {
@@ -97,7 +97,7 @@ async function main(): Promise<void> {
     })
     const ready = until(START_DEADLINE_MS, isReady, () => 'mailmux does not become ready')
     if ((await Promise.race([ready, ended, stopping.promise])) === 'stopped') return
-    say(whatToTry())
+    say(whatToTry(mail.path))
     await Promise.race([ended, stopping.promise])
     say('Stopping ...')
   } finally {
@@ -191,14 +191,14 @@ function writeConfiguration(): string {
   return configFile
 }
 
-/** Where doveadm finds a store: its directory has another name in each run. */
+/** The configuration of a store for doveadm: the directory of the store has another name in each run. */
 function linkConfiguration(name: string, configFile: string): void {
   const link = join(demo, `${name}.conf`)
   rmSync(link, { force: true })
   symlinkSync(configFile, link)
 }
 
-/** By which another store copies a mailbox to this one. */
+/** The service by which another store copies a mailbox to this one. */
 function doveadmService(port: number): string {
   return `doveadm_password = ${password}
 service doveadm {
@@ -222,7 +222,7 @@ dsync_address() { case $1 in ${cases} esac; }
   )
 }
 
-/** The token of the API, without which mailmux takes no order of an operator. */
+/** The token of the API, which `mailmux sessions end` and other orders need. */
 function makeToken(): string {
   const file = join(demo, 'admin.token')
   if (!existsSync(file)) writeFileSync(file, `${randomBytes(16).toString('hex')}\n`, { mode: 0o600 })
@@ -238,14 +238,23 @@ async function isReady(): Promise<true | undefined> {
   }
 }
 
-function whatToTry(): string {
-  const ca = relative(process.cwd(), join(demo, 'ca.pem'))
+/** @param mail the directory of all mailboxes */
+function whatToTry(mail: string): string {
+  const fromHere = (path: string) => {
+    const short = relative(process.cwd(), path)
+    return short.startsWith('..') ? path : short
+  }
+  const ca = fromHere(join(demo, 'ca.pem'))
   const line = (user: string, url: string, more = '') =>
     `  curl --cacert ${ca}${more} --user ${user}@example.test:${password} '${url}'`
+  const mailmux = `${fromHere(process.execPath)} ${fromHere(join(checkout, 'src/main.ts'))}`
+  const config = fromHere(join(demo, 'redis', 'mailmux.yaml'))
   const move = withRedis
-    ? `Move alice to another store, then read her mail again:
-  redis-cli -p ${redisPort} HSET mailmux:user:alice@example.test backend store2`
-    : `The routes are in ${relative(process.cwd(), join(demo, 'static', 'routing.yaml'))}; DIRECTORY=redis keeps them in a Redis.`
+    ? `Move alice with her mail to store2, whose own mailbox of alice is removed first (docs/maintenance.md):
+  rm -r ${fromHere(join(mail, 'store2', 'alice@example.test'))}
+  DSYNC_MOVE_CONF=${fromHere(join(demo, 'dsync-move.conf'))} ${mailmux} move alice@example.test store2 --run ${fromHere(join(checkout, 'contrib/dsync-move'))} -c ${config}
+  ${mailmux} explain alice@example.test -c ${config}`
+    : `The routes are in ${fromHere(join(demo, 'static', 'routing.yaml'))}; DIRECTORY=redis keeps them in a Redis.`
   return `
 mailmux is ready on 127.0.0.1: IMAP ${ports.IMAP} (STARTTLS), IMAPS ${ports.IMAPS}, POP3 ${ports.POP3} (STLS), POP3S ${ports.POP3S}, ManageSieve ${ports.ManageSieve} (STARTTLS).
 Behind it: ${stores.map(({ name, user }) => `${name} (${user})`).join(', ')}; every password is "${password}".
