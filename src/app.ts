@@ -85,8 +85,8 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
   })
   const states = createBackendStates(log)
   states.onChange((name, { state }, before) => {
-    // What the checks saw of a store during its restart must not refuse the logins that have waited for it.
-    if (state === 'up' && before) backends.get(name)?.forgive()
+    // Failed checks during the restart of a store must not refuse the logins that have waited for it.
+    if (state === 'up' && before) backends.get(name)?.markUp()
     admissions.setState(name, state)
     metrics.backendStateIs(name, state)
   })

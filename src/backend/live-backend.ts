@@ -53,8 +53,8 @@ export type LiveBackend = {
   located(): Promise<void>
   succeeded(endpoint: Endpoint, what: { by: 'check' | 'login'; proof: Proof }): void
   failed(endpoint: Endpoint, failure: Failure, detail: string): void
-  /** Takes each address to be up until the next failure: an operator says that the back end takes logins again. */
-  forgive(): void
+  /** Counts each address as up until the next failure. To be called when an operator sets the state `up`. */
+  markUp(): void
   describe(): BackendFacts
   /** Takes over settings under which it stands where it stood. */
   adopt(settings: BackendSettings): void
@@ -192,7 +192,7 @@ export function createLiveBackend({
       if (failure.by === 'login' && endpoint.health.failures > 0)
         endpoint.checkDueMs = Math.min(endpoint.checkDueMs, nowMs() + EARLY_CHECK_MS)
     },
-    forgive() {
+    markUp() {
       for (const endpoint of [...endpoints.values()].flat()) {
         if (isUsable(endpoint)) continue
         change(endpoint, newHealth(nowMs()))

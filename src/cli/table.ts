@@ -27,7 +27,7 @@ function align(lines: readonly (readonly string[])[]): string[] {
   )
 }
 
-/** `850ms`, `12s`, `3m 5s`, `2h 10m`, `4d 1h`: as much as a person wants to know. */
+/** `850ms`, `12s`, `3m 5s`, `2h 10m`, `4d 1h`: the two largest units. */
 export function formatMs(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)}ms`
   const seconds = Math.floor(ms / 1000)

@@ -50,7 +50,7 @@ export type ListenerSettings = {
   ciphers: string | undefined
   /** PEM text of the CAs whose client certificates are accepted; undefined: none is asked for */
   clientCa: string | undefined
-  /** the user that a client certificate speaks for: `%{cn}`, `%{email}` and text around them; undefined: no EXTERNAL */
+  /** the user of a client certificate: `%{cn}`, `%{email}` and text around them; undefined: no EXTERNAL */
   clientUser: string | undefined
   /** names whose TLS is carried to a back end unopened; with `tls: implicit` the other names are terminated here */
   passthrough: readonly ServerNameRule[]

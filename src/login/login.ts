@@ -1,4 +1,4 @@
-/** One login: what is recorded of it, what it needs of its session, what it reports, and its result. Knows no socket. */
+/** One login: its record, what it needs of its session, its events and its result. It has no socket. */
 import type { Socket } from 'node:net'
 import type { Address } from '../backend/endpoint/addresses.ts'
 import type { Admissions } from '../backend/admission/admission.ts'
@@ -127,7 +127,7 @@ export type LoginServices = {
 
 export type LoginEvents = {
   emit(event: LoginEvent): void
-  /** a subscriber wants the events that exist for debugging */
+  /** whether a subscriber uses the events for debugging */
   readonly wantsDetails: boolean
 }
 

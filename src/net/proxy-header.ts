@@ -34,7 +34,7 @@ export type Endpoint = { address: string; port: number }
 
 export type ProxyHeader = ProxyTlvs & {
   version: 1 | 2
-  /** `local`: the proxy speaks for itself, to see whether we are well */
+  /** `local`: a health check by the proxy itself */
   command: 'proxy' | 'local'
   /** the client's end; absent with `destination` where the header names none */
   source?: Endpoint

@@ -1,4 +1,4 @@
-/** A back end's side of a login that may not go on for ever: what is read of it is bounded in all, whatever each line is for. */
+/** The back end's side of a login, with a bound on all that is read from it, in lines and bytes. */
 import { MuxError } from '../errors.ts'
 import type { Octets } from '../octets.ts'
 import { printableOctets } from '../printable.ts'

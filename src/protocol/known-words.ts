@@ -9,7 +9,7 @@
  * - `limit`: the user, or the address, has too many connections
  * - `locked`: another session has the mailbox
  * - `closed`: the account may not use this protocol
- * - `misconfigured`: the server wants another connection, TLS for instance, than mailmux was told to make
+ * - `misconfigured`: the server requires another connection (TLS, for instance) than the configured one
  * - `credentials`: the user or the password is wrong, whatever the code says
  */
 export type Meaning = 'unavailable' | 'account' | 'limit' | 'locked' | 'closed' | 'misconfigured' | 'credentials'

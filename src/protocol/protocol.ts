@@ -1,6 +1,6 @@
 /**
- * What every mail protocol gives the session, and what it is given: lines to read and write, nothing that is a socket or a timer.
- * A new protocol is a folder with the same files, and an entry in `registry.ts` and in `protocols.ts`.
+ * The interface of a mail protocol to the session. A protocol reads and writes lines by the functions that it is given; it has no socket and no timer.
+ * A further protocol is a folder with the same files, and an entry in `registry.ts` and in `protocols.ts`.
  */
 import type { MechanismName, ProtocolName } from '../config/settings.ts'
 import type { ErrorCode } from '../errors.ts'
@@ -9,51 +9,51 @@ import type { Secret } from '../secret.ts'
 import type { SessionWatch } from './watch.ts'
 
 /**
- * A line of at most so many bytes. With `token`, a line that begins so may be longer: bearer tokens and their like ride on
- * command lines, and nothing else is given that much room.
+ * The largest length of a line in bytes. With `token`, a line with this begin may be longer: some commands contain a bearer
+ * token, and no other line needs that length.
  */
 export type LineLimit = number | { bytes: number; token: { start: RegExp; bytes: number } }
 
-/** One side of the conversation. Reads end with a MuxError when the side is gone or its time is up. What is read is octets. */
+/** One side of the conversation. A read throws a MuxError when the side has closed or its time has expired. Lines are octets. */
 export type Wire = {
   readLine(limit: LineLimit): Promise<Octets>
   readBytes(count: number): Promise<Octets>
   write(text: string): void
-  /** Hands the connection to TLS. Stops reading at once, in the same turn: bytes that came in clear and were not asked for end the connection. */
+  /** Starts TLS on the connection. Stops reading at once, in the same turn: unread bytes from before TLS end the connection. */
   startTls(): Promise<void>
   /** true once everything on this side is encrypted */
   readonly secure: boolean
 }
 
 export type ClientWire = Wire & {
-  /** the user that the client's certificate speaks for, where it has shown one that is trusted */
+  /** the user of the client's certificate, if it has sent a trusted one */
   readonly certifiedUser: Octets | undefined
 }
 
-/** What proves who the user is. Names and secrets are octets as they came. */
+/** The proof of the user. Names and secrets are octets as received. */
 export type Credentials =
-  /** `authcid` is whose password it is; it differs from the user only where one acts for another (RFC 4616 authzid) */
+  /** `authcid`: the owner of the password; another than the user only if the client sent an authzid (RFC 4616) */
   { kind: 'password'; authcid: Octets; password: Secret<Octets> } | RelayedCredentials | { kind: 'certificate' }
 
-/** A mechanism that is carried line for line, so that what it proves stays between the client and the back end. */
+/** A mechanism that is relayed line by line: mailmux does not see the proof. */
 export type RelayedCredentials = {
   kind: 'relayed'
   mechanism: MechanismName
-  /** the client's first message, saying that it is `user`; undefined where its name cannot be changed without breaking the proof */
+  /** the client's first message with the name `user`; undefined if another name would break the proof */
   firstMessage: (user: Octets) => Secret<Octets> | undefined
-  /** Passes a challenge on (base64, without the plus). @returns the client's line: base64, or `*` where it gives up */
+  /** Passes a challenge on (base64, without the plus). @returns the client's line: base64, or `*` if it cancels */
   converse: (challenge: string) => Promise<string>
 }
 
-/** What the client asked to be logged in as. */
+/** One login that the client has requested. */
 export type LoginAttempt = {
   /** the name that decides the route: the authzid where one was given */
   user: Octets
   mechanism: MechanismName | 'USER'
   credentials: Credentials
-  /** what the client said of itself and of proxies before us (IMAP ID), by lower-case key */
+  /** the fields of the client's IMAP ID, about itself and about proxies in front of mailmux, by lower-case key */
   id: ReadonlyMap<string, string>
-  /** how many more proxies may carry this session, as the proxy before us has put it */
+  /** how many more proxies the session may pass, by the proxy in front of mailmux */
   ttl: number | undefined
   /**
    * Commands that the client has sent before its login and that were answered with success, as lines without their end: the back end
@@ -69,29 +69,29 @@ export type ClientIdentity = {
   local: { address: string; port: number }
   serverName: string | undefined
   tls: boolean
-  /** how many more proxies may carry this session (RFC-less, as Dovecot's `x-proxy-ttl`) */
+  /** how many more proxies the session may pass (in no RFC; Dovecot's `x-proxy-ttl`) */
   ttl: number
   id: ReadonlyMap<string, string>
 }
 
-/** The same for the back end: `user` is the mailbox, under the name it has there. */
+/** The login at the back end: `user` is the name of the mailbox there. */
 export type BackendLogin = {
   user: Octets
   credentials: Exclude<Credentials, { kind: 'certificate' }>
   startTls: boolean
   /** commands to send before the login, see `LoginAttempt`; each must succeed */
   preamble: readonly string[]
-  /** a PROXY header went ahead, which a back end that expects none takes for commands */
+  /** a PROXY header was sent first; a back end that expects none reads it as commands */
   proxyHeader: boolean
-  /** how many more proxies may carry this session */
+  /** how many more proxies the session may pass */
   ttl: number
-  /** undefined where the back end is not to be told */
+  /** undefined if the back end must not get it */
   identity: ClientIdentity | undefined
-  /** called once, before the back end is told anything of the client or the user: what goes wrong from then on may be about them */
+  /** called once, before the back end gets any fact about the client or the user: later failures may concern that client or user alone */
   aboutToTell: () => void
 }
 
-/** What a client is told whose login is not accepted, in terms that every protocol has an answer for. */
+/** The refusal of a login as the client gets it, in terms that every protocol has an answer for. */
 export type Refusal =
   | {
       reason:
@@ -103,13 +103,13 @@ export type Refusal =
         | 'privacy-required'
         | 'cancelled'
     }
-  /** the back end's own code and words, which mean something to the user: LIMIT, EXPIRED, IN-USE ... */
+  /** the back end's own code and text, where the code is meant for users: LIMIT, EXPIRED, IN-USE ... */
   | { reason: 'passed-on'; code: string; text: string }
 
 export type Acceptance = {
-  /** lines to hand on before the answer, such as an ALERT */
+  /** lines for the client before the answer, such as an ALERT */
   untagged: readonly string[]
-  /** what the back end can do now that the user is logged in, if it said so inside its answer or beside it */
+  /** the capabilities after the login, if the back end sent them in its answer or before it */
   capability: { words: string; where: 'answer' | 'beside' } | undefined
   /** another response code of the answer, with its arguments */
   code: string | undefined
@@ -118,16 +118,16 @@ export type Acceptance = {
   watch: SessionWatch
 }
 
-/** A login that was not accepted: what the client is told, and why. What is not in `refusal` never reaches a mail client. */
+/** A login that was not accepted. Only `refusal` reaches the client; the other fields are for the log and the delay. */
 export type Refused = {
   accepted: false
   refusal: Refusal
   /** for the log */
   detail: string
   code?: ErrorCode
-  /** how long the decision took without waits; absent where its time tells nothing of the user */
+  /** how long the decision took without waits; absent if its time does not depend on the user */
   tookMs?: number
-  /** the client gets the refusal no sooner than after this */
+  /** the least time until the client gets the refusal */
   waitMs?: number
   /** the client may not try again on this connection */
   last?: boolean
@@ -135,23 +135,23 @@ export type Refused = {
 
 export type LoginAnswer = ({ accepted: true } & Acceptance) | Refused
 
-/** What a dialogue must know of its listener and of mailmux. */
+/** The facts of the listener and of mailmux that a dialogue needs. */
 export type DialogueFacts = {
   banner: string
   product: string
   startTlsOffered: boolean
   allowPlaintextAuth: boolean
-  /** what may be offered here: the operator's choice, as far as the back ends can take it */
+  /** the mechanisms of the offer: the operator's choice, of those that the back ends accept */
   mechanisms: readonly MechanismName[]
-  /** what is announced before login beside what mailmux does itself: common to all back ends, or the operator's own list */
+  /** the capabilities before login beside those of mailmux itself: those common to all back ends, or the operator's list */
   announced: readonly string[]
   maxLineBytes: number
   maxBadCommands: number
-  /** refusals of credentials, the last of which ends the connection */
+  /** refused credentials on one connection; the last one ends it */
   maxWrongPasswords: number
 }
 
-/** Why mailmux ends a connection on its own account. */
+/** Why mailmux itself ends a connection. */
 export type Goodbye =
   | 'login-timeout'
   | 'too-many-connections'
@@ -182,16 +182,16 @@ export type UnaskedGoodbye = Record<
   string
 >
 
-/** The conversation with one client before it is logged in. */
+/** The dialogue with one client before the login. */
 export type ClientDialogue = {
   greet(): void
-  /** Answers everything that can be answered without a back end; resolves with a login to try, or when the client has taken its leave. */
+  /** Answers everything that can be answered without a back end; resolves with a login to try, or with `logout`. */
   awaitLogin(): Promise<LoginAttempt | 'logout'>
   /** Sends a line to the client while a back end is tried again, if the protocol has such a line. */
   stillTrying(): void
-  /** Tells the client that it is in; from here on the back end speaks. */
+  /** Sends the acceptance to the client; from here on its bytes come from the back end. */
   accept(acceptance: Acceptance): void
-  /** Tells the client that it is not; it may try again. @throws MuxError `client-too-many-wrong-passwords` at the last refusal */
+  /** Sends the refusal to the client, which may try again. @throws MuxError `client-too-many-wrong-passwords` at the last refusal */
   refuse(refusal: Refusal): void
   goodbye(why: Goodbye): void
 }
@@ -199,17 +199,17 @@ export type ClientDialogue = {
 export type Protocol = {
   name: ProtocolName
   openDialogue(client: ClientWire, facts: DialogueFacts): ClientDialogue
-  /** Reads the greeting, starts TLS if asked, logs in. @throws MuxError where the back end is not one to log in at */
+  /** Reads the greeting, starts TLS if asked, logs in. @throws MuxError if no login is possible at this back end */
   replayLogin(backend: Wire, login: BackendLogin): Promise<LoginAnswer>
-  /** Asks a back end what it can do before login, and takes its leave. @throws MuxError as replayLogin */
+  /** Asks a back end for its capabilities before login, and logs out. @throws MuxError as replayLogin */
   askCapabilities(backend: Wire, startTls: boolean): Promise<readonly string[]>
-  /** How one takes one's leave of a back end after a login, as a whole line. */
+  /** The line that logs out at a back end after a login. */
   leave: string
   /** @returns the mechanisms among the words that `askCapabilities` gave */
   mechanismsIn(words: readonly string[]): MechanismName[]
-  /** @returns those of the words that may be announced before login: the ones that say something about a session */
+  /** @returns those of the words that may be announced before login: the ones about the session after it */
   announceable(words: readonly string[]): string[]
-  /** What a client reads that is one too many, as a whole line. */
+  /** The line for a client over the limit of connections. */
   turnedAway: string
   /** The last line to a session that relays and ends at a safe point; empty where the protocol has no such line. */
   unaskedGoodbye: UnaskedGoodbye

@@ -18,7 +18,7 @@ export type SaslOutcome =
   | 'malformed'
   /** well formed, with an empty name or password */
   | 'empty'
-  /** the certificate does not speak for the user that was asked for */
+  /** the certificate is not of the user in the authzid */
   | 'not-authorized'
 
 /** A user and what proves who that is. */

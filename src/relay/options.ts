@@ -1,4 +1,4 @@
-/** What a relay is given, what it gives back, and how it says that it ended. */
+/** The options of a relay, its handle, and its end. */
 import type { GateCause, RelayWatch } from './gate.ts'
 
 /** Why mailmux ends a session at a safe point. Each has a goodbye. */

@@ -1,4 +1,4 @@
-/** All relays of this process. The only module that joins two sockets; one sweep looks after all of them. */
+/** All relays of this process. The only module that joins two sockets; one sweep checks all of them. */
 import type { Socket } from 'node:net'
 import { createReadMemory } from '../net/lean-socket.ts'
 import type { RelayHandle, RelayOptions } from './options.ts'

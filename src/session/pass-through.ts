@@ -43,7 +43,7 @@ export async function findPassThrough(session: PassThroughSession): Promise<Back
   return backend
 }
 
-/** Connects to the back end. @throws MuxError `backend-*`: inside TLS that is not opened here the client can be told nothing */
+/** Connects to the back end. @throws MuxError `backend-*`: mailmux can send the client no text inside TLS that it does not terminate */
 export async function joinUnopened(session: Session, backend: Backend, services: Services): Promise<Joined> {
   const record = session.startLogin()
   record.backend = backend.settings.name
@@ -80,7 +80,7 @@ type PassThroughDial = {
 }
 
 /**
- * Dials each address once: a client that waits for a TLS handshake cannot be told that it goes on. Exported for its test.
+ * Dials each address once: a client that waits for a TLS handshake can get no message meanwhile. Exported for its test.
  * @throws MuxError `backend-*`, `local-shortage`; `client-closed` if the client has left meanwhile
  */
 export async function dialAny(

@@ -37,7 +37,7 @@ export async function readAnswer(
   let capability: string | undefined
   for (;;) {
     const line = await backend.readLine(MAX_LINE_BYTES)
-    // RFC 9051 7.6 wants a space after the plus; some servers leave it out.
+    // RFC 9051 7.6 requires a space after the plus; some servers omit it.
     if (line.startsWith('+')) {
       if (mayContinue) return { challenge: line.slice(line.startsWith('+ ') ? 2 : 1) }
       throw new MuxError('backend-garbage', 'the back end asks for a continuation that it was not offered')

@@ -1,4 +1,4 @@
-/** What IMAP clients are told mailmux can do, from the same predicates that decide what it does. */
+/** The capabilities that IMAP clients get, computed by the predicates that also check commands. */
 import { MECHANISMS, type MechanismName } from '../../config/settings.ts'
 import { canStartTls, mayUseLogin, offeredMechanisms } from '../predicates.ts'
 import type { ClientWire, DialogueFacts } from '../protocol.ts'
@@ -20,7 +20,7 @@ export function clientCapability(facts: DialogueFacts, client: ClientWire): stri
   return [...words].join(' ')
 }
 
-/** Words that speak of the time before login, where mailmux speaks for itself. */
+/** Words about the time before login, for which mailmux has its own. */
 const BEFORE_LOGIN = /^(AUTH=.*|SASL-IR|STARTTLS|LOGINDISABLED|ID|ENABLE|LANGUAGE|IMAP4|IMAP4rev1|IMAP4rev2)$/i
 
 /**
@@ -32,7 +32,7 @@ export function withImplied(words: readonly string[]): readonly string[] {
   return [...words, 'LITERAL-']
 }
 
-/** Of a back end's words before login, those that tell of its sessions. */
+/** Of a back end's words before login, those about the session after it. */
 export function announceable(words: readonly string[]): string[] {
   return words.filter((word) => !BEFORE_LOGIN.test(word) && !WITHHELD.has(word.toUpperCase()))
 }
@@ -57,7 +57,7 @@ export const parseSessionCapability = remember((text: string): SessionCapability
   const words = text.split(' ').filter(Boolean)
   const unauthenticate = words.some((word) => word.toUpperCase() === 'UNAUTHENTICATE')
   const isWithheld = (word: string): boolean =>
-    WITHHELD.has(word.toUpperCase()) || (unauthenticate && /^COMPRESS=/i.test(word)) // what is compressed could not be looked at
+    WITHHELD.has(word.toUpperCase()) || (unauthenticate && /^COMPRESS=/i.test(word)) // compressed commands cannot be inspected
   return { words: words.filter((word) => !isWithheld(word)).join(' '), unauthenticate }
 })
 

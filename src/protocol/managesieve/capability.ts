@@ -1,4 +1,4 @@
-/** What ManageSieve clients are told mailmux and the back ends can do (RFC 5804 1.7), from the same predicates that decide what it does. */
+/** The capabilities that ManageSieve clients get (RFC 5804 1.7), computed by the predicates that also check commands. */
 import { MECHANISMS, type MechanismName } from '../../config/settings.ts'
 import { canStartTls, offeredMechanisms } from '../predicates.ts'
 import type { ClientWire, DialogueFacts } from '../protocol.ts'
@@ -37,7 +37,7 @@ export function clientCapability(facts: DialogueFacts, client: ClientWire): stri
   return lines.join('')
 }
 
-/** Of a back end's words, those that tell of its sessions. */
+/** Of a back end's words, those about the session after the login. */
 export function announceable(words: readonly string[]): string[] {
   return words.filter((word) => !word.startsWith('SASL '))
 }

@@ -1,4 +1,4 @@
-/** What POP3 clients are told mailmux can do (RFC 2449 5), from the same predicates that decide what it does. */
+/** The capabilities that POP3 clients get (RFC 2449 5), computed by the predicates that also check commands. */
 import { MECHANISMS, type MechanismName } from '../../config/settings.ts'
 import { canStartTls, mayUseLogin, offeredMechanisms } from '../predicates.ts'
 import type { ClientWire, DialogueFacts } from '../protocol.ts'
@@ -18,11 +18,11 @@ export function clientCapability(facts: DialogueFacts, client: ClientWire): stri
   return [...lines]
 }
 
-/** Lines of which mailmux has its own, or that speak of the time before login. */
+/** Lines for which mailmux has its own, or that are about the time before login. */
 const BEFORE_LOGIN =
   /^(SASL|STLS|USER|APOP|RESP-CODES|AUTH-RESP-CODE|IMPLEMENTATION|LOGIN-DELAY|LANG|XCLIENT|X-PROXY-TTL)\b/i
 
-/** Of a back end's lines before login, those that tell of its sessions (TOP, UIDL, UTF8 ...). */
+/** Of a back end's lines before login, those about the session after it (TOP, UIDL, UTF8 ...). */
 export function announceable(lines: readonly string[]): string[] {
   return lines.filter((line) => !BEFORE_LOGIN.test(line))
 }
