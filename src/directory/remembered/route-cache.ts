@@ -108,7 +108,7 @@ export function createRouteCache(
 
   function whyOutdated(one: Known | Absence): string {
     if (isGone(one)) return 'changed or removed since'
-    if (!trusting) return 'changes are not told'
+    if (!trusting) return 'changes are not reported'
     return one.generation === generation ? 'too old' : 'to be compared'
   }
 

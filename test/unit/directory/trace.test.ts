@@ -97,7 +97,7 @@ test('reports the age of a remembered route, and for how long it is valid', asyn
 test('shows why a remembered route is not current', async () => {
   const reasons: Record<string, (opened: ReturnType<typeof open>) => void> = {
     'store2 (too old)': ({ clock }) => (clock.nowMs = 1000),
-    'store2 (changes are not told)': ({ cache }) => cache.stopTrusting(),
+    'store2 (changes are not reported)': ({ cache }) => cache.stopTrusting(),
     'store2 (to be compared)': ({ cache }) => cache.invalidate('alice@example.test'),
   }
   for (const [detail, spoil] of Object.entries(reasons)) {
