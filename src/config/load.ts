@@ -1,6 +1,6 @@
 /**
- * The two YAML files to `Settings`: read, held against the schema, cross-checked, built. All mistakes of both files are told at once.
- * It changes nothing and keeps nothing, so a reload is another call; it never throws for what stands in a file.
+ * The two YAML files to `Settings`: read, checked by the schema and by the rules between keys, and built. All errors of both files are reported together.
+ * It changes nothing and keeps nothing, so a reload is another call; it never throws because of the content of a file.
  */
 import path from 'node:path'
 import { rethrowShortage } from '../errors.ts'
@@ -24,9 +24,9 @@ export type LoadResult = {
   settings: Settings | undefined
   /** errors and warnings, by place; with `settings` there are warnings only */
   problems: Problem[]
-  /** how many there are besides, which are only counted */
+  /** the number of further problems, which are only counted */
   more: Record<Problem['severity'], number>
-  /** absolute paths of all that was read, or would have been: what a watcher must watch */
+  /** absolute paths of all files that were read or are missing, for the watcher */
   files: string[]
   /** the state of each of these files just before it was read */
   states: ReadonlyMap<string, FileState>
@@ -41,7 +41,7 @@ type Sources = Partial<Record<'main' | 'routing', Source>>
  * @param mainFile path of mailmux.yaml; problems name files the way that this does
  * @param env the variables that `${NAME}` may name; `main.ts` alone reads `process.env`
  * @param now what certificates are held against
- * @throws MuxError `local-shortage` where a file cannot be read for want of a descriptor or memory
+ * @throws MuxError `local-shortage` if a file cannot be read because a descriptor or memory is missing
  */
 export function loadConfig(mainFile: string, env: Environment, now: Date = new Date()): LoadResult {
   return loadInto({}, mainFile, env, now)

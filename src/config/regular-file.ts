@@ -64,7 +64,7 @@ export function readPieces(
 /** As `readRegularFile`, for a caller that reads and closes the descriptor. */
 export function openRegularFile(file: string, maxBytes: number): Parsed<{ descriptor: number; size: number }> {
   try {
-    // Before the opening, which may have an effect on a device. The second look is at what was opened.
+    // Checked before the file is opened, which may have an effect on a device, and again on the open file.
     const before = fs.statSync(file)
     if (!before.isFile()) return { wrong: before.isDirectory() ? 'is a directory' : NOT_REGULAR }
     const descriptor = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK | fs.constants.O_NOCTTY)
@@ -77,7 +77,7 @@ export function openRegularFile(file: string, maxBytes: number): Parsed<{ descri
   }
 }
 
-/** @throws MuxError `local-shortage`: what is in the file cannot be told now, so that nothing is wrong with it */
+/** @throws MuxError `local-shortage`: the content of the file cannot be read now, which is no error of the file */
 function describe(error: unknown, file: string): { wrong: string } {
   rethrowShortage(error, `${file} cannot be read`)
   const code = systemCode(error)

@@ -4,7 +4,7 @@ import { readNetstring, writeNetstring } from './netstring.ts'
 
 /**
  * Of one request. Postfix reads lines of up to 2048 octets (line_length_limit), so that no address is longer, and the name of the map is
- * short. More would be memory for a client that is no Postfix.
+ * short. A larger value would let another client use more memory.
  */
 export const MAX_REQUEST_BYTES = 4096
 

@@ -19,7 +19,7 @@ import { reasonOf, refusedByRoute } from '../login/refuse.ts'
 export type Explanation = {
   /** a login would get to a back end that takes logins */
   usable: boolean
-  /** who is asked, and how: what was left open is filled in */
+  /** the question, with defaults filled in */
   login: {
     user: string
     protocol: ProtocolName
@@ -30,16 +30,16 @@ export type Explanation = {
   }
   /** how the name is interpreted; without `user` it is not a valid name; undefined if TLS is passed through, where no name is visible */
   name?: { user?: string; defaultDomain?: DefaultDomain; notes: NameNote[] }
-  /** who was asked for the route, in this order */
+  /** the sources that were asked for the route, in this order */
   steps: RouteStep[]
   /** `login` is the name to log in with at the back end */
   route?: { source: string; backend: string; login?: string }
   backend?: BackendReport
-  /** what a client would be told, and why; as in the line "login refused" */
+  /** the refusal of the client and its reason, as in the line "login refused" */
   refusal?: RefusalReport
 }
 
-/** `reason` is absent where a client is told nothing and hung up on. */
+/** `reason` is absent if the connection is closed without an answer. */
 type RefusalReport = { reason?: Refusal['reason']; code?: ErrorCode; detail: string }
 
 /** @returns `wrong` for a question that this configuration has no answer to, in words */
