@@ -3,6 +3,7 @@
  * Lines are written in the background. A destination that is full, slow, closed or broken delays nothing and ends nothing:
  * lines wait in a bounded buffer, and lines that do not fit are dropped and counted.
  */
+import fs from 'node:fs'
 import { isatty } from 'node:tty'
 import { pino } from 'pino'
 import { prettyFactory } from 'pino-pretty'
@@ -42,8 +43,8 @@ const BUFFER_BYTES = 16 * 1024 * 1024
 /** PIPE_BUF of Linux. Writes up to this size are atomic, so that lines of several workers do not mix in a pipe (pipe(7)). */
 const ATOMIC_BYTES = 4096
 /**
- * Lines of this time go into one write. Each write wakes a thread, which cost a tenth of a login's CPU time when each line had its own.
- * A reader of the log sees no delay of this length, and a line after a quiet time is written at once.
+ * Lines of this time go into one write, which costs less than a write for each line. A reader of the log sees no delay of this length,
+ * and a line after a quiet time is written at once.
  */
 const BATCH_MS = 10
 /** A disk is full, or a terminal is closed, for seconds at least. */
@@ -65,6 +66,10 @@ export function openLogOutput(fd: number, bufferBytes = BUFFER_BYTES): LogOutput
   let batch = { text: '', bytes: 0, lines: 0 }
   let isBatching = false
   let passedLines = 0
+  /** A write in the background wakes a thread, which costs as much processor time as ten lines. */
+  const isDirect = neverBlocks(fd)
+  /** the stream has lines that are older than those of the batch */
+  let isQueued = false
   /** more waits than a few writes take: another batch would save none of them, and would count lines late that are dropped */
   let isBehind = false
   const stream = new sonicBoom.SonicBoom({
@@ -84,7 +89,7 @@ export function openLogOutput(fd: number, bufferBytes = BUFFER_BYTES): LogOutput
     }, RETRY_MS).unref()
   })
   stream.on('drain', () => {
-    isBehind = false
+    isBehind = isQueued = false
     if (dropped === reported) return
     const lines = dropped - reported
     reported = dropped
@@ -92,10 +97,12 @@ export function openLogOutput(fd: number, bufferBytes = BUFFER_BYTES): LogOutput
   })
 
   function passOn(): void {
-    const { text, lines } = batch
+    const { text, bytes, lines } = batch
     if (lines === 0) return
     batch = { text: '', bytes: 0, lines: 0 }
+    if (isDirect && !isQueued && bytes <= ATOMIC_BYTES && writeAtOnce(fd, text)) return
     passedLines = lines
+    isQueued = true
     isBehind = !stream.write(text)
   }
 
@@ -143,6 +150,35 @@ export function openLogOutput(fd: number, bufferBytes = BUFFER_BYTES): LogOutput
         // The destination takes nothing, and the process is about to end.
       }
     },
+  }
+}
+
+/**
+ * @returns whether a write returns at once, also if the destination takes nothing: for a pipe and a socket (that of journald) which is
+ * non-blocking. A file is written to a disk that may hang.
+ */
+function neverBlocks(fd: number): boolean {
+  try {
+    const kind = fs.fstatSync(fd)
+    if (kind.isCharacterDevice()) return !isatty(fd) // /dev/null
+    if (!kind.isFIFO() && !kind.isSocket()) return false
+    const flags = /^flags:\s*([0-7]+)$/m.exec(fs.readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1]
+    return (Number.parseInt(flags ?? '0', 8) & fs.constants.O_NONBLOCK) !== 0
+  } catch {
+    return false
+  }
+}
+
+/**
+ * @param text at most `ATOMIC_BYTES`, which a pipe takes whole or not at all (pipe(7)), as a Unix socket does with such a small buffer
+ * @returns whether it was written; any failure is found again by the stream, which waits and counts
+ */
+function writeAtOnce(fd: number, text: string): boolean {
+  try {
+    fs.writeSync(fd, text)
+    return true
+  } catch {
+    return false
   }
 }
 

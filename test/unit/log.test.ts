@@ -108,60 +108,86 @@ test('does not wait for a full disk, and not for a pipe that is full', { timeout
   }
 })
 
-/** A log in JSON whose timers stand still, and the texts that it has written. Each write is complete at once. */
-function openOnStoppedClock(t: TestContext) {
-  const { writer } = makePipe(t)
+/** A log in JSON whose timers stand still, and the texts that it has written: to a pipe at once, to a file in the background. */
+function openOnStoppedClock(t: TestContext, destination: 'pipe' | 'file') {
+  const writer = destination === 'pipe' ? makePipe(t).writer : makeFile(t)
   const writes: string[] = []
+  const hows = new Set<string>()
   t.mock.timers.enable({ apis: ['setTimeout'] })
-  const write = fs.write as (fd: number, ...rest: unknown[]) => void
-  t.mock.method(fs, 'write', (fd: number, ...rest: unknown[]): void => {
+  const { write, writeSync } = fs as unknown as Record<
+    'write' | 'writeSync',
+    (fd: number, ...rest: unknown[]) => number
+  >
+  t.mock.method(fs, 'write', (fd: number, ...rest: unknown[]): unknown => {
     if (fd !== writer) return write(fd, ...rest)
-    const [text, done] = rest as [string, (error: null, octets: number) => void]
+    hows.add('in the background')
+    const [text] = rest as [string]
+    const done = rest.at(-1) as (error: null, octets: number) => void
     writes.push(text)
-    setImmediate(() => done(null, Buffer.byteLength(text)))
+    return void setImmediate(() => done(null, Buffer.byteLength(text)))
+  })
+  t.mock.method(fs, 'writeSync', (fd: number, ...rest: unknown[]): number => {
+    if (fd !== writer) return writeSync(fd, ...rest)
+    hows.add('at once')
+    const [text] = rest as [string]
+    writes.push(text)
+    return Buffer.byteLength(text)
   })
   const log = createLog(openLogOutput(writer), { level: 'info', format: 'json' })
-  return { log, writes, tick: (ms: number) => t.mock.timers.tick(ms) }
+  return { log, writes, hows, tick: (ms: number) => t.mock.timers.tick(ms) }
+}
+
+function makeFile(t: TestContext): number {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'mailmux-log-'))
+  t.after(() => fs.rmSync(directory, { recursive: true }))
+  return fs.openSync(path.join(directory, 'file'), 'a')
 }
 
 const countLines = (text: string): number => text.split('\n').length - 1
 
-test('writes a line after a quiet time at once, and those of the next 10 ms together', async (t) => {
-  const { log, writes, tick } = openOnStoppedClock(t)
-  for (let count = 0; count < 10; count++) {
-    log.info({ count }, 'line')
+for (const destination of ['pipe', 'file'] as const) {
+  test(`writes a line after a quiet time at once, and those of the next 10 ms together (${destination})`, async (t) => {
+    const { log, writes, hows, tick } = openOnStoppedClock(t, destination)
+    for (let count = 0; count < 10; count++) {
+      log.info({ count }, 'line')
+      await new Promise(setImmediate)
+    }
+    assert.deepEqual(writes.map(countLines), [1])
+    tick(10)
+    assert.deepEqual(writes.map(countLines), [1, 9])
     await new Promise(setImmediate)
-  }
-  assert.deepEqual(writes.map(countLines), [1])
-  tick(10)
-  assert.deepEqual(writes.map(countLines), [1, 9])
-  await new Promise(setImmediate)
-  log.info('soon after')
-  assert.equal(writes.length, 2)
-  tick(10)
-  assert.equal(writes.length, 3)
-  await new Promise(setImmediate)
-  tick(10)
-  log.info('after a quiet time')
-  assert.equal(writes.length, 4)
-})
+    log.info('soon after')
+    assert.equal(writes.length, 2)
+    tick(10)
+    assert.equal(writes.length, 3)
+    await new Promise(setImmediate)
+    tick(10)
+    log.info('after a quiet time')
+    assert.equal(writes.length, 4)
+    assert.deepEqual([...hows], [destination === 'pipe' ? 'at once' : 'in the background'])
+  })
 
-test('writes whole lines, and at most 4096 octets of several', { timeout: DEADLINE_MS }, async (t) => {
-  const { log, writes, tick } = openOnStoppedClock(t)
-  for (let count = 0; count < 100; count++) {
-    log.info({ count, detail: 'ü'.repeat(count * 10) }, 'line')
-    if (count % 7 === 0) await new Promise(setImmediate)
-  }
-  log.info({ detail: 'x'.repeat(10_000) }, 'long')
-  log.info('last')
-  tick(10)
-  while (!writes.at(-1)?.includes('last')) await new Promise(setImmediate)
-  assert.equal(countLines(writes.join('')), 102)
-  for (const text of writes) {
-    assert.match(text, /\n$/)
-    assert.ok(countLines(text) === 1 || Buffer.byteLength(text) <= 4096, `${Buffer.byteLength(text)} octets`)
-  }
-})
+  test(
+    `writes whole lines, and at most 4096 octets of several (${destination})`,
+    { timeout: DEADLINE_MS },
+    async (t) => {
+      const { log, writes, tick } = openOnStoppedClock(t, destination)
+      for (let count = 0; count < 100; count++) {
+        log.info({ count, detail: 'ü'.repeat(count * 10) }, 'line')
+        if (count % 7 === 0) await new Promise(setImmediate)
+      }
+      log.info({ detail: 'x'.repeat(10_000) }, 'long')
+      log.info('last')
+      tick(10)
+      while (!writes.at(-1)?.includes('last')) await new Promise(setImmediate)
+      assert.equal(countLines(writes.join('')), 102)
+      for (const text of writes) {
+        assert.match(text, /\n$/)
+        assert.ok(countLines(text) === 1 || Buffer.byteLength(text) <= 4096, `${Buffer.byteLength(text)} octets`)
+      }
+    },
+  )
+}
 
 for (const how of ['flush', 'flushNow'] as const)
   test(`writes the lines of the last milliseconds with ${how}`, { timeout: DEADLINE_MS }, async (t) => {
