@@ -66,8 +66,13 @@ export function printableLines(text: string): string {
 export function printableOctets(octets: Octets): Octets {
   if (/^[\t -~]*$/.test(octets)) return octets
   const text = decodeUtf8(octets)
-  if (text === undefined)
-    return asOctets(octets.replace(/[^\t -~\xa0-\xff]/g, (found, at: number) => (isLineEnd(octets, at) ? found : '?')))
+  if (text === undefined) {
+    const kept = asOctets(
+      octets.replace(/[^\t -~\xa0-\xff]/g, (found, at: number) => (isLineEnd(octets, at) ? found : '?')),
+    )
+    // What is left may be UTF-8 now, with such characters in it.
+    return decodeUtf8(kept) === undefined ? kept : printableOctets(kept)
+  }
   return encodeUtf8(
     text.replace(OBEYED_BUT_TAB, (found, at: number) =>
       isLineEnd(text, at) ? found : '?'.repeat(Buffer.byteLength(found)),

@@ -101,4 +101,7 @@ test('leaves nothing in a line of a protocol that is obeyed as UTF-8 or as latin
   assert.equal(printableOctets(asOctets('* OK Gr\xf6\xdfe')), '* OK Gr\xf6\xdfe')
   assert.equal(printableOctets(encodeUtf8('a\u202eb\u009b2J')), 'a???b??2J')
   assert.equal(printableOctets(asOctets('a\r\n\rb\n\x1b')), 'a\r\n?b??')
+  // Without the last octet, the others are UTF-8: a soft hyphen, and a byte order mark.
+  assert.equal(printableOctets(asOctets('\xc2\xad\x80')), '???')
+  assert.equal(printableOctets(asOctets('\xef\xbb\xbf\x9b')), '????')
 })
