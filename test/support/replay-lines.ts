@@ -13,6 +13,17 @@ export function byPassword(password: string): BackendLogin['credentials'] {
   return { kind: 'password', authcid: asOctets('alice'), password: new Secret(asOctets(password)) }
 }
 
+/** What the back end may get to know about the client. */
+export const identity = {
+  sessionId: 's',
+  client: { address: '192.0.2.7', port: 1 },
+  local: { address: '192.0.2.1', port: 2 },
+  serverName: undefined,
+  tls: true,
+  ttl: 3,
+  id: new Map<string, string>(),
+}
+
 /** What differs from a login of alice by her password, and what the back end says, without the line ends. */
 export type Told = { login?: Partial<BackendLogin>; says: readonly string[] }
 

@@ -8,7 +8,7 @@ import type { BackendLogin, Refusal } from '../../../src/protocol/protocol.ts'
 import type { ProtocolName } from '../../../src/protocol/registry.ts'
 import { Secret } from '../../../src/secret.ts'
 import { LinesWire } from '../../support/lines-wire.ts'
-import { READY, replay } from '../../support/replay-lines.ts'
+import { identity, READY, replay } from '../../support/replay-lines.ts'
 
 /** Answers of the kind NO, the refusal for the client and the detail for the log. */
 const REFUSALS: Record<ProtocolName, readonly [says: string, refusal: Refusal, detail: string][]> = {
@@ -295,16 +295,6 @@ for (const name of NAMES)
       assert.deepEqual({ ...rest, mode: watch.mode }, expected)
       assert.equal(accepted, true)
     })
-
-const identity = {
-  sessionId: 's',
-  client: { address: '192.0.2.7', port: 1 },
-  local: { address: '192.0.2.1', port: 2 },
-  serverName: undefined,
-  tls: true,
-  ttl: 3,
-  id: new Map<string, string>(),
-}
 
 for (const [name, offers, plain, ok] of [
   ['pop3', ['+OK [XCLIENT] x', '+OK', 'SASL PLAIN', '.'], ['+OK x', '+OK', 'SASL PLAIN', '.'], '+OK'],

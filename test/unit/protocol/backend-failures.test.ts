@@ -7,19 +7,9 @@ import { test } from 'node:test'
 import { MuxError, type ErrorCode } from '../../../src/errors.ts'
 import { asOctets } from '../../../src/octets.ts'
 import type { ProtocolName } from '../../../src/protocol/registry.ts'
-import { byPassword, READY, replay, type Told } from '../../support/replay-lines.ts'
+import { byPassword, identity, READY, replay, type Told } from '../../support/replay-lines.ts'
 
 type Failure = Told & { hears?: readonly string[]; code: ErrorCode; message: string }
-
-const identity = {
-  sessionId: 's',
-  client: { address: '192.0.2.7', port: 1 },
-  local: { address: '192.0.2.1', port: 2 },
-  serverName: undefined,
-  tls: true,
-  ttl: 3,
-  id: new Map<string, string>(),
-}
 
 const PLAIN = Buffer.from('\0alice\0secret').toString('base64')
 const [IMAP = ''] = READY.imap

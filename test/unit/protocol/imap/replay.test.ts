@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { asOctets } from '../../../../src/octets.ts'
 import type { BackendLogin } from '../../../../src/protocol/protocol.ts'
 import { Secret } from '../../../../src/secret.ts'
-import { byPassword, replay } from '../../../support/replay-lines.ts'
+import { byPassword, identity, replay } from '../../../support/replay-lines.ts'
 
 const base64 = (octets: string): string => Buffer.from(octets, 'latin1').toString('base64')
 
@@ -63,15 +63,6 @@ test('answers the first challenge with the first message where there is no SASL-
 })
 
 test('sends ID ahead of the login in one write to a back end that has it, and after TLS alone', async () => {
-  const identity = {
-    sessionId: 's',
-    client: { address: '192.0.2.7', port: 1 },
-    local: { address: '192.0.2.1', port: 2 },
-    serverName: undefined,
-    tls: true,
-    ttl: 3,
-    id: new Map<string, string>(),
-  }
   const login = { identity }
   const answers = ['* ID NIL', 'I OK', 'A OK [CAPABILITY IMAP4rev1] in']
   const { wire } = await replay('imap', { login, says: ['* OK [CAPABILITY IMAP4rev1 ID] x', ...answers] })
