@@ -88,6 +88,11 @@ type Answer = { status: number; text: string }
 type AdminEndpoint = { host: string; port: number; token: Secret | undefined }
 
 export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
+  function deleteSessions(query: Parameters<typeof queryOf>[0]): Promise<EndedAnswer> {
+    const path = `/api/v1/sessions?${queryOf(query)}`
+    return ask(endpoint, { method: 'DELETE', path, withinMs: LOOKUP_MS }, endedAnswer)
+  }
+
   return {
     async readiness() {
       const { status, text } = await fetchAnswer(endpoint, { path: '/readyz', withinMs: READINESS_MS })
@@ -115,14 +120,8 @@ export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
         { path: `/api/v1/sessions?${queryOf({ ...filter, limit: '0' })}`, withinMs: LOOKUP_MS },
         sessionsAnswer,
       ),
-    endSessions({ all, now, ...filter }) {
-      const query = queryOf({ ...filter, all: String(all), now: String(now) })
-      return ask(endpoint, { method: 'DELETE', path: `/api/v1/sessions?${query}`, withinMs: LOOKUP_MS }, endedAnswer)
-    },
-    rebalance({ all, ...order }) {
-      const query = queryOf({ ...order, all: String(all) })
-      return ask(endpoint, { method: 'DELETE', path: `/api/v1/sessions?${query}`, withinMs: LOOKUP_MS }, endedAnswer)
-    },
+    endSessions: ({ all, now, ...filter }) => deleteSessions({ ...filter, all: String(all), now: String(now) }),
+    rebalance: ({ all, ...order }) => deleteSessions({ ...order, all: String(all) }),
     reportMove: (run, report) =>
       ask(endpoint, { method: 'PUT', path: `/api/v1/moves/${run}`, body: report, withinMs: REPORT_MS }, moveReported),
     instances: () => ask(endpoint, { path: '/api/v1/instances', withinMs: LOOKUP_MS }, instancesAnswer),

@@ -18,6 +18,11 @@ export type SessionFilter = {
   listener?: string | undefined
 }
 
+/** @returns whether any key of the filter has a value: without one, every session matches */
+export function hasFilter(filter: SessionFilter): boolean {
+  return Object.values(filter).some((value) => value !== undefined)
+}
+
 /** `rebalance`: a share of the matching sessions that relay, from 0 to 1, ends over a window; without `overMs` over the usual one */
 export type EndOrder = SessionFilter & {
   now: boolean
@@ -132,9 +137,9 @@ export function addSessionRoutes(api: Hono<Env>, parts: Parts, log: Log): void {
     const asked = endQuery.safeParse(c.req.query())
     if (!asked.success) return refuse(c, 400, `${reasonsIn(asked.error)}; ${END_USAGE}`)
     const { now: isNow, all: isAll, scope: of, share, over: overMs, ...filter } = asked.data
-    const hasFilter = Object.values(filter).some((value) => value !== undefined)
-    if (!hasFilter && isAll !== 'true') return refuse(c, 400, `which sessions? ${END_USAGE}`)
-    if (hasFilter && isAll === 'true') return refuse(c, 400, 'all=true goes with no filter')
+    const isFiltered = hasFilter(filter)
+    if (!isFiltered && isAll !== 'true') return refuse(c, 400, `which sessions? ${END_USAGE}`)
+    if (isFiltered && isAll === 'true') return refuse(c, 400, 'all=true goes with no filter')
     const now = isNow === 'true'
     if (share === undefined && overMs !== undefined) return refuse(c, 400, 'over goes with share alone')
     if (share !== undefined && now)

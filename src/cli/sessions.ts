@@ -1,6 +1,6 @@
 /** `mailmux sessions` and `mailmux sessions end`: lists the sessions of the running mailmux, and ends them. */
 import type { EndedAnswer, SessionAnswer, SessionsAnswer } from '../admin/answers.ts'
-import type { SessionFilter } from '../admin/session-routes.ts'
+import { hasFilter, type SessionFilter } from '../admin/session-routes.ts'
 import { askRunning, formatJson, type Terminal } from './ask-running.ts'
 import { formatScope, reportMissing } from './coverage.ts'
 import { formatColumns, formatMs } from './table.ts'
@@ -27,9 +27,9 @@ export async function endSessions(
   { config, json, all, now, ...filter }: EndOptions,
   terminal: Terminal,
 ): Promise<number> {
-  const hasFilter = Object.values(filter).some((value) => value !== undefined)
-  if (hasFilter === (all === true)) {
-    const what = hasFilter
+  const isFiltered = hasFilter(filter)
+  if (isFiltered === (all === true)) {
+    const what = isFiltered
       ? '--all goes with no filter'
       : 'which sessions? Say --user, --backend, --client or --listener, or --all'
     terminal.printError(`${END}: ${what}`)
@@ -49,8 +49,7 @@ export async function rebalance(
   terminal: Terminal,
 ): Promise<number> {
   return askRunning(REBALANCE, config, terminal, async (client) => {
-    const all = Object.values(filter).every((value) => value === undefined)
-    const answer = await client.rebalance({ ...filter, all, share, over })
+    const answer = await client.rebalance({ ...filter, all: !hasFilter(filter), share, over })
     const how = over === undefined ? 'gradually' : `over ${over}`
     for (const line of json ? formatJson(answer) : [formatEnded(answer, how)]) terminal.out(line)
     return reportMissing(answer, REBALANCE, 'its sessions may stay: ask again to be sure', terminal)

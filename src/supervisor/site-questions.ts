@@ -8,7 +8,7 @@ import {
   type MovesAnswer,
   type SessionsAnswer,
 } from '../admin/answers.ts'
-import { filterForm, MAX_OVER_MS, MOST_SESSIONS, type SessionAnswers } from '../admin/session-routes.ts'
+import { filterForm, hasFilter, MAX_OVER_MS, MOST_SESSIONS, type SessionAnswers } from '../admin/session-routes.ts'
 import type { Instances } from '../instances/instances.ts'
 import type { Log } from '../log.ts'
 import { mergeEndedOf, mergeMovesOf, mergeSessionsOf } from './merge-instances.ts'
@@ -82,8 +82,4 @@ export function askForMoves(
     shorten: (answer, share) => ({ ...answer, moves: answer.moves.slice(0, answer.moves.length * share) }),
   })
   return async () => mergeMovesOf(await ask({ kind: 'moves' }))
-}
-
-function hasFilter(filter: object): boolean {
-  return Object.values(filter).some((value) => value !== undefined)
 }
