@@ -32,15 +32,10 @@ export function createWorlds(first: Settings, sources: WorldSources) {
   let current: World
 
   function enter(settings: Settings): void {
-    const isUp = (name: string): boolean => {
-      const state = states.of(name)?.state
-      // A pause is short: the first login of a new user waits for the store that it is placed on.
-      return state === 'pause' || (state === 'up' && backends.get(name)?.isUp() === true)
-    }
-    const reassigning = {
-      isOrdered: (name: string): boolean => states.of(name)?.reassign === true,
-      mayTake: (name: string): boolean => states.of(name)?.state === 'up' && backends.get(name)?.isUp() === true,
-    }
+    const mayTake = (name: string): boolean => states.of(name)?.state === 'up' && backends.get(name)?.isUp() === true
+    // A pause is short: the first login of a new user waits for the store that it is placed on.
+    const isUp = (name: string): boolean => states.of(name)?.state === 'pause' || mayTake(name)
+    const reassigning = { isOrdered: (name: string): boolean => states.of(name)?.reassign === true, mayTake }
     current = buildWorld({
       settings,
       directory,

@@ -8,7 +8,7 @@ import { formatProblem } from '../config/yaml/problems.ts'
 import type { Environment } from '../config/yaml/variables.ts'
 import { BACKEND_STATE_FIELDS, backendKey, readStoredState } from '../directory/redis/backend-state.ts'
 import { openRedisClient, type RedisClient } from '../directory/redis/client.ts'
-import { RedisFailure } from '../directory/redis/errors.ts'
+import { mayPass } from '../directory/redis/errors.ts'
 import { createMoveStore, type MoveStore } from '../directory/redis/move-store.ts'
 import { HEARTBEAT_SECONDS } from '../instances/exchange.ts'
 import { redisExchange } from '../instances/redis-exchange.ts'
@@ -88,7 +88,7 @@ export async function openMoveSite(options: SiteOptions, env: Environment): Prom
   const opened = Promise.all([redis.connected, fleet.listening])
   if (!(await resolvesWithin(systemClock, CONNECT_MS, opened))) {
     close()
-    throw new NotOpened(`Redis: ${cause}`, { isTemporary: new RedisFailure(cause).retryable })
+    throw new NotOpened(`Redis: ${cause}`, { isTemporary: mayPass(cause) })
   }
   const store = createMoveStore(redis, directory.prefix)
   const deadAfterMs = options.assumeDead ? HEARTBEAT_SECONDS * 1000 + limits.backendTimeoutMs : Infinity

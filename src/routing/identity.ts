@@ -20,10 +20,8 @@ export function identifyUser(octets: Octets, rules: NameRules, note?: NoteName):
 
 /** `%u` the whole name (`CORP\alice` as it is typed), `%n` without its domain, `%d` the domain, `%%` a percent sign. */
 export function formatLogin(template: string, { local, domain, typed }: UserName): string {
-  const whole = typed ?? (domain === undefined ? local : `${local}@${domain}`)
-  if (template === '%u') return whole // the default
   const values: Record<string, string> = {
-    '%u': whole,
+    '%u': typed ?? (domain === undefined ? local : `${local}@${domain}`),
     '%n': local,
     '%d': domain ?? '',
     '%%': '%',

@@ -26,15 +26,19 @@ export function createMoves(ended: (outcome: MoveOutcome, count: number) => void
   const runs = new Map<string, Run>()
 
   /** A run that is over is kept for as long as another one, so that a late report of it counts nothing again. */
-  function current(): [string, Run][] {
+  function forgetSilent(): void {
     for (const [id, { lastMs }] of runs) if (nowMs() - lastMs > SILENT_MS) runs.delete(id)
+  }
+
+  function current(): [string, Run][] {
+    forgetSilent()
     return [...runs].filter(([, { report }]) => !report.isOver)
   }
 
   return {
     report(id, report) {
       const now = nowMs()
-      current()
+      forgetSilent()
       const before = runs.get(id)
       if (!before && runs.size >= MOST_RUNS) return false
       if (before?.report.isOver) return true

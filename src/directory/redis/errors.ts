@@ -16,12 +16,17 @@ export class RedisFailure extends Error {
 
   /** Whether the same command may succeed later without a change by an operator. */
   get retryable(): boolean {
-    return !PERMANENT.test(this.message)
+    return mayPass(this.message)
   }
 }
 
 /** Replies about rights, passwords, the type of a key and the command itself. Others, such as LOADING, READONLY and too many clients, pass. */
 const PERMANENT = /(?:^|: )(?:NOPERM|NOAUTH|WRONGPASS|WRONGTYPE|ERR(?! max number of clients))\b/u
+
+/** @param cause the message of Redis or of the system. @returns whether it may end without a change by an operator */
+export function mayPass(cause: string): boolean {
+  return !PERMANENT.test(cause)
+}
 
 /** A reply that Redis cannot give to this command. */
 export class BadAnswer extends RedisFailure {
