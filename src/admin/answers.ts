@@ -118,7 +118,7 @@ export const endedAnswer = z.object({
   ...coverage,
 })
 
-/** A user who is being moved. */
+/** A user in a running move. */
 export const movedUser = z.object({
   user: z.string().min(1).max(320),
   from: z.string().min(1).max(200),

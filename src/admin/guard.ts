@@ -55,8 +55,8 @@ export function refuseForeignNames(hosts: ReadonlySet<string>): MiddlewareHandle
 }
 
 /**
- * A login on request, the state of a back end and the report of a move have a body. Any other body is refused before it is read. A refused request is the last
- * on its connection, so that its body need not be read either.
+ * A login on request, the state of a back end and the report of a move have a body. Any other body is refused before it is read. A
+ * refused request is the last on its connection, so that its body need not be read either.
  */
 export const refuseBodies: MiddlewareHandler = async (c, next) => {
   const length = c.req.header('content-length')

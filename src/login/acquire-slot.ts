@@ -19,8 +19,8 @@ export function checkState(backend: BackendSettings, states: Pick<BackendStates,
 /**
  * @param attempt which one of the login, from 1
  * @returns the slot, which the record keeps: the end of the session releases it if nothing has before
- * @throws MuxError `backend-busy`, `backend-paused`, `backend-drained`, `backend-down`, `shutting-down`; `client-closed` if the client has left meanwhile; the reason for which the
- *   session was ordered to end
+ * @throws MuxError `backend-busy`, `backend-paused`, `backend-drained`, `backend-down`, `shutting-down`; `client-closed` if the client has
+ *   left meanwhile; the reason for which the session was ordered to end
  */
 export function acquireSlot(
   session: LoginSession,

@@ -1,4 +1,4 @@
-/** What is decided of a client's input in small functions: requests of browsers, lengths, wrong passwords, what is said of the client. */
+/** The pure checks of a client's input: requests of browsers, lengths, wrong passwords; and the description of the client's identity. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MuxError } from '../../../src/errors.ts'

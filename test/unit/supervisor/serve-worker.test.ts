@@ -1,19 +1,10 @@
 /** A worker's own side of the channel, without a process. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { LogOutput } from '../../../src/log.ts'
 import type { ToSupervisor, ToWorker } from '../../../src/supervisor/messages.ts'
 import { serveWorker } from '../../../src/supervisor/serve-worker.ts'
 import type { TablePiece } from '../../../src/supervisor/table-pieces.ts'
-
-const OUTPUT: LogOutput = {
-  write: () => undefined,
-  isTerminal: false,
-  dropped: () => 0,
-  onRecovered: () => undefined,
-  flush: () => Promise.resolve(),
-  flushNow: () => undefined,
-}
+import { NO_LOG_OUTPUT } from '../../support/no-log-output.ts'
 
 function start() {
   const sent: ToSupervisor[] = []
@@ -26,7 +17,7 @@ function start() {
       exit: (code) => assert.fail(`exit code ${code}`),
     },
     () => assert.fail('the app is created'),
-    OUTPUT,
+    NO_LOG_OUTPUT,
   )
   return {
     sent,

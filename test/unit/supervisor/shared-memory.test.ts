@@ -3,12 +3,12 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import type { App, AppDeps } from '../../../src/app.ts'
 import type { Settings } from '../../../src/config/settings.ts'
-import type { LogOutput } from '../../../src/log.ts'
 import { Secret } from '../../../src/secret.ts'
 import type { StandIn, ToSupervisor, ToWorker } from '../../../src/supervisor/messages.ts'
 import { pack } from '../../../src/supervisor/packed.ts'
 import { serveWorker } from '../../../src/supervisor/serve-worker.ts'
 import { createSharedMemory, type Member } from '../../../src/supervisor/shared-memory.ts'
+import { NO_LOG_OUTPUT } from '../../support/no-log-output.ts'
 
 const ROUTE: StandIn = {
   entry: { backend: 'store1', login: undefined, status: 'active' },
@@ -57,15 +57,6 @@ test('asks every worker but the one that asks, and takes what comes in time', as
     assert.deepEqual(asked, [[{ what: 'standIn', user: 'alice' }, 300]])
 })
 
-const OUTPUT: LogOutput = {
-  write: () => undefined,
-  isTerminal: false,
-  dropped: () => 0,
-  onRecovered: () => undefined,
-  flush: () => Promise.resolve(),
-  flushNow: () => undefined,
-}
-
 /** A worker's own side, with an app that only takes down what it is handed. */
 function startWorker(marker: string | undefined) {
   const sent: ToSupervisor[] = []
@@ -100,7 +91,7 @@ function startWorker(marker: string | undefined) {
       deps.others?.onMarker((id) => heard.push(id))
       return app
     },
-    OUTPUT,
+    NO_LOG_OUTPUT,
   )
   const settings = { log: { level: 'error', format: 'json' } } as Settings
   hear({ kind: 'start', worker: 2, settings: pack(settings), ticketSecret: pack(new Secret('x')), ports: [], marker })
