@@ -157,13 +157,23 @@ test('mail for a user on hold waits, and is delivered once, to the store of the 
 test('mail waits while Redis is away, though the route is remembered', async () => {
   await lookUpAnother('to bob again')
   redis.pause()
+  // Postfix keeps its connection to one worker. A worker answers by the remembered route until it sees the outage itself.
+  for (const worker of [1, 2]) {
+    await mailmux.waitForLog(
+      (line) => line.msg === 'directory unavailable' && line.worker === worker,
+      `worker ${worker} sees the outage`,
+    )
+  }
   await lookedUp('directory unavailable')
   postfix.send(ALICE, message('outage'))
+  let log = ''
   await until(
     START_DEADLINE_MS,
-    async () =>
-      (await postfix.queue()).some(({ recipients }) => recipients[0]?.delay_reason !== undefined) || undefined,
-    () => 'the message is not deferred',
+    async () => {
+      log = await postfix.log()
+      return (await postfix.queue()).some(({ recipients }) => recipients[0]?.delay_reason !== undefined) || undefined
+    },
+    () => `the message is not deferred:\n${log}`,
   )
   redis.resume()
   await lookedUp(`lmtp:inet:localhost:${lmtpPorts[1] ?? 0}`)

@@ -99,6 +99,8 @@ export function startTracking(
       if (at !== server) return
       lose() // now, not when the dead socket is closed
       hangUp(client)
+      // An idle worker has no lookup that would show the outage in its log and in the metric.
+      listener.isLookupServer(at).catch(() => undefined)
       return
     }
     const known = await listener.isLookupServer(at).catch(() => undefined)

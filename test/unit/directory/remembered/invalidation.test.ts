@@ -149,6 +149,18 @@ test('notices a connection for changes that has gone deaf, and makes another', a
   await told('trusted', 'lost', 'trusted')
 })
 
+test('asks on the connection for lookups too when the server is silent, so that an idle worker sees the outage', async (t) => {
+  let silent = false
+  const { redis, told } = await open(t, ([name], asker) =>
+    silent && ((asker === 'changes' && name === 'ping') || (asker === 'lookups' && name === 'info')) ? undefined : PASS,
+  )
+  await told('trusted')
+  const before = redis.asked.filter((one) => one === 'lookups: info').length
+  silent = true
+  await told('trusted', 'lost')
+  await redis.heard(/^lookups: info$/u, before + 1)
+})
+
 test('notices that the server for lookups does not answer', async (t) => {
   let away = false
   const { told } = await open(t, ([name], asker) => (asker === 'lookups' && name === 'info' && away ? undefined : PASS))
