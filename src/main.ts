@@ -2,11 +2,9 @@
 /**
  * The process: arguments to a command, signals, exit code. Only this file reads the environment. The first line limits V8's space for young
  * objects: the process then takes 26 MiB less after a thousand logins, at the same cost. Workers inherit the option.
- * Over 250 lines: it declares every command with its options.
  */
 import type { Option } from 'commander'
 import type { CommandParts } from './cli/command-parts.ts'
-import type { ExplainOptions } from './cli/explain.ts'
 import type { LoadResult } from './config/load.ts'
 import type { LogOutput } from './log.ts'
 import type { Instance } from './supervisor/instance.ts'
@@ -52,16 +50,16 @@ if (command === 'run') loader.prepare()
 // Only now: they take a good part of a second.
 const { Command, Option: CommandOption } = await import('commander')
 const { createApp } = await import('./app.ts')
-const { explain } = await import('./cli/explain.ts')
-const { health } = await import('./cli/health.ts')
+const { addConfigurationCommands } = await import('./cli/configuration-commands.ts')
 const { addInstancesCommand } = await import('./cli/instances.ts')
 const { addMoveCommands } = await import('./cli/move-commands.ts')
 const { readPassword } = await import('./cli/password.ts')
+const { addQuestionCommands } = await import('./cli/question-commands.ts')
 const { addBackendCommands } = await import('./cli/backend-commands.ts')
 const { addSessionCommands } = await import('./cli/session-commands.ts')
 const { formatProblem } = await import('./config/yaml/problems.ts')
 const { openLogOutput } = await import('./log.ts')
-const { listProtocols, PROTOCOL_NAMES } = await import('./protocol/registry.ts')
+const { listProtocols } = await import('./protocol/registry.ts')
 const { createInstance } = await import('./supervisor/instance.ts')
 const { LOG_DESCRIPTOR } = await import('./supervisor/messages.ts')
 const { serveWorker } = await import('./supervisor/serve-worker.ts')
@@ -192,75 +190,23 @@ program
 
 program.command('worker', { hidden: true }).action(work)
 
-program
-  .command('check')
-  .description('check the configuration: each error with its line and a caret; exit code 0 or 1')
-  .addOption(configOption())
-  .option('--probe', 'also connect to the directory and to each back end, and see whether the ports are free')
-  .addHelpText(
-    'after',
-    '\n--probe takes up to about 10 seconds, logs in to nothing but Redis, and writes nothing.\nExit codes: 0 no error (warnings or not), 1 errors.\nExample: mailmux check --probe -c /etc/mailmux/mailmux.yaml',
-  )
-  .action(async ({ config, probe: isProbe }: { config: string; probe?: boolean }) => {
-    const { check } = await import('./cli/check.ts')
-    const { probe } = await import('./inspect/probe.ts')
-    process.exitCode = await check(config, process.env, print, isProbe === true ? probe : undefined)
-    // A name lookup that is still running would delay the end of the process.
-    if (isProbe === true) process.stdout.write('', () => process.exit())
-  })
-
-program
-  .command('schema')
-  .description('print the JSON Schema of a configuration file, for editors')
-  .argument('[file]', 'mailmux or routing', 'mailmux')
-  .action(async (file: string) => {
-    const { schemaText } = await import('./cli/schema.ts')
-    if (file === 'mailmux' || file === 'routing') process.stdout.write(schemaText(file))
-    else program.error(`no schema for ${file}: say mailmux or routing`, { exitCode: 2 })
-  })
-
-program
-  .command('health')
-  .description('ask the running mailmux whether it serves: for the health check of a container')
-  .addOption(configOption())
-  .addHelpText(
-    'after',
-    '\nExit codes: 0 it serves, 1 it does not serve (yet, or any more) or gives no answer, 2 wrong usage, or no `admin` in the configuration.\nExample: mailmux health -c /etc/mailmux/mailmux.yaml',
-  )
-  .exitOverride(exitAsUsage)
-  .action(async ({ config }: { config: string }) => {
-    process.exitCode = await health(config, terminal)
-  })
-
-program
-  .command('explain')
-  .description('ask the running mailmux where a login would go, and why: every decision on the way')
-  .argument('<user>', 'as typed into a mail client')
-  .addOption(configOption())
-  .addOption(new CommandOption('--protocol <protocol>', 'default: that of the first listener').choices(PROTOCOL_NAMES))
-  .option('--listener <name>', 'the listener that the client comes to; default: the first of the protocol')
-  .option('--sni <name>', 'the server name that the client asks for in TLS')
-  .option('--ip <address>', 'the address of mailmux that the client comes to')
-  .option('--login', 'log in as well, with the password that is typed, or piped into standard input')
-  .option('--json', 'the same facts for machines, as docs/admin-api.md describes them')
-  .addHelpText(
-    'after',
-    '\nExit codes: 0 a login gets to a back end (with --login: is accepted there), 1 it does not, 2 wrong usage or no answer.\n--login needs admin.token_file, and changes what a login changes: a new user is placed.',
-  )
-  .exitOverride(exitAsUsage)
-  .action(async (user: string, options: ExplainOptions) => {
-    process.exitCode = await explain(user, options, {
-      ...terminal,
-      readPassword: () => readPassword(process.stdin, (text) => process.stderr.write(text)),
-    })
-  })
-
 const parts: CommandParts = {
   configOption,
   terminal,
   exitAsUsage,
   exitWith: (code) => void (process.exitCode = code),
 }
+addConfigurationCommands(program, {
+  ...parts,
+  loadProbe: async () => (await import('./inspect/probe.ts')).probe,
+  // A name lookup that is still running would delay the end of the process.
+  endNow: () => void process.stdout.write('', () => process.exit()),
+  printText: (text) => void process.stdout.write(text),
+})
+addQuestionCommands(program, {
+  ...parts,
+  readPassword: () => readPassword(process.stdin, (text) => process.stderr.write(text)),
+})
 addSessionCommands(program, parts)
 addBackendCommands(program, parts)
 addInstancesCommand(program, parts)

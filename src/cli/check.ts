@@ -9,17 +9,20 @@ import type { Environment } from '../config/yaml/variables.ts'
 import type { Finding, Probed } from '../inspect/findings.ts'
 import { printable } from '../printable.ts'
 
+/** Looks at the servers and ports of a configuration without errors. */
+export type Probe = (settings: Settings) => Promise<Probed>
+
 /**
  * @param configFile path of mailmux.yaml, as typed; the messages name it that way
  * @param out takes one line, without its end
- * @param probe looks at the servers and ports of a configuration without errors
+ * @param probe undefined: nothing is asked for
  * @returns the exit code: 0 where the configuration would be taken and the probe finds no error (warnings or not), else 1
  */
 export async function check(
   configFile: string,
   env: Environment,
   out: (line: string) => void,
-  probe?: (settings: Settings) => Promise<Probed>,
+  probe?: Probe,
 ): Promise<number> {
   const { settings, locate, ...loaded } = loadWithPlaces(configFile, env)
   const probed = settings && (await probe?.(settings))

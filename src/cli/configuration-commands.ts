@@ -1,0 +1,42 @@
+/** The arguments of `mailmux check` and `mailmux schema`. */
+import type { Command } from 'commander'
+import type { Probe } from './check.ts'
+import type { CommandParts } from './command-parts.ts'
+
+export type ConfigurationCommandParts = CommandParts & {
+  loadProbe: () => Promise<Probe>
+  /** Ends the process as soon as its output is written. */
+  endNow: () => void
+  /** Writes text that ends with a line feed, or has several lines. */
+  printText: (text: string) => void
+}
+
+export function addConfigurationCommands(
+  program: Command,
+  { configOption, terminal, exitWith, loadProbe, endNow, printText }: ConfigurationCommandParts,
+): void {
+  program
+    .command('check')
+    .description('check the configuration: each error with its line and a caret; exit code 0 or 1')
+    .addOption(configOption())
+    .option('--probe', 'also connect to the directory and to each back end, and see whether the ports are free')
+    .addHelpText(
+      'after',
+      '\n--probe takes up to about 10 seconds, logs in to nothing but Redis, and writes nothing.\nExit codes: 0 no error (warnings or not), 1 errors.\nExample: mailmux check --probe -c /etc/mailmux/mailmux.yaml',
+    )
+    .action(async ({ config, probe }: { config: string; probe?: true }) => {
+      const { check } = await import('./check.ts')
+      exitWith(await check(config, terminal.env, terminal.out, probe ? await loadProbe() : undefined))
+      if (probe) endNow()
+    })
+
+  program
+    .command('schema')
+    .description('print the JSON Schema of a configuration file, for editors')
+    .argument('[file]', 'mailmux or routing', 'mailmux')
+    .action(async (file: string) => {
+      const { schemaText } = await import('./schema.ts')
+      if (file === 'mailmux' || file === 'routing') printText(schemaText(file))
+      else program.error(`no schema for ${file}: say mailmux or routing`, { exitCode: 2 })
+    })
+}

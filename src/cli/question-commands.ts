@@ -1,0 +1,48 @@
+/** The arguments of `mailmux health` and `mailmux explain`. */
+import { Option, type Command } from 'commander'
+import { PROTOCOL_NAMES } from '../protocol/registry.ts'
+import type { CommandParts } from './command-parts.ts'
+import { explain, type ExplainOptions, type PasswordTerminal } from './explain.ts'
+import { health } from './health.ts'
+
+export function addQuestionCommands(
+  program: Command,
+  {
+    configOption,
+    terminal,
+    exitAsUsage,
+    exitWith,
+    readPassword,
+  }: CommandParts & Pick<PasswordTerminal, 'readPassword'>,
+): void {
+  program
+    .command('health')
+    .description('ask the running mailmux whether it serves: for the health check of a container')
+    .addOption(configOption())
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 it serves, 1 it does not serve (yet, or any more) or gives no answer, 2 wrong usage, or no `admin` in the configuration.\nExample: mailmux health -c /etc/mailmux/mailmux.yaml',
+    )
+    .exitOverride(exitAsUsage)
+    .action(async ({ config }: { config: string }) => exitWith(await health(config, terminal)))
+
+  program
+    .command('explain')
+    .description('ask the running mailmux where a login would go, and why: every decision on the way')
+    .argument('<user>', 'as typed into a mail client')
+    .addOption(configOption())
+    .addOption(new Option('--protocol <protocol>', 'default: that of the first listener').choices(PROTOCOL_NAMES))
+    .option('--listener <name>', 'the listener that the client comes to; default: the first of the protocol')
+    .option('--sni <name>', 'the server name that the client asks for in TLS')
+    .option('--ip <address>', 'the address of mailmux that the client comes to')
+    .option('--login', 'log in as well, with the password that is typed, or piped into standard input')
+    .option('--json', 'the same facts for machines, as docs/admin-api.md describes them')
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 a login gets to a back end (with --login: is accepted there), 1 it does not, 2 wrong usage or no answer.\n--login needs admin.token_file, and changes what a login changes: a new user is placed.',
+    )
+    .exitOverride(exitAsUsage)
+    .action(async (user: string, options: ExplainOptions) =>
+      exitWith(await explain(user, options, { ...terminal, readPassword })),
+    )
+}
