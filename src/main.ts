@@ -60,6 +60,7 @@ const { addSessionCommands } = await import('./cli/session-commands.ts')
 const { formatProblem } = await import('./config/yaml/problems.ts')
 const { openLogOutput } = await import('./log.ts')
 const { listProtocols } = await import('./protocol/registry.ts')
+const { adoptSockets } = await import('./supervisor/activation.ts')
 const { createInstance } = await import('./supervisor/instance.ts')
 const { LOG_DESCRIPTOR } = await import('./supervisor/messages.ts')
 const { serveWorker } = await import('./supervisor/serve-worker.ts')
@@ -115,6 +116,11 @@ async function run(configFile: string): Promise<void> {
     process.exitCode = 1
     return
   }
+  const inherited = await adoptSockets(process.env, process.pid, loaded.settings)
+  // They are for this process alone, and not for those that it starts.
+  delete process.env.LISTEN_PID
+  delete process.env.LISTEN_FDS
+  delete process.env.LISTEN_FDNAMES
   // Node makes standard output non-blocking when `process.stdout` is first read: pipes, sockets and terminals, not files.
   const output = openOutput(process.stdout.fd)
   exit = (code) => void output.flush(LAST_LINES_MS).then(() => process.exit(code))
@@ -125,6 +131,7 @@ async function run(configFile: string): Promise<void> {
     createApp,
     output,
     program: programFor('worker'),
+    inherited,
   })
   reload = instance.reload
   if (early.reload) reload()

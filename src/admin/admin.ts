@@ -62,13 +62,16 @@ const SERVER_OPTIONS = {
   maxHeaderSize: 16_384,
 }
 
+/** `descriptor`: of its socket, if this process has inherited it */
+export type AdminAddress = { host: string; port: number; descriptor?: number | undefined }
+
 /**
  * @param refused counts each connection that was closed as one too many, and each that could not be accepted
  * @throws Error with a message for the operator. @returns how to close it
  */
 export function openAdmin(
   app: Hono,
-  { host, port }: { host: string; port: number },
+  { host, port, descriptor }: AdminAddress,
   { log, refused }: { log: Log; refused: () => void },
 ): Promise<() => void> {
   // A request without Host, which HTTP/1.0 allows, is one to the address that is listened on.
@@ -91,7 +94,7 @@ export function openAdmin(
     const onError = (error: Error): void =>
       reject(new Error(`admin: cannot listen on ${hostPort(host, port)}: ${systemCode(error)}`))
     server.once('error', onError)
-    server.listen(port, host, () => {
+    server.listen(descriptor === undefined ? { port, host } : { fd: descriptor }, () => {
       server.off('error', onError)
       server.on('error', (error) => onTrouble(systemCode(error)))
       resolve(() => server.close())

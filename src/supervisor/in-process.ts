@@ -1,6 +1,7 @@
 /** The pool for `workers: 1`: the app runs in this process, without a channel. */
 import type { App, AppDeps } from '../app.ts'
 import type { Settings } from '../config/settings.ts'
+import type { InheritedSockets } from '../listener/inherited.ts'
 import { openListeners } from '../listener/listener.ts'
 import { portsOf } from '../listener/ports.ts'
 import type { WorkerState } from '../metrics/instance-metrics.ts'
@@ -12,10 +13,11 @@ export function createInProcessPool(
   createApp: CreateApp,
   settings: Settings,
   deps: Omit<AppDeps, 'listen'>,
+  inherited: InheritedSockets,
 ): WorkerPool {
   const app = createApp(settings, {
     ...deps,
-    listen: (own, accept) => openListeners(portsOf(own), accept),
+    listen: (own, accept) => openListeners(portsOf(own), accept, inherited),
   })
   let state: WorkerState = 'starting'
   return {

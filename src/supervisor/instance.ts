@@ -9,6 +9,7 @@ import type { RouteAnswer } from '../admin/answers.ts'
 import type { RouteQuestion } from '../admin/api.ts'
 import type { LoadResult } from '../config/load.ts'
 import type { Settings } from '../config/settings.ts'
+import type { InheritedSockets } from '../listener/inherited.ts'
 import { createLog, type LogOutput } from '../log.ts'
 import { createInstanceMetrics } from '../metrics/instance-metrics.ts'
 import { createMetrics } from '../metrics/metrics.ts'
@@ -48,19 +49,21 @@ export type InstanceParts = {
   output: LogOutput
   /** the program of a worker, if there are several */
   program: WorkerProgram
+  /** the ports that are open already */
+  inherited: InheritedSockets
 }
 
 /** It opens no port before `start`. `reload` and `stop` may be called at any time. */
 export function createInstance(parts: InstanceParts): Instance {
-  const { settings, loaded, load, createApp, output, program } = parts
+  const { settings, loaded, load, createApp, output, program, inherited } = parts
   const log = createLog(output, settings.log)
   const registry = createRegistry(output.dropped)
   const metrics = createInstanceMetrics(registry, version)
   const ticketSecret = randomBytes(32).toString('hex')
   const pool =
     settings.workers === 1
-      ? createInProcessPool(createApp, settings, { log, metrics: createMetrics(registry), ticketSecret })
-      : createWorkers({ settings, program, ticketSecret: new Secret(ticketSecret), log, metrics })
+      ? createInProcessPool(createApp, settings, { log, metrics: createMetrics(registry), ticketSecret }, inherited)
+      : createWorkers({ settings, program, ticketSecret: new Secret(ticketSecret), log, metrics, inherited })
   metrics.watchWorkers(pool.states)
   let withoutRemoved = createRemovedFilter(settings)
   const noteShortage = createShortageNotes(log, createShortageCounter(registry))
@@ -128,11 +131,16 @@ export function createInstance(parts: InstanceParts): Instance {
       log,
     })
     if (settings.admin)
-      closeAdmin = await openAdmin(admin, settings.admin, { log, refused: metrics.adminConnectionRefused })
+      closeAdmin = await openAdmin(
+        admin,
+        { ...settings.admin, descriptor: inherited.take(settings.admin) },
+        { log, refused: metrics.adminConnectionRefused },
+      )
     if (stopping.signal.aborted) closeAdmin?.()
     stopping.signal.throwIfAborted()
     const addresses = await pool.start()
     if (stopping.signal.aborted) return
+    for (const unused of inherited.closeRest()) log.warn(unused, 'inherited port is not used any more')
     notReady = undefined
     log.info({ version, listeners: addresses }, 'ready')
   }

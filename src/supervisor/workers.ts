@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Unavailable } from '../admin/api.ts'
 import type { Settings } from '../config/settings.ts'
 import { bindPorts, type BoundPorts } from '../listener/bound-ports.ts'
+import type { InheritedSockets } from '../listener/inherited.ts'
 import { portsOf } from '../listener/ports.ts'
 import type { Log } from '../log.ts'
 import type { InstanceMetrics } from '../metrics/instance-metrics.ts'
@@ -36,9 +37,11 @@ export type WorkersParts = {
   ticketSecret: Secret
   log: Log
   metrics: Pick<InstanceMetrics, 'workerRestarted'>
+  inherited: InheritedSockets
 }
 
-export function createWorkers({ settings: first, program, ticketSecret, log, metrics }: WorkersParts): WorkerPool {
+export function createWorkers(parts: WorkersParts): WorkerPool {
+  const { settings: first, program, ticketSecret, log, metrics, inherited } = parts
   let current = first
   let ports: BoundPorts | undefined
   let workers: Worker[] = []
@@ -135,7 +138,7 @@ export function createWorkers({ settings: first, program, ticketSecret, log, met
 
   return {
     async start() {
-      const bound = await bindPorts(portsOf(first))
+      const bound = await bindPorts(portsOf(first), inherited)
       ports = bound
       if (stopping.signal.aborted) bound.close()
       stopping.signal.throwIfAborted()

@@ -5,6 +5,7 @@ import { endedAnswer } from '../../../src/admin/answers.ts'
 import type { App } from '../../../src/app.ts'
 import type { EndOrder } from '../../../src/answers.ts'
 import type { Settings } from '../../../src/config/settings.ts'
+import { NONE_INHERITED } from '../../../src/listener/inherited.ts'
 import { createInProcessPool } from '../../../src/supervisor/in-process.ts'
 
 test('ends sessions, and sets the state of a back end', async () => {
@@ -23,6 +24,7 @@ test('ends sessions, and sets the state of a back end', async () => {
     () => ({ answers }) as unknown as App,
     {} as Settings,
     {} as Parameters<typeof createInProcessPool>[2],
+    NONE_INHERITED,
   )
   const order = { user: 'alice', now: true }
   const ended = await pool.endSessions(order)
