@@ -2,18 +2,27 @@
 /**
  * The process: arguments to a command, signals, exit code. Only this file reads the environment. The first line limits V8's space for young
  * objects: the process then takes 26 MiB less after a thousand logins, at the same cost. Workers inherit the option.
+ * Over 250 lines: environment, signals and exit codes of the supervisor, its workers and the process that reads the files are handled here alone.
  */
 import type { Option } from 'commander'
 import type { CommandParts } from './cli/command-parts.ts'
 import type { LoadResult } from './config/load.ts'
-import type { LogOutput } from './log.ts'
+import type { LogOutput } from './log-output.ts'
 import type { Instance } from './supervisor/instance.ts'
 import type { LoadMessage, LoadOrder } from './supervisor/serve-load.ts'
 import type { WorkerProgram } from './supervisor/worker.ts'
 
-/** What a signal does until the modules are loaded. Without a handler SIGHUP would end the process, and SIGTERM with no exit code. */
-const WHILE_LOADING = { SIGHUP: () => undefined, SIGTERM: () => process.exit(0), SIGINT: () => process.exit(0) }
-const SIGNALS = ['SIGHUP', 'SIGTERM', 'SIGINT'] as const
+/**
+ * What a signal does until the modules are loaded. Without a handler SIGHUP would end the process, SIGTERM would end it with no exit code,
+ * and SIGUSR1 would open Node's port for debuggers.
+ */
+const WHILE_LOADING = {
+  SIGHUP: () => undefined,
+  SIGUSR1: () => undefined,
+  SIGTERM: () => process.exit(0),
+  SIGINT: () => process.exit(0),
+}
+const SIGNALS = ['SIGHUP', 'SIGUSR1', 'SIGTERM', 'SIGINT'] as const
 const [, , command] = process.argv
 /** Text for standard error that waits for its reader; more is thrown away. It holds the stacks of some crashes. */
 const STDERR_BYTES = 64 * 1024
@@ -58,10 +67,11 @@ const { addQuestionCommands } = await import('./cli/question-commands.ts')
 const { addBackendCommands } = await import('./cli/backend-commands.ts')
 const { addSessionCommands } = await import('./cli/session-commands.ts')
 const { formatProblem } = await import('./config/yaml/problems.ts')
-const { openLogOutput } = await import('./log.ts')
+const { openLogOutput } = await import('./log-output.ts')
 const { listProtocols } = await import('./protocol/registry.ts')
 const { adoptSockets } = await import('./supervisor/activation.ts')
 const { createInstance } = await import('./supervisor/instance.ts')
+const { openLogFile } = await import('./supervisor/log-file.ts')
 const { LOG_DESCRIPTOR } = await import('./supervisor/messages.ts')
 const { serveWorker } = await import('./supervisor/serve-worker.ts')
 
@@ -104,6 +114,7 @@ async function run(configFile: string): Promise<void> {
   const early = { reload: false }
   let reload = (): void => void (early.reload = true)
   process.on('SIGHUP', () => reload())
+  process.on('SIGUSR1', () => instance?.reopenLog())
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
   for (const signal of SIGNALS) process.off(signal, WHILE_LOADING[signal])
@@ -123,6 +134,7 @@ async function run(configFile: string): Promise<void> {
   delete process.env.LISTEN_FDNAMES
   // Node makes standard output non-blocking when `process.stdout` is first read: pipes, sockets and terminals, not files.
   const output = openOutput(process.stdout.fd)
+  openLogFile(output, loaded.settings.log.file)
   exit = (code) => void output.flush(LAST_LINES_MS).then(() => process.exit(code))
   instance = createInstance({
     settings: loaded.settings,

@@ -6,9 +6,9 @@ import path from 'node:path'
 import { rethrowShortage } from '../errors.ts'
 import { buildSettings } from './build/build.ts'
 import { checkMain } from './check/main.ts'
-import { checkSnapshotFile } from './check/redis.ts'
 import { checkRouting } from './check/routing.ts'
 import { readText } from './check/pem.ts'
+import { checkWrittenFile } from './check/written-files.ts'
 import { createProblems, type Problem, type Problems } from './yaml/problems.ts'
 import { createReporter, readDraft, type Path } from './schema/read.ts'
 import { createReadFiles, type FileState, type ReadFiles } from './read-files.ts'
@@ -118,7 +118,9 @@ function readAll(
   const mainFiles = checkMainFiles(main, directory, files, now, problems)
   if (routing === undefined || routingFile === undefined) return undefined
   const found = checkRouting(routing, main, path.dirname(routingFile), files, now, problems)
-  checkSnapshotFile(mainFiles.redis.snapshotFile, files, createReporter(main, problems))
+  const report = createReporter(main, problems)
+  checkWrittenFile(mainFiles.redis.snapshotFile, ['directory', 'redis', 'snapshot_file'], files, report)
+  checkWrittenFile(mainFiles.logFile, ['log', 'file'], files, report)
   const [mainRoot, routingRoot] = [mainSource.root, routing.source.root]
   if (problems.hasErrors() || mainRoot === undefined || routingRoot === undefined) return undefined
   const paths = { main: path.resolve(mainFile), routing: path.resolve(routingFile) }

@@ -295,5 +295,6 @@ export type Settings = {
   delivery: DeliverySettings | undefined
   /** whether changed files are noticed, and for how long one that is written in place has to rest; else on SIGHUP alone */
   reload: { kind: 'auto'; settleMs: number } | { kind: 'signal' }
-  log: { level: 'debug' | 'info' | 'warn' | 'error'; format: 'json' | 'pretty' }
+  /** `file` is an absolute path; undefined: standard output */
+  log: { level: 'debug' | 'info' | 'warn' | 'error'; format: 'json' | 'pretty'; file: string | undefined }
 }

@@ -10,7 +10,8 @@ import type { RouteQuestion } from '../admin/api.ts'
 import type { LoadResult } from '../config/load.ts'
 import type { Settings } from '../config/settings.ts'
 import type { InheritedSockets } from '../listener/inherited.ts'
-import { createLog, type LogOutput } from '../log.ts'
+import { createLog } from '../log.ts'
+import type { LogOutput } from '../log-output.ts'
 import { createInstanceMetrics } from '../metrics/instance-metrics.ts'
 import { createMetrics } from '../metrics/metrics.ts'
 import { createRegistry, sumReadings } from '../metrics/readings.ts'
@@ -23,6 +24,7 @@ import { createMoves } from './moves.ts'
 import { joinSite } from './site.ts'
 import { createInProcessPool, type CreateApp } from './in-process.ts'
 import { keepConfiguration } from './configuration.ts'
+import { followLogFile, reopenLogFile } from './log-file.ts'
 import type { WorkerPool } from './worker-pool.ts'
 import type { WorkerProgram } from './worker.ts'
 import { createWorkers } from './workers.ts'
@@ -32,6 +34,8 @@ export type Instance = {
   start(): Promise<void>
   /** Reads the files again and applies them. A configuration with errors changes nothing and is logged. */
   reload: () => void
+  /** Every process opens the file of its log anew. */
+  reopenLog: () => void
   /** Stops accepting, lets sessions end within the grace, and closes everything. May be called before it is ready. */
   stop(): Promise<void>
   /** Ends all worker processes at once, before this process ends. */
@@ -45,7 +49,7 @@ export type InstanceParts = {
   /** reads the configuration again */
   load: () => Promise<LoadResult>
   createApp: CreateApp
-  /** destination of the log */
+  /** destination of the log, in use already */
   output: LogOutput
   /** the program of a worker, if there are several */
   program: WorkerProgram
@@ -71,6 +75,7 @@ export function createInstance(parts: InstanceParts): Instance {
     load,
     takeOver(settings) {
       log.configure(settings.log)
+      followLogFile(output, settings.log.file, log)
       withoutRemoved = createRemovedFilter(settings)
       return pool.takeOver(settings)
     },
@@ -156,6 +161,10 @@ export function createInstance(parts: InstanceParts): Instance {
       }
     },
     reload: () => void files.reload().catch((error: unknown) => log.error({ err: error }, 'defect')),
+    reopenLog() {
+      reopenLogFile(output, log)
+      void pool.reopenLog()
+    },
     async stop() {
       stopping.abort()
       notReady = 'shutting down'

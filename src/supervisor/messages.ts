@@ -16,6 +16,8 @@ export type Ask =
   | { what: 'users'; piece: TablePiece }
   | { what: 'configure'; settings: Packed<Settings> }
   | { what: 'reading' }
+  /** Opens the file of the log anew. */
+  | { what: 'reopenLog' }
   | { what: 'backends' }
   | { what: 'sessions'; filter: First<Answers['sessions']> }
   | { what: 'quiesce'; question: First<Answers['quiesce']> }
@@ -31,6 +33,7 @@ export type Answer = {
   users: true
   configure: true
   reading: Reading
+  reopenLog: true
   backends: ReturnType<Answers['backends']>
   sessions: ReturnType<Answers['sessions']>
   quiesce: Awaited<ReturnType<Answers['quiesce']>>

@@ -1,7 +1,8 @@
 /** A worker's own side: serves the settings that the supervisor sends, answers its questions, and ends on its order or when the channel closes. */
 import type { UserTable } from '../config/build/user-table.ts'
 import { openBoundPorts } from '../listener/bound-ports.ts'
-import { createLog, type AdjustableLog, type LogOutput } from '../log.ts'
+import { createLog, type AdjustableLog } from '../log.ts'
+import type { LogOutput } from '../log-output.ts'
 import { createMetrics } from '../metrics/metrics.ts'
 import { createRegistry } from '../metrics/readings.ts'
 import type { App } from '../app.ts'
@@ -9,6 +10,7 @@ import type { CreateApp } from './in-process.ts'
 import { FIRST_INHERITED, type Ask, type ToSupervisor, type ToWorker } from './messages.ts'
 import { createOtherWorkers, type OtherWorkers } from './other-workers.ts'
 import { unpack } from './packed.ts'
+import { followLogFile, reopenLogFile } from './log-file.ts'
 import { createTableReceiver, type TablePiece } from './table-pieces.ts'
 
 /** The channel to the supervisor, and the exit of the process. */
@@ -21,7 +23,13 @@ export type Channel = {
   exit: (code: number) => void
 }
 
-type Serving = { app: App; log: AdjustableLog; registry: ReturnType<typeof createRegistry>; others: OtherWorkers }
+type Serving = {
+  app: App
+  output: LogOutput
+  log: AdjustableLog
+  registry: ReturnType<typeof createRegistry>
+  others: OtherWorkers
+}
 
 export function serveWorker({ send, onMessage, onGone, exit }: Channel, createApp: CreateApp, output: LogOutput): void {
   let serving: Serving | undefined
@@ -32,6 +40,8 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
   function begin({ worker, settings: packed, ticketSecret, ports, marker }: ToWorker & { kind: 'start' }): void {
     const settings = unpack(packed, users.table())
     const log = createLog(output, settings.log, worker)
+    // Without its file, a worker that is started again must serve nevertheless. The supervisor's start has opened the file before.
+    followLogFile(output, settings.log.file, log)
     const registry = createRegistry(output.dropped)
     const others = createOtherWorkers(marker, send)
     const app = createApp(settings, {
@@ -41,7 +51,7 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
       listen: (_, accept) => openBoundPorts(ports, FIRST_INHERITED, accept),
       others: others.others,
     })
-    serving = { app, log, registry, others }
+    serving = { app, output, log, registry, others }
     app.start().then(
       () => {
         ready = true
@@ -114,7 +124,7 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
 /** @param users the table that arrived last */
 async function tell(
   ask: Exclude<Ask, { what: 'users' }>,
-  { app: { answers, takeOver }, log, registry }: Serving,
+  { app: { answers, takeOver }, output, log, registry }: Serving,
   users: UserTable | undefined,
 ): Promise<unknown> {
   switch (ask.what) {
@@ -123,11 +133,15 @@ async function tell(
     case 'configure': {
       const settings = unpack(ask.settings, users)
       log.configure(settings.log)
+      followLogFile(output, settings.log.file, log)
       takeOver(settings)
       return true
     }
     case 'reading':
       return registry.getMetricsAsJSON()
+    case 'reopenLog':
+      reopenLogFile(output, log)
+      return true
     case 'backends':
       return answers.backends()
     case 'sessions':

@@ -19,6 +19,8 @@ export type WorkerPool = Pick<
     states: () => WorkerState[]
     /** the metrics of other processes than this one, including the counts of workers that have ended */
     readings: () => Promise<Reading[]>
+    /** Has the other processes than this one open the file of their log anew. */
+    reopenLog(): Promise<void>
     /** Stops accepting, lets sessions end within the grace, and ends all workers. */
     stop(): Promise<void>
     /** Ends all workers at once. */

@@ -184,6 +184,10 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
     setBackendState: async (change) => askOne(await anyone(), { what: 'setBackendState', change }, LOOKUP_MS),
     sessions: async (filter) => mergeSessions(await askAll({ what: 'sessions', filter }), filter.limit),
     endSessions: async (order) => mergeEnded(await askAll({ what: 'endSessions', order })),
+    // A worker that does not answer in time opens it later, and one that is started later opens the new file.
+    async reopenLog() {
+      await Promise.all(workers.map((worker) => worker.ask({ what: 'reopenLog' }, ALL_MS).catch(() => undefined)))
+    },
     async stop() {
       stopping.abort()
       clearInterval(reading)

@@ -120,6 +120,7 @@ function loaderThatWaitsFor(file: string): string {
 
 for (const [signal, wanted] of [
   ['SIGHUP', 'ready'],
+  ['SIGUSR1', 'ready'],
   ['SIGTERM', 'the end'],
   ['SIGINT', 'the end'],
 ] as const)
@@ -143,5 +144,6 @@ for (const [signal, wanted] of [
     if (wanted === 'ready') {
       await program.waitForLine((line) => line.includes('"msg":"ready"'), START_DEADLINE_MS, 'its readiness')
       assert.deepEqual(await program.stop(), { code: 0, signal: null })
+      assert.equal(program.stderr(), '') // Node would report its port for debuggers
     } else assert.deepEqual(await program.exited, { code: 0, signal: null })
   })

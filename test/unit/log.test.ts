@@ -5,7 +5,8 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { createLog, openLogOutput, type LogOutput } from '../../src/log.ts'
+import { createLog } from '../../src/log.ts'
+import { openLogOutput, type LogOutput } from '../../src/log-output.ts'
 import { createRegistry } from '../../src/metrics/readings.ts'
 import { until } from '../support/deadline.ts'
 
@@ -214,7 +215,11 @@ test('has the date in lines for people', async (t) => {
 
 test('has the time of the wall clock to the millisecond, also after the clock was set back', (t) => {
   const lines: string[] = []
-  const output = { write: (line: string) => void lines.push(line), isTerminal: false, onRecovered: () => undefined }
+  const output = {
+    write: (line: string) => void lines.push(line),
+    isTerminal: () => false,
+    onRecovered: () => undefined,
+  }
   const log = createLog(output as unknown as LogOutput, { level: 'info', format: 'json' })
   const times = [
     '1999-12-31T23:59:59.999Z',
@@ -259,7 +264,11 @@ const OBEYED = '\u001b[2J\u0007\u007f\u0085\u009b31m\u061c\u202e\u2066\u2028\r\b
 for (const format of ['json', 'pretty'] as const)
   test(`writes no character that a terminal obeys (${format})`, () => {
     let written = ''
-    const output = { write: (line: string) => void (written += line), isTerminal: false, onRecovered: () => undefined }
+    const output = {
+      write: (line: string) => void (written += line),
+      isTerminal: () => false,
+      onRecovered: () => undefined,
+    }
     const log = createLog(output as unknown as LogOutput, { level: 'info', format })
     const err = Object.assign(new Error(`a${OBEYED}b`), { [`key${OBEYED}`]: OBEYED })
     log.error({ err, detail: OBEYED, list: [OBEYED], inner: { [OBEYED]: OBEYED } }, 'defect')

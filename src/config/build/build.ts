@@ -87,7 +87,7 @@ export function buildSettings({
     admin: main.admin && buildAdmin(main.admin, mainFiles.token, main.hostname),
     delivery: main.delivery && buildDelivery(main.delivery),
     reload: main.reload === 'auto' ? { kind: 'auto', settleMs: main.settle } : { kind: 'signal' },
-    log: main.log,
+    log: { level: main.log.level, format: main.log.format, file: mainFiles.logFile },
   }
 }
 

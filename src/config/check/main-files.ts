@@ -19,6 +19,8 @@ export type MainFiles = {
   token: Secret | undefined
   redis: RedisFiles
   authHttp: AuthHttpFiles
+  /** absolute; written, and not read with the configuration */
+  logFile: string | undefined
 }
 
 export function checkMainFiles(
@@ -56,6 +58,7 @@ export function checkMainFiles(
     token: checkAdmin(main?.admin, readFile, report),
     redis: readRedisFiles(main?.directory?.redis, readFile, now, report),
     authHttp: readAuthHttpFiles(main?.directory?.auth_http, readFile, report),
+    logFile: main?.log?.file === undefined ? undefined : readFile.resolve(main.log.file),
   }
 }
 

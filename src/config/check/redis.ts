@@ -1,12 +1,9 @@
 /** Rules of `directory.redis` that schema/redis.ts cannot declare, and the files that they name. */
-import fs from 'node:fs'
-import path from 'node:path'
 import { isAddress } from '../../net/address.ts'
 import { readPair, type FileReader } from './files.ts'
 import { readCertificates, readSecret } from './pem.ts'
 import type { Path, Reporter } from '../schema/read.ts'
 import type { CertificateSettings, Endpoint } from '../settings.ts'
-import type { ReadFiles } from '../read-files.ts'
 import { isWritten, type Source } from '../yaml/source.ts'
 import type { Secret } from '../../secret.ts'
 import type { Redis } from './drafts.ts'
@@ -80,14 +77,4 @@ export function readRedisFiles(
     ),
     snapshotFile: redis?.snapshot_file === undefined ? undefined : readFile.resolve(redis.snapshot_file),
   }
-}
-
-/** @param files all that the configuration is read from: to write there would be the end of it */
-export function checkSnapshotFile(file: string | undefined, files: Pick<ReadFiles, 'has'>, report: Reporter): void {
-  if (file === undefined) return
-  const at: Path = [...AT, 'snapshot_file']
-  if (files.has(file)) report.error(at, 'is a file of the configuration, which would be written over')
-  else if (!fs.statSync(path.dirname(file), { throwIfNoEntry: false })?.isDirectory())
-    report.error(at, `the directory ${path.dirname(file)} does not exist`)
-  else if (fs.statSync(file, { throwIfNoEntry: false })?.isDirectory() === true) report.error(at, 'is a directory')
 }

@@ -72,9 +72,12 @@ const log = z
       'json: one object a line, for machines. pretty: for eyes. Default json: logs are collected more often than watched.',
       'json',
     ),
+    file: text(
+      'The file that the log is appended to, relative to this one. It is opened anew on SIGUSR1, for logrotate. Default: none, the log goes to standard output, which a service manager collects.',
+    ).optional(),
   })
   .prefault({})
-  .meta({ description: 'The log, on standard output.' })
+  .meta({ description: 'The log, on standard output or in a file.' })
 
 /** config/mailmux.yaml */
 export const mainSchema = z

@@ -36,7 +36,7 @@ test('fills every default in', (t) => {
   assert.equal(settings.tls.minVersion, 'TLSv1.2')
   assert.deepEqual(settings.directory, { kind: 'static' })
   assert.equal(settings.admin, undefined)
-  assert.deepEqual(settings.log, { level: 'info', format: 'json' })
+  assert.deepEqual(settings.log, { level: 'info', format: 'json', file: undefined })
   assert.deepEqual(settings.limits, {
     maxConnections: undefined,
     maxLineBytes: 8192,
@@ -114,7 +114,7 @@ directory: {redis: {url: 'rediss://u@h:1/2', password_file: pw, prefix: 'x:', ti
 routing: sub/r.yaml
 limits: {max_line: 16KiB, login_timeout: 5s, max_bad_commands: 9, backend_timeout: 7s, idle_imap: 1h, idle_pop3: 11m, shutdown_grace: 0s, max_connections: 500}
 admin: {listen: '0.0.0.0:9143', token_file: token}
-log: {level: debug, format: pretty}
+log: {level: debug, format: pretty, file: sub/mailmux.log}
 `
   const directory = temporaryDirectory(t)
   fs.mkdirSync(path.join(directory, 'sub'))
@@ -146,6 +146,7 @@ domains: {Example.ORG: {backend: s}, example.net: s}
   assert.deepEqual(tls, { ca: undefined, clientCertificate: undefined, serverName: undefined })
   assert.deepEqual([settings.directory.prefix, settings.directory.timeoutMs], ['x:', 1000])
   assert.equal(settings.limits.maxLineBytes, 16_384)
+  assert.deepEqual(settings.log, { level: 'debug', format: 'pretty', file: path.join(directory, 'sub/mailmux.log') })
   assert.equal(settings.limits.shutdownGraceMs, 0)
   assert.equal(settings.limits.maxConnections, 500)
   assert.deepEqual(

@@ -13,7 +13,7 @@ type Law = Readonly<Record<string, readonly string[]>>
 
 const LAW: Law = {
   answers: ['inspect', 'type directory', 'type login', 'type session', 'type world'],
-  main: ['app', 'cli', 'config', 'inspect', 'supervisor', 'version'],
+  main: ['app', 'cli', 'config', 'inspect', 'log-output', 'supervisor', 'version'],
   supervisor: [
     'admin',
     'type answers',
@@ -21,6 +21,7 @@ const LAW: Law = {
     'config',
     'instances',
     'listener',
+    'type log-output',
     'metrics',
     'resources',
     'version',
@@ -87,8 +88,9 @@ const LAW: Law = {
   'descriptor-shortage': [],
   duration: [],
   errors: [],
-  log: [],
+  log: ['type log-output'],
   'log-limit': [],
+  'log-output': [],
   octets: [],
   printable: [],
   secret: [],

@@ -2,6 +2,25 @@ import { MAIN, testCases, withListener, type Case } from '../cases.ts'
 
 /** Each guard fires here, and the honest neighbour of each bad case passes without a word. */
 const CASES: Case[] = [
+  { it: 'a file for the log', main: `${MAIN}log: {file: mailmux.log}\n` },
+  { it: 'a device for the log', main: `${MAIN}log: {file: /dev/null}\n` },
+  {
+    it: 'a log where there is no directory',
+    main: `${MAIN}log: {file: absent/mailmux.log}\n`,
+    error: /^mailmux\.yaml:6:13: the directory absent does not exist/u,
+  },
+  {
+    it: 'a log below a file',
+    main: `${MAIN}log: {file: cert.pem/mailmux.log}\n`,
+    error: /^mailmux\.yaml:6:13: the directory cert\.pem does not exist/u,
+  },
+  { it: 'a directory for the log', main: `${MAIN}log: {file: '.'}\n`, error: /: is a directory/u },
+  { it: 'no name for the log', main: `${MAIN}log: {file: ''}\n`, error: /^mailmux\.yaml:6:13: must not be empty/u },
+  ...['mailmux.yaml', 'routing.yaml', 'key.pem', './cert.pem'].map((file) => ({
+    it: `a log that is written to ${file}`,
+    main: `${MAIN}log: {file: ${file}}\n`,
+    error: /^mailmux\.yaml:6:13: is a file of the configuration, which would be written over/u,
+  })),
   {
     it: 'two listeners of one name',
     main: `${withListener('listen: 1', '')}  - {name: a, protocol: imap, listen: 2}\ntls: {certificates: [{cert: cert.pem, key: key.pem}]}`,
