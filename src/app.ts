@@ -1,4 +1,7 @@
-/** The composition root of one worker: builds every module from the settings, in the order of a connection's path, and closes them. */
+/**
+ * The composition root of one worker: builds every module from the settings, in the order of a connection's path, and closes them.
+ * Over 250 lines: it is the list of all modules, and nothing else.
+ */
 import { createAnswers, type Answers } from './answers.ts'
 import { createAdmissions } from './backend/admission/admission.ts'
 import { BackendConnection } from './backend/backend-connection.ts'
@@ -11,6 +14,7 @@ import { createRunningClock, watchStalls } from './clock.ts'
 import type { Settings } from './config/settings.ts'
 import type { Accept } from './listener/door.ts'
 import { DELIVERY_PORT } from './listener/ports.ts'
+import { createLimits } from './limits/limits.ts'
 import type { Listeners } from './listener/listener.ts'
 import { systemCode } from './errors.ts'
 import type { Log } from './log.ts'
@@ -117,12 +121,14 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     () => log.isLevelEnabled?.('debug') === true,
   )
   const heldUsers = createHeldUsers(placedName)
+  const limits = createLimits()
   const logins: LoginServices = {
     backends,
     admissions,
     states,
     heldUsers,
     pace: createRefusalPace(),
+    limits,
     clock: SYSTEM_CLOCK,
     dial: (backend, address, origin) => new BackendConnection(backend, address, origin),
     events,
@@ -133,6 +139,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     relays,
     relayAccount: (protocol, backend) => metrics.relayAccount(protocol, backend),
     maxConnections: capacity.max,
+    limits,
     offer: createOffers(book),
   })
   const delivery = createDelivery({ world: worlds.current, log, metrics })

@@ -17,6 +17,8 @@ export const ERRORS = {
   'client-refused': { side: 'client', retryable: false },
   'client-login-timeout': { side: 'client', retryable: false },
   'client-not-trusted': { side: 'client', retryable: false },
+  'client-denied': { side: 'client', retryable: false },
+  'client-over-limit': { side: 'client', retryable: true },
   'client-proxy-header': { side: 'client', retryable: false },
   'client-no-such-name': { side: 'client', retryable: false },
   'client-http': { side: 'client', retryable: false },

@@ -1,6 +1,7 @@
 /** Everything that a connection needs to know, frozen at the moment when it was accepted. A reload builds a new one and swaps one pointer. */
 import { buildBackends, type Backends } from './backend/backends.ts'
 import type { DeliverySettings, ListenerSettings, Settings } from './config/settings.ts'
+import { buildListenerLimits, type ListenerLimits } from './limits/listener-limits.ts'
 import { createIpSet, type IpSet } from './net/ip-set.ts'
 import { buildBanner } from './protocol/banner.ts'
 import { createDecoyChallenge, type DecoyChallenge } from './protocol/decoy-challenge.ts'
@@ -21,6 +22,8 @@ export type ListenerContext = {
   trustedProxies: IpSet
   /** server-name pattern to back end */
   passthrough: ReadonlyMap<string, string>
+  /** undefined where the listener has no limits on its clients */
+  limits?: ListenerLimits | undefined
 }
 
 export type World = {
@@ -76,6 +79,7 @@ export function buildWorld({
       tls: certificates.serverOptions.get(listener.name),
       trustedProxies: createIpSet(listener.trustedProxies),
       passthrough: new Map(listener.passthrough.map(({ name, backend }) => [name, backend])),
+      limits: buildListenerLimits(listener.limits),
     }
   })
   return Object.freeze({

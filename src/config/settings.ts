@@ -3,11 +3,13 @@
  * files, and it is never changed: a worker gets a copy with its share of the limits. Over 250 lines: all types of the settings are in
  * one file, because every module imports them from here.
  */
+import type { ClientLimitSettings, LimitSettings } from './limit-settings.ts'
 import type { Octets } from '../octets.ts'
 import type { ProtocolName } from '../protocol/registry.ts'
 import type { Secret } from '../secret.ts'
 import type { UserCase } from '../user-name.ts'
 
+export type { AccessSettings, ClientLimitSettings, LimitSettings } from './limit-settings.ts'
 export type { ProtocolName } from '../protocol/registry.ts'
 
 /** `0.0.0.0` or `::` for every address of a family. `optional` is set where a bare port stood for both families: a machine without that family does not fail. */
@@ -64,6 +66,7 @@ export type ListenerSettings = {
   delimiters: string
   /** between the owner of a mailbox and the master user in what clients send; undefined: no name has a master user */
   masterSeparator: string | undefined
+  limits: ClientLimitSettings
 }
 
 /** One certificate chain and its private key, as PEM text read at load time. */
@@ -243,29 +246,6 @@ export type AuthHttpSettings = {
 }
 
 export type DirectorySettings = { kind: 'static' } | RedisSettings | AuthHttpSettings
-
-export type LimitSettings = {
-  /** of clients at a time, by all workers together or, in the settings of one, by that one; undefined: as many as there are descriptors for */
-  maxConnections: number | undefined
-  /** a command line before login, without literals */
-  maxLineBytes: number
-  /** from the greeting, or from the last refused attempt, to the next login */
-  loginTimeoutMs: number
-  maxBadCommands: number
-  maxWrongPasswords: number
-  /** a refused password, right user or not, is answered no sooner than this */
-  failureDelayMs: number
-  /** from the login command to the back end's answer: dial, TLS, greeting and replay together */
-  backendTimeoutMs: number
-  /** without a byte either way once relaying */
-  idleMs: Record<ProtocolName, number>
-  /** from the order to end a session to its cut, if it comes to no safe point */
-  endTimeoutMs: number
-  /** the time over which sessions end that end for one event */
-  spreadDisconnectsMs: number
-  /** how long SIGTERM waits for sessions that are busy */
-  shutdownGraceMs: number
-}
 
 export type DeliverySettings = {
   listen: ListenAddress

@@ -9,6 +9,9 @@ import type { LiveBackends } from '../backend/live-backends.ts'
 import type { BackendStates } from '../backend/states.ts'
 import type { ListenerSettings } from '../config/settings.ts'
 import type { MuxError } from '../errors.ts'
+import type { ListenerLimits } from '../limits/listener-limits.ts'
+import type { Limits } from '../limits/limits.ts'
+import type { Lease, LimitName } from '../limits/rejection.ts'
 import type { LookupSource } from '../metrics/metrics.ts'
 import type { Text } from '../octets.ts'
 import { specOf } from '../protocol/registry.ts'
@@ -59,6 +62,8 @@ export type LoginClient = {
 export type LoginSession = {
   readonly id: string
   readonly listener: ListenerSettings
+  /** undefined where the listener has no limits on its clients */
+  readonly limits: ListenerLimits | undefined
   readonly connection: LoginClient
   phase: Phase
   /** Tells a waiting client that its login goes on, where the protocol has a word for it. */
@@ -82,6 +87,8 @@ export class LoginRecord {
   backend: string | undefined = undefined
   /** the slot at that back end; the end of the session gives it back */
   slot: Slot | undefined = undefined
+  /** what the session holds of limits; the end of the session gives it back */
+  lease: Lease | undefined = undefined
 
   constructor(number: number) {
     this.number = number
@@ -120,6 +127,8 @@ export type LoginServices = {
   readonly states: Pick<BackendStates, 'of'>
   readonly heldUsers: Pick<HeldUsers, 'wait'>
   readonly pace: RefusalPace
+  /** undefined where no login is limited */
+  readonly limits?: Pick<Limits, 'admitLogin' | 'admitSession' | 'loginRefused'> | undefined
   readonly clock: LoginClock
   readonly dial: Dial
   readonly events: LoginEvents
@@ -139,6 +148,8 @@ export type LoginEvent =
   /** for debugging */
   | { type: 'backend-answered'; login: Login; attempt: number; address: Address; answer: LoginAnswer; tookMs: number }
   | { type: 'attempt-failed'; login: Login; attempt: number; error: MuxError }
+  /** a limit has rejected or delayed a login */
+  | { type: 'limit-hit'; limit: LimitName }
   /** a connection that is passed through did not reach one of the back end's addresses */
   | { type: 'dial-failed'; error: MuxError }
   | { type: 'logged-in'; login: Login; address: Address; route: BackendRoute; tookMs: number }

@@ -43,10 +43,14 @@ export function reasonOf({ retryable }: MuxError): 'unavailable' | 'misconfigure
 
 /**
  * Holds a refusal of credentials back until it is due, so that its time does not tell who exists. What is remembered of the user's route
- * may be wrong: the mailbox may have moved.
+ * may be wrong: the mailbox may have moved. A refusal by a limit waits too, for the sake of the load.
  */
-export async function holdRefusal(login: Login, { refusal, tookMs, waitMs = 0 }: Refused): Promise<void> {
-  if (refusal.reason !== 'authentication-failed') return
+export async function holdRefusal(login: Login, { refusal, code, tookMs, waitMs = 0 }: Refused): Promise<void> {
+  if (refusal.reason !== 'authentication-failed') {
+    if (waitMs > 0 && (code === 'client-denied' || code === 'client-over-limit'))
+      await sleep(login.services.clock, waitMs)
+    return
+  }
   const { world, record, session } = login
   const { pace, clock } = login.services
   const { address } = session.connection.client

@@ -9,6 +9,7 @@ import type { Route } from '../routing/router.ts'
 import type { Secret } from '../secret.ts'
 import type { UserName } from '../user-name.ts'
 import type { World } from '../world.ts'
+import { admitLogin } from './admit.ts'
 import { waitBesideClient } from './acquire-slot.ts'
 import { findDefaultDomain } from './default-domain.ts'
 import { describeLogin } from './login-facts.ts'
@@ -30,6 +31,9 @@ export async function routeLogin(login: Login): Promise<BackendRoute | Refused> 
   })
   record.user = name?.user
   record.master = name?.master?.slice(1)
+  const asked = admitLogin(login)
+  const rejected = asked instanceof Promise ? await asked : asked
+  if (rejected) return rejected
   if (judgeLength(attempt.user, attempt.credentials) === 'too-long') return TOO_LONG
   // A name that no user can have needs no question to the directory.
   const route = name === undefined ? UNKNOWN : await findRouteAfterHold(login, name)

@@ -6,6 +6,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { BackendState, ProtocolName } from '../config/settings.ts'
 import { createDeliveryCounter } from './delivery-counter.ts'
+import { createLimitCounter } from './limit-counter.ts'
 import { createShortageCounter } from './shortage-counter.ts'
 
 export type LoginOutcome = 'accepted' | 'refused' | 'unavailable' | 'misconfigured' | 'disabled'
@@ -68,6 +69,7 @@ export function createMetrics(registry: Registry) {
       this.set(readConnections().max)
     },
   })
+  const limitHit = createLimitCounter(registry)
   const ended = new Counter({
     name: 'mailmux_sessions_ended_total',
     help: 'Client connections that have ended, by the cause.',
@@ -227,6 +229,7 @@ export function createMetrics(registry: Registry) {
     connectionAccepted: (protocol: ProtocolName, listener: string) => connections.inc({ protocol, listener }),
     /** @param reason an error code */
     connectionRejected: (reason: string) => rejected.inc({ reason }),
+    limitHit,
     /** @param cause of a relay, or an error code */
     connectionEnded: (cause: string) => ended.inc({ cause }),
     /** Where to read at each scrape how many connections there are. */

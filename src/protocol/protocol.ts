@@ -102,6 +102,9 @@ export type Refusal =
         | 'misconfigured'
         | 'privacy-required'
         | 'cancelled'
+        /** of the user, the domain or the mailbox */
+        | 'too-many-sessions'
+        | 'too-many-logins'
     }
   /** the back end's own code and text, where the code is meant for users: LIMIT, EXPIRED, IN-USE ... */
   | { reason: 'passed-on'; code: string; text: string }
@@ -155,6 +158,10 @@ export type DialogueFacts = {
 export type Goodbye =
   | 'login-timeout'
   | 'too-many-connections'
+  /** the address of the client may not connect here */
+  | 'not-allowed'
+  /** the client has too many connections, or opens them too fast */
+  | 'over-limit'
   | 'line-too-long'
   | 'too-many-bad-commands'
   | 'refused'
@@ -175,6 +182,8 @@ export type Goodbye =
   /** the account is disabled now */
   | 'disabled'
   | 'internal'
+
+export type TurnedAwayGoodbye = Extract<Goodbye, 'too-many-connections' | 'not-allowed' | 'over-limit'>
 
 /** Of a session that relays. `shutdown` is the word of the log and the metrics for `shutting-down`. */
 export type UnaskedGoodbye = Record<
@@ -209,8 +218,8 @@ export type Protocol = {
   mechanismsIn(words: readonly string[]): MechanismName[]
   /** @returns those of the words that may be announced before login: the ones about the session after it */
   announceable(words: readonly string[]): string[]
-  /** The line for a client over the limit of connections. */
-  turnedAway: string
+  /** The line in place of the greeting for a client that is not served. */
+  turnedAway(why: TurnedAwayGoodbye): string
   /** The last line to a session that relays and ends at a safe point; empty where the protocol has no such line. */
   unaskedGoodbye: UnaskedGoodbye
 }

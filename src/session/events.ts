@@ -4,6 +4,7 @@
  */
 import type { RelayEnding } from '../relay/relays.ts'
 import type { ErrorCode, MuxError } from '../errors.ts'
+import type { Rejection } from '../limits/rejection.ts'
 import type { LoginEvent } from '../login/login.ts'
 import type { PhaseEntered, Session } from './session.ts'
 
@@ -19,6 +20,8 @@ export type SessionEvent =
   | LoginEvent
   /** over `max_connections`: closed at once, and never a session */
   | { type: 'turned-away'; listener: string; max: number }
+  /** by a limit, before its greeting: closed, and never a session or not one any more */
+  | { type: 'rejected'; listener: string; client: string; rejection: Rejection }
   /** a client that is not a load balancer's probe */
   | { type: 'accepted'; session: Session }
   | PhaseEntered

@@ -1,5 +1,6 @@
 /** The lifecycle of one session, in the order in which it happens. Parses nothing. */
 import { MuxError, type ErrorCode } from '../errors.ts'
+import { admitSession, noteRefusal } from '../login/admit.ts'
 import { logInAtBackend } from '../login/attempt.ts'
 import { refuseAsBackend } from '../login/decoy.ts'
 import { Login, type Accepted } from '../login/login.ts'
@@ -8,6 +9,7 @@ import { commitRoute, routeLogin } from '../login/route.ts'
 import type { ClientDialogue, Refused } from '../protocol/protocol.ts'
 import { protocols } from '../protocol/protocols.ts'
 import { PRODUCT } from '../world.ts'
+import { admitOrigin } from './admit.ts'
 import type { Ending } from './events.ts'
 import { findPassThrough, joinUnopened } from './pass-through.ts'
 import type { Joined, Services } from './services.ts'
@@ -19,7 +21,7 @@ export async function serve(session: Session, services: Services): Promise<Endin
   const deadline = new LoginDeadline(session)
   let joined: Joined | undefined
   try {
-    if (listener.proxyProtocol === 'required') await readOrigin(session)
+    if (listener.proxyProtocol === 'required') await readOrigin(session, services)
     if (!connection.isHealthCheck) services.events.emit({ type: 'accepted', session })
     if (listener.passthrough.length > 0) joined = await passThrough(session, services, deadline)
     if (!joined) {
@@ -91,6 +93,7 @@ export async function logIn(login: Login): Promise<Accepted | Refused> {
     if ('refusal' in route) result = await refuseAsBackend(login, route)
     else {
       result = await logInAtBackend(login, route)
+      if (result.accepted) result = (await admitSession(login, result, route.login.user)) ?? result
       if (result.accepted) {
         if (route.source === 'placed') await commitRoute(login, result)
         events.emit({ type: 'logged-in', login, route, address: result.address, tookMs: login.ageMs })
@@ -101,6 +104,7 @@ export async function logIn(login: Login): Promise<Accepted | Refused> {
   }
   if (!result.accepted) {
     events.emit({ type: 'login-refused', login, refused: result, tookMs: login.ageMs })
+    noteRefusal(login, result)
     await holdRefusal(login, result)
   }
   return result
@@ -129,9 +133,10 @@ async function relay(session: Session, joined: Joined, { relays, relayAccount, e
   }
 }
 
-async function readOrigin(session: Session): Promise<void> {
+async function readOrigin(session: Session, services: Services): Promise<void> {
   session.phase = 'proxy-header'
   await session.connection.learnOrigin()
+  await admitOrigin(session, services)
 }
 
 async function secure(session: Session): Promise<void> {

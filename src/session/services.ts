@@ -1,6 +1,7 @@
 /** What `serve.ts` and its parts share: the services of all sessions, and the back end that a session joins. */
 import type { Backends } from '../backend/backends.ts'
 import type { ListenerSettings } from '../config/settings.ts'
+import type { Limits } from '../limits/limits.ts'
 import type { Detached, LoginServices } from '../login/login.ts'
 import type { RelayAccount } from '../metrics/metrics.ts'
 import type { Protocol } from '../protocol/protocol.ts'
@@ -18,6 +19,8 @@ export type Services = {
   readonly relayAccount: (protocol: Protocol['name'], backend: string) => RelayAccount
   /** connections at a time, before login and after; may change at any time */
   readonly maxConnections: () => number
+  /** undefined where no client is limited */
+  readonly limits?: Pick<Limits, 'admitConnection'> | undefined
   /** what a listener offers now, which follows the capabilities of the back ends */
   readonly offer: (listener: ListenerSettings, backends: Backends) => Offer
 }

@@ -24,6 +24,13 @@ export function subscribeLog(log: Log): Subscriber {
         if (others) log.warn({ listener, maxConnections: max, ...others }, 'too many connections')
         return
       }
+      case 'rejected': {
+        const { listener, client, rejection } = event
+        const { limit: name, detail } = rejection
+        const others = limit(name)
+        if (others) log.warn({ listener, client, limit: name, detail, ...others }, 'connection rejected')
+        return
+      }
       case 'phase-entered':
         return logPhase(log, event)
       case 'route-decided':

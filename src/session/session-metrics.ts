@@ -1,5 +1,6 @@
 /** Metrics of sessions and logins, and the counter of local shortages that logins met. */
 import type { NoteShortage } from '../errors.ts'
+import { codeOf } from '../limits/rejection.ts'
 import type { LoginOutcome, Metrics } from '../metrics/metrics.ts'
 import type { Refusal } from '../protocol/protocol.ts'
 import type { Subscriber } from './events.ts'
@@ -9,10 +10,15 @@ export function subscribeMetrics(metrics: Metrics): Subscriber {
     switch (event.type) {
       case 'turned-away':
         return metrics.connectionRejected('too-many-connections')
+      case 'rejected':
+        metrics.connectionRejected(codeOf(event.rejection))
+        return metrics.limitHit(event.rejection.limit)
       case 'accepted': {
         const { protocol, name } = event.session.listener
         return metrics.connectionAccepted(protocol, name)
       }
+      case 'limit-hit':
+        return metrics.limitHit(event.limit)
       case 'secured':
         return metrics.handshakeEnded(event.version, event.resumed, 'ok')
       case 'handshake-failed':

@@ -2,6 +2,8 @@
 import type { ClientConnection } from '../client/connection.ts'
 import type { ListenerSettings, ProtocolName } from '../config/settings.ts'
 import { MuxError, type ErrorCode } from '../errors.ts'
+import type { ListenerLimits } from '../limits/listener-limits.ts'
+import type { Lease } from '../limits/rejection.ts'
 import { LoginRecord, type LoginSession, type Phase } from '../login/login.ts'
 import type { ClientDialogue } from '../protocol/protocol.ts'
 import type { LeaveCause, RelayHandle } from '../relay/relays.ts'
@@ -66,6 +68,10 @@ export class Session implements LoginSession {
   /** the last login; a session that is passed through has one too, of an unknown user */
   login: LoginRecord | undefined = undefined
   relay: RelayHandle | undefined = undefined
+  /** what the connection holds of limits */
+  lease: Lease | undefined = undefined
+  /** a limit has rejected it before its greeting: it is reported as that, and not as a session */
+  isTurnedAway = false
   readonly #events: PhaseEvents
   readonly #bornMs = performance.now()
   #phase: Phase = 'login'
@@ -85,6 +91,10 @@ export class Session implements LoginSession {
 
   get listener(): ListenerSettings {
     return this.context.settings
+  }
+
+  get limits(): ListenerLimits | undefined {
+    return this.context.limits
   }
 
   get ageMs(): number {
@@ -170,6 +180,8 @@ export class Session implements LoginSession {
   /** Releases everything. @param onClosed called once, when the socket is closed */
   close(onClosed: () => void): void {
     this.login?.slot?.release()
+    this.login?.lease?.release()
+    this.lease?.release()
     this.connection.close(onClosed)
   }
 

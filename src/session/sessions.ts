@@ -3,8 +3,11 @@ import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { ClientConnection } from '../client/connection.ts'
 import { asMuxError, type MuxError } from '../errors.ts'
+import { isRejection, type Lease } from '../limits/rejection.ts'
+import { plainAddress } from '../net/address.ts'
 import type { Goodbye } from '../protocol/protocol.ts'
-import type { World } from '../world.ts'
+import type { ListenerContext, World } from '../world.ts'
+import { askAdmission, type Admission } from './admit.ts'
 import type { Ending } from './events.ts'
 import { buildMatcher, type SessionFilter } from './filter.ts'
 import { chooseShare, type Rebalance } from './rebalance.ts'
@@ -87,7 +90,20 @@ export function createSessions(world: () => World, services: Services): Sessions
       if (running.size === 0) onEmpty?.()
     })
     // A load balancer's probes are neither logged nor counted, or they would be most of both.
-    if (!session.connection.isHealthCheck) events.emit({ type: 'ended', session, ending, detail })
+    if (!session.connection.isHealthCheck && !session.isTurnedAway)
+      events.emit({ type: 'ended', session, ending, detail })
+  }
+
+  /** @param lease what the connection holds of limits */
+  function begin(socket: Socket, id: string, born: World, context: ListenerContext, lease: Lease | undefined): void {
+    if (socket.destroyed) return lease?.release() // while the limits were asked
+    const connection = new ClientConnection(socket, context, (version, resumed, outcome) =>
+      events.emit(outcome === 'ok' ? { type: 'secured', version, resumed } : { type: 'handshake-failed' }),
+    )
+    const session = new Session(id, connection, context, born, events)
+    session.lease = lease
+    running.add(session)
+    void run(session)
   }
 
   /** The timer runs only while sessions wait for their turn. */
@@ -111,15 +127,22 @@ export function createSessions(world: () => World, services: Services): Sessions
       if (!context || socket.remoteAddress === undefined) return void socket.destroy()
       const max = maxConnections()
       if (running.size >= max) {
-        turnAway(socket, context.settings, max)
+        turnAway.full(socket, context.settings, max)
         return
       }
-      const connection = new ClientConnection(socket, context, (version, resumed, outcome) =>
-        events.emit(outcome === 'ok' ? { type: 'secured', version, resumed } : { type: 'handshake-failed' }),
-      )
-      const session = new Session(id, connection, context, born, events)
-      running.add(session)
-      void run(session)
+      // Behind a proxy the address of the client is not known yet.
+      if (context.settings.proxyProtocol === 'required') {
+        begin(socket, id, born, context, undefined)
+        return
+      }
+      const address = plainAddress(socket.remoteAddress)
+      const goOn = (admission: Admission): void => {
+        if (isRejection(admission)) turnAway.rejected(socket, context.settings, address, admission)
+        else begin(socket, id, born, context, admission)
+      }
+      const asked = askAdmission(context, address, services)
+      if (asked instanceof Promise) void asked.then(goOn, () => socket.destroy())
+      else goOn(asked)
     },
     list: (filter) => listSessions(running, filter),
     running,

@@ -6,6 +6,7 @@ import os from 'node:os'
 import type { z } from 'zod'
 import { eachProtocol, isCapabilityProtocol, PROTOCOL_NAMES } from '../../protocol/registry.ts'
 import { hostPort } from '../../net/address.ts'
+import { buildClientLimits } from './client-limits.ts'
 import { buildDelivery } from './delivery.ts'
 import { buildLimits } from './limits.ts'
 import { buildRedis } from './redis.ts'
@@ -69,6 +70,10 @@ export function buildSettings({
     workers: countWorkers(main.workers),
     listeners: main.listeners.map((listener, index) => ({
       ...buildListener(listener, mainFiles.clientCas.get(index)),
+      limits: buildClientLimits(
+        { limits: listener.limits, files: mainFiles.access.listeners.get(index) },
+        { limits: main.limits, files: mainFiles.access.defaults },
+      ),
       mechanisms: listener.mechanisms ?? (main.directory.auth_http?.send_password ? WITH_PROOF : undefined),
     })),
     tls: {
@@ -105,7 +110,7 @@ const WITH_PROOF: readonly MechanismName[] = ['PLAIN', 'LOGIN', 'EXTERNAL']
 function buildListener(
   listener: Main['listeners'][number],
   clientCa: string | undefined,
-): Omit<ListenerSettings, 'mechanisms'> {
+): Omit<ListenerSettings, 'mechanisms' | 'limits'> {
   const localNames = Object.entries(listener.default_domains)
   return {
     name: listener.name,

@@ -3,6 +3,7 @@ import type { MainDraft, Main } from './drafts.ts'
 import type { Secret } from '../../secret.ts'
 import { isLoopback } from './addresses.ts'
 import { readAuthHttpFiles, type AuthHttpFiles } from './auth-http.ts'
+import { readAccessFiles, type AccessFiles } from './networks.ts'
 import { readRedisFiles, type RedisFiles } from './redis.ts'
 import { readBearerToken, readCertificates, readTicketSecret } from './pem.ts'
 import type { Problems } from '../yaml/problems.ts'
@@ -21,6 +22,7 @@ export type MainFiles = {
   authHttp: AuthHttpFiles
   /** absolute; written, and not read with the configuration */
   logFile: string | undefined
+  access: AccessFiles
 }
 
 export function checkMainFiles(
@@ -59,6 +61,7 @@ export function checkMainFiles(
     redis: readRedisFiles(main?.directory?.redis, readFile, now, report),
     authHttp: readAuthHttpFiles(main?.directory?.auth_http, readFile, report),
     logFile: main?.log?.file === undefined ? undefined : readFile.resolve(main.log.file),
+    access: readAccessFiles(main, readFile, report),
   }
 }
 

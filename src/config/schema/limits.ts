@@ -1,6 +1,7 @@
 /** The keys of `limits`: bounds on what one client or one back end may take. */
 import { z } from 'zod'
 import { PROTOCOL_NAMES, specOf, type ProtocolName } from '../../protocol/registry.ts'
+import { clientLimits } from './client-limits.ts'
 import { boundedInt, duration, size } from './fields.ts'
 
 /** `idle_imap` and its like. */
@@ -49,6 +50,7 @@ export const limits = z
       '20s',
       ['1s', '5m'],
     ),
+    ...clientLimits,
     ...idleKeys(),
     end_timeout: duration(
       'How long a session that is told to end, while mailmux goes on, may take to come to a safe point; it is cut then. Default 60s: longer than nearly every command takes. A larger value delays a drain or a move for one slow upload.',

@@ -19,6 +19,10 @@ export function refusalReply(refusal: Refusal): string {
       return 'NO [SERVERBUG] Account is temporarily unavailable.'
     case 'privacy-required':
       return 'NO [PRIVACYREQUIRED] Passwords are accepted over TLS only.'
+    case 'too-many-sessions': // RFC 5530 3: LIMIT, here and below
+      return 'NO [LIMIT] Too many sessions.'
+    case 'too-many-logins':
+      return 'NO [LIMIT] Too many logins, please try again later.'
     case 'cancelled': // RFC 9051 6.2.2
       return 'BAD Authentication cancelled.'
     case 'passed-on':
@@ -32,6 +36,10 @@ export function goodbyeReply(why: Goodbye): string {
       return '* BYE Too long without a login.'
     case 'too-many-connections': // RFC 5530 3; in place of a greeting: RFC 9051 7.1.5
       return '* BYE [UNAVAILABLE] Too many connections, please try again later.'
+    case 'not-allowed': // RFC 5530 3
+      return '* BYE [CONTACTADMIN] Connections from this address are not accepted.'
+    case 'over-limit':
+      return '* BYE [LIMIT] Too many connections from this address, please try again later.'
     case 'line-too-long':
       return '* BYE Line or literal too long.'
     case 'too-many-bad-commands':

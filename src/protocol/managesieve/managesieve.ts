@@ -13,6 +13,6 @@ export const managesieve: Protocol = {
   leave: 'LOGOUT\r\n',
   mechanismsIn,
   announceable,
-  turnedAway: `${goodbyeReply('too-many-connections')}\r\n`,
+  turnedAway: (why) => `${goodbyeReply(why)}\r\n`,
   unaskedGoodbye: buildUnaskedGoodbye((why) => `${goodbyeReply(why)}\r\n`),
 }

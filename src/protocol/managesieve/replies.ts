@@ -20,6 +20,10 @@ export function refusalReply(refusal: Refusal): string {
       return 'NO (TRYLATER/NORETRY) "Account is unavailable."'
     case 'privacy-required':
       return 'NO (ENCRYPT-NEEDED) "Passwords are accepted over TLS only."'
+    case 'too-many-sessions': // as Dovecot; RFC 5804 1.3 lets a server add codes
+      return 'NO (LIMIT/CONNECTIONS) "Too many sessions."'
+    case 'too-many-logins':
+      return 'NO (TRYLATER) "Too many logins, please try again later."'
     case 'cancelled':
       return 'NO "Authentication cancelled."'
     case 'passed-on':
@@ -34,6 +38,10 @@ export function goodbyeReply(why: Goodbye): string {
       return 'BYE "Too long without a login."'
     case 'too-many-connections':
       return 'BYE (TRYLATER) "Too many connections, please try again later."'
+    case 'not-allowed':
+      return 'BYE "Connections from this address are not accepted."'
+    case 'over-limit':
+      return 'BYE (TRYLATER) "Too many connections from this address, please try again later."'
     case 'line-too-long':
       return 'BYE "Line or literal too long."'
     case 'too-many-bad-commands':

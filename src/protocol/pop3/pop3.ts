@@ -13,6 +13,6 @@ export const pop3: Protocol = {
   leave: 'QUIT\r\n',
   mechanismsIn,
   announceable,
-  turnedAway: `${goodbyeReply('too-many-connections')}\r\n`,
+  turnedAway: (why) => `${goodbyeReply(why)}\r\n`,
   unaskedGoodbye: NO_GOODBYE,
 }

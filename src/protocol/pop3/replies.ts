@@ -19,6 +19,10 @@ export function refusalReply(refusal: Refusal): string {
       return '-ERR [SYS/PERM] Account is unavailable.'
     case 'privacy-required':
       return '-ERR [AUTH] Passwords are accepted over TLS only.'
+    case 'too-many-sessions': // RFC 2449 8.1.2
+      return '-ERR [IN-USE] Too many sessions.'
+    case 'too-many-logins': // RFC 2449 8.1.1
+      return '-ERR [LOGIN-DELAY] Too many logins, please try again later.'
     case 'cancelled':
       return '-ERR Authentication cancelled.'
     case 'passed-on':
@@ -32,6 +36,10 @@ export function goodbyeReply(why: Goodbye): string {
       return '-ERR Too long without a login.'
     case 'too-many-connections': // RFC 3206 4
       return '-ERR [SYS/TEMP] Too many connections, please try again later.'
+    case 'not-allowed': // RFC 3206 4
+      return '-ERR [SYS/PERM] Connections from this address are not accepted.'
+    case 'over-limit':
+      return '-ERR [SYS/TEMP] Too many connections from this address, please try again later.'
     case 'line-too-long':
       return '-ERR Line too long.'
     case 'too-many-bad-commands':

@@ -91,6 +91,8 @@ test('every key that stands commented out in the examples is taken as it stands 
     'probe.secret': 'p',
     'redis.password': 'p',
     'admin.token': 'a',
+    'allow.txt': '10.1.0.0/16 # office\n',
+    'deny.txt': '192.0.2.0/24\n',
   }
   for (const [name, text] of Object.entries(files)) fs.writeFileSync(path.join(directory, name), text)
   const { settings, text } = describeResult(directory, loadConfig(path.join(directory, 'mailmux.yaml'), {}))

@@ -74,10 +74,14 @@ describe('docs/errors.md', () => {
       misconfigured: true,
       'privacy-required': true,
       cancelled: true,
+      'too-many-sessions': true,
+      'too-many-logins': true,
     }
     const goodbyes: Record<Goodbye, true> = {
       'login-timeout': true,
       'too-many-connections': true,
+      'not-allowed': true,
+      'over-limit': true,
       'line-too-long': true,
       'too-many-bad-commands': true,
       refused: true,
@@ -173,6 +177,7 @@ describe('docs/metrics.md', () => {
   const source =
     read('src/metrics/instance-metrics.ts') +
     read('src/metrics/metrics.ts') +
+    read('src/metrics/limit-counter.ts') +
     read('src/metrics/shortage-counter.ts') +
     read('src/metrics/delivery-counter.ts')
 

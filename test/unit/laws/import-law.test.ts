@@ -31,6 +31,7 @@ const LAW: Law = {
     'backend',
     'delivery',
     'directory',
+    'limits',
     'listener',
     'login',
     'relay',
@@ -41,10 +42,12 @@ const LAW: Law = {
   ],
   worlds: ['routing', 'type backend', 'type directory', 'type resources', 'version', 'world'],
   instances: ['directory'],
-  world: ['backend', 'type directory', 'net', 'protocol', 'routing', 'tls'],
+  limits: ['net'],
+  world: ['backend', 'type directory', 'limits', 'net', 'protocol', 'routing', 'tls'],
   session: [
     'backend',
     'client',
+    'limits',
     'login',
     'net',
     'protocol',
@@ -66,7 +69,7 @@ const LAW: Law = {
   relay: ['net'],
   net: [],
   'net/address': [],
-  config: ['user-name'],
+  config: ['net', 'user-name'],
   admin: [],
   cli: ['admin', 'backend', 'config', 'type inspect', 'directory', 'instances', 'move', 'routing', 'user-name'],
   inspect: [
@@ -98,7 +101,7 @@ const LAW: Law = {
   rendezvous: [],
   'user-name': [],
   version: [],
-  login: ['backend', 'protocol', 'type directory', 'type routing', 'type user-name', 'type world'],
+  login: ['backend', 'limits', 'protocol', 'type directory', 'type routing', 'type user-name', 'type world'],
   client: ['net', 'tls', 'type protocol', 'type world'],
 }
 

@@ -22,6 +22,7 @@ export function listenerSettings(changes: Partial<ListenerSettings> = {}): Liste
     defaultDomains: new Map(),
     delimiters: '@',
     masterSeparator: undefined,
+    limits: { access: { allow: undefined, deny: [] } },
     ...changes,
   }
 }

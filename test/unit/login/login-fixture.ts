@@ -77,6 +77,7 @@ export function openSite(
   changes: Partial<BackendSettings> = {},
   identify: (name: string) => UserName = named,
   { source, commit }: SiteRoutes = { source: 'static', commit: () => Promise.resolve() },
+  limits?: LoginServices['limits'],
 ) {
   const backend = buildBackend({
     hosts: ['127.0.0.1'],
@@ -127,6 +128,7 @@ export function openSite(
     clock: WITHOUT_PAUSES,
     dial: (...to) => new BackendConnection(...to),
     events,
+    limits,
     pace: {
       observeChallenge: (ms: number) => void challenged.push(ms),
       challengeMs: () => 0,
@@ -161,6 +163,7 @@ export function openSite(
         () => (admissions.describe()[0]?.waiting === count ? true : undefined),
         () => `not ${count} logins wait`,
       ),
+    events,
     /** what the pace of refusals was told */
     observed,
     /** and of the time that challenges take */

@@ -52,6 +52,16 @@ const REFUSALS: Record<Exclude<Refusal['reason'], 'passed-on'>, Texts> = {
     pop3: '-ERR Authentication cancelled.',
     managesieve: 'NO "Authentication cancelled."',
   },
+  'too-many-sessions': {
+    imap: 'NO [LIMIT] Too many sessions.',
+    pop3: '-ERR [IN-USE] Too many sessions.',
+    managesieve: 'NO (LIMIT/CONNECTIONS) "Too many sessions."',
+  },
+  'too-many-logins': {
+    imap: 'NO [LIMIT] Too many logins, please try again later.',
+    pop3: '-ERR [LOGIN-DELAY] Too many logins, please try again later.',
+    managesieve: 'NO (TRYLATER) "Too many logins, please try again later."',
+  },
 }
 
 /** The code in IMAP, POP3 and ManageSieve where there is one, and the text, which is the same in all. */
@@ -60,6 +70,14 @@ const GOODBYES: Record<Goodbye, { codes: [imap: string, pop3: string, managesiev
   'too-many-connections': {
     codes: ['UNAVAILABLE', 'SYS/TEMP', 'TRYLATER'],
     text: 'Too many connections, please try again later.',
+  },
+  'not-allowed': {
+    codes: ['CONTACTADMIN', 'SYS/PERM', ''],
+    text: 'Connections from this address are not accepted.',
+  },
+  'over-limit': {
+    codes: ['LIMIT', 'SYS/TEMP', 'TRYLATER'],
+    text: 'Too many connections from this address, please try again later.',
   },
   'line-too-long': { codes: ['', '', ''], text: 'Line or literal too long.' },
   'too-many-bad-commands': { codes: ['', '', ''], text: 'Too many invalid commands.' },
@@ -117,7 +135,8 @@ for (const name of NAMES) {
     })
 
   test(`${name} turns a client away with the same line`, () => {
-    assert.equal(protocols[name].turnedAway, `${textsOf('too-many-connections')[name]}\r\n`)
+    for (const why of ['too-many-connections', 'not-allowed', 'over-limit'] as const)
+      assert.equal(protocols[name].turnedAway(why), `${textsOf(why)[name]}\r\n`)
   })
 
   test(`${name} has a line for a session that ends at a safe point where a server may send one unasked`, () => {

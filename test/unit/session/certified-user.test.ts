@@ -211,6 +211,7 @@ async function factsOfTls(...handshake: Parameters<typeof shakeHands>) {
     id: 's',
     listener: connection.listener,
     connection,
+    limits: undefined,
     phase: 'routing',
     stillTrying: () => undefined,
     onEnding: () => () => undefined,

@@ -1,0 +1,27 @@
+/** The two results of a question to the limits: a rejection, or a lease of what is held. Pure. */
+import type { ErrorCode } from '../errors.ts'
+
+/** What can reject a connection or a login: the key of the configuration, or `block` for one by an operator. A label of a metric. */
+export const LIMIT_NAMES = ['allow', 'deny', 'block', 'max_connections'] as const
+
+export type LimitName = (typeof LIMIT_NAMES)[number]
+
+/**
+ * `denied`: this client is not wanted here. `too-many`: there are as many connections or sessions as there may be. `too-fast`: they come
+ * faster than they may.
+ */
+export type RejectionKind = 'denied' | 'too-many' | 'too-fast'
+
+/** `detail` is for the log. */
+export type Rejection = { limit: LimitName; kind: RejectionKind; detail: string }
+
+/** What a connection or a session holds of limits until it ends. */
+export type Lease = { release(): void }
+
+export function isRejection(answer: Rejection | Lease | undefined): answer is Rejection {
+  return answer !== undefined && 'limit' in answer
+}
+
+export function codeOf({ kind }: Pick<Rejection, 'kind'>): ErrorCode {
+  return kind === 'denied' ? 'client-denied' : 'client-over-limit'
+}

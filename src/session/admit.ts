@@ -1,0 +1,44 @@
+/** Asks the limits about a connection: at its acceptance, or once its PROXY header has told where the client is. */
+import { MuxError } from '../errors.ts'
+import type { ConnectionFacts } from '../limits/limits.ts'
+import { codeOf, isRejection, type Lease, type Rejection } from '../limits/rejection.ts'
+import type { ListenerContext } from '../world.ts'
+import type { Services } from './services.ts'
+import type { Session } from './session.ts'
+import { goodbyeOf, lastWords } from './turn-away.ts'
+
+export type Admission = Lease | Rejection | undefined
+
+/** @returns undefined where nothing is limited; a promise only where the answer is not known at once */
+export function askAdmission(
+  { settings, limits }: ListenerContext,
+  address: string,
+  services: Pick<Services, 'limits'>,
+): Admission | Promise<Admission> {
+  const facts: ConnectionFacts = { protocol: settings.protocol, listener: settings.name, address, limits }
+  return services.limits?.admitConnection(facts)
+}
+
+/**
+ * For a client behind a proxy: a rejected one gets its last line here. A load balancer's probe has no client.
+ * @throws MuxError `client-denied`, `client-over-limit`
+ */
+export async function admitOrigin(session: Session, services: Services): Promise<void> {
+  const { connection, context } = session
+  if (connection.isHealthCheck) return
+  const asked = askAdmission(context, connection.client.address, services)
+  const admission = asked instanceof Promise ? await asked : asked
+  if (!isRejection(admission)) {
+    session.lease = admission
+    return
+  }
+  services.events.emit({
+    type: 'rejected',
+    listener: context.settings.name,
+    client: connection.client.address,
+    rejection: admission,
+  })
+  session.isTurnedAway = true
+  connection.write(lastWords(context.settings, goodbyeOf(admission)))
+  throw new MuxError(codeOf(admission), admission.detail)
+}
