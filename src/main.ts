@@ -64,6 +64,7 @@ const { addInstancesCommand } = await import('./cli/instances.ts')
 const { addMoveCommands } = await import('./cli/move-commands.ts')
 const { readPassword } = await import('./cli/password.ts')
 const { addQuestionCommands } = await import('./cli/question-commands.ts')
+const { addReloadCommand } = await import('./cli/reload.ts')
 const { addBackendCommands } = await import('./cli/backend-commands.ts')
 const { addSessionCommands } = await import('./cli/session-commands.ts')
 const { formatProblem } = await import('./config/yaml/problems.ts')
@@ -229,6 +230,7 @@ addQuestionCommands(program, {
 addSessionCommands(program, parts)
 addBackendCommands(program, parts)
 addInstancesCommand(program, parts)
+addReloadCommand(program, parts)
 addMoveCommands(program, {
   ...parts,
   onInterrupt,

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { PROTOCOL_NAMES } from '../protocol/registry.ts'
+import { failure, heldBack } from './configuration-answers.ts'
 
 const protocol = z.enum(PROTOCOL_NAMES)
 const tls = z.enum(['none', 'starttls', 'implicit', 'passthrough'])
@@ -205,7 +206,9 @@ export const routeAnswer = z.object({
   route: route.optional(),
   backend: backendAnswer.optional(),
   refusal: refusal.optional(),
-  heldBack: z.object({ file: z.string(), why: z.string() }).optional(),
+  heldBack: heldBack.optional(),
+  /** the files have had these errors since, so that the answer is of the files before */
+  notTakenOver: failure.optional(),
   otherWorkers: z
     .array(z.object({ worker: z.number(), usable: z.boolean(), route: route.optional(), refusal: refusal.optional() }))
     .optional(),
@@ -229,7 +232,7 @@ const trial = z.object({
 export const loginAnswer = routeAnswer.extend({ trial })
 
 /** Every answer that is not 200. */
-export const errorAnswer = z.object({ error: z.string() })
+export const errorAnswer = z.object({ error: z.string(), errors: z.array(z.string()).optional() })
 
 export type BackendAnswer = z.infer<typeof backendAnswer>
 export type BackendsAnswer = z.infer<typeof backendsAnswer>

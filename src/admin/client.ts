@@ -25,8 +25,10 @@ import {
   type LoginTestAnswer,
 } from './answers.ts'
 import type { RouteQuestion } from './api.ts'
+import { reloadAnswer, type ReloadAnswer } from './configuration-answers.ts'
 import { toPrintable } from '../printable.ts'
 import { isWithinMachine } from './guard.ts'
+import { RELOAD_IDLE_MS } from './reload-routes.ts'
 import { MOST_SESSIONS, type SessionFilter } from './session-routes.ts'
 import type { MoveReport } from './move-routes.ts'
 import type { StateBody } from './state-routes.ts'
@@ -63,6 +65,8 @@ export type AdminClient = {
   rebalance(order: SessionFilter & { all: boolean; share: string; over: string | undefined }): Promise<EndedAnswer>
   /** What a run of `mailmux move` does. @throws Unanswered */
   reportMove(run: string, report: MoveReport): Promise<{ run: string }>
+  /** Takes over the files. `errors`: nothing has changed. @throws Unanswered */
+  reload(): Promise<ReloadAnswer | { errors: string[] }>
   /** @throws Unanswered */
   instances(): Promise<InstancesAnswer>
   /** @throws Unanswered */
@@ -76,10 +80,16 @@ export class Unanswered extends Error {
   override readonly name = 'Unanswered'
   /** an order that makes sense is refused as things are */
   readonly isRefused: boolean
+  /** of an order that is refused for several reasons */
+  readonly errors: string[] | undefined
 
-  constructor(message: string, { isRefused = false }: { isRefused?: boolean } = {}) {
+  constructor(
+    message: string,
+    { isRefused = false, errors }: { isRefused?: boolean; errors?: string[] | undefined } = {},
+  ) {
     super(message)
     this.isRefused = isRefused
+    this.errors = errors
   }
 }
 
@@ -124,6 +134,14 @@ export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
     rebalance: ({ all, ...order }) => deleteSessions({ ...order, all: String(all) }),
     reportMove: (run, report) =>
       ask(endpoint, { method: 'PUT', path: `/api/v1/moves/${run}`, body: report, withinMs: REPORT_MS }, moveReported),
+    reload: async () => {
+      try {
+        return await ask(endpoint, { method: 'POST', path: '/api/v1/reload', withinMs: RELOAD_IDLE_MS }, reloadAnswer)
+      } catch (error) {
+        if (error instanceof Unanswered && error.isRefused) return { errors: error.errors ?? [error.message] }
+        throw error
+      }
+    },
     instances: () => ask(endpoint, { path: '/api/v1/instances', withinMs: LOOKUP_MS }, instancesAnswer),
     explain: (question) => ask(endpoint, { path: pathOf(question, ''), withinMs: LOOKUP_MS }, routeAnswer),
     testLogin: (question, password) =>
@@ -132,7 +150,7 @@ export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
 }
 
 type Request = {
-  method?: 'PUT' | 'DELETE'
+  method?: 'POST' | 'PUT' | 'DELETE'
   path: string
   /** without a secret */
   body?: object
@@ -176,7 +194,10 @@ async function ask<S extends z.ZodType>(endpoint: AdminEndpoint, request: Reques
   const told = answer.status === 200 ? schema.safeParse(json) : undefined
   if (told?.success) return told.data
   const refused = errorAnswer.safeParse(json)
-  if (refused.success && answer.status === 409) throw new Unanswered(refused.data.error, { isRefused: true })
+  if (refused.success && answer.status === 409) {
+    const { error, errors } = refused.data
+    throw new Unanswered(error, { isRefused: true, errors })
+  }
   if (refused.success) throw new Unanswered(`mailmux refuses to answer: ${refused.data.error}`)
   throw new Unanswered(
     `${hostPort(endpoint.host, endpoint.port)} answers as no mailmux of this version does (HTTP ${answer.status})`,

@@ -5,7 +5,7 @@ import { specOf, type ProtocolName } from '../protocol/registry.ts'
 import { formatMs, formatTable, type Row } from './table.ts'
 
 export function formatExplanation(answer: RouteAnswer & { trial?: LoginTestAnswer }, nowMs: number): string[] {
-  const rows = [loginRow, heldBackRow, nameRow, stepsRow, routeRow, backendRows].flatMap((rowsOf) =>
+  const rows = [loginRow, heldBackRow, notTakenOverRow, nameRow, stepsRow, routeRow, backendRows].flatMap((rowsOf) =>
     rowsOf(answer, nowMs),
   )
   const { trial } = answer
@@ -24,6 +24,15 @@ function loginRow({ login }: RouteAnswer): Row[] {
 function heldBackRow({ heldBack }: RouteAnswer): Row[] {
   if (!heldBack) return []
   return [{ label: 'held back', lines: [[`${heldBack.file}: ${heldBack.why}; SIGHUP takes it over`]] }]
+}
+
+function notTakenOverRow({ notTakenOver }: RouteAnswer, nowMs: number): Row[] {
+  if (!notTakenOver) return []
+  const { atMs, errors } = notTakenOver
+  const ago = `${formatMs(Math.max(0, nowMs - atMs))} ago`
+  return [
+    { label: 'not taken over', lines: [[`the files as they were read ${ago}:`], ...errors.map((error) => [error])] },
+  ]
 }
 
 const DOMAIN_BY = {

@@ -29,6 +29,11 @@ export function createInstanceMetrics(registry: Registry, version: string) {
     labelNames: ['outcome'],
     registers,
   })
+  const lastSuccessful = new Gauge({
+    name: 'mailmux_config_last_reload_successful',
+    help: '1 if the files were taken over when they were last read, 0 if not.',
+    registers,
+  })
   const lastReload = new Gauge({
     name: 'mailmux_config_last_reload_success_timestamp_seconds',
     help: 'When the configuration in force was read.',
@@ -95,8 +100,14 @@ export function createInstanceMetrics(registry: Registry, version: string) {
       reloads.inc({ outcome: 'success' })
       reloads.inc({ outcome: 'failure' }, 0)
       lastReload.set(now.getTime() / 1000)
+      lastSuccessful.set(1)
     },
-    configurationRefused: () => reloads.inc({ outcome: 'failure' }),
+    configurationRefused() {
+      reloads.inc({ outcome: 'failure' })
+      lastSuccessful.set(0)
+    },
+    /** A lack of descriptors or memory: it is no outcome, and the files are read again. */
+    configurationNotRead: () => lastSuccessful.set(0),
     configurationHeldBack: (isHeldBack: boolean) => heldBack.set(isHeldBack ? 1 : 0),
     configurationUnwatched: (isUnwatched: boolean) => unwatched.set(isUnwatched ? 1 : 0),
     /** Where to read at each scrape how the workers do. */

@@ -1,8 +1,11 @@
-/** Follows the configuration files: applies valid changes, logs each error once, and holds back a routing file that may be half written. */
+/**
+ * Follows the configuration files: applies valid changes, logs each error once, and holds back a routing file that may be half written.
+ * Over 250 lines: one reading at a time, and the requests for the next one, change the same private state.
+ */
 import type { Arrival } from '../config/arrivals.ts'
 import { findRestartNeeds, withBoundParts } from '../config/changes.ts'
+import { findChanges } from '../config/differences.ts'
 import type { LoadResult } from '../config/load.ts'
-import { formatProblem } from '../config/yaml/problems.ts'
 import type { Settings } from '../config/settings.ts'
 import { watchFiles, type FileChanges, type FileWatcher, type WatchOptions } from '../config/watch.ts'
 import { hasCode, systemCode, type NoteShortage } from '../errors.ts'
@@ -11,6 +14,13 @@ import type { InstanceMetrics } from '../metrics/instance-metrics.ts'
 import type { WorkerPool } from './worker-pool.ts'
 import { describeLosses, findLosses } from './losses.ts'
 import { keepUnchangedUsers, withRoutingInForce } from './parts-in-force.ts'
+import {
+  createReloadRecord,
+  describeProblems,
+  summarise,
+  type ReloadResult,
+  type ReloadStatus,
+} from './reload-result.ts'
 
 /** Pause before files are read again after a shortage of descriptors or memory. */
 const SHORTAGE_MS = 5000
@@ -18,28 +28,39 @@ const SHORTAGE_MS = 5000
 /** Pause before files are read again after another failure, which is most likely repeated. No file is its cause, so no change will follow. */
 const FAILURE_MS = 30_000
 
+const STOPPED: ReloadResult = { outcome: 'refused', errors: ['mailmux is being stopped'] }
+
 /** The hint in the log line of a file that is held back. */
 const WAYS_OUT =
   'a complete file replaces it, best by rename; SIGHUP takes it over as it is; mailmux explain and docs/operations.md (Reload) tell more'
 
 export type Configuration = {
-  /** Reads the files at once, for SIGHUP: holds nothing back, and tries again to watch what could not be watched. */
-  reload(): Promise<void>
+  /**
+   * Reads the files at once, for an operator: holds nothing back, and tries again to watch what could not be watched. All requests during
+   * one reading share the next. Settles when the settings are in force.
+   */
+  reload(): Promise<ReloadResult>
   /** the settings in force; parts that need a restart have their old values */
   current: () => Settings
   /** The file that is held back, and the reason; undefined if there is none. */
   heldBack: () => { file: string; why: string } | undefined
+  status: () => ReloadStatus
   close(): void
 }
 
 export type ConfigurationParts = {
   load: () => LoadResult | Promise<LoadResult>
+  /** @throws Error with a message for the operator; then nothing has changed */
   takeOver: WorkerPool['takeOver']
   log: Log
   noteShortage: NoteShortage
   metrics: Pick<
     InstanceMetrics,
-    'configurationLoaded' | 'configurationRefused' | 'configurationHeldBack' | 'configurationUnwatched'
+    | 'configurationLoaded'
+    | 'configurationRefused'
+    | 'configurationNotRead'
+    | 'configurationHeldBack'
+    | 'configurationUnwatched'
   >
   /** for tests; `retryMs` is also the pause after a failed load */
   watching?: Pick<WatchOptions, 'debounceMs' | 'retryMs'>
@@ -59,27 +80,22 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
   /** The next reading was requested by an operator. */
   let isAsked = false
   let closed = false
+  const record = createReloadRecord(log, metrics)
   // Functions, because both variables change during an await.
   const isAskedAgain = (): boolean => isAsked
   const isClosed = (): boolean => closed
-
-  function welcome({ problems, more }: LoadResult): void {
-    for (const problem of problems) log.warn({ warning: formatProblem(problem)[0] }, 'configuration')
-    if (more.warning > 0) log.warn({ warning: `and ${more.warning} more` }, 'configuration')
-    metrics.configurationLoaded(new Date())
-  }
 
   function noteHeldBack(found: typeof heldBack): void {
     heldBack = found
     metrics.configurationHeldBack(found !== undefined)
   }
 
-  let reading: Promise<void> | undefined
-  let next: Promise<void> | undefined
+  let reading: Promise<ReloadResult> | undefined
+  let next: Promise<ReloadResult> | undefined
 
   /** One reading at a time. All requests during a reading share one further reading, which finds the changes made meanwhile. */
-  function read(): Promise<void> {
-    next ??= (reading ?? Promise.resolve())
+  function read(): Promise<ReloadResult> {
+    next ??= (reading ?? Promise.resolve(undefined))
       .catch(() => undefined) // its own caller gets the error
       .then(() => {
         reading = next
@@ -89,20 +105,22 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
     return next
   }
 
-  async function readOnce(): Promise<void> {
+  async function readOnce(): Promise<ReloadResult> {
     const byOperator = isAsked
     isAsked = false
     if (byOperator) await withWatcher((watching) => watching.takeKnown())
     // A change during this reading may be missing in it, so it belongs to the next reading.
     const arrived = new Map(arrivals)
     arrivals.clear()
+    let result: ReloadResult = STOPPED
     try {
-      if (!isClosed()) await readArrived(arrived)
+      if (!isClosed()) result = await readArrived(arrived)
     } finally {
       // A SIGHUP meanwhile is the operator's consent to everything that is still held back, so the kinds of arrival are forgotten.
       if (!isAskedAgain()) for (const [file, arrival] of arrived) if (!arrivals.has(file)) arrivals.set(file, arrival)
     }
     if (byOperator) await withWatcher((watching) => watching.refresh())
+    return result
   }
 
   async function withWatcher(use: (watching: FileWatcher) => Promise<void>): Promise<void> {
@@ -118,38 +136,40 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
    * Schedules itself again if the load fails without an error in a file.
    * @param arrived the changes that remain in it afterwards are not in effect
    */
-  async function readArrived(arrived: Map<string, Arrival>): Promise<void> {
+  async function readArrived(arrived: Map<string, Arrival>): Promise<ReloadResult> {
     clearTimeout(again)
     let result: LoadResult
     try {
       result = await load()
     } catch (error) {
-      if (!isClosed()) readAgainIn(noteFailure(error))
-      return
+      if (isClosed()) return STOPPED
+      readAgainIn(noteFailure(error))
+      return record.failed([`the configuration cannot be read: ${systemCode(error)}`])
     }
-    if (isClosed()) return
+    if (isClosed()) return STOPPED
     ;({ files, states } = result)
     if (!result.settings) {
-      refuse(result)
-      return
+      noteHeldBack(undefined)
+      return record.refused(describeProblems(result, 'error'))
     }
     const settings = keepUnchangedUsers(inForce, result.settings)
     const { routing: file } = settings.files
     const mayBeHalf = file !== undefined && arrived.get(file) === 'in-place'
     const losses = mayBeHalf ? await findLosses(inForce.routing, settings.routing) : undefined
-    if (isClosed()) return
+    if (isClosed()) return STOPPED
     if (mayBeHalf && losses) {
-      noteHeldBack({ file, why: describeLosses(losses) })
+      const why = describeLosses(losses)
+      noteHeldBack({ file, why })
       log.error({ file, ...losses, hint: WAYS_OUT }, 'configuration held back')
       const others = [...arrived.keys()].filter((name) => name !== file)
       const rest = withRoutingInForce(inForce, settings)
-      if (others.length === 0 || !rest) return
+      if (others.length === 0 || !rest) return { outcome: 'refused', errors: [`${file} is held back: ${why}`] }
       for (const name of others) arrived.delete(name)
       return enter(rest, result)
     }
     noteHeldBack(undefined)
     arrived.clear()
-    await enter(settings, result)
+    return enter(settings, result)
   }
 
   function readAgainIn(ms: number): void {
@@ -160,6 +180,7 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
   function noteFailure(error: unknown): number {
     if (hasCode(error, 'local-shortage')) {
       noteShortage('configuration', error.message)
+      metrics.configurationNotRead()
       return SHORTAGE_MS
     }
     log.error({ cause: systemCode(error) }, 'configuration cannot be reloaded')
@@ -167,23 +188,24 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
     return watching?.retryMs ?? FAILURE_MS
   }
 
-  function refuse({ problems, more }: LoadResult): void {
-    noteHeldBack(undefined)
-    const errors = problems.filter(({ severity }) => severity === 'error')
-    for (const problem of errors) log.error({ problem: formatProblem(problem)[0] }, 'configuration not taken over')
-    if (more.error > 0) log.error({ problem: `and ${more.error} more` }, 'configuration not taken over')
-    metrics.configurationRefused()
-  }
-
-  async function enter(settings: Settings, result: LoadResult): Promise<void> {
+  async function enter(settings: Settings, result: LoadResult): Promise<ReloadResult> {
+    const next = withBoundParts(first, settings)
+    const changes = await findChanges(current, next)
+    if (isClosed()) return STOPPED
+    let late: number[]
+    try {
+      late = await takeOver(next)
+    } catch (error) {
+      return record.refused([error instanceof Error ? error.message : String(error)])
+    }
     const restart = findRestartNeeds(first, settings)
     if (restart.length > 0) log.warn({ restart }, 'these parts of the configuration change at the next restart')
-    current = withBoundParts(first, settings)
+    current = next
     inForce = settings
-    await takeOver(current)
-    welcome(result)
-    log.info('configuration taken over')
+    const warnings = record.loaded(result)
+    log.info({ changes: summarise(changes), ...(late.length > 0 && { late }) }, 'configuration taken over')
     watch()
+    return { outcome: 'applied', changes, warnings, late }
   }
 
   async function onChange(changes: FileChanges): Promise<void> {
@@ -217,7 +239,7 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
     })
   }
 
-  welcome(loaded)
+  record.loaded(loaded)
   noteHeldBack(undefined)
   metrics.configurationUnwatched(false)
   watch()
@@ -225,10 +247,11 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
     async reload() {
       isAsked = true
       arrivals.clear()
-      await read()
+      return read()
     },
     current: () => current,
     heldBack: () => heldBack,
+    status: record.status,
     close() {
       closed = true
       clearTimeout(again)

@@ -33,7 +33,7 @@ export function createInProcessPool(
     },
     takeOver(changed) {
       app.takeOver(changed)
-      return Promise.resolve()
+      return Promise.resolve([])
     },
     states: () => [state],
     readings: () => Promise.resolve([]),

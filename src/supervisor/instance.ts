@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { buildAdmin, openAdmin } from '../admin/admin.ts'
 import type { RouteAnswer } from '../admin/answers.ts'
+import type { ConfigAnswer, ReloadAnswer } from '../admin/configuration-answers.ts'
 import type { RouteQuestion } from '../admin/api.ts'
 import type { LoadResult } from '../config/load.ts'
 import type { Settings } from '../config/settings.ts'
@@ -112,12 +113,26 @@ export function createInstance(parts: InstanceParts): Instance {
   /** A worker explains the login. Only the supervisor knows whether a newer routing file is held back. */
   async function explain(question: RouteQuestion): Promise<RouteAnswer | { wrong: string }> {
     const answer = await pool.explain(question)
+    if ('wrong' in answer) return answer
     const heldBack = files.heldBack()
-    return 'wrong' in answer || !heldBack ? answer : { ...answer, heldBack }
+    const notTakenOver = files.status().failure
+    return { ...answer, ...(heldBack && { heldBack }), ...(notTakenOver && { notTakenOver }) }
   }
   function isConfigured(kind: 'backend' | 'listener', name: string): boolean {
     const { routing, listeners } = files.current()
     return kind === 'backend' ? routing.backends.has(name) : listeners.some((listener) => listener.name === name)
+  }
+  async function reload(): Promise<ReloadAnswer | { errors: string[] }> {
+    const result = await files.reload()
+    if (result.outcome === 'refused') return { errors: result.errors }
+    const { changes, warnings, late } = result
+    return { changes, warnings, late }
+  }
+  function status(): ConfigAnswer {
+    const { loadedMs, failure } = files.status()
+    const heldBack = files.heldBack()
+    const { main: file } = files.current().files
+    return { file, loadedMs, ...(failure && { failure }), ...(heldBack && { heldBack }) }
   }
   async function open(): Promise<void> {
     const admin = buildAdmin({
@@ -127,6 +142,7 @@ export function createInstance(parts: InstanceParts): Instance {
         ...pool,
         explain,
         isConfigured,
+        configuration: { reload, status },
         instances: site.instances,
         site: site.answers,
         moves: { report: moves.report, ofInstance: () => Promise.resolve(moves.list()), ofSite: site.moves },

@@ -13,8 +13,12 @@ export type WorkerPool = Pick<
   Pick<Answers, 'quiesce'> & {
     /** @returns the ports, as soon as all workers serve. @throws Error for the operator; then no worker is left running */
     start(): Promise<OpenPort[]>
-    /** Settles when all workers that answer use these settings for new connections. */
-    takeOver: (settings: Settings) => Promise<void>
+    /**
+     * Settles when all workers that answer use these settings for new connections.
+     * @returns the numbers of the workers that have not confirmed it in time. They get the settings as soon as they read
+     * @throws Error with a message for the operator; then nothing has changed
+     */
+    takeOver: (settings: Settings) => Promise<number[]>
     /** the state of each worker */
     states: () => WorkerState[]
     /** the metrics of other processes than this one, including the counts of workers that have ended */

@@ -55,8 +55,11 @@ export type Worker = {
   ask<A extends Ask>(ask: A, withinMs: number): Promise<Answer[A['what']]>
   /** Sends a message if there is a process. */
   tell(message: ToWorker): void
-  /** Gives it the current settings. Settles when they are in effect, or after this time. A worker that has ended is started with them. */
-  configure(withinMs: number): Promise<void>
+  /**
+   * Gives it the current settings. A worker that has ended is started with them.
+   * @returns whether they are in effect; false after this time, or if the worker does not answer now
+   */
+  configure(withinMs: number): Promise<boolean>
   /** Tells it to end and waits. After this time it is killed. It is not started again. */
   stop(withinMs: number): Promise<void>
   /** Ends it at once. */
@@ -259,11 +262,18 @@ export function createWorker(parts: WorkerParts): Worker {
       if (life) void send(life, message)
     },
     async configure(withinMs) {
-      if (!life) return
+      const born = life
+      if (!born) return true
+      const delivered = born.configure().then(
+        () => true,
+        () => life !== born, // the next process is started with them
+      )
+      if (isSilent(born)) return false
       const giveUp = new AbortController()
-      const late = sleep(withinMs, undefined, { signal: giveUp.signal }).catch(() => undefined)
-      await Promise.race([life.configure().catch(() => undefined), late])
+      const late = sleep(withinMs, false, { signal: giveUp.signal }).catch(() => false)
+      const isTaken = await Promise.race([delivered, late])
       giveUp.abort()
+      return isTaken
     },
     async stop(withinMs) {
       stopping = true

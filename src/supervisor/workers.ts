@@ -22,6 +22,8 @@ import { createWorker, type Worker, type WorkerProgram } from './worker.ts'
 
 /** Deadline of a question to all workers: a scrape must not hang because one worker hangs. */
 const ALL_MS = 1000
+/** A million users take a second for each worker. A worker that hangs delays the end of a reload by this time, until it counts as silent. */
+const TAKE_OVER_MS = 10_000
 /** Longer than any lookup: `directory.redis.timeout` is seconds at most. */
 const LOOKUP_MS = 15_000
 /** Longer than any login test; the client of the admin API waits no longer either. */
@@ -157,7 +159,8 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
     },
     async takeOver(settings) {
       current = settings
-      await Promise.all(workers.map((worker) => worker.configure(ALL_MS)))
+      const late = workers.map(async (worker) => ((await worker.configure(TAKE_OVER_MS)) ? [] : [worker.number]))
+      return (await Promise.all(late)).flat()
     },
     states: () => workers.map((worker) => worker.state()),
     async readings() {

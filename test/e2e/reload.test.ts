@@ -23,7 +23,7 @@ let main: string
 let read: number
 
 before(async () => {
-  site = await startSite()
+  site = await startSite({ mailmux: { adminToken: 'open-sesame-open-sesame' } })
   routing = await readFile(site.mailmux.routingFile, 'utf8')
   main = await readFile(site.mailmux.configFile, 'utf8')
 })
@@ -192,6 +192,35 @@ describe('SIGHUP', () => {
     await refused()
     assert.equal(await counted('failure'), failures + 1)
     await requireAliceAt('store1', await logIn('imap'))
+  })
+})
+
+describe('mailmux reload', () => {
+  const reload = () => run(MAILMUX_RUNTIME, [MAIN, 'reload', '-c', site.mailmux.configFile])
+
+  test('returns when the change is in force, and shows it', async () => {
+    // Otherwise the watch of the files may take the change over before the command does.
+    await writeFile(site.mailmux.configFile, main.replace(/^settle: .*$/m, 'reload: signal'))
+    await takenOver()
+    await writeFile(site.mailmux.routingFile, aliceAt('store2'))
+    const { code, stdout } = await reload()
+    assert.equal(code, 0)
+    assert.match(stdout, /\nreloaded: 1 change\n {2}users: 1 with another route\n$/)
+    await requireAliceAt('store2', await logIn('imap'))
+    assert.equal(await site.mailmux.metric('mailmux_config_last_reload_successful'), 1)
+    await writeFile(site.mailmux.configFile, main)
+    assert.match((await reload()).stdout, /reloaded: 1 change\n {2}reload: signal becomes auto\n$/)
+  })
+
+  test('ends with 1 and each error if nothing has changed, and `explain` shows the errors', async () => {
+    await writeFile(site.mailmux.routingFile, `${aliceAt('store2')}no_such_key: 1\n`)
+    const { code, stdout, stderr } = await reload()
+    assert.deepEqual([code, stdout], [1, ''])
+    assert.match(stderr, /^mailmux reload: \S+routing\.yaml:\d+:1: error: .*\nmailmux reload: nothing has changed\n$/)
+    assert.equal(await site.mailmux.metric('mailmux_config_last_reload_successful'), 0)
+    await requireAliceAt('store1', await logIn('imap'))
+    const asked = await run(MAILMUX_RUNTIME, [MAIN, 'explain', ALICE, '-c', site.mailmux.configFile])
+    assert.match(asked.stdout, /not taken over +the files as they were read .* ago:\n +\S+routing\.yaml:\d+:1: error/)
   })
 })
 

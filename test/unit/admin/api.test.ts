@@ -34,6 +34,10 @@ function open(changes: Partial<ApiParts> = {}) {
     instances: () => Promise.resolve({ instances: [], scope: 'instance', why: 'the directory is not Redis' }),
     ...sessions,
     site: { ...sessions, ...changes },
+    configuration: {
+      reload: () => Promise.reject(new Error('not asked here')),
+      status: () => ({ file: '', loadedMs: 0 }),
+    },
     moves: {
       report: () => true,
       ofInstance: () => Promise.resolve({ moves: [] }),

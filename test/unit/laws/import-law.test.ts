@@ -151,7 +151,7 @@ const WALL_CLOCK: Readonly<Record<string, string>> = {
     'the age of routes that another process has kept; since when an operator drains a back end',
   'src/directory/remembered/snapshot-file.ts': 'the same when it is written',
   'src/directory/redis/marker.ts': 'a date that people read',
-  'src/supervisor/configuration.ts': 'a timestamp of a metric',
+  'src/supervisor/reload-result.ts': 'timestamps of a metric and of the API',
   'src/move/journal.ts': 'the time of a line that people read',
   'src/cli/explain.ts': 'moments that the API tells in milliseconds of the epoch',
 }

@@ -194,6 +194,10 @@ describe('a third protocol in the registry', () => {
       instances: () => Promise.reject(new Error('not asked here')),
       ...sessions,
       site: sessions,
+      configuration: {
+        reload: () => Promise.reject(new Error('not asked here')),
+        status: () => ({ file: '', loadedMs: 0 }),
+      },
       moves: {
         report: () => true,
         ofInstance: () => Promise.resolve({ moves: [] }),

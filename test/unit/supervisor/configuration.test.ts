@@ -52,13 +52,14 @@ function follow(t: TestContext, { settle = `${SETTLE_MS}ms`, more = '', retryMs 
     load,
     takeOver: (settings) => {
       taken.push(settings)
-      return Promise.resolve()
+      return Promise.resolve([])
     },
     log: { debug: note, info: note, warn: note, error: note },
     noteShortage: (_place, detail) => void log.push(detail),
     metrics: {
       configurationLoaded: () => undefined,
       configurationRefused: () => undefined,
+      configurationNotRead: () => undefined,
       configurationHeldBack: (is: boolean) => (gauges.heldBack = is),
       configurationUnwatched: (is: boolean) => (gauges.unwatched = is),
     },

@@ -19,10 +19,15 @@ type Options = {
   atReload?: (directory: string) => void
   /** called before each load; what it throws is the failure of the load */
   beforeLoad?: (load: number) => void
+  /** called before new settings are taken over; what it throws is the reason why they are not */
+  beforeTakeOver?: () => void
   retryMs?: number
 }
 
-export function start(t: TestContext, { main = SETTLING, atStart, atReload, beforeLoad, retryMs = 50 }: Options) {
+export function start(
+  t: TestContext,
+  { main = SETTLING, atStart, atReload, beforeLoad, beforeTakeOver, retryMs = 50 }: Options,
+) {
   const directory = temporaryDirectory(t)
   const file = (name: string): string => path.join(directory, name)
   const all = { 'mailmux.yaml': main, 'routing.yaml': ROUTING, ...certificate('mail') }
@@ -47,14 +52,16 @@ export function start(t: TestContext, { main = SETTLING, atStart, atReload, befo
   const configuration = keepConfiguration(loaded.settings, loaded, {
     load,
     takeOver(settings) {
+      beforeTakeOver?.()
       taken.push(settings)
-      return Promise.resolve()
+      return Promise.resolve([])
     },
     log: { debug: ignore, info: ignore, warn: ignore, error: note },
     noteShortage: (_place, detail) => void shortages.push(detail),
     metrics: {
       configurationLoaded: ignore,
       configurationRefused: () => refused++,
+      configurationNotRead: ignore,
       configurationHeldBack: ignore,
       configurationUnwatched: ignore,
     },

@@ -1,0 +1,93 @@
+/** The reload in the API: with the token alone, and with the reason for a refusal. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { buildAdmin } from '../../../src/admin/admin.ts'
+import { errorAnswer } from '../../../src/admin/answers.ts'
+import { configAnswer, reloadAnswer } from '../../../src/admin/configuration-answers.ts'
+import type { ApiParts } from '../../../src/admin/api.ts'
+import { Secret } from '../../../src/secret.ts'
+import { keepLog } from '../backend/fixture.ts'
+
+const TOKEN = 'open-sesame'
+const never = (): Promise<never> => Promise.reject(new Error('not asked here'))
+const STATUS = { file: '/etc/mailmux/mailmux.yaml', loadedMs: 7, failure: { atMs: 8, errors: ['wrong'] } }
+
+type Result = Awaited<ReturnType<ApiParts['configuration']['reload']>>
+
+function open(result: Result, hasToken = true) {
+  let reloads = 0
+  const { log, lines } = keepLog()
+  const api: ApiParts = {
+    token: () => (hasToken ? new Secret(TOKEN) : undefined),
+    explain: never,
+    testLogin: never,
+    backends: never,
+    instances: never,
+    configuration: {
+      reload() {
+        reloads++
+        return Promise.resolve(result)
+      },
+      status: () => STATUS,
+    },
+    moves: { report: () => true, ofInstance: never, ofSite: never },
+    setBackendState: never,
+    sessions: never,
+    endSessions: never,
+    site: { sessions: never, endSessions: never },
+    isConfigured: () => true,
+  }
+  const metrics = { render: () => Promise.resolve(''), contentType: 'text/plain' }
+  const app = buildAdmin({ notReady: () => undefined, metrics, api, hosts: new Set(), log })
+  const ask = async (method: 'GET' | 'POST', path: string, bearer = TOKEN) => {
+    const headers = { authorization: `Bearer ${bearer}` }
+    const response = await app.request(
+      `http://127.0.0.1:9143/api/v1${path}`,
+      { method, headers },
+      {
+        incoming: { socket: { remoteAddress: '192.0.2.1', setTimeout: () => undefined } },
+      },
+    )
+    const json: unknown = await response.json()
+    return { status: response.status, json }
+  }
+  return { ask, lines, reloads: () => reloads }
+}
+
+const DONE: Result = {
+  changes: [{ what: 'listener', name: 'pop3', change: 'removed', text: 'listener pop3: removed' }],
+  warnings: ['a warning'],
+  late: [2],
+}
+
+test('reloads, tells what has changed, and logs who has asked', async () => {
+  const { ask, lines, reloads } = open(DONE)
+  const { status, json } = await ask('POST', '/reload')
+  assert.deepEqual([status, json, reloadAnswer.strict().parse(json)], [200, DONE, DONE])
+  assert.equal(reloads(), 1)
+  assert.deepEqual(
+    lines.map(({ message, peer }) => [message, peer]),
+    [['reload requested by operator', '192.0.2.1']],
+  )
+})
+
+test('reloads with the token alone', async () => {
+  const { ask, reloads } = open(DONE)
+  assert.equal((await ask('POST', '/reload', 'wrong')).status, 401)
+  const tokenless = open(DONE, false)
+  assert.equal((await tokenless.ask('POST', '/reload')).status, 403)
+  assert.equal((await ask('GET', '/reload')).status, 404)
+  assert.deepEqual([reloads(), tokenless.reloads()], [0, 0])
+})
+
+test('tells the one error of a refused reload, or each of several', async () => {
+  const one = await open({ errors: ['the port is in use'] }).ask('POST', '/reload')
+  assert.deepEqual(one, { status: 409, json: { error: 'the port is in use' } })
+  const { status, json } = await open({ errors: ['first', 'second'] }).ask('POST', '/reload')
+  assert.deepEqual([status, errorAnswer.parse(json)], [409, { error: '2 errors', errors: ['first', 'second'] }])
+})
+
+test('tells when the configuration was read, and what became of the last reload', async () => {
+  const { status, json } = await open(DONE).ask('GET', '/config')
+  assert.deepEqual([status, json, configAnswer.strict().parse(json)], [200, STATUS, STATUS])
+})

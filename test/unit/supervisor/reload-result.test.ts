@@ -1,0 +1,62 @@
+/** What a reload tells the operator who has asked for it, and what is remembered of one that has failed. */
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import { test } from 'node:test'
+import { ROUTING } from '../config/fixture.ts'
+import { SETTLING, start } from './kept-configuration.ts'
+
+test('a reload tells what has changed', async (t) => {
+  const { file, configuration } = start(t, {})
+  assert.deepEqual(await configuration.reload(), { outcome: 'applied', changes: [], warnings: [], late: [] })
+  fs.writeFileSync(file('routing.yaml'), `${ROUTING}  bob@example.test: store1\n`)
+  const result = await configuration.reload()
+  assert.equal(result.outcome, 'applied')
+  assert.deepEqual(result.changes, [{ what: 'users', change: 'changed', text: 'users: 1 added' }])
+})
+
+test('a reload of files with errors tells each of them, and they are remembered until a reload succeeds', async (t) => {
+  const { file, configuration } = start(t, {})
+  const begunMs = Date.now()
+  const loadedMs = configuration.status().loadedMs
+  fs.writeFileSync(file('routing.yaml'), 'backends: 1\nusers: 2\n')
+  const result = await configuration.reload()
+  assert.equal(result.outcome, 'refused')
+  assert.equal(result.errors.length, 2)
+  for (const error of result.errors) assert.match(error, /routing\.yaml:\d+:\d+: error: /)
+  const { failure, ...rest } = configuration.status()
+  assert.deepEqual([failure?.errors, rest], [result.errors, { loadedMs }])
+  assert.ok(failure && failure.atMs >= begunMs)
+  fs.writeFileSync(file('routing.yaml'), ROUTING)
+  assert.equal((await configuration.reload()).outcome, 'applied')
+  assert.equal(configuration.status().failure, undefined)
+})
+
+test('a reload whose files cannot be read tells why', async (t) => {
+  const { configuration } = start(t, {
+    beforeLoad: () => {
+      throw new Error('the process that reads the configuration has ended: exit code 1')
+    },
+    retryMs: 3_600_000,
+  })
+  const errors = ['the configuration cannot be read: the process that reads the configuration has ended: exit code 1']
+  assert.deepEqual(await configuration.reload(), { outcome: 'refused', errors })
+  assert.deepEqual(configuration.status().failure?.errors, errors)
+})
+
+test('settings that the workers cannot take over change nothing', async (t) => {
+  const why = 'listener imap: cannot listen on 127.0.0.1:143: the port is in use'
+  let isRefusing = true
+  const { file, configuration, log, refused } = start(t, {
+    beforeTakeOver() {
+      if (isRefusing) throw new Error(why)
+    },
+  })
+  fs.writeFileSync(file('mailmux.yaml'), `${SETTLING}hostname: other.example.test\n`)
+  assert.deepEqual(await configuration.reload(), { outcome: 'refused', errors: [why] })
+  assert.notEqual(configuration.current().hostname, 'other.example.test')
+  assert.deepEqual([log, refused()], [[{ fields: { problem: why }, text: 'configuration not taken over' }], 1])
+  assert.deepEqual(configuration.status().failure?.errors, [why])
+  isRefusing = false
+  assert.equal((await configuration.reload()).outcome, 'applied')
+  assert.equal(configuration.current().hostname, 'other.example.test')
+})
