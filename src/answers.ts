@@ -3,6 +3,8 @@ import type { BackendStateOrder, BackendStateResult, Directory, StandIn } from '
 import { MuxError } from './errors.ts'
 import { reportBackend, type BackendReport, type RunningBackends } from './inspect/backend-report.ts'
 import { explain, type Explanation } from './inspect/explain.ts'
+import { capsByBackend, usesByKey } from './leases/keys.ts'
+import type { Caps, Uses } from './leases/lessor.ts'
 import { testLogin, type LoginTest } from './inspect/login-test.ts'
 import type { Question } from './inspect/question.ts'
 import type { Log } from './log.ts'
@@ -37,6 +39,8 @@ export type Answers = {
   quiesce: (question: { user: Text; backend: string; token: string }) => Promise<Quiescence>
   /** Gives a back end a state in the directory; removes it without an order. */
   setBackendState: (change: StateChange) => Promise<BackendStateResult | NotChanged>
+  /** Takes over the leased limits of back ends. @returns what is used of them */
+  lease: (caps: Caps) => Uses
   /** What another worker may use of this one's memory while the directory is unavailable. */
   standIn: (user: Text) => StandIn | undefined
 }
@@ -65,6 +69,7 @@ export function createAnswers(sources: AnswerSources): Answers {
       change.order?.reassign && directory?.setBackendState && world().router.reassignsTo(change.backend).length === 0
         ? Promise.resolve(noTargets(change.backend))
         : setBackendState(directory, change),
+    lease: (caps) => usesByKey(running.admissions.lease(capsByBackend(caps))),
     standIn: (user) => directory?.standInFor?.(user),
   }
 }

@@ -56,6 +56,8 @@ export type AppDeps = {
   listen: (settings: Settings, accept: Accept) => Promise<Listeners>
   /** undefined where there are none */
   others?: OtherWorkers
+  /** given if the limits of back ends are leased: called when a login waits for more of them */
+  onShort?: (() => void) | undefined
 }
 
 export type App = {
@@ -71,12 +73,12 @@ export type App = {
 }
 
 /** @param settings those of a configuration without errors */
-export function createApp(settings: Settings, { log, metrics, ticketSecret, listen, others }: AppDeps): App {
+export function createApp(settings: Settings, { log, metrics, ticketSecret, listen, others, onShort }: AppDeps): App {
   const noteShortage = createShortageNotes(log, metrics.shortageNoted)
   const directory = openDirectory(settings.directory, log, { ...metrics, noteShortage }, others)
   if (!directory) metrics.directoryIsUp(true)
 
-  const admissions = createAdmissions({ log, loginWaited: metrics.loginWaited })
+  const admissions = createAdmissions({ log, loginWaited: metrics.loginWaited, onShort })
   metrics.watchGates(admissions.describe)
   const stalls = watchStalls()
   const backends = createLiveBackends({

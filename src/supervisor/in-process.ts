@@ -1,10 +1,13 @@
 /** The pool for `workers: 1`: the app runs in this process, without a channel. */
 import type { App, AppDeps } from '../app.ts'
 import type { Settings } from '../config/settings.ts'
+import type { AskHolder } from '../leases/lessor.ts'
 import type { InheritedSockets } from '../listener/inherited.ts'
 import { openListeners } from '../listener/listener.ts'
 import { portsOf } from '../listener/ports.ts'
 import type { WorkerState } from '../metrics/instance-metrics.ts'
+import type { LeaseKeeper } from './leases.ts'
+import { oncePerTurn } from './once-per-turn.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
 export type CreateApp = (settings: Settings, deps: AppDeps) => App
@@ -12,13 +15,18 @@ export type CreateApp = (settings: Settings, deps: AppDeps) => App
 export function createInProcessPool(
   createApp: CreateApp,
   settings: Settings,
-  deps: Omit<AppDeps, 'listen'>,
+  deps: Omit<AppDeps, 'listen' | 'onShort'>,
   inherited: InheritedSockets,
+  /** undefined if no other instance uses the same limits */
+  leases?: Pick<LeaseKeeper, 'join' | 'renew'>,
 ): WorkerPool {
+  const lease: AskHolder = (caps) => Promise.resolve(app.answers.lease(caps))
   const app = createApp(settings, {
     ...deps,
+    onShort: leases && oncePerTurn(() => leases.renew(lease)),
     listen: (own, accept) => openListeners(portsOf(own), accept, inherited),
   })
+  leases?.join(lease)
   let state: WorkerState = 'starting'
   return {
     async start() {

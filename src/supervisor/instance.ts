@@ -25,6 +25,7 @@ import { createMoves } from './moves.ts'
 import { joinSite } from './site.ts'
 import { createInProcessPool, type CreateApp } from './in-process.ts'
 import { keepConfiguration } from './configuration.ts'
+import { keepLeases } from './leases.ts'
 import { followLogFile, reopenLogFile } from './log-file.ts'
 import type { WorkerPool } from './worker-pool.ts'
 import type { WorkerProgram } from './worker.ts'
@@ -65,10 +66,11 @@ export function createInstance(parts: InstanceParts): Instance {
   const registry = createRegistry(output.dropped)
   const metrics = createInstanceMetrics(registry, version)
   const ticketSecret = randomBytes(32).toString('hex')
+  const leases = keepLeases(() => files.current())
   const pool =
     settings.workers === 1
       ? createInProcessPool(createApp, settings, { log, metrics: createMetrics(registry), ticketSecret }, inherited)
-      : createWorkers({ settings, program, ticketSecret: new Secret(ticketSecret), log, metrics, inherited })
+      : createWorkers({ settings, program, ticketSecret: new Secret(ticketSecret), log, metrics, inherited, leases })
   metrics.watchWorkers(pool.states)
   let withoutRemoved = createRemovedFilter(settings)
   const noteShortage = createShortageNotes(log, createShortageCounter(registry))
@@ -104,6 +106,7 @@ export function createInstance(parts: InstanceParts): Instance {
   let closeAdmin: (() => void) | undefined
   const close = (): void => {
     files.close()
+    leases.stop()
     closeAdmin?.()
   }
   async function render(): Promise<string> {

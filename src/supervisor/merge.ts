@@ -1,15 +1,19 @@
 /** Merges the answers of several workers into one answer of the same form. Pure. */
 import type { BackendAnswer, EndedAnswer, RouteAnswer, SessionAnswer } from '../admin/answers.ts'
 import type { Answers } from '../answers.ts'
+import type { BackendSettings } from '../config/settings.ts'
 
 type Load = BackendAnswer['load']
 
 /**
- * A back end is up if it is up for all workers. An address has the worst state of all workers. Loads are sums, and so are the limits,
- * because each worker has a share of them.
+ * A back end is up if it is up for all workers. An address has the worst state of all workers. Loads are sums, and so are the limits
+ * of which each worker has a share. The leased limits are those of the configuration.
  * @param answers of each worker, in the order of the routing file
  */
-export function mergeBackends(answers: readonly (readonly BackendAnswer[])[]): BackendAnswer[] {
+export function mergeBackends(
+  answers: readonly (readonly BackendAnswer[])[],
+  configured: ReadonlyMap<string, Pick<BackendSettings, 'limits'>>,
+): BackendAnswer[] {
   const byName = new Map<string, BackendAnswer[]>()
   for (const answer of answers.flat()) byName.set(answer.name, [...(byName.get(answer.name) ?? []), answer])
   return [...byName.values()].flatMap((seen) => {
@@ -19,9 +23,15 @@ export function mergeBackends(answers: readonly (readonly BackendAnswer[])[]): B
       ...first,
       up: seen.every(({ up }) => up),
       addresses: mergeAddresses(seen.map(({ addresses }) => addresses)),
-      load: seen.map(({ load }) => load).reduce(addLoad),
+      load: withLeased(seen.map(({ load }) => load).reduce(addLoad), configured.get(first.name)),
     }
   })
+}
+
+function withLeased(load: Load, configured: Pick<BackendSettings, 'limits'> | undefined): Load {
+  if (!configured) return load
+  const { sessions, logins } = configured.limits
+  return { ...load, limits: { ...load.limits, ...(sessions !== undefined && { sessions }), logins } }
 }
 
 type Address = BackendAnswer['addresses'][number]

@@ -19,6 +19,7 @@ export type Ask =
   /** Opens the file of the log anew. */
   | { what: 'reopenLog' }
   | { what: 'backends' }
+  | { what: 'lease'; caps: First<Answers['lease']> }
   | { what: 'sessions'; filter: First<Answers['sessions']> }
   | { what: 'quiesce'; question: First<Answers['quiesce']> }
   | { what: 'endSessions'; order: First<Answers['endSessions']> }
@@ -35,6 +36,7 @@ export type Answer = {
   reading: Reading
   reopenLog: true
   backends: ReturnType<Answers['backends']>
+  lease: ReturnType<Answers['lease']>
   sessions: ReturnType<Answers['sessions']>
   quiesce: Awaited<ReturnType<Answers['quiesce']>>
   endSessions: ReturnType<Answers['endSessions']>
@@ -66,6 +68,8 @@ export type ToWorker =
 
 export type ToSupervisor =
   | { kind: 'ready' }
+  /** a login waits for more of a limit than is leased to this worker */
+  | { kind: 'short' }
   /** it cannot serve; `why` is for the operator */
   | { kind: 'failed'; why: string }
   | { kind: 'answer'; id: number; answer: unknown }

@@ -9,6 +9,7 @@ import type { App } from '../app.ts'
 import type { CreateApp } from './in-process.ts'
 import { FIRST_INHERITED, type Ask, type ToSupervisor, type ToWorker } from './messages.ts'
 import { createOtherWorkers, type OtherWorkers } from './other-workers.ts'
+import { oncePerTurn } from './once-per-turn.ts'
 import { unpack } from './packed.ts'
 import { followLogFile, reopenLogFile } from './log-file.ts'
 import { createTableReceiver, type TablePiece } from './table-pieces.ts'
@@ -50,6 +51,7 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
       ticketSecret: unpack(ticketSecret).reveal(),
       listen: (_, accept) => openBoundPorts(ports, FIRST_INHERITED, accept),
       others: others.others,
+      onShort: oncePerTurn(() => send({ kind: 'short' })),
     })
     serving = { app, output, log, registry, others }
     app.start().then(
@@ -144,6 +146,8 @@ async function tell(
       return true
     case 'backends':
       return answers.backends()
+    case 'lease':
+      return answers.lease(ask.caps)
     case 'sessions':
       return answers.sessions(ask.filter)
     case 'quiesce':

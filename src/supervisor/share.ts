@@ -9,7 +9,8 @@ export type Slot = {
 
 /**
  * Limits of back ends and of connections are divided, so that their sum is the configured value. Each share is at least 1, because with 0
- * the clients of the worker could never log in. Each worker has a file of its own for known routes.
+ * the clients of the worker could never log in. `sessions` and `logins` are leased besides (leases.ts): the share of `logins` is what the
+ * slow start and the part of one client address are computed from. Each worker has a file of its own for known routes.
  */
 export function settingsOf(slot: Slot, settings: Settings): Settings {
   if (slot.workers === 1) return settings

@@ -41,6 +41,8 @@ export type WorkerParts = {
   greeting: () => Omit<ToWorker & { kind: 'start' }, 'kind' | 'settings'>
   /** Called when it has ended unexpectedly and will be started again. */
   onEnded: () => void
+  /** It needs leases: it begins to serve, or a login there waits for more of a leased limit. */
+  onShort: () => void
   /** shared by all workers */
   memory: Pick<SharedMemory, 'noteMarker' | 'standIns'>
   log: Log
@@ -154,6 +156,7 @@ export function createWorker(parts: WorkerParts): Worker {
         born.serves = hasServed = true
         const ms = Math.round(performance.now() - born.startedMs)
         log.info({ worker: number, pid: born.child.pid, ms }, 'worker serves')
+        parts.onShort()
         return first.resolve(undefined)
       }
       case 'failed':
@@ -165,6 +168,8 @@ export function createWorker(parts: WorkerParts): Worker {
       case 'no-answer':
         born.waiting.get(message.id)?.reject(new Error(message.why))
         return
+      case 'short':
+        return parts.onShort()
       case 'marker':
         return memory.noteMarker(self, message.id)
       case 'standIns':

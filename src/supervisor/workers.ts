@@ -16,8 +16,10 @@ import type { WorkerPool } from './worker-pool.ts'
 import { mergeBackends, mergeEnded, mergeExplanations, mergeQuiescence, mergeSessions } from './merge.ts'
 import type { Answer, Ask } from './messages.ts'
 import { pack } from './packed.ts'
+import type { LeaseKeeper } from './leases.ts'
 import { settingsOf } from './share.ts'
 import { createSharedMemory } from './shared-memory.ts'
+import type { AskHolder } from '../leases/lessor.ts'
 import { createWorker, type Worker, type WorkerProgram } from './worker.ts'
 
 /** Deadline of a question to all workers: a scrape must not hang because one worker hangs. */
@@ -40,10 +42,12 @@ export type WorkersParts = {
   log: Log
   metrics: Pick<InstanceMetrics, 'workerRestarted'>
   inherited: InheritedSockets
+  /** leases the limits of back ends to the workers */
+  leases: Pick<LeaseKeeper, 'join' | 'leave' | 'renew'>
 }
 
 export function createWorkers(parts: WorkersParts): WorkerPool {
-  const { settings: first, program, ticketSecret, log, metrics, inherited } = parts
+  const { settings: first, program, ticketSecret, log, metrics, inherited, leases } = parts
   let current = first
   let ports: BoundPorts | undefined
   let workers: Worker[] = []
@@ -57,7 +61,8 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
   const memory = createSharedMemory(() => workers)
 
   function build(bound: BoundPorts, number: number): Worker {
-    const worker = createWorker({
+    const lease: AskHolder = (caps) => worker.ask({ what: 'lease', caps }, ALL_MS)
+    const worker: Worker = createWorker({
       number,
       program,
       descriptors: bound.descriptors,
@@ -71,10 +76,14 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
       onEnded() {
         metrics.workerRestarted()
         bury(worker)
+        leases.leave(lease)
+        leases.join(lease)
       },
+      onShort: () => leases.renew(lease),
       memory,
       log,
     })
+    leases.join(lease)
     return worker
   }
 
@@ -182,7 +191,10 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
     testLogin: async (question, password) =>
       askOne(await anyone(), { what: 'testLogin', question, password: pack(password) }, LOGIN_MS),
     backends: async () =>
-      mergeBackends((await askAll({ what: 'backends' })).flatMap(({ told }) => (told ? [told] : []))),
+      mergeBackends(
+        (await askAll({ what: 'backends' })).flatMap(({ told }) => (told ? [told] : [])),
+        current.routing.backends,
+      ),
     quiesce: async (question) => mergeQuiescence(await askAll({ what: 'quiesce', question })),
     setBackendState: async (change) => askOne(await anyone(), { what: 'setBackendState', change }, LOOKUP_MS),
     sessions: async (filter) => mergeSessions(await askAll({ what: 'sessions', filter }), filter.limit),

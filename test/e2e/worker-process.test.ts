@@ -27,6 +27,7 @@ function build(t: TestContext, plans: string[], command = process.execPath) {
     descriptors: [],
     settings: () => SETTINGS,
     greeting: () => GREETING,
+    onShort: () => undefined,
     onEnded: () => ends++,
     memory: createSharedMemory(() => []),
     log,

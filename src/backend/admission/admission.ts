@@ -6,7 +6,8 @@
 import type { BackendSettings, BackendState, ProtocolName } from '../../config/settings.ts'
 import { hasCode, MuxError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
-import { Gate, type GateFacts, type GateParts } from './gate.ts'
+import { Gate } from './gate.ts'
+import type { GateFacts, GateParts, GateUse, LeasedLimits } from './gate-parts.ts'
 import { HoldLine } from './hold-line.ts'
 import type { Slot } from './slot.ts'
 import type { WaitOptions } from './wait.ts'
@@ -39,6 +40,8 @@ export type Admissions = {
   isOpen(backend: string): boolean
   /** Logins wait while the state is `pause` or `drain`. The waits end with `down`; with `up` the logins enter in order. */
   setState(backend: string, state: BackendState): void
+  /** Takes over the leased limits of the back ends that are named. The others keep theirs. @returns what is used of each */
+  lease(limits: ReadonlyMap<string, LeasedLimits>): Map<string, GateUse>
   /** The state of each gate. */
   describe: () => GateFacts[]
   /** Ends every wait, and each later wait at once. Slots in use stay valid. */
@@ -51,6 +54,8 @@ export type AdmissionParts = {
   loginWaited: GateParts['loginWaited']
   clock?: Clock
   random?: GateParts['random']
+  /** given if the limits are leased */
+  onShort?: GateParts['onShort']
 }
 
 export const SYSTEM_CLOCK: Clock = {
@@ -62,7 +67,7 @@ export const SYSTEM_CLOCK: Clock = {
 }
 
 export function createAdmissions(parts: AdmissionParts): Admissions {
-  const { log, loginWaited, clock = SYSTEM_CLOCK, random = Math.random } = parts
+  const { log, loginWaited, clock = SYSTEM_CLOCK, random = Math.random, onShort } = parts
   const doors = new Map<string, Door>()
   let stopTicking: (() => void) | undefined
   let closed = false
@@ -71,7 +76,7 @@ export function createAdmissions(parts: AdmissionParts): Admissions {
     const known = doors.get(backend.name)
     if (known) return known
     const shared = { loginWaited, nowMs: clock.nowMs, random, onWait: keepTicking }
-    const door = { gate: new Gate(backend, { log, ...shared }), line: new HoldLine(backend.name, shared) }
+    const door = { gate: new Gate(backend, { log, onShort, ...shared }), line: new HoldLine(backend.name, shared) }
     doors.set(backend.name, door)
     return door
   }
@@ -142,6 +147,15 @@ export function createAdmissions(parts: AdmissionParts): Admissions {
       // The logins of the pause would otherwise arrive as one wave at a store that has just started.
       if (heldMs !== undefined && line.size > 0) gate.startSlowly(heldMs)
       if (line.size > 0) keepTicking()
+    },
+    lease(limits) {
+      const uses = new Map<string, GateUse>()
+      for (const [name, { gate }] of doors) {
+        const leased = limits.get(name)
+        if (leased) gate.lease(leased)
+        uses.set(name, gate.use)
+      }
+      return uses
     },
     describe: () =>
       [...doors.values()].map(({ gate, line }) => {

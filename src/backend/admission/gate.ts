@@ -2,35 +2,15 @@
  * The gate of one back end: counts its sessions and logins, and admits waiting logins in order as its limits allow.
  * Over 250 lines: all limits are checked against the same private counters in one place.
  */
-import type { BackendLimits, BackendSettings } from '../../config/settings.ts'
+import type { BackendSettings } from '../../config/settings.ts'
 import { MuxError } from '../../errors.ts'
-import type { Log } from '../../log.ts'
 import { LimitNotes } from './limit-notes.ts'
-import { createBucket, slowStartShare, type Bucket } from './slow-start.ts'
+import { Pace, type PaceLimits } from './pace.ts'
 import { AddressShares, shareOf, type AddressUse } from './address-share.ts'
 import { Slot, type SlotKeeper } from './slot.ts'
 import { rankOf, RESUMING, Waiter, SlotQueue } from './queue.ts'
 import type { LimitName, WaitOptions, WaitOutcome } from './wait.ts'
-
-export type GateFacts = {
-  backend: string
-  sessions: number
-  logins: number
-  waiting: number
-  limits: BackendLimits
-  /** the limits during a slow start; undefined outside of one */
-  slowStart: { logins: number; loginsPerSecond: number } | undefined
-}
-
-export type GateParts = {
-  log: Log
-  loginWaited: (backend: string, limit: LimitName, outcome: WaitOutcome, ms: number) => void
-  nowMs: () => number
-  /** from 0 to 1 */
-  random: () => number
-  /** called when a wait begins: from then on `tick` must be called */
-  onWait: () => void
-}
+import type { GateFacts, GateParts, GateUse, LeasedLimits } from './gate-parts.ts'
 
 /** A wait is shortened at random by up to this share. Logins that arrive together then time out, and retry, at different times. */
 const WAIT_JITTER = 0.25
@@ -39,7 +19,7 @@ export class Gate implements SlotKeeper {
   readonly #name: string
   readonly #parts: GateParts
   readonly #queue = new SlotQueue()
-  readonly #bucket: Bucket
+  readonly #pace: Pace
   readonly #notes: LimitNotes
   #settings: BackendSettings
   /** logins and sessions together */
@@ -48,17 +28,26 @@ export class Gate implements SlotKeeper {
   /** logins that wait for their client: the back end has no work for them */
   #paused = 0
   readonly #shares = new AddressShares<Waiter>()
-  /** start of the slow start in progress */
-  #slowSinceMs: number | undefined
-  /** start of the last slow start */
-  #slowStartedMs = -Infinity
+  /** undefined if the limits are not leased */
+  #leased: LeasedLimits | undefined
 
   constructor(settings: BackendSettings, parts: GateParts) {
     this.#name = settings.name
     this.#settings = settings
     this.#parts = parts
     this.#notes = new LimitNotes(settings.name, parts.log, parts.nowMs)
-    this.#bucket = createBucket(parts.nowMs())
+    this.#pace = new Pace(parts.nowMs())
+    this.#leased = parts.onShort && { sessions: 0, logins: 0 }
+  }
+
+  get use(): GateUse {
+    return { sessions: this.#inside, logins: this.#logins, waiting: this.#queue.ahead(rankOf(1)) }
+  }
+
+  /** From now on no more than this is admitted. What is over it stays. */
+  lease(limits: LeasedLimits): void {
+    this.#leased = limits
+    if (this.#queue.size > 0) this.#admit()
   }
 
   /** The gate holds no login, session or wait, and may be dropped. */
@@ -94,6 +83,7 @@ export class Gate implements SlotKeeper {
     const waiter = new Waiter({ limit, sinceMs, untilMs, use }, options, this.#onLeave)
     this.#queue.join(rank, waiter)
     this.#parts.onWait()
+    this.#parts.onShort?.()
     if (use) use.waiting++
     if (use && isOver) use.parked.add(waiter)
     else this.#makeReady(waiter)
@@ -113,6 +103,7 @@ export class Gate implements SlotKeeper {
     const waiter = new Waiter({ limit: 'logins', ...facts }, options, this.#onLeave)
     this.#queue.join(RESUMING, waiter)
     this.#parts.onWait()
+    this.#parts.onShort?.()
     this.#queue.makeReady(waiter)
     return waiter.promise
   }
@@ -125,8 +116,8 @@ export class Gate implements SlotKeeper {
       else waiter.refuse('timed-out', this.#busy(waiter, nowMs))
     }
     this.#admit()
-    if (this.#slowSinceMs !== undefined) this.#endSlowStart(this.#slowSinceMs, nowMs)
-    return this.#queue.size > 0 || this.#slowSinceMs !== undefined
+    this.#endSlowStart(nowMs)
+    return this.#queue.size > 0 || this.#pace.isSlow
   }
 
   /** Ends the waits of these logins. */
@@ -134,16 +125,10 @@ export class Gate implements SlotKeeper {
     for (const waiter of this.#queue) if (isMeant(waiter)) waiter.refuse(outcome, error)
   }
 
-  /**
-   * Begins one slow start per outage. A check may find the second protocol up long after the first: no second slow start begins then.
-   * @returns whether a slow start has begun; `tick` ends it
-   */
+  /** Begins one slow start per outage. @returns whether a slow start has begun; `tick` ends it */
   startSlowly(lostForMs: number): boolean {
     const { slowStartMs } = this.#settings
-    const nowMs = this.#parts.nowMs()
-    if (slowStartMs === 0 || nowMs - lostForMs < this.#slowStartedMs) return false
-    this.#slowSinceMs = this.#slowStartedMs = nowMs
-    this.#bucket.restart(nowMs)
+    if (slowStartMs === 0 || !this.#pace.startSlowly(this.#parts.nowMs(), lostForMs)) return false
     // Logins that began during the outage still run. They come on top of the logins that are admitted from now on.
     const fields = { backend: this.#name, ms: slowStartMs, ...this.describe().slowStart, underWay: this.#logins }
     this.#parts.log.info(fields, 'slow start')
@@ -158,45 +143,41 @@ export class Gate implements SlotKeeper {
 
   describe(): GateFacts {
     const { limits } = this.#settings
-    const pace = this.#pace(this.#parts.nowMs())
-    const slow = this.#slowSinceMs !== undefined && pace !== undefined
+    const pace = this.#pace.isSlow ? this.#paceLimits(this.#parts.nowMs()) : undefined
     return {
       backend: this.#name,
       sessions: this.#inside - this.#logins - this.#paused,
       logins: this.#logins,
       waiting: this.#queue.size,
       limits,
-      slowStart: slow ? { logins: pace.logins, loginsPerSecond: Math.round(pace.perSecond * 10) / 10 } : undefined,
+      slowStart: pace ? { logins: pace.logins, loginsPerSecond: Math.round(pace.perSecond * 10) / 10 } : undefined,
     }
   }
 
   close(): void {
     this.endWaits('shutting-down', new MuxError('shutting-down', 'shutting down'))
-    this.#slowSinceMs = undefined
+    this.#pace.endSlowStart()
   }
 
   /** @returns the limit that is reached. The clock is read only if a rate is set or a slow start is in progress. */
   #findObstacle(): LimitName | undefined {
-    const { sessions, logins, loginsPerSecond } = this.#settings.limits
-    if (sessions !== undefined && this.#inside >= sessions) return 'sessions'
-    if (this.#logins >= logins) return 'logins'
-    if (loginsPerSecond === undefined && this.#slowSinceMs === undefined) return undefined
+    const { sessions, loginsPerSecond } = this.#settings.limits
+    const leased = this.#leased
+    if (sessions !== undefined && this.#inside >= (leased ? (leased.sessions ?? 0) : sessions)) return 'sessions'
+    if (this.#logins >= this.#mostLogins()) return 'logins'
+    if (loginsPerSecond === undefined && !this.#pace.isSlow) return undefined
     const nowMs = this.#parts.nowMs()
-    const pace = this.#pace(nowMs)
-    if (!pace || (this.#logins < pace.logins && this.#bucket.has(pace.perSecond, nowMs))) return undefined
-    return this.#slowSinceMs === undefined ? 'logins_per_second' : 'slow_start'
+    const pace = this.#paceLimits(nowMs)
+    if (!pace || (this.#logins < pace.logins && this.#pace.allows(pace.perSecond, nowMs))) return undefined
+    return this.#pace.isSlow ? 'slow_start' : 'logins_per_second'
   }
 
-  /** Limits of the logins under way and of the logins per second; undefined without a rate and outside of a slow start. */
-  #pace(nowMs: number): { logins: number; perSecond: number } | undefined {
-    const { logins, loginsPerSecond } = this.#settings.limits
-    if (this.#slowSinceMs === undefined) {
-      return loginsPerSecond === undefined ? undefined : { logins, perSecond: loginsPerSecond }
-    }
-    // Without a configured rate the slow start ends at `logins` per second: each login is taken to last a second.
-    const perSecond = loginsPerSecond ?? logins
-    const share = slowStartShare(nowMs - this.#slowSinceMs, this.#settings.slowStartMs, perSecond)
-    return { logins: Math.max(1, Math.floor(logins * share)), perSecond: perSecond * share }
+  #paceLimits(nowMs: number): PaceLimits | undefined {
+    return this.#pace.limits(this.#settings, this.#mostLogins(), nowMs)
+  }
+
+  #mostLogins(): number {
+    return this.#leased ? this.#leased.logins : this.#settings.limits.logins
   }
 
   #letIn(address: string | undefined): Slot {
@@ -204,7 +185,7 @@ export class Gate implements SlotKeeper {
     this.#logins++
     const use = this.#shares.open(address)
     if (use) use.logins++
-    if (this.#slowSinceMs !== undefined || this.#settings.limits.loginsPerSecond !== undefined) this.#bucket.take()
+    if (this.#pace.isSlow || this.#settings.limits.loginsPerSecond !== undefined) this.#pace.take()
     return new Slot(this, address)
   }
 
@@ -218,8 +199,8 @@ export class Gate implements SlotKeeper {
   }
 
   #hasManyLogins(): boolean {
-    const { logins } = this.#settings.limits
-    return this.#logins >= Math.min(logins, this.#pace(this.#parts.nowMs())?.logins ?? logins)
+    const logins = this.#mostLogins()
+    return this.#logins >= Math.min(logins, this.#paceLimits(this.#parts.nowMs())?.logins ?? logins)
   }
 
   #admit(): void {
@@ -287,10 +268,10 @@ export class Gate implements SlotKeeper {
   }
 
   /** A slow start lasts as long as logins wait. Otherwise all of them would be admitted at once. */
-  #endSlowStart(sinceMs: number, nowMs: number): void {
-    const ms = nowMs - sinceMs
-    if (ms < this.#settings.slowStartMs || this.#queue.size > 0) return
-    this.#slowSinceMs = undefined
+  #endSlowStart(nowMs: number): void {
+    const ms = this.#pace.slowForMs(nowMs)
+    if (ms === undefined || ms < this.#settings.slowStartMs || this.#queue.size > 0) return
+    this.#pace.endSlowStart()
     this.#parts.log.info({ backend: this.#name, ms: Math.round(ms) }, 'slow start over')
   }
 }

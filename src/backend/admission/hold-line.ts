@@ -5,7 +5,7 @@
 import type { BackendLimits } from '../../config/settings.ts'
 import { MuxError } from '../../errors.ts'
 import { AddressShares, PARTS, shareOf } from './address-share.ts'
-import type { GateParts } from './gate.ts'
+import type { GateParts } from './gate-parts.ts'
 import { Waiter } from './queue.ts'
 import type { Slot } from './slot.ts'
 import { reassureMs, type WaitOptions, type WaitOutcome } from './wait.ts'

@@ -7,7 +7,6 @@ import type { CertificateSettings } from '../settings.ts'
 import type { Path } from '../schema/read.ts'
 import { isWritten } from '../yaml/source.ts'
 import type { Secret } from '../../secret.ts'
-import { countWorkers } from '../schema/values.ts'
 import { PROTOCOL_NAMES, specOf } from '../../protocol/registry.ts'
 
 /** What was read for one back end. `ca` is PEM text. */
@@ -87,11 +86,6 @@ function checkLimits({ limits }: Backend, main: MainDraft, { source, path, repor
       at('queue_timeout'),
       'never lasts so long: limits.backend_timeout of the main file ends the login sooner',
     )
-  }
-  const workers = countWorkers(main.value?.workers ?? 1)
-  for (const [key, limit] of Object.entries({ sessions, logins })) {
-    if (has(key) && limit !== undefined && limit < workers)
-      report.warn(at(key), `each of the ${workers} workers has at least 1, so all together may have ${workers}`)
   }
 }
 

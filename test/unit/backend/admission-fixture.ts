@@ -15,7 +15,8 @@ type Comer = { slot: Promise<Slot>; leave: (why?: Error) => void; reassured: () 
 export function openGates({
   limits = {},
   slowStartMs = 10_000,
-}: { limits?: Partial<BackendLimits>; slowStartMs?: number } = {}) {
+  onShort,
+}: { limits?: Partial<BackendLimits>; slowStartMs?: number; onShort?: () => void } = {}) {
   const { log, lines } = keepLog()
   const waits: Wait[] = []
   const clock = { ms: 1000, run: undefined as (() => void) | undefined, every: 0 }
@@ -33,6 +34,7 @@ export function openGates({
       },
     },
     random: () => random,
+    onShort,
   })
   const settings = (changes: Partial<BackendLimits> = {}): BackendSettings => {
     const plain = backendSettings({ slowStartMs })

@@ -12,7 +12,7 @@ import ts from 'typescript'
 type Law = Readonly<Record<string, readonly string[]>>
 
 const LAW: Law = {
-  answers: ['inspect', 'type directory', 'type login', 'type session', 'type world'],
+  answers: ['inspect', 'leases', 'type directory', 'type login', 'type session', 'type world'],
   main: ['app', 'cli', 'config', 'inspect', 'log-output', 'supervisor', 'version'],
   supervisor: [
     'admin',
@@ -20,6 +20,7 @@ const LAW: Law = {
     'type app',
     'config',
     'instances',
+    'leases',
     'listener',
     'type log-output',
     'metrics',
@@ -42,6 +43,7 @@ const LAW: Law = {
   ],
   worlds: ['routing', 'type backend', 'type directory', 'type resources', 'version', 'world'],
   instances: ['directory'],
+  leases: ['type backend'],
   limits: ['net'],
   world: ['backend', 'type directory', 'limits', 'net', 'protocol', 'routing', 'tls'],
   session: [

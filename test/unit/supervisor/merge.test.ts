@@ -1,5 +1,6 @@
 /** What operators are told where several workers have something to say. */
 import assert from 'node:assert/strict'
+import { backendSettings } from '../backend/fixture.ts'
 import { test } from 'node:test'
 import {
   backendsAnswer,
@@ -38,9 +39,11 @@ function backend(changes: Partial<BackendAnswer> = {}, load: Partial<BackendAnsw
   }
 }
 
-test('adds what is under way, and the shares of the limits', () => {
+test('adds what is under way and the shares of the limits, beside the leased limits as they are configured', () => {
   const limits = { sessions: 5, logins: 10, loginsPerSecond: 2.5, waitMs: 5000, queue: 20 }
-  const merged = mergeBackends([[backend({}, { limits })], [backend({}, { sessions: 7, limits })]])
+  const { name } = backend()
+  const configured = new Map([[name, { limits: { ...backendSettings().limits, sessions: 9, logins: 19 } }]])
+  const merged = mergeBackends([[backend({}, { limits })], [backend({}, { sessions: 7, limits })]], configured)
   assert.deepEqual(
     merged.map(({ load }) => load),
     [
@@ -48,7 +51,7 @@ test('adds what is under way, and the shares of the limits', () => {
         sessions: 8,
         logins: 4,
         waiting: 6,
-        limits: { sessions: 10, logins: 20, loginsPerSecond: 5, waitMs: 5000, queue: 40 },
+        limits: { sessions: 9, logins: 19, loginsPerSecond: 5, waitMs: 5000, queue: 40 },
       },
     ],
   )
@@ -56,10 +59,13 @@ test('adds what is under way, and the shares of the limits', () => {
 })
 
 test('reports the worst state of any worker, of the back end and of each address', () => {
-  const [merged] = mergeBackends([
-    [backend({ addresses: [address('192.0.2.1', 'up'), address('192.0.2.2', 'down', 5)] })],
-    [backend({ up: false, addresses: [address('192.0.2.1', 'misconfigured', 9), address('192.0.2.2', 'up')] })],
-  ])
+  const [merged] = mergeBackends(
+    [
+      [backend({ addresses: [address('192.0.2.1', 'up'), address('192.0.2.2', 'down', 5)] })],
+      [backend({ up: false, addresses: [address('192.0.2.1', 'misconfigured', 9), address('192.0.2.2', 'up')] })],
+    ],
+    new Map(),
+  )
   assert.equal(merged?.up, false)
   assert.deepEqual(
     merged.addresses.map(({ ip, state, sinceMs }) => [ip, state, sinceMs]),
@@ -71,12 +77,15 @@ test('reports the worst state of any worker, of the back end and of each address
 })
 
 test('adds slow start of some workers to the normal limits of the others', () => {
-  const [merged] = mergeBackends([[backend({}, { slowStart: { logins: 1, loginsPerSecond: 5 } })], [backend()]])
+  const [merged] = mergeBackends(
+    [[backend({}, { slowStart: { logins: 1, loginsPerSecond: 5 } })], [backend()]],
+    new Map(),
+  )
   assert.deepEqual(merged?.load.slowStart, { logins: 11, loginsPerSecond: 15 })
 })
 
 test('leaves one answer as it is', () => {
-  assert.deepEqual(mergeBackends([[backend()]]), [backend()])
+  assert.deepEqual(mergeBackends([[backend()]], new Map()), [backend()])
 })
 
 function session(id: string, ageSeconds: number): SessionAnswer {

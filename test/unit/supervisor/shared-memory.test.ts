@@ -76,6 +76,7 @@ function startWorker(marker: string | undefined) {
       quiesce: () => Promise.resolve({ isHeld: true, left: 0 }),
       endSessions: () => 0,
       setBackendState: () => Promise.reject(new Error('not asked here')),
+      lease: () => new Map(),
       standIn: (user) => (user === 'alice' ? ROUTE : undefined),
     },
   }
