@@ -73,6 +73,7 @@ const { listProtocols } = await import('./protocol/registry.ts')
 const { adoptSockets } = await import('./supervisor/activation.ts')
 const { createInstance } = await import('./supervisor/instance.ts')
 const { openLogFile } = await import('./supervisor/log-file.ts')
+const { takeServiceManager } = await import('./supervisor/notify.ts')
 const { LOG_DESCRIPTOR } = await import('./supervisor/messages.ts')
 const { serveWorker } = await import('./supervisor/serve-worker.ts')
 
@@ -92,6 +93,7 @@ function openOutput(fd: number): LogOutput {
 
 /** Serves until SIGTERM or SIGINT, then lets sessions end and exits with 0; a second signal does not wait. */
 async function run(configFile: string): Promise<void> {
+  const serviceManager = takeServiceManager(process.env, process.pid)
   let instance: Instance | undefined = undefined
   let exit = (code: number): void => process.exit(code)
   let stopping = false
@@ -145,6 +147,7 @@ async function run(configFile: string): Promise<void> {
     output,
     program: programFor('worker'),
     inherited,
+    serviceManager,
   })
   reload = instance.reload
   if (early.reload) reload()

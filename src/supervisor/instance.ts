@@ -27,9 +27,16 @@ import { createInProcessPool, type CreateApp } from './in-process.ts'
 import { keepConfiguration } from './configuration.ts'
 import { keepLeases } from './leases.ts'
 import { followLogFile, reopenLogFile } from './log-file.ts'
+import { createNotifier, type ServiceManager } from './notify.ts'
+import type { ReloadResult } from './reload-result.ts'
 import type { WorkerPool } from './worker-pool.ts'
 import type { WorkerProgram } from './worker.ts'
 import { createWorkers } from './workers.ts'
+
+/** What `systemctl status` shows. */
+const SERVING = 'serving'
+/** What a stop may take beside the grace of the sessions: workers that close, the other instances, the last log lines. */
+const STOP_SLACK_MS = 15_000
 
 export type Instance = {
   /** Settles when clients are served, or when it is stopped before. @throws Error with a message for the operator; then nothing is left open */
@@ -57,12 +64,15 @@ export type InstanceParts = {
   program: WorkerProgram
   /** the ports that are open already */
   inherited: InheritedSockets
+  /** is told the state of the instance; undefined: there is none */
+  serviceManager: ServiceManager | undefined
 }
 
 /** It opens no port before `start`. `reload` and `stop` may be called at any time. */
 export function createInstance(parts: InstanceParts): Instance {
-  const { settings, loaded, load, createApp, output, program, inherited } = parts
+  const { settings, loaded, load, createApp, output, program, inherited, serviceManager } = parts
   const log = createLog(output, settings.log)
+  const notifier = createNotifier(serviceManager, log)
   const registry = createRegistry(output.dropped)
   const metrics = createInstanceMetrics(registry, version)
   const ticketSecret = randomBytes(32).toString('hex')
@@ -125,8 +135,21 @@ export function createInstance(parts: InstanceParts): Instance {
     const { routing, listeners } = files.current()
     return kind === 'backend' ? routing.backends.has(name) : listeners.some((listener) => listener.name === name)
   }
+  /** For an operator. The service manager learns of it, unless it waits for the end of the start. */
+  async function reloadFiles(): Promise<ReloadResult> {
+    if (notReady !== undefined) return files.reload()
+    notifier.reloading()
+    let state = SERVING
+    try {
+      const result = await files.reload()
+      if (result.outcome === 'refused') state = `${SERVING}; the last reload was refused, see the log`
+      return result
+    } finally {
+      if (!stopping.signal.aborted) notifier.ready(state)
+    }
+  }
   async function reload(): Promise<ReloadAnswer | { errors: string[] }> {
-    const result = await files.reload()
+    const result = await reloadFiles()
     if (result.outcome === 'refused') return { errors: result.errors }
     const { changes, warnings, late } = result
     return { changes, warnings, late }
@@ -167,6 +190,9 @@ export function createInstance(parts: InstanceParts): Instance {
     for (const unused of inherited.closeRest()) log.warn(unused, 'inherited port is not used any more')
     notReady = undefined
     log.info({ version, listeners: addresses }, 'ready')
+    notifier.ready(SERVING)
+    // While one worker answers, its sessions are worth more than a restart of those that hang.
+    notifier.watch(() => pool.states().some((state) => state !== 'not-answering'))
   }
   return {
     async start() {
@@ -179,7 +205,7 @@ export function createInstance(parts: InstanceParts): Instance {
         throw error
       }
     },
-    reload: () => void files.reload().catch((error: unknown) => log.error({ err: error }, 'defect')),
+    reload: () => void reloadFiles().catch((error: unknown) => log.error({ err: error }, 'defect')),
     reopenLog() {
       reopenLogFile(output, log)
       void pool.reopenLog()
@@ -191,14 +217,20 @@ export function createInstance(parts: InstanceParts): Instance {
       files.close()
       const sessions = await pool.sessions({ limit: 0 }).catch(() => undefined)
       log.info({ sessions: sessions?.total }, 'shutting down')
+      notifier.stopping(describeStop(sessions?.total), settings.limits.shutdownGraceMs + STOP_SLACK_MS)
       await pool.stop()
       // Until now it may have sessions, for which the other instances may ask.
       await site.leave()
       close()
+      await notifier.close()
       log.info('stopped')
     },
     abandon: pool.abandon,
   }
+}
+
+function describeStop(sessions: number | undefined): string {
+  return sessions === undefined ? 'shutting down' : `shutting down: ends ${sessions} sessions`
 }
 
 /** Ready while at least one worker serves: otherwise a load balancer would remove the remaining workers too. */
