@@ -1,5 +1,6 @@
 /** What a run is about: two presets, and the options that change them. */
 import { parseArgs } from 'node:util'
+import { createPeerBefore } from './peers/mailmux.ts'
 import type { Peer } from './peers/peer.ts'
 import { peers as allPeers } from './peers/peers.ts'
 import type { Setting } from './settings.ts'
@@ -66,6 +67,7 @@ export function describeOptions(settings: Setting[]): string {
   return `node test/bench/bench.ts [options]
   --quick            a minute: ${QUICK.peers}; ${QUICK.workloads}; no target fails it
   --peers A,B        of ${listNames(allPeers)}; the ratios are to the first
+  --before DIR       mailmux of another checkout and this one, in turn: the cost of a change
   --workloads A,B    of ${listNames(listWorkloads(settings))}
   --settings A,B     of ${listNames(settings)}; with --peers or --workloads only the first, unless named
   --rounds N         ${FULL.rounds}, quick ${QUICK.rounds}
@@ -83,6 +85,7 @@ export function readOptions(args: string[], allSettings: Setting[]): Options | u
     options: {
       quick: { type: 'boolean', default: false },
       peers: { type: 'string' },
+      before: { type: 'string' },
       workloads: { type: 'string' },
       settings: { type: 'string' },
       rounds: { type: 'string' },
@@ -95,14 +98,17 @@ export function readOptions(args: string[], allSettings: Setting[]): Options | u
   })
   if (values.help) return undefined
   const preset = values.quick ? QUICK : FULL
-  const isPart = values.peers !== undefined || values.workloads !== undefined
+  const isPart = values.peers !== undefined || values.workloads !== undefined || values.before !== undefined
   const settings = choose(values.settings ?? (isPart ? QUICK : preset).settings, allSettings)
   const workloads = values.workloads ?? preset.workloads
   const wanted = workloads === '' ? undefined : choose(workloads, listWorkloads(allSettings)).map(({ name }) => name)
   const isWanted = ({ name }: Named): boolean => wanted === undefined || wanted.includes(name)
   return {
     name: preset.name,
-    peers: choose(values.peers ?? preset.peers, allPeers),
+    peers: [
+      ...(values.before === undefined ? [] : [createPeerBefore(values.before)]),
+      ...choose(values.peers ?? (values.before === undefined ? preset.peers : 'mailmux'), allPeers),
+    ],
     settings: settings.map((setting) => ({
       ...setting,
       workloads: setting.workloads.filter(isWanted),

@@ -1,7 +1,16 @@
 /** A report for people: medians of the rounds and ratios to the first peer, as tables of Markdown that read well as plain text, and as a chart. */
 import { drawChart } from './chart.ts'
 import type { Report } from './report.ts'
-import { figureOf, idleWorkloadOf, peersOf, type Row, spread, type Summary, type SummedSection } from './summary.ts'
+import {
+  figureOf,
+  idleWorkloadOf,
+  peersOf,
+  ratioOf,
+  type Row,
+  spread,
+  type Summary,
+  type SummedSection,
+} from './summary.ts'
 import type { Verdict } from './targets.ts'
 
 /** Three digits: more would claim a precision that a shared machine does not have. */
@@ -31,15 +40,14 @@ function figureTable(heading: string, rows: Row[], wantsSpread: boolean): string
   return alignTable([header, ...lines])
 }
 
-/** Every figure divided by the first peer's. */
+/** Every figure divided by the first peer's: the median of the ratios within each round, because a busy machine slows all peers of a round. */
 function ratioTable(rows: Row[]): string[] {
   const [baseline = '', ...others] = peersOf(rows)
   const lines = rows.map((row) => {
-    const base = figureOf(row, baseline)
     const ratios = others.map((peer) => {
-      const figure = figureOf(row, peer)
-      if (base === undefined || figure === undefined) return ''
-      return show(figure / base) + (row.marks.has(peer) ? ' †' : '')
+      const ratio = ratioOf(row, peer, baseline)
+      if (ratio === undefined) return ''
+      return show(ratio) + (row.marks.has(peer) ? ' †' : '')
     })
     return [row.title, ...ratios]
   })

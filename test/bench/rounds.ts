@@ -78,7 +78,8 @@ export async function runRounds(
   }
   for (let round = 1; round <= plan.rounds; round++) {
     for (const workload of plan.workloads) {
-      for (const { peer, instance } of running) {
+      // In turn from either end, so that no peer is always measured after the same one.
+      for (const { peer, instance } of round % 2 === 1 ? running : running.toReversed()) {
         tell(`${plan.name}: round ${round} of ${plan.rounds}, ${workload.title}, ${peer.name}`)
         await attempt(`${peer.name}, ${workload.title}, round ${round}`, async () => {
           const measured = await measureLoad(load, instance, workload, plan.seconds)

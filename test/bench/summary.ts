@@ -47,6 +47,14 @@ export function figureOf(row: Row | undefined, peer: string): number | undefined
   return median(row?.values.get(peer) ?? [])
 }
 
+/** The median of the ratios within each round; of the medians where a peer lacks a round. Undefined without a figure of both. */
+export function ratioOf(row: Row, peer: string, baseline: string): number | undefined {
+  const [own, base] = [row.values.get(peer) ?? [], row.values.get(baseline) ?? []]
+  if (own.length === base.length) return median(own.map((value, round) => value / base[round]!))
+  const [figure, divisor] = [median(own), median(base)]
+  return figure === undefined || divisor === undefined ? undefined : figure / divisor
+}
+
 /** The peers that have a figure in these rows, in the order of the first row that has them. */
 export function peersOf(rows: Row[]): string[] {
   return [...new Set(rows.flatMap((row) => [...row.values.keys()]))]

@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import type { Leaf } from '../../support/certificates.ts'
 import { MAIN, NODE_OF_COMMAND } from '../../support/command.ts'
@@ -87,10 +87,10 @@ async function accountForLookups(adminPort: number): Promise<string> {
   return `routes found: ${counts.join(', ')}`
 }
 
-async function readCommit(): Promise<string> {
+async function readCommit(cwd: string): Promise<string> {
   try {
-    const { stdout: commit } = await run('git', ['rev-parse', '--short=12', 'HEAD'], { cwd: CHECKOUT })
-    const { stdout: changes } = await run('git', ['status', '--porcelain', '--', 'src'], { cwd: CHECKOUT })
+    const { stdout: commit } = await run('git', ['rev-parse', '--short=12', 'HEAD'], { cwd })
+    const { stdout: changes } = await run('git', ['status', '--porcelain', '--', 'src'], { cwd })
     return changes === '' ? commit.trim() : `${commit.trim()} with changes`
   } catch {
     return 'not committed'
@@ -105,10 +105,21 @@ type Variant = {
   routes: (scene: Scene) => Promise<Routes>
   /** the program that runs mailmux, with its options */
   runtime?: string[]
+  /** the file that it runs, of this checkout or of another one */
+  main?: string
   workers?: number
 }
 
-function createPeer({ name, packages = [], remark, version, routes, runtime, workers = 1 }: Variant): Peer {
+function createPeer({
+  name,
+  packages = [],
+  remark,
+  version,
+  routes,
+  runtime,
+  main = MAIN,
+  workers = 1,
+}: Variant): Peer {
   return {
     name,
     packages,
@@ -123,7 +134,7 @@ function createPeer({ name, packages = [], remark, version, routes, runtime, wor
       await writeFile(file, buildConfiguration(around.certificate, { imap, imaps, pop3, admin }, directory, workers))
       await writeFile(join(folder, 'routing.yaml'), buildRouting(around, routing))
       const program = runtime ?? [...NODE_OF_COMMAND, ...around.nodeOptions]
-      const command = [...program, MAIN, 'run', '-c', file]
+      const command = [...program, main, 'run', '-c', file]
       const { pid, stop } = await startProxy(around.scene, name, command, () => isReady(admin))
       return {
         pids: [pid],
@@ -143,9 +154,20 @@ const REDIS_PACKAGES = ['redis-server', 'redis-tools']
 export const mailmux = createPeer({
   name: 'mailmux',
   remark: 'one process; one route for the domain, in the routing file',
-  version: async () => `${await readCommit()} on node ${process.version}`,
+  version: async () => `${await readCommit(CHECKOUT)} on node ${process.version}`,
   routes: byDomain,
 })
+
+/** @param checkout the folder of another version, with its own packages; it gets the same configuration */
+export function createPeerBefore(checkout: string): Peer {
+  return createPeer({
+    name: 'before',
+    remark: 'as mailmux',
+    version: () => readCommit(checkout),
+    routes: byDomain,
+    main: resolve(checkout, 'src/main.ts'),
+  })
+}
 
 export const mailmuxStatic = createPeer({
   name: 'mailmux-static',
