@@ -8,6 +8,7 @@ import type { BackendState, ProtocolName } from '../config/settings.ts'
 import { createDeliveryCounter } from './delivery-counter.ts'
 import { createLimitCounter } from './limit-counter.ts'
 import { createShortageCounter } from './shortage-counter.ts'
+import { TalliedCounter, TalliedGauge, TalliedHistogram } from './tallies.ts'
 
 export type LoginOutcome = 'accepted' | 'refused' | 'unavailable' | 'misconfigured' | 'disabled'
 export type LookupSource =
@@ -41,7 +42,7 @@ export function createMetrics(registry: Registry) {
   let readConnections = (): ConnectionReading => ({ open: 0, max: 0 })
   let readGates: () => readonly GateReading[] = () => []
 
-  const connections = new Counter({
+  const connections = new TalliedCounter({
     name: 'mailmux_connections_total',
     help: 'Client connections accepted.',
     labelNames: ['protocol', 'listener'],
@@ -70,52 +71,52 @@ export function createMetrics(registry: Registry) {
     },
   })
   const limitHit = createLimitCounter(registry)
-  const ended = new Counter({
+  const ended = new TalliedCounter({
     name: 'mailmux_sessions_ended_total',
     help: 'Client connections that have ended, by the cause.',
     labelNames: ['cause'],
     registers,
   })
   const shortageNoted = createShortageCounter(registry)
-  const sessions = new Gauge({
+  const sessions = new TalliedGauge({
     name: 'mailmux_sessions',
     help: 'Sessions that are relaying now.',
     labelNames: ['protocol', 'backend'],
     registers,
   })
-  const logins = new Counter({
+  const logins = new TalliedCounter({
     name: 'mailmux_logins_total',
     help: 'Login attempts by their outcome.',
     labelNames: ['protocol', 'mechanism', 'outcome'],
     registers,
   })
-  const loginSeconds = new Histogram({
+  const loginSeconds = new TalliedHistogram({
     name: 'mailmux_login_duration_seconds',
     help: 'From the login command to the answer, for logins that were routed to a back end.',
     labelNames: ['protocol', 'backend'],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
     registers,
   })
-  const sessionSeconds = new Histogram({
+  const sessionSeconds = new TalliedHistogram({
     name: 'mailmux_session_duration_seconds',
     help: 'How long sessions relayed.',
     labelNames: ['protocol', 'backend'],
     buckets: [0.1, 1, 10, 60, 300, 1800, 3600, 4 * 3600, 24 * 3600],
     registers,
   })
-  const relayedBytes = new Counter({
+  const relayedBytes = new TalliedCounter({
     name: 'mailmux_relayed_bytes_total',
     help: 'Bytes carried after login.',
     labelNames: ['protocol', 'backend', 'direction'],
     registers,
   })
-  const lookups = new Counter({
+  const lookups = new TalliedCounter({
     name: 'mailmux_route_lookups_total',
     help: 'Route decisions by where the route came from.',
     labelNames: ['source'],
     registers,
   })
-  const lookupSeconds = new Histogram({
+  const lookupSeconds = new TalliedHistogram({
     name: 'mailmux_route_lookup_duration_seconds',
     help: 'Time to decide on a route.',
     buckets: [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1],
@@ -226,29 +227,29 @@ export function createMetrics(registry: Registry) {
   const accounts = new Map<string, RelayAccount>()
 
   return {
-    connectionAccepted: (protocol: ProtocolName, listener: string) => connections.inc({ protocol, listener }),
+    connectionAccepted: (protocol: ProtocolName, listener: string) => connections.inc(protocol, listener),
     /** @param reason an error code */
     connectionRejected: (reason: string) => rejected.inc({ reason }),
     limitHit,
     /** @param cause of a relay, or an error code */
-    connectionEnded: (cause: string) => ended.inc({ cause }),
+    connectionEnded: (cause: string) => ended.inc(cause),
     /** Where to read at each scrape how many connections there are. */
     watchConnections(read: () => ConnectionReading) {
       readConnections = read
     },
     shortageNoted,
     loginEnded: (protocol: ProtocolName, mechanism: string, outcome: LoginOutcome) =>
-      logins.inc({ protocol, mechanism, outcome }),
+      logins.inc(protocol, mechanism, outcome),
     loginTook: (protocol: ProtocolName, backend: string, ms: number) =>
-      loginSeconds.observe({ protocol, backend }, ms / 1000),
-    sessionStarted: (protocol: ProtocolName, backend: string) => sessions.inc({ protocol, backend }),
+      loginSeconds.record(ms / 1000, protocol, backend),
+    sessionStarted: (protocol: ProtocolName, backend: string) => sessions.add(1, protocol, backend),
     sessionEnded(protocol: ProtocolName, backend: string, ms: number) {
-      sessions.dec({ protocol, backend })
-      sessionSeconds.observe({ protocol, backend }, ms / 1000)
+      sessions.add(-1, protocol, backend)
+      sessionSeconds.record(ms / 1000, protocol, backend)
     },
     routeDecided(source: LookupSource, ms: number) {
-      lookups.inc({ source })
-      lookupSeconds.observe(ms / 1000)
+      lookups.inc(source)
+      lookupSeconds.record(ms / 1000)
     },
     routeRefused: (reason: RouteFault) => routesRefused.inc({ reason }),
     deliveryLookedUp,
@@ -286,11 +287,11 @@ export function createMetrics(registry: Registry) {
       const key = `${protocol} ${backend}`
       let account = accounts.get(key)
       if (!account) {
-        const fromClient = relayedBytes.labels({ protocol, backend, direction: 'from-client' })
-        const fromBackend = relayedBytes.labels({ protocol, backend, direction: 'from-backend' })
+        const fromClient = relayedBytes.tally(protocol, backend, 'from-client')
+        const fromBackend = relayedBytes.tally(protocol, backend, 'from-backend')
         account = (bytesFromClient, bytesFromBackend) => {
-          if (bytesFromClient > 0) fromClient.inc(bytesFromClient)
-          if (bytesFromBackend > 0) fromBackend.inc(bytesFromBackend)
+          fromClient.add(bytesFromClient)
+          fromBackend.add(bytesFromBackend)
         }
         accounts.set(key, account)
       }
