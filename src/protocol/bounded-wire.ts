@@ -14,22 +14,43 @@ const MAX_BYTES = 128 * 1024
  * hands on no octet that a client's or an operator's terminal obeys.
  */
 export function boundWire(wire: Wire): Wire {
-  let lines = 0
-  let bytes = 0
-  const count = (octets: Octets): Octets => {
-    lines++
-    bytes += octets.length
-    if (lines > MAX_LINES || bytes > MAX_BYTES)
+  return new BoundedWire(wire)
+}
+
+class BoundedWire implements Wire {
+  readonly #wire: Wire
+  #lines = 0
+  #bytes = 0
+
+  constructor(wire: Wire) {
+    this.#wire = wire
+  }
+
+  get secure(): boolean {
+    return this.#wire.secure
+  }
+
+  async readLine(limit: LineLimit): Promise<Octets> {
+    return this.#count(await this.#wire.readLine(limit))
+  }
+
+  async readBytes(wanted: number): Promise<Octets> {
+    return this.#count(await this.#wire.readBytes(wanted))
+  }
+
+  write(text: string): void {
+    this.#wire.write(text)
+  }
+
+  startTls(): Promise<void> {
+    return this.#wire.startTls()
+  }
+
+  #count(octets: Octets): Octets {
+    this.#lines++
+    this.#bytes += octets.length
+    if (this.#lines > MAX_LINES || this.#bytes > MAX_BYTES)
       throw new MuxError('backend-garbage', `more than ${MAX_LINES} lines or ${MAX_BYTES} bytes without a result`)
     return printableOctets(octets)
-  }
-  return {
-    readLine: (limit: LineLimit) => wire.readLine(limit).then(count),
-    readBytes: (wanted) => wire.readBytes(wanted).then(count),
-    write: (text) => wire.write(text),
-    startTls: () => wire.startTls(),
-    get secure() {
-      return wire.secure
-    },
   }
 }

@@ -20,8 +20,10 @@ export function identifyUser(octets: Octets, rules: NameRules, note?: NoteName):
 
 /** `%u` the whole name (`CORP\alice` as it is typed), `%n` without its domain, `%d` the domain, `%%` a percent sign. */
 export function formatLogin(template: string, { local, domain, typed }: UserName): string {
+  const whole = typed ?? (domain === undefined ? local : `${local}@${domain}`)
+  if (template === '%u') return whole // the default
   const values: Record<string, string> = {
-    '%u': typed ?? (domain === undefined ? local : `${local}@${domain}`),
+    '%u': whole,
     '%n': local,
     '%d': domain ?? '',
     '%%': '%',

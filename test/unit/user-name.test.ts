@@ -6,7 +6,14 @@ import fc from 'fast-check'
 import { normalizeUser, parseDomain, parseLogin } from '../../src/config/schema/values.ts'
 import { encodeUtf8 } from '../../src/octets.ts'
 import { formatLogin, identifyUser } from '../../src/routing/identity.ts'
-import { MAX_USER_OCTETS, readDomain, type NameNote, type NameRules, type UserCase } from '../../src/user-name.ts'
+import {
+  MAX_USER_OCTETS,
+  readDomain,
+  type NameNote,
+  type NameRules,
+  type UserCase,
+  readUser,
+} from '../../src/user-name.ts'
 import { rulesWith } from '../support/user-name.ts'
 
 const oneOf = (characters: string): fc.Arbitrary<string> => fc.constantFrom(...Array.from(characters))
@@ -226,4 +233,31 @@ test('says which setting a refused name lacks', () => {
     const last = notes.at(-1)
     assert.match(last?.what === 'wrong' ? last.why : '', why, typed)
   }
+})
+
+test('reads a plain name as the full reading does, which notes its steps', () => {
+  const plain = fc.stringMatching(/^[a-zA-Z0-9._+=&'~#!$*%|\\ -]{0,12}$/)
+  const label = fc.stringMatching(/^(xn--)?[a-zA-Z0-9-]{1,8}$/)
+  const domain = fc.array(label, { minLength: 1, maxLength: 4 }).map((labels) => labels.join('.'))
+  const longDomain = fc.integer({ min: 120, max: 130 }).map((count) => 'a.'.repeat(count) + 'a')
+  const name = fc.oneof(
+    fc.tuple(plain, fc.constantFrom('@', '@', '%', ''), fc.oneof(domain, longDomain)).map((parts) => parts.join('')),
+    fc.string(),
+  )
+  const rules = fc.record({
+    userCase: fc.constantFrom('keep' as const, 'lower' as const),
+    defaultDomain: fc.constantFrom(undefined, 'example.org'),
+    delimiters: fc.constantFrom('@', '@%', '@\\'),
+    masterSeparator: fc.constantFrom(undefined, '*', '|'),
+    aliases: fc.constantFrom(new Map<string, string>(), new Map([['a.b', 'c.d']])),
+  })
+  fc.assert(
+    fc.property(name, rules, (text, how) => {
+      assert.deepEqual(
+        readUser(text, how),
+        readUser(text, how, () => undefined),
+      )
+    }),
+    { numRuns: 2000 },
+  )
 })

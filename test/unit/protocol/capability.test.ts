@@ -64,6 +64,27 @@ test('imap announces LITERAL+ in place of LITERAL-', () => {
   assert.ok(words.includes('LITERAL+') && !words.includes('LITERAL-') && words.includes('IDLE'))
 })
 
+test('imap announces to each kind of client what it may use, also where another kind has come before it', () => {
+  const [announced, mechanisms] = [['IDLE'], [...MECHANISMS]]
+  const clients = [
+    client(),
+    client({ secure: false }),
+    client({ certifiedUser: 'alice' }),
+    client({ secure: false, certifiedUser: 'alice' }),
+  ]
+  const listeners = [true, false].flatMap((startTlsOffered) =>
+    [true, false].map((allowPlaintextAuth) => ({ startTlsOffered, allowPlaintextAuth })),
+  )
+  for (const one of [...clients, ...clients])
+    for (const listener of listeners)
+      assert.equal(
+        imap.clientCapability(facts({ ...listener, announced, mechanisms }), one),
+        imap.clientCapability(facts({ ...listener, announced: ['IDLE'], mechanisms: [...MECHANISMS] }), one),
+      )
+  const fewer = imap.clientCapability(facts({ announced, mechanisms: ['PLAIN'] }), client())
+  assert.deepEqual(fewer.match(/AUTH=\S+/g), ['AUTH=PLAIN'])
+})
+
 test('imap takes no longer word for IMAP4rev1 or LITERAL', () => {
   const own = 'IMAP4rev1 SASL-IR ID ENABLE'
   for (const word of ['XIMAP4rev1', 'IMAP4rev1x', 'xliteral+', 'literal+x', 'literal'])
