@@ -3,10 +3,11 @@
  * `aggregator` merges the readings of several workers if their sum is not meaningful. Labels come from closed sets (names of the configuration), never from
  * a client. A test compares docs/metrics.md with this list. Over 250 lines: it is one list of declarations.
  */
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import { Counter, Gauge, type Registry } from 'prom-client'
 import type { BackendState, ProtocolName } from '../config/settings.ts'
 import { createDeliveryCounter } from './delivery-counter.ts'
 import { createLimitCounter } from './limit-counter.ts'
+import { createLoginWaits } from './login-waits.ts'
 import { createShortageCounter } from './shortage-counter.ts'
 import { TalliedCounter, TalliedGauge, TalliedHistogram } from './tallies.ts'
 
@@ -197,19 +198,7 @@ export function createMetrics(registry: Registry) {
       for (const { backend, waiting } of readGates()) this.set({ backend }, waiting)
     },
   })
-  const waits = new Counter({
-    name: 'mailmux_login_waits_total',
-    help: 'Logins that had to wait for their turn at a back end, by the limit that was reached and how the wait ended.',
-    labelNames: ['backend', 'limit', 'outcome'],
-    registers,
-  })
-  const waitSeconds = new Histogram({
-    name: 'mailmux_login_wait_seconds',
-    help: 'How long logins waited for their turn at a back end, of those that had to.',
-    labelNames: ['backend'],
-    buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
-    registers,
-  })
+  const loginWaited = createLoginWaits(registry)
   const handshakes = new Counter({
     name: 'mailmux_tls_handshakes_total',
     help: 'TLS handshakes with clients.',
@@ -266,11 +255,7 @@ export function createMetrics(registry: Registry) {
     watchGates(read: () => readonly GateReading[]) {
       readGates = read
     },
-    /** A login waited for a turn. @param limit which one was reached @param outcome how it ended */
-    loginWaited: (backend: string, limit: string, outcome: string, ms: number): void => {
-      waits.inc({ backend, limit, outcome })
-      if (outcome !== 'queue-full') waitSeconds.observe({ backend }, ms / 1000)
-    },
+    loginWaited,
     backendAddresses(backend: string, protocol: ProtocolName, { up, down }: { up: number; down: number }) {
       backendAddresses.set({ backend, protocol, state: 'up' }, up)
       backendAddresses.set({ backend, protocol, state: 'down' }, down)

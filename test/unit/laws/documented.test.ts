@@ -178,6 +178,7 @@ describe('docs/metrics.md', () => {
     read('src/metrics/instance-metrics.ts') +
     read('src/metrics/metrics.ts') +
     read('src/metrics/limit-counter.ts') +
+    read('src/metrics/login-waits.ts') +
     read('src/metrics/shortage-counter.ts') +
     read('src/metrics/delivery-counter.ts')
 
