@@ -27,5 +27,39 @@ export type LimitSettings = {
 /** Networks as CIDRs. `allow`: undefined where every address may connect that `deny` does not have. */
 export type AccessSettings = { allow: readonly string[] | undefined; deny: readonly string[] }
 
-/** The limits of one listener on its clients, with the defaults of `limits` filled in. */
-export type ClientLimitSettings = { access: AccessSettings }
+/** As many as `count` at once, and then one each `perMs / count`. */
+export type Rate = { count: number; perMs: number }
+
+/** The delay of logins after failed ones. */
+export type PenaltySettings = {
+  /** failures without a delay */
+  after: number
+  /** how much longer each further one makes it */
+  stepMs: number
+  mostMs: number
+  /** the time in which half of the failures are forgotten */
+  halfLifeMs: number
+}
+
+/** The limits of one listener on its clients, with the defaults of `limits` filled in. undefined: no limit. */
+export type ClientLimitSettings = {
+  access: AccessSettings
+  /** CIDRs to which no limit by address applies, and no penalty */
+  exempt: readonly string[]
+  /** of the listener */
+  maxConnections: number | undefined
+  /** of an IPv4 address or an IPv6 /64 */
+  connectionsPerAddress: number | undefined
+  /** of an IPv6 /48 */
+  connectionsPerPrefix: number | undefined
+  sessionsPerUser: number | undefined
+  sessionsPerDomain: number | undefined
+  /** of the name that the back end gets */
+  sessionsPerBackendUser: number | undefined
+  /** by address */
+  connectionRate: Rate | undefined
+  loginRate: Rate | undefined
+  /** of accepted logins */
+  userLoginRate: Rate | undefined
+  penalty: PenaltySettings | undefined
+}

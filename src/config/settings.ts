@@ -9,7 +9,7 @@ import type { ProtocolName } from '../protocol/registry.ts'
 import type { Secret } from '../secret.ts'
 import type { UserCase } from '../user-name.ts'
 
-export type { AccessSettings, ClientLimitSettings, LimitSettings } from './limit-settings.ts'
+export type { AccessSettings, ClientLimitSettings, LimitSettings, PenaltySettings, Rate } from './limit-settings.ts'
 export type { ProtocolName } from '../protocol/registry.ts'
 
 /** `0.0.0.0` or `::` for every address of a family. `optional` is set where a bare port stood for both families: a machine without that family does not fail. */

@@ -2,23 +2,11 @@
  * Whether a client may connect, and whether a login may go on: the interface of the limits to the path of a connection. It is asked at
  * four moments (accept, login, acceptance by the back end, refusal). It closes no socket and writes no text: `session` and `login` do.
  */
-import type { ProtocolName } from '../protocol/registry.ts'
-import type { ListenerLimits } from './listener-limits.ts'
-import type { Lease, Rejection } from './rejection.ts'
-
-/** `address`: of the client; of the PROXY header where there is one. `limits`: undefined where the listener has none. */
-export type ConnectionFacts = {
-  protocol: ProtocolName
-  listener: string
-  address: string
-  limits: ListenerLimits | undefined
-}
-
-/** `user`: the normalised name; undefined for a name that no user can have. */
-export type LoginFacts = ConnectionFacts & { user: string | undefined }
-
-/** `mailbox`: the name of the user at the back end */
-export type SessionFacts = LoginFacts & { backend: string; mailbox: string }
+import { attemptOf, connectionClaims, loginQuestion, sessionQuestion } from './claims.ts'
+import type { ConnectionFacts, LoginFacts, SessionFacts } from './facts.ts'
+import type { Claims, Ledger, Overrun } from './ledger.ts'
+import { createLocalLedger } from './local-ledger.ts'
+import type { Delay, Lease, Rejection } from './rejection.ts'
 
 /** An answer that is known at once costs no promise. undefined: admitted, and nothing is held. */
 type Answer<T> = T | undefined | Promise<T | undefined>
@@ -26,8 +14,8 @@ type Answer<T> = T | undefined | Promise<T | undefined>
 export type Limits = {
   /** A client has connected, and its address is known. Nothing is sent to it and no TLS has begun. */
   admitConnection(facts: ConnectionFacts): Answer<Rejection | Lease>
-  /** The user of a login is known. No directory and no back end is asked yet. Resolves when the login may go on. */
-  admitLogin(facts: LoginFacts): Answer<Rejection>
+  /** The user of a login is known. No directory and no back end is asked yet. */
+  admitLogin(facts: LoginFacts): Answer<Rejection | Delay>
   /** The back end has accepted the login, and the client does not know it yet. The lease is held until the end of the session. */
   admitSession(facts: SessionFacts): Answer<Rejection | Lease>
   /** The login was refused because of its credentials. */
@@ -36,34 +24,94 @@ export type Limits = {
 
 /** A further reason to reject, which needs no configuration of a listener. Asked each time, so it answers from memory. */
 export type Guard = {
-  ofConnection?(facts: ConnectionFacts): Rejection | undefined
-  ofLogin?(facts: LoginFacts): Rejection | undefined
+  ofConnection?: (facts: ConnectionFacts) => Rejection | undefined
+  ofLogin?: (facts: LoginFacts) => Rejection | undefined
 }
 
 export type LimitParts = {
   /** asked in this order, after the networks of the listener */
   guards?: readonly Guard[]
+  /** undefined: in the memory of this process */
+  ledger?: Ledger | undefined
 }
 
-export function createLimits({ guards = [] }: LimitParts = {}): Limits {
+/**
+ * Logins that are delayed at a time, in one process. A delayed login holds its connection, about 20 KB. Further ones are not delayed: to
+ * refuse them would let a guesser with many addresses lock the users out.
+ */
+const MOST_DELAYED = 5000
+
+export function createLimits({ guards = [], ledger = createLocalLedger() }: LimitParts = {}): Limits {
+  let delayed = 0
+
+  function leaseOf({ counts }: Claims): Lease | undefined {
+    if (counts.length === 0) return undefined
+    const keys = counts.map(({ key }) => key)
+    return { release: () => ledger.release(keys.splice(0)) }
+  }
+
+  function delay(ms: number): Delay | undefined {
+    if (ms <= 0 || delayed >= MOST_DELAYED) return undefined
+    delayed++
+    let ended = false
+    const end = (): void => {
+      if (!ended) delayed--
+      ended = true
+    }
+    return { delayMs: ms, release: end }
+  }
+
   return {
     admitConnection(facts) {
-      const denied = facts.limits?.access?.(facts.address)
-      if (denied) return denied
-      for (const guard of guards) {
-        const rejection = guard.ofConnection?.(facts)
-        if (rejection) return rejection
-      }
-      return undefined
+      const rejection =
+        facts.limits?.access?.(facts.address) ?? firstOf(guards, ({ ofConnection }) => ofConnection, facts)
+      if (rejection) return rejection
+      const claims = connectionClaims(facts)
+      return claims && then(ledger.takeConnection(claims), (overrun) => rejectionOf(overrun) ?? leaseOf(claims))
     },
     admitLogin(facts) {
-      for (const guard of guards) {
-        const rejection = guard.ofLogin?.(facts)
-        if (rejection) return rejection
-      }
-      return undefined
+      const rejection = firstOf(guards, ({ ofLogin }) => ofLogin, facts)
+      if (rejection) return rejection
+      const question = loginQuestion(facts)
+      return (
+        question && then(ledger.askLogin(question), ({ overrun, delayMs }) => rejectionOf(overrun) ?? delay(delayMs))
+      )
     },
-    admitSession: () => undefined,
-    loginRefused: () => undefined,
+    admitSession(facts) {
+      const question = sessionQuestion(facts)
+      return question && then(ledger.takeSession(question), (overrun) => rejectionOf(overrun) ?? leaseOf(question))
+    },
+    loginRefused(facts) {
+      const attempt = attemptOf(facts)
+      if (attempt) ledger.noteFailure(attempt)
+    },
+  }
+}
+
+function firstOf<Facts>(
+  guards: readonly Guard[],
+  ask: (guard: Guard) => ((facts: Facts) => Rejection | undefined) | undefined,
+  facts: Facts,
+): Rejection | undefined {
+  for (const guard of guards) {
+    const rejection = ask(guard)?.(facts)
+    if (rejection) return rejection
+  }
+  return undefined
+}
+
+function then<T, U>(value: T | Promise<T>, next: (value: T) => U): U | Promise<U> {
+  return value instanceof Promise ? value.then(next) : next(value)
+}
+
+function rejectionOf(overrun: Overrun | undefined): Rejection | undefined {
+  if (!overrun) return undefined
+  const { limit, max, perMs, waitMs } = overrun
+  if (perMs === undefined || waitMs === undefined)
+    return { limit, kind: 'too-many', detail: `${limit}: ${max} are open` }
+  return {
+    limit,
+    kind: 'too-fast',
+    detail: `${limit}: ${max} in ${perMs} ms have come; the next may come in ${Math.ceil(waitMs)} ms`,
   }
 }

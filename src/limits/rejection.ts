@@ -2,7 +2,21 @@
 import type { ErrorCode } from '../errors.ts'
 
 /** What can reject a connection or a login: the key of the configuration, or `block` for one by an operator. A label of a metric. */
-export const LIMIT_NAMES = ['allow', 'deny', 'block', 'max_connections'] as const
+export const LIMIT_NAMES = [
+  'allow',
+  'deny',
+  'block',
+  'max_connections',
+  'connections_per_address',
+  'connections_per_prefix',
+  'connection_rate',
+  'login_rate',
+  'penalty',
+  'sessions_per_user',
+  'sessions_per_domain',
+  'sessions_per_backend_user',
+  'user_login_rate',
+] as const
 
 export type LimitName = (typeof LIMIT_NAMES)[number]
 
@@ -17,6 +31,9 @@ export type Rejection = { limit: LimitName; kind: RejectionKind; detail: string 
 
 /** What a connection or a session holds of limits until it ends. */
 export type Lease = { release(): void }
+
+/** The login goes on after this time, and then releases its place among the delayed logins. */
+export type Delay = Lease & { delayMs: number }
 
 export function isRejection(answer: Rejection | Lease | undefined): answer is Rejection {
   return answer !== undefined && 'limit' in answer

@@ -1,15 +1,39 @@
 /** Asks the limits about a login: before its route is looked up, after the back end has accepted it, and after a refusal. */
-import type { LoginFacts } from '../limits/limits.ts'
-import { codeOf, isRejection, type Rejection } from '../limits/rejection.ts'
+import { sleep } from '../clock.ts'
+import type { LoginFacts } from '../limits/facts.ts'
+import { codeOf, isRejection, type Delay, type Rejection } from '../limits/rejection.ts'
+import { encodeUtf8 } from '../octets.ts'
 import type { Refusal, Refused } from '../protocol/protocol.ts'
+import { waitBesideClient } from './acquire-slot.ts'
 import type { Accepted, Login } from './login.ts'
 import { refused } from './refuse.ts'
 
-/** @returns undefined where the login may go on; a promise only where the answer is not known at once */
+/** @returns undefined where the login may go on; a promise only where the answer is not known at once, or the login is delayed */
 export function admitLogin(login: Login): Refused | undefined | Promise<Refused | undefined> {
   const asked = login.services.limits?.admitLogin(factsOf(login))
-  if (asked instanceof Promise) return asked.then((rejection) => rejection && refusedByLimit(login, rejection))
-  return asked && refusedByLimit(login, asked)
+  if (asked === undefined) return undefined
+  return asked instanceof Promise ? asked.then((answer) => follow(login, answer)) : follow(login, asked)
+}
+
+function follow(login: Login, answer: Rejection | Delay | undefined): Refused | undefined | Promise<undefined> {
+  if (answer === undefined) return undefined
+  return isRejection(answer) ? refusedByLimit(login, answer) : waitOut(login, answer)
+}
+
+/** @throws MuxError `client-closed` if the client has left meanwhile; the reason for which the session was ordered to end */
+async function waitOut({ session, services }: Login, delay: Delay): Promise<undefined> {
+  const { clock, events } = services
+  events.emit({ type: 'limit-hit', limit: 'penalty' })
+  const untilMs = clock.nowMs() + delay.delayMs
+  try {
+    await waitBesideClient(session, { untilMs, holdUntilMs: untilMs }, undefined, async ({ signal }) => {
+      await sleep(clock, delay.delayMs, signal)
+      signal.throwIfAborted()
+    })
+  } finally {
+    delay.release()
+  }
+  return undefined
 }
 
 /**
@@ -18,8 +42,14 @@ export function admitLogin(login: Login): Refused | undefined | Promise<Refused 
  */
 export async function admitSession(login: Login, { backend }: Accepted, mailbox: string): Promise<Refused | undefined> {
   const { record, services } = login
-  const facts = { ...factsOf(login), backend: record.backend ?? '', mailbox }
-  const answer = await services.limits?.admitSession(facts)
+  if (!services.limits) return undefined
+  // The sessions of a master user count for the owner of the mailbox, whose name stands before a separator of one character.
+  const owner = record.master === undefined ? mailbox : mailbox.slice(0, -(encodeUtf8(record.master).length + 1))
+  const answer = await services.limits.admitSession({
+    ...factsOf(login),
+    backend: record.backend ?? '',
+    mailbox: owner,
+  })
   if (!isRejection(answer)) {
     record.lease = answer
     return undefined

@@ -109,6 +109,15 @@ export function networkOf(text: string): string {
   return groups.map((group) => group.toString(16)).join(':')
 }
 
+/** The groups that a provider assigns to one site: 48 bits (RFC 6177 2). */
+const SITE_GROUPS = 3
+
+/** @param network of `networkOf`. @returns the /48 around an IPv6 /64; undefined for an IPv4 address, whose neighbours are other clients */
+export function siteOf(network: string): string | undefined {
+  const groups = network.split(':')
+  return groups.length === CLIENT_GROUPS ? groups.slice(0, SITE_GROUPS).join(':') : undefined
+}
+
 export type Network = { address: string; family: Family; prefixBits: number }
 
 /** The bits before the IPv4 address in an IPv4-mapped one. */

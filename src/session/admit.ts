@@ -1,6 +1,6 @@
 /** Asks the limits about a connection: at its acceptance, or once its PROXY header has told where the client is. */
 import { MuxError } from '../errors.ts'
-import type { ConnectionFacts } from '../limits/limits.ts'
+import type { ConnectionFacts } from '../limits/facts.ts'
 import { codeOf, isRejection, type Lease, type Rejection } from '../limits/rejection.ts'
 import type { ListenerContext } from '../world.ts'
 import type { Services } from './services.ts'

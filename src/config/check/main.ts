@@ -10,7 +10,7 @@ import { checkAuthHttp } from './auth-http.ts'
 import { checkDelivery } from './delivery.ts'
 import { checkListener } from './listener.ts'
 import { checkRedis } from './redis.ts'
-import { checkNetworks } from './networks.ts'
+import { checkClientLimits } from './client-limits.ts'
 import { listenAddresses, overlaps } from './addresses.ts'
 import { checkRules } from './rules.ts'
 import { mainSchema } from '../schema/schema.ts'
@@ -108,14 +108,6 @@ function checkDirectory({ source }: MainDraft, main: Main, report: Reporter): vo
     report.error(['directory', second], 'there can be one directory: redis, auth_http or static', 'key')
   checkRedis(directory?.redis, source, report)
   checkAuthHttp(directory?.auth_http, report)
-}
-
-function checkClientLimits(main: Main, report: Reporter): void {
-  const admin = main.admin?.listen
-  checkNetworks(main.limits ?? {}, ['limits'], admin, report)
-  main.listeners?.forEach((listener, index) => {
-    checkNetworks(listener?.limits ?? {}, ['listeners', index, 'limits'], admin, report)
-  })
 }
 
 /** What the RFCs ask of an idle limit. Less is a choice that an operator may make, knowing it. */

@@ -63,21 +63,24 @@ function readAllowed(file: string): Parsed<string[]> {
   return 'value' in read && read.value.length === 0 ? { wrong: 'has no network: no client could connect' } : read
 }
 
-type Lists = { allow?: readonly (string | undefined)[] | undefined; deny?: readonly (string | undefined)[] | undefined }
+type List = readonly (string | undefined)[] | undefined
+type Lists = { allow?: List; deny?: List; exempt?: List }
 
 /** Warns of networks without effect, and of those that shut out the operator. */
 export function checkNetworks(
-  { allow, deny }: Lists,
+  { allow, deny, exempt }: Lists,
   at: Path,
   admin: ListenAddress | undefined,
   report: Reporter,
 ): void {
   const known = deny?.filter((network) => network !== undefined) ?? []
   const denied = createIpSet(known)
-  allow?.forEach((network, index) => {
-    if (network !== undefined && isInside(network, known))
-      report.warn([...at, 'allow', index], 'does nothing: a network of deny has it, and deny wins')
-  })
+  for (const [key, networks] of Object.entries({ allow, exempt })) {
+    networks?.forEach((network, index) => {
+      if (network !== undefined && isInside(network, known))
+        report.warn([...at, key, index], 'does nothing: a network of deny has it, and deny wins')
+    })
+  }
   if (allow?.length === 0)
     report.error([...at, 'allow'], 'an empty list lets no client connect; leave the key out for all')
   deny?.forEach((network, index) => {

@@ -8,7 +8,7 @@ import {
   specOf,
   type CapabilityProtocol,
 } from '../../protocol/registry.ts'
-import { clientLimits } from './client-limits.ts'
+import { listenerLimits } from './client-limits.ts'
 import { address, choice, domain, name, parsedText, renamedKeys, text } from './fields.ts'
 import { isUnderstood, keyRules, otherThan, type KeyRules } from './rules.ts'
 import type { MechanismName } from '../settings.ts'
@@ -216,10 +216,7 @@ export const listener = z
     )
       .optional()
       .register(keyRules, OF_OPENED),
-    limits: z.strictObject(clientLimits).prefault({}).meta({
-      description:
-        'Limits on the clients of this listener, each in place of the one of the same name in `limits`. Default: those of `limits`.',
-    }),
+    limits: listenerLimits,
   })
   .meta({ description: 'One listener: a protocol, with its addresses and its TLS.' })
   .register(renamedKeys, { capability: 'imap_capability', client_user: 'client_cert_user' })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import path from 'node:path'
 import { test } from 'node:test'
+import { clientLimits } from '../listener/listener-settings.ts'
 import { inspect } from 'node:util'
 import { certificate, load, loadSettings, MAIN, withListener } from './fixture.ts'
 
@@ -91,6 +92,7 @@ test('everything said of the wire reaches the settings of a listener', (t) => {
     ]),
     delimiters: '@%',
     masterSeparator: '*',
+    limits: clientLimits(),
   })
   assert.deepEqual(
     all.passthrough.map(({ name }) => name),

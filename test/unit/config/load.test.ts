@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
+import { clientLimits } from '../listener/listener-settings.ts'
 import { inspect } from 'node:util'
 import { loadConfig } from '../../../src/config/load.ts'
 import { certificate, load, loadSettings, MAIN, ROUTING, temporaryDirectory } from './fixture.ts'
@@ -31,6 +32,7 @@ test('fills every default in', (t) => {
       defaultDomains: new Map(),
       delimiters: '@',
       masterSeparator: undefined,
+      limits: clientLimits(),
     },
   ])
   assert.equal(settings.tls.minVersion, 'TLSv1.2')

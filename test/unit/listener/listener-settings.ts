@@ -1,5 +1,5 @@
 /** A listener as the configuration gives it where nothing is said but what a test says. */
-import type { ListenerSettings } from '../../../src/config/settings.ts'
+import type { ClientLimitSettings, ListenerSettings } from '../../../src/config/settings.ts'
 
 export function listenerSettings(changes: Partial<ListenerSettings> = {}): ListenerSettings {
   return {
@@ -22,7 +22,26 @@ export function listenerSettings(changes: Partial<ListenerSettings> = {}): Liste
     defaultDomains: new Map(),
     delimiters: '@',
     masterSeparator: undefined,
-    limits: { access: { allow: undefined, deny: [] } },
+    limits: clientLimits(),
+    ...changes,
+  }
+}
+
+/** No limit but those that a test sets. */
+export function clientLimits(changes: Partial<ClientLimitSettings> = {}): ClientLimitSettings {
+  return {
+    access: { allow: undefined, deny: [] },
+    exempt: [],
+    maxConnections: undefined,
+    connectionsPerAddress: undefined,
+    connectionsPerPrefix: undefined,
+    sessionsPerUser: undefined,
+    sessionsPerDomain: undefined,
+    sessionsPerBackendUser: undefined,
+    connectionRate: undefined,
+    loginRate: undefined,
+    userLoginRate: undefined,
+    penalty: undefined,
     ...changes,
   }
 }

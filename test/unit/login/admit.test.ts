@@ -1,7 +1,8 @@
 /** The limits are asked about each login: before its route, after the back end's acceptance, and told of a refusal. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { createLimits, type LoginFacts, type Limits } from '../../../src/limits/limits.ts'
+import type { LoginFacts } from '../../../src/limits/facts.ts'
+import { createLimits, type Limits } from '../../../src/limits/limits.ts'
 import type { Rejection } from '../../../src/limits/rejection.ts'
 import { byPassword, openSite, startStore } from './login-fixture.ts'
 

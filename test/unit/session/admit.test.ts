@@ -5,7 +5,8 @@ import { connect, createServer, type AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import type { ListenerSettings, ProtocolName } from '../../../src/config/settings.ts'
 import { buildListenerLimits } from '../../../src/limits/listener-limits.ts'
-import { createLimits, type ConnectionFacts, type Limits } from '../../../src/limits/limits.ts'
+import type { ConnectionFacts } from '../../../src/limits/facts.ts'
+import { createLimits, type Limits } from '../../../src/limits/limits.ts'
 import { SYSTEM_CLOCK } from '../../../src/login/clock.ts'
 import type { Metrics } from '../../../src/metrics/metrics.ts'
 import { createIpSet } from '../../../src/net/ip-set.ts'
@@ -17,7 +18,7 @@ import { createSessions } from '../../../src/session/sessions.ts'
 import type { World } from '../../../src/world.ts'
 import { READ_DEADLINE_MS, until } from '../../support/deadline.ts'
 import { keepLog } from '../backend/fixture.ts'
-import { listenerSettings } from '../listener/listener-settings.ts'
+import { clientLimits, listenerSettings } from '../listener/listener-settings.ts'
 
 /** A port whose clients reach a listener of these settings. */
 async function open(t: TestContext, changes: Partial<ListenerSettings>, limits: Limits = createLimits()) {
@@ -88,7 +89,7 @@ async function greet(port: number, says: string | Buffer = ''): Promise<string> 
   return text
 }
 
-const denyAll = { access: { allow: undefined, deny: ['127.0.0.0/8', '192.0.2.0/24'] } }
+const denyAll = clientLimits({ access: { allow: undefined, deny: ['127.0.0.0/8', '192.0.2.0/24'] } })
 const GREETINGS: Record<ProtocolName, RegExp> = { imap: /^\* OK /, pop3: /^\+OK /, managesieve: /^"IMPLEMENTATION"/ }
 const REJECTIONS: Record<ProtocolName, RegExp> = {
   imap: /^\* BYE \[CONTACTADMIN\] /,
@@ -109,14 +110,14 @@ for (const protocol of ['imap', 'pop3', 'managesieve'] as const) {
   })
 
   test(`${protocol}: an address that deny does not have gets the greeting`, async (t) => {
-    const limits = { access: { allow: ['127.0.0.1/32'], deny: ['127.0.0.2/32'] } }
+    const limits = clientLimits({ access: { allow: ['127.0.0.1/32'], deny: ['127.0.0.2/32'] } })
     const { port, counted } = await open(t, { protocol, limits })
     assert.match(await greet(port), GREETINGS[protocol])
     assert.equal(counted[0], 'accepted')
   })
 
   test(`${protocol}: behind a proxy the address of the PROXY header counts`, async (t) => {
-    const limits = { access: { allow: undefined, deny: ['192.0.2.0/24'] } }
+    const limits = clientLimits({ access: { allow: undefined, deny: ['192.0.2.0/24'] } })
     const { port, counted, sessions, lines } = await open(t, { protocol, limits, proxyProtocol: 'required' })
     assert.match(await greet(port, 'PROXY TCP4 192.0.2.7 198.51.100.1 4711 143\r\n'), REJECTIONS[protocol])
     await until(
