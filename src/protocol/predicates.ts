@@ -20,5 +20,5 @@ export function offeredMechanisms(facts: DialogueFacts, client: ClientWire): Mec
 
 /** The command LOGIN (RFC 9051 6.2.3), or USER and PASS, are a password too, and go where PLAIN goes. */
 export function mayUseLogin(facts: DialogueFacts, client: ClientWire): boolean {
-  return offeredMechanisms(facts, client).includes('PLAIN')
+  return mayAuthenticate(facts, client.secure) && facts.mechanisms.includes('PLAIN')
 }

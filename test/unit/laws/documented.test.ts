@@ -114,7 +114,9 @@ describe('docs/protocols.md', () => {
 
   for (const protocol of ['imap', 'pop3'] as const) {
     test(`has every answer of ${protocol} before login, word for word`, () => {
-      const texts = textsIn(`src/protocol/${protocol}/login.ts`, (callee) => /^(bad|reply|client\.write)$/.test(callee))
+      const texts = textsIn(`src/protocol/${protocol}/login.ts`, (callee) =>
+        /^(this\.#)?(bad|reply|client\.write)$/.test(callee),
+      )
       const sentences = texts.flat().filter((text) => /^[^[$]+ [^[$]+$/.test(text.trim()))
       assert.ok(sentences.length > 10)
       for (const text of sentences) assert.ok(page.includes(text.replace(/\r\n$/, '').trim()), text)
