@@ -30,7 +30,7 @@ export type Lessor = {
   /** Whether a holder needs more than it has. */
   isShort(): boolean
   /** The most that all holders may use now, and what they need. */
-  total(key: LeaseKey): { held: number } & Need
+  total: (key: LeaseKey) => { held: number } & Need
 }
 
 type Row = { cap: number; held: number; used: number; need: number }

@@ -16,6 +16,7 @@ export function createInstanceMetrics(registry: Registry, version: string) {
   let readWorkers: () => readonly WorkerState[] = () => []
   let readInstances: () => number = () => 1
   let readMoves: () => number = () => 0
+  let readShared: () => boolean | undefined = () => undefined
 
   const buildInfo = new Gauge({
     name: 'mailmux_build_info',
@@ -65,6 +66,17 @@ export function createInstanceMetrics(registry: Registry, version: string) {
     registers,
     collect() {
       this.set(readInstances())
+    },
+  })
+  new Gauge({
+    name: 'mailmux_limits_shared',
+    help: '1 while limits are shared with other instances through Redis, 0 while this instance counts for itself; absent without Redis.',
+    registers,
+    collect() {
+      this.reset()
+      const isShared = readShared()
+      if (isShared === undefined) this.remove()
+      else this.set(isShared ? 1 : 0)
     },
   })
   const moves = new Counter({
@@ -117,6 +129,10 @@ export function createInstanceMetrics(registry: Registry, version: string) {
     /** Where to read at each scrape how many instances there are. */
     watchInstances(read: () => number) {
       readInstances = read
+    },
+    /** Where to read at each scrape whether limits are shared; undefined: there is nothing to share them through. */
+    watchShared(read: () => boolean | undefined) {
+      readShared = read
     },
     /** Where to read at each scrape how many users are being moved. */
     watchMoves(read: () => number) {

@@ -17,20 +17,20 @@ export function createInProcessPool(
   settings: Settings,
   deps: Omit<AppDeps, 'listen' | 'onShort'>,
   inherited: InheritedSockets,
-  /** undefined if no other instance uses the same limits */
-  leases?: Pick<LeaseKeeper, 'join' | 'renew'>,
+  leases: Pick<LeaseKeeper, 'join' | 'renew'>,
 ): WorkerPool {
   const lease: AskHolder = (caps) => Promise.resolve(app.answers.lease(caps))
   const app = createApp(settings, {
     ...deps,
-    onShort: leases && oncePerTurn(() => leases.renew(lease)),
+    onShort: oncePerTurn(() => leases.renew(lease)),
     listen: (own, accept) => openListeners(portsOf(own), accept, inherited),
   })
-  leases?.join(lease)
+  leases.join(lease)
   let state: WorkerState = 'starting'
   return {
     async start() {
       try {
+        leases.renew(lease)
         const addresses = await app.start()
         state = 'up'
         return addresses

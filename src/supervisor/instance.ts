@@ -23,9 +23,9 @@ import { Secret } from '../secret.ts'
 import { version } from '../version.ts'
 import { createMoves } from './moves.ts'
 import { joinSite } from './site.ts'
+import { openShared } from './shared.ts'
 import { createInProcessPool, type CreateApp } from './in-process.ts'
 import { keepConfiguration } from './configuration.ts'
-import { keepLeases } from './leases.ts'
 import { followLogFile, reopenLogFile } from './log-file.ts'
 import { createNotifier, type ServiceManager } from './notify.ts'
 import type { ReloadResult } from './reload-result.ts'
@@ -76,14 +76,23 @@ export function createInstance(parts: InstanceParts): Instance {
   const registry = createRegistry(output.dropped)
   const metrics = createInstanceMetrics(registry, version)
   const ticketSecret = randomBytes(32).toString('hex')
-  const leases = keepLeases(() => files.current())
+  const noteShortage = createShortageNotes(log, createShortageCounter(registry))
+  const id = randomBytes(6).toString('hex')
+  const shared = openShared({ settings, current: () => files.current(), id, log, noteShortage })
+  const { leases } = shared
+  metrics.watchShared(leases.isShared)
   const pool =
     settings.workers === 1
-      ? createInProcessPool(createApp, settings, { log, metrics: createMetrics(registry), ticketSecret }, inherited)
+      ? createInProcessPool(
+          createApp,
+          settings,
+          { log, metrics: createMetrics(registry), ticketSecret },
+          inherited,
+          leases,
+        )
       : createWorkers({ settings, program, ticketSecret: new Secret(ticketSecret), log, metrics, inherited, leases })
   metrics.watchWorkers(pool.states)
   let withoutRemoved = createRemovedFilter(settings)
-  const noteShortage = createShortageNotes(log, createShortageCounter(registry))
   const files = keepConfiguration(settings, loaded, {
     load,
     takeOver(settings) {
@@ -100,6 +109,7 @@ export function createInstance(parts: InstanceParts): Instance {
   const moves = createMoves(metrics.movesEnded, () => performance.now())
   metrics.watchMoves(moves.running)
   const site = joinSite({
+    id,
     pool,
     settings: files.current,
     host: hostname(),
@@ -116,7 +126,6 @@ export function createInstance(parts: InstanceParts): Instance {
   let closeAdmin: (() => void) | undefined
   const close = (): void => {
     files.close()
-    leases.stop()
     closeAdmin?.()
   }
   async function render(): Promise<string> {
@@ -201,7 +210,7 @@ export function createInstance(parts: InstanceParts): Instance {
       } catch (error) {
         if (stopping.signal.aborted) return // a stop during the start is not an error
         close()
-        await site.leave()
+        await Promise.all([site.leave(), shared.leave()])
         throw error
       }
     },
@@ -220,7 +229,7 @@ export function createInstance(parts: InstanceParts): Instance {
       notifier.stopping(describeStop(sessions?.total), settings.limits.shutdownGraceMs + STOP_SLACK_MS)
       await pool.stop()
       // Until now it may have sessions, for which the other instances may ask.
-      await site.leave()
+      await Promise.all([site.leave(), shared.leave()])
       close()
       await notifier.close()
       log.info('stopped')

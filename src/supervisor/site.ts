@@ -1,5 +1,4 @@
 /** This instance among the others of its site: its heartbeat and its answers to their questions. */
-import { randomBytes } from 'node:crypto'
 import type { InstancesAnswer, MovesAnswer } from '../admin/answers.ts'
 import type { SessionAnswers } from '../admin/session-routes.ts'
 import { toEpochMs } from '../clock.ts'
@@ -27,6 +26,8 @@ export type Site = {
 }
 
 export type SiteParts = {
+  /** of this instance, 12 hex digits */
+  id: string
   pool: Pick<WorkerPool, 'states' | 'sessions' | 'endSessions' | 'quiesce'>
   /** the settings in force, with the directory settings of the start */
   settings: () => Settings
@@ -44,7 +45,7 @@ export type SiteParts = {
 const GENERATION = 1
 
 /** Connects in the background. */
-export function joinSite({ pool, settings, host, pid, version, moves, log, noteShortage }: SiteParts): Site {
+export function joinSite({ id, pool, settings, host, pid, version, moves, log, noteShortage }: SiteParts): Site {
   const since = Math.round(toEpochMs(0) / 1000) // the start of the process
   async function facts(): Promise<Facts> {
     const sessions = await pool.sessions({ limit: 0 }).catch(() => undefined)
@@ -59,7 +60,7 @@ export function joinSite({ pool, settings, host, pid, version, moves, log, noteS
   }
   const instances = openInstances({
     host,
-    id: randomBytes(6).toString('hex'),
+    id,
     facts,
     openExchange: exchangeOf(settings, log, noteShortage),
     alone: 'the directory is not Redis',

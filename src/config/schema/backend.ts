@@ -68,7 +68,7 @@ const limits = z
   .prefault({})
   .meta({
     description:
-      'What each mailmux asks of it at most; what is over that waits for its turn, first come first served, and is refused only where that lasts too long.',
+      'What mailmux asks of it at most. Further logins wait in order, and are refused if that takes too long. `sessions` and `logins` hold for all workers together, and for all instances with the same Redis; the others for each instance.',
   })
 
 const host = z

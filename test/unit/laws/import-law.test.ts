@@ -19,6 +19,7 @@ const LAW: Law = {
     'type answers',
     'type app',
     'config',
+    'directory',
     'instances',
     'leases',
     'listener',
@@ -43,7 +44,7 @@ const LAW: Law = {
   ],
   worlds: ['routing', 'type backend', 'type directory', 'type resources', 'version', 'world'],
   instances: ['directory'],
-  leases: ['type backend'],
+  leases: ['directory', 'type backend'],
   limits: ['net'],
   world: ['backend', 'type directory', 'limits', 'net', 'protocol', 'routing', 'tls'],
   session: [

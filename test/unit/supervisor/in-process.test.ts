@@ -25,6 +25,7 @@ test('ends sessions, and sets the state of a back end', async () => {
     {} as Settings,
     {} as Parameters<typeof createInProcessPool>[2],
     NONE_INHERITED,
+    { join: () => undefined, renew: () => undefined },
   )
   const order = { user: 'alice', now: true }
   const ended = await pool.endSessions(order)

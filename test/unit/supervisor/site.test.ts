@@ -9,6 +9,7 @@ import { silent } from '../directory/scripted-redis.ts'
 
 function join(sessions: SiteParts['pool']['sessions']) {
   return joinSite({
+    id: '0123456789ab',
     pool: {
       states: () => ['up', 'ended'],
       sessions,

@@ -1,0 +1,36 @@
+/** What this instance shares with the others of its site besides routes and messages, or has for itself without Redis. */
+import type { Settings } from '../config/settings.ts'
+import type { NoteShortage } from '../errors.ts'
+import { createRedisLeases } from '../leases/redis-leases.ts'
+import type { Log } from '../log.ts'
+import { keepLeases, type LeaseKeeper } from './leases.ts'
+import { openSiteRedis } from './site-redis.ts'
+
+export type Shared = {
+  leases: LeaseKeeper
+  /** Gives back what this instance holds. */
+  leave(): Promise<void>
+}
+
+export type SharedParts = {
+  settings: Settings
+  /** the settings in force; not called at once */
+  current: () => Settings
+  /** of this instance */
+  id: string
+  log: Log
+  noteShortage: NoteShortage
+}
+
+export function openShared({ settings, current, id, log, noteShortage }: SharedParts): Shared {
+  const redis = openSiteRedis(settings, current, log, noteShortage)
+  const site = redis && { id, store: createRedisLeases(redis.client, redis.prefix, id) }
+  const leases = keepLeases({ settings: current, site, log })
+  return {
+    leases,
+    async leave() {
+      await leases.stop()
+      redis?.close()
+    },
+  }
+}
