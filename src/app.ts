@@ -53,12 +53,14 @@ export type AppDeps = {
   /** from which all workers make the keys of session tickets, where the settings have no secret */
   ticketSecret: string
   /** @throws Error with a message for the operator; no port is left open then */
-  listen: (settings: Settings, accept: Accept) => Promise<Listeners>
+  listen: (settings: Settings, accept: Accept) => Promise<OpenListeners>
   /** undefined where there are none */
   others?: OtherWorkers
   /** given if the limits of back ends are leased: called when a login waits for more of them */
   onShort?: (() => void) | undefined
 }
+
+type OpenListeners = Pick<Listeners, 'addresses' | 'close'>
 
 export type App = {
   /** Waits a little for the directory and the back ends, then accepts. @throws Error for the operator; `close` is still to be called */
@@ -180,7 +182,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     lookForDescriptor(noteShortage)
   }, SWEEP_MS)
 
-  let listeners: Listeners | undefined
+  let listeners: OpenListeners | undefined
   const closed = new AbortController()
   const close = async (): Promise<void> => {
     closed.abort()
@@ -223,7 +225,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
       listeners?.close()
       admissions.close()
       heldUsers.close()
-      await sessions.drain(settings.limits.shutdownGraceMs)
+      await sessions.drain(worlds.current().settings.limits.shutdownGraceMs)
       await close()
     },
     close,

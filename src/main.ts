@@ -10,7 +10,7 @@ import type { LoadResult } from './config/load.ts'
 import type { LogOutput } from './log-output.ts'
 import type { Instance } from './supervisor/instance.ts'
 import type { LoadMessage, LoadOrder } from './supervisor/serve-load.ts'
-import type { WorkerProgram } from './supervisor/worker.ts'
+import type { WorkerProgram } from './supervisor/worker-interface.ts'
 
 /**
  * What a signal does until the modules are loaded. Without a handler SIGHUP would end the process, SIGTERM would end it with no exit code,

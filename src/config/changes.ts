@@ -1,16 +1,12 @@
 /** Which changes of the configuration a running mailmux cannot take over. Pure. */
-import type { DirectorySettings, ListenerSettings, RedisSettings, Settings } from './settings.ts'
+import type { DirectorySettings, RedisSettings, Settings } from './settings.ts'
 
 /** @returns what stays as it was until a restart, in the words of the configuration file */
 export function findRestartNeeds(before: Settings, after: Settings): string[] {
   const parts = {
     workers: ({ workers }: Settings) => workers,
-    listeners: (settings: Settings) =>
-      settings.listeners.map(({ name, protocol, listen }) => ({ name, protocol, listen })),
     directory: ({ directory }: Settings) => withoutSecrets(directory),
     admin: ({ admin }: Settings) => admin && { ...admin, token: admin.token !== undefined },
-    delivery: ({ delivery }: Settings) => delivery?.listen,
-    shutdown_grace: ({ limits }: Settings) => limits.shutdownGraceMs,
   }
   return Object.entries(parts).flatMap(([name, part]) =>
     JSON.stringify(part(before)) === JSON.stringify(part(after)) ? [] : [name],
@@ -35,28 +31,18 @@ function withNewSecrets(inUse: DirectorySettings, next: DirectorySettings): Dire
 }
 
 /**
- * The new settings as far as a running mailmux can take them over. The listeners are those that are bound: one that was renamed, moved
- * or taken out goes on as it was until the restart, rather than hang up on its clients; one that is new waits for it. The directory and
- * the admin HTTP are those of the start, with the secrets of now.
+ * The new settings as far as a running mailmux can take them over. The directory and the admin HTTP are those of the start, with the
+ * secrets of now.
  * @param first of the start
  */
 export function withBoundParts(first: Settings, settings: Settings): Settings {
-  const place = ({ name, protocol, listen }: ListenerSettings): string => JSON.stringify({ name, protocol, listen })
-  const wanted = new Map(settings.listeners.map((listener) => [place(listener), listener]))
   const { admin } = first
   const token = admin?.token && (settings.admin?.token ?? admin.token)
   return {
     ...settings,
-    listeners: first.listeners.map((listener) => wanted.get(place(listener)) ?? listener),
     directory: withNewSecrets(first.directory, settings.directory),
     admin: admin && { ...admin, token },
-    delivery: withBoundDelivery(first.delivery, settings.delivery),
   }
-}
-
-/** An address that changes counts from the restart on, and `clients` with it: those of a loopback address would open the one in use to all. */
-function withBoundDelivery(first: Settings['delivery'], next: Settings['delivery']): Settings['delivery'] {
-  return first && next && JSON.stringify(first.listen) === JSON.stringify(next.listen) ? next : first
 }
 
 function withoutRedisSecrets({ servers, password, tls, ...rest }: RedisSettings): object {

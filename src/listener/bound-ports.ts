@@ -2,21 +2,37 @@
  * Ports that one process binds and others accept from. As long as it holds them, the ports, and the connections that wait at them,
  * outlive the processes that accept; it never accepts itself, so that a connection costs it nothing.
  */
-import { closeSync } from 'node:fs'
-import net, { type Server } from 'node:net'
+import type { SendHandle } from 'node:child_process'
+import net from 'node:net'
 import { systemCode } from '../errors.ts'
 import { familyOf } from '../net/address.ts'
-import { attend, BACKLOG, listenError, createDoor, isMissingFamily, type Accept } from './door.ts'
+import { BACKLOG, listenError, isMissingFamily } from './door.ts'
+import type { Doors } from './doors.ts'
 import { NONE_INHERITED, type InheritedSockets } from './inherited.ts'
-import type { Listeners, OpenPort } from './listener.ts'
-import type { NamedPort } from './ports.ts'
+import { checkOverlap, findNewPlaces, keyOf, type NamedPort, type OpenPort, type Place } from './ports.ts'
+
+/** A port as this process has it open. `handle` goes over the channel to a process that runs already. */
+export type BoundPort = OpenPort & { descriptor: number; handle: SendHandle; close: () => void }
+
+/** What another process is told of them. */
+export function addressesOf(ports: readonly OpenPort[]): OpenPort[] {
+  return ports.map(addressOf)
+}
+
+export function addressOf({ listener, host, port }: OpenPort): OpenPort {
+  return { listener, host, port }
+}
+
+/** Ports that are bound for settings which are not in force yet. Exactly one of both functions is called. */
+export type PreparedBinding = { added: BoundPort[]; commit: () => void; discard: () => void }
 
 export type BoundPorts = {
-  addresses: OpenPort[]
-  /** of each of them, as this process has them open, for others to inherit */
-  descriptors: number[]
+  /** with the listeners that they serve now */
+  list: () => readonly BoundPort[]
+  /** Binds the ports that are new in these. @throws Error with a message for the operator; then nothing has changed */
+  prepare: (ports: readonly NamedPort[]) => Promise<PreparedBinding>
   /** Closes them in this process; processes that inherited them keep them open. May be called twice. */
-  close(): void
+  close: () => void
 }
 
 /**
@@ -30,76 +46,91 @@ export async function bindPorts(
   if (!('BoundSocket' in net)) {
     throw new Error('workers: more than 1 needs Node 26.4 or later (net.BoundSocket)')
   }
-  const held: { descriptor: number; close: () => void }[] = []
-  const addresses: OpenPort[] = []
-  const close = (): void => {
-    for (const port of held.splice(0)) port.close()
-  }
-  for (const { name, listen } of ports) {
-    for (const address of listen) {
-      const { host, port } = address
+  let bound: BoundPort[] = []
+
+  async function prepare(wanted: readonly NamedPort[]): Promise<PreparedBinding> {
+    const { kept, added: places } = findNewPlaces(bound, wanted)
+    const added: BoundPort[] = []
+    const discard = (): void => {
+      for (const port of added) port.close()
+    }
+    for (const place of places) {
       try {
-        held.push(takeOrBind(address, inherited))
-        addresses.push({ listener: name, host, port })
+        checkOverlap(place, bound)
+        const port = await takeOrBind(place, inherited)
+        if (port) added.push(port)
       } catch (error) {
-        if (isMissingFamily(error, address)) continue
-        if (systemCode(error) === 'EADDRINUSE' && inherited.mayCover(address)) continue
-        close()
-        throw await listenError(error, name, address)
+        discard()
+        throw error
       }
     }
+    return {
+      added,
+      discard,
+      commit() {
+        const names = new Map(kept.map((port) => [keyOf(port), port.listener]))
+        const stay = bound.flatMap((port) => {
+          const listener = names.get(keyOf(port))
+          if (listener !== undefined) return [{ ...port, listener }]
+          port.close()
+          return []
+        })
+        bound = [...stay, ...added]
+      },
+    }
   }
-  return { addresses, descriptors: held.map(({ descriptor }) => descriptor), close }
+
+  const first = await prepare(ports)
+  first.commit()
+  return {
+    list: () => bound,
+    prepare,
+    close() {
+      for (const port of bound) port.close()
+      bound = []
+    },
+  }
 }
 
-function takeOrBind(
-  address: { host: string; port: number },
-  inherited: InheritedSockets,
-): { descriptor: number; close: () => void } {
-  const { host, port } = address
-  const descriptor = inherited.take(address)
-  if (descriptor !== undefined) return { descriptor, close: () => closeSync(descriptor) }
-  // Each family has a socket of its own: `::` must not take the IPv4 port as well.
-  const socket = new net.BoundSocket({ host, port, ipv6Only: familyOf(host) === 6 })
-  return { descriptor: socket.fd(), close: () => socket.close() }
+/** @returns undefined where the machine lacks the address family and the other one was asked for too, or where an inherited socket accepts for both */
+async function takeOrBind(place: Place, inherited: InheritedSockets): Promise<BoundPort | undefined> {
+  const { listener, host, port } = place
+  const descriptor = inherited.take(place)
+  try {
+    // A socket that holds the port reads nothing: it is neither connected nor does it listen here.
+    const holder = new net.Socket(
+      descriptor === undefined
+        ? // Each family has a socket of its own: `::` must not take the IPv4 port as well.
+          { handle: new net.BoundSocket({ host, port, ipv6Only: familyOf(host) === 6 }) }
+        : { fd: descriptor, readable: false, writable: false },
+    )
+    return { listener, host, port, ...handleOf(holder), close: () => holder.destroy() }
+  } catch (error) {
+    if (isMissingFamily(error, place)) return undefined
+    if (systemCode(error) === 'EADDRINUSE' && inherited.mayCover(place)) return undefined
+    throw await listenError(error, listener, place)
+  }
+}
+
+/** `server.listen` and the channel between processes take the handle of a socket; Node's types do not name it. */
+function handleOf(holder: net.Socket): { descriptor: number; handle: SendHandle } {
+  const { _handle: handle } = holder as net.Socket & { _handle: SendHandle & { fd: number } }
+  return { descriptor: handle.fd, handle }
 }
 
 /**
- * Accepts from ports that another process has bound and this one has inherited.
+ * Opens ports that another process has bound and this one has inherited.
  * @param first the descriptor of the first of them; the others follow it
- * @throws Error with a message for the operator; no port is left open here then
+ * @throws Error with a message for the operator
  */
-export async function openBoundPorts(
-  addresses: readonly OpenPort[],
-  first: number,
-  accept: Accept,
-): Promise<Listeners> {
-  const servers: Server[] = []
-  const close = (): void => {
-    for (const server of servers) server.close()
+export async function openInherited(doors: Doors, ports: readonly OpenPort[], first: number): Promise<void> {
+  for (const [index, port] of ports.entries()) {
+    // Node reads the backlog of an inherited port from its own argument alone.
+    await doors.open(port, (server) => server.listen({ fd: first + index }, BACKLOG))
   }
-  try {
-    for (const [index, address] of addresses.entries()) {
-      const server = createDoor()
-      await listenOn(server, first + index, address)
-      servers.push(server)
-      attend(server, address.listener, accept)
-    }
-  } catch (error) {
-    close()
-    throw error
-  }
-  return { addresses: [...addresses], close }
 }
 
-function listenOn(server: Server, descriptor: number, address: OpenPort): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onError = (error: Error): void => void listenError(error, address.listener, address).then(reject, reject)
-    server.once('error', onError)
-    // Node reads the backlog of an inherited port from its own argument alone.
-    server.listen({ fd: descriptor }, BACKLOG, () => {
-      server.off('error', onError)
-      resolve()
-    })
-  })
+/** Opens a port that came over the channel. @throws Error with a message for the operator */
+export async function openSent(doors: Doors, port: OpenPort, handle: unknown): Promise<void> {
+  await doors.open(port, (server) => server.listen(handle, BACKLOG))
 }

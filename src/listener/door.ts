@@ -22,12 +22,6 @@ export function createDoor(): Server {
   return createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS })
 }
 
-/** Hands over what comes of an open port, its errors included: without a handler the second one would end the process. */
-export function attend(server: Server, listener: string, { onConnection, onError }: Accept): void {
-  server.on('connection', (socket) => onConnection(socket, listener))
-  server.on('error', (error) => onError(error, listener))
-}
-
 /** Whether the machine merely lacks the address family, and the other one was asked for too. */
 export function isMissingFamily(error: unknown, { optional }: ListenAddress): boolean {
   const code = systemCode(error)

@@ -1,18 +1,29 @@
-/** Bound ports. All are opened or none. A port that cannot be bound is an error of one line with the remedy. Parses nothing, serves no client. */
-import type { Server } from 'node:net'
-import type { ListenAddress } from '../config/settings.ts'
+/**
+ * The ports of the listeners, where one process binds and serves them. All are opened or none. A port that cannot be bound is an error of
+ * one line with the remedy. Parses nothing, serves no client.
+ */
 import { systemCode } from '../errors.ts'
 import { familyOf } from '../net/address.ts'
-import { attend, BACKLOG, listenError, createDoor, isMissingFamily, type Accept } from './door.ts'
+import { BACKLOG, isMissingFamily, type Accept } from './door.ts'
+import { createDoors, type Doors } from './doors.ts'
 import { NONE_INHERITED, type InheritedSockets } from './inherited.ts'
-import type { NamedPort } from './ports.ts'
+import { checkOverlap, findNewPlaces, type NamedPort, type OpenPort, type Place } from './ports.ts'
 
-export type OpenPort = { listener: string; host: string; port: number }
+/** Ports that are open for settings which are not in force yet. Exactly one of both is called. */
+export type PreparedPorts = {
+  addresses: OpenPort[]
+  /** The listeners are served at their new ports from now on, and the ports that they have no more are closed. */
+  commit: () => void
+  /** Closes what was opened. */
+  discard: () => void
+}
 
 export type Listeners = {
   addresses: OpenPort[]
+  /** Opens the ports that are new in these. @throws Error with a message for the operator; then nothing has changed */
+  prepare: (ports: readonly NamedPort[]) => Promise<PreparedPorts>
   /** Stops accepting; connections that were accepted live on. May be called twice. */
-  close(): void
+  close: () => void
 }
 
 /**
@@ -25,51 +36,54 @@ export async function openListeners(
   accept: Accept,
   inherited: InheritedSockets = NONE_INHERITED,
 ): Promise<Listeners> {
-  const servers: Server[] = []
-  const addresses: OpenPort[] = []
-  const close = (): void => {
-    for (const server of servers) server.close()
-  }
-  try {
-    for (const listener of ports) {
-      for (const address of listener.listen) {
-        const server = createDoor()
-        if (!(await bind(server, listener, address, inherited))) continue
-        servers.push(server)
-        addresses.push({ listener: listener.name, host: address.host, port: address.port })
-        attend(server, listener.name, accept)
+  const doors = createDoors()
+  doors.attend(accept)
+  const listeners: Listeners = {
+    addresses: [],
+    async prepare(wanted) {
+      const { kept, added } = findNewPlaces(listeners.addresses, wanted)
+      const opened: OpenPort[] = []
+      const addresses = [...kept]
+      try {
+        for (const place of added) {
+          checkOverlap(place, listeners.addresses)
+          if (!(await openPort(doors, place, inherited))) continue
+          const { listener, host, port } = place
+          opened.push({ listener, host, port })
+          addresses.push({ listener, host, port })
+        }
+      } catch (error) {
+        doors.shut(opened)
+        throw error
       }
-    }
-  } catch (error) {
-    close()
-    throw error
+      return {
+        addresses,
+        commit() {
+          listeners.addresses = addresses
+          doors.serve(addresses)
+        },
+        discard: () => doors.shut(opened),
+      }
+    },
+    close: doors.close,
   }
-  return { addresses, close }
+  const first = await listeners.prepare(ports)
+  first.commit()
+  return listeners
 }
 
 /** @returns false where the machine lacks the address family and the other one was asked for too, or where an inherited socket accepts for both */
-function bind(
-  server: Server,
-  listener: NamedPort,
-  address: ListenAddress,
-  inherited: InheritedSockets,
-): Promise<boolean> {
-  const { host, port } = address
-  return new Promise((resolve, reject) => {
-    const onError = (error: Error): void => {
-      if (isMissingFamily(error, address)) return resolve(false)
-      if (systemCode(error) === 'EADDRINUSE' && inherited.mayCover(address)) return resolve(false)
-      void listenError(error, listener.name, address).then(reject, reject)
-    }
-    server.once('error', onError)
-    server.once('listening', () => {
-      server.off('error', onError)
-      resolve(true)
-    })
-    const descriptor = inherited.take(address)
-    // Node reads the backlog of an inherited port from its own argument alone.
-    if (descriptor !== undefined) return void server.listen({ fd: descriptor }, BACKLOG)
-    // Each family has a socket of its own: `::` must not take the IPv4 port as well.
-    server.listen({ host, port, ipv6Only: familyOf(host) === 6, backlog: BACKLOG })
-  })
+function openPort(doors: Doors, place: Place, inherited: InheritedSockets): Promise<boolean> {
+  const { host, port } = place
+  const descriptor = inherited.take(place)
+  return doors.open(
+    place,
+    (server) => {
+      // Node reads the backlog of an inherited port from its own argument alone.
+      if (descriptor !== undefined) server.listen({ fd: descriptor }, BACKLOG)
+      // Each family has a socket of its own: `::` must not take the IPv4 port as well.
+      else server.listen({ host, port, ipv6Only: familyOf(host) === 6, backlog: BACKLOG })
+    },
+    (error) => isMissingFamily(error, place) || (systemCode(error) === 'EADDRINUSE' && inherited.mayCover(place)),
+  )
 }

@@ -11,7 +11,6 @@ import { watchFiles, type FileChanges, type FileWatcher, type WatchOptions } fro
 import { hasCode, systemCode, type NoteShortage } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { InstanceMetrics } from '../metrics/instance-metrics.ts'
-import type { WorkerPool } from './worker-pool.ts'
 import { describeLosses, findLosses } from './losses.ts'
 import { keepUnchangedUsers, withRoutingInForce } from './parts-in-force.ts'
 import {
@@ -51,7 +50,7 @@ export type Configuration = {
 export type ConfigurationParts = {
   load: () => LoadResult | Promise<LoadResult>
   /** @throws Error with a message for the operator; then nothing has changed */
-  takeOver: WorkerPool['takeOver']
+  takeOver: (settings: Settings) => Promise<number[]>
   log: Log
   noteShortage: NoteShortage
   metrics: Pick<
@@ -196,6 +195,7 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
     try {
       late = await takeOver(next)
     } catch (error) {
+      if (isClosed()) return STOPPED
       return record.refused([error instanceof Error ? error.message : String(error)])
     }
     const restart = findRestartNeeds(first, settings)

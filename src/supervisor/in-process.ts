@@ -3,7 +3,7 @@ import type { App, AppDeps } from '../app.ts'
 import type { Settings } from '../config/settings.ts'
 import type { AskHolder } from '../leases/lessor.ts'
 import type { InheritedSockets } from '../listener/inherited.ts'
-import { openListeners } from '../listener/listener.ts'
+import { openListeners, type Listeners } from '../listener/listener.ts'
 import { portsOf } from '../listener/ports.ts'
 import type { WorkerState } from '../metrics/instance-metrics.ts'
 import type { LeaseKeeper } from './leases.ts'
@@ -20,13 +20,18 @@ export function createInProcessPool(
   leases: Pick<LeaseKeeper, 'join' | 'renew'>,
 ): WorkerPool {
   const lease: AskHolder = (caps) => Promise.resolve(app.answers.lease(caps))
+  let listeners: Listeners | undefined
   const app = createApp(settings, {
     ...deps,
     onShort: oncePerTurn(() => leases.renew(lease)),
-    listen: (own, accept) => openListeners(portsOf(own), accept, inherited),
+    async listen(own, accept) {
+      listeners = await openListeners(portsOf(own), accept, inherited)
+      return listeners
+    },
   })
   leases.join(lease)
   let state: WorkerState = 'starting'
+  const started = Promise.withResolvers<undefined>()
   return {
     async start() {
       try {
@@ -37,11 +42,23 @@ export function createInProcessPool(
       } catch (error) {
         await app.close()
         throw error
+      } finally {
+        started.resolve(undefined)
       }
     },
-    takeOver(changed) {
-      app.takeOver(changed)
-      return Promise.resolve([])
+    async prepare(changed) {
+      await started.promise
+      const ports = await listeners?.prepare(portsOf(changed))
+      if (!ports) throw new Error('mailmux is being stopped')
+      return {
+        commit() {
+          // In one step: a connection that comes in between would find a listener that its world does not have.
+          app.takeOver(changed)
+          ports.commit()
+          return Promise.resolve([])
+        },
+        discard: ports.discard,
+      }
     },
     states: () => [state],
     readings: () => Promise.resolve([]),

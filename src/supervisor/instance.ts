@@ -30,7 +30,7 @@ import { followLogFile, reopenLogFile } from './log-file.ts'
 import { createNotifier, type ServiceManager } from './notify.ts'
 import type { ReloadResult } from './reload-result.ts'
 import type { WorkerPool } from './worker-pool.ts'
-import type { WorkerProgram } from './worker.ts'
+import type { WorkerProgram } from './worker-interface.ts'
 import { createWorkers } from './workers.ts'
 
 /** What `systemctl status` shows. */
@@ -95,11 +95,12 @@ export function createInstance(parts: InstanceParts): Instance {
   let withoutRemoved = createRemovedFilter(settings)
   const files = keepConfiguration(settings, loaded, {
     load,
-    takeOver(settings) {
+    async takeOver(settings) {
+      const prepared = await pool.prepare(settings)
       log.configure(settings.log)
       followLogFile(output, settings.log.file, log)
       withoutRemoved = createRemovedFilter(settings)
-      return pool.takeOver(settings)
+      return prepared.commit()
     },
     log,
     metrics,

@@ -10,7 +10,7 @@ import { version } from '../version.ts'
 import { TABLE_DESCRIPTOR, type LoadMessage, type LoadOrder } from './serve-load.ts'
 import { unpack } from './packed.ts'
 import { createTableReader } from './table-stream.ts'
-import type { WorkerProgram } from './worker.ts'
+import type { WorkerProgram } from './worker-interface.ts'
 
 /**
  * A million users take 16 s, and the largest file about a minute of a processor, of which a busy machine may give a tenth. A process that

@@ -1,6 +1,6 @@
 /** The messages between the supervisor and its workers. The channel is a socket pair that no other process has. */
 import type { Answers } from '../answers.ts'
-import type { OpenPort } from '../listener/listener.ts'
+import type { OpenPort } from '../listener/ports.ts'
 import type { Reading } from '../metrics/readings.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Secret } from '../secret.ts'
@@ -14,7 +14,10 @@ export type Ask =
   | { what: 'ping' }
   /** Transfers a part of the table of users. The whole table is sent before the settings that refer to it, including the first settings. */
   | { what: 'users'; piece: TablePiece }
-  | { what: 'configure'; settings: Packed<Settings> }
+  /** Opens a port, whose handle comes with the message. Its connections wait until the settings that have it are in force. */
+  | { what: 'port'; port: OpenPort }
+  /** Puts settings into force, together with the ports that serve from then on. */
+  | { what: 'configure'; settings: Packed<Settings>; ports: OpenPort[] }
   | { what: 'reading' }
   /** Opens the file of the log anew. */
   | { what: 'reopenLog' }
@@ -32,6 +35,7 @@ export type Ask =
 export type Answer = {
   ping: true
   users: true
+  port: { wrong?: string }
   configure: true
   reading: Reading
   reopenLog: true
@@ -56,6 +60,8 @@ export type ToWorker =
       ticketSecret: Packed<Secret>
       /** in the order of the descriptors that the worker inherits */
       ports: OpenPort[]
+      /** those that it serves now */
+      served: OpenPort[]
       /** the marker of the directory that any worker has seen last; undefined if none has seen one */
       marker: string | undefined
     }
@@ -64,6 +70,8 @@ export type ToWorker =
   /** the routes that other workers remember, for the question with this id */
   | { kind: 'standIns'; id: number; told: StandIn[] }
   | { kind: 'ask'; id: number; ask: Ask }
+  /** These ports do not come into force: the reload was refused. */
+  | { kind: 'shut'; ports: OpenPort[] }
   | { kind: 'stop' }
 
 export type ToSupervisor =

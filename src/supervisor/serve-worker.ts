@@ -1,6 +1,8 @@
 /** A worker's own side: serves the settings that the supervisor sends, answers its questions, and ends on its order or when the channel closes. */
 import type { UserTable } from '../config/build/user-table.ts'
-import { openBoundPorts } from '../listener/bound-ports.ts'
+import { openInherited, openSent } from '../listener/bound-ports.ts'
+import { createDoors } from '../listener/doors.ts'
+import type { OpenPort } from '../listener/ports.ts'
 import { createLog, type AdjustableLog } from '../log.ts'
 import type { LogOutput } from '../log-output.ts'
 import { createMetrics } from '../metrics/metrics.ts'
@@ -18,7 +20,8 @@ import { createTableReceiver, type TablePiece } from './table-pieces.ts'
 export type Channel = {
   /** @param then called when the message is sent */
   send: (message: ToSupervisor, then?: () => void) => void
-  onMessage: (hear: (message: ToWorker) => void) => void
+  /** `handle`: of the port that comes with the message */
+  onMessage: (hear: (message: ToWorker, handle?: unknown) => void) => void
   /** `gone` is called when the supervisor has ended. */
   onGone: (gone: () => void) => void
   exit: (code: number) => void
@@ -30,6 +33,8 @@ type Serving = {
   log: AdjustableLog
   registry: ReturnType<typeof createRegistry>
   others: OtherWorkers
+  /** From now on these ports serve. */
+  serve: (ports: OpenPort[]) => void
 }
 
 export function serveWorker({ send, onMessage, onGone, exit }: Channel, createApp: CreateApp, output: LogOutput): void {
@@ -37,8 +42,18 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
   let ready = false
   let stopping = false
   const users = createTableReceiver()
+  const doors = createDoors()
+  let served: OpenPort[] = []
 
-  function begin({ worker, settings: packed, ticketSecret, ports, marker }: ToWorker & { kind: 'start' }): void {
+  function begin({
+    worker,
+    settings: packed,
+    ticketSecret,
+    ports,
+    marker,
+    ...rest
+  }: ToWorker & { kind: 'start' }): void {
+    served = rest.served
     const settings = unpack(packed, users.table())
     const log = createLog(output, settings.log, worker)
     // Without its file, a worker that is started again must serve nevertheless. The supervisor's start has opened the file before.
@@ -49,11 +64,20 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
       log,
       metrics: createMetrics(registry),
       ticketSecret: unpack(ticketSecret).reveal(),
-      listen: (_, accept) => openBoundPorts(ports, FIRST_INHERITED, accept),
+      async listen(_, accept) {
+        doors.attend(accept)
+        await openInherited(doors, ports, FIRST_INHERITED)
+        doors.serve(served)
+        return { addresses: served, close: doors.close }
+      },
       others: others.others,
       onShort: oncePerTurn(() => send({ kind: 'short' })),
     })
-    serving = { app, output, log, registry, others }
+    const serve = (next: OpenPort[]): void => {
+      served = next
+      if (ready) doors.serve(served)
+    }
+    serving = { app, output, log, registry, others, serve }
     app.start().then(
       () => {
         ready = true
@@ -92,8 +116,14 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
     send({ kind: 'answer', id, answer: true })
   }
 
-  function answer({ id, ask }: ToWorker & { kind: 'ask' }): void {
+  function answer({ id, ask }: ToWorker & { kind: 'ask' }, handle: unknown): void {
     if (ask.what === 'users') return take(id, ask.piece)
+    if (ask.what === 'port')
+      return void openSent(doors, ask.port, handle).then(
+        () => send({ kind: 'answer', id, answer: {} }),
+        (error: unknown) =>
+          send({ kind: 'answer', id, answer: { wrong: error instanceof Error ? error.message : String(error) } }),
+      )
     const told = serving ? tell(ask, serving, users.table()) : Promise.reject(new Error('not started'))
     told.then(
       (answer) => send({ kind: 'answer', id, answer }),
@@ -104,12 +134,14 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
     )
   }
 
-  onMessage((message) => {
+  onMessage((message, handle) => {
     switch (message.kind) {
       case 'start':
         return begin(message)
       case 'ask':
-        return answer(message)
+        return answer(message, handle)
+      case 'shut':
+        return doors.shut(message.ports)
       case 'marker':
       case 'standIns':
         return serving?.others.hear(message)
@@ -125,8 +157,8 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
 
 /** @param users the table that arrived last */
 async function tell(
-  ask: Exclude<Ask, { what: 'users' }>,
-  { app: { answers, takeOver }, output, log, registry }: Serving,
+  ask: Exclude<Ask, { what: 'users' | 'port' }>,
+  { app: { answers, takeOver }, output, log, registry, serve }: Serving,
   users: UserTable | undefined,
 ): Promise<unknown> {
   switch (ask.what) {
@@ -137,6 +169,7 @@ async function tell(
       log.configure(settings.log)
       followLogFile(output, settings.log.file, log)
       takeOver(settings)
+      serve(ask.ports) // in the same step: each connection finds its listener in the new world
       return true
     }
     case 'reading':

@@ -2,9 +2,19 @@
 import type { ApiParts } from '../admin/api.ts'
 import type { Answers } from '../answers.ts'
 import type { Settings } from '../config/settings.ts'
-import type { OpenPort } from '../listener/listener.ts'
+import type { OpenPort } from '../listener/ports.ts'
 import type { WorkerState } from '../metrics/instance-metrics.ts'
 import type { Reading } from '../metrics/readings.ts'
+
+/** A change that is ready. Exactly one of both functions is called. */
+export type Prepared = {
+  /**
+   * Settles when all workers that answer use the new settings for new connections. Does not fail.
+   * @returns the numbers of the workers that have not confirmed it in time. They get the settings as soon as they read
+   */
+  commit: () => Promise<number[]>
+  discard: () => void
+}
 
 export type WorkerPool = Pick<
   ApiParts,
@@ -13,12 +23,8 @@ export type WorkerPool = Pick<
   Pick<Answers, 'quiesce'> & {
     /** @returns the ports, as soon as all workers serve. @throws Error for the operator; then no worker is left running */
     start(): Promise<OpenPort[]>
-    /**
-     * Settles when all workers that answer use these settings for new connections.
-     * @returns the numbers of the workers that have not confirmed it in time. They get the settings as soon as they read
-     * @throws Error with a message for the operator; then nothing has changed
-     */
-    takeOver: (settings: Settings) => Promise<number[]>
+    /** Makes everything ready for these settings. @throws Error with a message for the operator; then nothing has changed */
+    prepare: (settings: Settings) => Promise<Prepared>
     /** the state of each worker */
     states: () => WorkerState[]
     /** the metrics of other processes than this one, including the counts of workers that have ended */

@@ -3,42 +3,35 @@
  * Every question to it ends within its deadline, with an answer or an error.
  * Over 250 lines: start, pings, questions and end of the process change the same private state.
  */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess, type SendHandle } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Settings } from '../config/settings.ts'
 import { systemCode } from '../errors.ts'
 import type { Log } from '../log.ts'
-import type { WorkerState } from '../metrics/instance-metrics.ts'
+import { addressesOf, addressOf, type BoundPort } from '../listener/bound-ports.ts'
+import type { OpenPort } from '../listener/ports.ts'
+import { createAnswering, type Answering } from './answering.ts'
 import { createBackOff } from './back-off.ts'
+import type { Worker, WorkerProgram } from './worker-interface.ts'
 import { createDelivery } from './delivery.ts'
 import type { Answer, Ask, ToSupervisor, ToWorker } from './messages.ts'
 import type { SharedMemory } from './shared-memory.ts'
 
 /** Interval of the pings to a worker. */
 const PING_MS = 1000
-/** A worker without an answer for this long counts as not answering: no normal work blocks an event loop for so long. */
-const SILENT_MS = 5000
 
 /** The standard output of this process, which receives the log. */
 const STDOUT = 1
 
-/** A program, and the arguments that make it a worker. */
-export type WorkerProgram = {
-  command: string
-  args: readonly string[]
-  /** receives its standard error, such as the stack of a crash */
-  printError: (text: string) => void
-}
-
 export type WorkerParts = {
   number: number
   program: WorkerProgram
-  /** the descriptors that it inherits after that of the log */
-  descriptors: readonly number[]
+  /** the ports that it serves; called at each start and at each `configure` */
+  ports: () => readonly BoundPort[]
   /** its current settings; called at each start and at each `configure` */
   settings: () => Settings
   /** the other contents of its start message */
-  greeting: () => Omit<ToWorker & { kind: 'start' }, 'kind' | 'settings'>
+  greeting: () => Omit<ToWorker & { kind: 'start' }, 'kind' | 'settings' | 'ports' | 'served'>
   /** Called when it has ended unexpectedly and will be started again. */
   onEnded: () => void
   /** It needs leases: it begins to serve, or a login there waits for more of a leased limit. */
@@ -48,34 +41,14 @@ export type WorkerParts = {
   log: Log
 }
 
-export type Worker = {
-  number: number
-  state(): WorkerState
-  /** Starts it for the first time. @throws Error for the operator if it cannot serve, or is stopped before it serves */
-  start(): Promise<void>
-  /** @throws Error if there is no answer within this time, or no process */
-  ask<A extends Ask>(ask: A, withinMs: number): Promise<Answer[A['what']]>
-  /** Sends a message if there is a process. */
-  tell(message: ToWorker): void
-  /**
-   * Gives it the current settings. A worker that has ended is started with them.
-   * @returns whether they are in effect; false after this time, or if the worker does not answer now
-   */
-  configure(withinMs: number): Promise<boolean>
-  /** Tells it to end and waits. After this time it is killed. It is not started again. */
-  stop(withinMs: number): Promise<void>
-  /** Ends it at once. */
-  kill(): void
-}
-
 /** One process of the worker. */
 type Life = {
   child: ChildProcess
   startedMs: number
   serves: boolean
-  /** time of the ping that has no answer yet */
-  askedMs: number | undefined
-  saidSilent: boolean
+  answering: Answering
+  /** the ports that it has open, or that are on the way to it */
+  ports: Set<BoundPort['handle']>
   waiting: Map<number, { resolve: (answer: unknown) => void; reject: (why: Error) => void }>
   ended: PromiseWithResolvers<undefined>
   /** Gives it the current settings. */
@@ -86,7 +59,7 @@ type Life = {
 type Ended = { pid: number | undefined; cause: string; startedMs: number; served: boolean }
 
 export function createWorker(parts: WorkerParts): Worker {
-  const { number, program, descriptors, onEnded, memory, log } = parts
+  const { number, program, onEnded, memory, log } = parts
   const backOff = createBackOff()
   const first = Promise.withResolvers<undefined>()
   let life: Life | undefined
@@ -98,9 +71,10 @@ export function createWorker(parts: WorkerParts): Worker {
   function run(): void {
     const startedMs = performance.now()
     let child: ChildProcess
+    const inherited = parts.ports()
     try {
       child = spawn(program.command, program.args, {
-        stdio: ['ignore', 'ignore', 'pipe', 'ipc', STDOUT, ...descriptors], // as LOG_DESCRIPTOR and FIRST_INHERITED say
+        stdio: ['ignore', 'ignore', 'pipe', 'ipc', STDOUT, ...inherited.map(({ descriptor }) => descriptor)], // as LOG_DESCRIPTOR and FIRST_INHERITED say
         serialization: 'advanced', // preserves Maps and undefined
       })
     } catch (error) {
@@ -111,15 +85,22 @@ export function createWorker(parts: WorkerParts): Worker {
       child,
       startedMs,
       serves: false,
-      askedMs: undefined,
-      saidSilent: false,
+      ports: new Set(inherited.map(({ handle }) => handle)),
+      answering: createAnswering(() => put(born, { what: 'ping' }), {
+        silent: (ms) => log.error({ worker: number, pid: child.pid, ms }, 'worker does not answer'),
+        again: (ms) => log.warn({ worker: number, pid: child.pid, ms }, 'worker answers again'),
+      }),
       waiting: new Map(),
       ended: Promise.withResolvers(),
       configure: createDelivery({
         settings: parts.settings,
         sendUsers: (piece) => put(born, { what: 'users', piece }),
-        start: (settings) => send(born, { kind: 'start', ...parts.greeting(), settings }),
-        configure: (settings) => put(born, { what: 'configure', settings }),
+        start: (settings) => send(born, { kind: 'start', ...parts.greeting(), settings, ...portsOf(inherited) }),
+        async configure(settings) {
+          const ports = parts.ports()
+          for (const port of ports) void sendPort(born, port)
+          return put(born, { what: 'configure', settings, ports: addressesOf(ports) })
+        },
         hasEnded: () => born !== life,
         noteFailure: (error) => noteUntaken(born, error),
       }),
@@ -142,10 +123,16 @@ export function createWorker(parts: WorkerParts): Worker {
     if (!serves) child.kill('SIGKILL')
   }
 
+  /** The ports that a process inherits, and those that it serves: a reload may have come after its start. */
+  const portsOf = (inherited: readonly BoundPort[]): { ports: OpenPort[]; served: OpenPort[] } => ({
+    ports: addressesOf(inherited),
+    served: addressesOf(parts.ports()),
+  })
+
   /** Settles when the message is sent, or if the process has ended, which `end` reports. */
-  function send({ child }: Life, message: ToWorker): Promise<void> {
+  function send({ child }: Life, message: ToWorker, handle?: SendHandle): Promise<void> {
     return new Promise((resolve) => {
-      if (child.connected) child.send(message, () => resolve())
+      if (child.connected) child.send(message, handle, {}, () => resolve())
       else resolve()
     })
   }
@@ -195,54 +182,42 @@ export function createWorker(parts: WorkerParts): Worker {
     again = setTimeout(run, againMs)
   }
 
-  function isSilent({ askedMs }: Life): boolean {
-    return askedMs !== undefined && performance.now() - askedMs > SILENT_MS
-  }
-
   /** @param withinMs undefined: without a deadline */
-  function put<A extends Ask>(born: Life, question: A, withinMs?: number): Promise<Answer[A['what']]> {
+  function put<A extends Ask>(
+    born: Life,
+    question: A,
+    withinMs?: number,
+    handle?: SendHandle,
+  ): Promise<Answer[A['what']]> {
     const id = questions++
     const asked = Promise.withResolvers<unknown>()
     const late = (): void => asked.reject(new Error(`worker ${number} does not answer within ${withinMs ?? 0} ms`))
     const timer = withinMs === undefined ? undefined : setTimeout(late, withinMs)
     born.waiting.set(id, asked)
-    void send(born, { kind: 'ask', id, ask: question })
+    void send(born, { kind: 'ask', id, ask: question }, handle)
     return asked.promise.finally(() => {
       clearTimeout(timer)
       born.waiting.delete(id)
     }) as Promise<Answer[A['what']]>
   }
 
+  /** @returns what is wrong if the worker cannot open it; a worker that does not answer opens it later */
+  async function sendPort(born: Life, port: BoundPort, withinMs?: number): Promise<string | undefined> {
+    if (born.ports.has(port.handle)) return undefined
+    born.ports.add(port.handle)
+    const opened = put(born, { what: 'port', port: addressOf(port) }, withinMs, port.handle)
+    return opened.then(({ wrong }) => wrong).catch(() => undefined)
+  }
+
   /** Refuses questions to a worker that does not answer, so that they do not accumulate. */
   function ask<A extends Ask>(question: A, withinMs: number): Promise<Answer[A['what']]> {
-    if (life?.serves === true && !isSilent(life)) return put(life, question, withinMs)
+    if (life?.serves === true && !life.answering.isSilent()) return put(life, question, withinMs)
     return Promise.reject(new Error(`worker ${number} does not answer`))
   }
 
-  function ping(): void {
-    const born = life
-    if (!born?.serves) return
-    if (born.askedMs === undefined) {
-      born.askedMs = performance.now()
-      put(born, { what: 'ping' }).then(
-        () => noteAnswer(born),
-        () => undefined, // it has ended
-      )
-    } else if (isSilent(born) && !born.saidSilent) {
-      born.saidSilent = true
-      const ms = Math.round(performance.now() - born.askedMs)
-      log.error({ worker: number, pid: born.child.pid, ms }, 'worker does not answer')
-    }
-  }
-
-  function noteAnswer(born: Life): void {
-    const ms = Math.round(performance.now() - (born.askedMs ?? 0))
-    if (born.saidSilent) log.warn({ worker: number, pid: born.child.pid, ms }, 'worker answers again')
-    born.askedMs = undefined
-    born.saidSilent = false
-  }
-
-  const pinging = setInterval(ping, PING_MS)
+  const pinging = setInterval(() => {
+    if (life?.serves) life.answering.ping()
+  }, PING_MS)
 
   function kill(): void {
     stopping = true
@@ -256,7 +231,7 @@ export function createWorker(parts: WorkerParts): Worker {
     state() {
       if (!life) return 'ended'
       if (!life.serves) return 'starting'
-      return isSilent(life) ? 'not-answering' : 'up'
+      return life.answering.isSilent() ? 'not-answering' : 'up'
     },
     start() {
       run()
@@ -273,12 +248,22 @@ export function createWorker(parts: WorkerParts): Worker {
         () => true,
         () => life !== born, // the next process is started with them
       )
-      if (isSilent(born)) return false
+      if (born.answering.isSilent()) return false
       const giveUp = new AbortController()
       const late = sleep(withinMs, false, { signal: giveUp.signal }).catch(() => false)
       const isTaken = await Promise.race([delivered, late])
       giveUp.abort()
       return isTaken
+    },
+    async open(ports, withinMs) {
+      const born = life // the process after it inherits them
+      const wrong = born ? await Promise.all(ports.map((port) => sendPort(born, port, withinMs))) : []
+      return wrong.find((one) => one !== undefined)
+    },
+    shut(ports) {
+      if (!life) return
+      for (const { handle } of ports) life.ports.delete(handle)
+      void send(life, { kind: 'shut', ports: addressesOf(ports) })
     },
     async stop(withinMs) {
       stopping = true

@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Unavailable } from '../admin/api.ts'
 import type { Settings } from '../config/settings.ts'
-import { bindPorts, type BoundPorts } from '../listener/bound-ports.ts'
+import { addressesOf, bindPorts, type BoundPorts } from '../listener/bound-ports.ts'
 import type { InheritedSockets } from '../listener/inherited.ts'
 import { portsOf } from '../listener/ports.ts'
 import type { Log } from '../log.ts'
@@ -20,7 +20,8 @@ import type { LeaseKeeper } from './leases.ts'
 import { settingsOf } from './share.ts'
 import { createSharedMemory } from './shared-memory.ts'
 import type { AskHolder } from '../leases/lessor.ts'
-import { createWorker, type Worker, type WorkerProgram } from './worker.ts'
+import { createWorker } from './worker.ts'
+import type { Worker, WorkerProgram } from './worker-interface.ts'
 
 /** Deadline of a question to all workers: a scrape must not hang because one worker hangs. */
 const ALL_MS = 1000
@@ -57,6 +58,7 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
   const asking = new Map<Worker, Promise<void>>()
   let past: Promise<Reading> = Promise.resolve([])
   const stopping = new AbortController()
+  const started = Promise.withResolvers<undefined>()
 
   const memory = createSharedMemory(() => workers)
 
@@ -65,12 +67,11 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
     const worker: Worker = createWorker({
       number,
       program,
-      descriptors: bound.descriptors,
+      ports: bound.list,
       settings: () => settingsOf({ worker: number, workers: first.workers }, current),
       greeting: () => ({
         worker: number,
         ticketSecret: pack(ticketSecret),
-        ports: bound.addresses,
         marker: memory.marker(),
       }),
       onEnded() {
@@ -159,17 +160,39 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
       } catch (error) {
         if (!stopping.signal.aborted) abandon() // during a stop, workers end their sessions themselves
         throw error
+      } finally {
+        started.resolve(undefined)
       }
-      if (stopping.signal.aborted) return bound.addresses
+      if (stopping.signal.aborted) return addressesOf(bound.list())
       reading = setInterval(() => {
         if (performance.now() - readMs > READ_EVERY_MS / 2) void readAll() // else a scrape has read them
       }, READ_EVERY_MS)
-      return bound.addresses
+      return addressesOf(bound.list())
     },
-    async takeOver(settings) {
-      current = settings
-      const late = workers.map(async (worker) => ((await worker.configure(TAKE_OVER_MS)) ? [] : [worker.number]))
-      return (await Promise.all(late)).flat()
+    async prepare(settings) {
+      await started.promise
+      const binding = await ports?.prepare(portsOf(settings))
+      if (!binding) throw new Error('mailmux is being stopped')
+      const { added } = binding
+      const discard = (): void => {
+        for (const worker of workers) worker.shut(added)
+        binding.discard()
+      }
+      const wrong = await Promise.all(workers.map((worker) => worker.open(added, TAKE_OVER_MS)))
+      const error = wrong.find((one) => one !== undefined)
+      if (error !== undefined) {
+        discard()
+        throw new Error(error)
+      }
+      return {
+        async commit() {
+          binding.commit()
+          current = settings
+          const late = workers.map(async (worker) => ((await worker.configure(TAKE_OVER_MS)) ? [] : [worker.number]))
+          return (await Promise.all(late)).flat()
+        },
+        discard,
+      }
     },
     states: () => workers.map((worker) => worker.state()),
     async readings() {
@@ -207,7 +230,7 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
       stopping.abort()
       clearInterval(reading)
       ports?.close()
-      await Promise.all(workers.map((worker) => worker.stop(first.limits.shutdownGraceMs + STOP_SLACK_MS)))
+      await Promise.all(workers.map((worker) => worker.stop(current.limits.shutdownGraceMs + STOP_SLACK_MS)))
     },
     abandon,
   }

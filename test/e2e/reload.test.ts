@@ -8,7 +8,6 @@ import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { markerSubject } from '../support/dovecot.ts'
 import type { MailClient, MailProtocol } from '../support/mail-client.ts'
 import type { LogLine, YamlMap } from '../support/mailmux.ts'
-import { freePort, isFree } from '../support/ports.ts'
 import { run } from '../support/run.ts'
 import { MAILMUX_RUNTIME } from '../support/runtime.ts'
 import { PASSWORD, type Site, startSite } from '../support/site.ts'
@@ -240,29 +239,5 @@ describe('the main file', () => {
     const client = await site.open('imap', 'implicit')
     assert.match(client.greeting, /changed while it ran$/)
     client.peer.destroy()
-  })
-
-  test('with another port for a listener, or without one, says that this needs a restart, and takes over the rest', async () => {
-    const port = await freePort()
-    const changed = parse(main) as { listeners: YamlMap[] }
-    const [imap, imaps] = changed.listeners
-    imap!.banner = 'changed beside it'
-    Object.assign(imaps!, { listen: [`127.0.0.1:${port}`], banner: 'moved while it ran' })
-    const gone = changed.listeners.findIndex(({ name }) => name === 'pop3-implicit')
-    changed.listeners.splice(gone, 1)
-    await writeFile(site.mailmux.configFile, stringify(changed))
-    const { level, restart } = await nextLine((line) => line.restart !== undefined, 'the need of a restart')
-    assert.deepEqual({ level, restart }, { level: 'warn', restart: ['listeners'] })
-    await takenOver()
-    assert.ok(await isFree(port))
-
-    const beside = await site.open('imap', 'starttls')
-    assert.match(beside.greeting, /changed beside it$/)
-    beside.peer.destroy()
-    for (const protocol of PROTOCOLS) {
-      const client = await logIn(protocol) // where they were, and as they were
-      assert.match(client.greeting, /mail\.example\.test .* ready on /)
-      await requireAliceAt('store1', client)
-    }
   })
 })

@@ -8,12 +8,13 @@ import type { Settings } from '../../src/config/settings.ts'
 import { Secret } from '../../src/secret.ts'
 import { pack } from '../../src/supervisor/packed.ts'
 import { createSharedMemory } from '../../src/supervisor/shared-memory.ts'
-import { createWorker, type Worker } from '../../src/supervisor/worker.ts'
+import { createWorker } from '../../src/supervisor/worker.ts'
+import type { Worker } from '../../src/supervisor/worker-interface.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { keepLog } from '../unit/backend/fixture.ts'
 
 const SETTINGS = { routing: { users: new Map() } } as unknown as Settings
-const GREETING = { worker: 1, ticketSecret: pack(new Secret('')), ports: [], marker: undefined }
+const GREETING = { worker: 1, ticketSecret: pack(new Secret('')), marker: undefined }
 
 /** @param plans what it does at its first start, its second and so on: `serve`, `fail`, `crash`, `deaf`, `full`: it takes no new settings */
 function build(t: TestContext, plans: string[], command = process.execPath) {
@@ -24,7 +25,7 @@ function build(t: TestContext, plans: string[], command = process.execPath) {
   const worker = createWorker({
     number: 1,
     program: { command, printError: () => undefined, args },
-    descriptors: [],
+    ports: () => [],
     settings: () => SETTINGS,
     greeting: () => GREETING,
     onShort: () => undefined,

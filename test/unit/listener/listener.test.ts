@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { connect, createServer, Server } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import type { ListenAddress, ListenerSettings } from '../../../src/config/settings.ts'
-import { bindPorts, openBoundPorts } from '../../../src/listener/bound-ports.ts'
+import { bindPorts, openInherited, openSent } from '../../../src/listener/bound-ports.ts'
+import { createDoors } from '../../../src/listener/doors.ts'
 import type { Accept } from '../../../src/listener/door.ts'
 import { openListeners, type Listeners } from '../../../src/listener/listener.ts'
 import { freePort, isFree } from '../../support/ports.ts'
@@ -118,15 +119,31 @@ test('does not forgive a port in use because the address was asked for in passin
   await assert.rejects(openListeners([listener('imap', at(port, '127.0.0.1', true))], nobody), /EADDRINUSE/)
 })
 
-/** The two ways in which a port is opened; `close` also lets go of what was bound for it. */
+/** The ways in which a port is opened; `close` also lets go of what was bound for it. */
 const WAYS: Record<string, (settings: ListenerSettings[], accept: Accept) => Promise<Pick<Listeners, 'close'>>> = {
   'bound here': openListeners,
   'bound elsewhere': async (settings, accept) => {
     const bound = await bindPorts(settings)
-    const listeners = await openBoundPorts(bound.addresses, bound.descriptors[0] ?? 0, accept)
+    const doors = createDoors()
+    doors.attend(accept)
+    await openInherited(doors, bound.list(), bound.list()[0]?.descriptor ?? 0)
+    doors.serve(bound.list())
     return {
       close() {
-        listeners.close()
+        doors.close()
+        bound.close()
+      },
+    }
+  },
+  'sent by another process': async (settings, accept) => {
+    const bound = await bindPorts(settings)
+    const doors = createDoors()
+    doors.attend(accept)
+    for (const port of bound.list()) await openSent(doors, port, port.handle)
+    doors.serve(bound.list())
+    return {
+      close() {
+        doors.close()
         bound.close()
       },
     }

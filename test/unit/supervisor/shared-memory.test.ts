@@ -95,7 +95,15 @@ function startWorker(marker: string | undefined) {
     NO_LOG_OUTPUT,
   )
   const settings = { log: { level: 'error', format: 'json' } } as Settings
-  hear({ kind: 'start', worker: 2, settings: pack(settings), ticketSecret: pack(new Secret('x')), ports: [], marker })
+  hear({
+    kind: 'start',
+    worker: 2,
+    settings: pack(settings),
+    ticketSecret: pack(new Secret('x')),
+    ports: [],
+    served: [],
+    marker,
+  })
   const { others } = handed ?? {}
   assert.ok(others)
   return { others, sent, heard, hear: (message: ToWorker) => hear(message) }

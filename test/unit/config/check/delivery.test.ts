@@ -1,7 +1,6 @@
 /** `delivery` of the main file, and `lmtp` of the back ends. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { findRestartNeeds, withBoundParts } from '../../../../src/config/changes.ts'
 import { MAIN, testCases } from '../cases.ts'
 import { load, loadSettings } from '../fixture.ts'
 
@@ -91,20 +90,5 @@ describe('delivery', () => {
     })
     const store1 = routing.backends.get('store1')
     assert.deepEqual([store1?.ports, store1?.lmtp], [{ imap: 143, pop3: 110 }, 24])
-  })
-
-  test('takes over other keys in a reload, and an address with its clients at a restart', (t) => {
-    const read = (keys: string) => loadSettings(t, { main: main(keys), routing: ROUTING })
-    const first = read("listen: '192.0.2.1:24091', clients: [192.0.2.0/24]")
-    const changed = read("listen: '192.0.2.1:24091', clients: [192.0.2.7], recipient_delimiter: '-'")
-    assert.deepEqual(findRestartNeeds(first, changed), [])
-    assert.deepEqual(withBoundParts(first, changed).delivery, changed.delivery)
-    const moved = read('')
-    assert.deepEqual(findRestartNeeds(first, moved), ['delivery'])
-    assert.deepEqual(withBoundParts(first, moved).delivery, first.delivery)
-    const without = loadSettings(t, { routing: ROUTING })
-    assert.deepEqual(findRestartNeeds(first, without), ['delivery'])
-    assert.deepEqual(withBoundParts(first, without).delivery, first.delivery)
-    assert.equal(withBoundParts(without, first).delivery, undefined)
   })
 })

@@ -1,0 +1,36 @@
+/** A worker as the pool has it, and the program that is started for it. */
+import type { BoundPort } from '../listener/bound-ports.ts'
+import type { WorkerState } from '../metrics/instance-metrics.ts'
+import type { Answer, Ask, ToWorker } from './messages.ts'
+
+/** A program, and the arguments that make it a worker, or the process that reads the configuration. */
+export type WorkerProgram = {
+  command: string
+  args: readonly string[]
+  /** receives its standard error, such as the stack of a crash */
+  printError: (text: string) => void
+}
+
+export type Worker = {
+  number: number
+  state(): WorkerState
+  /** Starts it for the first time. @throws Error for the operator if it cannot serve, or is stopped before it serves */
+  start(): Promise<void>
+  /** @throws Error if there is no answer within this time, or no process */
+  ask<A extends Ask>(ask: A, withinMs: number): Promise<Answer[A['what']]>
+  /** Sends a message if there is a process. */
+  tell(message: ToWorker): void
+  /**
+   * Gives it the current settings. A worker that has ended is started with them.
+   * @returns whether they are in effect; false after this time, or if the worker does not answer now
+   */
+  configure(withinMs: number): Promise<boolean>
+  /** Opens ports whose connections wait for the next `configure`. @returns what is wrong if it cannot */
+  open(ports: readonly BoundPort[], withinMs: number): Promise<string | undefined>
+  /** Closes ports that were opened so, and that are not to serve. */
+  shut(ports: readonly BoundPort[]): void
+  /** Tells it to end and waits. After this time it is killed. It is not started again. */
+  stop(withinMs: number): Promise<void>
+  /** Ends it at once. */
+  kill(): void
+}
