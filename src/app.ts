@@ -14,6 +14,7 @@ import { createRunningClock, watchStalls } from './clock.ts'
 import type { Settings } from './config/settings.ts'
 import type { Accept } from './listener/door.ts'
 import { DELIVERY_PORT } from './listener/ports.ts'
+import type { Ledger } from './limits/ledger.ts'
 import { createLimits } from './limits/limits.ts'
 import type { Listeners } from './listener/listener.ts'
 import { systemCode } from './errors.ts'
@@ -56,6 +57,8 @@ export type AppDeps = {
   listen: (settings: Settings, accept: Accept) => Promise<OpenListeners>
   /** undefined where there are none */
   others?: OtherWorkers
+  /** what the limits count, of all workers; undefined: in this process */
+  ledger?: Ledger
   /** given if the limits of back ends are leased: called when a login waits for more of them */
   onShort?: (() => void) | undefined
 }
@@ -75,7 +78,10 @@ export type App = {
 }
 
 /** @param settings those of a configuration without errors */
-export function createApp(settings: Settings, { log, metrics, ticketSecret, listen, others, onShort }: AppDeps): App {
+export function createApp(
+  settings: Settings,
+  { log, metrics, ticketSecret, listen, others, ledger, onShort }: AppDeps,
+): App {
   const noteShortage = createShortageNotes(log, metrics.shortageNoted)
   const directory = openDirectory(settings.directory, log, { ...metrics, noteShortage }, others)
   if (!directory) metrics.directoryIsUp(true)
@@ -125,7 +131,7 @@ export function createApp(settings: Settings, { log, metrics, ticketSecret, list
     () => log.isLevelEnabled?.('debug') === true,
   )
   const heldUsers = createHeldUsers(placedName)
-  const limits = createLimits()
+  const limits = createLimits({ ledger })
   const logins: LoginServices = {
     backends,
     admissions,

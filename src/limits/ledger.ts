@@ -16,6 +16,9 @@ export type Claims = { counts: readonly CountClaim[]; rates: readonly RateClaim[
 /** A limit that is reached. `waitMs`: after this a rate allows one more. */
 export type Overrun = { limit: LimitName; max: number; perMs?: number; waitMs?: number }
 
+/** undefined: all of it is taken. `unanswered`: nothing is, and nothing is known. */
+export type Taken = Overrun | 'unanswered' | undefined
+
 /** `network`: that of the client, `site`: the larger one around it, where there is one. */
 export type Origin = { network: string; site: string | undefined }
 
@@ -35,12 +38,12 @@ export type LoginAnswer = { overrun: Overrun | undefined; delayMs: number }
 export type SessionQuestion = Claims & { known: { network: string; user: string } | undefined }
 
 export type Ledger = {
-  /** Takes all of the claims, or none. @returns the first limit that is reached */
-  takeConnection: (claims: Claims) => Overrun | undefined | Promise<Overrun | undefined>
+  /** Takes all of the claims, or none. */
+  takeConnection: (claims: Claims) => Taken | Promise<Taken>
   /** Whether a login may go on, and after which delay. */
   askLogin: (question: LoginQuestion) => LoginAnswer | Promise<LoginAnswer>
   /** As `takeConnection`, for a login that the back end has accepted. */
-  takeSession: (question: SessionQuestion) => Overrun | undefined | Promise<Overrun | undefined>
+  takeSession: (question: SessionQuestion) => Taken | Promise<Taken>
   /** Gives back the counts of what has ended, by their keys. */
   release: (keys: readonly string[]) => void
   noteFailure: (attempt: Attempt) => void

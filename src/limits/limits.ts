@@ -4,7 +4,7 @@
  */
 import { attemptOf, connectionClaims, loginQuestion, sessionQuestion } from './claims.ts'
 import type { ConnectionFacts, LoginFacts, SessionFacts } from './facts.ts'
-import type { Claims, Ledger, Overrun } from './ledger.ts'
+import type { Claims, Ledger, Overrun, Taken } from './ledger.ts'
 import { createLocalLedger } from './local-ledger.ts'
 import type { Delay, Lease, Rejection } from './rejection.ts'
 
@@ -44,7 +44,9 @@ const MOST_DELAYED = 5000
 export function createLimits({ guards = [], ledger = createLocalLedger() }: LimitParts = {}): Limits {
   let delayed = 0
 
-  function leaseOf({ counts }: Claims): Lease | undefined {
+  function resultOf(taken: Taken, { counts }: Claims): Rejection | Lease | undefined {
+    if (taken === 'unanswered') return undefined
+    if (taken) return rejectionOf(taken)
     if (counts.length === 0) return undefined
     const keys = counts.map(({ key }) => key)
     return { release: () => ledger.release(keys.splice(0)) }
@@ -67,7 +69,7 @@ export function createLimits({ guards = [], ledger = createLocalLedger() }: Limi
         facts.limits?.access?.(facts.address) ?? firstOf(guards, ({ ofConnection }) => ofConnection, facts)
       if (rejection) return rejection
       const claims = connectionClaims(facts)
-      return claims && then(ledger.takeConnection(claims), (overrun) => rejectionOf(overrun) ?? leaseOf(claims))
+      return claims && then(ledger.takeConnection(claims), (taken) => resultOf(taken, claims))
     },
     admitLogin(facts) {
       const rejection = firstOf(guards, ({ ofLogin }) => ofLogin, facts)
@@ -79,7 +81,7 @@ export function createLimits({ guards = [], ledger = createLocalLedger() }: Limi
     },
     admitSession(facts) {
       const question = sessionQuestion(facts)
-      return question && then(ledger.takeSession(question), (overrun) => rejectionOf(overrun) ?? leaseOf(question))
+      return question && then(ledger.takeSession(question), (taken) => resultOf(taken, question))
     },
     loginRefused(facts) {
       const attempt = attemptOf(facts)

@@ -1,6 +1,7 @@
 /** The messages between the supervisor and its workers. The channel is a socket pair that no other process has. */
 import type { Answers } from '../answers.ts'
 import type { OpenPort } from '../listener/ports.ts'
+import type { LedgerNote, LedgerQuestion, LedgerReply } from '../limits/ledger-calls.ts'
 import type { Reading } from '../metrics/readings.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Secret } from '../secret.ts'
@@ -69,6 +70,7 @@ export type ToWorker =
   | { kind: 'marker'; id: string }
   /** the routes that other workers remember, for the question with this id */
   | { kind: 'standIns'; id: number; told: StandIn[] }
+  | { kind: 'ledger'; id: number; reply: LedgerReply }
   | { kind: 'ask'; id: number; ask: Ask }
   /** These ports do not come into force: the reload was refused. */
   | { kind: 'shut'; ports: OpenPort[] }
@@ -82,6 +84,9 @@ export type ToSupervisor =
   | { kind: 'failed'; why: string }
   | { kind: 'answer'; id: number; answer: unknown }
   | { kind: 'no-answer'; id: number; why: string }
+  /** a question to the ledger of the limits, and what needs no answer */
+  | { kind: 'ledger'; id: number; ask: LedgerQuestion }
+  | { kind: 'ledger-note'; note: LedgerNote }
   /** the directory contains this marker */
   | { kind: 'marker'; id: string }
   /** asks for the routes of a user that other workers remember */

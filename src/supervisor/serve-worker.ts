@@ -3,6 +3,8 @@ import type { UserTable } from '../config/build/user-table.ts'
 import { openInherited, openSent } from '../listener/bound-ports.ts'
 import { createDoors } from '../listener/doors.ts'
 import type { OpenPort } from '../listener/ports.ts'
+import { createRemoteLedger, type RemoteLedger } from '../limits/remote-ledger.ts'
+import { createLogLimit } from '../log-limit.ts'
 import { createLog, type AdjustableLog } from '../log.ts'
 import type { LogOutput } from '../log-output.ts'
 import { createMetrics } from '../metrics/metrics.ts'
@@ -35,6 +37,7 @@ type Serving = {
   others: OtherWorkers
   /** From now on these ports serve. */
   serve: (ports: OpenPort[]) => void
+  ledger: RemoteLedger
 }
 
 export function serveWorker({ send, onMessage, onGone, exit }: Channel, createApp: CreateApp, output: LogOutput): void {
@@ -60,6 +63,17 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
     followLogFile(output, settings.log.file, log)
     const registry = createRegistry(output.dropped)
     const others = createOtherWorkers(marker, send)
+    const limit = createLogLimit<'ledger'>()
+    const ledger = createRemoteLedger(
+      {
+        ask: (id, asked) => send({ kind: 'ledger', id, ask: asked }),
+        note: (note) => send({ kind: 'ledger-note', note }),
+      },
+      () => {
+        const others = limit('ledger')
+        if (others) log.warn({ ...others }, 'limits not checked')
+      },
+    )
     const app = createApp(settings, {
       log,
       metrics: createMetrics(registry),
@@ -71,13 +85,14 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
         return { addresses: served, close: doors.close }
       },
       others: others.others,
+      ledger: ledger.ledger,
       onShort: oncePerTurn(() => send({ kind: 'short' })),
     })
     const serve = (next: OpenPort[]): void => {
       served = next
       if (ready) doors.serve(served)
     }
-    serving = { app, output, log, registry, others, serve }
+    serving = { app, output, log, registry, others, ledger, serve }
     app.start().then(
       () => {
         ready = true
@@ -145,6 +160,8 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
       case 'marker':
       case 'standIns':
         return serving?.others.hear(message)
+      case 'ledger':
+        return serving?.ledger.hear(message.id, message.reply)
       case 'stop':
         return stop()
     }

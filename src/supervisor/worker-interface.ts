@@ -1,7 +1,11 @@
-/** A worker as the pool has it, and the program that is started for it. */
+/** A worker as the pool has it, what it is given, and the program that is started for it. */
+import type { Settings } from '../config/settings.ts'
+import type { LedgerHost } from '../limits/ledger-host.ts'
 import type { BoundPort } from '../listener/bound-ports.ts'
+import type { Log } from '../log.ts'
 import type { WorkerState } from '../metrics/instance-metrics.ts'
 import type { Answer, Ask, ToWorker } from './messages.ts'
+import type { SharedMemory } from './shared-memory.ts'
 
 /** A program, and the arguments that make it a worker, or the process that reads the configuration. */
 export type WorkerProgram = {
@@ -33,4 +37,25 @@ export type Worker = {
   stop(withinMs: number): Promise<void>
   /** Ends it at once. */
   kill(): void
+}
+
+/** What it is given. */
+export type WorkerParts = {
+  number: number
+  program: WorkerProgram
+  /** the ports that it serves; called at each start and at each `configure` */
+  ports: () => readonly BoundPort[]
+  /** its current settings; called at each start and at each `configure` */
+  settings: () => Settings
+  /** the other contents of its start message */
+  greeting: () => Omit<ToWorker & { kind: 'start' }, 'kind' | 'settings' | 'ports' | 'served'>
+  /** Called when it has ended unexpectedly and will be started again. */
+  onEnded: () => void
+  /** It needs leases: it begins to serve, or a login there waits for more of a leased limit. */
+  onShort: () => void
+  /** what the limits count, of all workers */
+  ledger: LedgerHost
+  /** shared by all workers */
+  memory: Pick<SharedMemory, 'noteMarker' | 'standIns'>
+  log: Log
 }

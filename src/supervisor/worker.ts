@@ -5,41 +5,21 @@
  */
 import { spawn, type ChildProcess, type SendHandle } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Settings } from '../config/settings.ts'
 import { systemCode } from '../errors.ts'
-import type { Log } from '../log.ts'
+import type { LedgerMember } from '../limits/ledger-host.ts'
 import { addressesOf, addressOf, type BoundPort } from '../listener/bound-ports.ts'
 import type { OpenPort } from '../listener/ports.ts'
 import { createAnswering, type Answering } from './answering.ts'
 import { createBackOff } from './back-off.ts'
-import type { Worker, WorkerProgram } from './worker-interface.ts'
+import type { Worker, WorkerParts } from './worker-interface.ts'
 import { createDelivery } from './delivery.ts'
 import type { Answer, Ask, ToSupervisor, ToWorker } from './messages.ts'
-import type { SharedMemory } from './shared-memory.ts'
 
 /** Interval of the pings to a worker. */
 const PING_MS = 1000
 
 /** The standard output of this process, which receives the log. */
 const STDOUT = 1
-
-export type WorkerParts = {
-  number: number
-  program: WorkerProgram
-  /** the ports that it serves; called at each start and at each `configure` */
-  ports: () => readonly BoundPort[]
-  /** its current settings; called at each start and at each `configure` */
-  settings: () => Settings
-  /** the other contents of its start message */
-  greeting: () => Omit<ToWorker & { kind: 'start' }, 'kind' | 'settings' | 'ports' | 'served'>
-  /** Called when it has ended unexpectedly and will be started again. */
-  onEnded: () => void
-  /** It needs leases: it begins to serve, or a login there waits for more of a leased limit. */
-  onShort: () => void
-  /** shared by all workers */
-  memory: Pick<SharedMemory, 'noteMarker' | 'standIns'>
-  log: Log
-}
 
 /** One process of the worker. */
 type Life = {
@@ -51,6 +31,7 @@ type Life = {
   ports: Set<BoundPort['handle']>
   waiting: Map<number, { resolve: (answer: unknown) => void; reject: (why: Error) => void }>
   ended: PromiseWithResolvers<undefined>
+  ledger: LedgerMember
   /** Gives it the current settings. */
   configure: () => Promise<void>
 }
@@ -92,6 +73,7 @@ export function createWorker(parts: WorkerParts): Worker {
       }),
       waiting: new Map(),
       ended: Promise.withResolvers(),
+      ledger: parts.ledger.join(),
       configure: createDelivery({
         settings: parts.settings,
         sendUsers: (piece) => put(born, { what: 'users', piece }),
@@ -157,6 +139,10 @@ export function createWorker(parts: WorkerParts): Worker {
         return
       case 'short':
         return parts.onShort()
+      case 'ledger':
+        return answerLedger(born, message)
+      case 'ledger-note':
+        return born.ledger.note(message.note)
       case 'marker':
         return memory.noteMarker(self, message.id)
       case 'standIns':
@@ -164,8 +150,16 @@ export function createWorker(parts: WorkerParts): Worker {
     }
   }
 
+  function answerLedger(born: Life, { id, ask: asked }: ToSupervisor & { kind: 'ledger' }): void {
+    born.ledger.ask(asked).then(
+      (reply) => send(born, { kind: 'ledger', id, reply }),
+      () => undefined, // it has ended
+    )
+  }
+
   function end(born: Life, cause: string): void {
     life = undefined
+    born.ledger.end()
     for (const { reject } of born.waiting.values()) reject(new Error(`worker ${number} has ended`))
     born.ended.resolve(undefined)
     recover({ pid: born.child.pid, cause, startedMs: born.startedMs, served: born.serves })

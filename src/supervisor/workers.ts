@@ -6,6 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Unavailable } from '../admin/api.ts'
 import type { Settings } from '../config/settings.ts'
 import { addressesOf, bindPorts, type BoundPorts } from '../listener/bound-ports.ts'
+import { createLedgerHost } from '../limits/ledger-host.ts'
+import { createLocalLedger } from '../limits/local-ledger.ts'
 import type { InheritedSockets } from '../listener/inherited.ts'
 import { portsOf } from '../listener/ports.ts'
 import type { Log } from '../log.ts'
@@ -61,6 +63,7 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
   const started = Promise.withResolvers<undefined>()
 
   const memory = createSharedMemory(() => workers)
+  const ledger = createLedgerHost(createLocalLedger())
 
   function build(bound: BoundPorts, number: number): Worker {
     const lease: AskHolder = (caps) => worker.ask({ what: 'lease', caps }, ALL_MS)
@@ -81,6 +84,7 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
         leases.join(lease)
       },
       onShort: () => leases.renew(lease),
+      ledger,
       memory,
       log,
     })

@@ -7,6 +7,8 @@ import { test, type TestContext } from 'node:test'
 import type { Settings } from '../../src/config/settings.ts'
 import { Secret } from '../../src/secret.ts'
 import { pack } from '../../src/supervisor/packed.ts'
+import { createLedgerHost } from '../../src/limits/ledger-host.ts'
+import { createLocalLedger } from '../../src/limits/local-ledger.ts'
 import { createSharedMemory } from '../../src/supervisor/shared-memory.ts'
 import { createWorker } from '../../src/supervisor/worker.ts'
 import type { Worker } from '../../src/supervisor/worker-interface.ts'
@@ -31,6 +33,7 @@ function build(t: TestContext, plans: string[], command = process.execPath) {
     onShort: () => undefined,
     onEnded: () => ends++,
     memory: createSharedMemory(() => []),
+    ledger: createLedgerHost(createLocalLedger()),
     log,
   })
   t.after(async () => {

@@ -22,6 +22,7 @@ const LAW: Law = {
     'directory',
     'instances',
     'leases',
+    'limits',
     'listener',
     'type log-output',
     'metrics',
