@@ -75,6 +75,7 @@ const { createInstance } = await import('./supervisor/instance.ts')
 const { openLogFile } = await import('./supervisor/log-file.ts')
 const { takeServiceManager } = await import('./supervisor/notify.ts')
 const { LOG_DESCRIPTOR } = await import('./supervisor/messages.ts')
+const { dropPrivileges } = await import('./supervisor/privileges.ts')
 const { serveWorker } = await import('./supervisor/serve-worker.ts')
 
 const DEFAULT_CONFIG = '/etc/mailmux/mailmux.yaml'
@@ -130,13 +131,14 @@ async function run(configFile: string): Promise<void> {
     process.exitCode = 1
     return
   }
-  const inherited = await adoptSockets(process.env, process.pid, loaded.settings)
+  const given = await adoptSockets(process.env, process.pid, loaded.settings)
   // They are for this process alone, and not for those that it starts.
   delete process.env.LISTEN_PID
   delete process.env.LISTEN_FDS
   delete process.env.LISTEN_FDNAMES
   // Node makes standard output non-blocking when `process.stdout` is first read: pipes, sockets and terminals, not files.
   const output = openOutput(process.stdout.fd)
+  const inherited = await dropPrivileges(loaded.settings, given)
   openLogFile(output, loaded.settings.log.file)
   exit = (code) => void output.flush(LAST_LINES_MS).then(() => process.exit(code))
   instance = createInstance({

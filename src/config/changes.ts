@@ -5,6 +5,7 @@ import type { DirectorySettings, RedisSettings, Settings } from './settings.ts'
 export function findRestartNeeds(before: Settings, after: Settings): string[] {
   const parts = {
     workers: ({ workers }: Settings) => workers,
+    user: ({ privileges }: Settings) => privileges,
     directory: ({ directory }: Settings) => withoutSecrets(directory),
     admin: ({ admin }: Settings) => admin && { ...admin, token: admin.token !== undefined },
   }

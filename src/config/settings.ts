@@ -265,6 +265,8 @@ export type Settings = {
   /** `ticketSecret`: what instances that share it derive their session ticket keys from; undefined: of this process alone */
   tls: { certificates: CertificateSettings[]; minVersion: 'TLSv1.2' | 'TLSv1.3'; ticketSecret: Secret | undefined }
   directory: DirectorySettings
+  /** who root becomes; undefined: mailmux stays who it is. `group` undefined: that of the user */
+  privileges: { user: string; group: string | undefined } | undefined
   routing: RoutingSettings
   /** running sessions follow a change of their user's route */
   followRoutes: boolean

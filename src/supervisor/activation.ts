@@ -19,7 +19,8 @@ export async function adoptSockets(
   return createInheritedSockets(await matchGiven(readGiven(env, pid), namedPorts(settings)))
 }
 
-function namedPorts(settings: Pick<Settings, 'listeners' | 'delivery' | 'admin'>): NamedPort[] {
+/** Every port of the settings. */
+export function namedPorts(settings: Pick<Settings, 'listeners' | 'delivery' | 'admin'>): NamedPort[] {
   const ports = portsOf(settings)
   const { admin } = settings
   return admin ? [...ports, { name: ADMIN_PORT, listen: [{ ...admin, optional: false }] }] : ports

@@ -26,9 +26,10 @@ import { joinSite } from './site.ts'
 import { openShared } from './shared.ts'
 import { createInProcessPool, type CreateApp } from './in-process.ts'
 import { keepConfiguration } from './configuration.ts'
-import { followLogFile, reopenLogFile } from './log-file.ts'
+import { changeLogFile, reopenLogFile } from './log-file.ts'
 import { createNotifier, type ServiceManager } from './notify.ts'
 import type { ReloadResult } from './reload-result.ts'
+import { warnOfRights } from './privileges.ts'
 import type { WorkerPool } from './worker-pool.ts'
 import type { WorkerProgram } from './worker-interface.ts'
 import { createWorkers } from './workers.ts'
@@ -72,6 +73,7 @@ export type InstanceParts = {
 export function createInstance(parts: InstanceParts): Instance {
   const { settings, loaded, load, createApp, output, program, inherited, serviceManager } = parts
   const log = createLog(output, settings.log)
+  warnOfRights(settings.privileges, loaded.files, log)
   const notifier = createNotifier(serviceManager, log)
   const registry = createRegistry(output.dropped)
   const metrics = createInstanceMetrics(registry, version)
@@ -97,8 +99,8 @@ export function createInstance(parts: InstanceParts): Instance {
     load,
     async takeOver(settings) {
       const prepared = await pool.prepare(settings)
+      changeLogFile(output, settings.log.file, prepared.discard)
       log.configure(settings.log)
-      followLogFile(output, settings.log.file, log)
       withoutRemoved = createRemovedFilter(settings)
       return prepared.commit()
     },
@@ -227,7 +229,10 @@ export function createInstance(parts: InstanceParts): Instance {
       files.close()
       const sessions = await pool.sessions({ limit: 0 }).catch(() => undefined)
       log.info({ sessions: sessions?.total }, 'shutting down')
-      notifier.stopping(describeStop(sessions?.total), settings.limits.shutdownGraceMs + STOP_SLACK_MS)
+      notifier.stopping(
+        `shutting down: ends ${sessions?.total ?? 'all'} sessions`,
+        settings.limits.shutdownGraceMs + STOP_SLACK_MS,
+      )
       await pool.stop()
       // Until now it may have sessions, for which the other instances may ask.
       await Promise.all([site.leave(), shared.leave()])
@@ -237,10 +242,6 @@ export function createInstance(parts: InstanceParts): Instance {
     },
     abandon: pool.abandon,
   }
-}
-
-function describeStop(sessions: number | undefined): string {
-  return sessions === undefined ? 'shutting down' : `shutting down: ends ${sessions} sessions`
 }
 
 /** Ready while at least one worker serves: otherwise a load balancer would remove the remaining workers too. */

@@ -12,7 +12,21 @@ export function openLogFile(output: LogOutput, file: string | undefined): void {
   }
 }
 
-/** Follows a reload. The log stays where it is if the file cannot be opened: a running mailmux serves without it. */
+/**
+ * For a reload, in the supervisor.
+ * @param discard undoes what the reload has prepared so far
+ * @throws Error for the operator if the file cannot be opened; then the reload changes nothing
+ */
+export function changeLogFile(output: LogOutput, file: string | undefined, discard: () => void): void {
+  try {
+    openLogFile(output, file)
+  } catch (error) {
+    discard()
+    throw error
+  }
+}
+
+/** In a worker, whose supervisor has opened the file before. The log stays where it is on failure: a worker serves without it. */
 export function followLogFile(output: LogOutput, file: string | undefined, log: Log): void {
   try {
     output.use(file)

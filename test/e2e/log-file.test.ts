@@ -154,6 +154,30 @@ for (const workers of ON_BUN ? [1] : [1, 2]) {
   })
 }
 
+test('a reload to another file takes effect in every process, and to one that cannot be opened is refused', async () => {
+  const workers = ON_BUN ? 1 : 2
+  mkdirSync(directory)
+  const configFile = await configure(workers)
+  const program = launchMailmux(scene, configFile)
+  await waitForLines(file, '"msg":"ready"', 1, START_DEADLINE_MS * 3)
+  const rewrite = (name: string): void =>
+    writeFileSync(configFile, readFileSync(configFile, 'utf8').replace(/log\/\S+\.log/, name))
+  await run('mkfifo', [join(directory, 'fifo.log')])
+  rewrite('log/fifo.log')
+  program.signal('SIGHUP')
+  await waitForLines(file, 'configuration not taken over', 1)
+  assert.match(readFileSync(file, 'utf8'), /log\.file: cannot write to .*fifo\.log: ENXIO/)
+  const other = join(directory, 'other.log')
+  rewrite('log/other.log')
+  program.signal('SIGHUP')
+  await waitForLines(other, 'configuration taken over', 1)
+  assert.deepEqual(processesWith(program.pid, file), [])
+  assert.equal(processesWith(program.pid, other).length, workers === 1 ? 1 : workers + 1)
+  await visits(3)
+  await waitForLines(other, 'session ended', 3)
+  assert.deepEqual(await program.stop(), { code: 0, signal: null })
+})
+
 test('a file that cannot be opened ends the start with a message', async () => {
   mkdirSync(directory)
   const configFile = await configure(1)

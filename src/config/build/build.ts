@@ -68,6 +68,7 @@ export function buildSettings({
     files: paths,
     hostname: main.hostname ?? os.hostname(),
     workers: countWorkers(main.workers),
+    privileges: main.user === undefined ? undefined : { user: main.user, group: main.group },
     listeners: main.listeners.map((listener, index) => ({
       ...buildListener(listener, mainFiles.clientCas.get(index)),
       limits: buildClientLimits(

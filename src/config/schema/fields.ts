@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { didYouMean } from '../yaml/problems.ts'
 import type { ListenAddress } from '../settings.ts'
 import {
+  parseAccount,
   parseAuthUrl,
   parseDomain,
   parseDuration,
@@ -139,6 +140,11 @@ export function parsedText(parse: (text: string) => Parsed<string>, description:
 
 export function name(description: string) {
   return parsedText(parseName, description)
+}
+
+/** A user or group of this machine. */
+export function account(description: string) {
+  return parsedText(parseAccount, description)
 }
 
 export function domain(description: string) {

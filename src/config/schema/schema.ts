@@ -3,7 +3,19 @@
  * and directories, where most keys are, have files of their own. Rules for one value, and between keys of one map, are declared here; all others are functions in `check/`.
  */
 import { z } from 'zod'
-import { choice, domain, duration, endpoint, hostText, name, parsedText, renamedKeys, text, workers } from './fields.ts'
+import {
+  account,
+  choice,
+  domain,
+  duration,
+  endpoint,
+  hostText,
+  name,
+  parsedText,
+  renamedKeys,
+  text,
+  workers,
+} from './fields.ts'
 import { admin } from './admin.ts'
 import { authHttp } from './auth-http.ts'
 import { backend } from './backend.ts'
@@ -87,6 +99,12 @@ export const mainSchema = z
       'Processes that serve, or auto: one for each core. Default 1: everything in one process, which is enough for thousands of sessions; more are kept running by a process of their own. From 1 to 64.',
       1,
     ),
+    user: account(
+      'The user that mailmux becomes after a start as root, once it has read the files and bound the ports. It must be able to read the files at a reload, and to write log.file. Default: none, mailmux stays the user that has started it.',
+    ).optional(),
+    group: account('The group that mailmux takes beside `user`. Default: that of the user.')
+      .optional()
+      .register(keyRules, { needs: [{ key: 'user', message: 'does nothing without user' }] }),
     listeners: z
       .array(listener)
       .min(1, { error: 'at least one listener is needed' })

@@ -107,6 +107,13 @@ export function parseName(text: string): Parsed<string> {
   return { wrong: 'not a name: letters, digits, ".", "_" and "-", at most 64, beginning with a letter or digit' }
 }
 
+/** useradd(8): what a user or group of the system is called. A number is refused, since a name has the groups that belong to it. */
+export function parseAccount(text: string): Parsed<string> {
+  if (text === 'root') return { wrong: 'root has all rights: name another one' }
+  if (/^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/u.test(text)) return { value: text }
+  return { wrong: 'not the name of a user or group of this machine' }
+}
+
 /**
  * A user as written in the routing file, under the name that its logins are looked up by. A name that could never arrive in a login
  * would be a route that does nothing, and is refused.

@@ -2,6 +2,15 @@ import { MAIN, testCases, withListener, type Case } from '../cases.ts'
 
 /** Each guard fires here, and the honest neighbour of each bad case passes without a word. */
 const CASES: Case[] = [
+  { it: 'a user with a group', main: `${MAIN}user: mailmux\ngroup: mail-users\n` },
+  { it: 'a user alone', main: `${MAIN}user: _mailmux\n` },
+  { it: 'a group alone', main: `${MAIN}group: mail\n`, error: /^mailmux\.yaml:6:1: does nothing without user/u },
+  { it: 'root as the user', main: `${MAIN}user: root\n`, error: /^mailmux\.yaml:6:7: root has all rights/u },
+  ...['1000', "'1000'", "'a b'", "''", "'-u'", "'a:b'"].map((user) => ({
+    it: `a user that is ${user}`,
+    main: `${MAIN}user: ${user}\n`,
+    error: /^mailmux\.yaml:6:7: /u,
+  })),
   { it: 'a file for the log', main: `${MAIN}log: {file: mailmux.log}\n` },
   { it: 'a device for the log', main: `${MAIN}log: {file: /dev/null}\n` },
   {
