@@ -70,8 +70,11 @@ export type App = {
   start(): Promise<Listeners['addresses']>
   /** New connections are served by these from now on. */
   takeOver: (settings: Settings) => void
-  /** Stops accepting, lets sessions come to an end, and closes everything. */
-  stop(): Promise<void>
+  /**
+   * Stops accepting, lets sessions come to an end, and closes everything.
+   * @param how `mayLogIn`: sessions before login may still log in, as another process accepts in the place of this one
+   */
+  stop(how?: { mayLogIn: boolean }): Promise<void>
   /** Closes everything at once. */
   close(): Promise<void>
   answers: Answers
@@ -227,8 +230,9 @@ export function createApp(
       if (directory?.backendState) directoryStates.changed(undefined)
       directory?.renew?.(changed.directory)
     },
-    async stop() {
+    async stop(how = { mayLogIn: false }) {
       listeners?.close()
+      if (how.mayLogIn) await sessions.drain(settings.limits.shutdownGraceMs, how)
       admissions.close()
       heldUsers.close()
       await sessions.drain(worlds.current().settings.limits.shutdownGraceMs)

@@ -8,6 +8,7 @@ import type { Option } from 'commander'
 import type { CommandParts } from './cli/command-parts.ts'
 import type { LoadResult } from './config/load.ts'
 import type { LogOutput } from './log-output.ts'
+import type { PredecessorChannel } from './supervisor/generation/predecessor.ts'
 import type { Instance } from './supervisor/instance.ts'
 import type { LoadMessage, LoadOrder } from './supervisor/serve-load.ts'
 import type { WorkerProgram } from './supervisor/worker-interface.ts'
@@ -19,10 +20,11 @@ import type { WorkerProgram } from './supervisor/worker-interface.ts'
 const WHILE_LOADING = {
   SIGHUP: () => undefined,
   SIGUSR1: () => undefined,
+  SIGUSR2: () => undefined,
   SIGTERM: () => process.exit(0),
   SIGINT: () => process.exit(0),
 }
-const SIGNALS = ['SIGHUP', 'SIGUSR1', 'SIGTERM', 'SIGINT'] as const
+const SIGNALS = ['SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGTERM', 'SIGINT'] as const
 const [, , command] = process.argv
 /** Text for standard error that waits for its reader; more is thrown away. It holds the stacks of some crashes. */
 const STDERR_BYTES = 64 * 1024
@@ -70,8 +72,12 @@ const { addSessionCommands } = await import('./cli/session-commands.ts')
 const { formatProblem } = await import('./config/yaml/problems.ts')
 const { openLogOutput } = await import('./log-output.ts')
 const { listProtocols } = await import('./protocol/registry.ts')
+const { addUpgradeCommand } = await import('./cli/upgrade.ts')
 const { adoptSockets } = await import('./supervisor/activation.ts')
 const { createInstance } = await import('./supervisor/instance.ts')
+const { HANDOVER } = await import('./supervisor/generation/check-program.ts')
+const { meetPredecessor } = await import('./supervisor/generation/predecessor.ts')
+const { programOf } = await import('./supervisor/generation/this-program.ts')
 const { openLogFile } = await import('./supervisor/log-file.ts')
 const { takeServiceManager } = await import('./supervisor/notify.ts')
 const { LOG_DESCRIPTOR } = await import('./supervisor/messages.ts')
@@ -93,8 +99,10 @@ function openOutput(fd: number): LogOutput {
 }
 
 /** Serves until SIGTERM or SIGINT, then lets sessions end and exits with 0; a second signal does not wait. */
-async function run(configFile: string): Promise<void> {
+async function run(configFile: string, isSuccessor: boolean): Promise<void> {
   const serviceManager = takeServiceManager(process.env, process.pid)
+  const met = isSuccessor ? meetPredecessor(predecessorChannel()) : undefined
+  met?.catch(() => process.exit(1)) // the version that has started this one has ended, or has given up
   let instance: Instance | undefined = undefined
   let exit = (code: number): void => process.exit(code)
   let stopping = false
@@ -119,6 +127,7 @@ async function run(configFile: string): Promise<void> {
   let reload = (): void => void (early.reload = true)
   process.on('SIGHUP', () => reload())
   process.on('SIGUSR1', () => instance?.reopenLog())
+  process.on('SIGUSR2', () => instance?.upgrade())
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
   for (const signal of SIGNALS) process.off(signal, WHILE_LOADING[signal])
@@ -128,10 +137,11 @@ async function run(configFile: string): Promise<void> {
   if (!loaded.settings) {
     for (const problem of loaded.problems) for (const line of formatProblem(problem)) printError(line)
     if (loaded.more.error > 0) printError(`and ${loaded.more.error} more errors`)
-    process.exitCode = 1
-    return
+    await (await met)?.failed('the configuration has errors')
+    process.exit(1)
   }
-  const given = await adoptSockets(process.env, process.pid, loaded.settings)
+  const predecessor = await met
+  const given = predecessor?.inherited ?? (await adoptSockets(process.env, process.pid, loaded.settings))
   // They are for this process alone, and not for those that it starts.
   delete process.env.LISTEN_PID
   delete process.env.LISTEN_FDS
@@ -149,11 +159,24 @@ async function run(configFile: string): Promise<void> {
     output,
     program: programFor('worker'),
     inherited,
-    serviceManager,
+    serviceManager: predecessor?.serviceManager ?? serviceManager,
+    predecessor,
+    upgradeProgram: programOf(process, configFile),
+    onRetired: () => exit(0),
   })
   reload = instance.reload
   if (early.reload) reload()
   await instance.start()
+}
+
+/** The channel to the version that has started this one in an upgrade. */
+function predecessorChannel(): PredecessorChannel {
+  if (!process.send) throw new Error('only an upgrade can start a version that takes over')
+  return {
+    send: (message) => new Promise((resolve) => void process.send?.(message, undefined, {}, () => resolve())),
+    onMessage: (hear) => void process.on('message', hear),
+    onGone: (gone) => void process.on('disconnect', gone),
+  }
 }
 
 /** The process that reads the configuration for `run`, which sends it the path. It ends when there is no supervisor any more. */
@@ -211,7 +234,8 @@ program
   .command('run')
   .description('serve the listeners of the configuration')
   .addOption(configOption())
-  .action(({ config }: { config: string }) => run(config))
+  .addOption(new CommandOption('--take-over', 'as the new version of an upgrade').hideHelp())
+  .action(({ config, takeOver }: { config: string; takeOver?: true }) => run(config, takeOver === true))
 
 program.command('worker', { hidden: true }).action(work)
 
@@ -223,6 +247,7 @@ const parts: CommandParts = {
 }
 addConfigurationCommands(program, {
   ...parts,
+  handover: { mailmux: version, handover: HANDOVER },
   loadProbe: async () => (await import('./inspect/probe.ts')).probe,
   // A name lookup that is still running would delay the end of the process.
   endNow: () => void process.stdout.write('', () => process.exit()),
@@ -235,6 +260,7 @@ addQuestionCommands(program, {
 addSessionCommands(program, parts)
 addBackendCommands(program, parts)
 addInstancesCommand(program, parts)
+addUpgradeCommand(program, parts)
 addReloadCommand(program, parts)
 addMoveCommands(program, {
   ...parts,

@@ -65,15 +65,22 @@ const SERVER_OPTIONS = {
 /** `descriptor`: of its socket, if this process has inherited it */
 export type AdminAddress = { host: string; port: number; descriptor?: number | undefined }
 
+export type OpenAdmin = {
+  /** Accepts no more connections. May be called twice. */
+  close: () => void
+  /** listens on the open port */
+  server: Server
+}
+
 /**
  * @param refused counts each connection that was closed as one too many, and each that could not be accepted
- * @throws Error with a message for the operator. @returns how to close it
+ * @throws Error with a message for the operator
  */
 export function openAdmin(
   app: Hono,
   { host, port, descriptor }: AdminAddress,
   { log, refused }: { log: Log; refused: () => void },
-): Promise<() => void> {
+): Promise<OpenAdmin> {
   // A request without Host, which HTTP/1.0 allows, is one to the address that is listened on.
   const hostname = bracketHost(host)
   const server = createAdaptorServer({
@@ -97,7 +104,10 @@ export function openAdmin(
     server.listen(descriptor === undefined ? { port, host } : { fd: descriptor }, () => {
       server.off('error', onError)
       server.on('error', (error) => onTrouble(systemCode(error)))
-      resolve(() => server.close())
+      resolve({
+        close: () => void server.close(),
+        server,
+      })
     })
   })
 }

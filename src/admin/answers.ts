@@ -97,12 +97,16 @@ const coverage = {
 /** `unconnected`, of `total`: without a connection to a back end */
 const counts = { total: z.number(), unconnected: z.number().optional() }
 
+/** `generation`: of the process that answers; an upgrade makes the next */
+const generation = z.number().optional()
+
 export const sessionsAnswer = z.object({
   sessions: z.array(session),
   ...counts,
+  generation,
   incomplete: z.array(z.number()).optional(),
   instances: z
-    .array(z.object({ instance: z.string(), ...counts, incomplete: z.array(z.number()).optional() }))
+    .array(z.object({ instance: z.string(), generation, ...counts, incomplete: z.array(z.number()).optional() }))
     .optional(),
   ...coverage,
 })

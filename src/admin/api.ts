@@ -10,6 +10,7 @@ import type { BackendAnswer, InstancesAnswer, RouteAnswer, LoginTestAnswer } fro
 import { askForToken, boundBody, isWithinMachine, onlyWithToken, refuse } from './guard.ts'
 import { addSessionRoutes, MAX_USER_LENGTH, type SessionParts } from './session-routes.ts'
 import { addMoveRoutes, type MoveRouteParts } from './move-routes.ts'
+import { addUpgradeRoutes, type UpgradeParts } from './upgrade-routes.ts'
 import { addReloadRoutes, type ReloadParts } from './reload-routes.ts'
 import { addStateRoutes, type StateParts } from './state-routes.ts'
 
@@ -31,7 +32,8 @@ export class Unavailable extends Error {
 export type ApiParts = SessionParts &
   StateParts &
   MoveRouteParts &
-  ReloadParts & {
+  ReloadParts &
+  UpgradeParts & {
     /** Asked for each request, since the file may have changed. undefined: every program on this machine may ask */
     token: () => Secret | undefined
     /** `wrong` says why a question has no answer */
@@ -99,6 +101,7 @@ export function buildApi(parts: ApiParts, log: Log): Hono<Env> {
   addSessionRoutes(api, parts, log)
   addMoveRoutes(api, parts)
   addReloadRoutes(api, parts, log)
+  addUpgradeRoutes(api, parts, log)
   api.all('*', (c) => refuse(c, 404, 'the API has no such path'))
   return api
 }

@@ -29,6 +29,7 @@ import { reloadAnswer, type ReloadAnswer } from './configuration-answers.ts'
 import { toPrintable } from '../printable.ts'
 import { isWithinMachine } from './guard.ts'
 import { RELOAD_IDLE_MS } from './reload-routes.ts'
+import { UPGRADE_IDLE_MS, upgradeAnswer, type UpgradeAnswer, type UpgradeOrder } from './upgrade-routes.ts'
 import { MOST_SESSIONS, type SessionFilter } from './session-routes.ts'
 import type { MoveReport } from './move-routes.ts'
 import type { StateBody } from './state-routes.ts'
@@ -67,6 +68,8 @@ export type AdminClient = {
   reportMove(run: string, report: MoveReport): Promise<{ run: string }>
   /** Takes over the files. `errors`: nothing has changed. @throws Unanswered */
   reload(): Promise<ReloadAnswer | { errors: string[] }>
+  /** Hands over to a new version, and waits until that serves. @throws Unanswered */
+  upgrade(order: UpgradeOrder): Promise<UpgradeAnswer>
   /** @throws Unanswered */
   instances(): Promise<InstancesAnswer>
   /** @throws Unanswered */
@@ -142,6 +145,8 @@ export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
         throw error
       }
     },
+    upgrade: (order) =>
+      ask(endpoint, { method: 'POST', path: '/api/v1/upgrade', body: order, withinMs: UPGRADE_IDLE_MS }, upgradeAnswer),
     instances: () => ask(endpoint, { path: '/api/v1/instances', withinMs: LOOKUP_MS }, instancesAnswer),
     explain: (question) => ask(endpoint, { path: pathOf(question, ''), withinMs: LOOKUP_MS }, routeAnswer),
     testLogin: (question, password) =>

@@ -1,9 +1,11 @@
 /** The arguments of `mailmux check` and `mailmux schema`. */
 import type { Command } from 'commander'
 import type { Probe } from './check.ts'
+import type { HandoverFacts } from './handover-check.ts'
 import type { CommandParts } from './command-parts.ts'
 
 export type ConfigurationCommandParts = CommandParts & {
+  handover: HandoverFacts
   loadProbe: () => Promise<Probe>
   /** Ends the process as soon as its output is written. */
   endNow: () => void
@@ -13,7 +15,7 @@ export type ConfigurationCommandParts = CommandParts & {
 
 export function addConfigurationCommands(
   program: Command,
-  { configOption, terminal, exitWith, loadProbe, endNow, printText }: ConfigurationCommandParts,
+  { configOption, terminal, exitWith, handover, loadProbe, endNow, printText }: ConfigurationCommandParts,
 ): void {
   program
     .command('check')
@@ -28,6 +30,15 @@ export function addConfigurationCommands(
       const { check } = await import('./check.ts')
       exitWith(await check(config, terminal.env, terminal.out, probe ? await loadProbe() : undefined))
       if (probe) endNow()
+    })
+
+  program
+    .command('handover-check', { hidden: true })
+    .description('for the running mailmux, before an upgrade: whether this version can take over')
+    .addOption(configOption())
+    .action(async ({ config }: { config: string }) => {
+      const { checkHandover } = await import('./handover-check.ts')
+      exitWith(checkHandover(config, handover, terminal))
     })
 
   program

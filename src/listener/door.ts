@@ -52,3 +52,10 @@ export function whyNotBound(code: string, holder?: string): string {
       return code
   }
 }
+
+/** @returns the descriptor of a listening server, as Node keeps it; undefined on Bun, which has none to give */
+export function descriptorOf(server: Server): number | undefined {
+  const handle: unknown = Reflect.get(server, '_handle')
+  const descriptor: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined
+  return typeof descriptor === 'number' && descriptor >= 0 ? descriptor : undefined
+}

@@ -3,7 +3,7 @@
  * wait for that, which takes milliseconds.
  */
 import type { Server, Socket } from 'node:net'
-import { createDoor, listenError, type Accept } from './door.ts'
+import { createDoor, descriptorOf, listenError, type Accept } from './door.ts'
 import { keyOf, type OpenPort } from './ports.ts'
 
 /** Connections that wait at one port for the end of a reload, at most. They have sent nothing that was read, and take a few kilobytes each. */
@@ -25,6 +25,8 @@ export type Doors = {
     isForgiven?: (error: unknown) => boolean,
   ) => Promise<boolean>
   has: (place: Place) => boolean
+  /** of the open port, for another process to inherit; undefined where the runtime does not tell it */
+  descriptorAt: (place: Place) => number | undefined
   /** These ports serve the listeners named in them from now on. All others are closed; connections that were accepted live on. */
   serve: (ports: readonly OpenPort[]) => void
   /** Closes those of these ports that do not serve. */
@@ -82,6 +84,10 @@ export function createDoors(): Doors {
       })
     },
     has: (place) => doors.has(keyOf(place)),
+    descriptorAt(place) {
+      const door = doors.get(keyOf(place))
+      return door && descriptorOf(door.server)
+    },
     serve(ports) {
       const names = new Map(ports.map((port) => [keyOf(port), port.listener]))
       for (const [key, door] of doors) {

@@ -12,6 +12,8 @@ type Address = { host: string; port: number }
 export type InheritedSockets = {
   /** The descriptor that listens on this address, which then belongs to the caller; each is given once. */
   take: (address: Address) => number | undefined
+  /** Whether there is one of this address that nothing has taken. */
+  has: (address: Address) => boolean
   /** Whether a socket for every IPv6 address was inherited, which may accept the IPv4 connections of this address too. */
   mayCover: (address: Address) => boolean
   /** Closes those that nothing has taken. @returns their addresses */
@@ -26,6 +28,7 @@ export function createInheritedSockets(sockets: readonly InheritedSocket[]): Inh
       left.delete(keyOf(address))
       return found?.descriptor
     },
+    has: (address) => left.has(keyOf(address)),
     mayCover: ({ host, port }) =>
       host === '0.0.0.0' && sockets.some((socket) => socket.host === '::' && socket.port === port),
     closeRest() {
@@ -48,3 +51,12 @@ function keyOf({ host, port }: Address): string {
 
 /** For a process that has inherited nothing. */
 export const NONE_INHERITED: InheritedSockets = createInheritedSockets([])
+
+/** The open ports of this process, for another one to inherit. @throws Error where the runtime does not tell their descriptors */
+export function passOn(addresses: readonly Address[], descriptors: readonly (number | undefined)[]): InheritedSocket[] {
+  return addresses.map(({ host, port }, index) => {
+    const descriptor = descriptors[index]
+    if (descriptor === undefined) throw new Error('this runtime cannot pass on open ports')
+    return { host, port, descriptor }
+  })
+}

@@ -20,6 +20,8 @@ export type PreparedPorts = {
 
 export type Listeners = {
   addresses: OpenPort[]
+  /** of each of them, in the same order, for another process to inherit; undefined where the runtime does not tell it */
+  descriptors: () => (number | undefined)[]
   /** Opens the ports that are new in these. @throws Error with a message for the operator; then nothing has changed */
   prepare: (ports: readonly NamedPort[]) => Promise<PreparedPorts>
   /** Stops accepting; connections that were accepted live on. May be called twice. */
@@ -40,6 +42,7 @@ export async function openListeners(
   doors.attend(accept)
   const listeners: Listeners = {
     addresses: [],
+    descriptors: () => listeners.addresses.map(doors.descriptorAt),
     async prepare(wanted) {
       const { kept, added } = findNewPlaces(listeners.addresses, wanted)
       const opened: OpenPort[] = []

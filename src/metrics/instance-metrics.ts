@@ -9,6 +9,10 @@ export type WorkerState = (typeof WORKER_STATES)[number]
 export const MOVE_OUTCOMES = ['moved', 'failed', 'unknown'] as const
 export type MoveOutcome = (typeof MOVE_OUTCOMES)[number]
 
+/** `refused`: nothing was started. `failure`: the new version did not come to serve. */
+const UPGRADE_OUTCOMES = ['success', 'refused', 'failure'] as const
+export type UpgradeOutcome = (typeof UPGRADE_OUTCOMES)[number]
+
 export type InstanceMetrics = ReturnType<typeof createInstanceMetrics>
 
 export function createInstanceMetrics(registry: Registry, version: string) {
@@ -17,6 +21,7 @@ export function createInstanceMetrics(registry: Registry, version: string) {
   let readInstances: () => number = () => 1
   let readMoves: () => number = () => 0
   let readShared: () => boolean | undefined = () => undefined
+  let readGenerations: () => { current: number; draining: number } = () => ({ current: 1, draining: 0 })
 
   const buildInfo = new Gauge({
     name: 'mailmux_build_info',
@@ -94,6 +99,29 @@ export function createInstanceMetrics(registry: Registry, version: string) {
       this.set(readMoves())
     },
   })
+  new Gauge({
+    name: 'mailmux_generation',
+    help: 'The number of this generation: 1 after a start, and one more after each upgrade.',
+    registers,
+    collect() {
+      this.set(readGenerations().current)
+    },
+  })
+  new Gauge({
+    name: 'mailmux_generations_draining',
+    help: 'Generations before this one whose sessions have not all ended.',
+    registers,
+    collect() {
+      this.set(readGenerations().draining)
+    },
+  })
+  const upgrades = new Counter({
+    name: 'mailmux_upgrades_total',
+    help: 'Upgrades that were ordered, by how they ended.',
+    labelNames: ['outcome'],
+    registers,
+  })
+  for (const outcome of UPGRADE_OUTCOMES) upgrades.inc({ outcome }, 0)
   const restarts = new Counter({
     name: 'mailmux_worker_restarts_total',
     help: 'Workers started again after they had ended without being told to.',
@@ -138,6 +166,11 @@ export function createInstanceMetrics(registry: Registry, version: string) {
     watchMoves(read: () => number) {
       readMoves = read
     },
+    /** Where to read at each scrape which generation this is, and how many there are before it. */
+    watchGenerations(read: () => { current: number; draining: number }) {
+      readGenerations = read
+    },
+    upgradeEnded: (outcome: UpgradeOutcome) => upgrades.inc({ outcome }),
     movesEnded: (outcome: MoveOutcome, count: number) => moves.inc({ outcome }, count),
     adminConnectionRefused: () => adminRefused.inc(),
     workerRestarted: () => restarts.inc(),

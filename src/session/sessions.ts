@@ -2,15 +2,15 @@
 import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { ClientConnection } from '../client/connection.ts'
-import { asMuxError, type MuxError } from '../errors.ts'
+import { asMuxError } from '../errors.ts'
 import { isRejection, type Lease } from '../limits/rejection.ts'
 import { plainAddress } from '../net/address.ts'
-import type { Goodbye } from '../protocol/protocol.ts'
 import type { ListenerContext, World } from '../world.ts'
 import { askAdmission, type Admission } from './admit.ts'
 import type { Ending } from './events.ts'
 import { buildMatcher, type SessionFilter } from './filter.ts'
 import { chooseShare, type Rebalance } from './rebalance.ts'
+import { goodbyeFor } from './goodbye.ts'
 import { serve } from './serve.ts'
 import type { Services } from './services.ts'
 import { Session, type EndReason, type SessionReport } from './session.ts'
@@ -22,6 +22,8 @@ export type EndOptions = { now?: boolean | undefined }
 
 /** How often the sessions are looked for whose turn to end has come. */
 const SPREAD_EVERY_MS = 100
+/** How often a drain looks for sessions that have logged in since. A second of them is a small part of any grace. */
+const TELL_EVERY_MS = 1000
 
 export type SessionList = { sessions: SessionReport[]; total: number; unconnected?: number }
 
@@ -48,9 +50,10 @@ export type Sessions = {
   /**
    * Ends every session as soon as that is safe: sessions before login at once, the others over `limits.spread_disconnects`, of which it
    * takes no more than half of `graceMs`.
-   * After `graceMs` the remaining sessions are cut off.
+   * After `graceMs` the remaining sessions are cut off. May be called again, to end them sooner.
+   * @param mayLogIn sessions before login may log in, within the same grace, and end at a safe point afterwards
    */
-  drain(graceMs: number): Promise<void>
+  drain(graceMs: number, how?: { mayLogIn: boolean }): Promise<void>
 }
 
 /** @param world gives the configuration in force, read once for each connection */
@@ -63,7 +66,7 @@ export function createSessions(world: () => World, services: Services): Sessions
   // Unique across instances and restarts, and short enough to be read out over the telephone.
   const prefix = randomBytes(4).toString('hex')
   let counter = 0
-  let onEmpty: (() => void) | undefined
+  const onEmpty = new Set<() => void>()
 
   async function run(session: Session): Promise<void> {
     let ending: Ending
@@ -87,7 +90,9 @@ export function createSessions(world: () => World, services: Services): Sessions
     session.close(() => {
       running.delete(session)
       spread.forget(session)
-      if (running.size === 0) onEmpty?.()
+      if (running.size > 0) return
+      for (const settle of onEmpty) settle()
+      onEmpty.clear()
     })
     // A load balancer's probes are neither logged nor counted, or they would be most of both.
     if (!session.connection.isHealthCheck && !session.isTurnedAway)
@@ -157,22 +162,29 @@ export function createSessions(world: () => World, services: Services): Sessions
     },
     endOver,
     takeBack: (isMeant) => spread.takeBack(isMeant),
-    async drain(graceMs) {
+    async drain(graceMs, { mayLogIn } = { mayLogIn: false }) {
       if (running.size === 0) return
-      const empty = new Promise<void>((resolve) => (onEmpty = resolve))
+      const empty = new Promise<void>((resolve) => void onEmpty.add(resolve))
       const { spreadDisconnectsMs } = world().settings.limits
-      const relaying: Session[] = []
-      for (const session of running) {
-        if (session.relay) relaying.push(session)
-        // A client before login adds no login to a store when it reconnects, and a login under way has had its answer.
-        else session.end('shutdown')
+      const told = new WeakSet<Session>()
+      const tell = (): void => {
+        const relaying: Session[] = []
+        for (const session of running) {
+          if (session.relay && !told.has(session)) relaying.push(session)
+          // A client before login adds no login to a store when it reconnects, and a login under way has had its answer.
+          else if (!mayLogIn) session.end('shutdown')
+        }
+        for (const session of relaying) told.add(session)
+        const overMs = windowMs(relaying.length, Math.min(spreadDisconnectsMs, graceMs / 2))
+        endOver(relaying, { why: 'shutdown', overMs, withinMs: undefined })
       }
-      const overMs = windowMs(relaying.length, Math.min(spreadDisconnectsMs, graceMs / 2))
-      endOver(relaying, { why: 'shutdown', overMs, withinMs: undefined })
+      tell()
+      const again = mayLogIn ? setInterval(tell, TELL_EVERY_MS) : undefined
       const grace = setTimeout(() => {
         for (const session of running) session.cut()
       }, graceMs)
       await empty
+      clearInterval(again)
       clearTimeout(grace)
     },
   }
@@ -213,37 +225,3 @@ export function endSessions(
 }
 
 const ignore = (): void => undefined
-
-/** The goodbye to a client whose session ends with an error; undefined if the client can be told nothing. */
-function goodbyeFor({ code }: MuxError): Goodbye | undefined {
-  switch (code) {
-    case 'client-login-timeout':
-      return 'login-timeout'
-    case 'client-line-too-long':
-    case 'client-literal-too-large':
-      return 'line-too-long'
-    case 'client-too-many-bad-commands':
-      return 'too-many-bad-commands'
-    case 'client-refused':
-    case 'client-too-many-wrong-passwords':
-      return 'refused'
-    case 'backend-paused':
-      return 'paused'
-    case 'backend-drained':
-      return 'drained'
-    case 'user-on-hold':
-      return 'on-hold'
-    case 'shutting-down':
-      return 'shutting-down'
-    case 'moved':
-    case 'drained':
-    case 'rebalanced':
-    case 'kicked':
-    case 'disabled':
-      return code
-    case 'internal':
-      return 'internal'
-    default: // the client has closed, or has done something that allows no answer in clear
-      return undefined
-  }
-}

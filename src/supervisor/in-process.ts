@@ -2,7 +2,7 @@
 import type { App, AppDeps } from '../app.ts'
 import type { Settings } from '../config/settings.ts'
 import type { AskHolder } from '../leases/lessor.ts'
-import type { InheritedSockets } from '../listener/inherited.ts'
+import { passOn, type InheritedSockets } from '../listener/inherited.ts'
 import { openListeners, type Listeners } from '../listener/listener.ts'
 import { portsOf } from '../listener/ports.ts'
 import type { WorkerState } from '../metrics/instance-metrics.ts'
@@ -21,10 +21,12 @@ export function createInProcessPool(
 ): WorkerPool {
   const lease: AskHolder = (caps) => Promise.resolve(app.answers.lease(caps))
   let listeners: Listeners | undefined
+  let mayAccept: () => Promise<void> = () => Promise.resolve()
   const app = createApp(settings, {
     ...deps,
     onShort: oncePerTurn(() => leases.renew(lease)),
     async listen(own, accept) {
+      await mayAccept()
       listeners = await openListeners(portsOf(own), accept, inherited)
       return listeners
     },
@@ -33,7 +35,8 @@ export function createInProcessPool(
   let state: WorkerState = 'starting'
   const started = Promise.withResolvers<undefined>()
   return {
-    async start() {
+    async start(permit = mayAccept) {
+      mayAccept = permit
       try {
         leases.renew(lease)
         const addresses = await app.start()
@@ -67,7 +70,8 @@ export function createInProcessPool(
     backends: () => Promise.resolve(app.answers.backends()),
     sessions: (filter) => Promise.resolve(app.answers.sessions(filter)),
     endSessions: (order) => Promise.resolve({ ended: app.answers.endSessions(order) }),
-    stop: () => app.stop(),
+    sockets: () => (listeners ? passOn(listeners.addresses, listeners.descriptors()) : []),
+    stop: (how) => app.stop(how),
     abandon: () => undefined,
   }
 }

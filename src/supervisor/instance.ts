@@ -1,13 +1,12 @@
 /**
  * A running mailmux with any number of workers: reads the configuration, reads it again when it changes, answers the admin HTTP, and
  * starts and stops the workers.
+ * Over 250 lines: it builds the modules of the instance and decides the order of start, stop and upgrade.
  */
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
-import { buildAdmin, openAdmin } from '../admin/admin.ts'
-import type { RouteAnswer } from '../admin/answers.ts'
-import type { ConfigAnswer, ReloadAnswer } from '../admin/configuration-answers.ts'
-import type { RouteQuestion } from '../admin/api.ts'
+import type { Hono } from 'hono'
+import { buildAdmin, openAdmin, type OpenAdmin } from '../admin/admin.ts'
 import type { LoadResult } from '../config/load.ts'
 import type { Settings } from '../config/settings.ts'
 import type { InheritedSockets } from '../listener/inherited.ts'
@@ -15,13 +14,19 @@ import { createLog } from '../log.ts'
 import type { LogOutput } from '../log-output.ts'
 import { createInstanceMetrics } from '../metrics/instance-metrics.ts'
 import { createMetrics } from '../metrics/metrics.ts'
-import { createRegistry, sumReadings } from '../metrics/readings.ts'
+import { createRegistry, sumReadings, type Reading } from '../metrics/readings.ts'
 import { createRemovedFilter } from '../metrics/removed-series.ts'
 import { createShortageCounter } from '../metrics/shortage-counter.ts'
 import { createShortageNotes } from '../resources/shortages.ts'
 import { Secret } from '../secret.ts'
 import { version } from '../version.ts'
 import { createMoves } from './moves.ts'
+import { answersOf } from './file-answers.ts'
+import { createHandover } from './generation/handover.ts'
+import type { GenerationAnswers } from './generation/messages.ts'
+import { NO_ELDERS } from './generation/no-predecessor.ts'
+import type { Predecessor } from './generation/predecessor.ts'
+import type { UpgradeProgram } from './generation/upgrades.ts'
 import { joinSite } from './site.ts'
 import { openShared } from './shared.ts'
 import { createInProcessPool, type CreateApp } from './in-process.ts'
@@ -46,6 +51,8 @@ export type Instance = {
   reload: () => void
   /** Every process opens the file of its log anew. */
   reopenLog: () => void
+  /** Hands over to the version that the path of this program leads to now. The log has the result. */
+  upgrade: () => void
   /** Stops accepting, lets sessions end within the grace, and closes everything. May be called before it is ready. */
   stop(): Promise<void>
   /** Ends all worker processes at once, before this process ends. */
@@ -67,17 +74,25 @@ export type InstanceParts = {
   inherited: InheritedSockets
   /** is told the state of the instance; undefined: there is none */
   serviceManager: ServiceManager | undefined
+  /** the generation whose place this instance takes; undefined: it was started */
+  predecessor: Predecessor | undefined
+  upgradeProgram: UpgradeProgram
+  /** The next generation serves, and this one has ended. */
+  onRetired: () => void
 }
 
 /** It opens no port before `start`. `reload` and `stop` may be called at any time. */
 export function createInstance(parts: InstanceParts): Instance {
-  const { settings, loaded, load, createApp, output, program, inherited, serviceManager } = parts
+  const { settings, loaded, load, createApp, output, program, inherited } = parts
+  const { predecessor, serviceManager, upgradeProgram, onRetired } = parts
   const log = createLog(output, settings.log)
   warnOfRights(settings.privileges, loaded.files, log)
   const notifier = createNotifier(serviceManager, log)
   const registry = createRegistry(output.dropped)
   const metrics = createInstanceMetrics(registry, version)
-  const ticketSecret = randomBytes(32).toString('hex')
+  const ticketSecret = predecessor?.ticketSecret.reveal() ?? randomBytes(32).toString('hex')
+  const generation = predecessor?.generation ?? 1
+  const elders: GenerationAnswers = predecessor ?? NO_ELDERS
   const noteShortage = createShortageNotes(log, createShortageCounter(registry))
   const id = randomBytes(6).toString('hex')
   const shared = openShared({ settings, current: () => files.current(), id, log, noteShortage })
@@ -118,34 +133,32 @@ export function createInstance(parts: InstanceParts): Instance {
     host: hostname(),
     pid: process.pid,
     version,
+    generation,
+    elders,
     moves: moves.list,
     log,
     noteShortage,
   })
   metrics.watchInstances(site.count)
 
+  async function ownReadings(): Promise<Reading[]> {
+    return [await registry.getMetricsAsJSON(), ...(await pool.readings())]
+  }
+  metrics.watchGenerations(() => ({
+    current: generation,
+    draining: predecessor && !predecessor.hasEnded() ? 1 : 0, // each generation counts the one before it
+  }))
+
   let notReady: string | undefined = 'starting'
   const stopping = new AbortController()
-  let closeAdmin: (() => void) | undefined
+  let openedAdmin: OpenAdmin | undefined
   const close = (): void => {
     files.close()
-    closeAdmin?.()
+    openedAdmin?.close()
   }
   async function render(): Promise<string> {
-    const readings = [await registry.getMetricsAsJSON(), ...(await pool.readings())]
-    return sumReadings(readings.map(withoutRemoved)).metrics()
-  }
-  /** A worker explains the login. Only the supervisor knows whether a newer routing file is held back. */
-  async function explain(question: RouteQuestion): Promise<RouteAnswer | { wrong: string }> {
-    const answer = await pool.explain(question)
-    if ('wrong' in answer) return answer
-    const heldBack = files.heldBack()
-    const notTakenOver = files.status().failure
-    return { ...answer, ...(heldBack && { heldBack }), ...(notTakenOver && { notTakenOver }) }
-  }
-  function isConfigured(kind: 'backend' | 'listener', name: string): boolean {
-    const { routing, listeners } = files.current()
-    return kind === 'backend' ? routing.backends.has(name) : listeners.some((listener) => listener.name === name)
+    const [own, older] = await Promise.all([ownReadings(), elders.readings()])
+    return sumReadings([...own, ...older].map(withoutRemoved)).metrics()
   }
   /** For an operator. The service manager learns of it, unless it waits for the end of the start. */
   async function reloadFiles(): Promise<ReloadResult> {
@@ -160,27 +173,51 @@ export function createInstance(parts: InstanceParts): Instance {
       if (!stopping.signal.aborted) notifier.ready(state)
     }
   }
-  async function reload(): Promise<ReloadAnswer | { errors: string[] }> {
-    const result = await reloadFiles()
-    if (result.outcome === 'refused') return { errors: result.errors }
-    const { changes, warnings, late } = result
-    return { changes, warnings, late }
+  const { upgrade, retired } = createHandover({
+    program: upgradeProgram,
+    generation,
+    ticketSecret: new Secret(ticketSecret),
+    serviceManager,
+    pool,
+    admin: () => settings.admin && openedAdmin && { ...settings.admin, server: openedAdmin.server },
+    site,
+    readings: ownReadings,
+    predecessor,
+    notifier,
+    whyNotNow: () => notReady,
+    onRetiring() {
+      notReady = 'a new version has taken over'
+      files.close()
+      openedAdmin?.close()
+    },
+    async onRetired() {
+      await shared.leave()
+      onRetired()
+    },
+    stopping: stopping.signal,
+    log,
+    metrics,
+  })
+
+  async function listenForOperators(): Promise<void> {
+    const { admin } = settings
+    if (!admin) return
+    openedAdmin = await openAdmin(
+      buildAdminApp(),
+      { ...admin, descriptor: inherited.take(admin) },
+      { log, refused: metrics.adminConnectionRefused },
+    )
+    if (stopping.signal.aborted) openedAdmin.close()
   }
-  function status(): ConfigAnswer {
-    const { loadedMs, failure } = files.status()
-    const heldBack = files.heldBack()
-    const { main: file } = files.current().files
-    return { file, loadedMs, ...(failure && { failure }), ...(heldBack && { heldBack }) }
-  }
-  async function open(): Promise<void> {
-    const admin = buildAdmin({
+
+  function buildAdminApp(): Hono {
+    return buildAdmin({
       notReady: () => notReady ?? whyNot(pool),
       metrics: { render, contentType: registry.contentType },
       api: {
         ...pool,
-        explain,
-        isConfigured,
-        configuration: { reload, status },
+        ...answersOf(files, pool.explain, reloadFiles),
+        upgrade,
         instances: site.instances,
         site: site.answers,
         moves: { report: moves.report, ofInstance: () => Promise.resolve(moves.list()), ofSite: site.moves },
@@ -189,19 +226,20 @@ export function createInstance(parts: InstanceParts): Instance {
       hosts: new Set(settings.admin?.hosts),
       log,
     })
-    if (settings.admin)
-      closeAdmin = await openAdmin(
-        admin,
-        { ...settings.admin, descriptor: inherited.take(settings.admin) },
-        { log, refused: metrics.adminConnectionRefused },
-      )
-    if (stopping.signal.aborted) closeAdmin?.()
+  }
+
+  async function open(): Promise<void> {
+    // Until this generation serves, the one before answers operators and the checks of load balancers.
+    const isAdminLast = predecessor !== undefined && settings.admin !== undefined && inherited.has(settings.admin)
+    if (!isAdminLast) await listenForOperators()
     stopping.signal.throwIfAborted()
-    const addresses = await pool.start()
+    const addresses = await pool.start(predecessor && (() => predecessor.mayAccept()))
+    if (isAdminLast) await listenForOperators()
     if (stopping.signal.aborted) return
     for (const unused of inherited.closeRest()) log.warn(unused, 'inherited port is not used any more')
     notReady = undefined
-    log.info({ version, listeners: addresses }, 'ready')
+    log.info({ version, listeners: addresses, ...(predecessor && { generation }) }, 'ready')
+    predecessor?.ready()
     notifier.ready(SERVING)
     // While one worker answers, its sessions are worth more than a restart of those that hang.
     notifier.watch(() => pool.states().some((state) => state !== 'not-answering'))
@@ -213,6 +251,7 @@ export function createInstance(parts: InstanceParts): Instance {
       } catch (error) {
         if (stopping.signal.aborted) return // a stop during the start is not an error
         close()
+        await predecessor?.failed(error instanceof Error ? error.message : String(error))
         await Promise.all([site.leave(), shared.leave()])
         throw error
       }
@@ -222,7 +261,9 @@ export function createInstance(parts: InstanceParts): Instance {
       reopenLogFile(output, log)
       void pool.reopenLog()
     },
+    upgrade: () => void upgrade({}).catch((error: unknown) => log.error({ err: error }, 'defect')),
     async stop() {
+      if (retired()) return retired()
       stopping.abort()
       notReady = 'shutting down'
       // A reading in progress has no effect any more.
@@ -234,13 +275,17 @@ export function createInstance(parts: InstanceParts): Instance {
         settings.limits.shutdownGraceMs + STOP_SLACK_MS,
       )
       await pool.stop()
+      await predecessor?.ended
       // Until now it may have sessions, for which the other instances may ask.
       await Promise.all([site.leave(), shared.leave()])
       close()
       await notifier.close()
       log.info('stopped')
     },
-    abandon: pool.abandon,
+    abandon() {
+      predecessor?.abandon()
+      pool.abandon()
+    },
   }
 }
 

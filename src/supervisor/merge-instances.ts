@@ -8,13 +8,14 @@ type Coverage = Pick<SessionsAnswer, 'scope' | 'why' | 'silent' | 'lost'>
 /** The oldest of all, no more than `limit`, with the instance that each is at. */
 export function mergeSessionsOf(told: Told<SessionsAnswer>, limit: number): SessionsAnswer {
   const [first] = told.answers
-  if (told.scope === 'instance' && first) return { ...first.answer, ...coverageOf(told) }
+  if (isAlone(told) && first) return { ...first.answer, ...coverageOf(told) }
   const sessions = told.answers
     .flatMap(({ instance, answer }) => answer.sessions.map((session) => ({ ...session, instance })))
     .sort((a, b) => b.ageSeconds - a.ageSeconds)
     .slice(0, limit)
-  const instances = told.answers.map(({ instance, answer: { total, unconnected, incomplete } }) => ({
+  const instances = told.answers.map(({ instance, answer: { total, unconnected, incomplete, generation } }) => ({
     instance,
+    ...(generation !== undefined && { generation }),
     total,
     ...(unconnected !== undefined && { unconnected }),
     ...(incomplete && { incomplete }),
@@ -24,7 +25,7 @@ export function mergeSessionsOf(told: Told<SessionsAnswer>, limit: number): Sess
 
 export function mergeEndedOf(told: Told<EndedAnswer>): EndedAnswer {
   const [first] = told.answers
-  if (told.scope === 'instance' && first) return { ...first.answer, ...coverageOf(told) }
+  if (isAlone(told) && first) return { ...first.answer, ...coverageOf(told) }
   const instances = told.answers.map(({ instance, answer: { ended, workers, incomplete } }) => ({
     instance,
     ended,
@@ -39,6 +40,11 @@ export function mergeMovesOf(told: Told<MovesAnswer>): MovesAnswer {
   if (told.scope === 'instance' && first) return { ...first.answer, ...coverageOf(told) }
   const moves = told.answers.flatMap(({ instance, answer }) => answer.moves.map((move) => ({ ...move, instance })))
   return { moves, ...coverageOf(told) }
+}
+
+/** With an older generation beside it, even a single instance is two. */
+function isAlone({ scope, answers }: Told<unknown>): boolean {
+  return scope === 'instance' && answers.length === 1
 }
 
 function coverageOf({ scope, incomplete: why, silent, lost }: Told<unknown>): Coverage {

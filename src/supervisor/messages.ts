@@ -74,9 +74,14 @@ export type ToWorker =
   | { kind: 'ask'; id: number; ask: Ask }
   /** These ports do not come into force: the reload was refused. */
   | { kind: 'shut'; ports: OpenPort[] }
-  | { kind: 'stop' }
+  /** It may open its ports now. */
+  | { kind: 'accept' }
+  /** `mayLogIn`: sessions before login may still log in */
+  | { kind: 'stop'; mayLogIn: boolean }
 
 export type ToSupervisor =
+  /** it waits for `accept` */
+  | { kind: 'prepared' }
   | { kind: 'ready' }
   /** a login waits for more of a limit than is leased to this worker */
   | { kind: 'short' }

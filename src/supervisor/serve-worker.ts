@@ -45,6 +45,7 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
   let ready = false
   let stopping = false
   const users = createTableReceiver()
+  const accepted = Promise.withResolvers<undefined>()
   const doors = createDoors()
   let served: OpenPort[] = []
 
@@ -79,6 +80,8 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
       metrics: createMetrics(registry),
       ticketSecret: unpack(ticketSecret).reveal(),
       async listen(_, accept) {
+        send({ kind: 'prepared' })
+        await accepted.promise
         doors.attend(accept)
         await openInherited(doors, ports, FIRST_INHERITED)
         doors.serve(served)
@@ -107,12 +110,12 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
   }
 
   /** Before it serves, it has no sessions to wait for. */
-  function stop(): void {
+  function stop(how = { mayLogIn: false }): void {
     if (stopping) return
     stopping = true
     if (!ready || !serving) return exit(0)
     const { app, log } = serving
-    app.stop().then(
+    app.stop(how).then(
       () => exit(0),
       (error: unknown) => {
         log.error({ err: error }, 'defect')
@@ -162,8 +165,10 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
         return serving?.others.hear(message)
       case 'ledger':
         return serving?.ledger.hear(message.id, message.reply)
+      case 'accept':
+        return accepted.resolve(undefined)
       case 'stop':
-        return stop()
+        return stop(message)
     }
   })
   onGone(() => {

@@ -11,6 +11,8 @@ import {
 import { filterForm, hasFilter, MAX_OVER_MS, MOST_SESSIONS, type SessionAnswers } from '../admin/session-routes.ts'
 import type { Instances } from '../instances/instances.ts'
 import type { Log } from '../log.ts'
+import { withElders } from './generation/elders.ts'
+import type { GenerationAnswers } from './generation/messages.ts'
 import { mergeEndedOf, mergeMovesOf, mergeSessionsOf } from './merge-instances.ts'
 
 const sessionsQuestion = z.strictObject({
@@ -35,11 +37,16 @@ const endQuestion = z
   })
   .refine(({ kind: _, now, all, rebalance, ...filter }) => all !== hasFilter(filter) && !(now && rebalance))
 
-/** @param own of this instance. @returns the same of all instances */
+/**
+ * @param own of this instance
+ * @param elders of the generations before this one
+ * @returns the same of all instances
+ */
 export function askForSessions(
   { name, register }: Pick<Instances, 'name' | 'register'>,
   own: SessionAnswers,
   log: Log,
+  elders: Pick<GenerationAnswers, 'sessions' | 'endSessions'>,
 ): SessionAnswers {
   const askSessions = register({
     kind: 'sessions',
@@ -61,10 +68,17 @@ export function askForSessions(
     },
   })
   return {
-    sessions: async (filter) => mergeSessionsOf(await askSessions({ kind: 'sessions', ...filter }), filter.limit),
+    async sessions(filter) {
+      const [told, older] = await Promise.all([askSessions({ kind: 'sessions', ...filter }), elders.sessions(filter)])
+      return mergeSessionsOf(withElders(told, older), filter.limit)
+    },
     endSessions: async ({ now, rebalance, ...filter }) => {
       const how = { now, all: !hasFilter(filter), ...(rebalance && { rebalance }) }
-      return mergeEndedOf(await askEnd({ kind: 'endSessions', ...filter, ...how }))
+      const [told, older] = await Promise.all([
+        askEnd({ kind: 'endSessions', ...filter, ...how }),
+        elders.endSessions({ ...filter, now, ...(rebalance && { rebalance }) }),
+      ])
+      return mergeEndedOf(withElders(told, older))
     },
   }
 }

@@ -10,6 +10,8 @@ import type { Facts } from '../instances/messages.ts'
 import { quiesceKind } from '../instances/quiesce-question.ts'
 import { redisExchange } from '../instances/redis-exchange.ts'
 import type { Log } from '../log.ts'
+import { withElderFacts } from './generation/elders.ts'
+import type { GenerationAnswers, Of } from './generation/messages.ts'
 import { askForMoves, askForSessions } from './site-questions.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
@@ -23,6 +25,8 @@ export type Site = {
   count: () => number
   /** Tells the others that this instance stops in order. */
   leave: () => Promise<void>
+  /** the answers of this generation, and of those before it */
+  generations: Omit<GenerationAnswers, 'readings'>
 }
 
 export type SiteParts = {
@@ -34,6 +38,10 @@ export type SiteParts = {
   /** the name of this machine */
   host: string
   pid: number
+  /** 1, and one more after each upgrade */
+  generation: number
+  /** the generations before this one that have not ended */
+  elders: Omit<GenerationAnswers, 'readings'>
   version: string
   /** those that this instance was told of */
   moves: () => MovesAnswer
@@ -41,18 +49,16 @@ export type SiteParts = {
   noteShortage: NoteShortage
 }
 
-/** Of this program; an upgrade without a stop would start the next. */
-const GENERATION = 1
-
 /** Connects in the background. */
-export function joinSite({ id, pool, settings, host, pid, version, moves, log, noteShortage }: SiteParts): Site {
+export function joinSite(parts: SiteParts): Site {
+  const { id, pool, settings, host, pid, version, generation, elders, moves, log, noteShortage } = parts
   const since = Math.round(toEpochMs(0) / 1000) // the start of the process
   async function facts(): Promise<Facts> {
     const sessions = await pool.sessions({ limit: 0 }).catch(() => undefined)
     return {
       pid,
       version,
-      generation: GENERATION,
+      generation,
       workers: pool.states().length,
       ...(sessions && { sessions: sessions.total }),
       since,
@@ -66,12 +72,20 @@ export function joinSite({ id, pool, settings, host, pid, version, moves, log, n
     alone: 'the directory is not Redis',
     log,
   })
+  const own: SessionAnswers = {
+    sessions: async (filter) => ({ ...(await pool.sessions(filter)), generation }),
+    endSessions: pool.endSessions,
+  }
+  const of = <A>(answer: A): Of<A> => ({ instance: instances.name, generation, answer })
   instances.register(quiesceKind(({ user, backend, token }) => pool.quiesce({ user, backend, token })))
   return {
     async instances() {
-      const { instances: listed, scope, incomplete: why } = await instances.list()
+      const [{ instances: listed, scope, incomplete: why }, older] = await Promise.all([
+        instances.list(),
+        elders.facts(),
+      ])
       return {
-        instances: listed.map(({ since: at, isSelf, ...rest }) => ({
+        instances: withElderFacts(listed, older).map(({ since: at, isSelf, ...rest }) => ({
           ...rest,
           self: isSelf,
           ...(at !== undefined && { sinceMs: at * 1000 }),
@@ -80,10 +94,15 @@ export function joinSite({ id, pool, settings, host, pid, version, moves, log, n
         ...(why !== undefined && { why }),
       }
     },
-    answers: askForSessions(instances, pool, log),
+    answers: askForSessions(instances, own, log, elders),
     moves: askForMoves(instances, moves),
     count: instances.count,
     leave: instances.close,
+    generations: {
+      facts: async () => [of(await facts()), ...(await elders.facts())],
+      sessions: async (filter) => [of(await own.sessions(filter)), ...(await elders.sessions(filter))],
+      endSessions: async (order) => [of(await own.endSessions(order)), ...(await elders.endSessions(order))],
+    },
   }
 }
 

@@ -34,7 +34,7 @@ export type Worker = {
   /** Closes ports that were opened so, and that are not to serve. */
   shut(ports: readonly BoundPort[]): void
   /** Tells it to end and waits. After this time it is killed. It is not started again. */
-  stop(withinMs: number): Promise<void>
+  stop(withinMs: number, how?: { mayLogIn: boolean }): Promise<void>
   /** Ends it at once. */
   kill(): void
 }
@@ -53,6 +53,8 @@ export type WorkerParts = {
   onEnded: () => void
   /** It needs leases: it begins to serve, or a login there waits for more of a leased limit. */
   onShort: () => void
+  /** Called when it is ready to accept. It accepts as soon as this settles. */
+  mayAccept: () => Promise<void>
   /** what the limits count, of all workers */
   ledger: LedgerHost
   /** shared by all workers */

@@ -2,6 +2,7 @@
 import type { ApiParts } from '../admin/api.ts'
 import type { Answers } from '../answers.ts'
 import type { Settings } from '../config/settings.ts'
+import type { InheritedSocket } from '../listener/inherited.ts'
 import type { OpenPort } from '../listener/ports.ts'
 import type { WorkerState } from '../metrics/instance-metrics.ts'
 import type { Reading } from '../metrics/readings.ts'
@@ -21,8 +22,13 @@ export type WorkerPool = Pick<
   'explain' | 'testLogin' | 'backends' | 'setBackendState' | 'sessions' | 'endSessions'
 > &
   Pick<Answers, 'quiesce'> & {
-    /** @returns the ports, as soon as all workers serve. @throws Error for the operator; then no worker is left running */
-    start(): Promise<OpenPort[]>
+    /**
+     * @param mayAccept called once all workers are ready to accept; they accept as soon as it settles
+     * @returns the ports, as soon as all workers serve. @throws Error for the operator; then no worker is left running
+     */
+    start(mayAccept?: () => Promise<void>): Promise<OpenPort[]>
+    /** The open ports, for another process to inherit. @throws Error where the runtime cannot do that */
+    sockets: () => InheritedSocket[]
     /** Makes everything ready for these settings. @throws Error with a message for the operator; then nothing has changed */
     prepare: (settings: Settings) => Promise<Prepared>
     /** the state of each worker */
@@ -31,8 +37,8 @@ export type WorkerPool = Pick<
     readings: () => Promise<Reading[]>
     /** Has the other processes than this one open the file of their log anew. */
     reopenLog(): Promise<void>
-    /** Stops accepting, lets sessions end within the grace, and ends all workers. */
-    stop(): Promise<void>
+    /** Stops accepting, lets sessions end within the grace, and ends all workers. `mayLogIn`: those before login may still log in. */
+    stop(how?: { mayLogIn: boolean }): Promise<void>
     /** Ends all workers at once. */
     abandon: () => void
   }

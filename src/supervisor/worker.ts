@@ -128,6 +128,8 @@ export function createWorker(parts: WorkerParts): Worker {
         parts.onShort()
         return first.resolve(undefined)
       }
+      case 'prepared':
+        return void parts.mayAccept().then(() => send(born, { kind: 'accept' }), first.reject)
       case 'failed':
         if (!hasServed) return first.reject(new Error(message.why))
         return log.error({ worker: number, detail: message.why }, 'worker cannot serve')
@@ -259,13 +261,13 @@ export function createWorker(parts: WorkerParts): Worker {
       for (const { handle } of ports) life.ports.delete(handle)
       void send(life, { kind: 'shut', ports: addressesOf(ports) })
     },
-    async stop(withinMs) {
+    async stop(withinMs, how = { mayLogIn: false }) {
       stopping = true
       clearTimeout(again)
       clearInterval(pinging)
       if (!life) return
       const { child, ended } = life
-      void send(life, { kind: 'stop' })
+      void send(life, { kind: 'stop', ...how })
       const late = setTimeout(() => {
         log.error({ worker: number, pid: child.pid }, 'worker does not end and is killed')
         child.kill('SIGKILL')

@@ -20,6 +20,7 @@ import type { Answer, Ask } from './messages.ts'
 import { pack } from './packed.ts'
 import type { LeaseKeeper } from './leases.ts'
 import { settingsOf } from './share.ts'
+import { createGate } from './gate.ts'
 import { createSharedMemory } from './shared-memory.ts'
 import type { AskHolder } from '../leases/lessor.ts'
 import { createWorker } from './worker.ts'
@@ -61,6 +62,7 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
   let past: Promise<Reading> = Promise.resolve([])
   const stopping = new AbortController()
   const started = Promise.withResolvers<undefined>()
+  let gate: (() => Promise<void>) | undefined
 
   const memory = createSharedMemory(() => workers)
   const ledger = createLedgerHost(createLocalLedger())
@@ -84,6 +86,7 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
         leases.join(lease)
       },
       onShort: () => leases.renew(lease),
+      mayAccept: () => gate?.() ?? Promise.resolve(),
       ledger,
       memory,
       log,
@@ -153,7 +156,8 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
   }
 
   return {
-    async start() {
+    async start(mayAccept) {
+      if (mayAccept) gate = createGate(first.workers, mayAccept)
       const bound = await bindPorts(portsOf(first), inherited)
       ports = bound
       if (stopping.signal.aborted) bound.close()
@@ -230,11 +234,12 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
     async reopenLog() {
       await Promise.all(workers.map((worker) => worker.ask({ what: 'reopenLog' }, ALL_MS).catch(() => undefined)))
     },
-    async stop() {
+    sockets: () => (ports?.list() ?? []).map(({ host, port, descriptor }) => ({ host, port, descriptor })),
+    async stop(how) {
       stopping.abort()
       clearInterval(reading)
       ports?.close()
-      await Promise.all(workers.map((worker) => worker.stop(current.limits.shutdownGraceMs + STOP_SLACK_MS)))
+      await Promise.all(workers.map((worker) => worker.stop(current.limits.shutdownGraceMs + STOP_SLACK_MS, how)))
     },
     abandon,
   }

@@ -34,6 +34,7 @@ function open(changes: Partial<ApiParts> = {}) {
     instances: () => Promise.resolve({ instances: [], scope: 'instance', why: 'the directory is not Redis' }),
     ...sessions,
     site: { ...sessions, ...changes },
+    upgrade: () => Promise.reject(new Error('not asked')),
     configuration: {
       reload: () => Promise.reject(new Error('not asked here')),
       status: () => ({ file: '', loadedMs: 0 }),

@@ -34,6 +34,7 @@ function open({ isTaken = true, hasToken = true } = {}) {
     sessions: never,
     endSessions: never,
     site: { sessions: never, endSessions: never },
+    upgrade: () => Promise.reject(new Error('not asked')),
     configuration: { reload: never, status: () => ({ file: '', loadedMs: 0 }) },
     moves: {
       report(run, report) {

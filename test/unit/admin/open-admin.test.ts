@@ -15,7 +15,7 @@ async function open(t: TestContext, host = '127.0.0.1') {
   const port = await freePort()
   const app = new Hono()
   app.get('/host', (c) => c.text(new URL(c.req.url).hostname))
-  const close = await openAdmin(app, { host, port }, { log, refused: () => refused++ })
+  const { close } = await openAdmin(app, { host, port }, { log, refused: () => refused++ })
   t.after(close)
   const dial = (says = ''): Socket => {
     const socket = connect(port, host).on('error', () => undefined)

@@ -30,7 +30,7 @@ async function open(t: TestContext, body: Buffer | string): Promise<{ socket: So
     return c.body(`${c.req.param('number')}:${body.toString()}`)
   })
   const port = await freePort()
-  const close = await openAdmin(app, { host: '127.0.0.1', port }, { log: keepLog().log, refused: () => undefined })
+  const { close } = await openAdmin(app, { host: '127.0.0.1', port }, { log: keepLog().log, refused: () => undefined })
   const socket = connect(port, '127.0.0.1').pause()
   await once(socket, 'connect')
   socket.on('error', () => undefined) // a test may have it reset

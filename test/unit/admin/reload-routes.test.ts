@@ -23,6 +23,7 @@ function open(result: Result, hasToken = true) {
     testLogin: never,
     backends: never,
     instances: never,
+    upgrade: () => Promise.reject(new Error('not asked')),
     configuration: {
       reload() {
         reloads++

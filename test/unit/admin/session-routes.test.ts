@@ -38,6 +38,7 @@ function open(
     testLogin: never,
     backends: never,
     instances: never,
+    upgrade: () => Promise.reject(new Error('not asked')),
     configuration: { reload: never, status: () => ({ file: '', loadedMs: 0 }) },
     moves: { report: () => true, ofInstance: never, ofSite: never },
     setBackendState: never,

@@ -21,6 +21,7 @@ function open(result: StateResult | Error = { result: 'changed' }, changes: Part
     testLogin: never,
     backends: never,
     instances: never,
+    upgrade: () => Promise.reject(new Error('not asked')),
     configuration: { reload: never, status: () => ({ file: '', loadedMs: 0 }) },
     moves: { report: () => true, ofInstance: never, ofSite: never },
     setBackendState(change) {

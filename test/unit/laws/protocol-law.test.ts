@@ -194,6 +194,7 @@ describe('a third protocol in the registry', () => {
       instances: () => Promise.reject(new Error('not asked here')),
       ...sessions,
       site: sessions,
+      upgrade: () => Promise.reject(new Error('not asked')),
       configuration: {
         reload: () => Promise.reject(new Error('not asked here')),
         status: () => ({ file: '', loadedMs: 0 }),

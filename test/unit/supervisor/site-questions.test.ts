@@ -11,6 +11,7 @@ import {
 import type { SessionAnswers } from '../../../src/admin/session-routes.ts'
 import { openInstances } from '../../../src/instances/instances.ts'
 import type { Log } from '../../../src/log.ts'
+import { NO_ELDERS } from '../../../src/supervisor/generation/no-predecessor.ts'
 import { askForMoves, askForSessions } from '../../../src/supervisor/site-questions.ts'
 import { openMemoryHub, type MemoryHub } from '../instances/memory-exchange.ts'
 
@@ -45,7 +46,7 @@ function join(
   return {
     name: instances.name,
     close: instances.close,
-    site: askForSessions(instances, { ...NONE, ...own }, log),
+    site: askForSessions(instances, { ...NONE, ...own }, log, NO_ELDERS),
     moves: askForMoves(instances, () => ({ moves })),
     lines,
   }

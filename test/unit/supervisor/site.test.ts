@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { instancesAnswer } from '../../../src/admin/answers.ts'
 import { Unavailable } from '../../../src/admin/api.ts'
 import type { Settings } from '../../../src/config/settings.ts'
+import { NO_ELDERS } from '../../../src/supervisor/generation/no-predecessor.ts'
 import { joinSite, type SiteParts } from '../../../src/supervisor/site.ts'
 import { silent } from '../directory/scripted-redis.ts'
 
@@ -20,6 +21,8 @@ function join(sessions: SiteParts['pool']['sessions']) {
     host: 'mail1',
     pid: 7,
     version: '1.2.3',
+    generation: 1,
+    elders: NO_ELDERS,
     moves: () => ({ moves: [] }),
     log: silent,
     noteShortage: () => undefined,

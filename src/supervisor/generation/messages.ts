@@ -1,0 +1,71 @@
+/**
+ * The messages between two generations of one mailmux: the running one, and the one that an upgrade has started, which is its child. The
+ * channel is a socket pair that no other process has, and lasts until the older generation has ended.
+ */
+import type { EndedAnswer, SessionsAnswer } from '../../admin/answers.ts'
+import type { SessionAnswers } from '../../admin/session-routes.ts'
+import type { Facts } from '../../instances/messages.ts'
+import type { Reading } from '../../metrics/readings.ts'
+import type { Secret } from '../../secret.ts'
+import type { ServiceManager } from '../notify.ts'
+import type { Packed } from '../packed.ts'
+
+type First<F extends (...args: never[]) => unknown> = Parameters<F>[0]
+
+/** The answer of one generation. `instance` is its name among the instances of the site. */
+export type Of<A> = { instance: string; generation: number; answer: A }
+
+/** The questions to an older generation, which answers for those before it too. */
+export type GenerationAsk =
+  | { what: 'readings' }
+  | { what: 'facts' }
+  | { what: 'sessions'; filter: First<SessionAnswers['sessions']> }
+  | { what: 'endSessions'; order: First<SessionAnswers['endSessions']> }
+
+export type GenerationAnswer = {
+  readings: Reading[]
+  facts: Of<Facts>[]
+  sessions: Of<SessionsAnswer>[]
+  endSessions: Of<EndedAnswer>[]
+}
+
+/** Answers each of these questions. */
+export type GenerationAnswers = {
+  readings(): Promise<Reading[]>
+  facts(): Promise<Of<Facts>[]>
+  sessions(filter: First<SessionAnswers['sessions']>): Promise<Of<SessionsAnswer>[]>
+  endSessions(order: First<SessionAnswers['endSessions']>): Promise<Of<EndedAnswer>[]>
+}
+
+/** What the new generation takes over. */
+export type Inheritance = {
+  generation: number
+  ticketSecret: Packed<Secret>
+  /** whose variables the older generation has taken out of the environment */
+  serviceManager: ServiceManager | undefined
+  /** in the order of the descriptors from FIRST_PORT on */
+  ports: { host: string; port: number }[]
+}
+
+export type ToSuccessor =
+  | ({ kind: 'inherit' } & Inheritance)
+  /** It may accept from the ports now. */
+  | { kind: 'accept' }
+  | { kind: 'answer'; id: number; answer: unknown }
+  | { kind: 'no-answer'; id: number; why: string }
+  /** the counts of the generation that ends now, and of those before it */
+  | { kind: 'last'; readings: Reading[] }
+
+export type ToPredecessor =
+  /** It is ready to accept, and waits for `accept`. */
+  | { kind: 'prepared' }
+  /** It serves. */
+  | { kind: 'ready' }
+  /** It cannot serve; `why` is for the operator. */
+  | { kind: 'failed'; why: string }
+  | { kind: 'ask'; id: number; ask: GenerationAsk }
+  /** The older generation ends at once. */
+  | { kind: 'abandon' }
+
+/** The descriptor of the first port that a new generation inherits: it follows the standard descriptors and the channel. */
+export const FIRST_PORT = 4

@@ -1,0 +1,99 @@
+/** Upgrades of the running mailmux: each checks the new version, starts it with the open ports, and lets this generation end once the new one serves. */
+import type { UpgradeAnswer, UpgradeOrder } from '../../admin/upgrade-routes.ts'
+import type { InheritedSocket } from '../../listener/inherited.ts'
+import type { Log } from '../../log.ts'
+import type { InstanceMetrics } from '../../metrics/instance-metrics.ts'
+import type { Secret } from '../../secret.ts'
+import type { ServiceManager } from '../notify.ts'
+import { pack } from '../packed.ts'
+import { checkProgram, whyUnsafe } from './check-program.ts'
+import type { GenerationAnswers } from './messages.ts'
+import { startSuccessor, type Program, type Successor } from './successor.ts'
+
+/** From the start of the new version until it serves. It reads its files in this time: a million users take 16 s. */
+const READY_MS = 120_000
+
+/** What main.ts knows of this program and its process. */
+export type UpgradeProgram = {
+  /** @param file an executable; undefined: this program, as its path leads to it now */
+  check: (file: string | undefined) => Program
+  run: (file: string | undefined) => Program
+  /** why this process cannot be upgraded, wherever it runs so */
+  whyNot: string | undefined
+  /** of the user of this process */
+  uid: number
+}
+
+export type UpgradeParts = {
+  program: UpgradeProgram
+  generation: number
+  ticketSecret: Secret
+  /** which the next generation tells its state too */
+  serviceManager: ServiceManager | undefined
+  /** the open ports. @throws Error where they cannot be passed on */
+  sockets: () => InheritedSocket[]
+  answers: GenerationAnswers
+  /** why this generation cannot hand over now */
+  whyNotNow: () => string | undefined
+  /** The new generation serves. This one ends. */
+  onServes: (successor: Successor) => void
+  onAbandoned: () => void
+  /** This process is being stopped. */
+  stopping: AbortSignal
+  log: Log
+  metrics: Pick<InstanceMetrics, 'upgradeEnded'>
+}
+
+/** @returns the function that upgrades; its result is `error` if nothing has changed, with the reason for the operator */
+export function createUpgrades(
+  parts: UpgradeParts,
+): (order: UpgradeOrder) => Promise<UpgradeAnswer | { error: string }> {
+  const { program, generation, ticketSecret, log, metrics } = parts
+  let isUnderWay = false
+
+  async function whyRefused(file: string | undefined): Promise<string | undefined> {
+    const why = program.whyNot ?? parts.whyNotNow()
+    if (why !== undefined) return why
+    if (isUnderWay) return 'an upgrade is under way'
+    return file === undefined ? undefined : whyUnsafe(file, program.uid)
+  }
+
+  function fail(outcome: 'refused' | 'failure', detail: string): { error: string } {
+    metrics.upgradeEnded(outcome)
+    log.error({ detail }, 'upgrade failed: this version goes on')
+    return { error: detail }
+  }
+
+  return async ({ program: file, withinMs = READY_MS }) => {
+    const refused = await whyRefused(file)
+    if (refused !== undefined) return fail('refused', refused)
+    isUnderWay = true
+    let outcome: 'refused' | 'failure' = 'refused'
+    try {
+      const version = await checkProgram(program.check(file))
+      outcome = 'failure'
+      log.info({ version, generation: generation + 1 }, 'upgrade: starts the new version')
+      const successor = await startSuccessor({
+        program: program.run(file),
+        inheritance: {
+          generation: generation + 1,
+          ticketSecret: pack(ticketSecret),
+          serviceManager: parts.serviceManager,
+        },
+        ports: parts.sockets(),
+        withinMs,
+        answers: parts.answers,
+        onAbandoned: parts.onAbandoned,
+        stopping: parts.stopping,
+      })
+      metrics.upgradeEnded('success')
+      log.info({ version, generation: generation + 1, pid: successor.pid }, 'upgraded: the new version serves')
+      parts.onServes(successor)
+      return { version, generation: generation + 1, pid: successor.pid }
+    } catch (error) {
+      return fail(outcome, error instanceof Error ? error.message : String(error))
+    } finally {
+      isUnderWay = false
+    }
+  }
+}
