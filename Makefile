@@ -104,6 +104,7 @@ test: $(DEPS) $(MAILMUX_RUNTIME) test-packages ## every test: unit, dialogue, en
 test-packages:
 	@test/support/packages.sh $(TEST_PACKAGES)
 	@test/support/cyrus.sh .runtime/cyrus
+	@test/support/crowdsec.sh .runtime/crowdsec
 
 bench: $(DEPS) $(RUNTIME_BUN) ## mailmux beside its peers, half an hour: every measure and target, into docs/performance.md
 	$(NODE) test/bench/bench.ts --page
