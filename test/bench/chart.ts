@@ -2,7 +2,7 @@
  * The chart of docs/performance.md: what each peer costs, as a multiple of the first one's cost, on a logarithmic scale, so that half
  * and twice are equally far from the line in the middle. A group of bars a workload. Plain SVG without scripts or fonts of its own.
  */
-import { figureOf, type Row } from './summary.ts'
+import { ratioOf, type Row } from './summary.ts'
 
 /** Chosen to be told apart by people who do not see red or green, and on a white and on a dark page. */
 const COLOURS = ['#7f7f7f', '#e69f00', '#56b4e9', '#0072b2', '#009e73', '#d55e00', '#cc79a7']
@@ -69,12 +69,11 @@ const STYLE = `<style>
 </style>`
 
 function buildGroup(row: Row, baseline: string, peers: string[]): Group {
-  const base = figureOf(row, baseline)
   const bars: Bar[] = []
   for (const peer of peers) {
-    const figure = figureOf(row, peer)
-    if (peer === baseline || base === undefined || figure === undefined || base <= 0 || figure <= 0) continue
-    bars.push({ peer, ratio: figure / base, isMarked: row.marks.has(peer) })
+    const ratio = ratioOf(row, peer, baseline)
+    if (peer === baseline || ratio === undefined || !(ratio > 0 && ratio < Infinity)) continue
+    bars.push({ peer, ratio, isMarked: row.marks.has(peer) })
   }
   return { title: row.title, bars }
 }

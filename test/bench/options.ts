@@ -1,4 +1,6 @@
 /** What a run is about: two presets, and the options that change them. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createPeerBefore } from './peers/mailmux.ts'
 import type { Peer } from './peers/peer.ts'
@@ -98,8 +100,13 @@ export function readOptions(args: string[], allSettings: Setting[]): Options | u
   })
   if (values.help) return undefined
   const preset = values.quick ? QUICK : FULL
+  if (values.before === '' || (values.before !== undefined && !existsSync(join(values.before, 'src/main.ts'))))
+    throw new Error(`${JSON.stringify(values.before)} is no checkout of mailmux: it has no src/main.ts`)
   const isPart = values.peers !== undefined || values.workloads !== undefined || values.before !== undefined
   const settings = choose(values.settings ?? (isPart ? QUICK : preset).settings, allSettings)
+  const fixed = settings.find(({ peers }) => peers !== undefined)
+  if (values.before !== undefined && fixed !== undefined)
+    throw new Error(`--before has no effect on the setting ${fixed.name}, which has peers of its own`)
   const workloads = values.workloads ?? preset.workloads
   const wanted = workloads === '' ? undefined : choose(workloads, listWorkloads(allSettings)).map(({ name }) => name)
   const isWanted = ({ name }: Named): boolean => wanted === undefined || wanted.includes(name)

@@ -8,6 +8,8 @@ export type Row = {
   title: string
   /** peer to the values of its rounds */
   values: Map<string, number[]>
+  /** peer to the value of each round by its number; empty for memory, which is taken once */
+  rounds: Map<string, Map<number, number>>
   /** peers whose figure is not of what the title says: they did not resume every session */
   marks: Set<string>
 }
@@ -47,11 +49,15 @@ export function figureOf(row: Row | undefined, peer: string): number | undefined
   return median(row?.values.get(peer) ?? [])
 }
 
-/** The median of the ratios within each round; of the medians where a peer lacks a round. Undefined without a figure of both. */
+/** The median of the ratios within each round that has both figures; the ratio of the medians without such a round. */
 export function ratioOf(row: Row, peer: string, baseline: string): number | undefined {
-  const [own, base] = [row.values.get(peer) ?? [], row.values.get(baseline) ?? []]
-  if (own.length === base.length) return median(own.map((value, round) => value / base[round]!))
-  const [figure, divisor] = [median(own), median(base)]
+  const [own, base] = [row.rounds.get(peer), row.rounds.get(baseline)]
+  const ratios = [...(own ?? [])].flatMap(([round, value]) => {
+    const divisor = base?.get(round)
+    return divisor === undefined ? [] : [value / divisor]
+  })
+  if (ratios.length > 0) return median(ratios)
+  const [figure, divisor] = [figureOf(row, peer), figureOf(row, baseline)]
   return figure === undefined || divisor === undefined ? undefined : figure / divisor
 }
 
@@ -87,10 +93,17 @@ export function summarize(section: Section, settings: Setting[]): Summary {
 const NO_WORKLOADS = { workloads: [], idleWorkloads: [] }
 
 function buildRow({ name, title, resume }: Titled, cells: Cell[], of: (cell: Cell) => number | undefined): Row {
-  const row: Row = { name, title, values: new Map(), marks: new Set() }
+  const row: Row = { name, title, values: new Map(), rounds: new Map(), marks: new Set() }
   for (const [peer, own] of Map.groupBy(cells, (cell) => cell.peer)) {
-    const values = own.map(of).filter((value) => value !== undefined)
-    if (values.length > 0) row.values.set(peer, values)
+    const rounds = new Map<number, number>()
+    for (const cell of own) {
+      const value = of(cell)
+      if (value !== undefined) rounds.set(cell.round, value)
+    }
+    if (rounds.size > 0) {
+      row.rounds.set(peer, rounds)
+      row.values.set(peer, [...rounds.values()])
+    }
     if (resume === true && own.some((cell) => cell.resumed < cell.operations)) row.marks.add(peer)
   }
   return row
@@ -116,7 +129,7 @@ function buildMemoryRows({ name, title }: Titled, cells: IdleCell[]): Row[] {
       const end = readings.find(({ sessions }) => sessions === to)
       if (start !== undefined && end !== undefined) values.set(peer, [(end.kiB - start.kiB) / (to - from)])
     }
-    return { name: `${name}@${suffix}`, title: `${title}, ${words}`, values, marks: new Set() }
+    return { name: `${name}@${suffix}`, title: `${title}, ${words}`, values, rounds: new Map(), marks: new Set() }
   }
   const rows = counts.map((count) => rowOf(String(count), `of ${withThousands(count)}`, 0, count))
   if (first !== undefined && last !== undefined && last > first)

@@ -1,5 +1,5 @@
 /** What mailmux is to reach, all features on: a ratio in the same run, to a peer or to itself under other conditions, or an amount. */
-import { figureOf, idleWorkloadOf, type Row, type Summary, type SummedSection } from './summary.ts'
+import { figureOf, ratioOf, idleWorkloadOf, type Row, type Summary, type SummedSection } from './summary.ts'
 
 type Place = { peer: string; row: string }
 
@@ -97,7 +97,10 @@ function judge(target: Target, row: Row, baseRow: Row | undefined): Verdict {
   const { own, base, atMost } = target
   const amount = honestFigureOf(row, own.peer)
   const unit = base === undefined ? 1 : honestFigureOf(baseRow, base.peer)
-  const value = amount === undefined || unit === undefined ? undefined : amount / unit
+  const quotient = amount === undefined || unit === undefined ? undefined : amount / unit
+  // Of two peers in one row, as the table shows it.
+  const paired = base !== undefined && baseRow === row ? ratioOf(row, own.peer, base.peer) : undefined
+  const value = quotient === undefined ? undefined : (paired ?? quotient)
   return {
     text: describe(target, row, baseRow),
     limit: atMost,

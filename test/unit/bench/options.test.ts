@@ -1,5 +1,6 @@
 /** What is measured when nothing, or a part, is asked for. */
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { describeOptions, readOptions } from '../../bench/options.ts'
 import { listSettings } from '../../bench/settings.ts'
@@ -36,6 +37,15 @@ test('an unknown name is refused, with a list of the valid ones', () => {
   assert.throws(() => readOptions(['--peers', 'ngnix'], settings), /there is no ngnix; there are nginx,/)
   assert.throws(() => readOptions(['--workloads', 'logn'], settings), /there is no logn; there are login,/)
   assert.throws(() => readOptions(['--rounds', '0'], settings), /0 is not a number above zero/)
+})
+
+test('another checkout is compared with this one, where the peers can be chosen', () => {
+  const checkout = join(import.meta.dirname, '../../..')
+  const options = readOptions(['--quick', '--before', checkout, '--workloads', 'login'], settings)
+  assert.deepEqual(names(options?.peers), ['before', 'mailmux'])
+  assert.deepEqual(names(options?.settings), ['sink'])
+  assert.throws(() => readOptions(['--before', '', '--workloads', 'login'], settings), /"" is no checkout of mailmux/)
+  assert.throws(() => readOptions(['--before', checkout, '--settings', 'workers'], settings), /no effect on .* workers/)
 })
 
 test('help names every peer, workload and setting', () => {

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test'
 import { drawReport, renderReport } from '../../bench/render.ts'
 import type { Cell, IdleCell, Report } from '../../bench/report.ts'
 import { listSettings } from '../../bench/settings.ts'
-import { figureOf, median, summarize, type SummedSection } from '../../bench/summary.ts'
+import { figureOf, median, ratioOf, summarize, type SummedSection } from '../../bench/summary.ts'
 import { judgeTargets, type Verdict } from '../../bench/targets.ts'
 
 const settings = listSettings(9_700)
@@ -37,6 +37,21 @@ function verdictOn(verdicts: Verdict[], text: RegExp): Verdict {
 test('the median of an even number of rounds lies between the two in the middle', () => {
   assert.equal(median([4, 1, 2, 100]), 3)
   assert.equal(median([]), undefined)
+})
+
+test('a ratio is taken within each round that has both peers, in the table and in the verdict', () => {
+  const slow = section('sink', [
+    ...[100, 200, 100].map((us, index) => cell('login', 'nginx', us, { round: index + 1 })),
+    ...[125, 250, 200].map((us, index) => cell('login', 'mailmux', us, { round: index + 1 })),
+  ])
+  assert.equal(verdictOn(judgeTargets([slow]), /login/).value, 1.25)
+  const [row] = slow.summary.cpu
+  assert.equal(row && ratioOf(row, 'mailmux', 'nginx'), 1.25)
+  const gaps = section('sink', [
+    ...[300, 300].map((us, index) => cell('login', 'nginx', us, { round: index + 2 })),
+    ...[630, 300].map((us, index) => cell('login', 'mailmux', us, { round: index + 1 })),
+  ])
+  assert.equal(verdictOn(judgeTargets([gaps]), /login/).value, 1)
 })
 
 describe('a target', () => {
@@ -144,7 +159,7 @@ describe('a report', () => {
 
   test('shows medians, ratios, the widest spread and what failed', () => {
     assert.match(text, /\| login \+ logout, clear +\| +110 \| +55\.0 \| +18 % nginx \|/)
-    assert.match(text, /\| login \+ logout, clear +\| +0\.50 \|/)
+    assert.match(text, /\| login \+ logout, clear +\| +0\.55 \|/)
     assert.match(text, /\*\*Failed:\*\* it \/ broke/)
   })
 
@@ -158,6 +173,6 @@ describe('a report', () => {
     const chart = drawReport(report, sections)
     assert.equal(chart.match(/<title>mailmux /g)?.length, 2)
     assert.doesNotMatch(chart, /<fast>/)
-    assert.match(chart, /mailmux 0\.50/)
+    assert.match(chart, /mailmux 0\.55/)
   })
 })
