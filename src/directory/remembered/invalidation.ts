@@ -34,7 +34,7 @@ export type InvalidationListener = {
  */
 export function openRedisInvalidation(
   settings: RedisSettings,
-  { lookupServer }: Pick<RedisClient, 'lookupServer'>,
+  { lookupServer, exists }: Pick<RedisClient, 'lookupServer' | 'exists'>,
   log: Log,
   listener: InvalidationListener,
   current: CurrentSettings = () => settings,
@@ -56,6 +56,8 @@ export function openRedisInvalidation(
         onIdentity: noteIdentity,
         onTracked: () => trackingState.tracked(name),
         onLost: () => trackingState.lost(name),
+        // An idle worker has no lookup that would show the outage in its log and in the metric.
+        onSilent: () => void exists(prefixes.marker).catch(() => undefined),
         onChanged: listener.onChanged,
         onMarker: listener.onMarker,
         onBackend: listener.onBackend,

@@ -30,6 +30,8 @@ export type TrackingListener = {
   onMarker: () => void
   /** @param backend whose state has changed; undefined if any may have */
   onBackend: (backend: string | undefined) => void
+  /** The server does not answer. */
+  onSilent: () => void
   /** Whether this is the server that answers lookups. An error counts as no, until the next check. */
   isLookupServer: (server: ServerIdentity) => Promise<boolean>
   /** Called if a node of a Cluster cannot be reached because this machine lacks resources. */
@@ -99,8 +101,7 @@ export function startTracking(
       if (at !== server) return
       lose() // now, not when the dead socket is closed
       hangUp(client)
-      // An idle worker has no lookup that would show the outage in its log and in the metric.
-      listener.isLookupServer(at).catch(() => undefined)
+      listener.onSilent()
       return
     }
     const known = await listener.isLookupServer(at).catch(() => undefined)

@@ -31,6 +31,7 @@ async function start(t: TestContext, { answers = () => PASS, node, ...more }: Pl
       onChanged: (user) => events.add(`changed ${user}`),
       onMarker: () => events.add('marker'),
       onBackend: (backend) => events.add(`back end ${backend}`),
+      onSilent: () => events.add('silent'),
       isLookupServer: () => Promise.resolve(true),
       ...more,
     },
