@@ -60,7 +60,7 @@ const MAX_DOMAIN_OCTETS = 255
 /** Nearly every domain: itself its key and its spelling. */
 const PLAIN_LABEL = '(?!xn--)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?'
 const PLAIN_DOMAIN = new RegExp(String.raw`^${PLAIN_LABEL}(?:\.${PLAIN_LABEL})*$`, 'u')
-/** Nearly every name: ASCII, in lower case, with a plain domain. It is read as it is written under all rules but those of an alias. */
+/** Nearly every name: ASCII, in lower case, with a plain domain. Of all rules only an alias changes it: no separator is among these characters. */
 const PLAIN_USER = new RegExp(String.raw`^[a-z0-9._+\-=&'~#!$]+@${PLAIN_LABEL}(?:\.${PLAIN_LABEL})*$`)
 
 export function isLocalPart(text: string): boolean {
@@ -120,10 +120,9 @@ export function readUser(text: Text, rules: NameRules, note?: NoteName): UserNam
   return owner && { ...owner, master: whole.slice(cut) }
 }
 
-/** The same result as for any other name, for less than half the time. @returns undefined where the name needs the full reading */
-function readPlainUser(text: Text, { aliases, masterSeparator }: NameRules): UserName | undefined {
+/** The result of the full reading, in less than half of its time. @returns undefined for a name that needs the full reading */
+function readPlainUser(text: Text, { aliases }: NameRules): UserName | undefined {
   if (text.length > MAX_USER_OCTETS || !PLAIN_USER.test(text)) return undefined
-  if (masterSeparator !== undefined && text.includes(masterSeparator)) return undefined
   const at = text.indexOf('@')
   const domain = text.slice(at + 1)
   if (domain.length > MAX_DOMAIN_OCTETS || aliases.has(domain)) return undefined

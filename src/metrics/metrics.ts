@@ -9,7 +9,7 @@ import { createDeliveryCounter } from './delivery-counter.ts'
 import { createLimitCounter } from './limit-counter.ts'
 import { createLoginWaits } from './login-waits.ts'
 import { createShortageCounter } from './shortage-counter.ts'
-import { TalliedCounter, TalliedGauge, TalliedHistogram } from './tallies.ts'
+import { createHistogram, TalliedCounter, TalliedGauge } from './tallies.ts'
 
 export type LoginOutcome = 'accepted' | 'refused' | 'unavailable' | 'misconfigured' | 'disabled'
 export type LookupSource =
@@ -91,14 +91,14 @@ export function createMetrics(registry: Registry) {
     labelNames: ['protocol', 'mechanism', 'outcome'],
     registers,
   })
-  const loginSeconds = new TalliedHistogram({
+  const loginSeconds = createHistogram({
     name: 'mailmux_login_duration_seconds',
     help: 'From the login command to the answer, for logins that were routed to a back end.',
     labelNames: ['protocol', 'backend'],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
     registers,
   })
-  const sessionSeconds = new TalliedHistogram({
+  const sessionSeconds = createHistogram({
     name: 'mailmux_session_duration_seconds',
     help: 'How long sessions relayed.',
     labelNames: ['protocol', 'backend'],
@@ -117,7 +117,7 @@ export function createMetrics(registry: Registry) {
     labelNames: ['source'],
     registers,
   })
-  const lookupSeconds = new TalliedHistogram({
+  const lookupSeconds = createHistogram({
     name: 'mailmux_route_lookup_duration_seconds',
     help: 'Time to decide on a route.',
     buckets: [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1],

@@ -1,6 +1,6 @@
 /**
- * Counters, gauges and histograms of the login path. prom-client checks and hashes the labels at each call, which took a tenth of
- * mailmux's own time for a login. These only add numbers, and prom-client gets them at a scrape.
+ * Counters, gauges and histograms for what each connection or login records. prom-client checks and hashes the labels at each call;
+ * these only add numbers, and prom-client gets them at a scrape. What happens less often uses prom-client directly.
  */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 
@@ -19,7 +19,7 @@ class Cells<Cell> {
     this.#create = create
   }
 
-  /** Values behind the last label are ''. */
+  /** Labels that the series does not have are ''. */
   at(first: string, second: string, third: string): Cell {
     return this.#root.get(first)?.get(second)?.get(third) ?? this.#add([first, second, third])
   }
@@ -42,7 +42,7 @@ const newAmount = (): Amount => ({ value: 0 })
 /** What is added to one combination of labels. */
 export type Tally = { add: (amount: number) => void }
 
-/** A counter. Its label values must come from a closed set. */
+/** A counter. Its label values are given in the order of `labelNames`, and must come from a closed set. */
 export class TalliedCounter {
   readonly #cells: Cells<Amount>
 
@@ -94,14 +94,23 @@ export class TalliedGauge {
 /** Observations by the index of the first bucket that holds them; the last entry has those above all buckets. */
 type Observations = { counts: number[]; sum: Amount }
 
-/** A histogram. prom-client's own takes one observation at a time, so that its reading is replaced. */
-export class TalliedHistogram extends Histogram {
+/** The part of a histogram that a metric uses. prom-client's `observe` would be lost here. */
+export type RecordedHistogram = Pick<TalliedHistogram, 'record'>
+
+/** @param options with the upper bounds of the buckets, rising */
+export function createHistogram(options: HistogramOptions): RecordedHistogram {
+  return new TalliedHistogram(options)
+}
+
+type HistogramOptions = TallyOptions & { buckets: readonly number[] }
+
+/** prom-client's own takes one observation at a time, so that its reading is replaced. */
+class TalliedHistogram extends Histogram {
   readonly #cells: Cells<Observations>
   readonly #bounds: readonly number[]
   readonly #options: Pick<TallyOptions, 'name' | 'help'>
 
-  /** @param options with the upper bounds of the buckets, rising */
-  constructor({ labelNames = [], buckets, ...options }: TallyOptions & { buckets: readonly number[] }) {
+  constructor({ labelNames = [], buckets, ...options }: HistogramOptions) {
     super({ ...options, labelNames: [...labelNames], buckets: [...buckets] })
     this.#options = options
     this.#bounds = buckets

@@ -5,20 +5,20 @@ import type { ClientWire, DialogueFacts } from '../protocol.ts'
 import { remember } from '../remember.ts'
 
 /**
- * The words before login: what mailmux does itself, and what holds on every back end for clients that never ask again. Remembered for
- * each list of a listener's announced words, which is made anew only where a back end has said something new.
+ * The words before login: what mailmux does itself, and what holds on every back end for clients that never ask again. The result is
+ * kept with the list of announced words, which changes only after a back end has announced other words.
  */
 export function clientCapability(facts: DialogueFacts, client: ClientWire): string {
   const { announced, mechanisms, startTlsOffered, allowPlaintextAuth } = facts
-  let known = remembered.get(announced)
-  if (known?.mechanisms !== mechanisms) remembered.set(announced, (known = { mechanisms, words: [] }))
+  let known = capabilityLists.get(announced)
+  if (known?.mechanisms !== mechanisms) capabilityLists.set(announced, (known = { mechanisms, words: [] }))
   const isCertified = client.certifiedUser !== undefined
   const key = (startTlsOffered ? 1 : 0) | (allowPlaintextAuth ? 2 : 0) | (client.secure ? 4 : 0) | (isCertified ? 8 : 0)
   return (known.words[key] ??= buildClientCapability(facts, client))
 }
 
-/** By the four facts that may differ between the clients of one listener. */
-const remembered = new WeakMap<readonly string[], { mechanisms: readonly string[]; words: string[] }>()
+/** For each list of announced words: what a client gets, by four facts about the client and its listener. */
+const capabilityLists = new WeakMap<readonly string[], { mechanisms: readonly string[]; words: string[] }>()
 
 function buildClientCapability(facts: DialogueFacts, client: ClientWire): string {
   // What is computed leaves IMAP4rev1 out; the operator's own list has it, and stands as it is.

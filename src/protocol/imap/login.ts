@@ -104,7 +104,7 @@ class ImapDialogue implements ClientDialogue {
     const [user, password] = values ?? []
     if (user === undefined || password === undefined || values?.length !== 2)
       this.#bad('LOGIN takes a user name and a password')
-    else if (!mayAuthenticate(this.#facts, this.#client.secure)) this.#refusePlaintext(true)
+    else if (!mayAuthenticate(this.#facts, this.#client.secure)) this.#refusePlaintext({ wasSent: true })
     else if (!mayUseLogin(this.#facts, this.#client)) this.#reply('NO [CANNOT] LOGIN is disabled.')
     else if (hasControlCharacter(user) || hasControlCharacter(password)) this.#bad('Invalid characters in credentials')
     else if (user === '' || password === '') this.refuse({ reason: 'authentication-failed' })
@@ -130,7 +130,7 @@ class ImapDialogue implements ClientDialogue {
       return undefined
     }
     if (!mayAuthenticate(this.#facts, this.#client.secure)) {
-      this.#refusePlaintext(initial !== undefined)
+      this.#refusePlaintext({ wasSent: initial !== undefined })
       return undefined
     }
     const mechanism = offeredMechanisms(this.#facts, this.#client).find((offered) => offered === name.toUpperCase())
@@ -160,7 +160,7 @@ class ImapDialogue implements ClientDialogue {
   }
 
   /** RFC 5530 PRIVACYREQUIRED. If the password was sent already, the text says so, so that the user can change it. */
-  #refusePlaintext(wasSent: boolean): void {
+  #refusePlaintext({ wasSent }: { wasSent: boolean }): void {
     if (wasSent) {
       this.#client.write(
         '* BAD [ALERT] Your client sent a password without encryption; it may have been read on the way.\r\n',

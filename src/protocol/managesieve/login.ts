@@ -5,7 +5,16 @@
 import { MuxError } from '../../errors.ts'
 import { isHttpRequest } from '../http.ts'
 import { canStartTls, mayAuthenticate, offeredMechanisms } from '../predicates.ts'
-import type { Acceptance, ClientDialogue, ClientWire, DialogueFacts, LoginAttempt, Refusal } from '../protocol.ts'
+import type {
+  Acceptance,
+  ClientDialogue,
+  ClientWire,
+  DialogueFacts,
+  Goodbye,
+  LineLimit,
+  LoginAttempt,
+  Refusal,
+} from '../protocol.ts'
 import { MAX_SASL_LINE_BYTES, runMechanism } from '../sasl.ts'
 import { limitWrongPasswords } from '../wrong-passwords.ts'
 import { clientCapability } from './capability.ts'
@@ -25,137 +34,170 @@ const NO_STRING = '!'
 type Command = { name: string; args: readonly Token[] }
 
 export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDialogue {
-  let badCommands = 0
-  let ttl: number | undefined
+  return new ManageSieveDialogue(client, facts)
+}
 
-  const commandLimit = { bytes: facts.maxLineBytes, token: { start: LONG_START, bytes: MAX_SASL_LINE_BYTES } }
-  const reply = (text: string): void => client.write(`${text}\r\n`)
-  const countRefusal = limitWrongPasswords(facts.maxWrongPasswords)
-  const refuse = (refusal: Refusal): void => {
-    reply(refusalReply(refusal))
-    countRefusal(refusal)
+class ManageSieveDialogue implements ClientDialogue {
+  readonly #client: ClientWire
+  readonly #facts: DialogueFacts
+  readonly #commandLimit: LineLimit
+  readonly #countRefusal: (refusal: Refusal) => void
+  #ttl: number | undefined = undefined
+  #badCommands = 0
+
+  constructor(client: ClientWire, facts: DialogueFacts) {
+    this.#client = client
+    this.#facts = facts
+    this.#commandLimit = { bytes: facts.maxLineBytes, token: { start: LONG_START, bytes: MAX_SASL_LINE_BYTES } }
+    this.#countRefusal = limitWrongPasswords(facts.maxWrongPasswords)
   }
-  const bad = (text: string): void => {
-    badCommands++
-    reply(`NO ${formatString(text)}`)
-    if (badCommands >= facts.maxBadCommands) {
-      throw new MuxError('client-too-many-bad-commands', `${badCommands} invalid commands before login`)
-    }
+
+  greet(): void {
+    this.#tellCapability(this.#facts.banner)
   }
-  /** One write: clients have been seen to fail on a block that arrives in parts (Dovecot corks it, too). */
-  const tellCapability = (text: string): void =>
-    client.write(`${clientCapability(facts, client)}OK ${formatString(text)}\r\n`)
 
   /** @returns undefined where the command was refused here */
-  async function readCommand(): Promise<Command | undefined> {
-    const first = await client.readLine(commandLimit)
+  async #readCommand(): Promise<Command | undefined> {
+    const first = await this.#client.readLine(this.#commandLimit)
     if (isHttpRequest(first)) throw new MuxError('client-http', 'an HTTP request')
-    const tokens = await readTokens(client, first, facts.maxLineBytes, 'client-literal-too-large')
+    const tokens = await readTokens(this.#client, first, this.#facts.maxLineBytes, 'client-literal-too-large')
     const [name, ...args] = tokens ?? []
     if (name?.kind === 'word' && args.every(({ kind }) => kind !== 'parenthesis'))
       return { name: name.text.toUpperCase(), args }
-    bad('Not a command')
+    this.#bad('Not a command')
     return undefined
   }
 
   /** RFC 5804 2.1. Challenges and responses are strings; a bare word is accepted from clients that think of IMAP. */
-  async function authenticate(args: readonly Token[]): Promise<LoginAttempt | undefined> {
+  async #authenticate(args: readonly Token[]): Promise<LoginAttempt | undefined> {
     const [name, initial, ...more] = args
     if (name === undefined || more.length > 0) {
-      bad('AUTHENTICATE takes a mechanism and at most an initial response')
+      this.#bad('AUTHENTICATE takes a mechanism and at most an initial response')
       return undefined
     }
-    if (!mayAuthenticate(facts, client.secure)) {
-      refuse({ reason: 'privacy-required' })
+    if (!mayAuthenticate(this.#facts, this.#client.secure)) {
+      this.refuse({ reason: 'privacy-required' })
       return undefined
     }
-    const mechanism = offeredMechanisms(facts, client).find((offered) => offered === name.text.toUpperCase())
+    const mechanism = offeredMechanisms(this.#facts, this.#client).find(
+      (offered) => offered === name.text.toUpperCase(),
+    )
     if (mechanism === undefined) {
-      reply('NO "Unsupported authentication mechanism."')
+      this.#reply('NO "Unsupported authentication mechanism."')
       return undefined
     }
     const ask = async (challenge: string): Promise<string> => {
-      reply(formatString(challenge))
-      const first = await client.readLine(MAX_SASL_LINE_BYTES)
-      const tokens = await readTokens(client, first, facts.maxLineBytes, 'client-literal-too-large')
+      this.#reply(formatString(challenge))
+      const first = await this.#client.readLine(MAX_SASL_LINE_BYTES)
+      const tokens = await readTokens(this.#client, first, this.#facts.maxLineBytes, 'client-literal-too-large')
       // An empty line stands for an empty string, as in IMAP.
       return tokens === undefined || tokens.length > 1 ? NO_STRING : (tokens[0]?.text ?? '')
     }
-    const outcome = await runMechanism(mechanism, { initial: initial?.text, ask, certifiedUser: client.certifiedUser })
-    if (outcome === 'cancelled') reply(refusalReply({ reason: 'cancelled' }))
-    else if (outcome === 'not-authorized') refuse({ reason: 'authorization-failed' })
-    else if (outcome === 'empty') refuse({ reason: 'authentication-failed' })
-    else if (outcome === 'malformed') bad('Invalid SASL response')
-    else return { ...outcome, mechanism, id: NO_ID, ttl, preamble: [] }
+    const outcome = await runMechanism(mechanism, {
+      initial: initial?.text,
+      ask,
+      certifiedUser: this.#client.certifiedUser,
+    })
+    if (outcome === 'cancelled') this.#reply(refusalReply({ reason: 'cancelled' }))
+    else if (outcome === 'not-authorized') this.refuse({ reason: 'authorization-failed' })
+    else if (outcome === 'empty') this.refuse({ reason: 'authentication-failed' })
+    else if (outcome === 'malformed') this.#bad('Invalid SASL response')
+    else return { ...outcome, mechanism, id: NO_ID, ttl: this.#ttl, preamble: [] }
     return undefined
   }
 
   /** RFC 5804 2.13: the tag comes back only where one was given. sieve-connect reads it on one line. */
-  function noop(args: readonly Token[]): void {
+  #noop(args: readonly Token[]): void {
     const [tag, ...more] = args
-    if (more.length > 0) return bad('NOOP takes at most a string')
-    reply(tag === undefined ? 'OK "NOOP completed."' : `OK (TAG ${formatString(tag.text)}) "Done."`)
+    if (more.length > 0) return this.#bad('NOOP takes at most a string')
+    this.#reply(tag === undefined ? 'OK "NOOP completed."' : `OK (TAG ${formatString(tag.text)}) "Done."`)
   }
 
   /** Another mailmux says how many more proxies may follow it. A client that lies ends only its own session sooner. */
-  function takeTtl(args: readonly Token[]): void {
+  #takeTtl(args: readonly Token[]): void {
     const [count, ...more] = args
     if (count === undefined || more.length > 0 || !/^\d{1,3}$/.test(count.text))
-      return bad('X-PROXY-TTL takes a number')
-    ttl = Number(count.text)
-    reply('OK')
+      return this.#bad('X-PROXY-TTL takes a number')
+    this.#ttl = Number(count.text)
+    this.#reply('OK')
   }
 
-  async function startTls(): Promise<void> {
-    if (!canStartTls(facts, client.secure)) {
-      bad(client.secure ? 'TLS is already active' : 'STARTTLS is not available')
+  async #startTls(): Promise<void> {
+    if (!canStartTls(this.#facts, this.#client.secure)) {
+      this.#bad(this.#client.secure ? 'TLS is already active' : 'STARTTLS is not available')
       return
     }
-    reply('OK "Begin TLS negotiation now."')
-    await client.startTls()
-    ttl = undefined // RFC 5804 2.2: nothing from before TLS is kept
-    tellCapability('TLS negotiation successful.') // RFC 5804 2.2: unasked
+    this.#reply('OK "Begin TLS negotiation now."')
+    await this.#client.startTls()
+    this.#ttl = undefined // RFC 5804 2.2: nothing from before TLS is kept
+    this.#tellCapability('TLS negotiation successful.') // RFC 5804 2.2: unasked
   }
 
-  async function awaitLogin(): Promise<LoginAttempt | 'logout'> {
+  async awaitLogin(): Promise<LoginAttempt | 'logout'> {
     for (;;) {
-      const command = await readCommand()
+      const command = await this.#readCommand()
       if (command === undefined) continue
       const { name, args } = command
       switch (name) {
         case 'CAPABILITY':
-          tellCapability('Capability completed.')
+          this.#tellCapability('Capability completed.')
           break
         case 'NOOP':
-          noop(args)
+          this.#noop(args)
           break
         case 'LOGOUT':
-          reply('OK "Logout completed."')
+          this.#reply('OK "Logout completed."')
           return 'logout'
         case 'STARTTLS':
-          await startTls()
+          await this.#startTls()
           break
         case 'X-PROXY-TTL':
-          takeTtl(args)
+          this.#takeTtl(args)
           break
         case 'AUTHENTICATE': {
-          const attempt = await authenticate(args)
+          const attempt = await this.#authenticate(args)
           if (attempt) return attempt
           break
         }
         default:
-          bad('Not a command before login')
+          this.#bad('Not a command before login')
       }
     }
   }
 
-  return {
-    greet: () => tellCapability(facts.banner),
-    awaitLogin,
-    stillTrying: () => undefined, // RFC 5804 1.3 has no response that a server may send unasked but BYE
-    /** RFC 5804 2.1: nothing but the OK. A capability block here breaks clients (Thunderbird's add-on, sieve-connect). */
-    accept: ({ code, text }: Acceptance) => reply(`OK ${code === undefined ? '' : `(${code}) `}${formatString(text)}`),
-    refuse,
-    goodbye: (why) => reply(goodbyeReply(why)),
+  /** RFC 5804 1.3 has no response that a server may send unasked but BYE. */
+  stillTrying(): undefined {
+    return undefined
+  }
+
+  /** RFC 5804 2.1: nothing but the OK. A capability block here breaks clients (Thunderbird's add-on, sieve-connect). */
+  accept({ code, text }: Acceptance): void {
+    this.#reply(`OK ${code === undefined ? '' : `(${code}) `}${formatString(text)}`)
+  }
+
+  refuse(refusal: Refusal): void {
+    this.#reply(refusalReply(refusal))
+    this.#countRefusal(refusal)
+  }
+
+  goodbye(why: Goodbye): void {
+    this.#reply(goodbyeReply(why))
+  }
+
+  #reply(text: string): void {
+    this.#client.write(`${text}\r\n`)
+  }
+
+  #bad(text: string): void {
+    this.#badCommands++
+    this.#reply(`NO ${formatString(text)}`)
+    if (this.#badCommands >= this.#facts.maxBadCommands) {
+      throw new MuxError('client-too-many-bad-commands', `${this.#badCommands} invalid commands before login`)
+    }
+  }
+
+  /** One write: clients have been seen to fail on a block that arrives in parts (Dovecot corks it, too). */
+  #tellCapability(text: string): void {
+    this.#client.write(`${clientCapability(this.#facts, this.#client)}OK ${formatString(text)}\r\n`)
   }
 }

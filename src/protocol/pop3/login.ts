@@ -4,7 +4,16 @@
  */
 import { MuxError } from '../../errors.ts'
 import { canStartTls, mayAuthenticate, mayUseLogin, offeredMechanisms } from '../predicates.ts'
-import type { ClientDialogue, ClientWire, DialogueFacts, LoginAttempt, Refusal } from '../protocol.ts'
+import type {
+  Acceptance,
+  ClientDialogue,
+  ClientWire,
+  DialogueFacts,
+  Goodbye,
+  LineLimit,
+  LoginAttempt,
+  Refusal,
+} from '../protocol.ts'
 import { isHttpRequest } from '../http.ts'
 import { byPassword, hasControlCharacter, MAX_SASL_LINE_BYTES, runMechanism } from '../sasl.ts'
 import { limitWrongPasswords } from '../wrong-passwords.ts'
@@ -19,159 +28,196 @@ const NO_ID: ReadonlyMap<string, string> = new Map()
 const UTF8_PREAMBLE: readonly string[] = ['UTF8']
 const NO_PREAMBLE: readonly string[] = []
 
-export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDialogue {
-  const commandLimit = { bytes: facts.maxLineBytes, token: { start: /^AUTH /i, bytes: MAX_SASL_LINE_BYTES } }
-  let user: string | undefined
-  let badCommands = 0
-  let preamble = NO_PREAMBLE
-  let ttl: number | undefined
+/** A line that may carry a token as its initial response. */
+const LONG_START = /^AUTH /i
 
-  const reply = (text: string): void => client.write(`${text}\r\n`)
-  const countRefusal = limitWrongPasswords(facts.maxWrongPasswords)
-  const refuse = (refusal: Refusal): void => {
-    reply(refusalReply(refusal))
-    countRefusal(refusal)
+export function openDialogue(client: ClientWire, facts: DialogueFacts): ClientDialogue {
+  return new Pop3Dialogue(client, facts)
+}
+
+class Pop3Dialogue implements ClientDialogue {
+  readonly #client: ClientWire
+  readonly #facts: DialogueFacts
+  readonly #commandLimit: LineLimit
+  readonly #countRefusal: (refusal: Refusal) => void
+  #user: string | undefined = undefined
+  #preamble = NO_PREAMBLE
+  #ttl: number | undefined = undefined
+  #badCommands = 0
+
+  constructor(client: ClientWire, facts: DialogueFacts) {
+    this.#client = client
+    this.#facts = facts
+    this.#commandLimit = { bytes: facts.maxLineBytes, token: { start: LONG_START, bytes: MAX_SASL_LINE_BYTES } }
+    this.#countRefusal = limitWrongPasswords(facts.maxWrongPasswords)
   }
-  const bad = (text: string): void => {
-    badCommands++
-    reply(`-ERR ${text}`)
-    if (badCommands >= facts.maxBadCommands) {
-      throw new MuxError('client-too-many-bad-commands', `${badCommands} invalid commands before login`)
-    }
+
+  greet(): void {
+    this.#reply(`+OK ${this.#facts.banner}`)
   }
-  const refusePlaintext = (): void => reply(refusalReply({ reason: 'privacy-required' }))
 
   /** RFC 1939 7: the answer to USER does not depend on whether the user exists. */
-  function takeUser(name: string): void {
-    if (!mayAuthenticate(facts, client.secure)) return refusePlaintext()
-    if (!mayUseLogin(facts, client)) return bad('USER is disabled')
-    if (hasControlCharacter(name)) return bad('USER takes a user name')
-    if (name === '') return reply('-ERR USER takes a user name')
-    user = name
-    reply('+OK Send PASS.')
+  #takeUser(name: string): void {
+    if (!mayAuthenticate(this.#facts, this.#client.secure)) return this.#refusePlaintext()
+    if (!mayUseLogin(this.#facts, this.#client)) return this.#bad('USER is disabled')
+    if (hasControlCharacter(name)) return this.#bad('USER takes a user name')
+    if (name === '') return this.#reply('-ERR USER takes a user name')
+    this.#user = name
+    this.#reply('+OK Send PASS.')
   }
 
-  function takePassword(password: string): LoginAttempt | undefined {
-    if (!mayAuthenticate(facts, client.secure)) refusePlaintext()
-    else if (user === undefined) bad('USER comes before PASS')
-    else if (hasControlCharacter(password)) bad('PASS takes a password')
+  #takePassword(password: string): LoginAttempt | undefined {
+    if (!mayAuthenticate(this.#facts, this.#client.secure)) this.#refusePlaintext()
+    else if (this.#user === undefined) this.#bad('USER comes before PASS')
+    else if (hasControlCharacter(password)) this.#bad('PASS takes a password')
     else if (password === '') {
-      user = undefined
-      refuse({ reason: 'authentication-failed' })
+      this.#user = undefined
+      this.refuse({ reason: 'authentication-failed' })
     } else {
-      const attempt: LoginAttempt = { ...byPassword(user, password), mechanism: 'USER', id: NO_ID, ttl, preamble }
-      user = undefined
+      const attempt: LoginAttempt = {
+        ...byPassword(this.#user, password),
+        mechanism: 'USER',
+        id: NO_ID,
+        ttl: this.#ttl,
+        preamble: this.#preamble,
+      }
+      this.#user = undefined
       return attempt
     }
     return undefined
   }
 
   /** RFC 5034 4; a bare AUTH lists the mechanisms, as old clients expect. */
-  async function authenticate(argument: string): Promise<LoginAttempt | undefined> {
-    if (!mayAuthenticate(facts, client.secure)) {
-      refusePlaintext()
+  async #authenticate(argument: string): Promise<LoginAttempt | undefined> {
+    if (!mayAuthenticate(this.#facts, this.#client.secure)) {
+      this.#refusePlaintext()
       return undefined
     }
-    const offered = offeredMechanisms(facts, client)
+    const offered = offeredMechanisms(this.#facts, this.#client)
     const [name, initial, ...more] = argument.split(' ').filter(Boolean)
     if (name === undefined) {
-      reply(['+OK', ...offered, '.'].join('\r\n'))
+      this.#reply(['+OK', ...offered, '.'].join('\r\n'))
       return undefined
     }
     const mechanism = offered.find((mechanism) => mechanism === name.toUpperCase())
     if (mechanism === undefined || more.length > 0) {
-      reply('-ERR Unsupported authentication mechanism')
+      this.#reply('-ERR Unsupported authentication mechanism')
       return undefined
     }
     const ask = (challenge: string): Promise<string> => {
-      reply(`+ ${challenge}`)
-      return client.readLine(MAX_SASL_LINE_BYTES)
+      this.#reply(`+ ${challenge}`)
+      return this.#client.readLine(MAX_SASL_LINE_BYTES)
     }
-    const outcome = await runMechanism(mechanism, { initial, ask, certifiedUser: client.certifiedUser })
-    if (outcome === 'cancelled') reply(refusalReply({ reason: 'cancelled' }))
-    else if (outcome === 'not-authorized') refuse({ reason: 'authorization-failed' })
-    else if (outcome === 'empty') refuse({ reason: 'authentication-failed' })
-    else if (outcome === 'malformed') bad('Invalid SASL response')
-    else return { ...outcome, mechanism, id: NO_ID, ttl, preamble }
+    const outcome = await runMechanism(mechanism, { initial, ask, certifiedUser: this.#client.certifiedUser })
+    if (outcome === 'cancelled') this.#reply(refusalReply({ reason: 'cancelled' }))
+    else if (outcome === 'not-authorized') this.refuse({ reason: 'authorization-failed' })
+    else if (outcome === 'empty') this.refuse({ reason: 'authentication-failed' })
+    else if (outcome === 'malformed') this.#bad('Invalid SASL response')
+    else return { ...outcome, mechanism, id: NO_ID, ttl: this.#ttl, preamble: this.#preamble }
     return undefined
   }
 
   /** RFC 6856 2.1: said before the login, and meant for the session; offered only where every back end takes it. */
-  function takeUtf8(): void {
-    if (!mayUseUtf8(facts)) return bad('UTF8 is not available')
-    preamble = UTF8_PREAMBLE
-    reply('+OK UTF8 is on for this session.')
+  #takeUtf8(): void {
+    if (!mayUseUtf8(this.#facts)) return this.#bad('UTF8 is not available')
+    this.#preamble = UTF8_PREAMBLE
+    this.#reply('+OK UTF8 is on for this session.')
   }
 
   /** Another mailmux says how many more proxies may follow it. Who says so falsely ends only his own session the sooner. */
-  function takeTtl(argument: string): void {
-    if (!/^\d{1,3}$/.test(argument)) return bad('X-PROXY-TTL takes a number')
-    ttl = Number(argument)
-    reply('+OK')
+  #takeTtl(argument: string): void {
+    if (!/^\d{1,3}$/.test(argument)) return this.#bad('X-PROXY-TTL takes a number')
+    this.#ttl = Number(argument)
+    this.#reply('+OK')
   }
 
-  async function startTls(): Promise<void> {
-    if (!canStartTls(facts, client.secure)) {
-      bad(client.secure ? 'TLS is already active' : 'STLS is not available')
+  async #startTls(): Promise<void> {
+    if (!canStartTls(this.#facts, this.#client.secure)) {
+      this.#bad(this.#client.secure ? 'TLS is already active' : 'STLS is not available')
       return
     }
-    reply('+OK Begin TLS negotiation now.')
-    await client.startTls()
+    this.#reply('+OK Begin TLS negotiation now.')
+    await this.#client.startTls()
     // RFC 2595 4: nothing from before TLS is kept
-    user = undefined
-    preamble = NO_PREAMBLE
-    ttl = undefined
+    this.#user = undefined
+    this.#preamble = NO_PREAMBLE
+    this.#ttl = undefined
   }
 
-  async function awaitLogin(): Promise<LoginAttempt | 'logout'> {
+  async awaitLogin(): Promise<LoginAttempt | 'logout'> {
     for (;;) {
-      const line = await client.readLine(commandLimit)
+      const line = await this.#client.readLine(this.#commandLimit)
       if (isHttpRequest(line)) throw new MuxError('client-http', 'an HTTP request')
       const { name, argument } = parseCommand(line)
       switch (name) {
         case 'CAPA':
-          reply(['+OK Capability list follows', ...clientCapability(facts, client), '.'].join('\r\n'))
+          this.#reply(['+OK Capability list follows', ...clientCapability(this.#facts, this.#client), '.'].join('\r\n'))
           break
         case 'NOOP': // not in RFC 1939's AUTHORIZATION state; keepalives of some clients send it all the same
-          reply('+OK')
+          this.#reply('+OK')
           break
         case 'QUIT':
-          reply('+OK Logging out.')
+          this.#reply('+OK Logging out.')
           return 'logout'
         case 'UTF8':
-          takeUtf8()
+          this.#takeUtf8()
           break
         case 'X-PROXY-TTL':
-          takeTtl(argument)
+          this.#takeTtl(argument)
           break
         case 'STLS':
-          await startTls()
+          await this.#startTls()
           break
         case 'USER':
-          takeUser(argument)
+          this.#takeUser(argument)
           break
         case 'PASS': {
-          const attempt = takePassword(argument)
+          const attempt = this.#takePassword(argument)
           if (attempt) return attempt
           break
         }
         case 'AUTH': {
-          const attempt = await authenticate(argument)
+          const attempt = await this.#authenticate(argument)
           if (attempt) return attempt
           break
         }
         default:
-          bad('Not a command before login')
+          this.#bad('Not a command before login')
       }
     }
   }
 
-  return {
-    greet: () => reply(`+OK ${facts.banner}`),
-    awaitLogin,
-    stillTrying: () => undefined, // RFC 1939 3: one response to a command, and nothing before it
-    accept: ({ text }) => reply(`+OK ${text}`),
-    refuse,
-    goodbye: (why) => reply(goodbyeReply(why)),
+  /** RFC 1939 3: one response to a command, and nothing before it. */
+  stillTrying(): undefined {
+    return undefined
+  }
+
+  accept({ text }: Acceptance): void {
+    this.#reply(`+OK ${text}`)
+  }
+
+  refuse(refusal: Refusal): void {
+    this.#reply(refusalReply(refusal))
+    this.#countRefusal(refusal)
+  }
+
+  goodbye(why: Goodbye): void {
+    this.#reply(goodbyeReply(why))
+  }
+
+  #reply(text: string): void {
+    this.#client.write(`${text}\r\n`)
+  }
+
+  #bad(text: string): void {
+    this.#badCommands++
+    this.#reply(`-ERR ${text}`)
+    if (this.#badCommands >= this.#facts.maxBadCommands) {
+      throw new MuxError('client-too-many-bad-commands', `${this.#badCommands} invalid commands before login`)
+    }
+  }
+
+  #refusePlaintext(): void {
+    this.#reply(refusalReply({ reason: 'privacy-required' }))
   }
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import { TalliedCounter, TalliedGauge, TalliedHistogram } from '../../../src/metrics/tallies.ts'
+import { createHistogram, TalliedCounter, TalliedGauge } from '../../../src/metrics/tallies.ts'
 
 const help = 'For the test.'
 const protocol = fc.constantFrom('imap', 'pop3', 'managesieve')
@@ -99,7 +99,7 @@ test('a histogram with labels reports the buckets that prom-client reports', asy
       await compare(
         scrapes,
         (registers) => {
-          const histogram = new TalliedHistogram({ ...options, registers })
+          const histogram = createHistogram({ ...options, registers })
           return ([value, first, second]) => histogram.record(value, first, second)
         },
         (registers) => {
@@ -118,7 +118,7 @@ test('a histogram without labels has all its buckets before the first observatio
       await compare(
         [[], ...scrapes],
         (registers) => {
-          const histogram = new TalliedHistogram({ ...options, registers })
+          const histogram = createHistogram({ ...options, registers })
           return (value) => histogram.record(value)
         },
         (registers) => {
