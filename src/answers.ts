@@ -1,5 +1,7 @@
 /** What an operator, or another worker, may ask of a worker and have done by it: each answer with the modules that give it. */
 import type { BackendStateOrder, BackendStateResult, Directory, StandIn } from './directory/directory.ts'
+import type { BlockTarget } from './blocks/block.ts'
+import type { BlockTable } from './blocks/block-table.ts'
 import { MuxError } from './errors.ts'
 import { reportBackend, type BackendReport, type RunningBackends } from './inspect/backend-report.ts'
 import { explain, type Explanation } from './inspect/explain.ts'
@@ -41,6 +43,8 @@ export type Answers = {
   setBackendState: (change: StateChange) => Promise<BackendStateResult | NotChanged>
   /** Takes over the leased limits of back ends. @returns what is used of them */
   lease: (caps: Caps) => Uses
+  /** Rejects these addresses and users from now on, and no others. @returns how many sessions end for that */
+  setBlocks: (blocks: readonly BlockTarget[]) => number
   /** What another worker may use of this one's memory while the directory is unavailable. */
   standIn: (user: Text) => StandIn | undefined
 }
@@ -50,13 +54,14 @@ export type AnswerSources = RunningBackends & {
   logins: LoginServices
   sessions: Pick<Sessions, 'list' | 'end' | 'rebalance'>
   quiesce: Answers['quiesce']
+  blocks: Pick<BlockTable, 'replace'>
   /** undefined where routes are in the routing file alone */
   directory: Pick<Directory, 'standInFor' | 'setBackendState'> | undefined
   log: Log
 }
 
 export function createAnswers(sources: AnswerSources): Answers {
-  const { world, logins, sessions, quiesce, directory, log, ...running } = sources
+  const { world, logins, sessions, quiesce, blocks, directory, log, ...running } = sources
   return {
     explain: (question) => explain(question, world(), running),
     testLogin: (question, password) => testLogin(question, password, world(), { logins, log }),
@@ -70,6 +75,11 @@ export function createAnswers(sources: AnswerSources): Answers {
         ? Promise.resolve(noTargets(change.backend))
         : setBackendState(directory, change),
     lease: (caps) => usesByKey(running.admissions.lease(capsByBackend(caps))),
+    setBlocks: (targets) =>
+      blocks
+        .replace(targets)
+        .map(({ kind, target }) => sessions.end(kind === 'user' ? { user: target } : { client: target }, 'kicked'))
+        .reduce((sum, ended) => sum + ended, 0),
     standIn: (user) => directory?.standInFor?.(user),
   }
 }

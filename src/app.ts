@@ -14,6 +14,8 @@ import { createRunningClock, watchStalls } from './clock.ts'
 import type { Settings } from './config/settings.ts'
 import type { Accept } from './listener/door.ts'
 import { DELIVERY_PORT } from './listener/ports.ts'
+import type { BlockTarget } from './blocks/block.ts'
+import { createBlockTable } from './blocks/block-table.ts'
 import type { Ledger } from './limits/ledger.ts'
 import { createLimits } from './limits/limits.ts'
 import type { Listeners } from './listener/listener.ts'
@@ -61,6 +63,8 @@ export type AppDeps = {
   ledger?: Ledger
   /** given if the limits of back ends are leased: called when a login waits for more of them */
   onShort?: (() => void) | undefined
+  /** the blocks in force at the start */
+  blocks?: readonly BlockTarget[]
 }
 
 type OpenListeners = Pick<Listeners, 'addresses' | 'close'>
@@ -83,7 +87,7 @@ export type App = {
 /** @param settings those of a configuration without errors */
 export function createApp(
   settings: Settings,
-  { log, metrics, ticketSecret, listen, others, ledger, onShort }: AppDeps,
+  { log, metrics, ticketSecret, listen, others, ledger, onShort, blocks = [] }: AppDeps,
 ): App {
   const noteShortage = createShortageNotes(log, metrics.shortageNoted)
   const directory = openDirectory(settings.directory, log, { ...metrics, noteShortage }, others)
@@ -134,7 +138,9 @@ export function createApp(
     () => log.isLevelEnabled?.('debug') === true,
   )
   const heldUsers = createHeldUsers(placedName)
-  const limits = createLimits({ ledger })
+  const blockTable = createBlockTable()
+  blockTable.replace(blocks)
+  const limits = createLimits({ guards: [blockTable.guard], ledger })
   const logins: LoginServices = {
     backends,
     admissions,
@@ -254,6 +260,7 @@ export function createApp(
           placedName,
           endTimeoutMs,
         }),
+      blocks: blockTable,
       directory,
       log,
     }),

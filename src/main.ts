@@ -61,6 +61,7 @@ if (command === 'run') loader.prepare()
 // Only now: they take a good part of a second.
 const { Command, Option: CommandOption } = await import('commander')
 const { createApp } = await import('./app.ts')
+const { addBlockCommands } = await import('./cli/blocks.ts')
 const { addConfigurationCommands } = await import('./cli/configuration-commands.ts')
 const { addInstancesCommand } = await import('./cli/instances.ts')
 const { addMoveCommands } = await import('./cli/move-commands.ts')
@@ -258,6 +259,7 @@ addQuestionCommands(program, {
   readPassword: () => readPassword(process.stdin, (text) => process.stderr.write(text)),
 })
 addSessionCommands(program, parts)
+addBlockCommands(program, parts)
 addBackendCommands(program, parts)
 addInstancesCommand(program, parts)
 addUpgradeCommand(program, parts)

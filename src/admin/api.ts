@@ -9,6 +9,7 @@ import { Secret } from '../secret.ts'
 import type { BackendAnswer, InstancesAnswer, RouteAnswer, LoginTestAnswer } from './answers.ts'
 import { askForToken, boundBody, isWithinMachine, onlyWithToken, refuse } from './guard.ts'
 import { addSessionRoutes, MAX_USER_LENGTH, type SessionParts } from './session-routes.ts'
+import { addBlockRoutes, type BlockParts } from './block-routes.ts'
 import { addMoveRoutes, type MoveRouteParts } from './move-routes.ts'
 import { addUpgradeRoutes, type UpgradeParts } from './upgrade-routes.ts'
 import { addReloadRoutes, type ReloadParts } from './reload-routes.ts'
@@ -32,6 +33,7 @@ export class Unavailable extends Error {
 export type ApiParts = SessionParts &
   StateParts &
   MoveRouteParts &
+  BlockParts &
   ReloadParts &
   UpgradeParts & {
     /** Asked for each request, since the file may have changed. undefined: every program on this machine may ask */
@@ -100,6 +102,7 @@ export function buildApi(parts: ApiParts, log: Log): Hono<Env> {
   addStateRoutes(api, parts, log)
   addSessionRoutes(api, parts, log)
   addMoveRoutes(api, parts)
+  addBlockRoutes(api, parts, log)
   addReloadRoutes(api, parts, log)
   addUpgradeRoutes(api, parts, log)
   api.all('*', (c) => refuse(c, 404, 'the API has no such path'))

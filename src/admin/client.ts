@@ -1,4 +1,7 @@
-/** Asks the API of a running mailmux. What it answers is held against the schemas, since something else may listen there. */
+/**
+ * Asks the API of a running mailmux. What it answers is held against the schemas, since something else may listen there.
+ * Over 250 lines: it has one function for each question.
+ */
 import { once } from 'node:events'
 import { request, type ClientRequest, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
@@ -24,6 +27,7 @@ import {
   type StateSetAnswer,
   type LoginTestAnswer,
 } from './answers.ts'
+import { blockDone, blocksListed, type BlockBody, type BlockDone, type BlocksListed } from './block-routes.ts'
 import type { RouteQuestion } from './api.ts'
 import { reloadAnswer, type ReloadAnswer } from './configuration-answers.ts'
 import { toPrintable } from '../printable.ts'
@@ -70,6 +74,12 @@ export type AdminClient = {
   reload(): Promise<ReloadAnswer | { errors: string[] }>
   /** Hands over to a new version, and waits until that serves. @throws Unanswered */
   upgrade(order: UpgradeOrder): Promise<UpgradeAnswer>
+  /** Keeps an address, a network or a user out. @throws Unanswered */
+  block(order: BlockBody): Promise<BlockDone>
+  /** @throws Unanswered */
+  unblock(target: string): Promise<BlockDone>
+  /** @throws Unanswered */
+  blocks(): Promise<BlocksListed>
   /** @throws Unanswered */
   instances(): Promise<InstancesAnswer>
   /** @throws Unanswered */
@@ -147,6 +157,16 @@ export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
     },
     upgrade: (order) =>
       ask(endpoint, { method: 'POST', path: '/api/v1/upgrade', body: order, withinMs: UPGRADE_IDLE_MS }, upgradeAnswer),
+    block: (order) =>
+      ask(endpoint, { method: 'POST', path: '/api/v1/blocks', body: order, withinMs: LOOKUP_MS }, blockDone),
+    unblock: (target) =>
+      ask(
+        endpoint,
+        { method: 'DELETE', path: `/api/v1/blocks?${queryOf({ target })}`, withinMs: LOOKUP_MS },
+        blockDone,
+      ),
+    blocks: () =>
+      ask(endpoint, { path: '/api/v1/blocks', withinMs: LOOKUP_MS, mostLength: MAX_SESSIONS_LENGTH }, blocksListed),
     instances: () => ask(endpoint, { path: '/api/v1/instances', withinMs: LOOKUP_MS }, instancesAnswer),
     explain: (question) => ask(endpoint, { path: pathOf(question, ''), withinMs: LOOKUP_MS }, routeAnswer),
     testLogin: (question, password) =>

@@ -69,6 +69,7 @@ export function createInProcessPool(
     ...app.answers,
     backends: () => Promise.resolve(app.answers.backends()),
     sessions: (filter) => Promise.resolve(app.answers.sessions(filter)),
+    setBlocks: (blocks) => Promise.resolve({ ended: app.answers.setBlocks(blocks) }),
     endSessions: (order) => Promise.resolve({ ended: app.answers.endSessions(order) }),
     sockets: () => (listeners ? passOn(listeners.addresses, listeners.descriptors()) : []),
     stop: (how) => app.stop(how),

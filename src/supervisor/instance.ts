@@ -30,6 +30,7 @@ import type { UpgradeProgram } from './generation/upgrades.ts'
 import { joinSite } from './site.ts'
 import { openShared } from './shared.ts'
 import { createInProcessPool, type CreateApp } from './in-process.ts'
+import { keepBlocks } from './blocks.ts'
 import { keepConfiguration } from './configuration.ts'
 import { changeLogFile, reopenLogFile } from './log-file.ts'
 import { createNotifier, type ServiceManager } from './notify.ts'
@@ -95,8 +96,7 @@ export function createInstance(parts: InstanceParts): Instance {
   const elders: GenerationAnswers = predecessor ?? NO_ELDERS
   const noteShortage = createShortageNotes(log, createShortageCounter(registry))
   const id = randomBytes(6).toString('hex')
-  const shared = openShared({ settings, current: () => files.current(), id, log, noteShortage })
-  const { leases } = shared
+  const { leases, ...shared } = openShared({ settings, current: () => files.current(), id, log, noteShortage })
   metrics.watchShared(leases.isShared)
   const pool =
     settings.workers === 1
@@ -136,10 +136,12 @@ export function createInstance(parts: InstanceParts): Instance {
     generation,
     elders,
     moves: moves.list,
+    refreshBlocks: () => blocks.refresh(),
     log,
     noteShortage,
   })
   metrics.watchInstances(site.count)
+  const blocks = keepBlocks({ pool, store: shared.blocks, settings: files.current, refreshAll: site.refreshBlocks })
 
   async function ownReadings(): Promise<Reading[]> {
     return [await registry.getMetricsAsJSON(), ...(await pool.readings())]
@@ -153,6 +155,7 @@ export function createInstance(parts: InstanceParts): Instance {
   const stopping = new AbortController()
   let openedAdmin: OpenAdmin | undefined
   const close = (): void => {
+    blocks.stop()
     files.close()
     openedAdmin?.close()
   }
@@ -216,6 +219,7 @@ export function createInstance(parts: InstanceParts): Instance {
       metrics: { render, contentType: registry.contentType },
       api: {
         ...pool,
+        blocks: blocks.orders,
         ...answersOf(files, pool.explain, reloadFiles),
         upgrade,
         instances: site.instances,

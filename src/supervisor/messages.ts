@@ -23,6 +23,7 @@ export type Ask =
   /** Opens the file of the log anew. */
   | { what: 'reopenLog' }
   | { what: 'backends' }
+  | { what: 'blocks'; blocks: First<Answers['setBlocks']> }
   | { what: 'lease'; caps: First<Answers['lease']> }
   | { what: 'sessions'; filter: First<Answers['sessions']> }
   | { what: 'quiesce'; question: First<Answers['quiesce']> }
@@ -41,6 +42,7 @@ export type Answer = {
   reading: Reading
   reopenLog: true
   backends: ReturnType<Answers['backends']>
+  blocks: ReturnType<Answers['setBlocks']>
   lease: ReturnType<Answers['lease']>
   sessions: ReturnType<Answers['sessions']>
   quiesce: Awaited<ReturnType<Answers['quiesce']>>
@@ -65,6 +67,8 @@ export type ToWorker =
       served: OpenPort[]
       /** the marker of the directory that any worker has seen last; undefined if none has seen one */
       marker: string | undefined
+      /** the addresses and users that operators have blocked */
+      blocks: First<Answers['setBlocks']>
     }
   /** another worker has seen this marker of the directory */
   | { kind: 'marker'; id: string }

@@ -55,6 +55,7 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
     ticketSecret,
     ports,
     marker,
+    blocks,
     ...rest
   }: ToWorker & { kind: 'start' }): void {
     served = rest.served
@@ -89,6 +90,7 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
       },
       others: others.others,
       ledger: ledger.ledger,
+      blocks,
       onShort: oncePerTurn(() => send({ kind: 'short' })),
     })
     const serve = (next: OpenPort[]): void => {
@@ -201,6 +203,8 @@ async function tell(
       return true
     case 'backends':
       return answers.backends()
+    case 'blocks':
+      return answers.setBlocks(ask.blocks)
     case 'lease':
       return answers.lease(ask.caps)
     case 'sessions':

@@ -1,4 +1,6 @@
 /** What this instance shares with the others of its site besides routes and messages, or has for itself without Redis. */
+import type { BlockStore } from '../blocks/blocks.ts'
+import { createRedisBlocks } from '../blocks/redis-blocks.ts'
 import type { Settings } from '../config/settings.ts'
 import type { NoteShortage } from '../errors.ts'
 import { createRedisLeases } from '../leases/redis-leases.ts'
@@ -8,6 +10,8 @@ import { openSiteRedis } from './site-redis.ts'
 
 export type Shared = {
   leases: LeaseKeeper
+  /** undefined: this instance keeps its own blocks */
+  blocks: BlockStore | undefined
   /** Gives back what this instance holds. */
   leave(): Promise<void>
 }
@@ -28,6 +32,7 @@ export function openShared({ settings, current, id, log, noteShortage }: SharedP
   const leases = keepLeases({ settings: current, site, log })
   return {
     leases,
+    blocks: redis && createRedisBlocks(redis.client, redis.prefix),
     async leave() {
       await leases.stop()
       redis?.close()

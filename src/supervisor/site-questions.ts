@@ -97,3 +97,17 @@ export function askForMoves(
   })
   return async () => mergeMovesOf(await ask({ kind: 'moves' }))
 }
+
+/** @param refresh of this instance. @returns has all instances read the store of blocks, and says how many sessions end for that */
+export function askForBlocks(
+  { register }: Pick<Instances, 'register'>,
+  refresh: () => Promise<EndedAnswer>,
+): () => Promise<EndedAnswer> {
+  const ask = register({
+    kind: 'refreshBlocks',
+    question: z.strictObject({ kind: z.literal('refreshBlocks') }),
+    answer: endedAnswer,
+    handle: refresh,
+  })
+  return async () => mergeEndedOf(await ask({ kind: 'refreshBlocks' }))
+}

@@ -1,5 +1,5 @@
 /** This instance among the others of its site: its heartbeat and its answers to their questions. */
-import type { InstancesAnswer, MovesAnswer } from '../admin/answers.ts'
+import type { EndedAnswer, InstancesAnswer, MovesAnswer } from '../admin/answers.ts'
 import type { SessionAnswers } from '../admin/session-routes.ts'
 import { toEpochMs } from '../clock.ts'
 import type { Settings } from '../config/settings.ts'
@@ -12,7 +12,7 @@ import { redisExchange } from '../instances/redis-exchange.ts'
 import type { Log } from '../log.ts'
 import { withElderFacts } from './generation/elders.ts'
 import type { GenerationAnswers, Of } from './generation/messages.ts'
-import { askForMoves, askForSessions } from './site-questions.ts'
+import { askForBlocks, askForMoves, askForSessions } from './site-questions.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
 export type Site = {
@@ -21,6 +21,8 @@ export type Site = {
   answers: SessionAnswers
   /** the runs of `mailmux move` that any instance was told of */
   moves: () => Promise<MovesAnswer>
+  /** Has all instances read the store of blocks. */
+  refreshBlocks: () => Promise<EndedAnswer>
   /** number of instances with a heartbeat; 1 while the others are not known */
   count: () => number
   /** Tells the others that this instance stops in order. */
@@ -45,13 +47,15 @@ export type SiteParts = {
   version: string
   /** those that this instance was told of */
   moves: () => MovesAnswer
+  /** Reads the store of blocks. */
+  refreshBlocks: () => Promise<EndedAnswer>
   log: Log
   noteShortage: NoteShortage
 }
 
 /** Connects in the background. */
 export function joinSite(parts: SiteParts): Site {
-  const { id, pool, settings, host, pid, version, generation, elders, moves, log, noteShortage } = parts
+  const { id, pool, settings, host, pid, version, generation, elders, moves, refreshBlocks, log, noteShortage } = parts
   const since = Math.round(toEpochMs(0) / 1000) // the start of the process
   async function facts(): Promise<Facts> {
     const sessions = await pool.sessions({ limit: 0 }).catch(() => undefined)
@@ -96,6 +100,7 @@ export function joinSite(parts: SiteParts): Site {
     },
     answers: askForSessions(instances, own, log, elders),
     moves: askForMoves(instances, moves),
+    refreshBlocks: askForBlocks(instances, refreshBlocks),
     count: instances.count,
     leave: instances.close,
     generations: {

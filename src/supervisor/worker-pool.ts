@@ -1,6 +1,8 @@
 /** The workers of an instance: one app in this process, or several processes. */
 import type { ApiParts } from '../admin/api.ts'
 import type { Answers } from '../answers.ts'
+import type { BlockTarget } from '../blocks/block.ts'
+import type { Applied } from '../blocks/blocks.ts'
 import type { Settings } from '../config/settings.ts'
 import type { InheritedSocket } from '../listener/inherited.ts'
 import type { OpenPort } from '../listener/ports.ts'
@@ -22,6 +24,8 @@ export type WorkerPool = Pick<
   'explain' | 'testLogin' | 'backends' | 'setBackendState' | 'sessions' | 'endSessions'
 > &
   Pick<Answers, 'quiesce'> & {
+    /** Has all workers reject these from now on, and no others. Does not fail: a worker that has not taken them is named. */
+    setBlocks: (blocks: readonly BlockTarget[]) => Promise<Applied>
     /**
      * @param mayAccept called once all workers are ready to accept; they accept as soon as it settles
      * @returns the ports, as soon as all workers serve. @throws Error for the operator; then no worker is left running

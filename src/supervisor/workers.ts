@@ -1,9 +1,11 @@
 /**
  * The pool with several workers, each in a process of its own. All of them accept from the ports that this process has bound. The pool
  * restarts ended workers, gives them each new configuration, and merges their answers into one.
+ * Over 250 lines: every answer of the pool is put together from the same private list of workers.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Unavailable } from '../admin/api.ts'
+import type { BlockTarget } from '../blocks/block.ts'
 import type { Settings } from '../config/settings.ts'
 import { addressesOf, bindPorts, type BoundPorts } from '../listener/bound-ports.ts'
 import { createLedgerHost } from '../limits/ledger-host.ts'
@@ -53,6 +55,7 @@ export type WorkersParts = {
 export function createWorkers(parts: WorkersParts): WorkerPool {
   const { settings: first, program, ticketSecret, log, metrics, inherited, leases } = parts
   let current = first
+  let blocks: readonly BlockTarget[] = []
   let ports: BoundPorts | undefined
   let workers: Worker[] = []
   let reading: NodeJS.Timeout | undefined
@@ -78,6 +81,7 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
         worker: number,
         ticketSecret: pack(ticketSecret),
         marker: memory.marker(),
+        blocks,
       }),
       onEnded() {
         metrics.workerRestarted()
@@ -123,13 +127,19 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
     giveUp.abort()
   }
 
-  async function askAll<A extends Ask>(ask: A): Promise<{ worker: number; told: Answer[A['what']] | undefined }[]> {
+  async function askEach<A extends Ask>(ask: A): Promise<{ worker: number; told: Answer[A['what']] | undefined }[]> {
     const answers = await Promise.all(
       workers.map(async (worker) => {
         const told = await worker.ask(ask, ALL_MS).catch(() => undefined)
         return { worker: worker.number, told }
       }),
     )
+    return answers
+  }
+
+  /** @throws Unavailable if no worker answers */
+  async function askAll<A extends Ask>(ask: A): ReturnType<typeof askEach<A>> {
+    const answers = await askEach(ask)
     if (answers.every(({ told }) => told === undefined)) throw new Unavailable('no worker answers')
     return answers
   }
@@ -229,6 +239,10 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
     quiesce: async (question) => mergeQuiescence(await askAll({ what: 'quiesce', question })),
     setBackendState: async (change) => askOne(await anyone(), { what: 'setBackendState', change }, LOOKUP_MS),
     sessions: async (filter) => mergeSessions(await askAll({ what: 'sessions', filter }), filter.limit),
+    async setBlocks(targets) {
+      blocks = targets
+      return mergeEnded(await askEach({ what: 'blocks', blocks }))
+    },
     endSessions: async (order) => mergeEnded(await askAll({ what: 'endSessions', order })),
     // A worker that does not answer in time opens it later, and one that is started later opens the new file.
     async reopenLog() {

@@ -1,7 +1,8 @@
-/** Leases in a real Redis: the script agrees with its model in memory, needs no other rights than documented, and works in a Cluster. */
+/** Leases and blocks in a real Redis: the script of leases agrees with its model in memory, no other rights are needed than documented, and a Cluster will do. */
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { openRedisClient } from '../../src/directory/redis/client.ts'
+import { createRedisBlocks } from '../../src/blocks/redis-blocks.ts'
+import { openRedisClient, type RedisClient } from '../../src/directory/redis/client.ts'
 import type { RedisServers, RedisSettings } from '../../src/config/settings.ts'
 import { createRedisLeases } from '../../src/leases/redis-leases.ts'
 import type { LeaseRequest } from '../../src/leases/site-leases.ts'
@@ -128,13 +129,30 @@ test('fields that others have written are dropped, and a key of another type is 
   await assert.rejects(storeOf('a').renew(KEY, REQUEST), /WRONGTYPE/u)
 })
 
+async function useBlocks(client: RedisClient): Promise<void> {
+  const blocks = createRedisBlocks(client, 'mailmux:')
+  const block = { kind: 'user', target: 'alice@example.test', by: 'op', sinceMs: 1, untilMs: undefined } as const
+  const longer = { ...block, untilMs: 2 }
+  assert.deepEqual([await blocks.add(block), await blocks.list()], [true, [block]])
+  assert.deepEqual([await blocks.add(longer), await blocks.list()], [true, [longer]])
+  assert.deepEqual([await blocks.remove([block]), await blocks.remove([block]), await blocks.list()], [1, 0, []])
+}
+
 describe('with the documented rights', () => {
+  test('alone', async () => {
+    await redis.command('FLUSHALL')
+    const { client } = await openStores(single())
+    await useBlocks(client)
+    await redis.command('HSET', 'mailmux:blocks', 'user x', 'rubbish', 'host y', '{}')
+    assert.deepEqual(await createRedisBlocks(client, 'mailmux:').list(), [])
+  })
+
   test('under Sentinels', async () => {
     const watched = await startWatchedRedis(scene, {
       args: user('limits'),
       sentinel: [`user mailmux ${documentedSentinelAcl('of-sentinels').join(' ')}`],
     })
-    const { storeOf } = await openStores({
+    const { client, storeOf } = await openStores({
       kind: 'sentinels',
       name: MASTER_NAME,
       addresses: watched.addresses.map(endpoint),
@@ -142,12 +160,14 @@ describe('with the documented rights', () => {
       password: new Secret('of-sentinels'),
     })
     assert.equal((await storeOf('a').renew(KEY, REQUEST)).granted, 10)
+    await useBlocks(client)
   })
 
   test('in a Cluster, each limit on its own node', async () => {
     const cluster = await startRedisCluster(scene, { args: user('limits', 'Cluster') })
-    const { storeOf } = await openStores({ kind: 'cluster', nodes: cluster.nodes.map(endpoint) })
+    const { client, storeOf } = await openStores({ kind: 'cluster', nodes: cluster.nodes.map(endpoint) })
     for (const key of ['sessions store1', 'logins store1', 'sessions store2', 'logins store2'])
       assert.equal((await storeOf('a').renew(key, REQUEST)).granted, 10)
+    await useBlocks(client)
   })
 })

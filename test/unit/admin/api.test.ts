@@ -6,6 +6,7 @@ import { errorAnswer, loginAnswer, type RouteAnswer, type LoginTestAnswer } from
 import { Unavailable, type ApiParts, type RouteQuestion } from '../../../src/admin/api.ts'
 import { Secret } from '../../../src/secret.ts'
 import { keepLog } from '../backend/fixture.ts'
+import { NO_BLOCKS } from './no-blocks.ts'
 
 const TOKEN = 'open-sesame'
 const ANSWER: RouteAnswer = {
@@ -45,6 +46,7 @@ function open(changes: Partial<ApiParts> = {}) {
       ofSite: () => Promise.resolve({ moves: [] }),
     },
     setBackendState: () => Promise.resolve({ result: 'changed' }),
+    blocks: NO_BLOCKS,
     isConfigured: () => true,
     testLogin: (question, password) => {
       tried.push([question.user, password.reveal()])

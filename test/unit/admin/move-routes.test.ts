@@ -6,6 +6,7 @@ import { movesAnswer, type MovesAnswer } from '../../../src/admin/answers.ts'
 import type { ApiParts } from '../../../src/admin/api.ts'
 import { Secret } from '../../../src/secret.ts'
 import { keepLog } from '../backend/fixture.ts'
+import { NO_BLOCKS } from './no-blocks.ts'
 
 const TOKEN = 'open-sesame'
 const never = (): Promise<never> => Promise.reject(new Error('not asked here'))
@@ -44,6 +45,7 @@ function open({ isTaken = true, hasToken = true } = {}) {
       ofInstance: () => Promise.resolve(own),
       ofSite: () => Promise.resolve({ ...own, scope: 'all', silent: ['mail2/0123456789ab'] }),
     },
+    blocks: NO_BLOCKS,
     isConfigured: () => true,
   }
   const metrics = { render: () => Promise.resolve(''), contentType: 'text/plain' }

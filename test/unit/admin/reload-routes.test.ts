@@ -7,6 +7,7 @@ import { configAnswer, reloadAnswer } from '../../../src/admin/configuration-ans
 import type { ApiParts } from '../../../src/admin/api.ts'
 import { Secret } from '../../../src/secret.ts'
 import { keepLog } from '../backend/fixture.ts'
+import { NO_BLOCKS } from './no-blocks.ts'
 
 const TOKEN = 'open-sesame'
 const never = (): Promise<never> => Promise.reject(new Error('not asked here'))
@@ -36,6 +37,7 @@ function open(result: Result, hasToken = true) {
     sessions: never,
     endSessions: never,
     site: { sessions: never, endSessions: never },
+    blocks: NO_BLOCKS,
     isConfigured: () => true,
   }
   const metrics = { render: () => Promise.resolve(''), contentType: 'text/plain' }

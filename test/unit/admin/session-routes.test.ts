@@ -7,6 +7,7 @@ import { Unavailable, type ApiParts } from '../../../src/admin/api.ts'
 import type { SessionAnswers } from '../../../src/admin/session-routes.ts'
 import { Secret } from '../../../src/secret.ts'
 import { keepLog } from '../backend/fixture.ts'
+import { NO_BLOCKS } from './no-blocks.ts'
 
 const TOKEN = 'open-sesame'
 const CONFIGURED = ['backend store1', 'listener imaps']
@@ -44,6 +45,7 @@ function open(
     setBackendState: never,
     ...ofInstance,
     site,
+    blocks: NO_BLOCKS,
     isConfigured: (kind, name) => CONFIGURED.includes(`${kind} ${name}`),
     ...parts,
   }

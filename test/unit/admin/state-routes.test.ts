@@ -8,6 +8,7 @@ import { Unavailable, type ApiParts } from '../../../src/admin/api.ts'
 import type { StateResult } from '../../../src/admin/state-routes.ts'
 import { Secret } from '../../../src/secret.ts'
 import { keepLog } from '../backend/fixture.ts'
+import { NO_BLOCKS } from './no-blocks.ts'
 
 const TOKEN = 'open-sesame'
 const never = (): Promise<never> => Promise.reject(new Error('not asked here'))
@@ -31,6 +32,7 @@ function open(result: StateResult | Error = { result: 'changed' }, changes: Part
     sessions: never,
     endSessions: never,
     site: { sessions: never, endSessions: never },
+    blocks: NO_BLOCKS,
     isConfigured: (kind, name) => kind === 'backend' && name === 'store1',
     ...changes,
   }

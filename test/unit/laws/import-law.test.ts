@@ -12,12 +12,13 @@ import ts from 'typescript'
 type Law = Readonly<Record<string, readonly string[]>>
 
 const LAW: Law = {
-  answers: ['inspect', 'leases', 'type directory', 'type login', 'type session', 'type world'],
+  answers: ['type blocks', 'inspect', 'leases', 'type directory', 'type login', 'type session', 'type world'],
   main: ['app', 'cli', 'config', 'inspect', 'log-output', 'supervisor', 'version'],
   supervisor: [
     'admin',
     'type answers',
     'type app',
+    'blocks',
     'config',
     'directory',
     'instances',
@@ -32,6 +33,7 @@ const LAW: Law = {
   app: [
     'answers',
     'backend',
+    'blocks',
     'delivery',
     'directory',
     'limits',
@@ -45,6 +47,7 @@ const LAW: Law = {
   ],
   worlds: ['routing', 'type backend', 'type directory', 'type resources', 'version', 'world'],
   instances: ['directory'],
+  blocks: ['directory', 'type limits', 'net', 'user-name'],
   leases: ['directory', 'type backend'],
   limits: ['net'],
   world: ['backend', 'type directory', 'limits', 'net', 'protocol', 'routing', 'tls'],

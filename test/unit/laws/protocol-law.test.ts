@@ -20,6 +20,7 @@ import { PROTOCOL_NAMES, specOf } from '../../../src/protocol/registry.ts'
 import { keepLog } from '../backend/fixture.ts'
 import { certificate, describeResult, temporaryDirectory } from '../config/fixture.ts'
 import { importWithThird } from './with-third-protocol.ts'
+import { NO_BLOCKS } from '../admin/no-blocks.ts'
 
 const root = join(import.meta.dirname, '../../..')
 
@@ -206,6 +207,7 @@ describe('a third protocol in the registry', () => {
       },
       setBackendState: () => Promise.reject(new Error('not asked here')),
       isConfigured: () => true,
+      blocks: NO_BLOCKS,
       testLogin: () => Promise.resolve({ wrong: '' }),
     }
     const api = third.api.buildApi(parts, keepLog().log)

@@ -77,6 +77,7 @@ function startWorker(marker: string | undefined) {
       endSessions: () => 0,
       setBackendState: () => Promise.reject(new Error('not asked here')),
       lease: () => new Map(),
+      setBlocks: () => 0,
       standIn: (user) => (user === 'alice' ? ROUTE : undefined),
     },
   }
@@ -103,6 +104,7 @@ function startWorker(marker: string | undefined) {
     ports: [],
     served: [],
     marker,
+    blocks: [],
   })
   const { others } = handed ?? {}
   assert.ok(others)
