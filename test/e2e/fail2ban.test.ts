@@ -1,4 +1,4 @@
-/** fail2ban and CrowdSec read the log with the files of contrib/: they find the clients of wrong passwords, and no others. */
+/** fail2ban reads the log with the files of contrib/: it finds the clients of wrong passwords, and no others. */
 import assert from 'node:assert/strict'
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
