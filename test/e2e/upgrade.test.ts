@@ -9,7 +9,7 @@ import { instancesAnswer, sessionsAnswer } from '../../src/admin/answers.ts'
 import { NODE_OF_COMMAND, MAIN } from '../support/command.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { type Generations, watchGenerations } from '../support/generations.ts'
-import { isRunning, waitUntilEnded } from '../support/process-tree.ts'
+import { isRunning, listProcesses, waitUntilEnded } from '../support/process-tree.ts'
 import { ON_BUN } from '../support/runtime.ts'
 import { PASSWORD, type Site, startSite } from '../support/site.ts'
 
@@ -217,3 +217,20 @@ for (const workers of [1, 2]) {
     await generations.stop()
   })
 }
+
+test('workers outlive a supervisor that is killed, until their sessions have finished their commands', async () => {
+  await start(2)
+  const client = await site.open('imap', 'clear')
+  assert.ok((await client.login(ALICE, PASSWORD)).accepted)
+  client.peer.send('a1 APPEND INBOX {20}')
+  await client.peer.expect(/^\+ /)
+  const workers = listProcesses(site.mailmux.pid).filter((pid) => pid !== String(site.mailmux.pid))
+  process.kill(site.mailmux.pid, 'SIGKILL')
+  await waitUntilEnded([String(site.mailmux.pid)])
+  await site.mailmux.waitForLog(({ msg }) => msg === 'the supervisor has gone', 'the workers note it')
+  client.peer.send('Subject: across\r\n\r\n')
+  await client.peer.expectUntil(/^a1 OK/)
+  await client.peer.expect(/^\* BYE /)
+  await client.peer.expectClose()
+  await waitUntilEnded(workers)
+})
