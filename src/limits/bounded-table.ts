@@ -1,27 +1,31 @@
-/** A table with a largest size: the entry that was set longest ago makes room. Nothing that a client does can make it grow further. */
+/**
+ * A table with a largest size. Entries that were not set for longest make room, a whole generation at a time: it has the last `most / 2`
+ * keys that were set for certain, and `most` at most. A single Map whose first key is deleted each time would be slow: V8 passes over
+ * the places of all deleted keys to find the first one, and a guesser with new addresses would bring the process to a stand.
+ */
 export class BoundedTable<Value> {
-  readonly #most: number
-  readonly #entries = new Map<string, Value>()
+  readonly #generation: number
+  #young = new Map<string, Value>()
+  #old = new Map<string, Value>()
 
+  /** @param most 2 at least */
   constructor(most: number) {
-    this.#most = most
+    this.#generation = Math.floor(most / 2)
   }
 
   get size(): number {
-    return this.#entries.size
+    return this.#young.size + this.#old.size
   }
 
   get(key: string): Value | undefined {
-    return this.#entries.get(key)
+    return this.#young.get(key) ?? this.#old.get(key)
   }
 
   set(key: string, value: Value): void {
-    this.#entries.delete(key) // a Map keeps the order in which its keys were added
-    this.#entries.set(key, value)
-    if (this.#entries.size <= this.#most) return
-    for (const oldest of this.#entries.keys()) {
-      this.#entries.delete(oldest)
-      return
-    }
+    this.#old.delete(key)
+    this.#young.set(key, value)
+    if (this.#young.size < this.#generation) return
+    this.#old = this.#young
+    this.#young = new Map()
   }
 }
