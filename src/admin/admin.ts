@@ -17,7 +17,7 @@ export type AdminParts = {
   metrics: { render: () => Promise<string>; contentType: string }
   api: ApiParts
   /** names of this machine, in lower case, under which it may be asked beside its addresses and localhost */
-  hosts: ReadonlySet<string>
+  hosts: { has: (name: string) => boolean }
   log: Log
 }
 

@@ -29,7 +29,7 @@ import {
 } from './answers.ts'
 import { blockDone, blocksListed, type BlockBody, type BlockDone, type BlocksListed } from './block-routes.ts'
 import type { RouteQuestion } from './api.ts'
-import { reloadAnswer, type ReloadAnswer } from './configuration-answers.ts'
+import { comparisonAnswer, reloadAnswer, type ComparisonAnswer, type ReloadAnswer } from './configuration-answers.ts'
 import { toPrintable } from '../printable.ts'
 import { isWithinMachine } from './guard.ts'
 import { RELOAD_IDLE_MS } from './reload-routes.ts'
@@ -70,6 +70,8 @@ export type AdminClient = {
   rebalance(order: SessionFilter & { all: boolean; share: string; over: string | undefined }): Promise<EndedAnswer>
   /** What a run of `mailmux move` does. @throws Unanswered */
   reportMove(run: string, report: MoveReport): Promise<{ run: string }>
+  /** What a reload would change. @throws Unanswered */
+  compare(): Promise<ComparisonAnswer>
   /** Takes over the files. `errors`: nothing has changed. @throws Unanswered */
   reload(): Promise<ReloadAnswer | { errors: string[] }>
   /** Hands over to a new version, and waits until that serves. @throws Unanswered */
@@ -147,6 +149,7 @@ export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
     rebalance: ({ all, ...order }) => deleteSessions({ ...order, all: String(all) }),
     reportMove: (run, report) =>
       ask(endpoint, { method: 'PUT', path: `/api/v1/moves/${run}`, body: report, withinMs: REPORT_MS }, moveReported),
+    compare: () => ask(endpoint, { path: '/api/v1/reload', withinMs: RELOAD_IDLE_MS }, comparisonAnswer),
     reload: async () => {
       try {
         return await ask(endpoint, { method: 'POST', path: '/api/v1/reload', withinMs: RELOAD_IDLE_MS }, reloadAnswer)

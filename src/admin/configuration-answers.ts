@@ -30,5 +30,17 @@ export const reloadAnswer = z.object({
   late: z.array(z.number()),
 })
 
+/** What a reload would change. `affected`: running sessions, which go on, and users whose back end leaves. `errors`: it would be refused. */
+export const comparisonAnswer = z.object({
+  file: z.string(),
+  changes: z.array(
+    change.extend({ affected: z.object({ sessions: z.number().optional(), users: z.number().optional() }).optional() }),
+  ),
+  /** the parts that only a restart would change */
+  restart: z.array(z.string()),
+  errors: z.array(z.string()).optional(),
+})
+
+export type ComparisonAnswer = z.infer<typeof comparisonAnswer>
 export type ConfigAnswer = z.infer<typeof configAnswer>
 export type ReloadAnswer = z.infer<typeof reloadAnswer>

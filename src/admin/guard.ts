@@ -44,7 +44,7 @@ export function onlyWithToken(token: () => Secret | undefined): MiddlewareHandle
  * carry that name, which is neither an address nor localhost nor a name of this machine that the configuration has.
  * @param hosts in lower case
  */
-export function refuseForeignNames(hosts: ReadonlySet<string>): MiddlewareHandler {
+export function refuseForeignNames(hosts: { has: (name: string) => boolean }): MiddlewareHandler {
   return async (c, next) => {
     const { hostname } = new URL(c.req.url)
     const isOwn = hostname === 'localhost' || isAddress(unbracketHost(hostname)) || hosts.has(hostname)

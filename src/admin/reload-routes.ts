@@ -3,7 +3,7 @@ import type { HttpBindings } from '@hono/node-server'
 import type { Hono } from 'hono'
 import type { Log } from '../log.ts'
 import type { Secret } from '../secret.ts'
-import type { ConfigAnswer, ReloadAnswer } from './configuration-answers.ts'
+import type { ComparisonAnswer, ConfigAnswer, ReloadAnswer } from './configuration-answers.ts'
 import { onlyWithToken, peerOf, refuse } from './guard.ts'
 
 export type ReloadParts = {
@@ -11,6 +11,8 @@ export type ReloadParts = {
     /** Reads the files and takes them over. `errors`: nothing has changed. */
     reload: () => Promise<ReloadAnswer | { errors: string[] }>
     status: () => ConfigAnswer
+    /** Reads the files, and changes nothing. */
+    compare: () => Promise<ComparisonAnswer>
   }
 }
 
@@ -22,6 +24,10 @@ type Parts = ReloadParts & { token: () => Secret | undefined }
 
 export function addReloadRoutes(api: Hono<Env>, { token, configuration }: Parts, log: Log): void {
   api.get('/config', (c) => c.json(configuration.status()))
+  api.get('/reload', async (c) => {
+    c.env.incoming.socket.setTimeout(RELOAD_IDLE_MS)
+    return c.json(await configuration.compare())
+  })
   api.post('/reload', onlyWithToken(token), async (c) => {
     c.env.incoming.socket.setTimeout(RELOAD_IDLE_MS)
     log.info({ peer: peerOf(c) }, 'reload requested by operator')

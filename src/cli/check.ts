@@ -16,6 +16,7 @@ export type Probe = (settings: Settings) => Promise<Probed>
  * @param configFile path of mailmux.yaml, as typed; the messages name it that way
  * @param out takes one line, without its end
  * @param probe undefined: nothing is asked for
+ * @param options `isStrict`: a warning is an error
  * @returns the exit code: 0 where the configuration would be taken and the probe finds no error (warnings or not), else 1
  */
 export async function check(
@@ -23,6 +24,7 @@ export async function check(
   env: Environment,
   out: (line: string) => void,
   probe?: Probe,
+  { isStrict = false }: { isStrict?: boolean } = {},
 ): Promise<number> {
   const { settings, locate, ...loaded } = loadWithPlaces(configFile, env)
   const probed = settings && (await probe?.(settings))
@@ -36,9 +38,10 @@ export async function check(
   const warnings = problems.length - shown + more.warning
   const also = warnings === 0 ? '' : `, ${count(warnings, 'warning')}`
 
-  if (settings === undefined || errors > 0) {
+  if (settings === undefined || errors > 0 || (isStrict && warnings > 0)) {
     // A single error about a whole file is one line already, and needs no sum.
     if (problems.some(({ spot }) => spot !== undefined)) out(`${count(errors, 'error')}${also}`)
+    if (settings !== undefined && errors === 0) out('--strict: warnings are errors')
     return 1
   }
   const { listeners, routing } = settings

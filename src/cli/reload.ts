@@ -28,7 +28,7 @@ export function addReloadCommand(
 
 /** @returns the exit code: 0 if the files are in force at every worker, 1 if not, 2 if there is no answer */
 export async function reload({ config, json }: ReloadOptions, terminal: Terminal): Promise<number> {
-  return askRunning(NAME, config, terminal, async (client) => {
+  const code = await askRunning(NAME, config, terminal, async (client) => {
     const result = await client.reload()
     if ('errors' in result) {
       for (const error of result.errors) terminal.printError(printable(`${NAME}: ${error}`))
@@ -40,6 +40,8 @@ export async function reload({ config, json }: ReloadOptions, terminal: Terminal
       terminal.printError(`${NAME}: worker ${worker} has not confirmed the change; it gets it as soon as it answers`)
     return result.late.length === 0 ? 0 : 1
   })
+  if (code === 2) terminal.printError(`${NAME}: if the address or the token of admin has changed, SIGHUP takes it over`)
+  return code
 }
 
 /** Exported for its test. */

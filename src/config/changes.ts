@@ -4,10 +4,10 @@ import type { DirectorySettings, RedisSettings, Settings } from './settings.ts'
 /** @returns what stays as it was until a restart, in the words of the configuration file */
 export function findRestartNeeds(before: Settings, after: Settings): string[] {
   const parts = {
-    workers: ({ workers }: Settings) => workers,
+    // One worker is part of this process; several have processes of their own.
+    workers: ({ workers }: Settings) => workers === 1,
     user: ({ privileges }: Settings) => privileges,
     directory: ({ directory }: Settings) => withoutSecrets(directory),
-    admin: ({ admin }: Settings) => admin && { ...admin, token: admin.token !== undefined },
   }
   return Object.entries(parts).flatMap(([name, part]) =>
     JSON.stringify(part(before)) === JSON.stringify(part(after)) ? [] : [name],
@@ -32,17 +32,16 @@ function withNewSecrets(inUse: DirectorySettings, next: DirectorySettings): Dire
 }
 
 /**
- * The new settings as far as a running mailmux can take them over. The directory and the admin HTTP are those of the start, with the
- * secrets of now.
- * @param first of the start
+ * The new settings as far as a running mailmux can take them over. The directory is the one of the start, with the secrets of
+ * now, and one worker does not become several.
  */
-export function withBoundParts(first: Settings, settings: Settings): Settings {
-  const { admin } = first
-  const token = admin?.token && (settings.admin?.token ?? admin.token)
+export function withBoundParts(inForce: Settings, settings: Settings): Settings {
+  const isSamePool = (settings.workers === 1) === (inForce.workers === 1)
   return {
     ...settings,
-    directory: withNewSecrets(first.directory, settings.directory),
-    admin: admin && { ...admin, token },
+    workers: isSamePool ? settings.workers : inForce.workers,
+    privileges: inForce.privileges,
+    directory: withNewSecrets(inForce.directory, settings.directory),
   }
 }
 

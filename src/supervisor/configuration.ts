@@ -4,7 +4,7 @@
  */
 import type { Arrival } from '../config/arrivals.ts'
 import { findRestartNeeds, withBoundParts } from '../config/changes.ts'
-import { findChanges } from '../config/differences.ts'
+import { findChanges, type Change } from '../config/differences.ts'
 import type { LoadResult } from '../config/load.ts'
 import type { Settings } from '../config/settings.ts'
 import { watchFiles, type FileChanges, type FileWatcher, type WatchOptions } from '../config/watch.ts'
@@ -39,6 +39,8 @@ export type Configuration = {
    * one reading share the next. Settles when the settings are in force.
    */
   reload(): Promise<ReloadResult>
+  /** What a reload would change now. `errors`: it would be refused. All requests share one reading of the files. */
+  compare: () => Promise<Comparison>
   /** the settings in force; parts that need a restart have their old values */
   current: () => Settings
   /** The file that is held back, and the reason; undefined if there is none. */
@@ -46,6 +48,9 @@ export type Configuration = {
   status: () => ReloadStatus
   close(): void
 }
+
+/** `restart`: the parts that only a restart would change */
+export type Comparison = { changes: Change[]; restart: string[] } | { errors: string[] }
 
 export type ConfigurationParts = {
   load: () => LoadResult | Promise<LoadResult>
@@ -78,6 +83,7 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
   let watcher: FileWatcher | undefined
   /** The next reading was requested by an operator. */
   let isAsked = false
+  let comparing: Promise<Comparison> | undefined
   let closed = false
   const record = createReloadRecord(log, metrics)
   // Functions, because both variables change during an await.
@@ -188,7 +194,7 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
   }
 
   async function enter(settings: Settings, result: LoadResult): Promise<ReloadResult> {
-    const next = withBoundParts(first, settings)
+    const next = withBoundParts(current, settings)
     const changes = await findChanges(current, next)
     if (isClosed()) return STOPPED
     let late: number[]
@@ -198,7 +204,7 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
       if (isClosed()) return STOPPED
       return record.refused([error instanceof Error ? error.message : String(error)])
     }
-    const restart = findRestartNeeds(first, settings)
+    const restart = findRestartNeeds(current, settings)
     if (restart.length > 0) log.warn({ restart }, 'these parts of the configuration change at the next restart')
     current = next
     inForce = settings
@@ -206,6 +212,19 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
     log.info({ changes: summarise(changes), ...(late.length > 0 && { late }) }, 'configuration taken over')
     watch()
     return { outcome: 'applied', changes, warnings, late }
+  }
+
+  async function compareOnce(): Promise<Comparison> {
+    let result: LoadResult
+    try {
+      result = await load()
+    } catch (error) {
+      return { errors: [`the configuration cannot be read: ${systemCode(error)}`] }
+    }
+    if (!result.settings) return { errors: describeProblems(result, 'error') }
+    const settings = keepUnchangedUsers(inForce, result.settings)
+    const changes = await findChanges(current, withBoundParts(current, settings))
+    return { changes, restart: findRestartNeeds(current, settings) }
   }
 
   async function onChange(changes: FileChanges): Promise<void> {
@@ -249,6 +268,7 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
       arrivals.clear()
       return read()
     },
+    compare: () => (comparing ??= compareOnce().finally(() => (comparing = undefined))),
     current: () => current,
     heldBack: () => heldBack,
     status: record.status,

@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Hono } from 'hono'
-import { buildAdmin, openAdmin, type OpenAdmin } from '../admin/admin.ts'
+import { buildAdmin, openAdmin } from '../admin/admin.ts'
 import type { LoadResult } from '../config/load.ts'
 import type { Settings } from '../config/settings.ts'
 import type { InheritedSockets } from '../listener/inherited.ts'
@@ -29,10 +29,12 @@ import type { Predecessor } from './generation/predecessor.ts'
 import type { UpgradeProgram } from './generation/upgrades.ts'
 import { joinSite } from './site.ts'
 import { openShared } from './shared.ts'
+import { createAdminPort } from './admin-port.ts'
 import { createInProcessPool, type CreateApp } from './in-process.ts'
 import { keepBlocks } from './blocks.ts'
 import { keepConfiguration } from './configuration.ts'
-import { changeLogFile, reopenLogFile } from './log-file.ts'
+import { reopenLogFile } from './log-file.ts'
+import { prepareAll } from './prepare-all.ts'
 import { createNotifier, type ServiceManager } from './notify.ts'
 import type { ReloadResult } from './reload-result.ts'
 import { warnOfRights } from './privileges.ts'
@@ -113,8 +115,7 @@ export function createInstance(parts: InstanceParts): Instance {
   const files = keepConfiguration(settings, loaded, {
     load,
     async takeOver(settings) {
-      const prepared = await pool.prepare(settings)
-      changeLogFile(output, settings.log.file, prepared.discard)
+      const prepared = await prepareAll(settings, { pool, adminPort, output })
       log.configure(settings.log)
       withoutRemoved = createRemovedFilter(settings)
       return prepared.commit()
@@ -153,11 +154,10 @@ export function createInstance(parts: InstanceParts): Instance {
 
   let notReady: string | undefined = 'starting'
   const stopping = new AbortController()
-  let openedAdmin: OpenAdmin | undefined
   const close = (): void => {
     blocks.stop()
     files.close()
-    openedAdmin?.close()
+    adminPort.close()
   }
   async function render(): Promise<string> {
     const [own, older] = await Promise.all([ownReadings(), elders.readings()])
@@ -182,7 +182,7 @@ export function createInstance(parts: InstanceParts): Instance {
     ticketSecret: new Secret(ticketSecret),
     serviceManager,
     pool,
-    admin: () => settings.admin && openedAdmin && { ...settings.admin, server: openedAdmin.server },
+    admin: () => adminPort.current(),
     site,
     readings: ownReadings,
     predecessor,
@@ -191,7 +191,7 @@ export function createInstance(parts: InstanceParts): Instance {
     onRetiring() {
       notReady = 'a new version has taken over'
       files.close()
-      openedAdmin?.close()
+      adminPort.close()
     },
     async onRetired() {
       await shared.leave()
@@ -202,15 +202,15 @@ export function createInstance(parts: InstanceParts): Instance {
     metrics,
   })
 
+  const adminPort = createAdminPort((address) =>
+    openAdmin(buildAdminApp(), address, { log, refused: metrics.adminConnectionRefused }),
+  )
+
   async function listenForOperators(): Promise<void> {
     const { admin } = settings
-    if (!admin) return
-    openedAdmin = await openAdmin(
-      buildAdminApp(),
-      { ...admin, descriptor: inherited.take(admin) },
-      { log, refused: metrics.adminConnectionRefused },
-    )
-    if (stopping.signal.aborted) openedAdmin.close()
+    const opened = await adminPort.prepare(admin && { ...admin, descriptor: inherited.take(admin) })
+    opened.commit()
+    if (stopping.signal.aborted) adminPort.close()
   }
 
   function buildAdminApp(): Hono {
@@ -220,14 +220,14 @@ export function createInstance(parts: InstanceParts): Instance {
       api: {
         ...pool,
         blocks: blocks.orders,
-        ...answersOf(files, pool.explain, reloadFiles),
+        ...answersOf(files, pool, reloadFiles),
         upgrade,
         instances: site.instances,
         site: site.answers,
         moves: { report: moves.report, ofInstance: () => Promise.resolve(moves.list()), ofSite: site.moves },
         token: () => files.current().admin?.token,
       },
-      hosts: new Set(settings.admin?.hosts),
+      hosts: { has: (name) => files.current().admin?.hosts.includes(name) === true },
       log,
     })
   }

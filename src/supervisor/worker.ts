@@ -80,6 +80,8 @@ export function createWorker(parts: WorkerParts): Worker {
         start: (settings) => send(born, { kind: 'start', ...parts.greeting(), settings, ...portsOf(inherited) }),
         async configure(settings) {
           const ports = parts.ports()
+          const handles = new Set(ports.map(({ handle }) => handle))
+          for (const handle of born.ports) if (!handles.has(handle)) born.ports.delete(handle)
           for (const port of ports) void sendPort(born, port)
           return put(born, { what: 'configure', settings, ports: addressesOf(ports) })
         },

@@ -3,7 +3,6 @@
  * restarts ended workers, gives them each new configuration, and merges their answers into one.
  * Over 250 lines: every answer of the pool is put together from the same private list of workers.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Unavailable } from '../admin/api.ts'
 import type { BlockTarget } from '../blocks/block.ts'
 import type { Settings } from '../config/settings.ts'
@@ -14,18 +13,19 @@ import type { InheritedSockets } from '../listener/inherited.ts'
 import { portsOf } from '../listener/ports.ts'
 import type { Log } from '../log.ts'
 import type { InstanceMetrics } from '../metrics/instance-metrics.ts'
-import { addToPast, type Reading } from '../metrics/readings.ts'
 import type { Secret } from '../secret.ts'
 import type { WorkerPool } from './worker-pool.ts'
 import { mergeBackends, mergeEnded, mergeExplanations, mergeQuiescence, mergeSessions } from './merge.ts'
 import type { Answer, Ask } from './messages.ts'
 import { pack } from './packed.ts'
 import type { LeaseKeeper } from './leases.ts'
+import { createLeavingWorkers } from './leaving-workers.ts'
 import { settingsOf } from './share.ts'
 import { createGate } from './gate.ts'
 import { createSharedMemory } from './shared-memory.ts'
 import type { AskHolder } from '../leases/lessor.ts'
 import { createWorker } from './worker.ts'
+import { createWorkerReadings } from './worker-readings.ts'
 import type { Worker, WorkerProgram } from './worker-interface.ts'
 
 /** Deadline of a question to all workers: a scrape must not hang because one worker hangs. */
@@ -36,8 +36,6 @@ const TAKE_OVER_MS = 10_000
 const LOOKUP_MS = 15_000
 /** Longer than any login test; the client of the admin API waits no longer either. */
 const LOGIN_MS = 300_000
-/** Interval of readings if no scrape causes them. Counts since the last reading are lost when a worker ends. */
-const READ_EVERY_MS = 10_000
 /** Time that a worker has after the grace of its sessions to close everything else. */
 const STOP_SLACK_MS = 5000
 
@@ -58,25 +56,62 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
   let blocks: readonly BlockTarget[] = []
   let ports: BoundPorts | undefined
   let workers: Worker[] = []
-  let reading: NodeJS.Timeout | undefined
-  let readMs = -Infinity
-  const last = new Map<Worker, Reading>()
-  const asking = new Map<Worker, Promise<void>>()
-  let past: Promise<Reading> = Promise.resolve([])
+  const readings = createWorkerReadings(() => workers)
   const stopping = new AbortController()
   const started = Promise.withResolvers<undefined>()
   let gate: (() => Promise<void>) | undefined
 
+  const holders = new WeakMap<Worker, AskHolder>()
   const memory = createSharedMemory(() => workers)
   const ledger = createLedgerHost(createLocalLedger())
+
+  const leaving = createLeavingWorkers<Worker>(
+    async (worker) => (await worker.ask({ what: 'sessions', filter: { limit: 0 } }, ALL_MS)).total,
+    (worker) => {
+      log.info({ worker: worker.number }, 'worker has left')
+      void remove(worker)
+    },
+  )
+
+  /** Ends a worker that serves nothing any more. */
+  async function remove(worker: Worker): Promise<void> {
+    await readings.read(worker)
+    readings.bury(worker)
+    workers = workers.filter((one) => one !== worker)
+    const lease = holders.get(worker)
+    if (lease) leases.leave(lease)
+    await worker.stop(STOP_SLACK_MS)
+  }
+
+  /** Starts the workers that more of them need. @throws Error with a message for the operator; then none of them is left running */
+  async function startMore(bound: BoundPorts, count: number): Promise<Worker[]> {
+    const numbers = new Set(workers.map(({ number }) => number))
+    const missing = Array.from({ length: count }, (_, index) => index + 1).filter((number) => !numbers.has(number))
+    const more = missing.map((number) => build(bound, number))
+    try {
+      await Promise.all(more.map((worker) => worker.start()))
+    } catch (error) {
+      discardAll(more)
+      throw error
+    }
+    return more
+  }
+
+  function discardAll(more: readonly Worker[]): void {
+    for (const worker of more) {
+      const lease = holders.get(worker)
+      if (lease) leases.leave(lease)
+      worker.kill()
+    }
+  }
 
   function build(bound: BoundPorts, number: number): Worker {
     const lease: AskHolder = (caps) => worker.ask({ what: 'lease', caps }, ALL_MS)
     const worker: Worker = createWorker({
       number,
       program,
-      ports: bound.list,
-      settings: () => settingsOf({ worker: number, workers: first.workers }, current),
+      ports: () => (leaving.has(worker) ? [] : bound.list()),
+      settings: () => settingsOf({ worker: number, workers: current.workers }, current),
       greeting: () => ({
         worker: number,
         ticketSecret: pack(ticketSecret),
@@ -85,7 +120,7 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
       }),
       onEnded() {
         metrics.workerRestarted()
-        bury(worker)
+        readings.bury(worker)
         leases.leave(lease)
         leases.join(lease)
       },
@@ -95,36 +130,9 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
       memory,
       log,
     })
+    holders.set(worker, lease)
     leases.join(lease)
     return worker
-  }
-
-  /** Keeps the counts of an ended worker in the sums: a falling counter would look like a restart of mailmux. */
-  function bury(worker: Worker): void {
-    const ended = last.get(worker)
-    last.delete(worker)
-    if (ended) past = past.then((before) => addToPast(before, ended))
-  }
-
-  /** At most one question to a worker at a time. All scrapes share its answer. */
-  function read(worker: Worker): Promise<void> {
-    const underWay = asking.get(worker)
-    if (underWay) return underWay
-    const asked = worker
-      .ask({ what: 'reading' }, LOOKUP_MS)
-      .then((told) => void last.set(worker, told))
-      .catch(() => undefined) // its last known reading is used
-      .finally(() => asking.delete(worker))
-    asking.set(worker, asked)
-    return asked
-  }
-
-  async function readAll(): Promise<void> {
-    readMs = performance.now()
-    const giveUp = new AbortController()
-    const enough = sleep(ALL_MS, undefined, { signal: giveUp.signal }).catch(() => undefined)
-    await Promise.race([Promise.all(workers.map(read)), enough])
-    giveUp.abort()
   }
 
   async function askEach<A extends Ask>(ask: A): Promise<{ worker: number; told: Answer[A['what']] | undefined }[]> {
@@ -160,7 +168,8 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
   }
 
   function abandon(): void {
-    clearInterval(reading)
+    readings.stop()
+    leaving.close()
     ports?.close()
     for (const worker of workers) worker.kill()
   }
@@ -182,19 +191,26 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
         started.resolve(undefined)
       }
       if (stopping.signal.aborted) return addressesOf(bound.list())
-      reading = setInterval(() => {
-        if (performance.now() - readMs > READ_EVERY_MS / 2) void readAll() // else a scrape has read them
-      }, READ_EVERY_MS)
+      readings.start()
       return addressesOf(bound.list())
     },
     async prepare(settings) {
       await started.promise
-      const binding = await ports?.prepare(portsOf(settings))
-      if (!binding) throw new Error('mailmux is being stopped')
+      const bound = ports
+      const binding = await bound?.prepare(portsOf(settings))
+      if (!bound || !binding) throw new Error('mailmux is being stopped')
       const { added } = binding
+      let more: Worker[] = []
       const discard = (): void => {
         for (const worker of workers) worker.shut(added)
+        discardAll(more)
         binding.discard()
+      }
+      try {
+        more = await startMore(bound, settings.workers)
+      } catch (error) {
+        discard()
+        throw error
       }
       const wrong = await Promise.all(workers.map((worker) => worker.open(added, TAKE_OVER_MS)))
       const error = wrong.find((one) => one !== undefined)
@@ -206,6 +222,8 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
         async commit() {
           binding.commit()
           current = settings
+          workers = [...workers, ...more].sort((a, b) => a.number - b.number)
+          leaving.set(workers.filter(({ number }) => number > settings.workers))
           const late = workers.map(async (worker) => ((await worker.configure(TAKE_OVER_MS)) ? [] : [worker.number]))
           return (await Promise.all(late)).flat()
         },
@@ -213,11 +231,7 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
       }
     },
     states: () => workers.map((worker) => worker.state()),
-    async readings() {
-      await readAll()
-      const known = [...last.values()] // in the same step as `past`: a worker that ends in between would be in neither
-      return [await past, ...known]
-    },
+    readings: readings.all,
     async explain(question) {
       const ask: Extract<Ask, { what: 'explain' }> = { what: 'explain', question }
       const first = await anyone()
@@ -251,7 +265,8 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
     sockets: () => (ports?.list() ?? []).map(({ host, port, descriptor }) => ({ host, port, descriptor })),
     async stop(how) {
       stopping.abort()
-      clearInterval(reading)
+      readings.stop()
+      leaving.close()
       ports?.close()
       await Promise.all(workers.map((worker) => worker.stop(current.limits.shutdownGraceMs + STOP_SLACK_MS, how)))
     },

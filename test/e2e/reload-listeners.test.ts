@@ -5,6 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { parse, stringify } from 'yaml'
+import { sessionsAnswer } from '../../src/admin/answers.ts'
 import { MAIN } from '../support/command.ts'
 import { markerSubject } from '../support/dovecot.ts'
 import { type MailClient, type MailProtocol, openMailClient, type Security } from '../support/mail-client.ts'
@@ -141,6 +142,73 @@ for (const workers of [1, 2])
       }
       assert.equal((await change(() => undefined)).code, 0)
     })
+
+    test('the admin HTTP moves to another port', async () => {
+      const port = await freePort()
+      const changed = parse(main) as { admin: YamlMap }
+      changed.admin.listen = `127.0.0.1:${port}`
+      await writeFile(site.mailmux.configFile, stringify(changed))
+      const before = site.mailmux.log().length
+      const takenOver = (count: number) =>
+        site.mailmux.waitForLog(
+          () =>
+            site.mailmux
+              .log()
+              .slice(before)
+              .filter(({ msg }) => msg === 'configuration taken over').length >= count,
+          'the change taken over',
+        )
+      // The command would ask at the new port already.
+      site.mailmux.program.signal('SIGHUP')
+      await takenOver(1)
+      assert.equal((await fetch(`http://127.0.0.1:${port}/readyz`)).status, 200)
+      assert.ok(await isFree(site.mailmux.ports.admin))
+      await writeFile(site.mailmux.configFile, main)
+      site.mailmux.program.signal('SIGHUP')
+      await takenOver(2)
+      assert.ok(await isFree(port))
+    })
+
+    if (workers > 1)
+      test('workers are added, and leave once their sessions have ended', async () => {
+        const all = watchWorkers(site.mailmux, workers)
+        const setWorkers = async (count: number) => {
+          await writeFile(site.mailmux.configFile, main.replace(/^workers: .*$/m, `workers: ${count}`))
+          const { code, stdout, stderr } = await reload()
+          assert.equal(code, 0, stderr)
+          assert.match(stdout, /workers: \d becomes \d/)
+        }
+        await setWorkers(3)
+        assert.equal(await all.count('up'), 3)
+        const clients: MailClient[] = []
+        const onThird = async () => {
+          const { stdout } = await run(MAILMUX_RUNTIME, [MAIN, 'sessions', '--json', '-c', site.mailmux.configFile])
+          return sessionsAnswer.parse(JSON.parse(stdout)).sessions.filter(({ worker }) => worker === 3).length
+        }
+        while ((await onThird()) === 0) {
+          assert.ok(clients.length < 100, 'the third worker accepts nothing')
+          for (let count = 0; count < 5; count++) {
+            const client = await site.open('imap', 'implicit')
+            await requireAlice(client)
+            clients.push(client)
+          }
+        }
+        await setWorkers(2)
+        const left = await onThird()
+        assert.ok(left > 0, 'a session of the worker that leaves was ended')
+        for (let count = 0; count < 8; count++) {
+          const client = await site.open('imap', 'implicit')
+          await requireAlice(client)
+          clients.push(client)
+        }
+        assert.equal(await onThird(), left)
+        for (const client of clients) {
+          assert.deepEqual(await client.subjects(), [markerSubject('store1', ALICE)])
+          await client.quit()
+        }
+        await site.mailmux.waitForLog(({ msg }) => msg === 'worker has left', 'the end of the third worker')
+        await all.allServe()
+      })
 
     if (workers > 1)
       test('a worker that is started again serves the ports of now', async () => {

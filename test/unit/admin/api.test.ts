@@ -39,6 +39,7 @@ function open(changes: Partial<ApiParts> = {}) {
     configuration: {
       reload: () => Promise.reject(new Error('not asked here')),
       status: () => ({ file: '', loadedMs: 0 }),
+      compare: () => Promise.reject(new Error('not asked here')),
     },
     moves: {
       report: () => true,

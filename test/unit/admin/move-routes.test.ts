@@ -36,7 +36,11 @@ function open({ isTaken = true, hasToken = true } = {}) {
     endSessions: never,
     site: { sessions: never, endSessions: never },
     upgrade: () => Promise.reject(new Error('not asked')),
-    configuration: { reload: never, status: () => ({ file: '', loadedMs: 0 }) },
+    configuration: {
+      reload: never,
+      status: () => ({ file: '', loadedMs: 0 }),
+      compare: () => Promise.reject(new Error('not asked here')),
+    },
     moves: {
       report(run, report) {
         reported.push([run, report])

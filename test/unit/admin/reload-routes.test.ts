@@ -3,7 +3,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { buildAdmin } from '../../../src/admin/admin.ts'
 import { errorAnswer } from '../../../src/admin/answers.ts'
-import { configAnswer, reloadAnswer } from '../../../src/admin/configuration-answers.ts'
+import {
+  comparisonAnswer,
+  configAnswer,
+  reloadAnswer,
+  type ComparisonAnswer,
+} from '../../../src/admin/configuration-answers.ts'
 import type { ApiParts } from '../../../src/admin/api.ts'
 import { Secret } from '../../../src/secret.ts'
 import { keepLog } from '../backend/fixture.ts'
@@ -12,6 +17,20 @@ import { NO_BLOCKS } from './no-blocks.ts'
 const TOKEN = 'open-sesame'
 const never = (): Promise<never> => Promise.reject(new Error('not asked here'))
 const STATUS = { file: '/etc/mailmux/mailmux.yaml', loadedMs: 7, failure: { atMs: 8, errors: ['wrong'] } }
+
+const COMPARISON: ComparisonAnswer = {
+  file: STATUS.file,
+  changes: [
+    {
+      what: 'back end',
+      name: 'store1',
+      change: 'removed',
+      text: 'back end store1: removed',
+      affected: { sessions: 1, users: 2 },
+    },
+  ],
+  restart: ['directory'],
+}
 
 type Result = Awaited<ReturnType<ApiParts['configuration']['reload']>>
 
@@ -31,6 +50,7 @@ function open(result: Result, hasToken = true) {
         return Promise.resolve(result)
       },
       status: () => STATUS,
+      compare: () => Promise.resolve(COMPARISON),
     },
     moves: { report: () => true, ofInstance: never, ofSite: never },
     setBackendState: never,
@@ -79,7 +99,6 @@ test('reloads with the token alone', async () => {
   assert.equal((await ask('POST', '/reload', 'wrong')).status, 401)
   const tokenless = open(DONE, false)
   assert.equal((await tokenless.ask('POST', '/reload')).status, 403)
-  assert.equal((await ask('GET', '/reload')).status, 404)
   assert.deepEqual([reloads(), tokenless.reloads()], [0, 0])
 })
 
@@ -93,4 +112,11 @@ test('tells the one error of a refused reload, or each of several', async () => 
 test('tells when the configuration was read, and what became of the last reload', async () => {
   const { status, json } = await open(DONE).ask('GET', '/config')
   assert.deepEqual([status, json, configAnswer.strict().parse(json)], [200, STATUS, STATUS])
+})
+
+test('tells what a reload would change, and does not reload', async () => {
+  const { ask, reloads } = open(DONE)
+  const { status, json } = await ask('GET', '/reload')
+  assert.deepEqual([status, json, comparisonAnswer.strict().parse(json)], [200, COMPARISON, COMPARISON])
+  assert.equal(reloads(), 0)
 })

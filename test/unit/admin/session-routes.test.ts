@@ -40,7 +40,11 @@ function open(
     backends: never,
     instances: never,
     upgrade: () => Promise.reject(new Error('not asked')),
-    configuration: { reload: never, status: () => ({ file: '', loadedMs: 0 }) },
+    configuration: {
+      reload: never,
+      status: () => ({ file: '', loadedMs: 0 }),
+      compare: () => Promise.reject(new Error('not asked here')),
+    },
     moves: { report: () => true, ofInstance: never, ofSite: never },
     setBackendState: never,
     ...ofInstance,

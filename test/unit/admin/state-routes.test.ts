@@ -23,7 +23,11 @@ function open(result: StateResult | Error = { result: 'changed' }, changes: Part
     backends: never,
     instances: never,
     upgrade: () => Promise.reject(new Error('not asked')),
-    configuration: { reload: never, status: () => ({ file: '', loadedMs: 0 }) },
+    configuration: {
+      reload: never,
+      status: () => ({ file: '', loadedMs: 0 }),
+      compare: () => Promise.reject(new Error('not asked here')),
+    },
     moves: { report: () => true, ofInstance: never, ofSite: never },
     setBackendState(change) {
       ordered.push(change)

@@ -6,7 +6,11 @@ import { check } from '../../../src/cli/check.ts'
 import type { Finding } from '../../../src/inspect/findings.ts'
 import { certificate, MAIN, ROUTING, temporaryDirectory } from '../config/fixture.ts'
 
-async function run(t: TestContext, findings: Finding[], { routing = ROUTING, notes = [] as string[] } = {}) {
+async function run(
+  t: TestContext,
+  findings: Finding[],
+  { routing = ROUTING, notes = [] as string[], isStrict = false } = {},
+) {
   const directory = temporaryDirectory(t)
   for (const [name, text] of Object.entries({ 'mailmux.yaml': MAIN, 'routing.yaml': routing, ...certificate('mail') }))
     writeFileSync(path.join(directory, name), text)
@@ -14,7 +18,7 @@ async function run(t: TestContext, findings: Finding[], { routing = ROUTING, not
   let probes = 0
   const out = (line: string): void => void lines.push(line.replaceAll(`${directory}/`, ''))
   const probe = () => Promise.resolve({ findings, notes, count: probes++ })
-  const code = await check(path.join(directory, 'mailmux.yaml'), {}, out, probe)
+  const code = await check(path.join(directory, 'mailmux.yaml'), {}, out, probe, { isStrict })
   return { code, lines, probes }
 }
 
@@ -45,4 +49,11 @@ test('is content with warnings', async (t) => {
 test('probes nothing while the files have errors', async (t) => {
   const { code, probes } = await run(t, [], { routing: 'backends: {}\nfoo: 1\n' })
   assert.deepEqual([code, probes], [1, 0])
+})
+
+test('takes warnings for errors with --strict', async (t) => {
+  const { code, lines } = await run(t, [busy], { isStrict: true })
+  assert.equal(code, 1)
+  assert.deepEqual(lines.slice(-2), ['0 errors, 1 warning', '--strict: warnings are errors'])
+  assert.equal((await run(t, [], { isStrict: true })).code, 0)
 })

@@ -45,7 +45,10 @@ test('ends with 1 if a worker has not confirmed the change', async (t) => {
 test('ends with 2 without an answer', async (t) => {
   const { config, terminal, errors } = await openAdminPort(t, 401, { error: 'the token is not the one' })
   assert.equal(await reload({ config }, terminal), 2)
-  assert.deepEqual(errors, ['mailmux reload: mailmux refuses to answer: the token is not the one'])
+  assert.deepEqual(errors, [
+    'mailmux reload: mailmux refuses to answer: the token is not the one',
+    'mailmux reload: if the address or the token of admin has changed, SIGHUP takes it over',
+  ])
 })
 
 test('an explanation says that the files in force are older than the files on disk, and why', () => {

@@ -199,6 +199,7 @@ describe('a third protocol in the registry', () => {
       configuration: {
         reload: () => Promise.reject(new Error('not asked here')),
         status: () => ({ file: '', loadedMs: 0 }),
+        compare: () => Promise.reject(new Error('not asked here')),
       },
       moves: {
         report: () => true,

@@ -60,3 +60,22 @@ test('settings that the workers cannot take over change nothing', async (t) => {
   assert.equal((await configuration.reload()).outcome, 'applied')
   assert.equal(configuration.current().hostname, 'other.example.test')
 })
+
+test('a comparison tells what a reload would change, and changes nothing', async (t) => {
+  const { file, configuration, loads } = start(t, { main: SETTLING.replace('settle: 100ms', 'reload: signal') })
+  assert.deepEqual(await configuration.compare(), { changes: [], restart: [] })
+  fs.writeFileSync(
+    file('mailmux.yaml'),
+    `${SETTLING.replace('settle: 100ms', 'reload: signal')}hostname: other.example.test\nworkers: 4\n`,
+  )
+  const before = loads()
+  const [one, other] = await Promise.all([configuration.compare(), configuration.compare()])
+  assert.ok('changes' in one && one === other)
+  assert.equal(loads(), before + 1)
+  assert.deepEqual([one.changes.map(({ what }) => what), one.restart], [['hostname'], ['workers']])
+  assert.notEqual(configuration.current().hostname, 'other.example.test')
+  fs.writeFileSync(file('mailmux.yaml'), 'listeners: 1\n')
+  const broken = await configuration.compare()
+  assert.ok('errors' in broken && broken.errors.length > 0)
+  assert.equal(configuration.status().failure, undefined)
+})

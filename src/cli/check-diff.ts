@@ -1,0 +1,46 @@
+/** `mailmux check --diff`: what a reload of the running mailmux would change, and who would notice it. */
+import path from 'node:path'
+import type { ComparisonAnswer } from '../admin/configuration-answers.ts'
+import { printable } from '../printable.ts'
+import { askRunning, type Terminal } from './ask-running.ts'
+
+const NAME = 'mailmux check --diff'
+/** Nothing is wrong, and a reload would change something: neither 0, nor 1 for errors, nor 2 for no answer. */
+export const DIFFERS = 3
+
+/** @returns the exit code: 0 if a reload would change nothing, 1 if it would be refused, 2 if there is no answer, 3 if it would change something */
+export async function diff(configFile: string, terminal: Terminal): Promise<number> {
+  return askRunning(NAME, configFile, terminal, async (client) => {
+    const answer = await client.compare()
+    if (answer.file !== path.resolve(configFile)) {
+      terminal.printError(printable(`${NAME}: the running mailmux has another configuration file: ${answer.file}`))
+      return 2
+    }
+    for (const error of answer.errors ?? []) terminal.printError(printable(`${NAME}: ${error}`))
+    if (answer.errors) return 1
+    for (const line of formatComparison(answer)) terminal.out(line)
+    return answer.changes.length + answer.restart.length === 0 ? 0 : DIFFERS
+  })
+}
+
+/** Exported for its test. */
+export function formatComparison({ changes, restart }: ComparisonAnswer): string[] {
+  if (changes.length + restart.length === 0) return ['a reload would change nothing']
+  const lines = changes.map(({ text, affected, change, what }) => {
+    const { sessions, users } = affected ?? {}
+    const told = [
+      ...(sessions ? [`${count(sessions, 'session')} there ${sessions === 1 ? 'goes' : 'go'} on`] : []),
+      ...(users
+        ? [`${count(users, 'user')} of the routing file in force ${users === 1 ? 'has a route' : 'have routes'} there`]
+        : []),
+      ...(what === 'back end' && change === 'removed' ? ['routes in a directory are not counted'] : []),
+    ]
+    return `  ${text}${told.length === 0 ? '' : ` (${told.join('; ')})`}`
+  })
+  const later = restart.map((part) => `  ${part}: changes at a restart only`)
+  return ['a reload would change:', ...lines, ...later].map((line) => printable(line))
+}
+
+function count(number: number, what: string): string {
+  return `${number.toLocaleString('en')} ${what}${number === 1 ? '' : 's'}`
+}

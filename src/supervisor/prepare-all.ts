@@ -1,0 +1,28 @@
+/** Makes all parts of the instance ready for new settings: all of them change, or none. */
+import type { Settings } from '../config/settings.ts'
+import type { LogOutput } from '../log-output.ts'
+import type { AdminPort } from './admin-port.ts'
+import { changeLogFile } from './log-file.ts'
+import type { Prepared, WorkerPool } from './worker-pool.ts'
+
+/** @throws Error with a message for the operator; then nothing has changed */
+export async function prepareAll(
+  settings: Settings,
+  { pool, adminPort, output }: { pool: Pick<WorkerPool, 'prepare'>; adminPort: AdminPort; output: LogOutput },
+): Promise<Pick<Prepared, 'commit'>> {
+  const workers = await pool.prepare(settings)
+  const admin = await adminPort.prepare(settings.admin).catch((error: unknown) => {
+    workers.discard()
+    throw error
+  })
+  changeLogFile(output, settings.log.file, () => {
+    admin.discard()
+    workers.discard()
+  })
+  return {
+    commit() {
+      admin.commit()
+      return workers.commit()
+    },
+  }
+}
