@@ -43,6 +43,7 @@ export async function dropPrivileges(
   // Each is taken over by what listens there, which closes it too: this object closes none.
   const bound = await bindPorts(namedPorts(settings), inherited)
   become(account)
+  mustRead(account, [process.execPath, import.meta.filename])
   return createInheritedSockets(bound.list())
 }
 
@@ -84,6 +85,16 @@ function become({ user, uid, gid, groups }: Account): void {
     isRoot = process.getuid?.() !== uid || process.getgid?.() !== gid
   }
   if (isRoot) throw new Error(`user: the rights of root are not dropped for ${user}`)
+}
+
+/** Each worker, and each reload, starts the program again. @param files its runtime, and one file of its code */
+function mustRead({ user }: Account, files: readonly string[]): void {
+  for (const file of files)
+    try {
+      fs.accessSync(file, fs.constants.R_OK)
+    } catch (error) {
+      throw new Error(`user: ${user} cannot read the program ${file}: ${systemCode(error)}`, { cause: error })
+    }
 }
 
 /** Writes to the log what an operator should know about the rights of this process. @param files those of the configuration */

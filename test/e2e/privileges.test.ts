@@ -1,11 +1,10 @@
 /** A mailmux that root starts, and that drops to another user. Without root there is nothing to drop, and only the refusals are tested. */
 import assert from 'node:assert/strict'
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { afterEach, beforeEach, test } from 'node:test'
+import { dirname, join } from 'node:path'
+import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { parse, stringify } from 'yaml'
 import { makeAuthority, type Leaf } from '../support/certificates.ts'
-import { MAIN } from '../support/command.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import {
   launchMailmux,
@@ -19,7 +18,8 @@ import { freePort } from '../support/ports.ts'
 import { listProcesses } from '../support/process-tree.ts'
 import { startProgram } from '../support/processes.ts'
 import { run } from '../support/run.ts'
-import { MAILMUX_RUNTIME, ON_BUN } from '../support/runtime.ts'
+import { copyProgram, openProgram, type RunnableProgram } from '../support/open-program.ts'
+import { ON_BUN } from '../support/runtime.ts'
 import { openScene, type Scene } from '../support/scene.ts'
 import { connectPeer } from '../support/scripted-peer.ts'
 
@@ -32,6 +32,11 @@ const GROUP = 'nogroup'
 
 let scene: Scene
 let certificate: Leaf
+let mailmuxProgram: RunnableProgram
+before(() => {
+  mailmuxProgram = openProgram()
+})
+after(() => mailmuxProgram.remove())
 beforeEach(async () => {
   scene = openScene()
   certificate = await (await makeAuthority(scene.directory)).issue('mailmux')
@@ -60,6 +65,7 @@ const start = async (settings: YamlMap): Promise<Mailmux> =>
     },
     users: { 'a@example.test': 'store1' },
     settings,
+    program: mailmuxProgram,
   })
 
 async function writeFiles(settings: YamlMap): Promise<{ configFile: string }> {
@@ -133,7 +139,7 @@ if (IS_ROOT) {
     const file = join(scene.directory, 'log/mailmux.log')
     const settings = { ...(await settingsFor(2)), group: GROUP, log: { level: 'info', file } }
     const { configFile } = await writeFiles(settings)
-    const program = launchMailmux(scene, configFile)
+    const program = launchMailmux(scene, configFile, undefined, { program: mailmuxProgram })
     const waitFor = (text: string) => untilIn(file, text)
     await waitFor('"msg":"ready"')
     renameSync(file, `${file}.1`)
@@ -159,13 +165,29 @@ if (IS_ROOT) {
     test(`${what} ends the start`, async () => {
       mkdirSync(join(scene.directory, 'root-only'), { mode: 0o755 })
       const { configFile } = await writeFiles(settings)
-      const program = launchMailmux(scene, configFile)
+      const program = launchMailmux(scene, configFile, undefined, { program: mailmuxProgram })
       assert.deepEqual(await program.exited, { code: 1, signal: null })
       assert.match(program.stderr(), /^mailmux: .*\n$/)
       const text = program.stderr().slice('mailmux: '.length, -1)
       if (typeof message === 'string') assert.equal(text, message)
       else assert.match(text, message)
     })
+
+  test('a user that cannot read the program ends the start', async () => {
+    const copy = copyProgram()
+    try {
+      chmodSync(join(dirname(copy.main), 'supervisor'), 0o700)
+      const { configFile } = await writeFiles({ user: USER })
+      const program = launchMailmux(scene, configFile, undefined, { program: copy })
+      assert.deepEqual(await program.exited, { code: 1, signal: null })
+      assert.match(
+        program.stderr(),
+        /^mailmux: user: nobody cannot read the program .*\/src\/supervisor\/.*: EACCES\n$/,
+      )
+    } finally {
+      copy.remove()
+    }
+  })
 
   test('warns that it stays root', async () => {
     const mailmux = await start({ workers: 1 })
@@ -189,7 +211,11 @@ test('without root it becomes no other user, and is content with its own', async
   const { configFile } = await writeFiles({ user: 'daemon' })
   chmodSync(certificate.keyFile, 0o644)
   const asUser: string[] = IS_ROOT ? ['setpriv', `--reuid=${USER}`, `--regid=${GROUP}`, '--clear-groups'] : []
-  const launch = { name: 'mailmux', command: 'env', args: [...asUser, MAILMUX_RUNTIME, MAIN, 'run', '-c', configFile] }
+  const launch = {
+    name: 'mailmux',
+    command: 'env',
+    args: [...asUser, mailmuxProgram.runtime, mailmuxProgram.main, 'run', '-c', configFile],
+  }
   const refused = startProgram(scene, launch)
   assert.deepEqual(await refused.exited, { code: 1, signal: null })
   assert.match(refused.stderr(), /^mailmux: user: only root can become daemon/m)

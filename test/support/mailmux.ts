@@ -31,6 +31,8 @@ export type MailmuxOptions = {
   adminToken?: string
   /** the limit of open files, as `prlimit --nofile` takes it: `soft:hard` */
   openFiles?: string
+  /** what runs; default: the program of this checkout */
+  program?: { runtime: string; main: string }
   /** its environment; default: that of the test */
   env?: NodeJS.ProcessEnv
   /** anything else for the top of the main file */
@@ -143,19 +145,22 @@ export async function startMailmux(scene: Scene, options: MailmuxOptions): Promi
   }
 }
 
+const CHECKOUT = { runtime: MAILMUX_RUNTIME, main: MAIN }
+
 /** Starts `mailmux run` on a configuration file and waits for nothing: for tests of a start that fails. */
 export function launchMailmux(
   scene: Scene,
   configFile: string,
   show?: (line: string) => void,
-  { openFiles, env }: Pick<MailmuxOptions, 'openFiles' | 'env'> = {},
+  { openFiles, env, program = CHECKOUT }: Pick<MailmuxOptions, 'openFiles' | 'env' | 'program'> = {},
 ): Program {
-  const args = [MAIN, 'run', '-c', configFile]
+  const { runtime, main } = program
+  const args = [main, 'run', '-c', configFile]
   return startProgram(scene, {
     name: 'mailmux',
     ...(openFiles === undefined
-      ? { command: MAILMUX_RUNTIME, args }
-      : { command: 'prlimit', args: [`--nofile=${openFiles}`, '--', MAILMUX_RUNTIME, ...args] }),
+      ? { command: runtime, args }
+      : { command: 'prlimit', args: [`--nofile=${openFiles}`, '--', runtime, ...args] }),
     ...(env && { env }),
     ...(show === undefined ? {} : { show }),
   })
