@@ -89,6 +89,8 @@ export type ToSupervisor =
   | { kind: 'ready' }
   /** a login waits for more of a limit than is leased to this worker */
   | { kind: 'short' }
+  /** what it has counted until its orderly end */
+  | { kind: 'last'; reading: Reading }
   /** it cannot serve; `why` is for the operator */
   | { kind: 'failed'; why: string }
   | { kind: 'answer'; id: number; answer: unknown }

@@ -116,14 +116,16 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
     if (stopping) return
     stopping = true
     if (!ready || !serving) return exit(0)
-    const { app, log } = serving
-    app.stop(how).then(
-      () => exit(0),
-      (error: unknown) => {
-        log.error({ err: error }, 'defect')
-        exit(1)
-      },
-    )
+    const { app, log, registry } = serving
+    const end = async (): Promise<void> => {
+      await app.stop(how)
+      const reading = await registry.getMetricsAsJSON()
+      send({ kind: 'last', reading }, () => exit(0))
+    }
+    end().catch((error: unknown) => {
+      log.error({ err: error }, 'defect')
+      exit(1)
+    })
   }
 
   /** A table for which memory is missing must not end the sessions of this process: they go on with the old table. */

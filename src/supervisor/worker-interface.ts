@@ -4,6 +4,7 @@ import type { LedgerHost } from '../limits/ledger-host.ts'
 import type { BoundPort } from '../listener/bound-ports.ts'
 import type { Log } from '../log.ts'
 import type { WorkerState } from '../metrics/instance-metrics.ts'
+import type { Reading } from '../metrics/readings.ts'
 import type { Answer, Ask, ToWorker } from './messages.ts'
 import type { SharedMemory } from './shared-memory.ts'
 
@@ -53,6 +54,8 @@ export type WorkerParts = {
   onEnded: () => void
   /** It needs leases: it begins to serve, or a login there waits for more of a leased limit. */
   onShort: () => void
+  /** What it has counted until its orderly end, just before that. */
+  onLast: (reading: Reading) => void
   /** Called when it is ready to accept. It accepts as soon as this settles. */
   mayAccept: () => Promise<void>
   /** what the limits count, of all workers */

@@ -7,7 +7,7 @@ import type { Worker } from './worker-interface.ts'
 const ALL_MS = 1000
 /** After that a question to one worker is given up. */
 const ONE_MS = 15_000
-/** Interval of readings if no scrape causes them. Counts since the last reading are lost when a worker ends. */
+/** Interval of readings if no scrape causes them. Counts since the last reading are lost when a worker crashes. */
 const EVERY_MS = 10_000
 
 export type WorkerReadings = {
@@ -15,6 +15,8 @@ export type WorkerReadings = {
   start: () => void
   /** At most one question to a worker at a time. All scrapes share its answer. */
   read: (worker: Worker) => Promise<void>
+  /** Takes what a worker tells at its end. */
+  note: (worker: Worker, reading: Reading) => void
   all: () => Promise<Reading[]>
   /** Keeps the counts of an ended worker in the sums: a falling counter would look like a restart of mailmux. */
   bury: (worker: Worker) => void
@@ -55,6 +57,7 @@ export function createWorkerReadings(workers: () => readonly Worker[]): WorkerRe
       }, EVERY_MS)
     },
     read,
+    note: (worker, reading) => void last.set(worker, reading),
     async all() {
       await readAll()
       const known = [...last.values()] // in the same step as `past`: a worker that ends in between would be in neither

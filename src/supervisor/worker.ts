@@ -143,6 +143,8 @@ export function createWorker(parts: WorkerParts): Worker {
         return
       case 'short':
         return parts.onShort()
+      case 'last':
+        return parts.onLast(message.reading)
       case 'ledger':
         return answerLedger(born, message)
       case 'ledger-note':

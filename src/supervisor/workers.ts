@@ -76,11 +76,11 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
   /** Ends a worker that serves nothing any more. */
   async function remove(worker: Worker): Promise<void> {
     await readings.read(worker)
-    readings.bury(worker)
     workers = workers.filter((one) => one !== worker)
     const lease = holders.get(worker)
     if (lease) leases.leave(lease)
     await worker.stop(STOP_SLACK_MS)
+    readings.bury(worker)
   }
 
   /** Starts the workers that more of them need. @throws Error with a message for the operator; then none of them is left running */
@@ -125,6 +125,7 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
         leases.join(lease)
       },
       onShort: () => leases.renew(lease),
+      onLast: (reading) => readings.note(worker, reading),
       mayAccept: () => gate?.() ?? Promise.resolve(),
       ledger,
       memory,

@@ -31,6 +31,7 @@ function build(t: TestContext, plans: string[], command = process.execPath) {
     settings: () => SETTINGS,
     greeting: () => GREETING,
     onShort: () => undefined,
+    onLast: () => undefined,
     mayAccept: () => Promise.resolve(),
     onEnded: () => ends++,
     memory: createSharedMemory(() => []),
