@@ -218,7 +218,7 @@ test('no order of events breaks a limit, and none who waits is forgotten', async
         }
         if (what === 'look') await one?.look()
         if (what === 'fault') one?.setFault((['none', 'none', 'unreachable', 'no answer'] as const)[pick % 4] ?? 'none')
-        // No part expires: whoever cannot agree for so long may exceed the limit.
+        // No part expires: an instance that cannot renew its part for so long may exceed the limit.
         if (what === 'pass') {
           memory.nowMs += pick
           for (const each of instances) if (memory.nowMs % 7 === 0) await each.look()

@@ -1,4 +1,4 @@
-/** The penalty for failed logins: who is delayed, by how much, and who is not. */
+/** The penalty for failed logins: which logins are delayed, how long, and which are not. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createPenalty } from '../../../src/limits/penalty.ts'

@@ -1,4 +1,4 @@
-/** What a reload tells the operator who has asked for it, and what is remembered of one that has failed. */
+/** The answer to an order to reload, and the errors of the last reload that has failed. */
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { test } from 'node:test'

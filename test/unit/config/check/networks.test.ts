@@ -1,4 +1,4 @@
-/** `allow`, `deny` and their files: what they become, and what is said about them. */
+/** `allow`, `deny` and their files: the networks that are built from them, and the errors and warnings about them. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseNetworks } from '../../../../src/config/check/networks.ts'
