@@ -17,6 +17,7 @@ import type {
 } from '../protocol.ts'
 import { isHttpRequest } from '../http.ts'
 import { byPassword, hasControlCharacter, MAX_SASL_LINE_BYTES, runMechanism } from '../sasl.ts'
+import { limitBadCommands } from '../bad-commands.ts'
 import { limitWrongPasswords } from '../wrong-passwords.ts'
 import { clientCapability } from './capability.ts'
 import { readTtl } from './identity.ts'
@@ -48,8 +49,8 @@ class ImapDialogue implements ClientDialogue {
   readonly #facts: DialogueFacts
   readonly #commandLimit: LineLimit
   readonly #countRefusal: (refusal: Refusal) => void
+  readonly #countBadCommand: () => void
   #tag = ''
-  #badCommands = 0
   #id: ReadonlyMap<string, string> = NO_ID
   // A client that asks although the greeting has told it does not read response codes (see accept). After STARTTLS every client asks.
   #askedForCapability = false
@@ -60,6 +61,7 @@ class ImapDialogue implements ClientDialogue {
     this.#facts = facts
     this.#commandLimit = { bytes: facts.maxLineBytes, token: { start: LONG_START, bytes: MAX_SASL_LINE_BYTES } }
     this.#countRefusal = limitWrongPasswords(facts.maxWrongPasswords)
+    this.#countBadCommand = limitBadCommands(facts.maxBadCommands)
   }
 
   greet(): void {
@@ -262,10 +264,7 @@ class ImapDialogue implements ClientDialogue {
   }
 
   #bad(text: string): void {
-    this.#badCommands++
     this.#client.write(`${this.#tag} BAD ${text}\r\n`)
-    if (this.#badCommands >= this.#facts.maxBadCommands) {
-      throw new MuxError('client-too-many-bad-commands', `${this.#badCommands} invalid commands before login`)
-    }
+    this.#countBadCommand()
   }
 }

@@ -16,6 +16,7 @@ import type {
   Refusal,
 } from '../protocol.ts'
 import { MAX_SASL_LINE_BYTES, runMechanism } from '../sasl.ts'
+import { limitBadCommands } from '../bad-commands.ts'
 import { limitWrongPasswords } from '../wrong-passwords.ts'
 import { clientCapability } from './capability.ts'
 import { formatString, readTokens, type Token } from './parse.ts'
@@ -42,14 +43,15 @@ class ManageSieveDialogue implements ClientDialogue {
   readonly #facts: DialogueFacts
   readonly #commandLimit: LineLimit
   readonly #countRefusal: (refusal: Refusal) => void
+  readonly #countBadCommand: () => void
   #ttl: number | undefined = undefined
-  #badCommands = 0
 
   constructor(client: ClientWire, facts: DialogueFacts) {
     this.#client = client
     this.#facts = facts
     this.#commandLimit = { bytes: facts.maxLineBytes, token: { start: LONG_START, bytes: MAX_SASL_LINE_BYTES } }
     this.#countRefusal = limitWrongPasswords(facts.maxWrongPasswords)
+    this.#countBadCommand = limitBadCommands(facts.maxBadCommands)
   }
 
   greet(): void {
@@ -189,11 +191,8 @@ class ManageSieveDialogue implements ClientDialogue {
   }
 
   #bad(text: string): void {
-    this.#badCommands++
     this.#reply(`NO ${formatString(text)}`)
-    if (this.#badCommands >= this.#facts.maxBadCommands) {
-      throw new MuxError('client-too-many-bad-commands', `${this.#badCommands} invalid commands before login`)
-    }
+    this.#countBadCommand()
   }
 
   /** One write: clients have been seen to fail on a block that arrives in parts (Dovecot corks it, too). */

@@ -16,6 +16,7 @@ import type {
 } from '../protocol.ts'
 import { isHttpRequest } from '../http.ts'
 import { byPassword, hasControlCharacter, MAX_SASL_LINE_BYTES, runMechanism } from '../sasl.ts'
+import { limitBadCommands } from '../bad-commands.ts'
 import { limitWrongPasswords } from '../wrong-passwords.ts'
 import { clientCapability, mayUseUtf8 } from './capability.ts'
 import { parseCommand } from './parse.ts'
@@ -40,16 +41,17 @@ class Pop3Dialogue implements ClientDialogue {
   readonly #facts: DialogueFacts
   readonly #commandLimit: LineLimit
   readonly #countRefusal: (refusal: Refusal) => void
+  readonly #countBadCommand: () => void
   #user: string | undefined = undefined
   #preamble = NO_PREAMBLE
   #ttl: number | undefined = undefined
-  #badCommands = 0
 
   constructor(client: ClientWire, facts: DialogueFacts) {
     this.#client = client
     this.#facts = facts
     this.#commandLimit = { bytes: facts.maxLineBytes, token: { start: LONG_START, bytes: MAX_SASL_LINE_BYTES } }
     this.#countRefusal = limitWrongPasswords(facts.maxWrongPasswords)
+    this.#countBadCommand = limitBadCommands(facts.maxBadCommands)
   }
 
   greet(): void {
@@ -210,11 +212,8 @@ class Pop3Dialogue implements ClientDialogue {
   }
 
   #bad(text: string): void {
-    this.#badCommands++
     this.#reply(`-ERR ${text}`)
-    if (this.#badCommands >= this.#facts.maxBadCommands) {
-      throw new MuxError('client-too-many-bad-commands', `${this.#badCommands} invalid commands before login`)
-    }
+    this.#countBadCommand()
   }
 
   #refusePlaintext(): void {
