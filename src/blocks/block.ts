@@ -45,6 +45,15 @@ export function readTarget(
     : { wrong: `${text} is no address, no network and no name of a user` }
 }
 
+/** Whether it is the target of a block of an address, in the form that `readTarget` gives it. */
+export function isAddressTarget(text: string): boolean {
+  const network = parseNetwork(text)
+  if (!network || network.prefixBits === 0) return false
+  const { address, prefixBits, family } = network
+  const isAlone = prefixBits === addressBits(family)
+  return firstAddress(network) === address && text === (isAlone ? address : `${address}/${prefixBits}`)
+}
+
 /** What a block must not cover. `networks` in the order of their importance. */
 export type Protected = readonly { networks: readonly string[]; why: string }[]
 

@@ -1,7 +1,7 @@
 /** The blocks in Redis: the hash `<prefix>blocks`, with a field for each, `address 192.0.2.7` or `user alice@example.test`. */
 import type { RedisClient } from '../directory/redis/client.ts'
 import { RedisFailure } from '../directory/redis/errors.ts'
-import { blockFacts, type Block } from './block.ts'
+import { blockFacts, isAddressTarget, type Block } from './block.ts'
 import { MOST_BLOCKS, type BlockStore } from './blocks.ts'
 
 /** Writes a block unless there are too many. KEYS: the hash. ARGV: field, value, the largest number. */
@@ -50,6 +50,7 @@ function readBlock(field: string, value: string): Block | undefined {
   const [, kind, target] = /^(address|user) (\S{1,400})$/u.exec(field) ?? []
   const facts = blockFacts.safeParse(parseJson(value))
   if ((kind !== 'address' && kind !== 'user') || target === undefined || !facts.success) return undefined
+  if (kind === 'address' && !isAddressTarget(target)) return undefined
   return { kind, target, ...facts.data, untilMs: facts.data.untilMs }
 }
 
