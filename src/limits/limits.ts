@@ -3,6 +3,7 @@
  * four moments (accept, login, acceptance by the back end, refusal). It closes no socket and writes no text: `session` and `login` do.
  */
 import { attemptOf, connectionClaims, loginQuestion, sessionQuestion } from './claims.ts'
+import { createDelays } from './delays.ts'
 import type { ConnectionFacts, LoginFacts, SessionFacts } from './facts.ts'
 import type { Claims, Ledger, Overrun, Taken } from './ledger.ts'
 import { createLocalLedger } from './local-ledger.ts'
@@ -35,14 +36,8 @@ export type LimitParts = {
   ledger?: Ledger | undefined
 }
 
-/**
- * Logins that are delayed at a time, in one process. A delayed login holds its connection, about 20 KB. Further ones are not delayed: to
- * refuse them would let a guesser with many addresses lock the users out.
- */
-const MOST_DELAYED = 5000
-
 export function createLimits({ guards = [], ledger = createLocalLedger() }: LimitParts = {}): Limits {
-  let delayed = 0
+  const delays = createDelays()
 
   function resultOf(taken: Taken, { counts }: Claims): Rejection | Lease | undefined {
     if (taken === 'unanswered') return undefined
@@ -50,17 +45,6 @@ export function createLimits({ guards = [], ledger = createLocalLedger() }: Limi
     if (counts.length === 0) return undefined
     const keys = counts.map(({ key }) => key)
     return { release: () => ledger.release(keys.splice(0)) }
-  }
-
-  function delay(ms: number): Delay | undefined {
-    if (ms <= 0 || delayed >= MOST_DELAYED) return undefined
-    delayed++
-    let ended = false
-    const end = (): void => {
-      if (!ended) delayed--
-      ended = true
-    }
-    return { delayMs: ms, release: end }
   }
 
   return {
@@ -75,8 +59,10 @@ export function createLimits({ guards = [], ledger = createLocalLedger() }: Limi
       const rejection = firstOf(guards, ({ ofLogin }) => ofLogin, facts)
       if (rejection) return rejection
       const question = loginQuestion(facts)
-      return (
-        question && then(ledger.askLogin(question), ({ overrun, delayMs }) => rejectionOf(overrun) ?? delay(delayMs))
+      if (!question) return undefined
+      return then(
+        ledger.askLogin(question),
+        ({ overrun, delayMs }) => rejectionOf(overrun) ?? (question.attempt && delays.enter(delayMs, question.attempt)),
       )
     },
     admitSession(facts) {

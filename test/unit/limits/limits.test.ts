@@ -220,17 +220,45 @@ test('a lease that is released twice counts once', async () => {
   assert.deepEqual([await connect(), await connect()], ['ok', 'too-many connections_per_address'])
 })
 
+const ALWAYS_DELAYED = { after: 0, stepMs: 1000, mostMs: 5000, halfLifeMs: 600_000 }
+
 test('no more than 5000 logins are delayed at a time, and further ones go on at once', async () => {
-  const penalty = { after: 0, stepMs: 1000, mostMs: 5000, halfLifeMs: 600_000 }
-  const { limits, facts, login, fail } = start({ penalty })
-  fail()
+  const { limits, facts, login, fail } = start({ penalty: ALWAYS_DELAYED })
+  const guessers = Array.from({ length: 51 }, (_, n) => ({ address: `198.51.100.${n}`, user: `user${n}` }))
+  for (const guesser of guessers) fail(guesser)
+  const last = guessers.at(-1)
   const delays: Delay[] = []
-  for (let n = 0; n < 5000; n++) delays.push((await limits.admitLogin(facts({}))) as Delay)
+  for (const guesser of guessers.slice(0, 50))
+    for (let n = 0; n < 100; n++) delays.push((await limits.admitLogin(facts(guesser))) as Delay)
   assert.ok(delays.every((delay) => delay.delayMs === 1000))
-  assert.equal(await login(), 'ok')
+  assert.equal(await login(last), 'ok')
   delays[0]?.release()
   delays[0]?.release()
-  assert.deepEqual([await login(), await login()], ['1000 ms', 'ok'])
+  assert.deepEqual([await login(last), await login(last)], ['1000 ms', 'ok'])
+})
+
+test('no more than 100 logins of one network are delayed at a time, and further ones are rejected', async () => {
+  const { limits, facts, login, fail } = start({ penalty: ALWAYS_DELAYED })
+  const other = { address: '203.0.113.1', user: 'bob@example.test' }
+  fail()
+  fail(other)
+  const delays: Delay[] = []
+  for (let n = 0; n < 100; n++) delays.push((await limits.admitLogin(facts({ user: `user${n}` }))) as Delay)
+  assert.ok(delays.every((delay) => delay.delayMs === 1000))
+  assert.equal(await login(), 'too-fast penalty')
+  assert.equal(await login(other), '1000 ms')
+  delays[0]?.release()
+  delays[0]?.release()
+  assert.deepEqual([await login(), await login()], ['1000 ms', 'too-fast penalty'])
+})
+
+test('no more than 1000 logins of one IPv6 /48 are delayed at a time, and further ones are rejected', async () => {
+  const { limits, facts, login, fail } = start({ penalty: ALWAYS_DELAYED })
+  const guesser = (n: number) => ({ address: `2001:db8:0:${n.toString(16)}::1`, user: `user${n}` })
+  for (let n = 0; n < 12; n++) fail(guesser(n))
+  for (let n = 0; n < 10; n++)
+    for (let one = 0; one < 100; one++) assert.ok(!isRejection(await limits.admitLogin(facts(guesser(n)))))
+  assert.equal(await login(guesser(11)), 'too-fast penalty')
 })
 
 test('the detail of a rejection names the limit', async () => {
