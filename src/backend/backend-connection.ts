@@ -11,8 +11,6 @@ export class BackendConnection {
   secure = false
   /** the TCP connection stands, and the PROXY header, if any, is on its way */
   connected = false
-  /** lines that the back end has sent, its greeting included */
-  heard = 0
   readonly #backend: Backend
   readonly #address: Address
   readonly #dialling: Dialling
@@ -20,6 +18,8 @@ export class BackendConnection {
   /** undefined in a handshake and before the connection is open */
   #lines: LineSocket | undefined = undefined
   #failure: MuxError | undefined = undefined
+  /** by a reader that is detached */
+  #heardBefore = 0
 
   /** Dials. @param origin the client, for a back end that expects a PROXY header; undefined for mailmux itself */
   constructor(backend: Backend, address: Address, origin: Origin | undefined) {
@@ -41,10 +41,13 @@ export class BackendConnection {
     this.#lines = new LineSocket(this.#socket, 'backend')
   }
 
-  async readLine(limit: LineLimit): Promise<Octets> {
-    const line = await this.#reader.readLine(limit)
-    this.heard++
-    return line
+  /** Lines that the back end has sent and that were read, its greeting included. */
+  get heard(): number {
+    return this.#heardBefore + (this.#lines?.linesRead ?? 0)
+  }
+
+  readLine(limit: LineLimit): Promise<Octets> {
+    return this.#reader.readLine(limit)
   }
 
   readBytes(count: number): Promise<Octets> {
@@ -58,8 +61,7 @@ export class BackendConnection {
   /** @throws MuxError `backend-bytes-before-tls` for bytes in clear after the go-ahead: an attacker in between has injected them */
   async startTls(): Promise<void> {
     const injected = this.#reader.unreadBytes > 0
-    this.#reader.detach()
-    this.#lines = undefined
+    this.#detachReader()
     if (injected) {
       throw new MuxError('backend-bytes-before-tls', 'bytes in clear between the back end’s go-ahead and the handshake')
     }
@@ -86,9 +88,14 @@ export class BackendConnection {
 
   /** Gives the socket to the relay. */
   detach(): { socket: Socket; unread: Buffer | undefined } {
+    return { socket: this.#socket, unread: this.#detachReader() }
+  }
+
+  #detachReader(): Buffer | undefined {
+    this.#heardBefore = this.heard
     const unread = this.#lines?.detach()
     this.#lines = undefined
-    return { socket: this.#socket, unread }
+    return unread
   }
 
   close(): void {

@@ -25,6 +25,8 @@ type Waiter = { take: () => unknown; resolve: (taken: unknown) => void; reject: 
 
 export class LineSocket {
   readonly socket: Socket
+  /** by `readLine` */
+  linesRead = 0
   readonly #side: 'client' | 'backend'
   #unread: Buffer | undefined
   /** how far #unread has been searched for a line end, so that each byte of a slow line is searched once */
@@ -112,20 +114,22 @@ export class LineSocket {
     return unread
   }
 
-  // async, so that what `take` throws is a rejection like every other
-  async #read<T>(take: () => T | undefined): Promise<T> {
-    if (this.#waiter) throw new Error('two reads at once on one socket')
-    if (this.socket.writableNeedDrain) {
-      // The next command waits until the last answers are sent: a peer that pipelines and reads nothing would fill the memory.
-      if (this.#cut) throw this.#cut
-      this.socket.once('drain', this.#onDrain)
-    } else {
-      // What came before the end of the stream is still to be had after it.
-      const taken = take()
-      if (taken !== undefined) return taken
-      if (this.#failure) throw this.#failure
-    }
-    return new Promise<T>((resolve, reject) => (this.#waiter = { take, resolve: resolve as Waiter['resolve'], reject }))
+  /** What is thrown within the promise, also by `take`, is its rejection. */
+  #read<T>(take: () => T | undefined): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.#waiter) throw new Error('two reads at once on one socket')
+      if (this.socket.writableNeedDrain) {
+        // The next command waits until the last answers are sent: a peer that pipelines and reads nothing would fill the memory.
+        if (this.#cut) throw this.#cut
+        this.socket.once('drain', this.#onDrain)
+      } else {
+        // What came before the end of the stream is still to be had after it.
+        const taken = take()
+        if (taken !== undefined) return resolve(taken)
+        if (this.#failure) throw this.#failure
+      }
+      this.#waiter = { take, resolve: resolve as Waiter['resolve'], reject }
+    })
   }
 
   readonly #onData = (chunk: Buffer): void => {
@@ -202,6 +206,7 @@ export class LineSocket {
       return undefined
     }
     const line = this.#consume(end + 1)
+    this.linesRead++
     return octetsOf(line, end > 0 && line[end - 1] === CR ? end - 1 : end)
   }
 

@@ -75,8 +75,9 @@ class ImapDialogue implements ClientDialogue {
     const start = parseCommandStart(first)
     // RFC 9051 2.2.1; echoing what is no tag would let a page in a browser speak through us to another protocol.
     this.#tag = start.tag ?? '*'
+    // Nearly every command: no wait for literals.
+    if (!first.endsWith('}')) return { tag: start.tag, name: start.name, args: [{ text: start.rest }] }
     const takesLiterals = start.tag !== undefined && (start.name === 'LOGIN' || start.name === 'ID')
-
     const limits = {
       literalBytes: MAX_LITERAL_BYTES,
       lineBytes: start.name === 'ID' ? MAX_COMMAND_BYTES : this.#facts.maxLineBytes,
