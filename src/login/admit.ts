@@ -1,7 +1,7 @@
 /** Asks the limits about a login: before its route is looked up, after the back end has accepted it, and after a refusal. */
 import { sleep } from '../clock.ts'
 import type { LoginFacts } from '../limits/facts.ts'
-import { codeOf, isRejection, type Delay, type Rejection } from '../limits/rejection.ts'
+import { codeOf, isRejection, type Delay, type Lease, type Rejection } from '../limits/rejection.ts'
 import { encodeUtf8 } from '../octets.ts'
 import type { Refusal, Refused } from '../protocol/protocol.ts'
 import { waitBesideClient } from './acquire-slot.ts'
@@ -38,18 +38,24 @@ async function waitOut({ session, services }: Login, delay: Delay): Promise<unde
 
 /**
  * Counts the session of a login that the back end has accepted.
- * @returns undefined where the session may begin. Otherwise the back end is left again
+ * @returns undefined where the session may begin. Otherwise the back end is left again. A promise only where the answer is not known at once
  */
-export async function admitSession(login: Login, { backend }: Accepted, mailbox: string): Promise<Refused | undefined> {
+export function admitSession(
+  login: Login,
+  accepted: Accepted,
+  mailbox: string,
+): Refused | undefined | Promise<Refused | undefined> {
   const { record, services } = login
   if (!services.limits) return undefined
   // The sessions of a master user count for the owner of the mailbox, whose name stands before a separator of one character.
   const owner = record.master === undefined ? mailbox : mailbox.slice(0, -(encodeUtf8(record.master).length + 1))
-  const answer = await services.limits.admitSession({
-    ...factsOf(login),
-    backend: record.backend ?? '',
-    mailbox: owner,
-  })
+  const asked = services.limits.admitSession({ ...factsOf(login), backend: record.backend ?? '', mailbox: owner })
+  if (asked instanceof Promise) return asked.then((answer) => beginOrLeave(login, accepted, answer))
+  return beginOrLeave(login, accepted, asked)
+}
+
+function beginOrLeave(login: Login, { backend }: Accepted, answer: Rejection | Lease | undefined): Refused | undefined {
+  const { record } = login
   if (!isRejection(answer)) {
     record.lease = answer
     return undefined

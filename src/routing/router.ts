@@ -92,21 +92,30 @@ export function createRouter(
   /**
    * Finds the route of a key in the routing file or the directory.
    * @param name of the user with this route
-   * @param mayReassign a login, which may get another back end than the one that is found
+   * @returns a promise only where the directory is asked
    */
-  async function findKnown(
+  function findKnown(
     key: string,
     name: UserName,
-    { trace, facts, mayReassign = false }: { trace?: Trace | undefined; facts?: Facts; mayReassign?: boolean } = {},
-  ): Promise<Route | undefined> {
+    options: FindOptions = {},
+  ): Route | undefined | Promise<Route | undefined> {
     const fixed = findStaticUser(routing, key)
-    trace?.({ asked: 'users', key, ...outcomeOf(fixed && describeEntry(fixed)) })
+    options.trace?.({ asked: 'users', key, ...outcomeOf(fixed && describeEntry(fixed)) })
     if (fixed) return toRoute(name, fixed, 'static')
-    const found = await directory?.lookup(key, trace, facts && { facts, backends: routing.backends })
-    if (found?.refusal) return { kind: 'refused', source: found.source, ...found.refusal }
-    const entry = found && mayReassign ? await reassignment.find(key, found, trace) : undefined
+    return directory && findInDirectory(directory, key, name, options)
+  }
+
+  async function findInDirectory(
+    directory: Directory,
+    key: string,
+    name: UserName,
+    { trace, facts, mayReassign = false }: FindOptions,
+  ): Promise<Route | undefined> {
+    const found = await directory.lookup(key, trace, facts && { facts, backends: routing.backends })
+    if (found.refusal) return { kind: 'refused', source: found.source, ...found.refusal }
+    const entry = mayReassign ? await reassignment.find(key, found, trace) : undefined
     if (entry) return toRoute(name, entry, 'directory')
-    return found?.entry && toRoute(name, found.entry, found.source)
+    return found.entry && toRoute(name, found.entry, found.source)
   }
 
   function toRoute(name: UserName, entry: DirectoryEntry, source: RouteSource): Route {
@@ -138,7 +147,8 @@ export function createRouter(
 
   async function find(name: UserName, trace?: Trace, facts?: () => LoginFacts): Promise<Route> {
     const { user } = name
-    const known = await findKnown(user, name, { trace, facts, mayReassign: true })
+    const asked = findKnown(user, name, { trace, facts, mayReassign: true })
+    const known = asked instanceof Promise ? await asked : asked
     if (known) return known
     const ofDomain = findDomain(name, trace)
     if (ofDomain) return ofDomain
@@ -213,6 +223,9 @@ export function createRouter(
 const NEVER: Reassigning = { isOrdered: () => false, mayTake: () => false }
 
 type Facts = (() => LoginFacts) | undefined
+
+/** `mayReassign`: a login, which may get another back end than the one that is found. */
+type FindOptions = { trace?: Trace | undefined; facts?: Facts; mayReassign?: boolean }
 
 function outcomeOf(detail: string | undefined): Pick<RouteStep, 'outcome' | 'detail'> {
   return detail === undefined ? { outcome: 'nothing' } : { outcome: 'found', detail }

@@ -93,7 +93,10 @@ export async function logIn(login: Login): Promise<Accepted | Refused> {
     if ('refusal' in route) result = await refuseAsBackend(login, route)
     else {
       result = await logInAtBackend(login, route)
-      if (result.accepted) result = (await admitSession(login, result, route.login.user)) ?? result
+      if (result.accepted) {
+        const asked = admitSession(login, result, route.login.user)
+        result = (asked instanceof Promise ? await asked : asked) ?? result
+      }
       if (result.accepted) {
         if (route.source === 'placed') await commitRoute(login, result)
         events.emit({ type: 'logged-in', login, route, address: result.address, tookMs: login.ageMs })
