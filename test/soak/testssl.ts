@@ -1,6 +1,6 @@
 /**
  * What testssl.sh says of the TLS that mailmux speaks: nothing worse than informational, but for what a CA made on the spot lacks.
- * `node test/e2e/testssl.test.ts docs/testssl` writes its reports there as well.
+ * `node test/soak/testssl.ts docs/testssl` writes its reports there as well. A minute of processor time: run it when the code of TLS changes.
  */
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
