@@ -51,11 +51,9 @@ export function createUpgrades(
   const { program, generation, ticketSecret, log, metrics } = parts
   let isUnderWay = false
 
-  async function whyRefused(file: string | undefined): Promise<string | undefined> {
-    const why = program.whyNot ?? parts.whyNotNow()
-    if (why !== undefined) return why
-    if (isUnderWay) return 'an upgrade is under way'
-    return file === undefined ? undefined : whyUnsafe(file, program.uid)
+  /** Looks at once, so that of two orders at the same time one is refused. */
+  function whyNotNow(): string | undefined {
+    return program.whyNot ?? parts.whyNotNow() ?? (isUnderWay ? 'an upgrade is under way' : undefined)
   }
 
   function fail(outcome: 'refused' | 'failure', detail: string): { error: string } {
@@ -65,12 +63,15 @@ export function createUpgrades(
   }
 
   return async ({ program: file, withinMs = READY_MS }) => {
-    const refused = await whyRefused(file)
+    const refused = whyNotNow()
     if (refused !== undefined) return fail('refused', refused)
     isUnderWay = true
     let outcome: 'refused' | 'failure' = 'refused'
     try {
+      const unsafe = file === undefined ? undefined : await whyUnsafe(file, program.uid)
+      if (unsafe !== undefined) throw new Error(unsafe)
       const version = await checkProgram(program.check(file))
+      if (parts.stopping.aborted) throw new Error('mailmux is being stopped') // the ports are closed, or about to be
       outcome = 'failure'
       log.info({ version, generation: generation + 1 }, 'upgrade: starts the new version')
       const successor = await startSuccessor({
