@@ -67,8 +67,9 @@ export function createPenalty(nowMs: () => number, most = MOST_SCORES): Penalty 
     },
     noteSuccess(user, network) {
       const before = known.get(user) ?? []
-      if (before[0] === network) return
-      known.set(user, [network, ...before.filter((one) => one !== network)].slice(0, MOST_NETWORKS))
+      const isFirst = before[0] === network
+      // Set anew in any case, or the table would forget a user who logs in each minute.
+      known.set(user, isFirst ? before : [network, ...before.filter((one) => one !== network)].slice(0, MOST_NETWORKS))
     },
     isKnown,
   }

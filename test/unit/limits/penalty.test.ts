@@ -112,3 +112,13 @@ test('an account that logs in from many addresses displaces no address of anothe
   fail(20, 'mallory', GUESSER)
   assert.deepEqual([delay('mallory', '203.0.113.984'), delay('mallory', '203.0.113.983')], [0, 15_000])
 })
+
+test('a user who goes on logging in from one address is not forgotten there', () => {
+  const { fail, succeed, delay } = start(20)
+  for (let n = 0; n < 27; n++) {
+    if (n % 9 === 0) succeed('alice', HOME)
+    succeed(`user${n}`, HOME)
+  }
+  fail(20, 'alice', GUESSER)
+  assert.equal(delay('alice', HOME), 0)
+})
