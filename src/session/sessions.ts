@@ -61,6 +61,8 @@ export function createSessions(world: () => World, services: Services): Sessions
   const { events, maxConnections } = services
   const turnAway = createTurnAway(events)
   const running = new Set<Session>()
+  /** connections that are no sessions yet, as the limits have not answered */
+  let asking = 0
   const spread = createSpread<Session>(() => performance.now())
   let spreading: NodeJS.Timeout | undefined
   // Unique across instances and restarts, and short enough to be read out over the telephone.
@@ -131,7 +133,7 @@ export function createSessions(world: () => World, services: Services): Sessions
       // A client that has closed already has no address, and can be told nothing.
       if (!context || socket.remoteAddress === undefined) return void socket.destroy()
       const max = maxConnections()
-      if (running.size >= max) {
+      if (running.size + asking >= max) {
         turnAway.full(socket, context.settings, max)
         return
       }
@@ -146,8 +148,12 @@ export function createSessions(world: () => World, services: Services): Sessions
         else begin(socket, id, born, context, admission)
       }
       const asked = askAdmission(context, address, services)
-      if (asked instanceof Promise) void asked.then(goOn, () => socket.destroy())
-      else goOn(asked)
+      if (!(asked instanceof Promise)) {
+        goOn(asked)
+        return
+      }
+      asking++
+      void asked.finally(() => asking--).then(goOn, () => socket.destroy())
     },
     list: (filter) => listSessions(running, filter),
     running,

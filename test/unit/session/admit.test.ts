@@ -21,7 +21,12 @@ import { keepLog } from '../backend/fixture.ts'
 import { clientLimits, listenerSettings } from '../listener/listener-settings.ts'
 
 /** A port whose clients reach a listener of these settings. */
-async function open(t: TestContext, changes: Partial<ListenerSettings>, limits: Limits = createLimits()) {
+async function open(
+  t: TestContext,
+  changes: Partial<ListenerSettings>,
+  limits: Limits = createLimits(),
+  maxConnections = Infinity,
+) {
   const settings = listenerSettings({ allowPlaintextAuth: true, ...changes })
   const { log, lines } = keepLog()
   const counted: string[] = []
@@ -63,7 +68,7 @@ async function open(t: TestContext, changes: Partial<ListenerSettings>, limits: 
     events,
     limits,
     offer: () => ({ mechanisms: ['PLAIN'], announced: [] }),
-    maxConnections: () => Infinity,
+    maxConnections: () => maxConnections,
   } as unknown as Services)
   const server = createServer({ allowHalfOpen: true }, (socket) => sessions.accept(socket, settings.name))
   server.listen(0, '127.0.0.1')
@@ -229,4 +234,25 @@ test('a guard rejects a client of a listener without limits', async (t) => {
   const { port, counted } = await open(t, {}, limits)
   assert.match(await greet(port), REJECTIONS.imap)
   assert.deepEqual(counted, ['client-denied', 'limit block'])
+})
+
+test('clients for whom the limits are being asked count as connections', async (t) => {
+  const answer = Promise.withResolvers<undefined>()
+  const limits = answering(() => answer.promise)
+  const { port, sessions } = await open(t, {}, limits, 2)
+  const waiting = [greet(port), greet(port)]
+  await until(
+    READ_DEADLINE_MS,
+    () => limits.asked.length === 2 || undefined,
+    () => 'no limit was asked',
+  )
+  assert.match(await greet(port), /^\* BYE \[UNAVAILABLE\] Too many connections/)
+  answer.resolve(undefined)
+  for (const greeting of await Promise.all(waiting)) assert.match(greeting, /^\* OK /)
+  await until(
+    READ_DEADLINE_MS,
+    () => sessions.count() === 0 || undefined,
+    () => 'a session is still listed',
+  )
+  assert.match(await greet(port), /^\* OK /)
 })
