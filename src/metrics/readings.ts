@@ -7,6 +7,9 @@ export type Reading = Awaited<ReturnType<Registry['getMetricsAsJSON']>>
 /** Series of Node's runtime for which prom-client has something else in mind than what an operator looks for: the worst of all workers. */
 const WORST = /^nodejs_eventloop_lag_/
 
+/** Gauges with the ending of a counter, which `promtool check metrics` rejects. The series with labels (`nodejs_active_handles`) have the same numbers. */
+const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total']
+
 /**
  * The registry of a process, with the series of Node's runtime.
  * @param logLinesDropped their number since the start
@@ -14,6 +17,7 @@ const WORST = /^nodejs_eventloop_lag_/
 export function createRegistry(logLinesDropped: () => number): Registry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
+  for (const name of MISNAMED) registry.removeSingleMetric(name)
   new Counter({
     name: 'mailmux_log_lines_dropped_total',
     help: 'Log lines that did not fit into the buffer, because their destination was full, slow or broken.',
