@@ -46,7 +46,7 @@ export type Answers = {
   /** Rejects these addresses and users from now on, and no others. @returns how many sessions end for that */
   setBlocks: (blocks: readonly BlockTarget[]) => number
   /** What another worker may use of this one's memory while the directory is unavailable. */
-  standIn: (user: Text) => StandIn | undefined
+  standIn: (question: { store: string; user: Text }) => StandIn | undefined
 }
 
 export type AnswerSources = RunningBackends & {
@@ -55,13 +55,14 @@ export type AnswerSources = RunningBackends & {
   sessions: Pick<Sessions, 'list' | 'end' | 'rebalance'>
   quiesce: Answers['quiesce']
   blocks: Pick<BlockTable, 'replace'>
-  /** undefined where routes are in the routing file alone */
-  directory: Pick<Directory, 'standInFor' | 'setBackendState'> | undefined
+  /** the one in force, and what identifies its store */
+  directory: () => Pick<Directory, 'standInFor' | 'setBackendState'>
+  store: () => string
   log: Log
 }
 
 export function createAnswers(sources: AnswerSources): Answers {
-  const { world, logins, sessions, quiesce, blocks, directory, log, ...running } = sources
+  const { world, logins, sessions, quiesce, blocks, directory, store, log, ...running } = sources
   return {
     explain: (question) => explain(question, world(), running),
     testLogin: (question, password) => testLogin(question, password, world(), { logins, log }),
@@ -71,16 +72,17 @@ export function createAnswers(sources: AnswerSources): Answers {
       rebalance ? sessions.rebalance(filter, rebalance) : sessions.end(filter, 'kicked', { now }),
     quiesce,
     setBackendState: (change) =>
-      change.order?.reassign && directory?.setBackendState && world().router.reassignsTo(change.backend).length === 0
+      change.order?.reassign && directory().setBackendState && world().router.reassignsTo(change.backend).length === 0
         ? Promise.resolve(noTargets(change.backend))
-        : setBackendState(directory, change),
+        : setBackendState(directory(), change),
     lease: (caps) => usesByKey(running.admissions.lease(capsByBackend(caps))),
     setBlocks: (targets) =>
       blocks
         .replace(targets)
         .map(({ kind, target }) => sessions.end(kind === 'user' ? { user: target } : { client: target }, 'kicked'))
         .reduce((sum, ended) => sum + ended, 0),
-    standIn: (user) => directory?.standInFor?.(user),
+    // A route of another store says nothing of this one, before and after a reload that replaces the directory.
+    standIn: (question) => (question.store === store() ? directory().standInFor?.(question.user) : undefined),
   }
 }
 
@@ -90,10 +92,10 @@ function noTargets(backend: string): NotChanged {
 }
 
 async function setBackendState(
-  directory: AnswerSources['directory'],
+  directory: ReturnType<AnswerSources['directory']>,
   { backend, order }: StateChange,
 ): Promise<BackendStateResult | NotChanged> {
-  if (!directory?.setBackendState) {
+  if (!directory.setBackendState) {
     const why = order?.reassign
       ? `without Redis the users of ${backend} cannot be reassigned, as their routes are not in a directory that mailmux can change`
       : `without Redis there is one place for it: \`state\` of ${backend} in routing.yaml`

@@ -11,7 +11,7 @@ import { followDirectoryStates } from './backend/directory-states.ts'
 import { createBackendStates } from './backend/states.ts'
 import { startProber } from './backend/health/prober.ts'
 import { createRunningClock, watchStalls } from './clock.ts'
-import type { Settings } from './config/settings.ts'
+import type { DirectorySettings, Settings } from './config/settings.ts'
 import type { Accept } from './listener/door.ts'
 import { DELIVERY_PORT } from './listener/ports.ts'
 import type { BlockTarget } from './blocks/block.ts'
@@ -26,8 +26,7 @@ import { createRelays } from './relay/relays.ts'
 import { createCapacity, lookForDescriptor, readDescriptorLimit } from './resources/descriptors.ts'
 import { createDelivery } from './delivery/delivery.ts'
 import { createShortageNotes } from './resources/shortages.ts'
-import { openDirectory } from './directory/open-directory.ts'
-import type { OtherWorkers } from './directory/remembered/stand-ins.ts'
+import { openCurrentDirectory, type WorkersOfStores } from './directory/current-directory.ts'
 import { probeBackend } from './login/probe-backend.ts'
 import { createOffers } from './session/offer.ts'
 import { SYSTEM_CLOCK } from './login/clock.ts'
@@ -58,7 +57,7 @@ export type AppDeps = {
   /** @throws Error with a message for the operator; no port is left open then */
   listen: (settings: Settings, accept: Accept) => Promise<OpenListeners>
   /** undefined where there are none */
-  others?: OtherWorkers
+  others?: WorkersOfStores
   /** what the limits count, of all workers; undefined: in this process */
   ledger?: Ledger
   /** given if the limits of back ends are leased: called when a login waits for more of them */
@@ -72,6 +71,10 @@ type OpenListeners = Pick<Listeners, 'addresses' | 'close'>
 export type App = {
   /** Waits a little for the directory and the back ends, then accepts. @throws Error for the operator; `close` is still to be called */
   start(): Promise<Listeners['addresses']>
+  /** Connects this directory, if it is another one than that in force. @throws Error for the operator; then nothing has changed */
+  prepare: (directory: DirectorySettings) => Promise<void>
+  /** The prepared directory does not come into force. */
+  discard: () => void
   /** New connections are served by these from now on. */
   takeOver: (settings: Settings) => void
   /**
@@ -90,8 +93,7 @@ export function createApp(
   { log, metrics, ticketSecret, listen, others, ledger, onShort, blocks = [] }: AppDeps,
 ): App {
   const noteShortage = createShortageNotes(log, metrics.shortageNoted)
-  const directory = openDirectory(settings.directory, log, { ...metrics, noteShortage }, others)
-  if (!directory) metrics.directoryIsUp(true)
+  const directory = openCurrentDirectory(settings.directory, { log, monitor: { ...metrics, noteShortage }, others })
 
   const admissions = createAdmissions({ log, loginWaited: metrics.loginWaited, onShort })
   metrics.watchGates(admissions.describe)
@@ -168,10 +170,13 @@ export function createApp(
     routeOf: (user) => worlds.current().router.byRunning(user),
     placedName,
     // An auth server decides for one login, with its password, and can be asked for nothing else.
-    isOn: () => worlds.current().settings.followRoutes && settings.directory.kind !== 'auth_http',
+    isOn: () => {
+      const { followRoutes, directory } = worlds.current().settings
+      return followRoutes && directory.kind !== 'auth_http'
+    },
     endTimeoutMs,
   })
-  directory?.onRouteChanged?.((user) => {
+  directory.onRouteChanged((user) => {
     heldUsers.changed(user)
     follower.changed(user)
   })
@@ -184,12 +189,12 @@ export function createApp(
   states.onChange((name, { state, overMs }) => drain.changed(name, state, overMs))
   const directoryStates = followDirectoryStates({
     names: () => worlds.current().backends.keys(),
-    read: (name) => directory?.backendState?.(name) ?? Promise.resolve(undefined),
+    read: (name) => directory.backendState(name),
     set: (name, state) => states.setFromDirectory(name, state),
     refused: metrics.backendStateRefused,
     log,
   })
-  directory?.onBackendChanged?.(directoryStates.changed)
+  directory.onBackendChanged(directoryStates.changed)
   metrics.watchConnections(() => ({ open: sessions.count(), max: capacity.max() }))
   const running = createRunningClock(3 * SWEEP_MS)
   const sweep = setInterval(() => {
@@ -211,11 +216,11 @@ export function createApp(
     prober.stop()
     worlds.close()
     backends.close()
-    await directory?.close()
+    await directory.close()
   }
   return {
     async start() {
-      await waitAtMost([prober.probeAll(), directory?.connected ?? Promise.resolve()])
+      await waitAtMost([prober.probeAll(), directory.connected])
       closed.signal.throwIfAborted()
       listeners = await listen(settings, {
         onConnection(socket, listener) {
@@ -230,11 +235,13 @@ export function createApp(
       if (closed.signal.aborted) listeners.close()
       return listeners.addresses
     },
+    prepare: (next) => directory.prepare(next),
+    discard: () => directory.discard(),
     takeOver(changed) {
       worlds.enter(changed)
       follower.changed(undefined)
-      if (directory?.backendState) directoryStates.changed(undefined)
-      directory?.renew?.(changed.directory)
+      directory.enter(changed.directory)
+      directoryStates.changed(undefined)
     },
     async stop(how = { mayLogIn: false }) {
       listeners?.close()
@@ -261,7 +268,8 @@ export function createApp(
           endTimeoutMs,
         }),
       blocks: blockTable,
-      directory,
+      directory: directory.inForce,
+      store: directory.store,
       log,
     }),
   }

@@ -34,6 +34,11 @@ export type Blocks = {
   remove(target: BlockTarget): Promise<boolean>
   /** Reads the store and applies what it has. @throws Error of the store */
   refresh: () => Promise<Applied>
+  /**
+   * Keeps the blocks in another store from now on, those in force too. undefined: this instance keeps them itself. Does not fail: what the
+   * store does not take now stays in force, and the next reading tries again.
+   */
+  moveTo(store: BlockStore | undefined): Promise<void>
   /** Ends blocks whose time is over, and reads the store if it is time. Called once a second. */
   tick(): Promise<void>
 }
@@ -47,7 +52,10 @@ export type BlocksParts = {
   nowMs: () => number
 }
 
-export function createBlocks({ store = memoryStore(), apply, nowMs }: BlocksParts): Blocks {
+export function createBlocks({ store: first = memoryStore(), apply, nowMs }: BlocksParts): Blocks {
+  let store = first
+  /** those of the store before, which this one does not have yet */
+  let toMove: Block[] = []
   let known: Block[] = []
   let isApplied = true
   let readMs = -Infinity
@@ -61,8 +69,18 @@ export function createBlocks({ store = memoryStore(), apply, nowMs }: BlocksPart
     return applied
   }
 
+  /** What the new store says of a target that is blocked there counts. @throws Error of the store */
+  async function move(): Promise<void> {
+    const own = new Set((await store.list()).map(nameOf))
+    for (const block of toMove) {
+      if (!isOver(block) && !own.has(nameOf(block))) await store.add(block)
+      toMove = toMove.filter((one) => one !== block)
+    }
+  }
+
   async function refresh(): Promise<Applied> {
     readMs = nowMs()
+    if (toMove.length > 0) await move()
     const stored = await store.list()
     const over = stored.filter(isOver)
     if (over.length > 0) await store.remove(over).catch(() => undefined) // the next reading tries again
@@ -76,6 +94,11 @@ export function createBlocks({ store = memoryStore(), apply, nowMs }: BlocksPart
     add: (block) => store.add(block),
     remove: async (target) => (await store.remove([target])) > 0,
     refresh,
+    async moveTo(next = memoryStore()) {
+      store = next
+      toMove = known.filter((block) => !isOver(block))
+      await refresh().catch(() => undefined)
+    },
     async tick() {
       if (nowMs() - readMs >= READ_EVERY_MS || nowMs() < readMs) {
         await refresh().catch(() => undefined) // the next reading tries again
@@ -89,16 +112,17 @@ export function createBlocks({ store = memoryStore(), apply, nowMs }: BlocksPart
   }
 }
 
+const nameOf = ({ kind, target }: BlockTarget): string => `${kind} ${target}`
+
 function memoryStore(): BlockStore {
   const blocks = new Map<string, Block>()
-  const keyOf = ({ kind, target }: BlockTarget): string => `${kind} ${target}`
   return {
     add(block) {
-      if (!blocks.has(keyOf(block)) && blocks.size >= MOST_BLOCKS) return Promise.resolve(false)
-      blocks.set(keyOf(block), block)
+      if (!blocks.has(nameOf(block)) && blocks.size >= MOST_BLOCKS) return Promise.resolve(false)
+      blocks.set(nameOf(block), block)
       return Promise.resolve(true)
     },
     list: () => Promise.resolve([...blocks.values()]),
-    remove: (targets) => Promise.resolve(targets.filter((target) => blocks.delete(keyOf(target))).length),
+    remove: (targets) => Promise.resolve(targets.filter((target) => blocks.delete(nameOf(target))).length),
   }
 }

@@ -147,9 +147,12 @@ export type Directory = {
   setBackendState?(backend: string, order: BackendStateOrder | undefined): Promise<BackendStateResult>
   /** @param hear called for each change of a state; undefined: any may have changed, unnoticed meanwhile */
   onBackendChanged?(hear: (backend: string | undefined) => void): void
-  /** @param settings those of the start with other passwords, keys and CAs, which count from the next connection on */
+  /** @param settings for which it need not be replaced: see `mustReplace` */
   renew?(settings: DirectorySettings): void
   /** resolves when the directory can answer for the first time */
   readonly connected: Promise<void>
-  close(): Promise<void>
+  /** Whether the directory can answer now. @throws Error with the reason */
+  check?(): Promise<void>
+  /** @param how `isReplaced`: another directory is in force, and has the file of known routes */
+  close(how?: { isReplaced: boolean }): Promise<void>
 }

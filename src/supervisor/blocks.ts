@@ -12,7 +12,7 @@ const TICK_MS = 1000
 export type BlockKeeperParts = {
   pool: Pick<WorkerPool, 'setBlocks'>
   /** undefined: this instance alone has its blocks */
-  store: BlockStore | undefined
+  store: () => BlockStore | undefined
   settings: () => Settings
   /** Has all instances read the store. */
   refreshAll: () => Promise<EndedAnswer>
@@ -22,13 +22,16 @@ export type BlockKeeper = {
   orders: BlockOrders
   /** Reads the store of blocks, for another instance that has changed it. @throws Error */
   refresh: () => Promise<Applied>
+  /** Moves to the store of now. Does not fail. */
+  follow(): Promise<void>
   stop(): void
 }
 
 /** Reads the store in the background. */
 export function keepBlocks({ pool, store, settings, refreshAll }: BlockKeeperParts): BlockKeeper {
   const nowMs = (): number => Math.round(toEpochMs(performance.now()))
-  const blocks = createBlocks({ store, apply: pool.setBlocks, nowMs })
+  let inUse = store()
+  const blocks = createBlocks({ store: inUse, apply: pool.setBlocks, nowMs })
   let isTicking = false
   const timer = setInterval(() => {
     if (isTicking) return
@@ -41,7 +44,7 @@ export function keepBlocks({ pool, store, settings, refreshAll }: BlockKeeperPar
     return readTarget(text, { userCase, aliases })
   }
   const coverage = (): Pick<BlocksListed, 'scope' | 'why'> =>
-    store ? { scope: 'all' } : { scope: 'instance', why: 'the directory is not Redis' }
+    inUse ? { scope: 'all' } : { scope: 'instance', why: 'the directory is not Redis' }
 
   async function inStore<T>(order: () => Promise<T>): Promise<T | { result: 'unavailable'; why: string }> {
     try {
@@ -77,6 +80,12 @@ export function keepBlocks({ pool, store, settings, refreshAll }: BlockKeeperPar
       },
     },
     refresh: blocks.refresh,
+    async follow() {
+      const next = store()
+      if (next === inUse) return
+      inUse = next
+      await blocks.moveTo(next)
+    },
     stop: () => clearInterval(timer),
   }
 }

@@ -51,16 +51,27 @@ export function createInProcessPool(
     },
     async prepare(changed) {
       await started.promise
-      const ports = await listeners?.prepare(portsOf(changed))
-      if (!ports) throw new Error('mailmux is being stopped')
+      await app.prepare(changed.directory)
+      let ports: Awaited<ReturnType<Listeners['prepare']>> | undefined
+      try {
+        ports = await listeners?.prepare(portsOf(changed))
+        if (!ports) throw new Error('mailmux is being stopped')
+      } catch (error) {
+        app.discard()
+        throw error
+      }
+      const prepared = ports
       return {
         commit() {
           // In one step: a connection that comes in between would find a listener that its world does not have.
           app.takeOver(changed)
-          ports.commit()
+          prepared.commit()
           return Promise.resolve([])
         },
-        discard: ports.discard,
+        discard() {
+          app.discard()
+          prepared.discard()
+        },
       }
     },
     states: () => [state],

@@ -115,7 +115,7 @@ export function createInstance(parts: InstanceParts): Instance {
   const files = keepConfiguration(settings, loaded, {
     load,
     async takeOver(settings) {
-      const prepared = await prepareAll(settings, { pool, adminPort, output })
+      const prepared = await prepareAll(settings, { pool, adminPort, output, followers: [shared, blocks, site] })
       log.configure(settings.log)
       withoutRemoved = createRemovedFilter(settings)
       return prepared.commit()

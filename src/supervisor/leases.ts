@@ -20,15 +20,20 @@ const LEAVE_MS = 1000
 export type LeaseKeeper = Pick<Lessor, 'join' | 'leave' | 'renew'> & {
   /** Whether the limits are agreed on with the other instances; undefined without a store. */
   isShared: () => boolean | undefined
+  /** Agrees on the limits through another store from now on, and gives the part of this instance in the old one back. Does not fail. */
+  moveTo(site: SharedLeases | undefined): Promise<void>
   /** Gives the part of this instance back. */
   stop(): Promise<void>
 }
 
+/** the name of this instance, and the store that it shares with others */
+export type SharedLeases = { id: string; store: LeaseStore }
+
 export type LeaseParts = {
   /** the settings in force; not called at once */
   settings: () => Settings
-  /** the name of this instance, and the store that it shares with others; undefined if it counts for itself */
-  site: { id: string; store: LeaseStore } | undefined
+  /** undefined if it counts for itself */
+  site: SharedLeases | undefined
   log: Pick<Log, 'info' | 'warn'>
 }
 
@@ -37,21 +42,27 @@ export function keepLeases({ settings, site, log }: LeaseParts): LeaseKeeper {
   const configured = (): Map<string, number> => limitsOf(settings().routing.backends)
   const lessor: Lessor = createLessor(() => shared?.limits() ?? configured(), nowMs)
   let cause: string | undefined
-  const shared: SiteLeases | undefined =
-    site &&
-    createSiteLeases({
-      ...site,
-      limits: configured,
-      total: lessor.total,
-      onResult: (failure) => (cause = failure),
-      nowMs,
-    })
+  let shared = open(site)
   let wasShared = true
   let sharedMs = -Infinity
   let isSoon = false
   let stopped = false
   let timer: NodeJS.Timeout
   schedule(EVERY_MS)
+
+  function open(site: SharedLeases | undefined): SiteLeases | undefined {
+    if (!site) return undefined
+    const onResult = (failure: string | undefined): void => void (cause = failure)
+    return createSiteLeases({ ...site, limits: configured, total: lessor.total, onResult, nowMs })
+  }
+
+  async function leave(left: SiteLeases | undefined): Promise<void> {
+    if (!left) return
+    let late: NodeJS.Timeout | undefined
+    const enough = new Promise<void>((resolve) => (late = setTimeout(resolve, LEAVE_MS)))
+    await Promise.race([left.leave().catch(() => undefined), enough])
+    clearTimeout(late)
+  }
 
   function schedule(ms: number): void {
     isSoon = ms < EVERY_MS
@@ -66,11 +77,13 @@ export function keepLeases({ settings, site, log }: LeaseParts): LeaseKeeper {
   }
 
   function renewSite(): void {
-    if (!shared) return
+    const asked = shared
+    if (!asked) return
     sharedMs = nowMs()
-    void shared.renew().then(() => {
+    void asked.renew().then(() => {
+      if (asked !== shared) return
       lessor.renew()
-      noteShared(shared.isShared())
+      noteShared(asked.isShared())
     })
   }
 
@@ -90,14 +103,20 @@ export function keepLeases({ settings, site, log }: LeaseParts): LeaseKeeper {
       schedule(WHILE_SHORT_MS)
     },
     isShared: () => shared?.isShared(),
+    async moveTo(site) {
+      const [before, next] = [shared, open(site)]
+      // Until the new store has granted the parts that are in use, those of the old one count: no login waits.
+      await next?.renew()
+      if (stopped) return
+      shared = next
+      wasShared = true
+      lessor.renew()
+      await leave(before)
+    },
     async stop() {
       stopped = true
       clearTimeout(timer)
-      if (!shared) return
-      let late: NodeJS.Timeout | undefined
-      const enough = new Promise<void>((resolve) => (late = setTimeout(resolve, LEAVE_MS)))
-      await Promise.race([shared.leave(), enough])
-      clearTimeout(late)
+      await leave(shared)
     },
   }
 }

@@ -3,7 +3,7 @@ import type { Answers } from '../answers.ts'
 import type { OpenPort } from '../listener/ports.ts'
 import type { LedgerNote, LedgerQuestion, LedgerReply } from '../limits/ledger-calls.ts'
 import type { Reading } from '../metrics/readings.ts'
-import type { Settings } from '../config/settings.ts'
+import type { DirectorySettings, Settings } from '../config/settings.ts'
 import type { Secret } from '../secret.ts'
 import type { Packed } from './packed.ts'
 import type { TablePiece } from './table-pieces.ts'
@@ -19,6 +19,8 @@ export type Ask =
   | { what: 'port'; port: OpenPort }
   /** Puts settings into force, together with the ports that serve from then on. */
   | { what: 'configure'; settings: Packed<Settings>; ports: OpenPort[] }
+  /** Connects this directory, if it is another one than that in force. */
+  | { what: 'prepare'; directory: Packed<DirectorySettings> }
   | { what: 'reading' }
   /** Opens the file of the log anew. */
   | { what: 'reopenLog' }
@@ -29,7 +31,7 @@ export type Ask =
   | { what: 'quiesce'; question: First<Answers['quiesce']> }
   | { what: 'endSessions'; order: First<Answers['endSessions']> }
   | { what: 'setBackendState'; change: First<Answers['setBackendState']> }
-  | { what: 'standIn'; user: First<Answers['standIn']> }
+  | { what: 'standIn'; question: First<Answers['standIn']> }
   | { what: 'explain'; question: First<Answers['explain']> }
   | { what: 'testLogin'; question: First<Answers['testLogin']>; password: Packed<Secret> }
 
@@ -39,6 +41,7 @@ export type Answer = {
   users: true
   port: { wrong?: string }
   configure: true
+  prepare: { wrong?: string }
   reading: Reading
   reopenLog: true
   backends: ReturnType<Answers['backends']>
@@ -65,17 +68,19 @@ export type ToWorker =
       ports: OpenPort[]
       /** those that it serves now */
       served: OpenPort[]
-      /** the marker of the directory that any worker has seen last; undefined if none has seen one */
-      marker: string | undefined
+      /** for each store the marker that any worker has seen last */
+      markers: [store: string, id: string][]
       /** the addresses and users that operators have blocked */
       blocks: First<Answers['setBlocks']>
     }
-  /** another worker has seen this marker of the directory */
-  | { kind: 'marker'; id: string }
+  /** another worker has seen this marker of the directory with this store */
+  | { kind: 'marker'; store: string; id: string }
   /** the routes that other workers remember, for the question with this id */
   | { kind: 'standIns'; id: number; told: StandIn[] }
   | { kind: 'ledger'; id: number; reply: LedgerReply }
   | { kind: 'ask'; id: number; ask: Ask }
+  /** The prepared directory does not come into force: the reload was refused. */
+  | { kind: 'discard' }
   /** These ports do not come into force: the reload was refused. */
   | { kind: 'shut'; ports: OpenPort[] }
   /** It may open its ports now. */
@@ -98,10 +103,10 @@ export type ToSupervisor =
   /** a question to the ledger of the limits, and what needs no answer */
   | { kind: 'ledger'; id: number; ask: LedgerQuestion }
   | { kind: 'ledger-note'; note: LedgerNote }
-  /** the directory contains this marker */
-  | { kind: 'marker'; id: string }
+  /** the directory with this store contains this marker */
+  | { kind: 'marker'; store: string; id: string }
   /** asks for the routes of a user that other workers remember */
-  | { kind: 'standIns'; id: number; user: First<Answers['standIn']> }
+  | { kind: 'standIns'; id: number; question: First<Answers['standIn']> }
 
 /**
  * The descriptor on which a worker writes its log. It is the supervisor's standard output, and its number follows the worker's standard

@@ -11,34 +11,46 @@ export type OtherWorkers = {
   hear: (message: Extract<ToWorker, { kind: 'marker' | 'standIns' }>) => void
 }
 
-/** @param marker the one that another worker saw before this one was started */
-export function createOtherWorkers(marker: string | undefined, send: (message: ToSupervisor) => void): OtherWorkers {
+/** @param markers those that other workers saw before this one was started */
+export function createOtherWorkers(
+  markers: readonly (readonly [store: string, id: string])[],
+  send: (message: ToSupervisor) => void,
+): OtherWorkers {
+  const known = new Map(markers)
   const waiting = new Map<number, (told: StandIn[]) => void>()
   let questions = 0
-  let hearMarker: (id: string) => void = () => undefined
+  /** of each open directory: a reload may open a second one, and of the same store */
+  const hearers = new Map<symbol, { store: string; hear: (id: string) => void }>()
 
   return {
     others: {
-      marker,
-      markerSeen: (id) => send({ kind: 'marker', id }),
-      onMarker(hear) {
-        hearMarker = hear
-      },
-      standIns(user) {
-        const id = questions++
-        const { promise, resolve, reject } = Promise.withResolvers<StandIn[]>()
-        const timer = setTimeout(() => reject(new Error(`no answer within ${ANSWER_MS} ms`)), ANSWER_MS)
-        waiting.set(id, resolve)
-        send({ kind: 'standIns', id, user })
-        return promise.finally(() => {
-          clearTimeout(timer)
-          waiting.delete(id)
-        })
+      of(store) {
+        const key = Symbol(store)
+        return {
+          marker: known.get(store),
+          markerSeen: (id) => send({ kind: 'marker', store, id }),
+          onMarker: (hear) => void hearers.set(key, { store, hear }),
+          standIns(user) {
+            const id = questions++
+            const { promise, resolve, reject } = Promise.withResolvers<StandIn[]>()
+            const timer = setTimeout(() => reject(new Error(`no answer within ${ANSWER_MS} ms`)), ANSWER_MS)
+            waiting.set(id, resolve)
+            send({ kind: 'standIns', id, question: { store, user } })
+            return promise.finally(() => {
+              clearTimeout(timer)
+              waiting.delete(id)
+            })
+          },
+          close: () => void hearers.delete(key),
+        }
       },
     },
     hear(message) {
-      if (message.kind === 'marker') hearMarker(message.id)
-      else waiting.get(message.id)?.(message.told)
+      if (message.kind === 'standIns') {
+        waiting.get(message.id)?.(message.told)
+        return
+      }
+      for (const { store, hear } of hearers.values()) if (store === message.store) hear(message.id)
     },
   }
 }

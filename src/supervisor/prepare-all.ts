@@ -5,10 +5,18 @@ import type { AdminPort } from './admin-port.ts'
 import { changeLogFile } from './log-file.ts'
 import type { Prepared, WorkerPool } from './worker-pool.ts'
 
+type ReloadedParts = {
+  pool: Pick<WorkerPool, 'prepare'>
+  adminPort: AdminPort
+  output: LogOutput
+  /** take the settings over after the workers, one after the other; they do not fail */
+  followers: readonly { follow: (settings: Settings) => void | Promise<void> }[]
+}
+
 /** @throws Error with a message for the operator; then nothing has changed */
 export async function prepareAll(
   settings: Settings,
-  { pool, adminPort, output }: { pool: Pick<WorkerPool, 'prepare'>; adminPort: AdminPort; output: LogOutput },
+  { pool, adminPort, output, followers }: ReloadedParts,
 ): Promise<Pick<Prepared, 'commit'>> {
   const workers = await pool.prepare(settings)
   const admin = await adminPort.prepare(settings.admin).catch((error: unknown) => {
@@ -20,9 +28,11 @@ export async function prepareAll(
     workers.discard()
   })
   return {
-    commit() {
+    async commit() {
       admin.commit()
-      return workers.commit()
+      const late = await workers.commit()
+      for (const part of followers) await part.follow(settings)
+      return late
     },
   }
 }

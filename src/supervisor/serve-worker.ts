@@ -54,7 +54,7 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
     settings: packed,
     ticketSecret,
     ports,
-    marker,
+    markers,
     blocks,
     ...rest
   }: ToWorker & { kind: 'start' }): void {
@@ -64,7 +64,7 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
     // Without its file, a worker that is started again must serve nevertheless. The supervisor's start has opened the file before.
     followLogFile(output, settings.log.file, log)
     const registry = createRegistry(output.dropped)
-    const others = createOtherWorkers(marker, send)
+    const others = createOtherWorkers(markers, send)
     const limit = createLogLimit<'ledger'>()
     const ledger = createRemoteLedger(
       {
@@ -164,6 +164,8 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
         return answer(message, handle)
       case 'shut':
         return doors.shut(message.ports)
+      case 'discard':
+        return serving?.app.discard()
       case 'marker':
       case 'standIns':
         return serving?.others.hear(message)
@@ -184,14 +186,21 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
 /** @param users the table that arrived last */
 async function tell(
   ask: Exclude<Ask, { what: 'users' | 'port' }>,
-  { app: { answers, takeOver }, output, log, registry, serve }: Serving,
+  { app: { answers, prepare, takeOver }, output, log, registry, serve }: Serving,
   users: UserTable | undefined,
 ): Promise<unknown> {
   switch (ask.what) {
     case 'ping':
       return true
+    case 'prepare':
+      return prepare(unpack(ask.directory)).then(
+        () => ({}),
+        (error: unknown) => ({ wrong: error instanceof Error ? error.message : String(error) }),
+      )
     case 'configure': {
       const settings = unpack(ask.settings, users)
+      // A process that was started after the preparation connects now. The others have these settings: it takes them in any case.
+      await prepare(settings.directory).catch(() => undefined)
       log.configure(settings.log)
       followLogFile(output, settings.log.file, log)
       takeOver(settings)
@@ -218,7 +227,7 @@ async function tell(
     case 'setBackendState':
       return answers.setBackendState(ask.change)
     case 'standIn':
-      return answers.standIn(ask.user)
+      return answers.standIn(ask.question)
     case 'explain':
       return answers.explain(ask.question)
     case 'testLogin':

@@ -26,7 +26,7 @@ export function settingsOf(slot: Slot, settings: Settings): Settings {
       ...limits,
       maxConnections: limits.maxConnections === undefined ? undefined : share(slot, limits.maxConnections),
     },
-    directory: shareDirectory(slot, settings.directory),
+    directory: directoryOf(slot, settings.directory),
     routing: { ...settings.routing, backends: shared },
   }
 }
@@ -50,6 +50,6 @@ function share({ worker, workers }: Slot, whole: number): number {
   return Math.max(1, Math.floor(whole / workers) + (worker <= whole % workers ? 1 : 0))
 }
 
-function shareDirectory({ worker }: Slot, directory: DirectorySettings): DirectorySettings {
+export function directoryOf({ worker }: Pick<Slot, 'worker'>, directory: DirectorySettings): DirectorySettings {
   return directory.kind === 'redis' ? { ...directory, snapshotSlot: worker } : directory
 }

@@ -1,6 +1,7 @@
 /**
  * The knowledge that the workers of an instance share: the marker of the directory that any of them has seen last, for a worker that is
- * started again, and cached routes, which a worker may get from the others while the directory is away.
+ * started again, and cached routes, which a worker may get from the others while the directory is away. Both belong to one store: a
+ * reload may replace the directory, and the workers change one after the other.
  */
 import type { Answer, Ask, StandIn, ToWorker } from './messages.ts'
 
@@ -13,28 +14,35 @@ export type Member = {
   tell: (message: ToWorker) => void
 }
 
+type StandInQuestion = Extract<Ask, { what: 'standIn' }>['question']
+
 export type SharedMemory = {
-  /** the marker for a worker that starts */
-  marker: () => string | undefined
+  /** the marker of each store, for a worker that starts */
+  markers: () => [store: string, id: string][]
   /** A worker has seen this marker. Sends it to the others. */
-  noteMarker: (from: Member, id: string) => void
-  /** The routes of a user that the other workers remember, from those that answer in time. */
-  standIns: (from: Member, user: string) => Promise<StandIn[]>
+  noteMarker: (from: Member, seen: { store: string; id: string }) => void
+  /** Forgets the markers of all other stores: they would be compared with a store that has been emptied since. */
+  keepOnly: (store: string) => void
+  /** The routes of a user that the other workers remember of the store, from those that answer in time. */
+  standIns: (from: Member, question: StandInQuestion) => Promise<StandIn[]>
 }
 
 export function createSharedMemory(workers: () => readonly Member[]): SharedMemory {
-  let marker: string | undefined
+  const markers = new Map<string, string>()
   const othersOf = (from: Member): Member[] => workers().filter((one) => one !== from)
   return {
-    marker: () => marker,
-    noteMarker(from, id) {
-      if (id === marker) return
-      marker = id
-      for (const other of othersOf(from)) other.tell({ kind: 'marker', id })
+    markers: () => [...markers],
+    noteMarker(from, { store, id }) {
+      if (id === markers.get(store)) return
+      markers.set(store, id)
+      for (const other of othersOf(from)) other.tell({ kind: 'marker', store, id })
     },
-    async standIns(from, user) {
+    keepOnly(store) {
+      for (const other of markers.keys()) if (other !== store) markers.delete(other)
+    },
+    async standIns(from, question) {
       const told = await Promise.all(
-        othersOf(from).map((other) => other.ask({ what: 'standIn', user }, WORKER_MS).catch(() => undefined)),
+        othersOf(from).map((other) => other.ask({ what: 'standIn', question }, WORKER_MS).catch(() => undefined)),
       )
       return told.flatMap((one) => one ?? [])
     },

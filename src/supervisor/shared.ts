@@ -1,17 +1,26 @@
-/** What this instance shares with the others of its site besides routes and messages, or has for itself without Redis. */
+/**
+ * What this instance shares with the others of its site besides routes and messages, or has for itself without Redis. A reload that
+ * replaces the directory moves all of it to the new one.
+ */
 import type { BlockStore } from '../blocks/blocks.ts'
 import { createRedisBlocks } from '../blocks/redis-blocks.ts'
 import type { Settings } from '../config/settings.ts'
+import { mustReplace } from '../directory/replaceable.ts'
 import type { NoteShortage } from '../errors.ts'
 import { createRedisLeases } from '../leases/redis-leases.ts'
 import type { Log } from '../log.ts'
-import { keepLeases, type LeaseKeeper } from './leases.ts'
-import { openSiteRedis } from './site-redis.ts'
+import { keepLeases, type LeaseKeeper, type SharedLeases } from './leases.ts'
+import { openSiteRedis, type SiteRedis } from './site-redis.ts'
+
+/** The workers have reached the new Redis before, so that it answers soon. Without an answer the instance counts for itself. */
+const CONNECT_MS = 2000
 
 export type Shared = {
   leases: LeaseKeeper
-  /** undefined: this instance keeps its own blocks */
-  blocks: BlockStore | undefined
+  /** undefined: this instance keeps its own blocks. Another store after `follow` has changed the directory */
+  blocks: () => BlockStore | undefined
+  /** Settles when the directory of these settings is in use. Does not fail. */
+  follow(settings: Settings): Promise<void>
   /** Gives back what this instance holds. */
   leave(): Promise<void>
 }
@@ -27,15 +36,43 @@ export type SharedParts = {
 }
 
 export function openShared({ settings, current, id, log, noteShortage }: SharedParts): Shared {
-  const redis = openSiteRedis(settings, current, log, noteShortage)
-  const site = redis && { id, store: createRedisLeases(redis.client, redis.prefix, id) }
-  const leases = keepLeases({ settings: current, site, log })
+  let { directory } = settings
+  let redis = openSiteRedis(directory, log, noteShortage)
+  let blocks = blocksOf(redis)
+  const leases = keepLeases({ settings: current, site: leasesOf(redis, id), log })
   return {
     leases,
-    blocks: redis && createRedisBlocks(redis.client, redis.prefix),
+    blocks: () => blocks,
+    async follow({ directory: next }) {
+      const before = directory
+      directory = next
+      if (!mustReplace(before, next)) return redis?.renew(next)
+      const old = redis
+      redis = openSiteRedis(next, log, noteShortage)
+      await connectedWithin(redis, CONNECT_MS)
+      blocks = blocksOf(redis)
+      await leases.moveTo(leasesOf(redis, id))
+      old?.close()
+    },
     async leave() {
       await leases.stop()
       redis?.close()
     },
   }
+}
+
+function blocksOf(redis: SiteRedis | undefined): BlockStore | undefined {
+  return redis && createRedisBlocks(redis.client, redis.prefix)
+}
+
+function leasesOf(redis: SiteRedis | undefined, id: string): SharedLeases | undefined {
+  return redis && { id, store: createRedisLeases(redis.client, redis.prefix, id) }
+}
+
+async function connectedWithin(redis: SiteRedis | undefined, ms: number): Promise<void> {
+  if (!redis) return
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)))
+  await Promise.race([redis.client.connected, late])
+  clearTimeout(timer)
 }

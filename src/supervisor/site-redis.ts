@@ -1,31 +1,39 @@
 /** The connection to Redis for what the instances of a site share besides routes and messages. The directory reports an outage. */
-import type { RedisSettings, Settings } from '../config/settings.ts'
+import type { DirectorySettings } from '../config/settings.ts'
 import { openRedisClient, type RedisClient } from '../directory/redis/client.ts'
 import type { NoteShortage } from '../errors.ts'
 import type { Log } from '../log.ts'
 
-export type SiteRedis = { client: RedisClient; prefix: string; close(): void }
+export type SiteRedis = {
+  client: RedisClient
+  prefix: string
+  /** Other passwords and keys count from the next connection on. */
+  renew: (directory: DirectorySettings) => void
+  close(): void
+}
 
 /**
  * Connects in the background.
- * @param current the settings in force, whose passwords and keys count; not called at once
  * @returns undefined if the directory is not Redis
  */
 export function openSiteRedis(
-  { directory }: Settings,
-  current: () => Settings,
+  directory: DirectorySettings,
   log: Log,
   noteShortage: NoteShortage,
 ): SiteRedis | undefined {
   if (directory.kind !== 'redis') return undefined
-  const currentRedis = (): RedisSettings => {
-    const { directory: next } = current()
-    return next.kind === 'redis' ? next : directory
-  }
+  let inUse = directory
   const client = openRedisClient(directory, log, () => undefined, {
-    current: currentRedis,
+    current: () => inUse,
     noteShortage,
     noteUnavailable: () => undefined,
   })
-  return { client, prefix: directory.prefix, close: () => client.close() }
+  return {
+    client,
+    prefix: directory.prefix,
+    renew(next) {
+      if (next.kind === 'redis') inUse = next
+    },
+    close: () => client.close(),
+  }
 }

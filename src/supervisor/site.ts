@@ -2,9 +2,10 @@
 import type { EndedAnswer, InstancesAnswer, MovesAnswer } from '../admin/answers.ts'
 import type { SessionAnswers } from '../admin/session-routes.ts'
 import { toEpochMs } from '../clock.ts'
-import type { Settings } from '../config/settings.ts'
+import type { DirectorySettings, RedisSettings, Settings } from '../config/settings.ts'
+import { mustReplace } from '../directory/replaceable.ts'
 import type { NoteShortage } from '../errors.ts'
-import { openInstances } from '../instances/instances.ts'
+import { openCurrentInstances } from '../instances/current-instances.ts'
 import type { OpenExchange } from '../instances/exchange.ts'
 import type { Facts } from '../instances/messages.ts'
 import { quiesceKind } from '../instances/quiesce-question.ts'
@@ -25,6 +26,8 @@ export type Site = {
   refreshBlocks: () => Promise<EndedAnswer>
   /** number of instances with a heartbeat; 1 while the others are not known */
   count: () => number
+  /** The instances of another directory are the others from now on. */
+  follow: (settings: Settings) => void
   /** Tells the others that this instance stops in order. */
   leave: () => Promise<void>
   /** the answers of this generation, and of those before it */
@@ -35,7 +38,7 @@ export type SiteParts = {
   /** of this instance, 12 hex digits */
   id: string
   pool: Pick<WorkerPool, 'states' | 'sessions' | 'endSessions' | 'quiesce'>
-  /** the settings in force, with the directory settings of the start */
+  /** the settings in force */
   settings: () => Settings
   /** the name of this machine */
   host: string
@@ -68,11 +71,12 @@ export function joinSite(parts: SiteParts): Site {
       since,
     }
   }
-  const instances = openInstances({
+  let inUse: InUse = { directory: settings().directory }
+  const instances = openCurrentInstances({
     host,
     id,
     facts,
-    openExchange: exchangeOf(settings, log, noteShortage),
+    openExchange: exchangeOf(inUse, log, noteShortage),
     alone: 'the directory is not Redis',
     log,
   })
@@ -103,6 +107,12 @@ export function joinSite(parts: SiteParts): Site {
     refreshBlocks: askForBlocks(instances, refreshBlocks),
     count: instances.count,
     leave: instances.close,
+    follow({ directory }) {
+      if (mustReplace(inUse.directory, directory)) {
+        inUse = { directory }
+        instances.moveTo(exchangeOf(inUse, log, noteShortage))
+      } else inUse.directory = directory
+    },
     generations: {
       facts: async () => [of(await facts()), ...(await elders.facts())],
       sessions: async (filter) => [of(await own.sessions(filter)), ...(await elders.sessions(filter))],
@@ -111,12 +121,12 @@ export function joinSite(parts: SiteParts): Site {
   }
 }
 
-function exchangeOf(settings: () => Settings, log: Log, noteShortage: NoteShortage): OpenExchange | undefined {
-  const { directory } = settings()
+/** The settings of an open exchange: passwords and keys of now. Another one has settings of its own, which must not reach this server. */
+type InUse = { directory: DirectorySettings }
+
+function exchangeOf(inUse: InUse, log: Log, noteShortage: NoteShortage): OpenExchange | undefined {
+  const { directory } = inUse
   if (directory.kind !== 'redis') return undefined
-  const current = (): typeof directory => {
-    const { directory: next } = settings()
-    return next.kind === 'redis' ? next : directory
-  }
+  const current = (): RedisSettings => (inUse.directory.kind === 'redis' ? inUse.directory : directory)
   return redisExchange({ settings: directory, current, log, noteShortage })
 }

@@ -150,9 +150,11 @@ export function createWorker(parts: WorkerParts): Worker {
       case 'ledger-note':
         return born.ledger.note(message.note)
       case 'marker':
-        return memory.noteMarker(self, message.id)
+        return memory.noteMarker(self, message)
       case 'standIns':
-        void memory.standIns(self, message.user).then((told) => send(born, { kind: 'standIns', id: message.id, told }))
+        void memory
+          .standIns(self, message.question)
+          .then((told) => send(born, { kind: 'standIns', id: message.id, told }))
     }
   }
 

@@ -6,6 +6,7 @@
 import { Unavailable } from '../admin/api.ts'
 import type { BlockTarget } from '../blocks/block.ts'
 import type { Settings } from '../config/settings.ts'
+import { storeOf } from '../directory/replaceable.ts'
 import { addressesOf, bindPorts, type BoundPorts } from '../listener/bound-ports.ts'
 import { createLedgerHost } from '../limits/ledger-host.ts'
 import { createLocalLedger } from '../limits/local-ledger.ts'
@@ -23,6 +24,7 @@ import { createLeavingWorkers } from './leaving-workers.ts'
 import { settingsOf } from './share.ts'
 import { createGate } from './gate.ts'
 import { createSharedMemory } from './shared-memory.ts'
+import { prepareDirectory } from './prepare-directory.ts'
 import type { AskHolder } from '../leases/lessor.ts'
 import { createWorker } from './worker.ts'
 import { createWorkerReadings } from './worker-readings.ts'
@@ -115,7 +117,7 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
       greeting: () => ({
         worker: number,
         ticketSecret: pack(ticketSecret),
-        marker: memory.marker(),
+        markers: memory.markers(),
         blocks,
       }),
       onEnded() {
@@ -203,21 +205,23 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
       const { added } = binding
       let more: Worker[] = []
       const discard = (): void => {
-        for (const worker of workers) worker.shut(added)
+        for (const worker of workers) {
+          worker.shut(added)
+          worker.tell({ kind: 'discard' })
+        }
         discardAll(more)
+        memory.keepOnly(storeOf(current.directory))
         binding.discard()
       }
       try {
         more = await startMore(bound, settings.workers)
+        await prepareDirectory([...workers, ...more], current.directory, settings.directory)
+        const wrong = await Promise.all(workers.map((worker) => worker.open(added, TAKE_OVER_MS)))
+        const error = wrong.find((one) => one !== undefined)
+        if (error !== undefined) throw new Error(error)
       } catch (error) {
         discard()
         throw error
-      }
-      const wrong = await Promise.all(workers.map((worker) => worker.open(added, TAKE_OVER_MS)))
-      const error = wrong.find((one) => one !== undefined)
-      if (error !== undefined) {
-        discard()
-        throw new Error(error)
       }
       return {
         async commit() {
@@ -226,7 +230,9 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
           workers = [...workers, ...more].sort((a, b) => a.number - b.number)
           leaving.set(workers.filter(({ number }) => number > settings.workers))
           const late = workers.map(async (worker) => ((await worker.configure(TAKE_OVER_MS)) ? [] : [worker.number]))
-          return (await Promise.all(late)).flat()
+          const numbers = (await Promise.all(late)).flat()
+          memory.keepOnly(storeOf(settings.directory))
+          return numbers
         },
         discard,
       }

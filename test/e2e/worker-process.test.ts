@@ -16,7 +16,7 @@ import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { keepLog } from '../unit/backend/fixture.ts'
 
 const SETTINGS = { routing: { users: new Map() } } as unknown as Settings
-const GREETING = { worker: 1, ticketSecret: pack(new Secret('')), marker: undefined, blocks: [] }
+const GREETING = { worker: 1, ticketSecret: pack(new Secret('')), markers: [], blocks: [] }
 
 /** @param plans what it does at its first start, its second and so on: `serve`, `fail`, `crash`, `deaf`, `full`: it takes no new settings */
 function build(t: TestContext, plans: string[], command = process.execPath) {

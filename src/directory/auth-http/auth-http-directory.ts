@@ -61,6 +61,15 @@ export function openAuthHttpDirectory(
     renew(next) {
       if (next.kind === 'auth_http') settings = next
     },
+    async check() {
+      const signal = AbortSignal.timeout(settings.timeoutMs)
+      try {
+        await sender.connect(signal)
+      } catch (thrown) {
+        const cause = signal.aborted ? `no connection within ${settings.timeoutMs} ms` : systemCode(thrown)
+        throw new MuxError('directory-unavailable', `the auth server cannot be connected to: ${cause}`, thrown)
+      }
+    },
     close() {
       sender.close()
       return Promise.resolve()

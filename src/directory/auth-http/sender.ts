@@ -3,11 +3,15 @@
  * HTTP/1.1 does not tie an answer to its question (RFC 9112 9.2): on a kept connection a surplus answer of a faulty server would
  * become the answer to the next question, which is about another user. nginx uses one connection for each question too.
  */
+import { once } from 'node:events'
 import http from 'node:http'
 import https from 'node:https'
+import { connect as connectTcp } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import type { AuthHttpSettings } from '../../config/settings.ts'
 import { QuestionFailed } from './answer.ts'
 import { createJoinedLookup } from '../joined-lookup.ts'
+import { isAddress } from '../../net/address.ts'
 
 /** The answer is a handful of headers. A head that is larger is refused. */
 const MAX_HEADER_BYTES = 16 * 1024
@@ -19,6 +23,8 @@ export type Reply = { status: number; rawHeaders: string[] }
 export type AuthHttpSender = {
   /** @throws QuestionFailed where `signal` ends the wait for a turn, else the error of the connection or of `signal` */
   ask(headers: Record<string, string>, signal: AbortSignal): Promise<Reply>
+  /** Connects, over TLS where the URL says https, and asks nothing. @throws Error of the connection or of `signal` */
+  connect(signal: AbortSignal): Promise<void>
   close(): void
 }
 
@@ -51,6 +57,20 @@ export function createAuthHttpSender({ url, ca }: Pick<AuthHttpSettings, 'url' |
         return await askOnce(headers, signal)
       } finally {
         turns.giveBack()
+      }
+    },
+    async connect(signal) {
+      const host = url.hostname.replace(/^\[|\]$/gu, '') // the brackets of an IPv6 address
+      const port = Number(url.port) || (secure ? 443 : 80)
+      const names = isAddress(host) ? {} : { servername: host } // RFC 6066 3: no address in SNI
+      const socket = secure
+        ? connectTls({ host, port, lookup, ...names, ...(ca !== undefined && { ca }) })
+        : connectTcp({ host, port, lookup })
+      try {
+        await once(socket, secure ? 'secureConnect' : 'connect', { signal })
+      } finally {
+        socket.on('error', () => undefined) // how it ends has no effect
+        socket.destroy()
       }
     },
     close: () => agent.destroy(),

@@ -2,7 +2,6 @@
  * The Redis directory as the router sees it: combines the store, its marker, the cache, the snapshot on disk and Redis's messages on
  * changed routes.
  */
-import { createHash } from 'node:crypto'
 import type { RedisSettings } from '../../config/settings.ts'
 import { MuxError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
@@ -17,6 +16,7 @@ import { createMarker } from '../redis/marker.ts'
 import { createRouteCache } from './route-cache.ts'
 import { keepSnapshot, loadSnapshots, snapshotFileOf } from './snapshot-file.ts'
 import { shareStandIns, type OtherWorkers } from './stand-ins.ts'
+import { storeOf } from '../replaceable.ts'
 import { noteAnswer, type Trace } from '../trace.ts'
 import type { DirectoryEntry } from '../entry.ts'
 
@@ -30,7 +30,7 @@ export function openCachedDirectory(
   others?: OtherWorkers,
 ): Directory {
   const { snapshotFile: file, snapshotSlot, prefix, servers } = settings
-  const id = storeId(settings)
+  const id = storeOf(settings)
   const { maxStaleMs } = settings.cache
   const before = file === undefined ? undefined : loadSnapshots(file, { store: id, nowMs: Date.now(), maxStaleMs }, log)
 
@@ -72,7 +72,12 @@ export function openCachedDirectory(
   others?.onMarker(marker.learn)
   const store = createRedisDirectory(redis, prefix, createBadAnswerNotes(log, monitor))
   const writeState = createStateWriter(redis, prefix, () => Date.now())
-  const cache = createRouteCache(read, settings.cache, now, () => policy.startsWith('allkeys-'))
+  const cache = createRouteCache(
+    read,
+    () => current.cache,
+    now,
+    () => policy.startsWith('allkeys-'),
+  )
   if (before) cache.restore(before.routes)
   const keeper =
     file === undefined
@@ -135,7 +140,9 @@ export function openCachedDirectory(
   const closeInvalidation = openRedisInvalidation(settings, redis, log, listener, () => current)
   return {
     connected: Promise.all([connected.promise, tracked.promise]).then(() => undefined),
-    lookup: others ? shareStandIns(cache.lookup, others.standIns, cache.standInFor, maxStaleMs) : cache.lookup,
+    lookup: others
+      ? shareStandIns(cache.lookup, others.standIns, cache.standInFor, () => current.cache.maxStaleMs)
+      : cache.lookup,
     lastKnown: cache.lastKnown,
     standInFor: cache.standInFor,
     invalidate: (user) => cache.invalidate(user),
@@ -178,12 +185,15 @@ export function openCachedDirectory(
       if (answer.isChanged) log.info({ user, from, to }, 'user reassigned')
       return answer.entry
     },
-    async close() {
+    async check() {
+      await marker.mayRead()
+    },
+    async close(how) {
       comparison.stop()
       marker.close()
       closeInvalidation()
       redis.close()
-      await keeper?.close()
+      await keeper?.close(how)
     },
   }
 }
@@ -203,12 +213,4 @@ function createBadAnswerNotes(log: Log, monitor: DirectoryMonitor): (detail: str
     const others = limit('directory gave a bad answer')
     if (others) log.error({ detail, ...others }, 'directory gave a bad answer')
   }
-}
-
-/** Identifies the store of a snapshot: in another store the same user may have another route. Contains no credential. */
-function storeId({ servers, prefix }: RedisSettings): string {
-  return createHash('sha256')
-    .update(JSON.stringify([prefix, servers]))
-    .digest('hex')
-    .slice(0, 16)
 }

@@ -41,6 +41,7 @@ export function openRedisInvalidation(
 ): () => void {
   const trackingState = createTrackingState(listener.onTracking, listener.onLost)
   const trackings = new Map<string, Tracking>()
+  let closed = false
   const { prefix } = settings
   const prefixes = { user: `${prefix}user:`, backend: `${prefix}backend:`, marker: `${prefix}marker` }
   const noteIdentity = ({ evictionPolicy }: ServerIdentity): void => {
@@ -75,6 +76,7 @@ export function openRedisInvalidation(
     followOne(lookupServer, settings, noteIdentity, (isLookupServer) => follow('', undefined, isLookupServer))
   else
     lookupServer.onMasters((masters, whole) => {
+      if (closed) return // an answer about the topology may arrive later
       const wanted = new Map(masters.map((node) => [hostPort(node.host, node.port), node]))
       for (const [name, node] of wanted) if (!trackings.has(name)) follow(name, node, isMaster)
       if (!whole) return
@@ -86,6 +88,7 @@ export function openRedisInvalidation(
       }
     })
   return () => {
+    closed = true
     for (const tracking of trackings.values()) tracking.close()
   }
 }

@@ -72,12 +72,13 @@ export type RouteCache = {
  */
 export function createRouteCache(
   read: (user: string, trace?: Trace) => Promise<DirectoryEntry | undefined>,
-  settings: RouteCacheSettings,
+  settings: () => RouteCacheSettings,
   nowMs: () => number,
   mayForget: () => boolean = () => false,
 ): RouteCache {
-  const known = new LRUCache<string, Known>({ max: settings.maxEntries })
-  const absences = new LRUCache<string, Absence>({ max: Math.min(settings.maxEntries, MAX_UNKNOWN) })
+  const { maxEntries } = settings()
+  const known = new LRUCache<string, Known>({ max: maxEntries })
+  const absences = new LRUCache<string, Absence>({ max: Math.min(maxEntries, MAX_UNKNOWN) })
   /** lookups in progress; `changed` if the answer may be older than a message that overtook it */
   const asking = new Map<string, { answer: Promise<DirectoryEntry | undefined>; changed: boolean }>()
   // Entries of an earlier generation may have changed without a message.
@@ -95,7 +96,7 @@ export function createRouteCache(
   }
 
   const lifetimeMs = (one: Known | Absence): number =>
-    'entry' in one ? settings.lifetimeMs : settings.negativeLifetimeMs
+    'entry' in one ? settings().lifetimeMs : settings().negativeLifetimeMs
 
   function describeKnown(key: string, one: Known | Absence | undefined): RouteStep {
     const asked = 'memory'
@@ -155,9 +156,10 @@ export function createRouteCache(
     const last = trace ? known.peek(user) : known.get(user)
     if (!last || (isGone(last) && !(forgotten && mayForget()))) return undefined
     const ageMs = nowMs() - last.readAtMs
-    if (ageMs >= settings.maxStaleMs || hasHoldRunOut(last.entry, ageMs, toEpochMs(nowMs()))) return undefined
+    const { maxStaleMs } = settings()
+    if (ageMs >= maxStaleMs || hasHoldRunOut(last.entry, ageMs, toEpochMs(nowMs()))) return undefined
     const detail = `${describeEntry(last.entry)} (stands in)`
-    trace?.({ asked: 'memory', key: user, outcome: 'found', detail, ageMs, leftMs: settings.maxStaleMs - ageMs })
+    trace?.({ asked: 'memory', key: user, outcome: 'found', detail, ageMs, leftMs: maxStaleMs - ageMs })
     return { entry: last.entry, source: restored.has(user) ? 'snapshot' : 'stale' }
   }
 
@@ -203,7 +205,7 @@ export function createRouteCache(
     },
     restore(routes) {
       // The entry that is set last counts as the most recently used.
-      for (const { user, entry, ageMs, gone = false } of routes.slice(0, settings.maxEntries).reverse()) {
+      for (const { user, entry, ageMs, gone = false } of routes.slice(0, maxEntries).reverse()) {
         known.set(user, {
           entry,
           readAtMs: nowMs() - ageMs,

@@ -113,8 +113,8 @@ function readBounded(file: string): Buffer | undefined {
 }
 
 export type SnapshotKeeper = {
-  /** Waits for a write in progress, then writes later changes. */
-  close(): Promise<void>
+  /** Waits for a write in progress, then writes later changes, unless another directory has the file. */
+  close(how?: { isReplaced: boolean }): Promise<void>
 }
 
 /** The content of a snapshot: the routes of the cache, and the id of the directory's marker. */
@@ -161,11 +161,11 @@ export function keepSnapshot(
   }
   wait(SAVE_EVERY_MS)
   return {
-    async close() {
+    async close(how = { isReplaced: false }) {
       clearTimeout(timer)
       timer = undefined
       await saving
-      await save()
+      if (!how.isReplaced) await save()
     },
   }
 }

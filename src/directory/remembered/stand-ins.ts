@@ -34,7 +34,7 @@ export function shareStandIns(
   lookup: Directory['lookup'],
   ask: OtherWorkers['standIns'],
   own: (user: string) => StandIn | undefined,
-  maxStaleMs: number,
+  maxStaleMs: () => number,
 ): Directory['lookup'] {
   const underWay = new Map<string, Promise<StandIn[]>>()
 
@@ -58,7 +58,7 @@ export function shareStandIns(
     }
     const mine = own(user) // read last: a change may have arrived meanwhile
     const all = mine ? [...told, mine] : told
-    const newest = newestOf(all, maxStaleMs)
+    const newest = newestOf(all, maxStaleMs())
     if (!newest) {
       note({ outcome: 'nothing' })
       return undefined
@@ -73,7 +73,7 @@ export function shareStandIns(
       note({ outcome: 'outdated', detail: `${detail} (the hold has run out since)`, ageMs })
       return undefined
     }
-    note({ outcome: 'found', detail: `${detail} (stands in)`, ageMs, leftMs: maxStaleMs - ageMs })
+    note({ outcome: 'found', detail: `${detail} (stands in)`, ageMs, leftMs: maxStaleMs() - ageMs })
     return { entry, source }
   }
 

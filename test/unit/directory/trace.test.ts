@@ -26,7 +26,7 @@ function open(answer: DirectoryEntry | undefined | Error) {
       const read = store.answer instanceof Error ? Promise.reject(store.answer) : Promise.resolve(store.answer)
       return trace ? noteAnswer(trace, `key:${user}`, read) : read
     },
-    { maxEntries: 2, lifetimeMs: 1000, negativeLifetimeMs: 100, maxStaleMs: 5000 },
+    () => ({ maxEntries: 2, lifetimeMs: 1000, negativeLifetimeMs: 100, maxStaleMs: 5000 }),
     () => clock.nowMs,
   )
   cache.startTrusting()

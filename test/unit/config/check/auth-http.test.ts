@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { findRestartNeeds, withBoundParts } from '../../../../src/config/changes.ts'
+import { mustReplace } from '../../../../src/directory/replaceable.ts'
 import { certificate, loadSettings } from '../fixture.ts'
 import { MAIN, testCases, withListener, type Case } from '../cases.ts'
 
@@ -128,16 +128,17 @@ test('offers no mechanism that a server which checks passwords cannot judge, unl
   assert.equal(mechanisms('listen: 1', ''), undefined)
 })
 
-test('takes another secret over without a restart, and nothing else', (t) => {
+test('replaces the directory for any change but of the value of a header', (t) => {
   const settings = (key: string) =>
     loadSettings(t, { main: withAuth(`${HERE}, headers: {X-A: {file: auth.key}}`), others: { 'auth.key': key } })
-  const [one, two] = [settings('one'), settings('two')]
-  assert.deepEqual(findRestartNeeds(one, two), [])
-  const taken = withBoundParts(one, two).directory
-  assert.ok(taken.kind === 'auth_http')
-  assert.equal(taken.headers.get('x-a')?.reveal() ?? taken.headers.get('X-A')?.reveal(), 'two')
-  assert.ok(two.directory.kind === 'auth_http')
-  const moved = { ...two, directory: { ...two.directory, url: new URL('http://127.0.0.1:2/auth') } }
-  assert.deepEqual(findRestartNeeds(one, moved), ['directory'])
-  assert.equal(withBoundParts(one, moved).directory, one.directory, 'the secret may be that of the other server')
+  const [one, two] = [settings('one').directory, settings('two').directory]
+  assert.ok(one.kind === 'auth_http' && two.kind === 'auth_http')
+  assert.ok(!mustReplace(one, two))
+  for (const changed of [
+    { ...two, url: new URL('http://127.0.0.1:2/auth') },
+    { ...two, ca: 'PEM' },
+    { ...two, timeoutMs: 1 },
+    { ...two, headers: new Map() },
+  ])
+    assert.ok(mustReplace(one, changed), JSON.stringify(changed))
 })

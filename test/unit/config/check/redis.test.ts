@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MAIN, testCases, type Case } from '../cases.ts'
-import { findRestartNeeds, withBoundParts } from '../../../../src/config/changes.ts'
+import { findRestartNeeds } from '../../../../src/config/changes.ts'
+import { mustReplace } from '../../../../src/directory/replaceable.ts'
 import type { RedisSettings } from '../../../../src/config/settings.ts'
 import { certificate, loadSettings } from '../fixture.ts'
 
@@ -213,7 +214,7 @@ test('a directory in clear has no TLS, and the user default', (t) => {
   }
 })
 
-test('takes a change of any credential over without a restart, and of nothing else', (t) => {
+test('replaces the directory for any change but of a credential and of the times of the cache', (t) => {
   const settings = (password: string, key: 'mail' | 'other') =>
     loadSettings(t, {
       main: withRedis(
@@ -229,20 +230,28 @@ test('takes a change of any credential over without a restart, and of nothing el
   // Each load has a directory of its own, which the names of files show.
   const before = settings('one', 'mail')
   assert.ok(before.directory.kind === 'redis' && before.directory.servers.kind === 'sentinels')
-  assert.deepEqual(findRestartNeeds(before, before), [])
+  assert.ok(!mustReplace(before.directory, before.directory))
   const { directory } = settings('two', 'mail')
   assert.ok(directory.kind === 'redis' && directory.servers.kind === 'sentinels')
   for (const changed of [
     { ...before.directory, password: directory.password },
     { ...before.directory, servers: { ...before.directory.servers, password: directory.servers.password } },
+    { ...before.directory, cache: { ...before.directory.cache, maxStaleMs: 1, lifetimeMs: 1, negativeLifetimeMs: 1 } },
+    { ...before.directory, snapshotSlot: 2 },
   ])
-    assert.deepEqual(findRestartNeeds(before, { ...before, directory: changed }), [])
+    assert.ok(!mustReplace(before.directory, changed))
   const { tls } = settings('one', 'other').directory as typeof directory
-  const taken = { ...before, directory: { ...directory, tls } }
-  assert.equal(withBoundParts(before, taken).directory.kind, 'redis')
-  const elsewhere = { ...before, directory: { ...directory, prefix: 'other:' } }
-  assert.deepEqual(findRestartNeeds(before, elsewhere), ['directory'])
-  assert.equal(withBoundParts(before, elsewhere).directory, before.directory)
-  const open = { ...before, directory: { ...directory, password: undefined } }
-  assert.deepEqual(findRestartNeeds(before, open), ['directory'], 'that there is a password is no secret')
+  // A file of another name has the same role.
+  assert.ok(!mustReplace(before.directory, { ...before.directory, tls }))
+  for (const changed of [
+    { ...before.directory, prefix: 'other:' },
+    { ...before.directory, password: undefined },
+    { ...before.directory, tls: undefined },
+    { ...before.directory, timeoutMs: 1 },
+    { ...before.directory, snapshotFile: '/snapshot' },
+    { ...before.directory, cache: { ...before.directory.cache, maxEntries: 1 } },
+    { kind: 'static' } as const,
+  ])
+    assert.ok(mustReplace(before.directory, changed), JSON.stringify(changed))
+  assert.deepEqual(findRestartNeeds(before, { ...before, directory: { kind: 'static' } }), [])
 })

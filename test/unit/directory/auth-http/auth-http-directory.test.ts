@@ -187,6 +187,7 @@ test('takes a lack of descriptors or local ports for its own shortage, and for n
     const ups: boolean[] = []
     const sender = {
       ask: () => Promise.reject(Object.assign(new Error(code), { code })),
+      connect: () => Promise.resolve(),
       close: () => undefined,
     }
     const directory = openAuthHttpDirectory(settings(), {} as Log, (up) => ups.push(up), sender)

@@ -21,7 +21,7 @@ function openCache(settings: Partial<RouteCacheSettings> = {}, mayForget = false
   const clock = { nowMs: 0 }
   const cache = createRouteCache(
     (user) => new Promise((answer, fail) => waiting.push({ user, answer, fail })),
-    { ...SETTINGS, ...settings },
+    () => ({ ...SETTINGS, ...settings }),
     () => STARTED_MS + clock.nowMs,
     () => mayForget,
   )

@@ -32,7 +32,7 @@ function share({ lookup = () => Promise.reject(AWAY), told = [], own }: Parts) {
       return told instanceof Error ? Promise.reject(told) : Promise.resolve(told)
     },
     () => own,
-    MAX_STALE_MS,
+    () => MAX_STALE_MS,
   )
   return { shared, asked }
 }
@@ -95,7 +95,7 @@ test('asks once for a user, however many logins wait, and for 100 users at a tim
       return answer.promise
     },
     () => undefined,
-    MAX_STALE_MS,
+    () => MAX_STALE_MS,
   )
   const logins = Array.from({ length: 300 }, (_, n) => shared(`user${n % 100}`))
   await new Promise((resolve) => setImmediate(resolve))
