@@ -58,15 +58,20 @@ export async function rebalance(
 
 /** Exported for its test. */
 export function formatSessions({ sessions, total, instances = [], scope, why }: SessionsAnswer): string[] {
+  const generations = new Map(instances.map(({ instance, generation }) => [instance, generation]))
   const more = [
     ...(sessions.some(({ worker }) => worker !== undefined) ? (['WORKER'] as const) : []),
     ...(instances.length > 1 ? (['INSTANCE'] as const) : []),
+    // During an upgrade. Otherwise the number tells nothing.
+    ...(new Set(generations.values()).size > 1 ? (['GENERATION'] as const) : []),
   ]
+  const cellOf = ({ worker, instance }: SessionAnswer, column: (typeof more)[number]): string => {
+    if (column === 'WORKER') return String(worker ?? '-')
+    if (column === 'INSTANCE') return instance ?? '-'
+    return String(generations.get(instance ?? '') ?? '-')
+  }
   const header = ['USER', 'PROTOCOL', 'BACKEND', 'CLIENT', 'LISTENER', 'AGE', 'IDLE', ...more]
-  const rows = sessions.map((session) => [
-    ...cellsOf(session),
-    ...more.map((column) => String((column === 'WORKER' ? session.worker : session.instance) ?? '-')),
-  ])
+  const rows = sessions.map((session) => [...cellsOf(session), ...more.map((column) => cellOf(session, column))])
   const count = countOf(total)
   const summary = sessions.length < total ? `${count}; the ${sessions.length} oldest are listed` : count
   return [...(rows.length > 0 ? formatColumns([header, ...rows]) : []), `${summary}${formatScope({ scope, why })}`]

@@ -161,6 +161,28 @@ test('names the instances and their workers that did not answer, and ends with 1
   ])
 })
 
+test('names the generation of each session while an older generation has not ended', () => {
+  const [one, two] = ['mail1/0123456789ab', 'mail1/ba9876543210']
+  const answer: SessionsAnswer = {
+    sessions: [
+      { ...SESSION, instance: one },
+      { ...EARLY, instance: two },
+    ],
+    total: 2,
+    instances: [
+      { instance: one, total: 1, generation: 1 },
+      { instance: two, total: 1, generation: 2 },
+    ],
+    scope: 'all',
+  }
+  assert.deepEqual(formatSessions(answer), [
+    'USER                PROTOCOL  BACKEND  CLIENT       LISTENER  AGE    IDLE   INSTANCE            GENERATION',
+    'alice@example.test  imap      store1   192.0.2.7    imaps     1h 2m  42s    mail1/0123456789ab  1',
+    '-                   pop3      -        2001:db8::7  pop3      0ms    (tls)  mail1/ba9876543210  2',
+    '2 sessions',
+  ])
+})
+
 test('says clearly that no session matches, and ends with 0', async (t) => {
   const { config, terminal, out, errors } = await openAdminPort(t, 200, {
     ended: 0,
