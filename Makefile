@@ -122,6 +122,8 @@ soak: $(DEPS) test-packages ## the long runs, two hours: half an hour of steady 
 	$(NODE) test/soak/move.ts
 	$(NODE) test/soak/guessing.ts
 	$(NODE) test/soak/testssl.ts docs/testssl
+	$(NODE) test/soak/upgrade.ts
+	$(NODE) test/soak/upgrade.ts kill
 
 # The mutation tester and a compiler of the version that it knows: 94 MB and 190 packages that nothing else needs, so in a folder of their own.
 STRYKER_VERSION := 10.0.0

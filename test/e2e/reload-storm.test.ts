@@ -35,7 +35,7 @@ for (const workers of [1, 2])
     const descriptors = (): number => processes().reduce((sum, pid) => sum + readdirSync(`/proc/${pid}/fd`).length, 0)
 
     await writeFile(mailmux.configFile, main)
-    const storm = await createStorm(mailmux, main)
+    const storm = await createStorm(mailmux, main, () => mailmux.program.signal('SIGHUP'))
     await storm.end('before')
     await untilBanner('before')
     /** A process that reads the files may still be ending. */

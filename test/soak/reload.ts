@@ -32,7 +32,7 @@ try {
   const { mailmux } = site
   const main = (await readFile(mailmux.configFile, 'utf8')).replace(/^settle: .*$/m, 'reload: signal')
   await writeFile(mailmux.configFile, main)
-  const storm = await createStorm(mailmux, main)
+  const storm = await createStorm(mailmux, main, () => mailmux.program.signal('SIGHUP'))
   await storm.end('before')
   const clients = await startSteadyClients(() => site.open('imap', 'implicit'), {
     user: 'alice@example.test',

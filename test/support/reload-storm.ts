@@ -6,23 +6,30 @@ import type { Mailmux, YamlMap } from './mailmux.ts'
 import { freePort } from './ports.ts'
 
 export type Storm = {
-  /** Writes the next file and sends SIGHUP. */
+  /** Writes the next file and has it read. */
   next: () => Promise<void>
-  /** Writes the file as it was, with this banner, and sends SIGHUP. */
+  /** Writes the file as it was, with this banner, and has it read. */
   end: (banner: string) => Promise<void>
   /** of the listener that comes and goes */
   port: number
   reloads: () => number
 }
 
-/** @param main the text of mailmux.yaml, with `reload: signal` */
-export async function createStorm({ configFile, program }: Mailmux, main: string): Promise<Storm> {
+/**
+ * @param main the text of mailmux.yaml, with `reload: signal`
+ * @param reload has the file read
+ */
+export async function createStorm(
+  { configFile }: Pick<Mailmux, 'configFile'>,
+  main: string,
+  reload: () => unknown,
+): Promise<Storm> {
   const port = await freePort()
   let count = 0
 
   async function write(text: string): Promise<void> {
     await writeFile(configFile, text)
-    program.signal('SIGHUP')
+    await reload()
   }
 
   function valid(banner: string, hasMore: boolean): string {
