@@ -179,7 +179,8 @@ export function serveWorker({ send, onMessage, onGone, exit }: Channel, createAp
   })
   onGone(() => {
     if (!stopping) serving?.log.error('the supervisor has gone')
-    stop()
+    // Its ports may be open still, held by the service manager: no client that this process has accepted is to notice.
+    stop({ mayLogIn: true })
   })
 }
 
