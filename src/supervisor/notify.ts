@@ -61,7 +61,7 @@ const SHELL = `set -f; while IFS= read -r line; do IFS='\t'; words=$(systemd-not
 const CLOSE_MS = 6000
 /** A message of `systemd-notify` is one line. */
 const LONGEST_WORDS = 200
-/** More wait only if the service manager hangs. */
+/** More wait only if the service manager hangs. The last place is for the state of that time. */
 const MOST_WAITING = 16
 /** sd_watchdog_enabled(3) recommends half of the time. With a third, one message may be late. */
 const WATCHDOG_SHARE = 3
@@ -72,6 +72,9 @@ export function createNotifier(manager: ServiceManager | undefined, log: Log): N
   const { socket, watchdogMs, path } = manager
   /** called when the message is sent, or cannot be; in the order of the messages */
   const waiting: (() => void)[] = []
+  /** what the service manager must learn once there is a place: a lost READY=1 would leave the service in its reload for ever */
+  let late: Record<string, string | number> | undefined
+  let lateOnes: (() => void)[] = []
   let shell: ChildProcess | undefined
   let watching: NodeJS.Timeout | undefined
   let isFailing = false
@@ -88,6 +91,7 @@ export function createNotifier(manager: ServiceManager | undefined, log: Log): N
       if (code === '0') isFailing = false
       else noteFailure(words.join(' ').slice(0, LONGEST_WORDS) || `exit code ${code}`)
       waiting.shift()?.()
+      sendLate()
     })
     child.on('error', (error) => noteEnd(child, systemCode(error)))
     child.on('close', (code, signal) => noteEnd(child, signal ?? `exit code ${code ?? 'unknown'}`))
@@ -100,6 +104,8 @@ export function createNotifier(manager: ServiceManager | undefined, log: Log): N
     shell = undefined
     if (!isClosed) noteFailure(cause)
     for (const settle of waiting.splice(0)) settle()
+    if (!isClosed) sendLate()
+    else for (const settle of lateOnes.splice(0)) settle()
   }
 
   function noteFailure(cause: string): void {
@@ -108,7 +114,25 @@ export function createNotifier(manager: ServiceManager | undefined, log: Log): N
   }
 
   async function send(assignments: Record<string, string | number>): Promise<void> {
-    if (isClosed || waiting.length >= MOST_WAITING) return
+    if (isClosed) return
+    if (waiting.length < MOST_WAITING - 1) return pass(assignments)
+    // A sign of life tells nothing once it is late. A later state takes the place of an earlier one, and the main process stays.
+    if ('WATCHDOG' in assignments) return
+    late = 'MAINPID' in assignments ? { ...late, ...assignments } : { ...mainPidOf(late), ...assignments }
+    return new Promise((resolve) => lateOnes.push(resolve))
+  }
+
+  function sendLate(): void {
+    if (late === undefined) return
+    const [assignments, settled] = [late, lateOnes]
+    late = undefined
+    lateOnes = []
+    void pass(assignments).then(() => {
+      for (const settle of settled) settle()
+    })
+  }
+
+  async function pass(assignments: Record<string, string | number>): Promise<void> {
     const words = Object.entries(assignments).map(([name, value]) => `${name}=${value}`.replaceAll(/\p{Cc}/gu, ' '))
     try {
       shell ??= start()
@@ -138,6 +162,7 @@ export function createNotifier(manager: ServiceManager | undefined, log: Log): N
       if (isClosed) return
       isClosed = true
       clearInterval(watching)
+      sendLate()
       const child = shell
       if (!child) return
       const ended = new Promise((resolve) => child.once('close', resolve))
@@ -147,4 +172,8 @@ export function createNotifier(manager: ServiceManager | undefined, log: Log): N
       clearTimeout(late)
     },
   }
+}
+
+function mainPidOf(assignments: Record<string, string | number> = {}): Record<string, string | number> {
+  return assignments.MAINPID === undefined ? {} : { MAINPID: assignments.MAINPID }
 }

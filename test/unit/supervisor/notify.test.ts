@@ -129,6 +129,39 @@ test('holds few messages for a service manager that hangs', async (t) => {
   assert.equal(calls().length, 16)
 })
 
+test('the last state reaches a service manager that was slow meanwhile, and what it had replaced does not', async (t) => {
+  const { notifier, waitForCalls } = open(t, { program: '[ "$1" != MAINPID=1 ] || sleep 1' })
+  const first = notifier.mainPid(1)
+  for (let count = 0; count < 100; count++) {
+    notifier.reloading()
+    notifier.ready(`serves ${count}`)
+  }
+  await first
+  const calls = await waitForCalls(16)
+  assert.equal(calls.at(-1), '@manager|READY=1|STATUS=serves 99|')
+  assert.equal(calls.length, 16)
+})
+
+test('the main process is told to a service manager that was slow meanwhile, also when the state changes after it', async (t) => {
+  const { notifier, calls } = open(t, { program: '[ "$1" != MAINPID=1 ] || sleep 1' })
+  void notifier.mainPid(1)
+  for (let count = 0; count < 100; count++) notifier.reloading()
+  const second = notifier.mainPid(2)
+  notifier.ready('serves')
+  await second
+  await notifier.close()
+  assert.equal(calls().at(-1), '@manager|MAINPID=2|READY=1|STATUS=serves|')
+})
+
+test('a close sends what is late', async (t) => {
+  const { notifier, calls } = open(t, { program: '[ "$1" != MAINPID=1 ] || sleep 1' })
+  void notifier.mainPid(1)
+  for (let count = 0; count < 100; count++) notifier.reloading()
+  notifier.stopping('stops', 0)
+  await notifier.close()
+  assert.equal(calls().at(-1), '@manager|STOPPING=1|STATUS=stops|EXTEND_TIMEOUT_USEC=0|')
+})
+
 test('sends a sign of life three times in the time of the watchdog, while it is alive', async (t) => {
   t.mock.timers.enable({ apis: ['setInterval'] })
   const { notifier, calls, waitForCalls } = open(t, { watchdogMs: 30_000 })
