@@ -4,10 +4,19 @@ import { createPenalty } from './penalty.ts'
 import { createRates, type Rates } from './rates.ts'
 import type { LimitName } from './rejection.ts'
 
-export type LocalLedger = Ledger & {
+export type LocalLedger = Pick<Ledger, 'release' | 'noteFailure'> & {
   takeConnection: (claims: Claims) => Overrun | undefined
   askLogin: (question: LoginQuestion) => LoginAnswer
   takeSession: (question: SessionQuestion) => Overrun | undefined
+  /** The steps of `takeSession`, for a ledger that asks elsewhere between them. `findOverrun` looks, and takes nothing. */
+  noteKnown: (known: SessionQuestion['known']) => void
+  findOverrun: (claims: Claims) => Overrun | undefined
+  hold: (keys: readonly string[]) => void
+  takeRates: (claims: readonly RateClaim[]) => void
+  /** how many of this key are held */
+  count: (key: string) => number
+  /** what is held */
+  keys: () => Iterable<string>
 }
 
 export function createLocalLedger(nowMs: () => number = () => performance.now()): LocalLedger {
@@ -23,7 +32,6 @@ export function createLocalLedger(nowMs: () => number = () => performance.now())
     return found
   }
 
-  /** Looks, and takes nothing. */
   function findOverrun(claims: Claims): Overrun | undefined {
     const full = claims.counts.find(({ key, max }) => (counts.get(key) ?? 0) >= max)
     if (full) return { limit: full.limit, max: full.max }
@@ -37,13 +45,21 @@ export function createLocalLedger(nowMs: () => number = () => performance.now())
   function take(claims: Claims): Overrun | undefined {
     const overrun = findOverrun(claims)
     if (overrun) return overrun
-    for (const { key } of claims.counts) counts.set(key, (counts.get(key) ?? 0) + 1)
+    for (const { key } of claims.counts) holdOne(key)
     takeRates(claims.rates)
     return undefined
   }
 
+  function holdOne(key: string): void {
+    counts.set(key, (counts.get(key) ?? 0) + 1)
+  }
+
   function takeRates(claims: readonly RateClaim[]): void {
     for (const { limit, key, rate } of claims) ratesOf(limit).take(key, rate)
+  }
+
+  function noteKnown(known: SessionQuestion['known']): void {
+    if (known) penalty.noteSuccess(known.user, known.network)
   }
 
   return {
@@ -55,8 +71,7 @@ export function createLocalLedger(nowMs: () => number = () => performance.now())
       return { overrun, delayMs: overrun || !attempt ? 0 : penalty.delayMs(attempt) }
     },
     takeSession(question) {
-      const { known } = question
-      if (known) penalty.noteSuccess(known.user, known.network)
+      noteKnown(question.known)
       return take(question)
     },
     release(keys) {
@@ -67,5 +82,11 @@ export function createLocalLedger(nowMs: () => number = () => performance.now())
       }
     },
     noteFailure: (attempt) => penalty.noteFailure(attempt),
+    noteKnown,
+    findOverrun,
+    hold: (keys) => keys.forEach(holdOne),
+    takeRates,
+    count: (key) => counts.get(key) ?? 0,
+    keys: () => counts.keys(),
   }
 }

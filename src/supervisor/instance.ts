@@ -13,7 +13,6 @@ import type { InheritedSockets } from '../listener/inherited.ts'
 import { createLog } from '../log.ts'
 import type { LogOutput } from '../log-output.ts'
 import { createInstanceMetrics } from '../metrics/instance-metrics.ts'
-import { createMetrics } from '../metrics/metrics.ts'
 import { createRegistry, sumReadings, type Reading } from '../metrics/readings.ts'
 import { createRemovedFilter } from '../metrics/removed-series.ts'
 import { createShortageCounter } from '../metrics/shortage-counter.ts'
@@ -30,17 +29,17 @@ import type { UpgradeProgram } from './generation/upgrades.ts'
 import { joinSite } from './site.ts'
 import { openShared } from './shared.ts'
 import { createAdminPort } from './admin-port.ts'
-import { createInProcessPool, type CreateApp } from './in-process.ts'
+import type { CreateApp } from './in-process.ts'
 import { keepBlocks } from './blocks.ts'
 import { keepConfiguration } from './configuration.ts'
 import { reopenLogFile } from './log-file.ts'
+import { openPool } from './open-pool.ts'
 import { prepareAll } from './prepare-all.ts'
 import { createNotifier, type ServiceManager } from './notify.ts'
 import type { ReloadResult } from './reload-result.ts'
 import { warnOfRights } from './privileges.ts'
 import type { WorkerPool } from './worker-pool.ts'
 import type { WorkerProgram } from './worker-interface.ts'
-import { createWorkers } from './workers.ts'
 
 /** What `systemctl status` shows. */
 const SERVING = 'serving'
@@ -98,18 +97,10 @@ export function createInstance(parts: InstanceParts): Instance {
   const elders: GenerationAnswers = predecessor ?? NO_ELDERS
   const noteShortage = createShortageNotes(log, createShortageCounter(registry))
   const id = randomBytes(6).toString('hex')
-  const { leases, ...shared } = openShared({ settings, current: () => files.current(), id, log, noteShortage })
-  metrics.watchShared(leases.isShared)
-  const pool =
-    settings.workers === 1
-      ? createInProcessPool(
-          createApp,
-          settings,
-          { log, metrics: createMetrics(registry), ticketSecret },
-          inherited,
-          leases,
-        )
-      : createWorkers({ settings, program, ticketSecret: new Secret(ticketSecret), log, metrics, inherited, leases })
+  const { leases, ledger, ...shared } = openShared({ settings, current: () => files.current(), id, log, noteShortage })
+  metrics.watchShared(shared.isShared)
+  const common = { settings, ticketSecret, log, inherited, leases, ledger }
+  const pool = openPool({ ...common, createApp, program, metrics, registry })
   metrics.watchWorkers(pool.states)
   let withoutRemoved = createRemovedFilter(settings)
   const files = keepConfiguration(settings, loaded, {

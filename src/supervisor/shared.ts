@@ -8,7 +8,10 @@ import type { Settings } from '../config/settings.ts'
 import { mustReplace } from '../directory/replaceable.ts'
 import type { NoteShortage } from '../errors.ts'
 import { createRedisLeases } from '../leases/redis-leases.ts'
+import type { Ledger } from '../limits/ledger.ts'
+import { createRedisLimits } from '../limits/redis-limits.ts'
 import type { Log } from '../log.ts'
+import { keepClientLimits, type SharedLimits } from './client-limits.ts'
 import { keepLeases, type LeaseKeeper, type SharedLeases } from './leases.ts'
 import { openSiteRedis, type SiteRedis } from './site-redis.ts'
 
@@ -17,6 +20,10 @@ const CONNECT_MS = 2000
 
 export type Shared = {
   leases: LeaseKeeper
+  /** what the limits on clients count */
+  ledger: Ledger
+  /** Whether all that can be shared is; undefined if nothing can */
+  isShared: () => boolean | undefined
   /** undefined: this instance keeps its own blocks. Another store after `follow` has changed the directory */
   blocks: () => BlockStore | undefined
   /** Settles when the directory of these settings is in use. Does not fail. */
@@ -40,8 +47,11 @@ export function openShared({ settings, current, id, log, noteShortage }: SharedP
   let redis = openSiteRedis(directory, log, noteShortage)
   let blocks = blocksOf(redis)
   const leases = keepLeases({ settings: current, site: leasesOf(redis, id), log })
+  const limits = keepClientLimits({ settings: current, site: limitsOf(redis, id), log })
   return {
     leases,
+    ledger: limits.ledger,
+    isShared: () => leases.isShared() && limits.isShared() !== false,
     blocks: () => blocks,
     async follow({ directory: next }) {
       const before = directory
@@ -51,10 +61,12 @@ export function openShared({ settings, current, id, log, noteShortage }: SharedP
       redis = openSiteRedis(next, log, noteShortage)
       await connectedWithin(redis, CONNECT_MS)
       blocks = blocksOf(redis)
+      limits.moveTo(limitsOf(redis, id))
       await leases.moveTo(leasesOf(redis, id))
       old?.close()
     },
     async leave() {
+      limits.stop()
       await leases.stop()
       redis?.close()
     },
@@ -67,6 +79,10 @@ function blocksOf(redis: SiteRedis | undefined): BlockStore | undefined {
 
 function leasesOf(redis: SiteRedis | undefined, id: string): SharedLeases | undefined {
   return redis && { id, store: createRedisLeases(redis.client, redis.prefix, id) }
+}
+
+function limitsOf(redis: SiteRedis | undefined, id: string): SharedLimits | undefined {
+  return redis && { id, store: createRedisLimits(redis.client, redis.prefix, id) }
 }
 
 async function connectedWithin(redis: SiteRedis | undefined, ms: number): Promise<void> {

@@ -9,7 +9,7 @@ import type { Settings } from '../config/settings.ts'
 import { storeOf } from '../directory/replaceable.ts'
 import { addressesOf, bindPorts, type BoundPorts } from '../listener/bound-ports.ts'
 import { createLedgerHost } from '../limits/ledger-host.ts'
-import { createLocalLedger } from '../limits/local-ledger.ts'
+import type { Ledger } from '../limits/ledger.ts'
 import type { InheritedSockets } from '../listener/inherited.ts'
 import { portsOf } from '../listener/ports.ts'
 import type { Log } from '../log.ts'
@@ -50,6 +50,8 @@ export type WorkersParts = {
   inherited: InheritedSockets
   /** leases the limits of back ends to the workers */
   leases: Pick<LeaseKeeper, 'join' | 'leave' | 'renew'>
+  /** what the limits on clients count, of all workers */
+  ledger: Ledger
 }
 
 export function createWorkers(parts: WorkersParts): WorkerPool {
@@ -65,7 +67,7 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
 
   const holders = new WeakMap<Worker, AskHolder>()
   const memory = createSharedMemory(() => workers)
-  const ledger = createLedgerHost(createLocalLedger())
+  const ledger = createLedgerHost(parts.ledger)
 
   const leaving = createLeavingWorkers<Worker>(
     async (worker) => (await worker.ask({ what: 'sessions', filter: { limit: 0 } }, ALL_MS)).total,

@@ -49,7 +49,7 @@ const LAW: Law = {
   instances: ['directory'],
   blocks: ['directory', 'type limits', 'net', 'user-name'],
   leases: ['directory', 'type backend'],
-  limits: ['net'],
+  limits: ['directory', 'net'],
   world: ['backend', 'type directory', 'limits', 'net', 'protocol', 'routing', 'tls'],
   session: [
     'backend',

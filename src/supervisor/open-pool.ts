@@ -1,0 +1,21 @@
+/** The pool that the configuration asks for: in this process, or of several workers. */
+import type { Registry } from 'prom-client'
+import { createMetrics } from '../metrics/metrics.ts'
+import { Secret } from '../secret.ts'
+import { createInProcessPool, type CreateApp } from './in-process.ts'
+import type { WorkerPool } from './worker-pool.ts'
+import { createWorkers, type WorkersParts } from './workers.ts'
+
+export type PoolParts = Omit<WorkersParts, 'ticketSecret'> & {
+  createApp: CreateApp
+  ticketSecret: string
+  /** of the metrics of this process */
+  registry: Registry
+}
+
+export function openPool({ createApp, ticketSecret, registry, ...parts }: PoolParts): WorkerPool {
+  const { settings, log, ledger, inherited, leases } = parts
+  if (settings.workers !== 1) return createWorkers({ ...parts, ticketSecret: new Secret(ticketSecret) })
+  const deps = { log, metrics: createMetrics(registry), ticketSecret, ledger }
+  return createInProcessPool(createApp, settings, deps, inherited, leases)
+}
