@@ -1,11 +1,11 @@
 /** Asks the limits about a login: before its route is looked up, after the back end has accepted it, and after a refusal. */
-import { sleep } from '../clock.ts'
+import { MuxError } from '../errors.ts'
 import type { LoginFacts } from '../limits/facts.ts'
 import { codeOf, isRejection, type Delay, type Lease, type Rejection } from '../limits/rejection.ts'
 import { encodeUtf8 } from '../octets.ts'
 import type { Refusal, Refused } from '../protocol/protocol.ts'
-import { waitBesideClient } from './acquire-slot.ts'
-import type { Accepted, Login } from './login.ts'
+import { stop, type LoginClock } from './clock.ts'
+import type { Accepted, Login, LoginSession } from './login.ts'
 import { refused } from './refuse.ts'
 
 /** @returns undefined where the login may go on; a promise only where the answer is not known at once, or the login is delayed */
@@ -20,20 +20,45 @@ function follow(login: Login, answer: Rejection | Delay | undefined): Refused | 
   return isRejection(answer) ? refusedByLimit(login, answer) : waitOut(login, answer)
 }
 
-/** @throws MuxError `client-closed` if the client has left meanwhile; the reason for which the session was ordered to end */
+/** @throws MuxError as `pause` */
 async function waitOut({ session, services }: Login, delay: Delay): Promise<undefined> {
-  const { clock, events } = services
-  events.emit({ type: 'limit-hit', limit: 'penalty' })
-  const untilMs = clock.nowMs() + delay.delayMs
+  services.events.emit({ type: 'limit-hit', limit: 'penalty' })
+  const { phase } = session
+  session.phase = 'waiting'
   try {
-    await waitBesideClient(session, { untilMs, holdUntilMs: untilMs }, undefined, async ({ signal }) => {
-      await sleep(clock, delay.delayMs, signal)
-      signal.throwIfAborted()
-    })
+    await pause(session, services.clock, delay.delayMs)
+    session.phase = phase
   } finally {
     delay.release()
   }
   return undefined
+}
+
+/** One for all: guessers leave by the thousand, and the trace of an error takes time. */
+const LEFT = new MuxError('client-closed', 'the client left while its login waited')
+
+/**
+ * A timer and three listeners, and nothing else: most guesses of a flood wait here.
+ * @throws MuxError `client-closed` if the client has left meanwhile; the reason for which the session was ordered to end
+ */
+function pause(session: LoginSession, clock: LoginClock, ms: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let isOver = false
+    const takenBack: (() => void)[] = []
+    const end = (error?: MuxError): void => {
+      if (isOver) return
+      isOver = true
+      for (const takeBack of takenBack) takeBack()
+      if (error) reject(error)
+      else resolve()
+    }
+    const timer = clock.after(ms, () => end())
+    takenBack.push(() => stop(timer))
+    takenBack.push(session.connection.onLeaving(() => end(LEFT)))
+    takenBack.push(session.onEnding(end))
+    // Either may have called at once.
+    if (isOver) for (const takeBack of takenBack) takeBack()
+  })
 }
 
 /**

@@ -30,22 +30,32 @@ export type RefusalPace = {
 /** @param random from 0 to 1 */
 export function createRefusalPace(random: () => number = Math.random): RefusalPace {
   /** by network, the maximum that it has met */
-  const slowest = new Map<string, number>()
+  const slowest = new Map<string, Slowest>()
   const challenges: number[] = []
   let next = 0
   return {
     observe(ms, address = '') {
       const network = networkOf(address)
-      const own = Math.min(LONGEST_MS, Math.max(ms, (slowest.get(network) ?? 0) * DECAY))
+      const own = slowest.get(network)
+      const ownMs = Math.min(LONGEST_MS, Math.max(ms, (own?.ms ?? 0) * DECAY))
       // The slowest network makes no other forgotten: a guesser with a penalty would bring the pace of all others down.
-      const isSlowest = [...slowest.values()].every((known) => own >= known)
-      if (!isSlowest) for (const [one, known] of slowest) slowest.set(one, known * DECAY)
-      slowest.set(network, own)
+      if (findMost(slowest) > ownMs) for (const one of slowest.values()) one.ms *= DECAY
+      if (own) own.ms = ownMs
+      else slowest.set(network, { ms: ownMs })
       if (slowest.size > MOST_NETWORKS) slowest.delete(findLeast(slowest))
     },
     dueMs(leastMs, address = '') {
-      const [first = 0, second = first] = [...slowest.values()].sort((one, other) => other - one)
-      return Math.max(leastMs, slowest.get(networkOf(address)) ?? 0, second)
+      // Every refused guess comes here: the second largest is found without a sorted copy.
+      let first = 0
+      let second = 0
+      for (const { ms } of slowest.values()) {
+        if (ms > first) {
+          second = first
+          first = ms
+        } else if (ms > second) second = ms
+      }
+      if (slowest.size === 1) second = first
+      return Math.max(leastMs, slowest.get(networkOf(address))?.ms ?? 0, second)
     },
     observeChallenge(ms) {
       challenges[next] = Math.min(LONGEST_MS, ms)
@@ -55,7 +65,23 @@ export function createRefusalPace(random: () => number = Math.random): RefusalPa
   }
 }
 
-function findLeast(slowest: ReadonlyMap<string, number>): string {
-  const [[least] = ['']] = [...slowest].sort(([, one], [, other]) => one - other)
+/** Changed in place, as all of them change with most refusals. */
+type Slowest = { ms: number }
+
+function findMost(slowest: ReadonlyMap<string, Slowest>): number {
+  let most = 0
+  for (const { ms } of slowest.values()) if (ms > most) most = ms
+  return most
+}
+
+function findLeast(slowest: ReadonlyMap<string, Slowest>): string {
+  let least = ''
+  let leastMs = Infinity
+  for (const [network, { ms }] of slowest) {
+    if (ms < leastMs) {
+      least = network
+      leastMs = ms
+    }
+  }
   return least
 }

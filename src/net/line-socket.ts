@@ -21,6 +21,12 @@ export type LineLimit = number | { bytes: number; token: { start: RegExp; bytes:
 /** The begin of a line that contains a tag, a command and a mechanism. */
 const LINE_START_BYTES = 128
 
+/** One for all: peers close all the time, and the trace of an error takes time. */
+const CLOSED = {
+  client: new MuxError('client-closed', 'the client closed the connection'),
+  backend: new MuxError('backend-closed', 'the backend closed the connection'),
+} as const
+
 type Waiter = { take: () => unknown; resolve: (taken: unknown) => void; reject: (error: Error) => void }
 
 export class LineSocket {
@@ -176,7 +182,7 @@ export class LineSocket {
   readonly #onClose = (): void => this.fail(this.#closed())
 
   #closed(): MuxError {
-    return new MuxError(this.#code('closed'), `the ${this.#side} closed the connection`)
+    return CLOSED[this.#side]
   }
 
   readonly #onError = (error: Error): void =>
@@ -188,7 +194,7 @@ export class LineSocket {
       ),
     )
 
-  #code(what: 'closed' | 'reset' | 'line-too-long'): ErrorCode {
+  #code(what: 'reset' | 'line-too-long'): ErrorCode {
     if (this.#side === 'client') return `client-${what}`
     return what === 'line-too-long' ? 'backend-garbage' : 'backend-closed'
   }
