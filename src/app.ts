@@ -32,6 +32,7 @@ import { createOffers } from './session/offer.ts'
 import { SYSTEM_CLOCK } from './login/clock.ts'
 import { createHeldUsers } from './login/held-users.ts'
 import type { LoginServices } from './login/login.ts'
+import { createHeldBack } from './login/held-back.ts'
 import { createRefusalPace } from './login/refusal-pace.ts'
 import { SessionEvents } from './session/events.ts'
 import { createBackendDrain } from './session/backend-drain.ts'
@@ -149,6 +150,7 @@ export function createApp(
     states,
     heldUsers,
     pace: createRefusalPace(),
+    heldBack: createHeldBack(),
     limits,
     clock: SYSTEM_CLOCK,
     dial: (backend, address, origin) => new BackendConnection(backend, address, origin),

@@ -4,8 +4,8 @@ import type { LoginFacts } from '../limits/facts.ts'
 import { codeOf, isRejection, type Delay, type Lease, type Rejection } from '../limits/rejection.ts'
 import { encodeUtf8 } from '../octets.ts'
 import type { Refusal, Refused } from '../protocol/protocol.ts'
-import { stop, type LoginClock } from './clock.ts'
-import type { Accepted, Login, LoginSession } from './login.ts'
+import { stop } from './clock.ts'
+import type { Accepted, Login } from './login.ts'
 import { refused } from './refuse.ts'
 
 /** @returns undefined where the login may go on; a promise only where the answer is not known at once, or the login is delayed */
@@ -21,12 +21,13 @@ function follow(login: Login, answer: Rejection | Delay | undefined): Refused | 
 }
 
 /** @throws MuxError as `pause` */
-async function waitOut({ session, services }: Login, delay: Delay): Promise<undefined> {
+async function waitOut(login: Login, delay: Delay): Promise<undefined> {
+  const { session, services } = login
   services.events.emit({ type: 'limit-hit', limit: 'penalty' })
   const { phase } = session
   session.phase = 'waiting'
   try {
-    await pause(session, services.clock, delay.delayMs)
+    await pause(login, delay.delayMs)
     session.phase = phase
   } finally {
     delay.release()
@@ -39,25 +40,22 @@ const LEFT = new MuxError('client-closed', 'the client left while its login wait
 
 /**
  * A timer and three listeners, and nothing else: most guesses of a flood wait here.
- * @throws MuxError `client-closed` if the client has left meanwhile; the reason for which the session was ordered to end
+ * @throws MuxError `client-closed` if the client has left meanwhile; `too-many-connections` if its place is needed; the reason for which
+ *   the session was ordered to end
  */
-function pause(session: LoginSession, clock: LoginClock, ms: number): Promise<void> {
+function pause({ session, services }: Login, ms: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    let isOver = false
     const takenBack: (() => void)[] = []
     const end = (error?: MuxError): void => {
-      if (isOver) return
-      isOver = true
       for (const takeBack of takenBack) takeBack()
       if (error) reject(error)
       else resolve()
     }
-    const timer = clock.after(ms, () => end())
+    const timer = services.clock.after(ms, end)
     takenBack.push(() => stop(timer))
+    takenBack.push(services.heldBack.add('delayed', end))
     takenBack.push(session.connection.onLeaving(() => end(LEFT)))
     takenBack.push(session.onEnding(end))
-    // Either may have called at once.
-    if (isOver) for (const takeBack of takenBack) takeBack()
   })
 }
 

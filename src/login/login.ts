@@ -20,6 +20,7 @@ import type { LoginFacts } from '../directory/directory.ts'
 import type { RouteSource } from '../routing/router.ts'
 import type { World } from '../world.ts'
 import type { LoginClock } from './clock.ts'
+import type { HeldBack } from './held-back.ts'
 import type { HeldUsers } from './held-users.ts'
 import { Conversation } from './conversation.ts'
 import type { RefusalPace } from './refusal-pace.ts'
@@ -127,6 +128,7 @@ export type LoginServices = {
   readonly states: Pick<BackendStates, 'of'>
   readonly heldUsers: Pick<HeldUsers, 'wait'>
   readonly pace: RefusalPace
+  readonly heldBack: HeldBack
   /** undefined where no login is limited */
   readonly limits?: Pick<Limits, 'admitLogin' | 'admitSession' | 'loginRefused'> | undefined
   readonly clock: LoginClock

@@ -1,8 +1,8 @@
 /** Refusals of logins: from which failure each follows, and when the client gets it. */
-import { sleep } from '../clock.ts'
 import { asMuxError, type MuxError } from '../errors.ts'
 import type { Refusal, Refused } from '../protocol/protocol.ts'
 import type { Route } from '../routing/router.ts'
+import { stop } from './clock.ts'
 import type { Login } from './login.ts'
 
 /** For a route that leads to no back end. */
@@ -44,19 +44,32 @@ export function reasonOf({ retryable }: MuxError): 'unavailable' | 'misconfigure
 /**
  * Holds a refusal of credentials back until it is due, so that its time does not tell who exists. What is remembered of the user's route
  * may be wrong: the mailbox may have moved. A refusal by a limit waits too, for the sake of the load.
+ * @throws MuxError `too-many-connections` if its place is needed
  */
 export async function holdRefusal(login: Login, { refusal, code, tookMs, waitMs = 0 }: Refused): Promise<void> {
   if (refusal.reason !== 'authentication-failed') {
-    if (waitMs > 0 && (code === 'client-denied' || code === 'client-over-limit'))
-      await sleep(login.services.clock, waitMs)
+    if (waitMs > 0 && (code === 'client-denied' || code === 'client-over-limit')) await hold(login, waitMs)
     return
   }
   const { world, record, session } = login
-  const { pace, clock } = login.services
+  const { pace } = login.services
   const { address } = session.connection.client
   if (tookMs !== undefined) pace.observe(tookMs, address)
   if (record.user !== undefined) world.router.invalidate(record.user)
   const passedMs = login.ageMs - login.clientMs
   const leftMs = pace.dueMs(world.settings.limits.failureDelayMs, address) - passedMs
-  await sleep(clock, Math.max(0, leftMs, waitMs))
+  await hold(login, Math.max(0, leftMs, waitMs))
+}
+
+function hold({ services: { clock, heldBack } }: Login, ms: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.after(ms, () => {
+      takeOut()
+      resolve()
+    })
+    const takeOut = heldBack.add('refused', (error) => {
+      stop(timer)
+      reject(error)
+    })
+  })
 }

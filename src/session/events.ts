@@ -20,6 +20,8 @@ export type SessionEvent =
   | LoginEvent
   /** over `max_connections`: closed at once, and never a session */
   | { type: 'turned-away'; listener: string; max: number }
+  /** another connection makes room for this one, and is counted when it ends */
+  | { type: 'room-made'; listener: string; max: number }
   /** by a limit, before its greeting: closed, and never a session or not one any more */
   | { type: 'rejected'; listener: string; client: string; rejection: Rejection }
   /** a client that is not a load balancer's probe */

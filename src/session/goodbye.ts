@@ -28,6 +28,7 @@ export function goodbyeFor({ code }: MuxError): Goodbye | undefined {
     case 'rebalanced':
     case 'kicked':
     case 'disabled':
+    case 'too-many-connections':
       return code
     case 'internal':
       return 'internal'

@@ -18,7 +18,8 @@ export function subscribeLog(log: Log): Subscriber {
   const limit = createLogLimit()
   return (event) => {
     switch (event.type) {
-      case 'turned-away': {
+      case 'turned-away':
+      case 'room-made': {
         const { listener, max } = event
         const others = limit('too many connections')
         if (others) log.warn({ listener, maxConnections: max, ...others }, 'too many connections')

@@ -20,6 +20,11 @@ import { createTurnAway } from './turn-away.ts'
 /** `now`: sessions with a command in progress are cut at once. */
 export type EndOptions = { now?: boolean | undefined }
 
+/**
+ * Connections over the limit that are still being closed, to make room for new ones. They have no back end, and the limit leaves a
+ * descriptor for one.
+ */
+const MOST_OVER = 64
 /** How often the sessions are looked for whose turn to end has come. */
 const SPREAD_EVERY_MS = 100
 /** How often a drain looks for sessions that have logged in since. A second of them is a small part of any grace. */
@@ -133,9 +138,14 @@ export function createSessions(world: () => World, services: Services): Sessions
       // A client that has closed already has no address, and can be told nothing.
       if (!context || socket.remoteAddress === undefined) return void socket.destroy()
       const max = maxConnections()
-      if (running.size + asking >= max) {
-        turnAway.full(socket, context.settings, max)
-        return
+      const taken = running.size + asking
+      if (taken >= max) {
+        const isRoom = taken < max + MOST_OVER && services.logins.heldBack.endOldest()
+        if (!isRoom) {
+          turnAway.full(socket, context.settings, max)
+          return
+        }
+        events.emit({ type: 'room-made', listener, max })
       }
       // Behind a proxy the address of the client is not known yet.
       if (context.settings.proxyProtocol === 'required') {

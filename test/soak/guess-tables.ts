@@ -21,15 +21,15 @@ for (let n = 0; n < KEYS; n++) {
   const site = `2001:${(n >> 16).toString(16)}:${(n & 65_535).toString(16)}::/48`
   const user = `user${n}@example.test`
   const rates = [{ limit: 'login_rate', key: `login_rate imap ${network}`, rate: RATE }] as const
-  ledger.takeConnection({
+  void ledger.takeConnection({
     counts: [],
     rates: [{ limit: 'connection_rate', key: `connection_rate imap ${network}`, rate: RATE }],
   })
-  ledger.askLogin({ rates, ifKnown: { counts: [], rates: [], network, user }, attempt: undefined })
+  void ledger.askLogin({ rates, ifKnown: { counts: [], rates: [], network, user }, attempt: undefined })
   const rate = { limit: 'user_login_rate', key: `user_login_rate imap ${user}`, rate: RATE } as const
   // Two failures: the second one of a network that is known for the user, which counts for the pair of both.
   ledger.noteFailure({ network, site, user, penalty: PENALTY })
-  ledger.takeSession({ counts: [], rates: [rate], known: { network, user } })
+  void ledger.takeSession({ counts: [], rates: [rate], known: { network, user } })
   ledger.noteFailure({ network, site, user, penalty: PENALTY })
 }
 process.stdout.write(`${(heapMiB() - beforeMiB).toFixed(0)}\n`)

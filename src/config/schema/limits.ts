@@ -16,7 +16,7 @@ function idleKeys() {
 export const limits = z
   .strictObject({
     max_connections: boundedInt(
-      'Connections of clients at a time, before login and after, by all workers together. Further ones are told to come back later, and closed. Default: as many as the limit of open files is enough for, which is about half of it; more than that is never taken.',
+      'Connections of clients at a time, before login and after, by all workers together. For a further one the oldest login ends that is held back after a wrong password (failure_delay, penalty). Without such a login the further one is told to come back later, and closed. Default: as many as the limit of open files is enough for, which is about half of it; more than that is never taken.',
       undefined,
       [1, 1_000_000],
     ).optional(),

@@ -17,6 +17,7 @@ import { Secret } from '../../../src/secret.ts'
 import { ClientConnection } from '../../../src/client/connection.ts'
 import { BackendConnection } from '../../../src/backend/backend-connection.ts'
 import { SYSTEM_CLOCK, type LoginClock } from '../../../src/login/clock.ts'
+import { createHeldBack } from '../../../src/login/held-back.ts'
 import { createHeldUsers } from '../../../src/login/held-users.ts'
 import { Login, type LoginServices } from '../../../src/login/login.ts'
 import { SessionEvents } from '../../../src/session/events.ts'
@@ -129,6 +130,7 @@ export function openSite(
     dial: (...to) => new BackendConnection(...to),
     events,
     limits,
+    heldBack: createHeldBack(),
     pace: {
       observeChallenge: (ms: number) => void challenged.push(ms),
       challengeMs: () => 0,

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MuxError } from '../../../src/errors.ts'
+import { createHeldBack } from '../../../src/login/held-back.ts'
 import type { Login } from '../../../src/login/login.ts'
 import { holdRefusal, reasonOf, refusedByError } from '../../../src/login/refuse.ts'
 import type { Refused } from '../../../src/protocol/protocol.ts'
@@ -37,7 +38,7 @@ async function hold({ refused, dueMs = 2000, ageMs = 0, clientMs = 0, user }: Pl
     dueMs: (leastMs: number, address: string) => (seen.push(`least ${leastMs} of ${address}`), dueMs),
   }
   const login = {
-    services: { clock, pace },
+    services: { clock, pace, heldBack: createHeldBack() },
     session: { connection: { client: { address: '192.0.2.1' } } },
     record: { user },
     world: {
