@@ -156,3 +156,56 @@ test('reads the store every five seconds, and keeps what is known while it canno
   assert.deepEqual(blocks.list(), [])
   assert.equal(JSON.stringify(applied.slice(-1)), '[[]]')
 })
+
+/** A store with these blocks, which notes what is removed. */
+function storeOf(stored: readonly Block[]): BlockStore & { removed: string[]; readings: number } {
+  const store = {
+    removed: [] as string[],
+    readings: 0,
+    add: () => Promise.resolve(true),
+    list() {
+      store.readings++
+      return Promise.resolve([...stored])
+    },
+    remove(targets: readonly BlockTarget[]) {
+      store.removed.push(...targets.map(({ target }) => target))
+      return Promise.resolve(targets.length)
+    },
+  }
+  return store
+}
+
+const STORED: Block = { kind: 'user', target: 'alice', by: 'op', sinceMs: 1, untilMs: undefined }
+
+test('a reading applies again what a worker has not taken, though nothing has changed', async () => {
+  const { blocks, applied, setDeaf } = open(storeOf([STORED]))
+  setDeaf(true)
+  await blocks.refresh()
+  setDeaf(false)
+  assert.deepEqual(await blocks.refresh(), { ended: 1 })
+  assert.deepEqual(applied, [['alice']])
+  assert.deepEqual(await blocks.refresh(), { ended: 0 })
+})
+
+test('removes blocks from the store whose time is over', async () => {
+  const store = storeOf([STORED, { ...STORED, target: 'bob', untilMs: 2 }])
+  const { blocks } = open(store)
+  await blocks.refresh()
+  assert.deepEqual(store.removed, ['bob'])
+})
+
+test('reads the store after the clock was set back', async () => {
+  const store = storeOf([])
+  const { blocks, pass } = open(store)
+  await blocks.tick()
+  pass(-500_000)
+  await blocks.tick()
+  assert.equal(store.readings, 2)
+})
+
+test('brings no more blocks of the store into force than there may be', async () => {
+  const stored = Array.from({ length: MOST_BLOCKS + 1 }, (_, n) => ({ ...STORED, target: `u${n}` }))
+  const { blocks } = open(storeOf(stored))
+  await blocks.refresh()
+  assert.equal(blocks.list().length, MOST_BLOCKS)
+})

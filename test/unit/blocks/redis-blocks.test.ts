@@ -37,3 +37,19 @@ test('an answer in another form is an error, and no empty list', async () => {
   const store = createRedisBlocks({ eval: () => Promise.resolve('OK') }, 'mailmux:')
   await assert.rejects(store.list(), /another form/u)
 })
+
+test('removes no more blocks by one command than Lua passes on', async () => {
+  const calls: number[] = []
+  const store = createRedisBlocks(
+    {
+      eval(_script: string, _keys: readonly string[], ...fields: string[]) {
+        calls.push(fields.length)
+        return Promise.resolve(fields.length)
+      },
+    },
+    'mailmux:',
+  )
+  const targets = Array.from({ length: 1500 }, (_, n) => ({ kind: 'user', target: `u${n}` }) as const)
+  assert.equal(await store.remove(targets), 1000)
+  assert.deepEqual(calls, [1000])
+})

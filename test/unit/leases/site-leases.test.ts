@@ -252,3 +252,63 @@ test('no order of events breaks a limit, and none who waits is forgotten', async
     { numRuns: 200 },
   )
 })
+
+/** One instance whose store answers when the test lets it. */
+function openSlow(limit: number) {
+  let nowMs = 1_000_000
+  let requests = 0
+  let answer = Promise.withResolvers<undefined>()
+  const others = [{ id: 'b', used: 0, need: 0 }]
+  const site = createSiteLeases({
+    id: 'a',
+    store: {
+      async renew(_key, { held, want }) {
+        requests++
+        await answer.promise
+        return { granted: Math.max(held, want), nowMs, others }
+      },
+      leave: () => Promise.resolve(),
+    },
+    limits: () => new Map([[KEY, limit]]),
+    total: () => ({ held: 0, used: 0, need: 0 }),
+    onResult: () => undefined,
+    nowMs: () => nowMs,
+  })
+  return {
+    site,
+    pass: (ms: number) => void (nowMs += ms),
+    letGo: () => answer.resolve(undefined),
+    hold: () => void (answer = Promise.withResolvers<undefined>()),
+    requests: () => requests,
+    cap: () => site.limits().get(KEY),
+  }
+}
+
+test('a part lasts from its request on, as it does in a store that answers late', async () => {
+  const { site, pass, letGo } = openSlow(10)
+  const renewed = site.renew()
+  pass(10_000)
+  letGo()
+  await renewed
+  pass(LEASE_MS - 10_000)
+  assert.equal(site.isShared(), true)
+  pass(1)
+  assert.equal(site.isShared(), false)
+})
+
+test('one request for a part is under way at a time', async () => {
+  const { site, letGo, requests } = openSlow(10)
+  const both = [site.renew(), site.renew()]
+  letGo()
+  await Promise.all(both)
+  assert.equal(requests(), 1)
+})
+
+test('without the store an instance has one of a limit that is smaller than the number of instances', async () => {
+  const { site, pass, letGo, cap } = openSlow(1)
+  letGo()
+  await site.renew()
+  await site.renew()
+  pass(LEASE_MS + 1)
+  assert.equal(cap(), 1)
+})

@@ -29,3 +29,9 @@ test('takes a million new keys in a moment', () => {
   for (let n = 0; n < 1_000_000; n++) table.set(`key ${n}`, n)
   assert.ok(table.size <= 100_000)
 })
+
+test('counts a key once that is set again after a generation', () => {
+  const table = new BoundedTable<number>(4)
+  for (const key of ['a', 'b', 'a']) table.set(key, 1)
+  assert.equal(table.size, 2)
+})

@@ -122,3 +122,11 @@ test('a user who goes on logging in from one address is not forgotten there', ()
   fail(20, 'alice', GUESSER)
   assert.equal(delay('alice', HOME), 0)
 })
+
+test('failures before the first success at an address do not delay the user there afterwards', () => {
+  const { fail, succeed, delay } = start()
+  fail(10, 'alice', HOME)
+  assert.equal(delay('alice', HOME), 7000)
+  succeed('alice', HOME)
+  assert.equal(delay('alice', HOME), 0)
+})

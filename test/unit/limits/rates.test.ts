@@ -68,3 +68,12 @@ test('remembers the keys that have come last', () => {
   for (const key of ['a', 'b', 'c', 'd', 'e']) assert.equal(at(0, key, once), true)
   assert.deepEqual([at(1, 'd', once), at(1, 'e', once), at(1, 'a', once)], [false, false, true])
 })
+
+test('a long rest earns no more than one burst', () => {
+  const { at } = start()
+  assert.equal(at(0), true)
+  assert.deepEqual(
+    Array.from({ length: 6 }, () => at(86_400_000)),
+    [true, true, true, true, true, false],
+  )
+})

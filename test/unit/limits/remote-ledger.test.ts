@@ -128,3 +128,14 @@ test('without an answer a connection goes on, and what a late answer has taken i
     ['ok', 'ok', 'ok', 'rejected'],
   )
 })
+
+test('a late answer that arrives twice gives back once', (t) => {
+  mockTimers(t)
+  const notes: unknown[] = []
+  const remote = createRemoteLedger({ ask: () => undefined, note: (note) => notes.push(note) }, () => undefined)
+  const counts = [{ limit: 'max_connections', key: 'k', max: 1 } as const]
+  void remote.ledger.takeConnection({ counts, rates: [] })
+  t.mock.timers.tick(500)
+  for (let n = 0; n < 2; n++) remote.hear(0, { taken: undefined })
+  assert.deepEqual(notes, [{ what: 'release', keys: ['k'] }])
+})

@@ -14,6 +14,7 @@ function limits(own: string, defaults = '{}'): string {
 
 testCases([
   { it: 'networks that may connect', main: limits('{allow: [10.0.0.0/8, "2001:db8::/32"], deny: [10.1.0.0/16]}') },
+  { it: 'a wide network with a narrow one at its start', main: limits('{allow: [10.0.0.0/8], deny: [10.0.0.0/16]}') },
   {
     it: 'a network with bits beyond its prefix',
     main: limits('{deny: [10.1.2.3/8]}'),
