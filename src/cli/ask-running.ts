@@ -1,6 +1,6 @@
 /** A question of a command to the running mailmux, over the admin HTTP of its configuration. */
 import { createAdminClient, Unanswered, type AdminClient } from '../admin/client.ts'
-import { loadAdminPlace } from '../config/load-admin.ts'
+import { loadAdminPlace, readAdminPlace, type AdminPlace } from '../config/load-admin.ts'
 import type { Environment } from '../config/yaml/variables.ts'
 import { escapeInJson, printable } from '../printable.ts'
 
@@ -10,6 +10,9 @@ export type Terminal = {
   out: (line: string) => void
   printError: (line: string) => void
 }
+
+/** Where the running mailmux answers, if the files have another address or token by now. */
+export type RunningPlace = { admin?: string | undefined; tokenFile?: string | undefined }
 
 /**
  * @param name of the command, for its error messages
@@ -21,8 +24,9 @@ export async function askRunning(
   configFile: string,
   { env, printError }: Terminal,
   ask: (client: AdminClient) => Promise<number>,
+  running: RunningPlace = {},
 ): Promise<number> {
-  const place = loadAdminPlace(configFile, env)
+  const place = placeOf(configFile, env, running)
   if ('wrong' in place) {
     printError(printable(`${name}: ${place.wrong}`))
     return 2
@@ -34,6 +38,16 @@ export async function askRunning(
     printError(printable(`${name}: ${error.message}`))
     return error.isRefused ? 1 : 2
   }
+}
+
+function placeOf(
+  configFile: string,
+  env: Environment,
+  { admin, tokenFile }: RunningPlace,
+): AdminPlace | { wrong: string } {
+  const ofFiles = loadAdminPlace(configFile, env)
+  if (admin === undefined) return ofFiles
+  return readAdminPlace(admin, tokenFile, 'wrong' in ofFiles ? undefined : ofFiles.token)
 }
 
 /** Lines of JSON in which a terminal obeys nothing. */

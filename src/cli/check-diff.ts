@@ -1,17 +1,20 @@
 /** `mailmux check --diff`: what a reload of the running mailmux would change, and who would notice it. */
 import path from 'node:path'
+import type { AdminClient } from '../admin/client.ts'
 import type { ComparisonAnswer } from '../admin/configuration-answers.ts'
 import { printable } from '../printable.ts'
-import { askRunning, type Terminal } from './ask-running.ts'
+import { askRunning, type RunningPlace, type Terminal } from './ask-running.ts'
 
 const NAME = 'mailmux check --diff'
 /** Nothing is wrong, and a reload would change something: neither 0, nor 1 for errors, nor 2 for no answer. */
 export const DIFFERS = 3
 
 /** @returns the exit code: 0 if a reload would change nothing, 1 if it would be refused, 2 if there is no answer, 3 if it would change something */
-export async function diff(configFile: string, terminal: Terminal): Promise<number> {
-  return askRunning(NAME, configFile, terminal, async (client) => {
+export async function diff(configFile: string, terminal: Terminal, running: RunningPlace = {}): Promise<number> {
+  const told = { hasAnswered: false }
+  const ask = async (client: AdminClient): Promise<number> => {
     const answer = await client.compare()
+    told.hasAnswered = true
     if (answer.file !== path.resolve(configFile)) {
       terminal.printError(printable(`${NAME}: the running mailmux has another configuration file: ${answer.file}`))
       return 2
@@ -20,7 +23,13 @@ export async function diff(configFile: string, terminal: Terminal): Promise<numb
     if (answer.errors) return 1
     for (const line of formatComparison(answer)) terminal.out(line)
     return answer.changes.length + answer.restart.length === 0 ? 0 : DIFFERS
-  })
+  }
+  const code = await askRunning(NAME, configFile, terminal, ask, running)
+  if (!told.hasAnswered && running.admin === undefined)
+    terminal.printError(
+      `${NAME}: if the files change \`admin\`, --admin HOST:PORT names the address of the running mailmux, and --token-file its token`,
+    )
+  return code
 }
 
 /** Exported for its test. */

@@ -13,6 +13,15 @@ export type ConfigurationCommandParts = CommandParts & {
   printText: (text: string) => void
 }
 
+type CheckOptions = {
+  config: string
+  probe?: true
+  strict?: true
+  diff?: true
+  admin?: string
+  tokenFile?: string
+}
+
 export function addConfigurationCommands(
   program: Command,
   { configOption, terminal, exitWith, handover, loadProbe, endNow, printText }: ConfigurationCommandParts,
@@ -23,24 +32,24 @@ export function addConfigurationCommands(
     .addOption(configOption())
     .option('--strict', 'take warnings for errors')
     .option('--diff', 'ask the running mailmux what a reload would change, and who would notice it')
+    .option('--admin <address>', 'with --diff: where the running mailmux answers, if the files have another address')
+    .option('--token-file <file>', 'with --admin: its token, if the files have another one')
     .option('--probe', 'also connect to the directory and to each back end, and see whether the ports are free')
     .addHelpText(
       'after',
       '\n--probe takes up to about 10 seconds, logs in to nothing but Redis, and writes nothing.\nExit codes: 0 no error (warnings or not), 1 errors, or warnings with --strict. With --diff: 0 a reload would change nothing, 1 errors, 2 no answer, 3 it would change something.\nExample: mailmux check --probe -c /etc/mailmux/mailmux.yaml',
     )
-    .action(
-      async ({ config, probe, strict, diff: isDiff }: { config: string; probe?: true; strict?: true; diff?: true }) => {
-        const { check } = await import('./check.ts')
-        const isStrict = strict === true
-        let code = await check(config, terminal.env, terminal.out, probe ? await loadProbe() : undefined, { isStrict })
-        if (isDiff && code === 0) {
-          const { diff } = await import('./check-diff.ts')
-          code = await diff(config, terminal)
-        }
-        exitWith(code)
-        if (probe) endNow()
-      },
-    )
+    .action(async ({ config, probe, strict, diff: isDiff, ...running }: CheckOptions) => {
+      const { check } = await import('./check.ts')
+      const isStrict = strict === true
+      let code = await check(config, terminal.env, terminal.out, probe ? await loadProbe() : undefined, { isStrict })
+      if (isDiff && code === 0) {
+        const { diff } = await import('./check-diff.ts')
+        code = await diff(config, terminal, running)
+      }
+      exitWith(code)
+      if (probe) endNow()
+    })
 
   program
     .command('handover-check', { hidden: true })

@@ -9,6 +9,7 @@ import { createProblems, formatProblem } from './yaml/problems.ts'
 import { readDraft } from './schema/read.ts'
 import { MAX_YAML_BYTES } from './regular-file.ts'
 import { mainSchema } from './schema/schema.ts'
+import { parseEndpoint } from './schema/values.ts'
 import { isWritten, readSource } from './yaml/source.ts'
 import type { Environment } from './yaml/variables.ts'
 
@@ -31,6 +32,25 @@ export function loadAdminPlace(mainFile: string, env: Environment): AdminPlace |
   const token = readBearerToken(path.resolve(path.dirname(mainFile), tokenFile))
   if ('wrong' in token) return { wrong: `admin.token_file: ${tokenFile} ${token.wrong}` }
   return { ...reachable(listen), token: token.value }
+}
+
+/**
+ * The place of a running mailmux that an operator names, because the files have another one.
+ * @param address as `listen` of `admin`
+ * @param tokenFile relative to the working directory; undefined: `token` is that of the files
+ */
+export function readAdminPlace(
+  address: string,
+  tokenFile: string | undefined,
+  token: Secret | undefined,
+): AdminPlace | { wrong: string } {
+  const place = parseEndpoint(address)
+  if ('wrong' in place) return { wrong: `--admin ${address} ${place.wrong}` }
+  if (tokenFile === undefined) return { ...reachable(place.value), token }
+  const read = readBearerToken(path.resolve(tokenFile))
+  return 'wrong' in read
+    ? { wrong: `--token-file ${tokenFile} ${read.wrong}` }
+    : { ...reachable(place.value), token: read.value }
 }
 
 /** "Every address" is one to listen on, not one to connect to. */

@@ -1,9 +1,11 @@
 /** `mailmux check --diff`: what it prints, and its exit code. */
 import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import path from 'node:path'
 import { test } from 'node:test'
 import { diff } from '../../../src/cli/check-diff.ts'
 import { findEffects } from '../../../src/supervisor/reload-effects.ts'
-import { openAdminPort } from './admin-port.ts'
+import { openAdminPort, TOKEN } from './admin-port.ts'
 
 const REMOVED = { what: 'listener', name: 'pop3', change: 'removed', text: 'listener pop3: removed' } as const
 const LEAVING = { what: 'back end', name: 'store3', change: 'removed', text: 'back end store3: removed' } as const
@@ -20,7 +22,7 @@ test('shows what a reload would change and who would notice it, and ends with 3'
       { ...REMOVED, affected: { sessions: 214 } },
       { ...LEAVING, affected: { sessions: 1, users: 1204 } },
     ],
-    restart: ['directory'],
+    restart: ['user'],
   })
   assert.equal(code, 3)
   assert.deepEqual(asked, ['GET /api/v1/reload'])
@@ -28,7 +30,7 @@ test('shows what a reload would change and who would notice it, and ends with 3'
     'a reload would change:',
     '  listener pop3: removed (214 sessions there go on)',
     '  back end store3: removed (1 session there goes on; 1,204 users of the routing file in force have routes there; routes in a directory are not counted)',
-    '  directory: changes at a restart only',
+    '  user: changes at a restart only',
   ])
 })
 
@@ -43,6 +45,26 @@ test('ends with 2 if the running mailmux has other files', async (t) => {
   const { code, errors } = await run(t, { changes: [], restart: [] }, '/etc/other.yaml')
   assert.equal(code, 2)
   assert.match(errors[0] ?? '', /has another configuration file: \/etc\/other\.yaml$/)
+})
+
+test('asks at the address of the running mailmux if the files have another one', async (t) => {
+  const answer = { changes: [], restart: [] }
+  const { config, terminal, errors, out, tokens } = await openAdminPort(t, 200, answer)
+  Object.assign(answer, { file: config })
+  const text = fs.readFileSync(config, 'utf8')
+  const [, address = ''] = /listen: '([^']*)'/u.exec(text) ?? []
+  fs.writeFileSync(config, text.replace(address, '127.0.0.1:1').replace('token_file: token', 'token_file: other'))
+  fs.writeFileSync(path.join(path.dirname(config), 'other'), 'another-token\n')
+  assert.equal(await diff(config, terminal), 2)
+  assert.match(
+    errors.at(-1) ?? '',
+    /--admin HOST:PORT names the address of the running mailmux, and --token-file its token$/,
+  )
+  const tokenFile = path.join(path.dirname(config), 'token')
+  assert.equal(await diff(config, terminal, { admin: address, tokenFile }), 0)
+  assert.deepEqual([out, [...tokens]], [['a reload would change nothing'], [`Bearer ${TOKEN}`]])
+  assert.equal(await diff(config, terminal, { admin: 'nowhere' }), 2)
+  assert.match(errors.at(-1) ?? '', /--admin nowhere /)
 })
 
 test('counts the sessions of what changes, and the users of a back end that leaves', async () => {
