@@ -1,4 +1,7 @@
-/** Reloads in a row, of which every second one is of a broken file: the listeners and the banner change with each valid one. */
+/**
+ * Reloads in a row, of which every second one is of a broken file: the listeners and the banner change with each valid one, and the
+ * directory too if there are several.
+ */
 import { writeFile } from 'node:fs/promises'
 import { setTimeout as pass } from 'node:timers/promises'
 import { parse, stringify } from 'yaml'
@@ -23,6 +26,7 @@ export async function createStorm(
   { configFile }: Pick<Mailmux, 'configFile'>,
   main: string,
   reload: () => unknown,
+  directories?: { valid: readonly YamlMap[]; broken: YamlMap },
 ): Promise<Storm> {
   const port = await freePort()
   let count = 0
@@ -33,17 +37,25 @@ export async function createStorm(
   }
 
   function valid(banner: string, hasMore: boolean): string {
-    const changed = parse(main) as { listeners: YamlMap[] }
+    const changed = parse(main) as { listeners: YamlMap[]; directory?: YamlMap }
     const [imap] = changed.listeners
     imap!.banner = banner
     if (hasMore) changed.listeners.push({ ...imap!, name: 'comes-and-goes', listen: [`127.0.0.1:${port}`] })
+    const { valid: all = [] } = directories ?? {}
+    const directory = all[(count >> 1) % all.length]
+    if (directory) changed.directory = directory
     return stringify(changed)
+  }
+
+  function broken(): string {
+    if (directories === undefined || count % 4 === 2) return `${main}no_such_key: ${count}\n`
+    return stringify({ ...(parse(main) as YamlMap), directory: directories.broken })
   }
 
   return {
     async next() {
       count++
-      await write(count % 2 === 0 ? `${main}no_such_key: ${count}\n` : valid(`storm ${count}`, count % 4 === 1))
+      await write(count % 2 === 0 ? broken() : valid(`storm ${count}`, count % 4 === 1))
     },
     end: (banner) => write(valid(banner, false)),
     port,
