@@ -209,3 +209,54 @@ test('brings no more blocks of the store into force than there may be', async ()
   await blocks.refresh()
   assert.equal(blocks.list().length, MOST_BLOCKS)
 })
+
+/** A store in memory, which a test can take away. */
+function storeWith(stored: Block[]) {
+  const state = { isAway: false, stored }
+  const orFail = <T>(value: T): Promise<T> =>
+    state.isAway ? Promise.reject(new Error('away')) : Promise.resolve(value)
+  const store: BlockStore = {
+    add(block) {
+      if (!state.isAway) state.stored = [...state.stored, block]
+      return orFail(true)
+    },
+    list: () => orFail(state.stored),
+    remove: () => orFail(0),
+  }
+  return { store, state }
+}
+
+test('moves the blocks in force to another store, and keeps what that one says of the same target', async () => {
+  const { blocks, block } = open()
+  await blocks.add(block('alice'))
+  await blocks.add(block('bob'))
+  await blocks.refresh()
+  const other: Block = { ...block('bob'), by: 'another' }
+  const { store, state } = storeWith([other])
+  await blocks.moveTo(store)
+  assert.deepEqual(state.stored, [other, block('alice')])
+  assert.deepEqual(
+    blocks.list().map(({ target, by }) => [target, by]),
+    [
+      ['bob', 'another'],
+      ['alice', 'op'],
+    ],
+  )
+})
+
+test('ends no block where the next store is away, and moves it later', async () => {
+  const { blocks, block, pass } = open()
+  await blocks.add(block('alice'))
+  await blocks.refresh()
+  const { store, state } = storeWith([])
+  state.isAway = true
+  await blocks.moveTo(store)
+  assert.equal(blocks.list().length, 1)
+  state.isAway = false
+  pass(READ_EVERY_MS)
+  await blocks.tick()
+  assert.deepEqual([state.stored.length, blocks.list().length], [1, 1])
+  await blocks.moveTo(undefined)
+  await blocks.refresh()
+  assert.equal(blocks.list().length, 1)
+})
