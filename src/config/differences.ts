@@ -13,6 +13,9 @@ export type Change = {
   text: string
 }
 
+/** What a change of `workers` between 1 and several means for clients. */
+const NEW_GENERATION = 'a new generation takes over, and running sessions end at safe points within shutdown_grace'
+
 /** Names that are compared in one turn of the event loop: about 3 ms. */
 const NAMES_A_TURN = 1000
 
@@ -86,6 +89,8 @@ function compareSection(what: string, before: unknown, after: unknown): Change[]
   if (isSameValue(before, after)) return []
   if (before === undefined) return [{ what, change: 'added', text: `${what}: added` }]
   if (after === undefined) return [{ what, change: 'removed', text: `${what}: removed` }]
+  if (what === 'workers' && typeof before === 'number' && typeof after === 'number' && Math.min(before, after) === 1)
+    return [changed(what, undefined, `${before} becomes ${after}: ${NEW_GENERATION}`)]
   if (!isObject(before) || !isObject(after))
     return [changed(what, undefined, `${JSON.stringify(before)} becomes ${JSON.stringify(after)}`)]
   const [old, next] = [kindOf(before), kindOf(after)]

@@ -56,6 +56,8 @@ export type ConfigurationParts = {
   load: () => LoadResult | Promise<LoadResult>
   /** @throws Error with a message for the operator; then nothing has changed */
   takeOver: (settings: Settings) => Promise<number[]>
+  /** Whether `workers` may change between 1 and several now. @param byOperator an operator has ordered the reload */
+  mayHandOver: (byOperator: boolean) => boolean
   log: Log
   noteShortage: NoteShortage
   metrics: Pick<
@@ -72,7 +74,7 @@ export type ConfigurationParts = {
 
 /** @param loaded the configuration with the settings `first`, without errors */
 export function keepConfiguration(first: Settings, loaded: LoadResult, parts: ConfigurationParts): Configuration {
-  const { load, takeOver, log, metrics, noteShortage, watching } = parts
+  const { load, takeOver, mayHandOver, log, metrics, noteShortage, watching } = parts
   let { files, states } = loaded
   let inForce = first
   let current = first
@@ -83,6 +85,8 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
   let watcher: FileWatcher | undefined
   /** The next reading was requested by an operator. */
   let isAsked = false
+  /** by the present reading */
+  let mayChangePool = false
   let comparing: Promise<Comparison> | undefined
   let closed = false
   const record = createReloadRecord(log, metrics)
@@ -112,6 +116,7 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
 
   async function readOnce(): Promise<ReloadResult> {
     const byOperator = isAsked
+    mayChangePool = mayHandOver(byOperator)
     isAsked = false
     if (byOperator) await withWatcher((watching) => watching.takeKnown())
     // A change during this reading may be missing in it, so it belongs to the next reading.
@@ -130,7 +135,7 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
 
   async function withWatcher(use: (watching: FileWatcher) => Promise<void>): Promise<void> {
     try {
-      if (watcher) await use(watcher)
+      if (watcher && !isClosed()) await use(watcher)
     } catch (error) {
       if (!hasCode(error, 'local-shortage')) throw error
       noteShortage('configuration', error.message)
@@ -194,7 +199,7 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
   }
 
   async function enter(settings: Settings, result: LoadResult): Promise<ReloadResult> {
-    const next = withBoundParts(current, settings)
+    const next = withBoundParts(current, settings, mayChangePool)
     const changes = await findChanges(current, next)
     if (isClosed()) return STOPPED
     let late: number[]
@@ -204,13 +209,13 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
       if (isClosed()) return STOPPED
       return record.refused([error instanceof Error ? error.message : String(error)])
     }
-    const restart = findRestartNeeds(current, settings)
+    const restart = findRestartNeeds(current, settings, mayChangePool)
     if (restart.length > 0) log.warn({ restart }, 'these parts of the configuration change at the next restart')
     current = next
     inForce = settings
     const warnings = record.loaded(result)
     log.info({ changes: summarise(changes), ...(late.length > 0 && { late }) }, 'configuration taken over')
-    watch()
+    if (!isClosed()) watch()
     return { outcome: 'applied', changes, warnings, late }
   }
 
@@ -223,8 +228,9 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
     }
     if (!result.settings) return { errors: describeProblems(result, 'error') }
     const settings = keepUnchangedUsers(inForce, result.settings)
-    const changes = await findChanges(current, withBoundParts(current, settings))
-    return { changes, restart: findRestartNeeds(current, settings) }
+    const isPossible = mayHandOver(true)
+    const changes = await findChanges(current, withBoundParts(current, settings, isPossible))
+    return { changes, restart: findRestartNeeds(current, settings, isPossible) }
   }
 
   async function onChange(changes: FileChanges): Promise<void> {

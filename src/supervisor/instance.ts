@@ -31,18 +31,17 @@ import { openShared } from './shared.ts'
 import { createAdminPort } from './admin-port.ts'
 import type { CreateApp } from './in-process.ts'
 import { keepBlocks } from './blocks.ts'
+import { changePool, needsOtherPool } from './change-pool.ts'
 import { keepConfiguration } from './configuration.ts'
 import { reopenLogFile } from './log-file.ts'
 import { openPool } from './open-pool.ts'
 import { prepareAll } from './prepare-all.ts'
 import { createNotifier, type ServiceManager } from './notify.ts'
-import type { ReloadResult } from './reload-result.ts'
+import { createReloadOrder, SERVING } from './reload-order.ts'
 import { warnOfRights } from './privileges.ts'
 import type { WorkerPool } from './worker-pool.ts'
 import type { WorkerProgram } from './worker-interface.ts'
 
-/** What `systemctl status` shows. */
-const SERVING = 'serving'
 /** What a stop may take beside the grace of the sessions: workers that close, the other instances, the last log lines. */
 const STOP_SLACK_MS = 15_000
 
@@ -106,11 +105,15 @@ export function createInstance(parts: InstanceParts): Instance {
   const files = keepConfiguration(settings, loaded, {
     load,
     async takeOver(settings) {
+      if (needsOtherPool(parts.settings, settings))
+        return changePool(parts.settings, settings, { pool, upgrade, notifier })
       const prepared = await prepareAll(settings, { pool, adminPort, output, followers: [shared, blocks, site] })
       log.configure(settings.log)
       withoutRemoved = createRemovedFilter(settings)
       return prepared.commit()
     },
+    // Another process manager than systemd would take the end of this process for that of the service.
+    mayHandOver: (byOperator) => upgradeProgram.whyNot === undefined && (byOperator || serviceManager !== undefined),
     log,
     metrics,
     noteShortage,
@@ -154,19 +157,7 @@ export function createInstance(parts: InstanceParts): Instance {
     const [own, older] = await Promise.all([ownReadings(), elders.readings()])
     return sumReadings([...own, ...older].map(withoutRemoved)).metrics()
   }
-  /** For an operator. The service manager learns of it, unless it waits for the end of the start. */
-  async function reloadFiles(): Promise<ReloadResult> {
-    if (notReady !== undefined) return files.reload()
-    notifier.reloading()
-    let state = SERVING
-    try {
-      const result = await files.reload()
-      if (result.outcome === 'refused') state = `${SERVING}; the last reload was refused, see the log`
-      return result
-    } finally {
-      if (!stopping.signal.aborted) notifier.ready(state)
-    }
-  }
+  const reloadFiles = createReloadOrder({ files, notifier, isBetween: () => notReady !== undefined })
   const { upgrade, retired } = createHandover({
     program: upgradeProgram,
     generation,

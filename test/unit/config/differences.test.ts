@@ -72,7 +72,7 @@ test('names changed settings of the sections, and no secret', async (t) => {
     'limits: max_line, login_timeout',
     'log: level',
     'reload: auto becomes signal',
-    'workers: 1 becomes 4',
+    'workers: 1 becomes 4: a new generation takes over, and running sessions end at safe points within shutdown_grace',
   ])
   assert.doesNotMatch(JSON.stringify(await findChanges(before, after)), /aaaa|bbbb/)
 })

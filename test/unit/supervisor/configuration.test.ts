@@ -54,6 +54,7 @@ function follow(t: TestContext, { settle = `${SETTLE_MS}ms`, more = '', retryMs 
       taken.push(settings)
       return Promise.resolve([])
     },
+    mayHandOver: () => false,
     log: { debug: note, info: note, warn: note, error: note },
     noteShortage: (_place, detail) => void log.push(detail),
     metrics: {

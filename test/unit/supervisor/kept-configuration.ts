@@ -22,11 +22,13 @@ type Options = {
   /** called before new settings are taken over; what it throws is the reason why they are not */
   beforeTakeOver?: () => void
   retryMs?: number
+  /** an operator's reload may change `workers` between 1 and several */
+  mayHandOver?: boolean
 }
 
 export function start(
   t: TestContext,
-  { main = SETTLING, atStart, atReload, beforeLoad, beforeTakeOver, retryMs = 50 }: Options,
+  { main = SETTLING, atStart, atReload, beforeLoad, beforeTakeOver, retryMs = 50, mayHandOver = false }: Options,
 ) {
   const directory = temporaryDirectory(t)
   const file = (name: string): string => path.join(directory, name)
@@ -56,6 +58,7 @@ export function start(
       taken.push(settings)
       return Promise.resolve([])
     },
+    mayHandOver: (byOperator) => mayHandOver && byOperator,
     log: { debug: ignore, info: ignore, warn: ignore, error: note },
     noteShortage: (_place, detail) => void shortages.push(detail),
     metrics: {

@@ -79,3 +79,28 @@ test('a comparison tells what a reload would change, and changes nothing', async
   assert.ok('errors' in broken && broken.errors.length > 0)
   assert.equal(configuration.status().failure, undefined)
 })
+
+test('only an operator changes `workers` between 1 and several, as the process of the service is another one then', async (t) => {
+  const { file, configuration, untilTaken } = start(t, { mayHandOver: true })
+  fs.writeFileSync(file('mailmux.yaml'), `${SETTLING}hostname: other.example.test\nworkers: 4\n`)
+  await untilTaken('the host name', ({ hostname }) => hostname === 'other.example.test')
+  assert.equal(configuration.current().workers, 1)
+  const compared = await configuration.compare()
+  assert.ok('changes' in compared)
+  assert.deepEqual(compared.restart, [])
+  const text =
+    'workers: 1 becomes 4: a new generation takes over, and running sessions end at safe points within shutdown_grace'
+  assert.deepEqual(compared.changes, [{ what: 'workers', change: 'changed', text }])
+  const result = await configuration.reload()
+  assert.ok(result.outcome === 'applied')
+  assert.deepEqual(result.changes, compared.changes)
+  assert.equal(configuration.current().workers, 4)
+})
+
+test('stays with its number of workers where no generation can take over', async (t) => {
+  const { file, configuration } = start(t, { main: SETTLING.replace('settle: 100ms', 'reload: signal') })
+  fs.writeFileSync(file('mailmux.yaml'), `${SETTLING.replace('settle: 100ms', 'reload: signal')}workers: 4\n`)
+  const result = await configuration.reload()
+  assert.ok(result.outcome === 'applied')
+  assert.deepEqual([result.changes, configuration.current().workers], [[], 1])
+})

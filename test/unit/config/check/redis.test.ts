@@ -253,5 +253,5 @@ test('replaces the directory for any change but of a credential and of the times
     { kind: 'static' } as const,
   ])
     assert.ok(mustReplace(before.directory, changed), JSON.stringify(changed))
-  assert.deepEqual(findRestartNeeds(before, { ...before, directory: { kind: 'static' } }), [])
+  assert.deepEqual(findRestartNeeds(before, { ...before, directory: { kind: 'static' } }, false), [])
 })
