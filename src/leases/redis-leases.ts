@@ -13,8 +13,9 @@ const SETTLE_MS = 2500
 /**
  * Writes the part of one instance and adds what is free, up to what it wants. A field is `number until held used need`: the number of the
  * request, by which one that arrives late is recognised, and the time when the part expires. A time in the future is from before a
- * step of the clock. If the hash is empty and the instance holds a part, Redis has lost its data: nothing grows for a while.
- * KEYS: the hash. ARGV: instance, number, milliseconds of a part, milliseconds without growth, limit, held, want, used, need.
+ * step of the clock. If the hash is empty and the instance holds a part or has had one, Redis has lost its data: nothing grows for a while.
+ * KEYS: the hash. ARGV: instance, number, milliseconds of a part, milliseconds without growth, limit, held, want, used, need, and 1 if
+ * the instance has had a part.
  * Returns what is granted, the time in milliseconds, and of each other instance its name, what it uses and what it needs.
  */
 export const RENEW = `
@@ -41,7 +42,7 @@ end
 local function write(field, number, ms, has, used, need)
   redis.call('HSET', KEYS[1], field, string.format('%s %.0f %s %s %s', number, now + ms, has, used, need))
 end
-if #all == 0 and held > 0 then
+if #all == 0 and (held > 0 or ARGV[10] == '1') then
   settling = true
   write('*', '0', tonumber(ARGV[4]), '0', '0', '0')
 end
@@ -60,8 +61,8 @@ export function createRedisLeases(redis: Pick<RedisClient, 'eval'>, prefix: stri
   let number = 0
   const keyOf = (key: LeaseKey): string => `${prefix}lease:${key.replace(' ', ':')}`
   return {
-    async renew(key, { limit, held, want, used, need }) {
-      const values = [++number, LEASE_MS, SETTLE_MS, limit, held, want, used, need].map(String)
+    async renew(key, { limit, held, want, used, need, again }) {
+      const values = [++number, LEASE_MS, SETTLE_MS, limit, held, want, used, need, again ? 1 : 0].map(String)
       return readGrant(await redis.eval(RENEW, [keyOf(key)], id, ...values))
     },
     async leave(keys) {

@@ -26,6 +26,8 @@ export type LeaseRequest = {
   want: number
   used: number
   need: number
+  /** This instance has had a part before: the store must have parts, or it has lost its data. */
+  again: boolean
 }
 
 export type LeaseGrant = {
@@ -100,7 +102,7 @@ export function createSiteLeases({ id, store, limits, total, onResult, nowMs }: 
     const want = target(key, limit, part)
     part.cap = Math.min(part.cap, want)
     const { used, need, held } = total(key)
-    const request = { limit, held: Math.max(held, part.cap), want, used, need }
+    const request = { limit, held: Math.max(held, part.cap), want, used, need, again: part.seen !== undefined }
     const sentMs = nowMs()
     part.isAsking = true
     try {

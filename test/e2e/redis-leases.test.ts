@@ -18,7 +18,7 @@ import { silent } from '../unit/directory/scripted-redis.ts'
 import { MemoryLeases } from '../unit/leases/memory-leases.ts'
 
 const KEY = 'sessions store1'
-const REQUEST: LeaseRequest = { limit: 10, held: 0, want: 10, used: 0, need: 0 }
+const REQUEST: LeaseRequest = { limit: 10, held: 0, want: 10, used: 0, need: 0, again: false }
 
 function settingsOf(servers: RedisServers): RedisSettings {
   return {
@@ -74,7 +74,14 @@ test('grants as the model does, and never more than the limit', async () => {
   for (let step = 0; step < 300; step++) {
     const name = pick(random, names)
     const held = between(random, 0, caps.get(name) ?? 0)
-    const request = { limit: 10, held, want: between(random, 0, 10), used: held, need: between(random, 0, 20) }
+    const request = {
+      limit: 10,
+      held,
+      want: between(random, 0, 10),
+      used: held,
+      need: between(random, 0, 20),
+      again: step > 20,
+    }
     const expected = memory.renew(name, KEY, request)
     const grant = await stores.get(name)?.renew(KEY, request)
     assert.equal(grant?.granted, expected.granted, JSON.stringify({ step, name, request }))
@@ -116,6 +123,13 @@ test('grants nothing for a while after a loss of data, and ignores a request tha
   const late = createRedisLeases(client, 'mailmux:', 'a')
   await assert.rejects(late.renew(KEY, { ...REQUEST, want: 1 }), /LATE/u)
   assert.match(await redis.command('HGET', 'mailmux:lease:sessions:store1', 'a'), /^\d+ \d+ 10 0 0$/u)
+})
+
+test('grants nothing for a while after a loss of data to an instance that holds nothing', async () => {
+  await redis.command('FLUSHALL')
+  const { storeOf } = await openStores(single())
+  assert.equal((await storeOf('a').renew(KEY, { ...REQUEST, again: true })).granted, 0)
+  assert.equal((await storeOf('b').renew(KEY, { ...REQUEST, held: 10, again: true })).granted, 10)
 })
 
 test('fields that others have written are dropped, and a key of another type is an error', async () => {

@@ -27,10 +27,10 @@ export class MemoryLeases {
     }
   }
 
-  renew(id: string, key: LeaseKey, { limit, held, want, used, need }: LeaseRequest): LeaseGrant {
+  renew(id: string, key: LeaseKey, { limit, held, want, used, need, again }: LeaseRequest): LeaseGrant {
     const rows = this.#hashes.get(key) ?? new Map<string, Row>()
     this.#hashes.set(key, rows)
-    if (rows.size === 0 && held > 0) this.#settlesMs = this.nowMs + SETTLE_MS
+    if (rows.size === 0 && (held > 0 || again)) this.#settlesMs = this.nowMs + SETTLE_MS
     for (const [name, { untilMs }] of rows) if (untilMs <= this.nowMs) rows.delete(name)
     rows.delete(id)
     const others = [...rows].map(([name, row]) => ({ id: name, used: row.used, need: row.need }))
