@@ -24,11 +24,13 @@ export function readAccessFiles(main: Main | undefined, readFile: FileReader, re
       limits?.allow_file === undefined
         ? undefined
         : readFile(limits.allow_file, readAllowed, [...at, 'allow_file'], report),
-    deny:
-      limits?.deny_file === undefined
-        ? undefined
-        : readFile(limits.deny_file, readNetworks, [...at, 'deny_file'], report),
+    deny: limits?.deny_file === undefined ? undefined : readDenied(limits.deny_file, [...at, 'deny_file']),
   })
+  function readDenied(file: string, at: Path): string[] | undefined {
+    const networks = readFile(file, readNetworks, at, report)
+    if (networks) warnOfDenied(networks, at, main?.admin?.listen, report)
+    return networks
+  }
   const listeners = (main?.listeners ?? []).map(
     (listener, index) => [index, read(listener?.limits, ['listeners', index, 'limits'])] as const,
   )
@@ -63,6 +65,23 @@ function readAllowed(file: string): Parsed<string[]> {
   return 'value' in read && read.value.length === 0 ? { wrong: 'has no network: no client could connect' } : read
 }
 
+/** As `checkNetworks` warns of those that are written in place. */
+function warnOfDenied(networks: readonly string[], at: Path, admin: ListenAddress | undefined, report: Reporter): void {
+  const everyAddress = networks.find((network) => network.endsWith('/0'))
+  if (everyAddress !== undefined)
+    report.warn(at, `the file has ${everyAddress}: no client with an address of this family can connect`)
+  const own = ownAddress(admin)
+  if (own === undefined || !createIpSet(networks).has(own)) return // a file may have many networks
+  const network = networks.find((one) => !one.endsWith('/0') && createIpSet([one]).has(own))
+  if (network !== undefined)
+    report.warn(at, `the file has ${network}, and so ${own}, the address of admin: a login from there is rejected too`)
+}
+
+/** The address from which an operator on this machine connects. */
+function ownAddress(admin: ListenAddress | undefined): string | undefined {
+  return admin && (isUnspecified(admin.host) ? '127.0.0.1' : parseAddress(admin.host)?.address)
+}
+
 type List = readonly (string | undefined)[] | undefined
 type Lists = { allow?: List; deny?: List; exempt?: List }
 
@@ -87,7 +106,7 @@ export function checkNetworks(
     if (network?.endsWith('/0') === true)
       report.warn([...at, 'deny', index], 'no client with an address of this family can connect')
   })
-  const own = admin && (isUnspecified(admin.host) ? '127.0.0.1' : parseAddress(admin.host)?.address)
+  const own = ownAddress(admin)
   if (own === undefined || !denied.has(own)) return
   deny?.forEach((network, index) => {
     if (network !== undefined && !network.endsWith('/0') && createIpSet([network]).has(own))

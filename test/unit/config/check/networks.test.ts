@@ -52,6 +52,18 @@ testCases([
     warning: /no client with an address of this family/,
   },
   {
+    it: 'a file of denied networks that has every address',
+    main: limits('{deny_file: deny.txt}'),
+    others: { 'deny.txt': '192.0.2.0/24\n0.0.0.0/0\n' },
+    warning: /^mailmux\.yaml:2:\d+: the file has 0\.0\.0\.0\/0: no client with an address of this family can connect/,
+  },
+  {
+    it: 'a file of denied networks that has the address of admin',
+    main: limits('{}', '{deny_file: deny.txt}\nadmin: {listen: "127.0.0.1:9143"}'),
+    others: { 'deny.txt': '192.0.2.0/24\n127.0.0.0/8\n' },
+    warning: /^mailmux\.yaml:4:21: the file has 127\.0\.0\.0\/8, and so 127\.0\.0\.1, the address of admin/,
+  },
+  {
     it: 'a file with a line that is no network',
     main: limits('{deny_file: deny.txt}'),
     others: { 'deny.txt': '# spammers\n\n192.0.2.0/24\n10.1.2.3/8 # typing error\nfoo\n' },
