@@ -1,7 +1,7 @@
 /** Orders of operators to block addresses and users: kept by this instance or in Redis, and brought into force on every instance. */
 import type { BlockAnswer, BlockOrders, BlocksListed } from '../admin/block-routes.ts'
 import type { EndedAnswer } from '../admin/answers.ts'
-import { findObjection, readTarget, type Protected } from '../blocks/block.ts'
+import { findObjection, readTarget, type BlockTarget, type Protected } from '../blocks/block.ts'
 import { createBlocks, MOST_BLOCKS, type Applied, type BlockStore } from '../blocks/blocks.ts'
 import { toEpochMs } from '../clock.ts'
 import type { Settings } from '../config/settings.ts'
@@ -60,6 +60,8 @@ export function keepBlocks({ pool, store, settings, refreshAll }: BlockKeeperPar
       async block({ target: text, forMs, by }): Promise<BlockAnswer> {
         const target = read(text)
         if ('wrong' in target) return { result: 'wrong', why: target.wrong }
+        const why = whyNoUser(target, settings())
+        if (why !== undefined) return { result: 'wrong', why }
         const objection = findObjection(target, protectedBy(settings()))
         if (objection !== undefined)
           return { result: 'forbidden', why: `${target.target} cannot be blocked: ${objection}` }
@@ -88,6 +90,15 @@ export function keepBlocks({ pool, store, settings, refreshAll }: BlockKeeperPar
     },
     stop: () => clearInterval(timer),
   }
+}
+
+/** A block without effect would be taken for one that works: a name without a domain is no user's where all listeners add one. */
+function whyNoUser({ kind, target }: BlockTarget, { listeners }: Settings): string | undefined {
+  if (kind !== 'user' || target.includes('@')) return undefined
+  const domains = listeners.map(({ defaultDomain }) => defaultDomain)
+  const [first] = domains
+  if (first === undefined || domains.includes(undefined)) return undefined
+  return `${target} has no domain, and every listener adds one to such a name: write ${target}@${first}`
 }
 
 /** Networks whose block would keep out more than a client. */
