@@ -9,7 +9,7 @@ import type { CommandParts } from './cli/command-parts.ts'
 import type { LoadResult } from './config/load.ts'
 import type { LogOutput } from './log-output.ts'
 import type { PredecessorChannel } from './supervisor/generation/predecessor.ts'
-import type { Instance } from './supervisor/instance.ts'
+import type { Instance } from './supervisor/instance-interface.ts'
 import type { LoadMessage, LoadOrder } from './supervisor/serve-load.ts'
 import type { WorkerProgram } from './supervisor/worker-interface.ts'
 
@@ -63,6 +63,7 @@ const { Command, Option: CommandOption } = await import('commander')
 const { createApp } = await import('./app.ts')
 const { addBlockCommands } = await import('./cli/blocks.ts')
 const { addConfigurationCommands } = await import('./cli/configuration-commands.ts')
+const { addDrainCommand } = await import('./cli/drain.ts')
 const { addInstancesCommand } = await import('./cli/instances.ts')
 const { addMoveCommands } = await import('./cli/move-commands.ts')
 const { readPassword } = await import('./cli/password.ts')
@@ -263,6 +264,7 @@ addBlockCommands(program, parts)
 addBackendCommands(program, parts)
 addInstancesCommand(program, parts)
 addUpgradeCommand(program, parts)
+addDrainCommand(program, parts)
 addReloadCommand(program, parts)
 addMoveCommands(program, {
   ...parts,

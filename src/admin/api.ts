@@ -10,6 +10,7 @@ import type { BackendAnswer, InstancesAnswer, RouteAnswer, LoginTestAnswer } fro
 import { askForToken, boundBody, isWithinMachine, onlyWithToken, refuse } from './guard.ts'
 import { addSessionRoutes, MAX_USER_LENGTH, type SessionParts } from './session-routes.ts'
 import { addBlockRoutes, type BlockParts } from './block-routes.ts'
+import { addDrainRoutes, type DrainParts } from './drain-routes.ts'
 import { addMoveRoutes, type MoveRouteParts } from './move-routes.ts'
 import { addUpgradeRoutes, type UpgradeParts } from './upgrade-routes.ts'
 import { addReloadRoutes, type ReloadParts } from './reload-routes.ts'
@@ -35,7 +36,8 @@ export type ApiParts = SessionParts &
   MoveRouteParts &
   BlockParts &
   ReloadParts &
-  UpgradeParts & {
+  UpgradeParts &
+  DrainParts & {
     /** Asked for each request, since the file may have changed. undefined: every program on this machine may ask */
     token: () => Secret | undefined
     /** `wrong` says why a question has no answer */
@@ -105,6 +107,7 @@ export function buildApi(parts: ApiParts, log: Log): Hono<Env> {
   addBlockRoutes(api, parts, log)
   addReloadRoutes(api, parts, log)
   addUpgradeRoutes(api, parts, log)
+  addDrainRoutes(api, parts, log)
   api.all('*', (c) => refuse(c, 404, 'the API has no such path'))
   return api
 }

@@ -29,6 +29,7 @@ import {
 } from './answers.ts'
 import { blockDone, blocksListed, type BlockBody, type BlockDone, type BlocksListed } from './block-routes.ts'
 import type { RouteQuestion } from './api.ts'
+import { drainAnswer, type DrainAnswer } from './drain-routes.ts'
 import { comparisonAnswer, reloadAnswer, type ComparisonAnswer, type ReloadAnswer } from './configuration-answers.ts'
 import { toPrintable } from '../printable.ts'
 import { isWithinMachine } from './guard.ts'
@@ -76,6 +77,10 @@ export type AdminClient = {
   reload(): Promise<ReloadAnswer | { errors: string[] }>
   /** Hands over to a new version, and waits until that serves. @throws Unanswered */
   upgrade(order: UpgradeOrder): Promise<UpgradeAnswer>
+  /** Drains the instance. @throws Unanswered */
+  drain(acceptMs: number): Promise<DrainAnswer>
+  /** @throws Unanswered */
+  drainStatus(): Promise<DrainAnswer>
   /** Keeps an address, a network or a user out. @throws Unanswered */
   block(order: BlockBody): Promise<BlockDone>
   /** @throws Unanswered */
@@ -97,13 +102,16 @@ export class Unanswered extends Error {
   readonly isRefused: boolean
   /** of an order that is refused for several reasons */
   readonly errors: string[] | undefined
+  /** nothing listens there, or it has ended before its answer */
+  readonly isGone: boolean
 
   constructor(
     message: string,
-    { isRefused = false, errors }: { isRefused?: boolean; errors?: string[] | undefined } = {},
+    { isRefused = false, isGone = false, errors }: { isRefused?: boolean; isGone?: boolean; errors?: string[] } = {},
   ) {
     super(message)
     this.isRefused = isRefused
+    this.isGone = isGone
     this.errors = errors
   }
 }
@@ -160,6 +168,9 @@ export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
     },
     upgrade: (order) =>
       ask(endpoint, { method: 'POST', path: '/api/v1/upgrade', body: order, withinMs: UPGRADE_IDLE_MS }, upgradeAnswer),
+    drain: (acceptMs) =>
+      ask(endpoint, { method: 'POST', path: '/api/v1/drain', body: { acceptMs }, withinMs: LOOKUP_MS }, drainAnswer),
+    drainStatus: () => ask(endpoint, { path: '/api/v1/drain', withinMs: LOOKUP_MS }, drainAnswer),
     block: (order) =>
       ask(endpoint, { method: 'POST', path: '/api/v1/blocks', body: order, withinMs: LOOKUP_MS }, blockDone),
     unblock: (target) =>
@@ -210,9 +221,10 @@ async function fetchAnswer(endpoint: AdminEndpoint, request: Request): Promise<A
   } catch (error) {
     if (error instanceof Unanswered) throw error
     const cause = systemCode(error)
-    if (cause === 'ECONNREFUSED') throw new Unanswered(`no program listens on ${at}: is mailmux running?`)
+    if (cause === 'ECONNREFUSED')
+      throw new Unanswered(`no program listens on ${at}: is mailmux running?`, { isGone: true })
     if (cause === 'ABORT_ERR') throw new Unanswered(`${at} does not answer`)
-    throw new Unanswered(`${at} does not answer: ${cause}`)
+    throw new Unanswered(`${at} does not answer: ${cause}`, { isGone: cause === 'ECONNRESET' })
   }
 }
 
@@ -224,7 +236,7 @@ async function ask<S extends z.ZodType>(endpoint: AdminEndpoint, request: Reques
   const refused = errorAnswer.safeParse(json)
   if (refused.success && answer.status === 409) {
     const { error, errors } = refused.data
-    throw new Unanswered(error, { isRefused: true, errors })
+    throw new Unanswered(error, { isRefused: true, ...(errors && { errors }) })
   }
   if (refused.success) throw new Unanswered(`mailmux refuses to answer: ${refused.data.error}`)
   throw new Unanswered(

@@ -7,11 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Hono } from 'hono'
 import { buildAdmin, openAdmin } from '../admin/admin.ts'
-import type { LoadResult } from '../config/load.ts'
-import type { Settings } from '../config/settings.ts'
-import type { InheritedSockets } from '../listener/inherited.ts'
 import { createLog } from '../log.ts'
-import type { LogOutput } from '../log-output.ts'
 import { createInstanceMetrics } from '../metrics/instance-metrics.ts'
 import { createRegistry, sumReadings, type Reading } from '../metrics/readings.ts'
 import { createRemovedFilter } from '../metrics/removed-series.ts'
@@ -24,63 +20,24 @@ import { answersOf } from './file-answers.ts'
 import { createHandover } from './generation/handover.ts'
 import type { GenerationAnswers } from './generation/messages.ts'
 import { NO_ELDERS } from './generation/no-predecessor.ts'
-import type { Predecessor } from './generation/predecessor.ts'
-import type { UpgradeProgram } from './generation/upgrades.ts'
 import { joinSite } from './site.ts'
 import { openShared } from './shared.ts'
 import { createAdminPort } from './admin-port.ts'
-import type { CreateApp } from './in-process.ts'
 import { keepBlocks } from './blocks.ts'
 import { changePool, needsOtherPool } from './change-pool.ts'
 import { keepConfiguration } from './configuration.ts'
+import type { Instance, InstanceParts } from './instance-interface.ts'
 import { reopenLogFile } from './log-file.ts'
 import { openPool } from './open-pool.ts'
 import { prepareAll } from './prepare-all.ts'
-import { createNotifier, type ServiceManager } from './notify.ts'
+import { createNotifier } from './notify.ts'
 import { createReloadOrder, SERVING } from './reload-order.ts'
+import { createSelfDrain } from './self-drain.ts'
 import { warnOfRights } from './privileges.ts'
 import type { WorkerPool } from './worker-pool.ts'
-import type { WorkerProgram } from './worker-interface.ts'
 
 /** What a stop may take beside the grace of the sessions: workers that close, the other instances, the last log lines. */
 const STOP_SLACK_MS = 15_000
-
-export type Instance = {
-  /** Settles when clients are served, or when it is stopped before. @throws Error with a message for the operator; then nothing is left open */
-  start(): Promise<void>
-  /** Reads the files again and applies them. A configuration with errors changes nothing and is logged. */
-  reload: () => void
-  /** Every process opens the file of its log anew. */
-  reopenLog: () => void
-  /** Hands over to the version that the path of this program leads to now. The log has the result. */
-  upgrade: () => void
-  /** Stops accepting, lets sessions end within the grace, and closes everything. May be called before it is ready. */
-  stop(): Promise<void>
-  /** Ends all worker processes at once, before this process ends. */
-  abandon(): void
-}
-
-export type InstanceParts = {
-  settings: Settings
-  /** the configuration with these settings, without errors */
-  loaded: LoadResult
-  /** reads the configuration again */
-  load: () => Promise<LoadResult>
-  createApp: CreateApp
-  /** destination of the log, in use already */
-  output: LogOutput
-  /** the program of a worker, if there are several */
-  program: WorkerProgram
-  /** the ports that are open already */
-  inherited: InheritedSockets
-  /** is told the state of the instance; undefined: there is none */
-  serviceManager: ServiceManager | undefined
-  /** the generation whose place this instance takes; undefined: it was started */
-  predecessor: Predecessor | undefined
-  upgradeProgram: UpgradeProgram
-  /** The next generation serves, and this one has ended. */
-  onRetired: () => void
-}
 
 /** It opens no port before `start`. `reload` and `stop` may be called at any time. */
 export function createInstance(parts: InstanceParts): Instance {
@@ -148,6 +105,8 @@ export function createInstance(parts: InstanceParts): Instance {
 
   let notReady: string | undefined = 'starting'
   const stopping = new AbortController()
+  /** for a stop or a drain: no other generation is to take over any more */
+  const leaving = new AbortController()
   const close = (): void => {
     blocks.stop()
     files.close()
@@ -157,6 +116,22 @@ export function createInstance(parts: InstanceParts): Instance {
     const [own, older] = await Promise.all([ownReadings(), elders.readings()])
     return sumReadings([...own, ...older].map(withoutRemoved)).metrics()
   }
+  const selfDrain = createSelfDrain({
+    stop: async () => {
+      await pool.stop()
+      await predecessor?.ended
+    },
+    sessions: async () => (await site.generations.facts()).reduce((sum, { answer }) => sum + (answer.sessions ?? 0), 0),
+    graceMs: () => files.current().limits.shutdownGraceMs,
+    whyNotNow: () => notReady,
+    onOrder() {
+      leaving.abort()
+      notReady = 'draining'
+      files.close() // a reload would open the ports again
+      notifier.status('draining')
+    },
+    log,
+  })
   const reloadFiles = createReloadOrder({ files, notifier, isBetween: () => notReady !== undefined })
   const { upgrade, retired } = createHandover({
     program: upgradeProgram,
@@ -179,7 +154,7 @@ export function createInstance(parts: InstanceParts): Instance {
       await shared.leave()
       onRetired()
     },
-    stopping: stopping.signal,
+    stopping: leaving.signal,
     log,
     metrics,
   })
@@ -204,6 +179,7 @@ export function createInstance(parts: InstanceParts): Instance {
         blocks: blocks.orders,
         ...answersOf(files, pool, reloadFiles),
         upgrade,
+        drain: selfDrain,
         instances: site.instances,
         site: site.answers,
         moves: { report: moves.report, ofInstance: () => Promise.resolve(moves.list()), ofSite: site.moves },
@@ -251,6 +227,7 @@ export function createInstance(parts: InstanceParts): Instance {
     async stop() {
       if (retired()) return retired()
       stopping.abort()
+      leaving.abort()
       notReady = 'shutting down'
       // A reading in progress has no effect any more.
       files.close()
@@ -260,8 +237,7 @@ export function createInstance(parts: InstanceParts): Instance {
         `shutting down: ends ${sessions?.total ?? 'all'} sessions`,
         settings.limits.shutdownGraceMs + STOP_SLACK_MS,
       )
-      await pool.stop()
-      await predecessor?.ended
+      await selfDrain.end()
       // Until now it may have sessions, for which the other instances may ask.
       await Promise.all([site.leave(), shared.leave()])
       close()

@@ -11,6 +11,8 @@ import type { Log } from '../log.ts'
 export type Notifier = {
   /** READY=1. Sent again after a reload. */
   ready: (status: string) => void
+  /** What `systemctl status` shows. */
+  status: (status: string) => void
   /** RELOADING=1; `ready` must follow. */
   reloading: () => void
   /** STOPPING=1. @param withinMs the service manager waits for so long, even if its unit names less */
@@ -48,6 +50,7 @@ export function takeServiceManager(env: NodeJS.ProcessEnv, pid: number): Service
 /** For an instance that no service manager has started. */
 export const NO_NOTIFIER: Notifier = {
   ready: () => undefined,
+  status: () => undefined,
   reloading: () => undefined,
   stopping: () => undefined,
   mainPid: () => Promise.resolve(),
@@ -146,6 +149,7 @@ export function createNotifier(manager: ServiceManager | undefined, log: Log): N
 
   return {
     ready: (status) => void send({ READY: 1, STATUS: status }),
+    status: (status) => void send({ STATUS: status }),
     // Type=notify-reload compares the time with that of its signal.
     reloading: () => void send({ RELOADING: 1, MONOTONIC_USEC: String(process.hrtime.bigint() / 1000n) }),
     stopping: (status, withinMs) =>

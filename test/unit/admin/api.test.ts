@@ -7,6 +7,7 @@ import { Unavailable, type ApiParts, type RouteQuestion } from '../../../src/adm
 import { Secret } from '../../../src/secret.ts'
 import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
+import { NO_DRAIN } from './no-drain.ts'
 
 const TOKEN = 'open-sesame'
 const ANSWER: RouteAnswer = {
@@ -36,6 +37,7 @@ function open(changes: Partial<ApiParts> = {}) {
     ...sessions,
     site: { ...sessions, ...changes },
     upgrade: () => Promise.reject(new Error('not asked')),
+    drain: NO_DRAIN,
     configuration: {
       reload: () => Promise.reject(new Error('not asked here')),
       status: () => ({ file: '', loadedMs: 0 }),

@@ -7,6 +7,7 @@ import type { ApiParts } from '../../../src/admin/api.ts'
 import { Secret } from '../../../src/secret.ts'
 import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
+import { NO_DRAIN } from './no-drain.ts'
 
 const TOKEN = 'open-sesame'
 const never = (): Promise<never> => Promise.reject(new Error('not asked here'))
@@ -36,6 +37,7 @@ function open({ isTaken = true, hasToken = true } = {}) {
     endSessions: never,
     site: { sessions: never, endSessions: never },
     upgrade: () => Promise.reject(new Error('not asked')),
+    drain: NO_DRAIN,
     configuration: {
       reload: never,
       status: () => ({ file: '', loadedMs: 0 }),

@@ -13,6 +13,7 @@ import type { ApiParts } from '../../../src/admin/api.ts'
 import { Secret } from '../../../src/secret.ts'
 import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
+import { NO_DRAIN } from './no-drain.ts'
 
 const TOKEN = 'open-sesame'
 const never = (): Promise<never> => Promise.reject(new Error('not asked here'))
@@ -44,6 +45,7 @@ function open(result: Result, hasToken = true) {
     backends: never,
     instances: never,
     upgrade: () => Promise.reject(new Error('not asked')),
+    drain: NO_DRAIN,
     configuration: {
       reload() {
         reloads++

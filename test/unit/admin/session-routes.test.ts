@@ -8,6 +8,7 @@ import type { SessionAnswers } from '../../../src/admin/session-routes.ts'
 import { Secret } from '../../../src/secret.ts'
 import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
+import { NO_DRAIN } from './no-drain.ts'
 
 const TOKEN = 'open-sesame'
 const CONFIGURED = ['backend store1', 'listener imaps']
@@ -40,6 +41,7 @@ function open(
     backends: never,
     instances: never,
     upgrade: () => Promise.reject(new Error('not asked')),
+    drain: NO_DRAIN,
     configuration: {
       reload: never,
       status: () => ({ file: '', loadedMs: 0 }),

@@ -9,6 +9,7 @@ import type { StateResult } from '../../../src/admin/state-routes.ts'
 import { Secret } from '../../../src/secret.ts'
 import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
+import { NO_DRAIN } from './no-drain.ts'
 
 const TOKEN = 'open-sesame'
 const never = (): Promise<never> => Promise.reject(new Error('not asked here'))
@@ -23,6 +24,7 @@ function open(result: StateResult | Error = { result: 'changed' }, changes: Part
     backends: never,
     instances: never,
     upgrade: () => Promise.reject(new Error('not asked')),
+    drain: NO_DRAIN,
     configuration: {
       reload: never,
       status: () => ({ file: '', loadedMs: 0 }),

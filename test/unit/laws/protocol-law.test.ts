@@ -21,6 +21,7 @@ import { keepLog } from '../backend/fixture.ts'
 import { certificate, describeResult, temporaryDirectory } from '../config/fixture.ts'
 import { importWithThird } from './with-third-protocol.ts'
 import { NO_BLOCKS } from '../admin/no-blocks.ts'
+import { NO_DRAIN } from '../admin/no-drain.ts'
 
 const root = join(import.meta.dirname, '../../..')
 
@@ -196,6 +197,7 @@ describe('a third protocol in the registry', () => {
       ...sessions,
       site: sessions,
       upgrade: () => Promise.reject(new Error('not asked')),
+      drain: NO_DRAIN,
       configuration: {
         reload: () => Promise.reject(new Error('not asked here')),
         status: () => ({ file: '', loadedMs: 0 }),
