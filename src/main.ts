@@ -100,10 +100,12 @@ function openOutput(fd: number): LogOutput {
   return output
 }
 
+type RunOptions = { takeOver?: true; replace?: true }
+
 /** Serves until SIGTERM or SIGINT, then lets sessions end and exits with 0; a second signal does not wait. */
-async function run(configFile: string, isSuccessor: boolean): Promise<void> {
+async function run(configFile: string, { takeOver, replace }: RunOptions): Promise<void> {
   const serviceManager = takeServiceManager(process.env, process.pid)
-  const met = isSuccessor ? meetPredecessor(predecessorChannel()) : undefined
+  const met = takeOver ? meetPredecessor(predecessorChannel()) : undefined
   met?.catch(() => process.exit(1)) // the version that has started this one has ended, or has given up
   let instance: Instance | undefined = undefined
   let exit = (code: number): void => process.exit(code)
@@ -163,6 +165,7 @@ async function run(configFile: string, isSuccessor: boolean): Promise<void> {
     inherited,
     serviceManager: predecessor?.serviceManager ?? serviceManager,
     predecessor,
+    replace: replace === true,
     upgradeProgram: programOf(process, configFile),
     onRetired: () => exit(0),
   })
@@ -236,8 +239,9 @@ program
   .command('run')
   .description('serve the listeners of the configuration')
   .addOption(configOption())
+  .option('--replace', 'take the place of the running mailmux, which releases its ports once this one is ready')
   .addOption(new CommandOption('--take-over', 'as the new version of an upgrade').hideHelp())
-  .action(({ config, takeOver }: { config: string; takeOver?: true }) => run(config, takeOver === true))
+  .action(({ config, ...how }: RunOptions & { config: string }) => run(config, how))
 
 program.command('worker', { hidden: true }).action(work)
 

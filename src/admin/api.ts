@@ -13,6 +13,7 @@ import { addBlockRoutes, type BlockParts } from './block-routes.ts'
 import { addDrainRoutes, type DrainParts } from './drain-routes.ts'
 import { addMoveRoutes, type MoveRouteParts } from './move-routes.ts'
 import { addUpgradeRoutes, type UpgradeParts } from './upgrade-routes.ts'
+import { addReleaseRoutes, type ReleaseParts } from './release-routes.ts'
 import { addReloadRoutes, type ReloadParts } from './reload-routes.ts'
 import { addStateRoutes, type StateParts } from './state-routes.ts'
 
@@ -37,7 +38,8 @@ export type ApiParts = SessionParts &
   BlockParts &
   ReloadParts &
   UpgradeParts &
-  DrainParts & {
+  DrainParts &
+  ReleaseParts & {
     /** Asked for each request, since the file may have changed. undefined: every program on this machine may ask */
     token: () => Secret | undefined
     /** `wrong` says why a question has no answer */
@@ -108,6 +110,7 @@ export function buildApi(parts: ApiParts, log: Log): Hono<Env> {
   addReloadRoutes(api, parts, log)
   addUpgradeRoutes(api, parts, log)
   addDrainRoutes(api, parts, log)
+  addReleaseRoutes(api, parts, log)
   api.all('*', (c) => refuse(c, 404, 'the API has no such path'))
   return api
 }

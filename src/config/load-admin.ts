@@ -54,7 +54,7 @@ export function readAdminPlace(
 }
 
 /** "Every address" is one to listen on, not one to connect to. */
-function reachable({ host, port }: { host: string; port: number }): { host: string; port: number } {
+export function reachable({ host, port }: { host: string; port: number }): { host: string; port: number } {
   if (host === '0.0.0.0') return { host: '127.0.0.1', port }
   return { host: host === '::' ? '::1' : host, port }
 }

@@ -41,6 +41,8 @@ export type InstanceParts = {
   serviceManager: ServiceManager | undefined
   /** the generation whose place this instance takes; undefined: it was started */
   predecessor: Predecessor | undefined
+  /** It takes the ports of the running mailmux, which is no generation before it. */
+  replace: boolean
   upgradeProgram: UpgradeProgram
   /** The next generation serves, and this one has ended. */
   onRetired: () => void

@@ -30,6 +30,8 @@ import type { Instance, InstanceParts } from './instance-interface.ts'
 import { reopenLogFile } from './log-file.ts'
 import { openPool } from './open-pool.ts'
 import { prepareAll } from './prepare-all.ts'
+import { createRelease, withoutPorts } from './release.ts'
+import { findReplaced, startInPlaceOf } from './replace.ts'
 import { createNotifier } from './notify.ts'
 import { createReloadOrder, SERVING } from './reload-order.ts'
 import { createSelfDrain } from './self-drain.ts'
@@ -55,13 +57,16 @@ export function createInstance(parts: InstanceParts): Instance {
   const id = randomBytes(6).toString('hex')
   const { leases, ledger, ...shared } = openShared({ settings, current: () => files.current(), id, log, noteShortage })
   metrics.watchShared(shared.isShared)
-  const common = { settings, ticketSecret, log, inherited, leases, ledger }
+  const replaced = parts.replace ? findReplaced(settings.admin) : undefined
+  const first = replaced ? withoutPorts(settings) : settings
+  const common = { settings: first, ticketSecret, log, inherited, leases, ledger }
   const pool = openPool({ ...common, createApp, program, metrics, registry })
   metrics.watchWorkers(pool.states)
   let withoutRemoved = createRemovedFilter(settings)
   const files = keepConfiguration(settings, loaded, {
     load,
     async takeOver(settings) {
+      if (release.isReleased()) throw new Error('another process takes the ports')
       if (needsOtherPool(parts.settings, settings))
         return changePool(parts.settings, settings, { pool, upgrade, notifier })
       const prepared = await prepareAll(settings, { pool, adminPort, output, followers: [shared, blocks, site] })
@@ -133,7 +138,7 @@ export function createInstance(parts: InstanceParts): Instance {
     log,
   })
   const reloadFiles = createReloadOrder({ files, notifier, isBetween: () => notReady !== undefined })
-  const { upgrade, retired } = createHandover({
+  const { upgrade, leave, retired } = createHandover({
     program: upgradeProgram,
     generation,
     ticketSecret: new Secret(ticketSecret),
@@ -146,7 +151,7 @@ export function createInstance(parts: InstanceParts): Instance {
     notifier,
     whyNotNow: () => notReady,
     onRetiring() {
-      notReady = 'a new version has taken over'
+      notReady = 'another process has taken over'
       files.close()
       adminPort.close()
     },
@@ -157,6 +162,18 @@ export function createInstance(parts: InstanceParts): Instance {
     stopping: leaving.signal,
     log,
     metrics,
+  })
+
+  const release = createRelease({
+    pool,
+    settings: files.current,
+    whyNotNow: () => notReady,
+    setNotReady: (why) => (notReady = why),
+    retire: leave,
+    version,
+    pid: process.pid,
+    stopping: leaving.signal,
+    log,
   })
 
   const adminPort = createAdminPort((address) =>
@@ -180,6 +197,7 @@ export function createInstance(parts: InstanceParts): Instance {
         ...answersOf(files, pool, reloadFiles),
         upgrade,
         drain: selfDrain,
+        release,
         instances: site.instances,
         site: site.answers,
         moves: { report: moves.report, ofInstance: () => Promise.resolve(moves.list()), ofSite: site.moves },
@@ -192,10 +210,13 @@ export function createInstance(parts: InstanceParts): Instance {
 
   async function open(): Promise<void> {
     // Until this generation serves, the one before answers operators and the checks of load balancers.
-    const isAdminLast = predecessor !== undefined && settings.admin !== undefined && inherited.has(settings.admin)
+    const isInherited = predecessor !== undefined && settings.admin !== undefined && inherited.has(settings.admin)
+    const isAdminLast = isInherited || replaced !== undefined
     if (!isAdminLast) await listenForOperators()
     stopping.signal.throwIfAborted()
-    const addresses = await pool.start(predecessor && (() => predecessor.mayAccept()))
+    const addresses = replaced
+      ? await startInPlaceOf(replaced, { pool, settings, log })
+      : await pool.start(predecessor && (() => predecessor.mayAccept()))
     if (isAdminLast) await listenForOperators()
     if (stopping.signal.aborted) return
     for (const unused of inherited.closeRest()) log.warn(unused, 'inherited port is not used any more')

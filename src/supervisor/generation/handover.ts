@@ -28,7 +28,9 @@ export type HandoverParts = Omit<UpgradeParts, 'sockets' | 'answers' | 'beforeSe
 
 export type Handover = {
   upgrade: ReturnType<typeof createUpgrades>
-  /** Settles when this generation has ended after an upgrade; undefined before one. */
+  /** Another process, which this one has not started, serves in its place. */
+  leave: () => void
+  /** Settles when this generation has ended after an upgrade or `leave`; undefined before. */
   retired: () => Promise<void> | undefined
 }
 
@@ -36,16 +38,16 @@ export function createHandover(parts: HandoverParts): Handover {
   const { pool, site, readings, predecessor, notifier, log, generation } = parts
   let retired: Promise<void> | undefined
 
-  /** The next generation accepts. The sessions of this one end, those before login after their login, and then this process. */
-  async function retire(successor: Successor): Promise<void> {
+  /** Another process accepts: `successor`, or one that this one has not started. The sessions of this one end, those before login after their login, and then this process. */
+  async function retire(successor: Successor | undefined): Promise<void> {
     parts.onRetiring()
     // Before this process ends: the service manager would take its end for that of the service.
-    await notifier.mainPid(successor.pid)
+    if (successor) await notifier.mainPid(successor.pid)
     await notifier.close()
     await pool.stop({ mayLogIn: true }).catch((error: unknown) => log.error({ err: error }, 'defect'))
     await predecessor?.ended // the next generation asks the older ones through this one
     await site.leave()
-    await successor.leave()
+    await successor?.leave()
     log.info({ generation }, 'stopped')
     await parts.onRetired()
   }
@@ -66,5 +68,5 @@ export function createHandover(parts: HandoverParts): Handover {
       void parts.onRetired()
     },
   })
-  return { upgrade, retired: () => retired }
+  return { upgrade, leave: () => void (retired ??= retire(undefined)), retired: () => retired }
 }

@@ -8,6 +8,7 @@ import { Secret } from '../../../src/secret.ts'
 import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
 import { NO_DRAIN } from './no-drain.ts'
+import { NO_RELEASE } from './no-release.ts'
 
 const TOKEN = 'open-sesame'
 const never = (): Promise<never> => Promise.reject(new Error('not asked here'))
@@ -38,6 +39,7 @@ function open({ isTaken = true, hasToken = true } = {}) {
     site: { sessions: never, endSessions: never },
     upgrade: () => Promise.reject(new Error('not asked')),
     drain: NO_DRAIN,
+    release: NO_RELEASE,
     configuration: {
       reload: never,
       status: () => ({ file: '', loadedMs: 0 }),

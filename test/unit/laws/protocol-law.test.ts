@@ -22,6 +22,7 @@ import { certificate, describeResult, temporaryDirectory } from '../config/fixtu
 import { importWithThird } from './with-third-protocol.ts'
 import { NO_BLOCKS } from '../admin/no-blocks.ts'
 import { NO_DRAIN } from '../admin/no-drain.ts'
+import { NO_RELEASE } from '../admin/no-release.ts'
 
 const root = join(import.meta.dirname, '../../..')
 
@@ -198,6 +199,7 @@ describe('a third protocol in the registry', () => {
       site: sessions,
       upgrade: () => Promise.reject(new Error('not asked')),
       drain: NO_DRAIN,
+      release: NO_RELEASE,
       configuration: {
         reload: () => Promise.reject(new Error('not asked here')),
         status: () => ({ file: '', loadedMs: 0 }),
