@@ -34,6 +34,8 @@ export type Blocks = {
   remove(target: BlockTarget): Promise<boolean>
   /** Reads the store and applies what it has. @throws Error of the store */
   refresh: () => Promise<Applied>
+  /** Takes over the blocks of a process whose place this one takes. Without a store it keeps these and no others. Does not fail. */
+  adopt(given: readonly Block[]): Promise<void>
   /**
    * Keeps the blocks in another store from now on, those in force too. undefined: this instance keeps them itself. Does not fail: what the
    * store does not take now stays in force, and the next reading tries again.
@@ -52,8 +54,9 @@ export type BlocksParts = {
   nowMs: () => number
 }
 
-export function createBlocks({ store: first = memoryStore(), apply, nowMs }: BlocksParts): Blocks {
-  let store = first
+export function createBlocks({ store: first, apply, nowMs }: BlocksParts): Blocks {
+  let store = first ?? memoryStore()
+  let isShared = first !== undefined
   /** those of the store before, which this one does not have yet */
   let toMove: Block[] = []
   let known: Block[] = []
@@ -94,8 +97,20 @@ export function createBlocks({ store: first = memoryStore(), apply, nowMs }: Blo
     add: (block) => store.add(block),
     remove: async (target) => (await store.remove([target])) > 0,
     refresh,
-    async moveTo(next = memoryStore()) {
-      store = next
+    async adopt(given) {
+      const left = given.filter((block) => !isOver(block))
+      // A store of all instances has them already, unless they were removed there.
+      if (!isShared) {
+        store = memoryStore()
+        for (const block of left) await store.add(block)
+      }
+      if (JSON.stringify(left) === JSON.stringify(known)) return
+      known = left
+      await enforce()
+    },
+    async moveTo(next) {
+      store = next ?? memoryStore()
+      isShared = next !== undefined
       toMove = known.filter((block) => !isOver(block))
       await refresh().catch(() => undefined)
     },

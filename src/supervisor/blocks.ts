@@ -1,7 +1,7 @@
 /** Orders of operators to block addresses and users: kept by this instance or in Redis, and brought into force on every instance. */
 import type { BlockAnswer, BlockOrders, BlocksListed } from '../admin/block-routes.ts'
 import type { EndedAnswer } from '../admin/answers.ts'
-import { findObjection, readTarget, type BlockTarget, type Protected } from '../blocks/block.ts'
+import { findObjection, readTarget, type Block, type BlockTarget, type Protected } from '../blocks/block.ts'
 import { createBlocks, MOST_BLOCKS, type Applied, type BlockStore } from '../blocks/blocks.ts'
 import { toEpochMs } from '../clock.ts'
 import type { Settings } from '../config/settings.ts'
@@ -22,6 +22,10 @@ export type BlockKeeper = {
   orders: BlockOrders
   /** Reads the store of blocks, for another instance that has changed it. @throws Error */
   refresh: () => Promise<Applied>
+  /** those in force, for the generation that takes the place of this one */
+  inForce: () => readonly Block[]
+  /** Takes over those of the generation before. Does not fail. */
+  adopt: (blocks: readonly Block[]) => Promise<void>
   /** Moves to the store of now. Does not fail. */
   follow(): Promise<void>
   stop(): void
@@ -82,6 +86,8 @@ export function keepBlocks({ pool, store, settings, refreshAll }: BlockKeeperPar
       },
     },
     refresh: blocks.refresh,
+    inForce: () => blocks.list(),
+    adopt: (given) => blocks.adopt(given),
     async follow() {
       const next = store()
       if (next === inUse) return

@@ -146,6 +146,7 @@ export function createInstance(parts: InstanceParts): Instance {
     pool,
     admin: () => adminPort.current(),
     site,
+    blocks: blocks.inForce,
     readings: ownReadings,
     predecessor,
     notifier,
@@ -214,9 +215,10 @@ export function createInstance(parts: InstanceParts): Instance {
     const isAdminLast = isInherited || replaced !== undefined
     if (!isAdminLast) await listenForOperators()
     stopping.signal.throwIfAborted()
+    if (predecessor) await blocks.adopt(predecessor.blocks)
     const addresses = replaced
       ? await startInPlaceOf(replaced, { pool, settings, log })
-      : await pool.start(predecessor && (() => predecessor.mayAccept()))
+      : await pool.start(predecessor && (async () => blocks.adopt(await predecessor.mayAccept())))
     if (isAdminLast) await listenForOperators()
     if (stopping.signal.aborted) return
     for (const unused of inherited.closeRest()) log.warn(unused, 'inherited port is not used any more')

@@ -145,6 +145,30 @@ test('SIGUSR2 upgrades, and TLS sessions are resumed by the new version', async 
   await generations.stop()
 })
 
+for (const workers of [1, 2])
+  test(`a block of an operator outlives upgrades, with ${workers} of workers`, async () => {
+    await start(workers)
+    const blocked = await fetch(`http://127.0.0.1:${site.mailmux.ports.admin}/api/v1/blocks`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer open', 'content-type': 'application/json' },
+      body: JSON.stringify({ target: ALICE, by: 'test' }),
+    })
+    assert.equal(blocked.status, 200, await blocked.text())
+    for (let upgrades = 0; upgrades < 2; upgrades++) {
+      assert.equal((await generations.upgrade()).code, 0)
+      const client = await site.open('imap', 'clear')
+      assert.equal((await client.login(ALICE, PASSWORD)).accepted, false)
+      client.peer.destroy()
+      await visit()
+    }
+    const { blocks } = (await ask('blocks')) as { blocks: { target: string }[] }
+    assert.deepEqual(
+      blocks.map(({ target }) => target),
+      [ALICE],
+    )
+    await generations.stop()
+  })
+
 /** An executable that answers the check as mailmux does, and then runs `script` in place of `mailmux run`. */
 async function pretend(script: string): Promise<string> {
   const file = join(site.scene.directory, 'pretender')

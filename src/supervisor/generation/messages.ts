@@ -4,6 +4,7 @@
  */
 import type { EndedAnswer, SessionsAnswer } from '../../admin/answers.ts'
 import type { SessionAnswers } from '../../admin/session-routes.ts'
+import type { Block } from '../../blocks/block.ts'
 import type { Facts } from '../../instances/messages.ts'
 import type { Reading } from '../../metrics/readings.ts'
 import type { Secret } from '../../secret.ts'
@@ -43,14 +44,16 @@ export type Inheritance = {
   ticketSecret: Packed<Secret>
   /** whose variables the older generation has taken out of the environment */
   serviceManager: ServiceManager | undefined
+  /** those in force: without a store that all instances share, no other process has them */
+  blocks: readonly Block[]
   /** in the order of the descriptors from FIRST_PORT on */
   ports: { host: string; port: number }[]
 }
 
 export type ToSuccessor =
   | ({ kind: 'inherit' } & Inheritance)
-  /** It may accept from the ports now. */
-  | { kind: 'accept' }
+  /** It may accept from the ports now. `blocks`: as they are by now */
+  | { kind: 'accept'; blocks: readonly Block[] }
   | { kind: 'answer'; id: number; answer: unknown }
   | { kind: 'no-answer'; id: number; why: string }
   /** the counts of the generation that ends now, and of those before it */

@@ -1,4 +1,5 @@
 /** The generation before this one, as the process that an upgrade has started sees it: gives its ports over, answers for its sessions, and ends. */
+import type { Block } from '../../blocks/block.ts'
 import { createInheritedSockets, type InheritedSockets } from '../../listener/inherited.ts'
 import { addToPast, type Reading } from '../../metrics/readings.ts'
 import type { Secret } from '../../secret.ts'
@@ -32,8 +33,10 @@ export type Predecessor = GenerationAnswers & {
   /** which started the first generation; undefined: none did */
   serviceManager: ServiceManager | undefined
   inherited: InheritedSockets
-  /** This process is ready to accept. Settles when it may. */
-  mayAccept(): Promise<void>
+  /** the blocks in force there at the start of this process */
+  blocks: readonly Block[]
+  /** This process is ready to accept. Settles when it may. @returns the blocks in force there by then */
+  mayAccept(): Promise<readonly Block[]>
   /** This process serves: the older generation stops accepting. */
   ready(): void
   /** This process cannot serve. */
@@ -48,7 +51,7 @@ export type Predecessor = GenerationAnswers & {
 /** @returns what the older generation gives over, as soon as it has sent that. @throws Error if it has ended before */
 export async function meetPredecessor({ send, onMessage, onGone }: PredecessorChannel): Promise<Predecessor> {
   const inheritance = Promise.withResolvers<ToSuccessor & { kind: 'inherit' }>()
-  const accepted = Promise.withResolvers<undefined>()
+  const accepted = Promise.withResolvers<readonly Block[] | undefined>()
   const ended = Promise.withResolvers<undefined>()
   const waiting = new Map<number, { resolve: (answer: unknown) => void; reject: (why: Error) => void }>()
   let hasEnded = false
@@ -61,7 +64,7 @@ export async function meetPredecessor({ send, onMessage, onGone }: PredecessorCh
       case 'inherit':
         return inheritance.resolve(message)
       case 'accept':
-        return accepted.resolve(undefined)
+        return accepted.resolve(message.blocks)
       case 'answer':
         return waiting.get(message.id)?.resolve(message.answer)
       case 'no-answer':
@@ -96,15 +99,16 @@ export async function meetPredecessor({ send, onMessage, onGone }: PredecessorCh
     if (!hasEnded) await send(message)
   }
 
-  const { generation, ticketSecret, serviceManager, ports } = await inheritance.promise
+  const { generation, ticketSecret, serviceManager, blocks, ports } = await inheritance.promise
   return {
     generation,
     ticketSecret: unpack(ticketSecret),
     serviceManager,
+    blocks,
     inherited: createInheritedSockets(ports.map((port, index) => ({ ...port, descriptor: FIRST_PORT + index }))),
     async mayAccept() {
       void tell({ kind: 'prepared' })
-      await accepted.promise
+      return (await accepted.promise) ?? blocks
     },
     ready: () => void tell({ kind: 'ready' }),
     failed: (why) => tell({ kind: 'failed', why }),

@@ -4,6 +4,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Block } from '../../blocks/block.ts'
 import { systemCode } from '../../errors.ts'
 import type { InheritedSocket } from '../../listener/inherited.ts'
 import type { GenerationAnswers, GenerationAsk, Inheritance, ToPredecessor, ToSuccessor } from './messages.ts'
@@ -17,7 +18,9 @@ export type Program = { command: string; args: readonly string[] }
 
 export type SuccessorParts = {
   program: Program
-  inheritance: Omit<Inheritance, 'ports'>
+  inheritance: Omit<Inheritance, 'ports' | 'blocks'>
+  /** those in force */
+  blocks: () => readonly Block[]
   ports: readonly InheritedSocket[]
   /** of its start until it serves */
   withinMs: number
@@ -36,7 +39,7 @@ export type Successor = {
 
 /** @returns the new generation, which serves. @throws Error with a message for the operator; no process of it is left then */
 export async function startSuccessor(parts: SuccessorParts): Promise<Successor> {
-  const { program, inheritance, ports, withinMs, answers, onAbandoned, stopping } = parts
+  const { program, inheritance, blocks, ports, withinMs, answers, onAbandoned, stopping } = parts
   let child: ChildProcess
   try {
     child = spawn(program.command, program.args, {
@@ -63,7 +66,7 @@ export async function startSuccessor(parts: SuccessorParts): Promise<Successor> 
     const message = sent as ToPredecessor
     switch (message.kind) {
       case 'prepared':
-        return void send({ kind: 'accept' })
+        return void send({ kind: 'accept', blocks: blocks() })
       case 'ready':
         return serves.resolve(undefined)
       case 'failed':
@@ -90,7 +93,12 @@ export async function startSuccessor(parts: SuccessorParts): Promise<Successor> 
     () => fail(`the new version does not report ready within ${withinMs / 1000} s`),
     () => undefined,
   )
-  void send({ kind: 'inherit', ...inheritance, ports: ports.map(({ host, port }) => ({ host, port })) })
+  void send({
+    kind: 'inherit',
+    ...inheritance,
+    blocks: blocks(),
+    ports: ports.map(({ host, port }) => ({ host, port })),
+  })
   try {
     await serves.promise
   } catch (error) {

@@ -1,5 +1,6 @@
 /** Upgrades of the running mailmux: each checks the new version, starts it with the open ports, and lets this generation end once the new one serves. */
 import type { UpgradeAnswer, UpgradeOrder } from '../../admin/upgrade-routes.ts'
+import type { Block } from '../../blocks/block.ts'
 import type { InheritedSocket } from '../../listener/inherited.ts'
 import type { Log } from '../../log.ts'
 import type { InstanceMetrics } from '../../metrics/instance-metrics.ts'
@@ -32,6 +33,8 @@ export type UpgradeParts = {
   serviceManager: ServiceManager | undefined
   /** the open ports. @throws Error where they cannot be passed on */
   sockets: () => InheritedSocket[]
+  /** those in force */
+  blocks: () => readonly Block[]
   answers: GenerationAnswers
   /** why this generation cannot hand over now */
   whyNotNow: () => string | undefined
@@ -81,6 +84,7 @@ export function createUpgrades(
           ticketSecret: pack(ticketSecret),
           serviceManager: parts.serviceManager,
         },
+        blocks: parts.blocks,
         ports: parts.sockets(),
         withinMs,
         answers: parts.answers,

@@ -110,6 +110,35 @@ test('without a store keeps blocks itself, and ends each when its time is over',
   assert.deepEqual(applied.at(-1), [])
 })
 
+test('keeps the blocks of the process whose place it takes, with their ends, and no others', async () => {
+  const { blocks, applied, block, pass } = open()
+  await blocks.adopt([block('alice', 3000), block('bob'), block('over', 0)])
+  assert.deepEqual(applied, [['alice', 'bob']])
+  // What that process was told meanwhile: one block more, and one less.
+  await blocks.adopt([block('alice', 3000), block('carol')])
+  pass(3000)
+  await blocks.tick()
+  assert.deepEqual(applied.slice(1), [['alice', 'carol'], ['carol']])
+  assert.deepEqual([await blocks.remove(block('carol')), await blocks.remove(block('bob'))], [true, false])
+})
+
+test('enforces the blocks that it is handed until the store of all instances can be read', async () => {
+  const store: { stored?: Block[] } = {}
+  const { blocks, applied, block, pass } = open({
+    add: () => Promise.reject(new Error('away')),
+    remove: () => Promise.reject(new Error('away')),
+    list: () => (store.stored ? Promise.resolve(store.stored) : Promise.reject(new Error('away'))),
+  })
+  await blocks.adopt([block('alice')])
+  pass(READ_EVERY_MS)
+  await blocks.tick()
+  assert.deepEqual(applied, [['alice']])
+  store.stored = []
+  pass(READ_EVERY_MS)
+  await blocks.tick()
+  assert.deepEqual(applied, [['alice'], []])
+})
+
 test('has a largest number of blocks, and replaces one that exists', async () => {
   const { blocks, block } = open()
   for (let count = 0; count < MOST_BLOCKS; count++) await blocks.add(block(`u${count}`))

@@ -40,6 +40,7 @@ function open(t: TestContext) {
     ticketSecret: new Secret('s'),
     serviceManager: undefined,
     sockets: () => [],
+    blocks: () => [],
     answers: NO_ELDERS,
     whyNotNow: () => undefined,
     onServes: () => ended.push('served'),
