@@ -47,6 +47,8 @@ const WAITED_IN_VAIN: ReadonlySet<ErrorCode> = new Set([
   'rebalanced',
   'kicked',
   'disabled',
+  // Its place was needed.
+  'too-many-connections',
 ])
 
 /** @returns the back end that has accepted a login; undefined after a logout */

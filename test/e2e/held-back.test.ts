@@ -51,7 +51,7 @@ async function start(t: TestContext): Promise<{ mailmux: Mailmux; guess: (n: num
     certificate: await authority.issue('mailmux'),
     backends: { store1: { host: '127.0.0.1', imap: store.port, pop3: store.port, health: { check: 'none' } } },
     domains: { 'example.test': 'store1' },
-    limits: { max_connections: 4, failure_delay: '10s', penalty: { after: 1, step: '30s', most: '30s' } },
+    limits: { max_connections: 4, failure_delay: '10s', penalty: { after: 0, step: '30s', most: '30s' } },
     settings: { workers: 1 },
   })
   /** A guess that is held back: the first one refused, each further one of its address delayed. */
@@ -72,7 +72,7 @@ test('a user logs in at max_connections, and the oldest guess that is held back 
   await user.hears(/^a OK/m)
   const first = await guess(1)
   await mailmux.waitForLog(({ msg }) => msg === 'login refused', 'the refusal, which is held back')
-  await guess(2)
+  const second = await guess(2)
   const third = openClient(t, mailmux.ports.pop3Clear)
   await third.hears(/^\+OK/)
 
@@ -85,6 +85,10 @@ test('a user logs in at max_connections, and the oldest guess that is held back 
   await mailmux.waitForLog(({ msg }) => msg === 'too many connections', 'the line for the operator')
   assert.equal(await mailmux.metric('mailmux_connections_rejected_total{reason="too-many-connections"}'), 1)
 
+  // The second guess is delayed by the penalty of the first.
+  const sixth = openClient(t, mailmux.ports.imapClear)
+  await sixth.hears(/^\* OK/)
+  await second.hears(/^\* BYE \[UNAVAILABLE\] Too many connections/m)
   third.say('QUIT')
   await third.hears(/\n\+OK/)
 })

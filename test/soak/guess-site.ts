@@ -59,7 +59,12 @@ export async function startGuessed(
       },
     ],
   })
-  const program = launchMailmux(scene, configFile)
+  const program = launchMailmux(
+    scene,
+    configFile,
+    undefined,
+    process.env.GUESS_OPEN_FILES === undefined ? {} : { openFiles: process.env.GUESS_OPEN_FILES },
+  )
   const admin = `http://127.0.0.1:${ports.admin}`
   for (;;) {
     if (program.exit()) throw new Error(`mailmux ended: ${program.stderr()}`)
