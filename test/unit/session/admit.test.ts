@@ -64,7 +64,7 @@ async function open(
   } as unknown as Metrics
   const events = new SessionEvents([subscribeMetrics(metrics), subscribeLog(log)])
   const sessions = createSessions(() => world, {
-    logins: { clock: SYSTEM_CLOCK, events },
+    logins: { clock: SYSTEM_CLOCK, events, heldBack: { endOldest: () => false } },
     events,
     limits,
     offer: () => ({ mechanisms: ['PLAIN'], announced: [] }),
