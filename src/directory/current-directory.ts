@@ -17,6 +17,8 @@ import { mustReplace, storeOf } from './replaceable.ts'
 
 /** How long a reload waits for the next directory. A server that needs longer would delay logins. */
 const REACH_MS = 5000
+/** A worker answers the supervisor within both times: its settings allow an answer of Redis to take longer than they do. */
+const CHECK_MS = 3000
 /** A call ends within the timeouts of its directory, which are seconds. After this time the old directory is closed nevertheless. */
 const CALLS_MS = 60_000
 
@@ -54,10 +56,11 @@ type Parts = {
   /** for tests */
   open?: typeof openDirectory
   reachMs?: number
+  checkMs?: number
 }
 
 export function openCurrentDirectory(first: DirectorySettings, parts: Parts): CurrentDirectory {
-  const { log, monitor, others, open = openDirectory, reachMs = REACH_MS } = parts
+  const { log, monitor, others, open = openDirectory, reachMs = REACH_MS, checkMs = CHECK_MS } = parts
   let hearRoute: (user: Text | undefined) => void = () => undefined
   let hearBackend: (backend: string | undefined) => void = () => undefined
   /** those that close when their calls have ended */
@@ -127,12 +130,11 @@ export function openCurrentDirectory(first: DirectorySettings, parts: Parts): Cu
     candidate = undefined
   }
 
+  /** @throws Error with the reason, if it cannot answer */
   async function reach({ directory }: Opened): Promise<void> {
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, reachMs)))
-    await Promise.race([directory.connected, late])
-    clearTimeout(timer)
-    await directory.check?.()
+    await orAfter(reachMs, directory.connected, () => undefined)
+    const silent = new MuxError('directory-unavailable', `no answer within ${checkMs} ms`)
+    await orAfter(checkMs, directory.check?.() ?? Promise.resolve(), () => Promise.reject(silent))
   }
 
   return {
@@ -196,6 +198,15 @@ export function openCurrentDirectory(first: DirectorySettings, parts: Parts): Cu
       await Promise.all([current.directory.close(), ...retired.values()])
     },
   }
+}
+
+/** What comes first: the promise, or what `late` gives after this time. */
+async function orAfter(ms: number, promise: Promise<void>, late: () => Promise<void> | undefined): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const after = new Promise<void>((resolve) => {
+    timer = setTimeout(() => resolve(late()), ms)
+  })
+  await Promise.race([promise, after]).finally(() => clearTimeout(timer))
 }
 
 function isAway(error: unknown): boolean {

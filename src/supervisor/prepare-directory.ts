@@ -5,7 +5,7 @@ import { pack } from './packed.ts'
 import { directoryOf } from './share.ts'
 import type { Worker } from './worker-interface.ts'
 
-/** A worker waits 5 s for a directory that it cannot reach. */
+/** A worker waits 5 s for the connection and 3 s for an answer. */
 const PREPARE_MS = 10_000
 
 /**

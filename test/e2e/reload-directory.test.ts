@@ -1,12 +1,17 @@
 /** A reload that replaces the directory while clients log in. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { parse, stringify } from 'yaml'
 import { MAIN } from '../support/command.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import type { YamlMap } from '../support/mailmux.ts'
 import { startRedis, type Redis } from '../support/redis.ts'
+import { startRedisCluster } from '../support/redis-cluster.ts'
+import { MASTER_NAME, startWatchedRedis } from '../support/redis-sentinel.ts'
 import { freePort } from '../support/ports.ts'
 import { run } from '../support/run.ts'
 import { MAILMUX_RUNTIME } from '../support/runtime.ts'
@@ -43,9 +48,11 @@ const redisAt = (redis: Pick<Redis, 'url'>, more: YamlMap = {}): YamlMap => ({
   redis: { url: redis.url, prefix: 'mailmux:', timeout: '500ms', ...more },
 })
 
+/** Connections that are neither of this command nor of replicas, masters and Sentinels. */
 const clientsOf = async (redis: Redis): Promise<number> =>
-  (await redis.command('CLIENT', 'LIST')).split('\n').filter((line) => line !== '' && !line.includes('cmd=client'))
-    .length
+  (await redis.command('CLIENT', 'LIST'))
+    .split('\n')
+    .filter((line) => line !== '' && !/cmd=client| name=sentinel-| flags=[SM] /u.test(line)).length
 
 for (const workers of [1, 2])
   test(`replaces one Redis by another under load, with ${workers} worker(s)`, async (t) => {
@@ -128,6 +135,49 @@ test('changes from the routing file to Redis and back, with the blocks of operat
   assert.match((await command(site, 'blocks')).stdout, /eve@example\.test/)
   assert.match(await second.command('HKEYS', 'mailmux:blocks'), /eve@example\.test/)
   assert.match(await storeOf(site), /store2/)
+})
+
+test('changes to Sentinels, to a Cluster, to an auth server, and back', async (t) => {
+  const { site, first } = await start(t, 2)
+  const [watched, cluster] = await Promise.all([startWatchedRedis(site.scene), startRedisCluster(site.scene)])
+  const key = `mailmux:user:${ALICE}`
+  await watched.redises[0].command('HSET', key, 'backend', 'store2')
+  await cluster.command('HSET', key, 'backend', 'store3')
+  const server = createServer((_request, response) =>
+    response
+      .writeHead(200, {
+        'Auth-Status': 'OK',
+        'Auth-Server': '127.0.0.1',
+        'Auth-Port': site.stores.store2.ports.imap,
+      })
+      .end(),
+  )
+  server.listen({ host: '127.0.0.1', port: 0 })
+  await once(server, 'listening')
+  site.scene.closeLater(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/auth`
+  for (const [directory, store] of [
+    [{ redis: { sentinels: { name: MASTER_NAME, addresses: watched.addresses } } }, 'store2'],
+    [{ redis: { nodes: cluster.nodes } }, 'store3'],
+    [{ auth_http: { url } }, 'store2'],
+    [redisAt(first), 'store1'],
+  ] as const) {
+    const { code, stderr } = await reload(site, directory)
+    assert.equal(code, 0, stderr)
+    assert.ok((await storeOf(site)).includes(store), JSON.stringify(directory))
+    assert.equal(await site.mailmux.metric('mailmux_directory_up'), 1)
+  }
+  const refused = await reload(site, { auth_http: { url: `http://127.0.0.1:${await freePort()}/auth` } })
+  assert.deepEqual([refused.code, /the new directory cannot be used: .*ECONNREFUSED/.test(refused.stderr)], [1, true])
+  for (const redis of [...watched.redises, ...cluster.masters])
+    await until(
+      START_DEADLINE_MS,
+      async () => (await clientsOf(redis)) === 0 || undefined,
+      () => 'connections to a Redis that is not used any more are left',
+    )
 })
 
 /** @returns the subjects in the mailbox, which name the store */

@@ -36,7 +36,7 @@ const portOf = (settings: DirectorySettings): number =>
   settings.kind === 'redis' && settings.servers.kind === 'single' ? settings.servers.server.port : 0
 
 /** @param unreachable ports of directories that cannot be reached */
-function start(first: DirectorySettings, unreachable: readonly number[] = []) {
+function start(first: DirectorySettings, unreachable: readonly number[] = [], silentPorts: readonly number[] = []) {
   const opened: Played[] = []
   const ups: boolean[] = []
   const lines: string[] = []
@@ -71,7 +71,10 @@ function start(first: DirectorySettings, unreachable: readonly number[] = []) {
     const isAway = unreachable.includes(port)
     played.directory = {
       connected: isAway ? new Promise(() => undefined) : Promise.resolve(),
-      check: () => (isAway ? Promise.reject(new Error(`Redis: ECONNREFUSED ${port}`)) : Promise.resolve()),
+      check: () => {
+        if (silentPorts.includes(port)) return new Promise(() => undefined)
+        return isAway ? Promise.reject(new Error(`Redis: ECONNREFUSED ${port}`)) : Promise.resolve()
+      },
       lookup,
       invalidate: () => undefined,
       onRouteChanged: (hear) => (played.change = hear),
@@ -110,6 +113,7 @@ function start(first: DirectorySettings, unreachable: readonly number[] = []) {
     others,
     open: open,
     reachMs: 20,
+    checkMs: 20,
   })
   return { current, opened, ups, lines, links }
 }
@@ -150,6 +154,15 @@ test('refuses a directory that cannot be reached: the one in force keeps answeri
   const asked = current.lookup('alice')
   opened[0]!.asked[0]!.answer()
   assert.equal(await backendOf(asked), 'store1')
+})
+
+test('refuses a directory that accepts the connection and does not answer', async () => {
+  const { current, opened } = start(redis(1), [], [2])
+  await assert.rejects(current.prepare(redis(2)), {
+    message: 'the new directory cannot be used: no answer within 20 ms',
+  })
+  await settle()
+  assert.equal(opened[1]!.closed.length, 1)
 })
 
 test('a prepared directory that does not come into force is closed', async () => {
