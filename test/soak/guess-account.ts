@@ -69,6 +69,9 @@ file. The attack goes on for ${onsetSeconds} s before the table begins. mailmux,
 ${account.at.toISOString()}, ${account.here}.
 
 ${alignTable([['what', 'measured'], ...facts]).join('\n')}
+
+**The times are not those of a quiet machine** if the kernel has dropped connections: mailmux then lacked a processor, the queue of its port was full, and clients connected
+again after a second or more.
 `
   const growthMiB = (memory.atMost.residentBytes - memory.before.residentBytes) / 2 ** 20
   return { text, refused, p99Ms, growthMiB }
