@@ -11,6 +11,7 @@ import { askForToken, boundBody, isWithinMachine, onlyWithToken, refuse } from '
 import { addSessionRoutes, MAX_USER_LENGTH, type SessionParts } from './session-routes.ts'
 import { addBlockRoutes, type BlockParts } from './block-routes.ts'
 import { addDrainRoutes, type DrainParts } from './drain-routes.ts'
+import { addLimitRoutes, type LimitParts } from './limit-routes.ts'
 import { addMoveRoutes, type MoveRouteParts } from './move-routes.ts'
 import { addUpgradeRoutes, type UpgradeParts } from './upgrade-routes.ts'
 import { addReleaseRoutes, type ReleaseParts } from './release-routes.ts'
@@ -36,6 +37,7 @@ export type ApiParts = SessionParts &
   StateParts &
   MoveRouteParts &
   BlockParts &
+  LimitParts &
   ReloadParts &
   UpgradeParts &
   DrainParts &
@@ -107,6 +109,7 @@ export function buildApi(parts: ApiParts, log: Log): Hono<Env> {
   addSessionRoutes(api, parts, log)
   addMoveRoutes(api, parts)
   addBlockRoutes(api, parts, log)
+  addLimitRoutes(api, parts)
   addReloadRoutes(api, parts, log)
   addUpgradeRoutes(api, parts, log)
   addDrainRoutes(api, parts, log)

@@ -27,6 +27,7 @@ import {
   type StateSetAnswer,
   type LoginTestAnswer,
 } from './answers.ts'
+import { limitsListed, MOST_LIMITS, type LimitsListed } from './limit-routes.ts'
 import { blockDone, blocksListed, type BlockBody, type BlockDone, type BlocksListed } from './block-routes.ts'
 import type { RouteQuestion } from './api.ts'
 import { drainAnswer, type DrainAnswer } from './drain-routes.ts'
@@ -87,6 +88,7 @@ export type AdminClient = {
   unblock(target: string): Promise<BlockDone>
   /** @throws Unanswered */
   blocks(): Promise<BlocksListed>
+  limits(): Promise<LimitsListed>
   /** @throws Unanswered */
   instances(): Promise<InstancesAnswer>
   /** @throws Unanswered */
@@ -181,6 +183,7 @@ export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
       ),
     blocks: () =>
       ask(endpoint, { path: '/api/v1/blocks', withinMs: LOOKUP_MS, mostLength: MAX_SESSIONS_LENGTH }, blocksListed),
+    limits: () => ask(endpoint, { path: `/api/v1/limits?limit=${MOST_LIMITS}`, withinMs: LOOKUP_MS }, limitsListed),
     instances: () => ask(endpoint, { path: '/api/v1/instances', withinMs: LOOKUP_MS }, instancesAnswer),
     explain: (question) => ask(endpoint, { path: pathOf(question, ''), withinMs: LOOKUP_MS }, routeAnswer),
     testLogin: (question, password) =>

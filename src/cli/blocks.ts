@@ -1,10 +1,11 @@
-/** `mailmux block`, `mailmux unblock` and `mailmux blocks`, with their arguments. */
+/** `mailmux block`, `mailmux unblock` and `mailmux blocks`, with their arguments, and the command for the limits beside them. */
 import { hostname, userInfo } from 'node:os'
 import type { Command } from 'commander'
 import type { BlockDone, BlocksListed } from '../admin/block-routes.ts'
 import { askRunning, formatJson, type Terminal } from './ask-running.ts'
 import type { CommandParts } from './command-parts.ts'
 import { formatScope, reportMissing } from './coverage.ts'
+import { addLimitsCommand } from './limits.ts'
 import { formatColumns } from './table.ts'
 
 type Options = { config: string; json?: true }
@@ -13,10 +14,9 @@ type BlockOptions = Options & { for?: string }
 const EXIT_CODES =
   'Exit codes: 0 in force on all instances, 1 refused, or a worker or an instance did not answer, 2 wrong usage or no answer.'
 
-export function addBlockCommands(
-  program: Command,
-  { configOption, terminal, exitAsUsage, exitWith }: CommandParts,
-): void {
+export function addBlockCommands(program: Command, parts: CommandParts): void {
+  const { configOption, terminal, exitAsUsage, exitWith } = parts
+  addLimitsCommand(program, parts)
   const declare = (text: string): Command =>
     program
       .command(text)

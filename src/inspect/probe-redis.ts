@@ -167,6 +167,14 @@ const instanceCommands = (prefix: string): string[][] => [
   ['SUBSCRIBE', `${prefix}ask`],
 ]
 
+/** What shared limits and blocks need (src/limits/redis-limits.ts, src/leases/redis-leases.ts, src/blocks/redis-blocks.ts). */
+const limitCommands = (prefix: string): string[][] => [
+  ['HGETALL', `${prefix}limit:`],
+  ['HDEL', `${prefix}limit:`, '-'],
+  ['HLEN', `${prefix}blocks`],
+  ['PEXPIRE', `${prefix}limit:`, '1'],
+]
+
 async function examineRights(client: Redis, { settings, isPlacing, tell }: Examination): Promise<void> {
   const [user, marker] = [`${settings.prefix}user:`, `${settings.prefix}marker`]
   /** @returns undefined where it is refused for want of a right. A refusal for any other reason comes after the check of the rights */
@@ -183,7 +191,11 @@ async function examineRights(client: Redis, { settings, isPlacing, tell }: Exami
   await attempt(() => client.exists(marker))
   // A field without a value: Redis refuses it, but not before it has checked the rights.
   await attempt(() => client.call('HSET', marker, 'id', 'x', 'field'))
-  const needed = [...(isPlacing ? placementCommands(settings.prefix) : []), ...instanceCommands(settings.prefix)]
+  const needed = [
+    ...(isPlacing ? placementCommands(settings.prefix) : []),
+    ...instanceCommands(settings.prefix),
+    ...limitCommands(settings.prefix),
+  ]
   const missing = await attempt(() => client.eval(NOT_PERMITTED, 0, JSON.stringify(needed)))
   const names: unknown[] = Array.isArray(missing?.answer) ? missing.answer : []
   if (names.length > 0) tell(warning(`Redis: this user may not use ${[...new Set(names)].join(', ')}: ${RIGHTS}`))

@@ -21,6 +21,11 @@ export class BoundedTable<Value> {
     return this.#young.get(key) ?? this.#old.get(key)
   }
 
+  *keys(): Generator<string> {
+    yield* this.#young.keys()
+    yield* this.#old.keys()
+  }
+
   set(key: string, value: Value): void {
     this.#old.delete(key)
     this.#young.set(key, value)

@@ -3,6 +3,7 @@ import type { Claims, Ledger, LoginAnswer, LoginQuestion, Overrun, RateClaim, Se
 import { createPenalty } from './penalty.ts'
 import { createRates, type Rates } from './rates.ts'
 import type { LimitName } from './rejection.ts'
+import { createUsageList, readKey, type LimitsInForce, type Usage } from './usage.ts'
 
 export type LocalLedger = Pick<Ledger, 'release' | 'noteFailure'> & {
   takeConnection: (claims: Claims) => Overrun | undefined
@@ -17,6 +18,8 @@ export type LocalLedger = Pick<Ledger, 'release' | 'noteFailure'> & {
   count: (key: string) => number
   /** what is held */
   keys: () => Iterable<string>
+  /** Those that are nearest to their limits. It looks at all that is counted: for operators. */
+  usage: (limits: LimitsInForce, most: number) => Usage[]
 }
 
 export function createLocalLedger(nowMs: () => number = () => performance.now()): LocalLedger {
@@ -88,5 +91,30 @@ export function createLocalLedger(nowMs: () => number = () => performance.now())
     takeRates,
     count: (key) => counts.get(key) ?? 0,
     keys: () => counts.keys(),
+    usage(limits, most) {
+      const list = createUsageList(most)
+      for (const [key, count] of counts) {
+        const read = readKey(key)
+        const max = limits.counts.get(read.head)
+        if (max !== undefined) list.add({ limit: read.limit, of: read.of, subject: read.subject, count, most: max })
+      }
+      for (const table of rates.values())
+        for (const key of table.keys()) {
+          const { head, limit, of, subject } = readKey(key)
+          const rate = limits.rates.get(head)
+          if (!rate) continue
+          list.add({ limit, of, subject, count: toTenths(table.used(key, rate)), most: rate.count })
+        }
+      if (limits.penalty)
+        for (const { subject, failures } of penalty.scores(limits.penalty)) {
+          const most = Math.max(1, limits.penalty.after)
+          list.add({ limit: 'penalty', of: '', subject, count: toTenths(failures), most })
+        }
+      return list.top()
+    },
   }
+}
+
+function toTenths(value: number): number {
+  return Math.round(10 * value) / 10
 }

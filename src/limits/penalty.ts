@@ -25,6 +25,8 @@ export type Penalty = {
   /** The user has logged in from this network. */
   noteSuccess(user: string, network: string): void
   isKnown(user: string, network: string): boolean
+  /** The failures of networks and of users that are not forgotten. */
+  scores(penalty: PenaltySettings): Generator<{ subject: string; failures: number }>
 }
 
 export function createPenalty(nowMs: () => number, most = MOST_SCORES): Penalty {
@@ -72,6 +74,10 @@ export function createPenalty(nowMs: () => number, most = MOST_SCORES): Penalty 
       known.set(user, isFirst ? before : [network, ...before.filter((one) => one !== network)].slice(0, MOST_NETWORKS))
     },
     isKnown,
+    *scores(penalty) {
+      for (const table of [networks, users])
+        for (const subject of table.keys()) yield { subject, failures: valueOf(table.get(subject), penalty) }
+    },
   }
 }
 

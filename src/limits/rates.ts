@@ -15,6 +15,9 @@ export type Rates = {
   /** @returns how long to wait until one more may happen; 0: it may now. Takes nothing */
   waitMs(key: string, rate: Rate): number
   take(key: string, rate: Rate): void
+  /** how much of the rate is used up */
+  used(key: string, rate: Rate): number
+  keys(): Iterable<string>
 }
 
 export function createRates(nowMs: () => number, most = MOST_KEYS): Rates {
@@ -22,6 +25,8 @@ export function createRates(nowMs: () => number, most = MOST_KEYS): Rates {
   const theoretical = new BoundedTable<number>(most)
   const arrival = (key: string): number => Math.max(theoretical.get(key) ?? 0, nowMs())
   return {
+    used: (key, { count, perMs }) => (arrival(key) - nowMs()) / (perMs / count),
+    keys: () => theoretical.keys(),
     waitMs(key, { count, perMs }) {
       // The last of a burst comes `count - 1` intervals before its time.
       const earliestMs = arrival(key) - (perMs / count) * (count - 1)

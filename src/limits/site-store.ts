@@ -10,6 +10,11 @@ export function isSharedCount(limit: string): boolean {
   return limit.startsWith('sessions_')
 }
 
+/** @param limit its name. Whether it is one of all instances together */
+export function isSharedLimit(limit: string): boolean {
+  return isSharedCount(limit) || limit.endsWith('_rate')
+}
+
 /** Whether a listener has a limit that is shared: without one the store is not asked. */
 export function isAnyShared(limits: readonly ClientLimitSettings[]): boolean {
   return limits.some((of) => {

@@ -5,6 +5,7 @@ import { createLocalLedger } from '../limits/local-ledger.ts'
 import { createSharedLedger } from '../limits/shared-ledger.ts'
 import { createSiteCounts, type SiteCounts } from '../limits/site-counts.ts'
 import { isAnyShared, type SiteStore } from '../limits/site-store.ts'
+import { limitsInForce, type Usage } from '../limits/usage.ts'
 import type { Log } from '../log.ts'
 
 const TICK_MS = 1000
@@ -17,6 +18,8 @@ export type SharedLimits = { id: string; store: SiteStore }
 
 export type ClientLimits = {
   ledger: Ledger
+  /** Those at this instance that are nearest to their limits. */
+  usage: (most: number) => Usage[]
   /** undefined while no limit on clients is shared */
   isShared: () => boolean | undefined
   /** Uses another store, which gets the counts of now; undefined: this instance counts for itself. */
@@ -66,6 +69,7 @@ export function keepClientLimits({ settings, site, log }: ClientLimitParts): Cli
 
   return {
     ledger: createSharedLedger(local, () => counts),
+    usage: (most) => local.usage(limitsInForce(settings().listeners), most),
     isShared: () => (counts && isNeeded() ? counts.isShared() : undefined),
     moveTo(next) {
       counts = share(next)

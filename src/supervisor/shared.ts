@@ -9,6 +9,7 @@ import { mustReplace } from '../directory/replaceable.ts'
 import type { NoteShortage } from '../errors.ts'
 import { createRedisLeases } from '../leases/redis-leases.ts'
 import type { Ledger } from '../limits/ledger.ts'
+import type { Usage } from '../limits/usage.ts'
 import { createRedisLimits } from '../limits/redis-limits.ts'
 import type { Log } from '../log.ts'
 import { keepClientLimits, type SharedLimits } from './client-limits.ts'
@@ -22,6 +23,8 @@ export type Shared = {
   leases: LeaseKeeper
   /** what the limits on clients count */
   ledger: Ledger
+  /** Those at this instance that are nearest to a limit on clients. */
+  usage: (most: number) => Usage[]
   /** Whether all that can be shared is; undefined if nothing can */
   isShared: () => boolean | undefined
   /** undefined: this instance keeps its own blocks. Another store after `follow` has changed the directory */
@@ -51,6 +54,7 @@ export function openShared({ settings, current, id, log, noteShortage }: SharedP
   return {
     leases,
     ledger: limits.ledger,
+    usage: limits.usage,
     isShared: () => leases.isShared() && limits.isShared() !== false,
     blocks: () => blocks,
     async follow({ directory: next }) {

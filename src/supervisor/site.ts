@@ -1,5 +1,6 @@
 /** This instance among the others of its site: its heartbeat and its answers to their questions. */
 import type { EndedAnswer, InstancesAnswer, MovesAnswer } from '../admin/answers.ts'
+import type { LimitsListed } from '../admin/limit-routes.ts'
 import type { SessionAnswers } from '../admin/session-routes.ts'
 import { toEpochMs } from '../clock.ts'
 import type { DirectorySettings, RedisSettings, Settings } from '../config/settings.ts'
@@ -10,9 +11,11 @@ import type { OpenExchange } from '../instances/exchange.ts'
 import type { Facts } from '../instances/messages.ts'
 import { quiesceKind } from '../instances/quiesce-question.ts'
 import { redisExchange } from '../instances/redis-exchange.ts'
+import type { Usage } from '../limits/usage.ts'
 import type { Log } from '../log.ts'
 import { withElderFacts } from './generation/elders.ts'
 import type { GenerationAnswers, Of } from './generation/messages.ts'
+import { askForLimits } from './limit-questions.ts'
 import { askForBlocks, askForMoves, askForSessions } from './site-questions.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
@@ -22,6 +25,8 @@ export type Site = {
   answers: SessionAnswers
   /** the runs of `mailmux move` that any instance was told of */
   moves: () => Promise<MovesAnswer>
+  /** those of all instances that are nearest to a limit on clients */
+  limits: (most: number) => Promise<LimitsListed>
   /** Has all instances read the store of blocks. */
   refreshBlocks: () => Promise<EndedAnswer>
   /** number of instances with a heartbeat; 1 while the others are not known */
@@ -50,6 +55,8 @@ export type SiteParts = {
   version: string
   /** those that this instance was told of */
   moves: () => MovesAnswer
+  /** those of this instance that are nearest to a limit on clients */
+  usage: (most: number) => Usage[]
   /** Reads the store of blocks. */
   refreshBlocks: () => Promise<EndedAnswer>
   log: Log
@@ -58,7 +65,8 @@ export type SiteParts = {
 
 /** Connects in the background. */
 export function joinSite(parts: SiteParts): Site {
-  const { id, pool, settings, host, pid, version, generation, elders, moves, refreshBlocks, log, noteShortage } = parts
+  const { id, pool, settings, host, pid, version, generation, elders, moves, usage, refreshBlocks, log, noteShortage } =
+    parts
   const since = Math.round(toEpochMs(0) / 1000) // the start of the process
   async function facts(): Promise<Facts> {
     const sessions = await pool.sessions({ limit: 0 }).catch(() => undefined)
@@ -104,6 +112,7 @@ export function joinSite(parts: SiteParts): Site {
     },
     answers: askForSessions(instances, own, log, elders),
     moves: askForMoves(instances, moves),
+    limits: askForLimits(instances, usage),
     refreshBlocks: askForBlocks(instances, refreshBlocks),
     count: instances.count,
     leave: instances.close,

@@ -146,7 +146,7 @@ const user = (...uses: AclUse[]): string[] => ['--user', 'mailmux', ...documente
 
 describe('a Redis', () => {
   test('with the rights of the documentation serves from another database than 0', async () => {
-    const redis = await startRedis(scene, { args: user('database', 'placement', 'states', 'instances') })
+    const redis = await startRedis(scene, { args: user('database', 'placement', 'states', 'instances', 'limits') })
     const opened = openWith({ kind: 'single', server: { host: '127.0.0.1', port: redis.port }, database: 1 })
     await useAll(opened, (...words) => redis.command('-n', '1', ...words))
   })
@@ -182,7 +182,7 @@ describe('a Redis', () => {
 
 test('a Redis under Sentinels with the rights of the documentation serves', async () => {
   const watched = await startWatchedRedis(scene, {
-    args: user('placement', 'states', 'instances'),
+    args: user('placement', 'states', 'instances', 'limits'),
     sentinel: [`user mailmux ${documentedSentinelAcl('of-sentinels').join(' ')}`],
   })
   const opened = openWith({
@@ -196,11 +196,13 @@ test('a Redis under Sentinels with the rights of the documentation serves', asyn
 })
 
 test('a Cluster with the rights of the documentation serves', async () => {
-  const cluster = await startRedisCluster(scene, { args: user('placement', 'states', 'instances', 'Cluster') })
+  const cluster = await startRedisCluster(scene, {
+    args: user('placement', 'states', 'instances', 'limits', 'Cluster'),
+  })
   await useAll(openWith({ kind: 'cluster', nodes: cluster.nodes.map(endpoint) }), cluster.command)
 })
 
-test('check --probe names the rights that instances need to find each other', async () => {
+test('check --probe names each right that instances, shared limits, leases and blocks need', async () => {
   const redis = await startRedis(scene, { args: user() })
   const { directory, settings } = openWith({
     kind: 'single',
@@ -214,10 +216,28 @@ test('check --probe names the rights that instances need to find each other', as
     await redis.command('ACL', 'SETUSER', 'mailmux', '+eval', '+get', '+zadd', '+publish')
     assert.equal(
       await probe(),
-      'Redis: this user may not use TIME, SET, DEL, ZREM, ZCOUNT, ZREMRANGEBYSCORE, ZREVRANGEBYSCORE, PUBLISH, SUBSCRIBE: the rights that mailmux needs are in docs/operations.md',
+      'Redis: this user may not use TIME, SET, DEL, ZREM, ZCOUNT, ZREMRANGEBYSCORE, ZREVRANGEBYSCORE, PUBLISH, SUBSCRIBE, HGETALL, HDEL, HLEN, PEXPIRE: the rights that mailmux needs are in docs/operations.md',
     )
-    await redis.command('ACL', 'SETUSER', 'mailmux', ...documentedAcl('of-redis', 'instances'))
+    await redis.command('ACL', 'SETUSER', 'mailmux', ...documentedAcl('of-redis', 'instances', 'limits'))
     assert.equal(await probe(), '')
+    for (const command of [
+      'HGETALL',
+      'HDEL',
+      'HLEN',
+      'PEXPIRE',
+      'TIME',
+      'GET',
+      'SET',
+      'DEL',
+      'ZREVRANGEBYSCORE',
+      'PUBLISH',
+    ]) {
+      await redis.command('ACL', 'SETUSER', 'mailmux', `-${command}`)
+      assert.match(await probe(), new RegExp(`may not use ${command}: the rights`, 'u'))
+      await redis.command('ACL', 'SETUSER', 'mailmux', `+${command}`)
+    }
+    await redis.command('ACL', 'SETUSER', 'mailmux', '-eval')
+    assert.match(await probe(), /NOPERM.*eval/u)
   } finally {
     await directory.close()
   }

@@ -52,6 +52,7 @@ function open(changes: Partial<ApiParts> = {}) {
     },
     setBackendState: () => Promise.resolve({ result: 'changed' }),
     blocks: NO_BLOCKS,
+    limits: () => Promise.resolve({ limits: [] }),
     isConfigured: () => true,
     testLogin: (question, password) => {
       tried.push([question.user, password.reveal()])

@@ -54,6 +54,7 @@ function open({ isTaken = true, hasToken = true } = {}) {
       ofSite: () => Promise.resolve({ ...own, scope: 'all', silent: ['mail2/0123456789ab'] }),
     },
     blocks: NO_BLOCKS,
+    limits: () => Promise.resolve({ limits: [] }),
     isConfigured: () => true,
   }
   const metrics = { render: () => Promise.resolve(''), contentType: 'text/plain' }

@@ -62,6 +62,7 @@ function open(result: Result, hasToken = true) {
     endSessions: never,
     site: { sessions: never, endSessions: never },
     blocks: NO_BLOCKS,
+    limits: () => Promise.resolve({ limits: [] }),
     isConfigured: () => true,
   }
   const metrics = { render: () => Promise.resolve(''), contentType: 'text/plain' }

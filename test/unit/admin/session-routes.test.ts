@@ -54,6 +54,7 @@ function open(
     ...ofInstance,
     site,
     blocks: NO_BLOCKS,
+    limits: () => Promise.resolve({ limits: [] }),
     isConfigured: (kind, name) => CONFIGURED.includes(`${kind} ${name}`),
     ...parts,
   }

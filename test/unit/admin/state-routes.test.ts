@@ -41,6 +41,7 @@ function open(result: StateResult | Error = { result: 'changed' }, changes: Part
     endSessions: never,
     site: { sessions: never, endSessions: never },
     blocks: NO_BLOCKS,
+    limits: () => Promise.resolve({ limits: [] }),
     isConfigured: (kind, name) => kind === 'backend' && name === 'store1',
     ...changes,
   }

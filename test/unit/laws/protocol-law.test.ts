@@ -213,6 +213,7 @@ describe('a third protocol in the registry', () => {
       setBackendState: () => Promise.reject(new Error('not asked here')),
       isConfigured: () => true,
       blocks: NO_BLOCKS,
+      limits: () => Promise.resolve({ limits: [] }),
       testLogin: () => Promise.resolve({ wrong: '' }),
     }
     const api = third.api.buildApi(parts, keepLog().log)

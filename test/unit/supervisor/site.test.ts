@@ -24,6 +24,7 @@ function join(sessions: SiteParts['pool']['sessions']) {
     generation: 1,
     elders: NO_ELDERS,
     moves: () => ({ moves: [] }),
+    usage: () => [],
     refreshBlocks: () => Promise.resolve({ ended: 0 }),
     log: silent,
     noteShortage: () => undefined,
