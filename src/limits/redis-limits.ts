@@ -2,7 +2,8 @@
  * The limits on clients in Redis. `<prefix>limit:<limit>:<protocol>:<subject>` is a hash with one field for each instance: how many it
  * holds, and when it has written that, in seconds. A rate is a string there: the time at which all that has happened would have happened
  * at the even pace, in microseconds. `<prefix>limit:instance:<id>` is a sign of an instance, by which it notices a loss of data.
- * The scripts take the keys that are in one slot, which are all of them outside of a Cluster.
+ * The scripts take the keys that are in one slot, which are all of them outside of a Cluster. A key of another type, which no mailmux has
+ * written, counts for nothing and is replaced: an error would end the use of Redis for all limits.
  */
 import type { Rate } from '../config/settings.ts'
 import type { RedisClient } from '../directory/redis/client.ts'
@@ -19,6 +20,16 @@ const SIGN_SECONDS = 86_400
 /** More members than a site has; the list is data that others can write. */
 const MOST_MEMBERS = 1000
 
+/** Runs a command on a key, after the removal of a key of another type. PEXPIRE removes it, since the user of mailmux needs that right anyway. */
+const ON_KEY = `
+local function on(command, key, ...)
+  local answer = redis.pcall(command, key, ...)
+  if type(answer) ~= 'table' or not answer.err then return answer end
+  if string.find(answer.err, 'WRONGTYPE', 1, true) then redis.call('PEXPIRE', key, 0) end
+  return redis.call(command, key, ...)
+end
+`
+
 /** Returns the ids of the instances with a heartbeat. KEYS: their list. ARGV: seconds of a heartbeat, the largest number of names. */
 const LOOK = `
 local now = tonumber(redis.call('TIME')[1])
@@ -29,10 +40,10 @@ return redis.call('ZREVRANGEBYSCORE', KEYS[1], '+inf', '(' .. (now - tonumber(AR
  * Takes one of each key, if all allow it. A field of an instance without a heartbeat is removed before the sum is made, once it is older
  * than a heartbeat lives. KEYS: hashes and rates. ARGV: instance, ids with a heartbeat, seconds of a heartbeat, seconds of a field, then
  * for each key: `c`, the limit, what the instance holds (-1: as it is written); or `r`, the count, its milliseconds.
+ * No time is further ahead than a full burst: the clock of Redis may have been put back.
  * Returns 0, or the number of the key that does not allow it, and the microseconds until it does.
  */
-export const TAKE = `
-local t = redis.call('TIME')
+export const TAKE = `${ON_KEY}local t = redis.call('TIME')
 local seconds, now = tonumber(t[1]), tonumber(t[1]) * 1000000 + tonumber(t[2])
 local beat, life, live = tonumber(ARGV[3]), tonumber(ARGV[4]), {}
 for id in string.gmatch(ARGV[2], '%S+') do live[id] = true end
@@ -40,7 +51,7 @@ local new = {}
 for i = 1, #KEYS do
   local kind, a, b = ARGV[3 * i + 2], tonumber(ARGV[3 * i + 3]), tonumber(ARGV[3 * i + 4])
   if kind == 'c' then
-    local all, sum, mine = redis.call('HGETALL', KEYS[i]), 0, 0
+    local all, sum, mine = on('HGETALL', KEYS[i]), 0, 0
     for j = 1, #all, 2 do
       local count, at = string.match(all[j + 1], '^(%d+) (%d+)$')
       local age = seconds - (tonumber(at) or 0)
@@ -57,7 +68,7 @@ for i = 1, #KEYS do
     new[i] = string.format('%.0f %.0f', mine + 1, seconds)
   else
     local interval = b * 1000 / a
-    local tat = math.max(now, tonumber(redis.call('GET', KEYS[i]) or now) or now)
+    local tat = math.min(math.max(now, tonumber(on('GET', KEYS[i]) or now) or now), now + interval * a)
     local wait = tat - interval * (a - 1) - now
     if wait > 0 then return {i, math.ceil(wait)} end
     new[i] = tat + interval
@@ -75,13 +86,12 @@ return {0, 0}
 `
 
 /** Writes what an instance holds. KEYS: hashes. ARGV: instance, seconds of a field, then the count of each key. */
-export const PUT = `
-local seconds = redis.call('TIME')[1]
+export const PUT = `${ON_KEY}local seconds = redis.call('TIME')[1]
 for i = 1, #KEYS do
   if ARGV[i + 2] == '0' then
-    redis.call('HDEL', KEYS[i], ARGV[1])
+    on('HDEL', KEYS[i], ARGV[1])
   else
-    redis.call('HSET', KEYS[i], ARGV[1], ARGV[i + 2] .. ' ' .. seconds)
+    on('HSET', KEYS[i], ARGV[1], ARGV[i + 2] .. ' ' .. seconds)
     redis.call('PEXPIRE', KEYS[i], 1000 * tonumber(ARGV[2]))
   end
 end
@@ -92,12 +102,11 @@ end
  * address that has come too often is not kept out for longer. KEYS: rate. ARGV: the count, its milliseconds. Returns the microseconds
  * until the next one may happen.
  */
-export const CHARGE = `
-local t = redis.call('TIME')
+export const CHARGE = `${ON_KEY}local t = redis.call('TIME')
 local now = tonumber(t[1]) * 1000000 + tonumber(t[2])
 local count = tonumber(ARGV[1])
 local interval = tonumber(ARGV[2]) * 1000 / count
-local tat = math.max(now, tonumber(redis.call('GET', KEYS[1]) or now) or now)
+local tat = math.max(now, tonumber(on('GET', KEYS[1]) or now) or now)
 tat = math.min(tat + interval, now + 2 * interval * count)
 redis.call('SET', KEYS[1], string.format('%.0f', tat), 'PX', string.format('%.0f', math.ceil((tat - now) / 1000) + 1))
 return math.max(0, math.ceil(tat - interval * (count - 1) - now))

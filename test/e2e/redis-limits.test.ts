@@ -158,11 +158,39 @@ test('knows its sign until the data is lost, lists the instances with a heartbea
   assert.deepEqual(await store.look(), { live: [], isKnown: false })
 })
 
-test('a key of another type is an error, not a refusal', async () => {
+test('a key of another type has no count and no pace: it is replaced, and the other limits stay shared', async () => {
   await redis.command('FLUSHALL')
   const store = (await openStores(single()))(IDS[0])
   await redis.command('SET', HASH, 'text')
-  await assert.rejects(store.take(counts(3, KEYS[0]), IDS), /WRONGTYPE/u)
+  assert.equal((await store.take(counts(1, KEYS[0]), IDS)).refusal, undefined)
+  assert.equal((await store.take(counts(1, KEYS[0]), IDS)).refusal?.index, 0)
+  await redis.command('SET', HASH, 'text')
+  await store.put([[KEYS[0], 1]])
+  assert.equal((await store.take(counts(1, KEYS[0]), IDS)).refusal?.index, 0)
+  await redis.command('SET', HASH, 'text')
+  await store.put([[KEYS[0], 0]])
+  assert.equal(await redis.command('EXISTS', HASH), '0')
+  const [pace, rate] = ['mailmux:limit:user_login_rate:imap:alice@example.test', { count: 1, perMs: 600_000 }]
+  const claims = { counts: [], rates: [{ key: 'user_login_rate imap alice@example.test', rate }] }
+  await redis.command('HSET', pace, 'a', 'b')
+  assert.equal((await store.take(claims, IDS)).refusal, undefined)
+  assert.equal((await store.take(claims, IDS)).refusal?.index, 0)
+  await redis.command('DEL', pace)
+  await redis.command('HSET', pace, 'a', 'b')
+  assert.ok((await store.charge(claims.rates[0]?.key ?? '', rate)) > 0)
+})
+
+test('a rate keeps no user out for longer than its time, whatever the clock of Redis has done', async () => {
+  await redis.command('FLUSHALL')
+  const store = (await openStores(single()))(IDS[0])
+  const rate = { count: 4, perMs: 60_000 }
+  const claims = { counts: [], rates: [{ key: 'user_login_rate imap alice@example.test', rate }] }
+  // Written an hour ahead, as after a step of the clock or a failover; and what is no time.
+  for (const pace of [String(((await now()) + 3600) * 1e6), '1e308', 'inf', 'nan', '-inf', 'text']) {
+    await redis.command('SET', 'mailmux:limit:user_login_rate:imap:alice@example.test', pace)
+    const { refusal } = await store.take(claims, IDS)
+    assert.ok(!refusal || (refusal.waitMs > 0 && refusal.waitMs <= rate.perMs / rate.count), JSON.stringify(refusal))
+  }
 })
 
 describe('in a Cluster', () => {
