@@ -25,6 +25,9 @@ export const blockFacts = z.strictObject({
   untilMs: z.number().int().nonnegative().optional(),
 })
 
+/** Digits with the separators of addresses and networks. A domain makes a name of a user of any of them. */
+const LIKE_AN_ADDRESS = /^(?=.*[./:])(?:[\d.*/-]+|(?=.*:)[\da-f.:*/-]+)$/iu
+
 /** @param text as an operator writes it */
 export function readTarget(
   text: string,
@@ -39,6 +42,8 @@ export function readTarget(
     if (first !== address) return { wrong: `${text} has host bits: the network is ${first}/${prefixBits}` }
     return { kind: 'address', target: `${first}/${prefixBits}` }
   }
+  // Listeners without a default domain accept nearly any name. A block of the user "300.1.2.3" would keep no address out.
+  if (LIKE_AN_ADDRESS.test(text)) return { wrong: `${text} is no address and no network` }
   const name = readUser(text, { ...PLAIN_RULES, ...rules })
   return name
     ? { kind: 'user', target: name.user }

@@ -34,6 +34,21 @@ test('takes no network with host bits, not every address, and nothing that no us
   }
 })
 
+test('takes a wrong address or network for no name of a user', () => {
+  for (const text of [
+    '300.1.2.3',
+    '192.0.2',
+    '192.0.2.0/33',
+    '192.0.2.*',
+    '192.0.2.1-192.0.2.9',
+    '2001:db8::/129',
+    '1:2',
+  ])
+    assert.deepEqual(readTarget(text, RULES), { wrong: `${text} is no address and no network` })
+  for (const text of ['12345', '555-1234', 'dead.beef', '192.0.2.7@example.test'])
+    assert.deepEqual(readTarget(text, RULES), { kind: 'user', target: text })
+})
+
 test('objects to a block that covers a protected network, or is within one', () => {
   const protectedOnes = [{ networks: ['198.51.100.0/24', '2001:db8::/32'], why: 'exempt' }]
   const objection = (target: string) => findObjection({ kind: 'address', target }, protectedOnes)
