@@ -32,7 +32,8 @@ export type LoginQuestion = {
   attempt: Attempt | undefined
 }
 
-export type LoginAnswer = { overrun: Overrun | undefined; delayMs: number }
+/** `isKnown`: the network of the client has logged that user in before */
+export type LoginAnswer = { overrun: Overrun | undefined; delayMs: number; isKnown: boolean }
 
 /** `known`: the user, and the network from which that user is known from now on */
 export type SessionQuestion = Claims & { known: { network: string; user: string } | undefined }

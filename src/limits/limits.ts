@@ -7,7 +7,7 @@ import { createDelays } from './delays.ts'
 import type { ConnectionFacts, LoginFacts, SessionFacts } from './facts.ts'
 import type { Claims, Ledger, Overrun, Taken } from './ledger.ts'
 import { createLocalLedger } from './local-ledger.ts'
-import type { Delay, Lease, Rejection } from './rejection.ts'
+import { KNOWN, type Delay, type Known, type Lease, type Rejection } from './rejection.ts'
 
 /** An answer that is known at once costs no promise. undefined: admitted, and nothing is held. */
 type Answer<T> = T | undefined | Promise<T | undefined>
@@ -16,7 +16,7 @@ export type Limits = {
   /** A client has connected, and its address is known. Nothing is sent to it and no TLS has begun. */
   admitConnection(facts: ConnectionFacts): Answer<Rejection | Lease>
   /** The user of a login is known. No directory and no back end is asked yet. */
-  admitLogin(facts: LoginFacts): Answer<Rejection | Delay>
+  admitLogin(facts: LoginFacts): Answer<Rejection | Delay | Known>
   /** The back end has accepted the login, and the client does not know it yet. The lease is held until the end of the session. */
   admitSession(facts: SessionFacts): Answer<Rejection | Lease>
   /** The login was refused because of its credentials. */
@@ -62,7 +62,10 @@ export function createLimits({ guards = [], ledger = createLocalLedger() }: Limi
       if (!question) return undefined
       return then(
         ledger.askLogin(question),
-        ({ overrun, delayMs }) => rejectionOf(overrun) ?? (question.attempt && delays.enter(delayMs, question.attempt)),
+        ({ overrun, delayMs, isKnown }) =>
+          rejectionOf(overrun) ??
+          (question.attempt && delays.enter(delayMs, question.attempt)) ??
+          (isKnown && delayMs === 0 ? KNOWN : undefined),
       )
     },
     admitSession(facts) {

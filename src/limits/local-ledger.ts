@@ -69,9 +69,9 @@ export function createLocalLedger(nowMs: () => number = () => performance.now())
     takeConnection: take,
     askLogin({ rates: asked, ifKnown, attempt }) {
       const { user, network } = ifKnown
-      const overrun =
-        take({ counts: [], rates: asked }) ?? (penalty.isKnown(user, network) ? findOverrun(ifKnown) : undefined)
-      return { overrun, delayMs: overrun || !attempt ? 0 : penalty.delayMs(attempt) }
+      const isKnown = penalty.isKnown(user, network)
+      const overrun = take({ counts: [], rates: asked }) ?? (isKnown ? findOverrun(ifKnown) : undefined)
+      return { overrun, delayMs: overrun || !attempt ? 0 : penalty.delayMs(attempt), isKnown }
     },
     takeSession(question) {
       noteKnown(question.known)

@@ -35,7 +35,12 @@ export type Lease = { release(): void }
 /** The login goes on after this time, and then releases its place among the delayed logins. */
 export type Delay = Lease & { delayMs: number }
 
-export function isRejection(answer: Rejection | Lease | undefined): answer is Rejection {
+/** The login goes on at once, and ahead of others: its network has logged that user in before, and no failures of that user delay it. */
+export type Known = { isKnown: true }
+
+export const KNOWN: Known = { isKnown: true }
+
+export function isRejection(answer: Rejection | Lease | Known | undefined): answer is Rejection {
   return answer !== undefined && 'limit' in answer
 }
 

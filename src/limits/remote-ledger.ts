@@ -54,7 +54,7 @@ export function createRemoteLedger(channel: LedgerChannel, unanswered: () => voi
       takeConnection: (question) => take({ what: 'takeConnection', question }),
       async askLogin(question) {
         const reply = await put({ what: 'askLogin', question })
-        return reply && 'login' in reply ? reply.login : { overrun: undefined, delayMs: 0 }
+        return reply && 'login' in reply ? reply.login : { overrun: undefined, delayMs: 0, isKnown: false }
       },
       takeSession: (question) => take({ what: 'takeSession', question }),
       release: (keys) => channel.note({ what: 'release', keys }),

@@ -49,7 +49,7 @@ export function createSharedLedger(local: LocalLedger, current: () => SiteCounts
       const site = current()
       if (!site) return local.askLogin(question)
       const charged = site.findCharged(question.rates)
-      if (charged) return { overrun: charged, delayMs: 0 }
+      if (charged) return { overrun: charged, delayMs: 0, isKnown: false }
       const { rates } = site.ownPart({ counts: [], rates: question.rates })
       const answer = local.askLogin({ ...question, rates, ifKnown: site.ownPart(question.ifKnown) })
       if (!answer.overrun) site.charge(question.rates)

@@ -30,11 +30,12 @@ export function acquireSlot(
   deadlines: SlotDeadlines,
   admissions: Pick<Admissions, 'enter' | 'wait'>,
 ): Slot | Promise<Slot> {
-  const slot = admissions.enter(backend, attempt, session.connection.client.address)
+  const { isKnown } = record
+  const slot = admissions.enter(backend, attempt, session.connection.client.address, isKnown)
   if (slot) return (record.slot = slot)
-  return waitBesideClient(session, deadlines, session, (options) => admissions.wait(backend, attempt, options)).then(
-    (waited) => (record.slot = waited),
-  )
+  return waitBesideClient(session, deadlines, session, (options) =>
+    admissions.wait(backend, attempt, { ...options, isKnown }),
+  ).then((waited) => (record.slot = waited))
 }
 
 /** Goes on with a slot that was paused while the client was asked. @throws MuxError as acquireSlot */

@@ -1,7 +1,7 @@
 /** Asks the limits about a login: before its route is looked up, after the back end has accepted it, and after a refusal. */
 import { MuxError } from '../errors.ts'
 import type { LoginFacts } from '../limits/facts.ts'
-import { codeOf, isRejection, type Delay, type Lease, type Rejection } from '../limits/rejection.ts'
+import { codeOf, isRejection, type Delay, type Known, type Lease, type Rejection } from '../limits/rejection.ts'
 import { encodeUtf8 } from '../octets.ts'
 import type { Refusal, Refused } from '../protocol/protocol.ts'
 import { stop } from './clock.ts'
@@ -15,8 +15,12 @@ export function admitLogin(login: Login): Refused | undefined | Promise<Refused 
   return asked instanceof Promise ? asked.then((answer) => follow(login, answer)) : follow(login, asked)
 }
 
-function follow(login: Login, answer: Rejection | Delay | undefined): Refused | undefined | Promise<undefined> {
+function follow(login: Login, answer: Rejection | Delay | Known | undefined): Refused | undefined | Promise<undefined> {
   if (answer === undefined) return undefined
+  if ('isKnown' in answer) {
+    login.record.isKnown = true
+    return undefined
+  }
   return isRejection(answer) ? refusedByLimit(login, answer) : waitOut(login, answer)
 }
 

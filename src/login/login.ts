@@ -84,6 +84,8 @@ export class LoginRecord {
   user: Text | undefined = undefined
   /** the master user who logs in for that user, where the name has one (`alice*admin`) */
   master: Text | undefined = undefined
+  /** the network of the client has logged the user in before: the login goes ahead of others that wait */
+  isKnown = false
   /** the back end that the login was routed to */
   backend: string | undefined = undefined
   /** the slot at that back end; the end of the session gives it back */

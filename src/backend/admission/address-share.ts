@@ -15,7 +15,8 @@ export type AddressUse<Waiter> = {
   logins: number
   /** logins in the queue, ready or parked */
   waiting: number
-  /** logins that wait until fewer logins of this network are under way, in order */
+  /** logins that wait until fewer logins of this network are under way, in order: of known users, and others */
+  readonly parkedKnown: Set<Waiter>
   readonly parked: Set<Waiter>
 }
 
@@ -34,7 +35,7 @@ export class AddressShares<Waiter> {
     const network = networkOf(address)
     const known = this.#uses.get(network)
     if (known) return known
-    const use: AddressUse<Waiter> = { network, logins: 0, waiting: 0, parked: new Set() }
+    const use: AddressUse<Waiter> = { network, logins: 0, waiting: 0, parkedKnown: new Set(), parked: new Set() }
     this.#uses.set(network, use)
     return use
   }

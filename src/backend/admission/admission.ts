@@ -26,8 +26,9 @@ export type Admissions = {
    * @returns a slot if no limit is reached and no login waits; undefined if the caller must `wait`
    * @param attempt number of the attempt of its login, from 1. A further attempt goes ahead of first attempts.
    * @param address the client's, for the share of its network; undefined if no client has an address
+   * @param isKnown as that of `WaitOptions`
    */
-  enter(backend: BackendSettings, attempt: number, address?: string): Slot | undefined
+  enter(backend: BackendSettings, attempt: number, address?: string, isKnown?: boolean): Slot | undefined
   /** Resolves with a slot within the wait limit. @throws MuxError `backend-busy`, `backend-down`, `shutting-down`, or the reason of the signal */
   wait(backend: BackendSettings, attempt: number, options: WaitOptions): Promise<Slot>
   /** The back end is down for this protocol: the waits for it end. */
@@ -84,7 +85,7 @@ export function createAdmissions(parts: AdmissionParts): Admissions {
   function tick(): void {
     let busy = false
     for (const { gate, line } of doors.values()) {
-      const isWaiting = line.tick((address) => gate.enter(1, address))
+      const isWaiting = line.tick((address, isKnown) => gate.enter(1, address, isKnown))
       busy = gate.tick() || isWaiting || busy
     }
     if (busy) return
@@ -97,9 +98,9 @@ export function createAdmissions(parts: AdmissionParts): Admissions {
   }
 
   return {
-    enter(backend, attempt, address) {
+    enter(backend, attempt, address, isKnown) {
       const { gate, line } = doorOf(backend)
-      return line.isHolding ? undefined : gate.enter(attempt, address)
+      return line.isHolding ? undefined : gate.enter(attempt, address, isKnown)
     },
     async wait(backend, attempt, options) {
       const { gate, line } = doorOf(backend)

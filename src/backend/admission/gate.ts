@@ -8,7 +8,7 @@ import { LimitNotes } from './limit-notes.ts'
 import { Pace, type PaceLimits } from './pace.ts'
 import { AddressShares, shareOf, type AddressUse } from './address-share.ts'
 import { Slot, type SlotKeeper } from './slot.ts'
-import { rankOf, RESUMING, Waiter, SlotQueue } from './queue.ts'
+import { DISPLACED, isFirstOfKnown, rankOf, RESUMING, SlotQueue, Waiter, youngestUnknown } from './queue.ts'
 import type { LimitName, WaitOptions, WaitOutcome } from './wait.ts'
 import type { GateFacts, GateParts, GateUse, LeasedLimits } from './gate-parts.ts'
 
@@ -56,15 +56,15 @@ export class Gate implements SlotKeeper {
   }
 
   /** @param address the client's @returns undefined if the login must wait */
-  enter(attempt: number, address?: string): Slot | undefined {
-    if (this.#queue.ahead(rankOf(attempt)) > 0 || this.#findObstacle() !== undefined) return undefined
+  enter(attempt: number, address?: string, isKnown = false): Slot | undefined {
+    if (this.#queue.ahead(rankOf(attempt, isKnown)) > 0 || this.#findObstacle() !== undefined) return undefined
     return this.#isOverShare(this.#shares.get(address)) ? undefined : this.#letIn(address)
   }
 
   /** @throws MuxError `backend-busy`, `backend-down`, `shutting-down`, or the reason of the signal */
   async wait(attempt: number, options: WaitOptions): Promise<Slot> {
-    const rank = rankOf(attempt)
-    const { address } = options
+    const { address, isKnown = false } = options
+    const rank = rankOf(attempt, isKnown)
     const inFront = this.#queue.ahead(rank) > 0 ? this.#queue.first : undefined
     const isOver = this.#isOverShare(this.#shares.get(address))
     const limit = this.#findObstacle() ?? inFront?.limit ?? (isOver ? 'per_address' : undefined)
@@ -73,11 +73,14 @@ export class Gate implements SlotKeeper {
     const { queue, waitMs, leastForAddress } = this.#settings.limits
     this.#notes.reached(limit, this.#queue.size)
     if (options.signal.aborted) throw options.signal.reason
-    if (this.#queue.beside(rank) >= queue)
-      throw this.#queueFull(limit, `${limit} of ${this.#name} is reached, and ${queue} logins wait already`)
+    const before = this.#shares.get(address)
+    const full = before && before.waiting >= shareOf(queue, leastForAddress) ? before : undefined
+    const isQueueFull = this.#queue.beside(rank) >= queue
+    if ((isQueueFull || full) && !(isFirstOfKnown(rank) && this.#displace(full)))
+      throw isQueueFull
+        ? this.#queueFull(limit, `${limit} of ${this.#name} is reached, and ${queue} logins wait already`)
+        : this.#queueFull('per_address', `${full?.waiting} logins of ${full?.network} wait for ${this.#name} already`)
     const use = this.#shares.open(address)
-    if (use && use.waiting >= shareOf(queue, leastForAddress))
-      throw this.#queueFull('per_address', `${use.waiting} logins of ${use.network} wait for ${this.#name} already`)
     const longestMs = waitMs * (1 - WAIT_JITTER * this.#parts.random())
     const untilMs = Math.min(options.untilMs, sinceMs + longestMs)
     const waiter = new Waiter({ limit, sinceMs, untilMs, use }, options, this.#onLeave)
@@ -85,7 +88,8 @@ export class Gate implements SlotKeeper {
     this.#parts.onWait()
     this.#parts.onShort?.()
     if (use) use.waiting++
-    if (use && isOver) use.parked.add(waiter)
+    if (use && this.#isOverShare(use) && !(isKnown && this.#parkUnknown(use)))
+      (isKnown ? use.parkedKnown : use.parked).add(waiter)
     else this.#makeReady(waiter)
     return waiter.promise
   }
@@ -221,12 +225,30 @@ export class Gate implements SlotKeeper {
     this.#queue.makeReady(waiter)
   }
 
+  /** Ends the wait of a user that is not known, for one that is. @param use of this network; undefined: of any @returns whether there was one */
+  #displace(use: AddressUse<Waiter> | undefined): boolean {
+    const youngest = youngestUnknown(this.#queue.unknown, use)
+    youngest?.refuse('queue-full', new MuxError('backend-busy', DISPLACED))
+    return youngest !== undefined
+  }
+
+  /** Takes the right to be admitted from a user of this network that is not known, for one that is. @returns whether there was one */
+  #parkUnknown(use: AddressUse<Waiter>): boolean {
+    const youngest = youngestUnknown(this.#queue.readyUnknown, use)
+    if (!youngest) return false
+    this.#queue.park(youngest)
+    use.logins--
+    use.parked.add(youngest)
+    return true
+  }
+
   #unpark(use: AddressUse<Waiter>): void {
-    for (const waiter of use.parked) {
-      if (this.#isOverShare(use)) return
-      use.parked.delete(waiter)
-      this.#makeReady(waiter)
-    }
+    for (const parked of [use.parkedKnown, use.parked])
+      for (const waiter of parked) {
+        if (this.#isOverShare(use)) return
+        parked.delete(waiter)
+        this.#makeReady(waiter)
+      }
     this.#shares.closeIfEmpty(use)
   }
 
@@ -247,6 +269,7 @@ export class Gate implements SlotKeeper {
     const { use } = waiter
     if (use) {
       use.waiting--
+      use.parkedKnown.delete(waiter)
       use.parked.delete(waiter)
       if (wasReady) use.logins--
       this.#unpark(use)

@@ -4,16 +4,19 @@
  */
 import type { BackendLimits } from '../../config/settings.ts'
 import { MuxError } from '../../errors.ts'
-import { AddressShares, PARTS, shareOf } from './address-share.ts'
+import { AddressShares, PARTS, shareOf, type AddressUse } from './address-share.ts'
 import type { GateParts } from './gate-parts.ts'
-import { Waiter } from './queue.ts'
+import { DISPLACED, Waiter, youngestUnknown } from './queue.ts'
 import type { Slot } from './slot.ts'
 import { reassureMs, type WaitOptions, type WaitOutcome } from './wait.ts'
+
+type Enter = (address: string | undefined, isKnown: boolean) => Slot | undefined
 
 export class HoldLine {
   readonly #backend: string
   readonly #parts: Omit<GateParts, 'log'>
-  readonly #waiting = new Set<Waiter>()
+  readonly #known = new Set<Waiter>()
+  readonly #unknown = new Set<Waiter>()
   readonly #shares = new AddressShares<Waiter>()
   /** start of the pause; undefined outside of one */
   #heldSinceMs: number | undefined
@@ -27,11 +30,11 @@ export class HoldLine {
 
   /** A login must wait here: the back end is paused, or logins of the last pause have not entered yet. */
   get isHolding(): boolean {
-    return this.#heldSinceMs !== undefined || this.#waiting.size > 0
+    return this.#heldSinceMs !== undefined || this.size > 0
   }
 
   get size(): number {
-    return this.#waiting.size
+    return this.#known.size + this.#unknown.size
   }
 
   hold(state: 'pause' | 'drain'): void {
@@ -48,16 +51,22 @@ export class HoldLine {
 
   /** @throws MuxError `backend-paused`, `backend-drained`, `backend-down`, `shutting-down`, or the reason of the signal */
   async wait(options: WaitOptions, { queue, leastForAddress }: BackendLimits): Promise<Slot> {
-    if (options.signal.aborted) throw options.signal.reason
-    if (this.#waiting.size >= queue) throw this.#full(`${queue} logins wait already`)
-    const use = this.#shares.open(options.address)
-    if (use && use.waiting >= shareOf(queue, leastForAddress))
-      throw this.#full(`${use.waiting} logins of ${use.network} wait already`)
+    const { signal, address, isKnown = false } = options
+    if (signal.aborted) throw signal.reason
+    const before = this.#shares.get(address)
+    const full = before && before.waiting >= shareOf(queue, leastForAddress) ? before : undefined
+    const isLineFull = this.size >= queue
+    if ((isLineFull || full) && !(isKnown && this.#displace(full)))
+      throw this.#full(
+        isLineFull ? `${queue} logins wait already` : `${full?.waiting} logins of ${full?.network} wait already`,
+      )
+    const use = this.#shares.open(address)
     const { nowMs, random, onWait } = this.#parts
     const everyMs = reassureMs(random)
     const facts = { limit: 'state', sinceMs: nowMs(), untilMs: options.holdUntilMs, use, everyMs } as const
     const waiter = new Waiter(facts, options, this.#onLeave)
-    this.#waiting.add(waiter)
+    const line = isKnown ? this.#known : this.#unknown
+    line.add(waiter)
     if (use) use.waiting++
     onWait()
     return waiter.promise
@@ -65,31 +74,47 @@ export class HoldLine {
 
   /**
    * Ends the waits whose time is up, and lets logins enter if the pause is over.
-   * @param enter takes a slot of the gate for a client's address
+   * @param enter takes a slot of the gate for a login
    * @returns whether further calls are needed
    */
-  tick(enter: (address: string | undefined) => Slot | undefined): boolean {
-    if (this.#waiting.size === 0) return false
+  tick(enter: Enter): boolean {
+    if (this.size === 0) return false
     const nowMs = this.#parts.nowMs()
-    for (const waiter of this.#waiting) {
+    for (const waiter of this.#waiting()) {
       if (nowMs < waiter.untilMs) waiter.reassure(nowMs)
       else waiter.refuse('timed-out', this.#timedOut(waiter, nowMs))
     }
     if (this.#heldSinceMs === undefined) this.#admit(enter, nowMs)
-    return this.#waiting.size > 0
+    return this.size > 0
   }
 
   endWaits(outcome: WaitOutcome, error: MuxError): void {
-    for (const waiter of this.#waiting) waiter.refuse(outcome, error)
+    for (const waiter of this.#waiting()) waiter.refuse(outcome, error)
   }
 
-  #admit(enter: (address: string | undefined) => Slot | undefined, nowMs: number): void {
+  /** In the order in which they enter. */
+  *#waiting(): Generator<Waiter, void, undefined> {
+    yield* this.#known
+    yield* this.#unknown
+  }
+
+  /** As in the gate: ends the wait of a user that is not known, for one that is. */
+  #displace(use: AddressUse<Waiter> | undefined): boolean {
+    const youngest = youngestUnknown(this.#unknown, use)
+    youngest?.refuse(
+      'queue-full',
+      this.#error(`is ${this.#state === 'drain' ? 'drained' : 'paused'}, and ${DISPLACED}`),
+    )
+    return youngest !== undefined
+  }
+
+  #admit(enter: Enter, nowMs: number): void {
     // A network at its share must not stop the others. `PARTS` networks at their shares take all slots: nothing is left to try then.
     const blocked = new Set<string | undefined>()
-    for (const waiter of this.#waiting) {
+    for (const waiter of this.#waiting()) {
       const network = waiter.use?.network
       if (blocked.has(network)) continue
-      const slot = enter(waiter.address)
+      const slot = enter(waiter.address, waiter.isKnown)
       if (!slot) {
         if (blocked.add(network).size > PARTS) return
         continue
@@ -100,7 +125,8 @@ export class HoldLine {
   }
 
   readonly #onLeave = (waiter: Waiter, outcome: WaitOutcome): void => {
-    this.#waiting.delete(waiter)
+    this.#known.delete(waiter)
+    this.#unknown.delete(waiter)
     if (waiter.use) {
       waiter.use.waiting--
       this.#shares.closeIfEmpty(waiter.use)

@@ -56,6 +56,10 @@ export class Waiter {
     return this.#options.address
   }
 
+  get isKnown(): boolean {
+    return this.#options.isKnown === true
+  }
+
   get protocol(): ProtocolName {
     return this.#options.protocol
   }
@@ -85,20 +89,42 @@ export class Waiter {
   readonly #onAbort = (): void => this.refuse('client-left', this.#options.signal.reason as Error)
 }
 
-/** Ranks in order of precedence: paused logins whose client has answered, further attempts, first attempts. */
+/**
+ * Ranks in order of precedence: paused logins whose client has answered, further attempts, first attempts of users whose network is known
+ * to have logged them in, other first attempts. The last are all guesses of a flood from many networks.
+ */
 export const RESUMING = 0
 const RETURNING = 1
-const ARRIVING = 2
+const KNOWN = 2
+const ARRIVING = 3
 
 /** @param attempt number of the attempt, from 1 */
-export function rankOf(attempt: number): number {
-  return attempt > 1 ? RETURNING : ARRIVING
+export function rankOf(attempt: number, isKnown = false): number {
+  if (attempt > 1) return RETURNING
+  return isKnown ? KNOWN : ARRIVING
+}
+
+export function isFirstOfKnown(rank: number): boolean {
+  return rank === KNOWN
+}
+
+export const DISPLACED =
+  'the login waited for its turn, and its place was needed for a user that has logged in from that network before'
+
+/**
+ * The login whose place a known user takes where no place is left. It has come last, and would have none had the other come before it.
+ * @param use of this network; undefined: of any
+ */
+export function youngestUnknown(waiters: Iterable<Waiter>, use: AddressUse<Waiter> | undefined): Waiter | undefined {
+  let found: Waiter | undefined
+  for (const waiter of waiters) if (!waiter.isKnown && (use === undefined || waiter.use === use)) found = waiter
+  return found
 }
 
 /** One ordered line for each rank. A parked login is in a line and cannot be admitted: its network has used up its share. */
 export class SlotQueue {
-  readonly #all: readonly Set<Waiter>[] = [new Set(), new Set(), new Set()]
-  readonly #ready: readonly Set<Waiter>[] = [new Set(), new Set(), new Set()]
+  readonly #all: readonly Set<Waiter>[] = [new Set(), new Set(), new Set(), new Set()]
+  readonly #ready: readonly Set<Waiter>[] = [new Set(), new Set(), new Set(), new Set()]
 
   get size(): number {
     return this.#all.reduce((sum, line) => sum + line.size, 0)
@@ -117,9 +143,20 @@ export class SlotQueue {
     return count
   }
 
-  /** Length of the line of this rank, including parked logins. */
+  /** Number of logins that share the places of the queue with this rank, including parked logins: all first attempts have the same places. */
   beside(rank: number): number {
-    return this.#all[rank]?.size ?? 0
+    const own = this.#all[rank]?.size ?? 0
+    if (rank < KNOWN) return own
+    return own + (this.#all[rank === KNOWN ? ARRIVING : KNOWN]?.size ?? 0)
+  }
+
+  /** First attempts of users that are not known, in order, including parked logins. */
+  get unknown(): Iterable<Waiter> {
+    return this.#all[ARRIVING] ?? []
+  }
+
+  get readyUnknown(): Iterable<Waiter> {
+    return this.#ready[ARRIVING] ?? []
   }
 
   /** Adds a login, parked until `makeReady`. */
@@ -131,6 +168,10 @@ export class SlotQueue {
     this.#all.forEach((line, rank) => {
       if (line.has(waiter)) this.#ready[rank]?.add(waiter)
     })
+  }
+
+  park(waiter: Waiter): void {
+    for (const line of this.#ready) line.delete(waiter)
   }
 
   /** @returns whether it was ready */

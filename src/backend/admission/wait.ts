@@ -20,6 +20,8 @@ export type WaitOptions = {
   protocol: ProtocolName
   /** the client's, for the share of its network; undefined if no client has an address */
   address?: string | undefined
+  /** the network has logged the user in before: the login goes ahead of those of which this is not known */
+  isKnown?: boolean
   /** the caller's own deadline, on the clock of the gate */
   untilMs: number
   /** the deadline of a login whose back end is paused, on the same clock */

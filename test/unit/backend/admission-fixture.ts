@@ -7,7 +7,14 @@ import { backendSettings, keepLog } from './fixture.ts'
 export type Wait = { backend: string; limit: string; outcome: string; ms: number }
 
 /** Each has an address of its own where none is given. */
-type Coming = { attempt?: number; waitMs?: number; holdMs?: number; protocol?: ProtocolName; address?: string }
+type Coming = {
+  attempt?: number
+  waitMs?: number
+  holdMs?: number
+  protocol?: ProtocolName
+  address?: string
+  isKnown?: boolean
+}
 
 type Comer = { slot: Promise<Slot>; leave: (why?: Error) => void; reassured: () => number }
 
@@ -66,12 +73,14 @@ export function openGates({
       holdMs = 45_000,
       protocol = 'imap',
       address = `client-${comers++}`,
+      isKnown = false,
     }: Coming = {}): Comer {
       const left = new AbortController()
       let reassured = 0
       const options = {
         protocol,
         address,
+        isKnown,
         untilMs: clock.ms + waitMs,
         holdUntilMs: clock.ms + holdMs,
         signal: left.signal,
@@ -79,7 +88,7 @@ export function openGates({
           reassured++
         },
       }
-      const entered = admissions.enter(backend, attempt, address)
+      const entered = admissions.enter(backend, attempt, address, isKnown)
       const slot = entered ? Promise.resolve(entered) : admissions.wait(backend, attempt, options)
       slot.catch(() => undefined)
       return { slot, leave: (why = new Error('left')) => left.abort(why), reassured: () => reassured }

@@ -20,6 +20,7 @@ const event = fc.tuple(
     'come',
     'come',
     'come again',
+    'come known',
     'log in',
     'release',
     'release twice',
@@ -36,6 +37,7 @@ const event = fc.tuple(
 
 type Guest = {
   attempt: number
+  isKnown: boolean
   address: string
   state: 'waiting' | 'login' | 'paused' | 'resuming' | 'session' | 'over'
   slot?: Slot
@@ -43,7 +45,8 @@ type Guest = {
   settled: number
 }
 
-const KINDS = [1, 2].flatMap((attempt) => [0, 1, 2].map((host) => `${attempt} 192.0.2.${host}`))
+/** First attempts of known users, and further attempts. A guess may lose its turn to a known user of its address. */
+const KINDS = ['1 true', '2 false'].flatMap((kind) => [0, 1, 2].map((host) => `${kind} 192.0.2.${host}`))
 const NEVER = new AbortController().signal
 
 test('no order of events breaks a limit or leaks a place', async () => {
@@ -53,10 +56,10 @@ test('no order of events breaks a limit or leaks a place', async () => {
       const guests: Guest[] = []
       const letIn: Guest[] = []
       const those = (...states: Guest['state'][]): Guest[] => guests.filter(({ state }) => states.includes(state))
-      const come = (attempt: number, pick: number): void => {
+      const come = (attempt: number, pick: number, isKnown = false): void => {
         const address = `192.0.2.${pick % 3}`
-        const { slot, leave } = gates.come({ attempt, address })
-        const guest: Guest = { attempt, address, state: 'waiting', leave, settled: 0 }
+        const { slot, leave } = gates.come({ attempt, address, isKnown })
+        const guest: Guest = { attempt, isKnown, address, state: 'waiting', leave, settled: 0 }
         guests.push(guest)
         slot.then(
           (taken) => {
@@ -71,6 +74,7 @@ test('no order of events breaks a limit or leaks a place', async () => {
         const inside = one(those('login', 'paused', 'session'))
         if (what === 'come') come(1, pick)
         if (what === 'come again') come(2, pick)
+        if (what === 'come known') come(1, pick, true)
         if (what === 'log in') {
           const guest = one(those('login'))
           guest?.slot?.becomeSession()
@@ -131,7 +135,7 @@ test('no order of events breaks a limit or leaks a place', async () => {
       }
       // First come, first served, among those of a kind with one address.
       for (const kind of KINDS) {
-        const alike = letIn.filter(({ attempt, address }) => `${attempt} ${address}` === kind)
+        const alike = letIn.filter(({ attempt, isKnown, address }) => `${attempt} ${isKnown} ${address}` === kind)
         const order = alike.map((guest) => guests.indexOf(guest))
         assert.deepEqual(
           order,

@@ -6,7 +6,14 @@ import type { Ledger } from '../../../src/limits/ledger.ts'
 import { buildListenerLimits } from '../../../src/limits/listener-limits.ts'
 import { createLimits } from '../../../src/limits/limits.ts'
 import { createLocalLedger } from '../../../src/limits/local-ledger.ts'
-import { isRejection, type Delay, type Lease, type Rejection } from '../../../src/limits/rejection.ts'
+import {
+  isRejection,
+  KNOWN,
+  type Delay,
+  type Known,
+  type Lease,
+  type Rejection,
+} from '../../../src/limits/rejection.ts'
 import { clientLimits } from '../listener/listener-settings.ts'
 
 type Who = {
@@ -48,7 +55,7 @@ function start(changes: Partial<ClientLimitSettings>, slow = false) {
     user,
     limits: built,
   })
-  const say = (answer: Rejection | Lease | Delay | undefined): string =>
+  const say = (answer: Rejection | Lease | Delay | Known | undefined): string =>
     isRejection(answer)
       ? `${answer.kind} ${answer.limit}`
       : answer && 'delayMs' in answer
@@ -221,6 +228,30 @@ test('a lease that is released twice counts once', async () => {
 })
 
 const ALWAYS_DELAYED = { after: 0, stepMs: 1000, mostMs: 5000, halfLifeMs: 600_000 }
+
+for (const slow of [false, true])
+  test(`a user is known at the networks that have logged that user in, until failures there delay it${slow ? ', in another process' : ''}`, async () => {
+    const { limits, facts, session, fail, login } = start({ penalty: ALWAYS_DELAYED }, slow)
+    const ask = async (who: Who = {}) => limits.admitLogin(facts(who))
+    assert.equal(await ask(), undefined)
+    await session()
+    await session({ address: '2001:db8::1' })
+    assert.deepEqual(
+      [await ask(), await ask({ address: '2001:db8::2' }), await ask({ protocol: 'pop3' })],
+      [KNOWN, KNOWN, KNOWN],
+    )
+    assert.deepEqual([await ask({ address: '192.0.2.2' }), await ask({ user: 'bob' })], [undefined, undefined])
+    fail({ address: '192.0.2.2' })
+    assert.deepEqual(await ask(), KNOWN)
+    fail()
+    assert.equal(await login(), '1000 ms')
+  })
+
+test('a user is known without a penalty where logins are limited', async () => {
+  const { limits, facts, session } = start({ sessionsPerUser: 3 })
+  await session()
+  assert.deepEqual(await limits.admitLogin(facts({})), KNOWN)
+})
 
 test('no more than 5000 logins are delayed at a time, and further ones go on at once', async () => {
   const { limits, facts, login, fail } = start({ penalty: ALWAYS_DELAYED })

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import type { LoginFacts } from '../../../src/limits/facts.ts'
 import { createLimits, type Limits } from '../../../src/limits/limits.ts'
-import type { Rejection } from '../../../src/limits/rejection.ts'
+import { KNOWN, type Rejection } from '../../../src/limits/rejection.ts'
 import { byPassword, openSite, startStore } from './login-fixture.ts'
 
 const FULL: Rejection = { limit: 'max_connections', kind: 'too-many', detail: '2 of 2 sessions of the user' }
@@ -77,6 +77,30 @@ for (const later of [false, true]) {
     assert.equal(released, 1)
   })
 }
+
+for (const later of [false, true])
+  test(`a user whose network is known goes ahead of another who waits${later ? ', also where the answer comes later' : ''}`, async (t) => {
+    const port = await startStore(t, (line, say) => say(`${line.split(' ')[0] ?? ''} OK done`))
+    const answerTo = ({ user }: LoginFacts) => (user === 'alice' ? KNOWN : undefined)
+    const limits: Limits = {
+      ...createLimits(),
+      admitLogin: (facts) => (later ? Promise.resolve(answerTo(facts)) : answerTo(facts)),
+    }
+    const { backend } = openSite(t, port)
+    const site = openSite(t, port, { limits: { ...backend.limits, logins: 1 } }, undefined, undefined, limits)
+    const slot = site.admissions.enter(site.backend, 1)
+    const order: string[] = []
+    const logins = ['bob', 'alice'].map(async (user, before) => {
+      await site.waiting(before)
+      const result = await site.login(site.connect(), byPassword(user))
+      order.push(user)
+      if (result.accepted) result.backend.close()
+    })
+    await site.waiting(2)
+    slot?.release()
+    await Promise.all(logins)
+    assert.deepEqual(order, ['alice', 'bob'])
+  })
 
 test('a login that comes too fast is told so', async (t) => {
   const { result } = await play(t, { admitLogin: () => ({ ...FULL, kind: 'too-fast' }) })
