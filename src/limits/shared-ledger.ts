@@ -34,6 +34,8 @@ export function createSharedLedger(local: LocalLedger, current: () => SiteCounts
       return undefined
     }
     local.release(keys)
+    const now = current()
+    if (now !== site) now?.changed(keys) // a reload has changed the store, and the new one has been told of this login
     return refused === 'away' ? takeHere(site, question) : refused
   }
 

@@ -2,6 +2,7 @@
  * This instance's part of the limits that the instances of a site share. The store is asked once for each login, and not at all while it
  * cannot be used: then this instance has the limit divided by the number of instances that it has seen last. What the store has is
  * written again after an outage, after a loss of its data, after each error, and every five minutes.
+ * Over 250 lines: use of the store, outages, losses and the counts still to be written change the same private state.
  */
 import type { Claims, Overrun } from './ledger.ts'
 import type { LocalLedger } from './local-ledger.ts'
@@ -22,6 +23,8 @@ const LONGEST_PAUSE_MS = 30_000
 const SWEEP_MS = 300_000
 /** An instance that has not looked for so long was perhaps frozen, and the others have removed its counts. A heartbeat is due each 5 s. */
 const GAP_MS = 5000
+/** A reload waits so long for the removal of the counts from the old store, which may be away. What stays there is not valid after its time. */
+const LEAVE_MS = 1000
 /** Keys that are written at a time. */
 const PUT_AT_ONCE = 200
 /** What has to be written again is not more than this; the rest is not valid any more in the store after its time. */
@@ -40,6 +43,8 @@ export type SiteCounts = SiteRates & {
   tick: () => Promise<void>
   /** Waits for the first use of the store, for `BEGIN_MS` at most. undefined: there is nothing to wait for */
   begin: () => Promise<void> | undefined
+  /** Removes what this instance holds from the store, which is not used any more. Takes `LEAVE_MS` at most; never rejects. */
+  leave: () => Promise<void>
 }
 
 export type SiteCountsParts = {
@@ -60,6 +65,7 @@ export function createSiteCounts({ id, store, local, onChange, nowMs }: SiteCoun
   let sharedMs = -Infinity
   let lookedMs = -Infinity
   let hasEntered = false
+  let hasLeft = false
   const begun = Promise.withResolvers<undefined>()
   /** takes of each key that are on their way */
   const pending = new Map<string, number>()
@@ -120,6 +126,15 @@ export function createSiteCounts({ id, store, local, onChange, nowMs }: SiteCoun
   async function putAll(): Promise<void> {
     for (const key of local.keys()) if (isSharedCount(key)) dirty.add(key)
     while (await putSome());
+  }
+
+  /** The next reload may lead back to this store, where the instance would have sessions that have ended meanwhile. */
+  async function removeAll(): Promise<void> {
+    isShared = false
+    hasLeft = true
+    const keys = [...local.keys()].filter(isSharedCount)
+    for (let at = 0; at < keys.length; at += PUT_AT_ONCE)
+      await inTime(store.put(keys.slice(at, at + PUT_AT_ONCE).map((key) => [key, 0] as const)))
   }
 
   function startSweep(): void {
@@ -219,7 +234,8 @@ export function createSiteCounts({ id, store, local, onChange, nowMs }: SiteCoun
       onError: fail,
       nowMs,
     }),
-    tick: () => look().catch(fail),
+    tick: () => (hasLeft ? Promise.resolve() : look().catch(fail)),
+    leave: () => inTime(removeAll(), LEAVE_MS).catch(() => undefined),
     begin() {
       if (isShared || hasEntered || nowMs() - startedMs >= FIRST_MS) return undefined
       return inTime(begun.promise, BEGIN_MS).catch(() => undefined)
@@ -238,7 +254,8 @@ function overrunOf({ counts, rates }: Claims, refusal: { isCount: boolean; index
 /** @throws Error if the answer is late; the command may take effect nevertheless */
 async function inTime<T>(answer: Promise<T>, ms = ASK_MS): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms)
+  // Timers come before what the sockets have received while this process was busy. That is read first.
+  const timer = setTimeout(() => setImmediate(() => reject(new Error(`no answer within ${ms} ms`))), ms)
   try {
     return await Promise.race([answer, late])
   } finally {

@@ -22,8 +22,8 @@ export type ClientLimits = {
   usage: (most: number) => Usage[]
   /** undefined while no limit on clients is shared */
   isShared: () => boolean | undefined
-  /** Uses another store, which gets the counts of now; undefined: this instance counts for itself. */
-  moveTo(site: SharedLimits | undefined): void
+  /** Uses another store from now on, which gets the counts of now, and removes them from the old one. undefined: this instance counts for itself */
+  moveTo(site: SharedLimits | undefined): Promise<void>
   stop(): void
 }
 
@@ -60,7 +60,10 @@ export function keepClientLimits({ settings, site, log }: ClientLimitParts): Cli
   function tick(): void {
     const asked = counts
     if (!asked || !(isNeeded() || asked.isShared())) later(TICK_MS)
-    else void asked.tick().then(() => later(asked.isShared() || --firstTicks < 0 ? TICK_MS : FIRST_TICK_MS))
+    else
+      void asked.tick().then(() => {
+        if (asked === counts) later(asked.isShared() || --firstTicks < 0 ? TICK_MS : FIRST_TICK_MS)
+      })
   }
 
   function later(ms: number): void {
@@ -71,9 +74,13 @@ export function keepClientLimits({ settings, site, log }: ClientLimitParts): Cli
     ledger: createSharedLedger(local, () => counts),
     usage: (most) => local.usage(limitsInForce(settings().listeners), most),
     isShared: () => (counts && isNeeded() ? counts.isShared() : undefined),
-    moveTo(next) {
+    async moveTo(next) {
+      const before = counts
       counts = share(next)
       firstTicks = FIRST_TICKS
+      clearTimeout(timer)
+      later(0) // logins wait for the new store
+      await before?.leave()
     },
     stop() {
       stopped = true

@@ -65,7 +65,7 @@ export function openShared({ settings, current, id, log, noteShortage }: SharedP
       redis = openSiteRedis(next, log, noteShortage)
       await connectedWithin(redis, CONNECT_MS)
       blocks = blocksOf(redis)
-      limits.moveTo(limitsOf(redis, id))
+      await limits.moveTo(limitsOf(redis, id))
       await leases.moveTo(leasesOf(redis, id))
       old?.close()
     },

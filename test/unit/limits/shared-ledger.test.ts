@@ -1,11 +1,13 @@
 /** Limits that instances share: exact together, put right after each loss, and divided while the store is away. */
 import assert from 'node:assert/strict'
+import { stat } from 'node:fs'
 import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Claims, Ledger, Taken } from '../../../src/limits/ledger.ts'
 import { createLocalLedger } from '../../../src/limits/local-ledger.ts'
 import { createSharedLedger } from '../../../src/limits/shared-ledger.ts'
 import { createSiteCounts, type SiteCounts } from '../../../src/limits/site-counts.ts'
+import type { SiteStore } from '../../../src/limits/site-store.ts'
 import { MemorySite } from './memory-site.ts'
 
 const KEY = 'sessions_per_user imap alice@example.test'
@@ -222,4 +224,71 @@ test('accepted logins of a user are one rate over the instances, exactly', async
   )
   assert.equal(answers.filter((taken) => taken === undefined).length, 4)
   assert.deepEqual(answers[5], { limit: 'user_login_rate', max: 4, perMs: 60_000, waitMs: 15_000 })
+})
+
+test('an answer that has come while this process was busy counts', async () => {
+  const memory = new MemorySite()
+  memory.beat('a', 'b')
+  const nowMs = (): number => memory.nowMs
+  const local = createLocalLedger(nowMs)
+  const inner = memory.storeOf('a')
+  // As an answer of Redis, that of the file system is handled after the timers that are due.
+  const answered = (): Promise<void> => new Promise((resolve) => stat('.', () => resolve()))
+  const asked = Promise.withResolvers<undefined>()
+  const store: SiteStore = {
+    ...inner,
+    async take(claims, live) {
+      asked.resolve(undefined)
+      await answered()
+      return inner.take(claims, live)
+    },
+  }
+  const site = createSiteCounts({ id: 'a', store, local, onChange: () => undefined, nowMs })
+  await site.tick()
+  const taking = createSharedLedger(local, () => site).takeSession({ ...claim(5), known: undefined })
+  await asked.promise
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500)
+  assert.equal(await taking, undefined)
+  assert.deepEqual([site.isShared(), memory.fields(KEY)], [true, { a: 1 }])
+})
+
+test('a login that the old store has not answered leaves no count in the store that replaces it', async () => {
+  const [before, after] = [new MemorySite(), new MemorySite()]
+  before.beat('a', 'b')
+  after.beat('a')
+  const local = createLocalLedger(() => before.nowMs)
+  const open = (store: SiteStore): SiteCounts =>
+    createSiteCounts({ id: 'a', store, local, onChange: () => undefined, nowMs: () => before.nowMs })
+  const closed = Promise.withResolvers<never>()
+  let takes = 0
+  const closing: SiteStore = {
+    ...before.storeOf('a'),
+    take: (claims, live) => (takes++ === 0 ? before.storeOf('a').take(claims, live) : closed.promise),
+  }
+  let current = open(closing)
+  const ledger = createSharedLedger(local, () => current)
+  await current.tick()
+  assert.equal(await ledger.takeSession({ ...claim(2), known: undefined }), undefined)
+  const second = ledger.takeSession({ ...claim(2), known: undefined })
+  await settled()
+  current = open(after.storeOf('a'))
+  await current.tick()
+  closed.reject(new Error('closed'))
+  assert.deepEqual(await second, { limit: 'sessions_per_user', max: 1 }, 'its part of the limit is full')
+  await settled()
+  assert.deepEqual(after.fields(KEY), { a: 1 })
+})
+
+test('nothing of what an instance holds stays in a store that it leaves', async () => {
+  const memory = new MemorySite()
+  const [a, b] = await startAll(memory, 'a', 'b')
+  assert.ok(a && b)
+  assert.equal(await countAccepted([logIn(a, 3), logIn(a, 3), logIn(b, 3)]), 3)
+  await a.site.leave()
+  assert.deepEqual([a.site.isShared(), memory.fields(KEY)], [false, { b: 1 }])
+  a.ledger.release([KEY])
+  await later(memory, 1000, b)
+  assert.deepEqual(memory.fields(KEY), { b: 1 })
+  memory.hangs = true
+  await b.site.leave()
 })
