@@ -6,7 +6,7 @@ import { HTTPException } from 'hono/http-exception'
 import { systemCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { createLogLimit } from '../log-limit.ts'
-import { bracketHost, hostPort } from '../net/address.ts'
+import { bracketHost } from '../net/address.ts'
 import { buildApi, Unavailable, type ApiParts } from './api.ts'
 import { inTurn } from './in-turn.ts'
 import { refuse, refuseBodies, refuseForeignNames, refuseOtherSites } from './guard.ts'
@@ -74,7 +74,7 @@ export type OpenAdmin = {
 
 /**
  * @param refused counts each connection that was closed as one too many, and each that could not be accepted
- * @throws Error with a message for the operator
+ * @throws Error of the system
  */
 export function openAdmin(
   app: Hono,
@@ -98,11 +98,9 @@ export function openAdmin(
   }
   server.on('drop', () => onTrouble(`more than ${MAX_CONNECTIONS} connections`))
   return new Promise((resolve, reject) => {
-    const onError = (error: Error): void =>
-      reject(new Error(`admin: cannot listen on ${hostPort(host, port)}: ${systemCode(error)}`))
-    server.once('error', onError)
+    server.once('error', reject)
     server.listen(descriptor === undefined ? { port, host } : { fd: descriptor }, () => {
-      server.off('error', onError)
+      server.off('error', reject)
       server.on('error', (error) => onTrouble(systemCode(error)))
       resolve({
         close: () => void server.close(),

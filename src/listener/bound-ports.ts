@@ -108,7 +108,7 @@ async function takeOrBind(place: Place, inherited: InheritedSockets): Promise<Bo
   } catch (error) {
     if (isMissingFamily(error, place)) return undefined
     if (systemCode(error) === 'EADDRINUSE' && inherited.mayCover(place)) return undefined
-    throw await listenError(error, listener, place)
+    throw await listenError(error, `listener ${listener}`, place)
   }
 }
 

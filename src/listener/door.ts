@@ -28,15 +28,18 @@ export function isMissingFamily(error: unknown, { optional }: ListenAddress): bo
   return optional && (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL')
 }
 
-/** @returns what the operator is told, with the way out */
+/**
+ * @param what was to listen, such as `listener imap`
+ * @returns what the operator is told, with the way out
+ */
 export async function listenError(
   error: unknown,
-  listener: string,
+  what: string,
   { host, port }: { host: string; port: number },
 ): Promise<Error> {
   const code = systemCode(error)
   const why = whyNotBound(code, code === 'EADDRINUSE' ? await findPortHolder(port) : undefined)
-  return new Error(`listener ${listener}: cannot listen on ${hostPort(host, port)}: ${why}`)
+  return new Error(`${what}: cannot listen on ${hostPort(host, port)}: ${why}`)
 }
 
 /** @param holder the program that has the port, where that is known */

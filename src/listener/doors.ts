@@ -66,7 +66,7 @@ export function createDoors(): Doors {
       return new Promise((resolve, reject) => {
         const onError = (error: Error): void => {
           if (isForgiven(error)) return resolve(false)
-          void listenError(error, place.listener, place).then(reject, reject)
+          void listenError(error, `listener ${place.listener}`, place).then(reject, reject)
         }
         server.once('error', onError)
         server.once('listening', () => {

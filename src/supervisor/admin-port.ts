@@ -1,5 +1,6 @@
 /** The port of the admin HTTP, which may move while mailmux runs: the new one is open before the old one closes. */
 import type { AdminAddress, OpenAdmin } from '../admin/admin.ts'
+import { listenError } from '../listener/door.ts'
 
 export type AdminPort = {
   /** Opens the port of these settings; undefined: there is none. @throws Error with a message for the operator; then nothing has changed */
@@ -16,11 +17,18 @@ type OpenPort = { host: string; port: number; server: OpenAdmin['server'] }
 export function createAdminPort(open: (address: AdminAddress) => Promise<OpenAdmin>): AdminPort {
   let current: (OpenPort & OpenAdmin) | undefined
   let isClosed = false
+  async function openOrExplain(address: AdminAddress): Promise<OpenAdmin> {
+    try {
+      return await open(address)
+    } catch (error) {
+      throw await listenError(error, 'admin', address)
+    }
+  }
   return {
     async prepare(next) {
       if (next?.host === current?.host && next?.port === current?.port)
         return { commit: () => undefined, discard: () => undefined }
-      const opened = next && { ...(await open(next)), host: next.host, port: next.port }
+      const opened = next && { ...(await openOrExplain(next)), host: next.host, port: next.port }
       return {
         commit() {
           current?.close()
