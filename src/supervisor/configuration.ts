@@ -27,7 +27,10 @@ const SHORTAGE_MS = 5000
 /** Pause before files are read again after another failure, which is most likely repeated. No file is its cause, so no change will follow. */
 const FAILURE_MS = 30_000
 
-const STOPPED: ReloadResult = { outcome: 'refused', errors: ['mailmux is being stopped'] }
+const STOPPED: ReloadResult = {
+  outcome: 'refused',
+  errors: ['mailmux takes no reload any more: it is being stopped or drained'],
+}
 
 /** The hint in the log line of a file that is held back. */
 const WAYS_OUT =

@@ -56,7 +56,10 @@ export function createUpgrades(
 
   /** Looks at once, so that of two orders at the same time one is refused. */
   function whyNotNow(): string | undefined {
-    return program.whyNot ?? parts.whyNotNow() ?? (isUnderWay ? 'an upgrade is under way' : undefined)
+    if (program.whyNot !== undefined) return program.whyNot
+    const why = parts.whyNotNow()
+    if (why !== undefined) return `mailmux takes no upgrade now: ${why}`
+    return isUnderWay ? 'an upgrade is under way' : undefined
   }
 
   function fail(outcome: 'refused' | 'failure', detail: string): { error: string } {

@@ -230,7 +230,8 @@ test('takes over nothing that was being loaded when it was closed', async (t) =>
   await loads.begun(1)
   configuration.close()
   release()
-  await reloaded
+  const errors = ['mailmux takes no reload any more: it is being stopped or drained']
+  assert.deepEqual(await reloaded, { outcome: 'refused', errors })
   assert.deepEqual([taken.length, log], [0, []])
 })
 

@@ -15,7 +15,7 @@ const DEADLINE_MS = 20_000
 const FACTS = JSON.stringify({ mailmux: '9.9.9', handover: 1 })
 
 /** The script answers the check once the file `go` exists, and notes each of its starts. As the new version it ends at once. */
-function open(t: TestContext) {
+function open(t: TestContext, whyNotNow?: string) {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'mailmux-upgrade-'))
   t.after(() => fs.rmSync(directory, { recursive: true }))
   const [script, starts, go] = ['script', 'starts', 'go'].map((name) => path.join(directory, name)) as [
@@ -42,7 +42,7 @@ function open(t: TestContext) {
     sockets: () => [],
     blocks: () => [],
     answers: NO_ELDERS,
-    whyNotNow: () => undefined,
+    whyNotNow: () => whyNotNow,
     onServes: () => ended.push('served'),
     onAbandoned: () => undefined,
     stopping: stopping.signal,
@@ -71,6 +71,13 @@ for (const named of [false, true]) {
     assert.deepEqual(ended, ['refused', 'failure'])
   })
 }
+
+test('a mailmux that cannot hand over now says so, with the cause', async (t) => {
+  const { upgrade, ended, listStarts } = open(t, 'draining')
+  assert.deepEqual(await upgrade({}), { error: 'mailmux takes no upgrade now: draining' })
+  assert.deepEqual(ended, ['refused'])
+  assert.deepEqual(listStarts(), [])
+})
 
 test('a stop during the check of the new version starts none', async (t) => {
   const { upgrade, stopping, listStarts, letGo } = open(t)
