@@ -56,7 +56,8 @@ export type Sessions = {
    * Ends every session as soon as that is safe: sessions before login at once, the others over `limits.spread_disconnects`, of which it
    * takes no more than half of `graceMs`.
    * After `graceMs` the remaining sessions are cut off. May be called again, to end them sooner.
-   * @param mayLogIn sessions before login may log in, within the same grace, and end at a safe point afterwards
+   * @param mayLogIn sessions before login may log in, within the same grace, and end at a safe point afterwards. After the grace those
+   *   that have not get their goodbye
    */
   drain(graceMs: number, how?: { mayLogIn: boolean }): Promise<void>
 }
@@ -197,7 +198,10 @@ export function createSessions(world: () => World, services: Services): Sessions
       tell()
       const again = mayLogIn ? setInterval(tell, TELL_EVERY_MS) : undefined
       const grace = setTimeout(() => {
-        for (const session of running) session.cut()
+        for (const session of running) {
+          if (mayLogIn && !session.relay && session.isResting) session.end('shutdown')
+          else session.cut()
+        }
       }, graceMs)
       await empty
       clearInterval(again)

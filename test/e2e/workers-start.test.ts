@@ -5,7 +5,14 @@ import { createServer } from 'node:net'
 import { afterEach, beforeEach, test } from 'node:test'
 import { type Authority, makeAuthority } from '../support/certificates.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
-import { launchMailmux, type Mailmux, type MailmuxPorts, startMailmux, writeConfiguration } from '../support/mailmux.ts'
+import {
+  launchMailmux,
+  type Mailmux,
+  type MailmuxPorts,
+  startMailmux,
+  writeConfiguration,
+  type YamlMap,
+} from '../support/mailmux.ts'
 import { freePort, isFree } from '../support/ports.ts'
 import { waitUntilEnded, listProcesses } from '../support/process-tree.ts'
 import { ON_BUN } from '../support/runtime.ts'
@@ -20,11 +27,11 @@ beforeEach(async () => {
 })
 afterEach(() => scene.close())
 
-async function start(workers: number): Promise<Mailmux> {
+async function start(workers: number, settings: YamlMap = {}): Promise<Mailmux> {
   return startMailmux(scene, {
     certificate: await authority.issue('mailmux'),
     backends: { store1: { host: '127.0.0.1', imap: await freePort(), health: { check: 'none' } } },
-    settings: { workers },
+    settings: { workers, ...settings },
   })
 }
 
@@ -82,27 +89,31 @@ test(
   },
 )
 
-test('workers whose supervisor has been killed say goodbye, end, and leave the ports free', onNode, async () => {
-  const mailmux = await start(2)
-  const peers = await Promise.all(
-    Array.from({ length: 12 }, () => connectPeer(scene, { port: mailmux.ports.imapClear })),
-  )
-  for (const peer of peers) await peer.expect(/^\* OK /)
-  const [, ...workers] = listProcesses(mailmux.pid)
-  assert.equal(workers.length, 2)
-  mailmux.program.signal('SIGKILL')
-  for (const peer of peers) {
-    await peer.expect(/^\* BYE /)
-    await peer.expectClose()
-  }
-  await until(
-    START_DEADLINE_MS,
-    async () => (await allFree(mailmux.ports)) || undefined,
-    () => 'ports are still bound',
-  )
-  await mailmux.program.exited // their output has ended too: they have closed it, or are about to end
-  await waitUntilEnded(workers)
-})
+test(
+  'workers whose supervisor has been killed say goodbye after the grace, end, and leave the ports free',
+  onNode,
+  async () => {
+    const mailmux = await start(2, { limits: { shutdown_grace: '2s' } })
+    const peers = await Promise.all(
+      Array.from({ length: 12 }, () => connectPeer(scene, { port: mailmux.ports.imapClear })),
+    )
+    for (const peer of peers) await peer.expect(/^\* OK /)
+    const [, ...workers] = listProcesses(mailmux.pid)
+    assert.equal(workers.length, 2)
+    mailmux.program.signal('SIGKILL')
+    for (const peer of peers) {
+      await peer.expect(/^\* BYE /)
+      await peer.expectClose()
+    }
+    await until(
+      START_DEADLINE_MS,
+      async () => (await allFree(mailmux.ports)) || undefined,
+      () => 'ports are still bound',
+    )
+    await mailmux.program.exited // their output has ended too: they have closed it, or are about to end
+    await waitUntilEnded(workers)
+  },
+)
 
 test('a second SIGTERM ends it at once, and its workers with it', onNode, async () => {
   const mailmux = await start(2)
