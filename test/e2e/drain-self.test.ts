@@ -86,7 +86,7 @@ test('ends with --wait once the last session has ended, and answers operators un
   assert.ok(await isFree(ports.imap))
   const headers = { authorization: 'Bearer open', connection: 'close' }
   const refused = await fetch(`http://127.0.0.1:${ports.admin}/api/v1/upgrade`, { method: 'POST', headers })
-  assert.deepEqual([refused.status, await refused.json()], [409, { error: 'draining' }])
+  assert.deepEqual([refused.status, await refused.json()], [409, { error: 'mailmux takes no upgrade now: draining' }])
   assert.equal(await site.mailmux.metric('mailmux_sessions{protocol="imap",backend="store1"}'), 0)
   // Neither a changed file nor SIGHUP opens the ports again.
   site.mailmux.program.signal('SIGHUP')
