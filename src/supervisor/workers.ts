@@ -60,6 +60,7 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
   let blocks: readonly BlockTarget[] = []
   let ports: BoundPorts | undefined
   let workers: Worker[] = []
+  let hasEnded = false
   const readings = createWorkerReadings(() => workers)
   const stopping = new AbortController()
   const started = Promise.withResolvers<undefined>()
@@ -150,10 +151,10 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
     return answers
   }
 
-  /** @throws Unavailable if no worker answers */
+  /** After a stop there is nothing to ask for. @throws Unavailable if no worker answers */
   async function askAll<A extends Ask>(ask: A): ReturnType<typeof askEach<A>> {
     const answers = await askEach(ask)
-    if (answers.every(({ told }) => told === undefined)) throw new Unavailable('no worker answers')
+    if (!hasEnded && answers.every(({ told }) => told === undefined)) throw new Unavailable('no worker answers')
     return answers
   }
 
@@ -278,6 +279,9 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
       leaving.close()
       ports?.close()
       await Promise.all(workers.map((worker) => worker.stop(current.limits.shutdownGraceMs + STOP_SLACK_MS, how)))
+      // A drained instance answers operators and other instances: it has no sessions.
+      hasEnded = true
+      workers = []
     },
     abandon,
   }

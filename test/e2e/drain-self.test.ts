@@ -69,26 +69,41 @@ for (const workers of [1, 2])
     assert.deepEqual(await site.mailmux.program.exited, { code: 0, signal: null })
   })
 
-test('ends with --wait once the last session has ended, and answers operators until it is stopped', async (t) => {
-  const site = await startSite({
-    mailmux: { adminToken: 'open', limits: { spread_disconnects: '1s', shutdown_grace: '60s' } },
+for (const workers of [1, 2])
+  test(`ends with --wait once the last session has ended, and answers operators until it is stopped, with ${workers} of workers`, async (t) => {
+    const site = await startSite({
+      mailmux: {
+        settings: { workers },
+        adminToken: 'open',
+        limits: { spread_disconnects: '1s', shutdown_grace: '60s' },
+      },
+    })
+    t.after(() => site.close())
+    const { ports, configFile } = site.mailmux
+    const client = await site.open('imap', 'clear')
+    assert.ok((await client.login(ALICE, PASSWORD)).accepted)
+    const drained = run(MAILMUX_RUNTIME, [MAIN, 'drain', '-c', configFile, '--self', '--wait', '--accept-for', '0s'], {
+      ms: 2 * START_DEADLINE_MS,
+    })
+    await client.peer.expectUntil(/^\* BYE /)
+    const { code, stdout } = await drained
+    assert.deepEqual([code, stdout], [0, 'drained: no session is left\n'])
+    assert.ok(await isFree(ports.imap))
+    const headers = { authorization: 'Bearer open', connection: 'close' }
+    const refused = await fetch(`http://127.0.0.1:${ports.admin}/api/v1/upgrade`, { method: 'POST', headers })
+    assert.deepEqual([refused.status, await refused.json()], [409, { error: 'mailmux takes no upgrade now: draining' }])
+    if (workers === 1) assert.equal(await site.mailmux.metric('mailmux_sessions{protocol="imap",backend="store1"}'), 0)
+    // The other instances of a site ask the same: a part that is missing would stop a move.
+    const sessions = await fetch(`http://127.0.0.1:${ports.admin}/api/v1/sessions`, { headers })
+    assert.equal(sessions.status, 200)
+    assert.match(await sessions.text(), /"total":0/)
+    const command = (...words: string[]) =>
+      run(MAILMUX_RUNTIME, [MAIN, ...words, '-c', configFile], { ms: 2 * START_DEADLINE_MS })
+    for (const words of [['sessions'], ['sessions', 'end', '--user', ALICE], ['block', 'eve@example.test']]) {
+      const told = await command(...words)
+      assert.deepEqual([told.code, told.stderr], [0, ''], words.join(' '))
+    }
+    // Neither a changed file nor SIGHUP opens the ports again.
+    site.mailmux.program.signal('SIGHUP')
+    await site.mailmux.stop()
   })
-  t.after(() => site.close())
-  const { ports, configFile } = site.mailmux
-  const client = await site.open('imap', 'clear')
-  assert.ok((await client.login(ALICE, PASSWORD)).accepted)
-  const drained = run(MAILMUX_RUNTIME, [MAIN, 'drain', '-c', configFile, '--self', '--wait', '--accept-for', '0s'], {
-    ms: 2 * START_DEADLINE_MS,
-  })
-  await client.peer.expectUntil(/^\* BYE /)
-  const { code, stdout } = await drained
-  assert.deepEqual([code, stdout], [0, 'drained: no session is left\n'])
-  assert.ok(await isFree(ports.imap))
-  const headers = { authorization: 'Bearer open', connection: 'close' }
-  const refused = await fetch(`http://127.0.0.1:${ports.admin}/api/v1/upgrade`, { method: 'POST', headers })
-  assert.deepEqual([refused.status, await refused.json()], [409, { error: 'mailmux takes no upgrade now: draining' }])
-  assert.equal(await site.mailmux.metric('mailmux_sessions{protocol="imap",backend="store1"}'), 0)
-  // Neither a changed file nor SIGHUP opens the ports again.
-  site.mailmux.program.signal('SIGHUP')
-  await site.mailmux.stop()
-})
