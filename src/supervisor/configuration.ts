@@ -27,6 +27,9 @@ const SHORTAGE_MS = 5000
 /** Pause before files are read again after another failure, which is most likely repeated. No file is its cause, so no change will follow. */
 const FAILURE_MS = 30_000
 
+/** Only an order replaces the process that a service manager knows; a change of the files does not. */
+const BY_ORDER = '`mailmux reload` or SIGHUP changes workers without a restart'
+
 const STOPPED: ReloadResult = {
   outcome: 'refused',
   errors: ['mailmux takes no reload any more: it is being stopped or drained'],
@@ -213,7 +216,10 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
       return record.refused([error instanceof Error ? error.message : String(error)])
     }
     const restart = findRestartNeeds(current, settings, mayChangePool)
-    if (restart.length > 0) log.warn({ restart }, 'these parts of the configuration change at the next restart')
+    if (restart.length > 0) {
+      const hint = restart.includes('workers') && mayHandOver(true) ? { hint: BY_ORDER } : {}
+      log.warn({ restart, ...hint }, 'these parts of the configuration change at the next restart')
+    }
     current = next
     inForce = settings
     const warnings = record.loaded(result)

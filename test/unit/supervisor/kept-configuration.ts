@@ -48,6 +48,7 @@ export function start(
   }
   const log: { text: string | undefined; fields: unknown }[] = []
   const note = (fields: unknown, text?: string): void => void log.push({ fields, text })
+  const warnings: unknown[] = []
   const shortages: string[] = []
   let refused = 0
   const ignore = (): void => undefined
@@ -59,7 +60,7 @@ export function start(
       return Promise.resolve([])
     },
     mayHandOver: (byOperator) => mayHandOver && byOperator,
-    log: { debug: ignore, info: ignore, warn: ignore, error: note },
+    log: { debug: ignore, info: ignore, warn: (fields: unknown) => void warnings.push(fields), error: note },
     noteShortage: (_place, detail) => void shortages.push(detail),
     metrics: {
       configurationLoaded: ignore,
@@ -76,6 +77,8 @@ export function start(
     configuration,
     /** lines of level error */
     log,
+    /** the fields of the lines of level warn */
+    warnings,
     shortages,
     refused: () => refused,
     loads: () => loads,

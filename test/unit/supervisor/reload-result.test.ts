@@ -81,10 +81,12 @@ test('a comparison tells what a reload would change, and changes nothing', async
 })
 
 test('only an operator changes `workers` between 1 and several, as the process of the service is another one then', async (t) => {
-  const { file, configuration, untilTaken } = start(t, { mayHandOver: true })
+  const { file, configuration, untilTaken, warnings } = start(t, { mayHandOver: true })
   fs.writeFileSync(file('mailmux.yaml'), `${SETTLING}hostname: other.example.test\nworkers: 4\n`)
   await untilTaken('the host name', ({ hostname }) => hostname === 'other.example.test')
   assert.equal(configuration.current().workers, 1)
+  const hint = '`mailmux reload` or SIGHUP changes workers without a restart'
+  assert.deepEqual(warnings, [{ restart: ['workers'], hint }])
   const compared = await configuration.compare()
   assert.ok('changes' in compared)
   assert.deepEqual(compared.restart, [])
@@ -98,9 +100,10 @@ test('only an operator changes `workers` between 1 and several, as the process o
 })
 
 test('stays with its number of workers where no generation can take over', async (t) => {
-  const { file, configuration } = start(t, { main: SETTLING.replace('settle: 100ms', 'reload: signal') })
+  const { file, configuration, warnings } = start(t, { main: SETTLING.replace('settle: 100ms', 'reload: signal') })
   fs.writeFileSync(file('mailmux.yaml'), `${SETTLING.replace('settle: 100ms', 'reload: signal')}workers: 4\n`)
   const result = await configuration.reload()
   assert.ok(result.outcome === 'applied')
   assert.deepEqual([result.changes, configuration.current().workers], [[], 1])
+  assert.deepEqual(warnings, [{ restart: ['workers'] }])
 })
