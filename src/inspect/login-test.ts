@@ -80,6 +80,7 @@ function imagineSession(listener: ListenerSettings, serverName: string | undefin
     phase: 'login',
     stillTrying: () => undefined,
     onEnding: () => () => undefined,
+    releaseLease: () => undefined,
     connection: {
       client: { address: familyOf(address) === 6 ? '::1' : '127.0.0.1', port: 0 },
       local: { address, port: listener.listen[0]?.port ?? 0 },

@@ -57,7 +57,7 @@ function pause({ session, services }: Login, ms: number): Promise<void> {
     }
     const timer = services.clock.after(ms, end)
     takenBack.push(() => stop(timer))
-    takenBack.push(services.heldBack.add('delayed', end))
+    takenBack.push(services.heldBack.add('delayed', session, end))
     takenBack.push(session.connection.onLeaving(() => end(LEFT)))
     takenBack.push(session.onEnding(end))
   })

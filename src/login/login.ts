@@ -74,6 +74,8 @@ export type LoginSession = {
    * @returns takes that back
    */
   onEnding(listener: (error: MuxError) => void): () => void
+  /** Gives back what the connection holds of limits, ahead of its end. */
+  releaseLease(): void
 }
 
 /** What stays known of the last login of a session for as long as the session lasts. It holds no credential. */

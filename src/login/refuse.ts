@@ -61,13 +61,13 @@ export async function holdRefusal(login: Login, { refusal, code, tookMs, waitMs 
   await hold(login, Math.max(0, leftMs, waitMs))
 }
 
-function hold({ services: { clock, heldBack } }: Login, ms: number): Promise<void> {
+function hold({ session, services: { clock, heldBack } }: Login, ms: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = clock.after(ms, () => {
       takeOut()
       resolve()
     })
-    const takeOut = heldBack.add('refused', (error) => {
+    const takeOut = heldBack.add('refused', session, (error) => {
       stop(timer)
       reject(error)
     })

@@ -9,15 +9,33 @@ import { goodbyeOf, lastWords } from './turn-away.ts'
 
 export type Admission = Lease | Rejection | undefined
 
-/** @returns undefined where nothing is limited; a promise only where the answer is not known at once */
+/**
+ * At `max_connections` of the listener a login of it that is held back ends, and the limits are asked once more.
+ * @returns undefined where nothing is limited; a promise only where the answer is not known at once
+ */
 export function askAdmission(
   { settings, limits }: ListenerContext,
   address: string,
-  services: Pick<Services, 'limits'>,
+  services: AdmissionServices,
 ): Admission | Promise<Admission> {
   const facts: ConnectionFacts = { protocol: settings.protocol, listener: settings.name, address, limits }
-  return services.limits?.admitConnection(facts)
+  const asked = services.limits?.admitConnection(facts)
+  if (asked instanceof Promise) return asked.then((admission) => askAgain(admission, facts, services))
+  return askAgain(asked, facts, services)
 }
+
+function askAgain(
+  admission: Admission,
+  facts: ConnectionFacts,
+  { limits, logins, events }: AdmissionServices,
+): Admission | Promise<Admission> {
+  if (!isRejection(admission) || admission.limit !== 'max_connections') return admission
+  if (!logins.heldBack.endOldest(facts.listener)) return admission
+  events.emit({ type: 'room-made', listener: facts.listener, max: facts.limits?.settings.maxConnections ?? 0 })
+  return limits?.admitConnection(facts)
+}
+
+type AdmissionServices = Pick<Services, 'limits' | 'events'> & { logins: Pick<Services['logins'], 'heldBack'> }
 
 /**
  * For a client behind a proxy: a rejected one gets its last line here. A load balancer's probe has no client.

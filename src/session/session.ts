@@ -166,6 +166,11 @@ export class Session implements LoginSession {
     return () => (this.#onEnding = undefined)
   }
 
+  releaseLease(): void {
+    this.lease?.release()
+    this.lease = undefined
+  }
+
   /** Why a login under way was cut. The login itself only gets the error of a closed connection. */
   get cutError(): MuxError | undefined {
     return this.#cutError
@@ -181,7 +186,7 @@ export class Session implements LoginSession {
   close(onClosed: () => void): void {
     this.login?.slot?.release()
     this.login?.lease?.release()
-    this.lease?.release()
+    this.releaseLease()
     this.connection.close(onClosed)
   }
 

@@ -78,7 +78,9 @@ export const clientLimits = {
 /** Of a listener. */
 export const listenerLimits = z
   .strictObject({
-    max_connections: count('Connections to this listener at a time, before login and after.'),
+    max_connections: count(
+      'Connections to this listener at a time, before login and after. For a further one the oldest login of this listener ends that is held back after a wrong password.',
+    ),
     ...clientLimits,
   })
   .prefault({})

@@ -63,14 +63,14 @@ describe('at the limit of a back end', () => {
     await release(inside.slot)
     assert.deepEqual(await statesOf([stranger, user]), ['waiting', 'in'])
     await release(user.slot)
-    assert.deepEqual(await statesOf([stranger, ...guesses.slice(0, 4)]), ['in', ...Array(4).fill('waiting')])
+    assert.deepEqual(await statesOf([stranger, ...guesses.slice(0, 4)]), ['in', ...Array<string>(4).fill('waiting')])
   })
 
   test('the logins of known users under way stay within the share of their address', async () => {
     const gates = openGates({ limits: { logins: 40 } })
     const users = times(6, () => gates.come({ address: GUESSER, isKnown: true }))
     const guess = gates.come({ address: GUESSER })
-    assert.deepEqual(await statesOf([...users, guess]), [...Array(5).fill('in'), 'waiting', 'waiting'])
+    assert.deepEqual(await statesOf([...users, guess]), [...Array<string>(5).fill('in'), 'waiting', 'waiting'])
     await release(users[0]!.slot)
     assert.deepEqual(await statesOf([users[5]!, guess]), ['in', 'waiting'])
   })

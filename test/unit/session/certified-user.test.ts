@@ -215,6 +215,7 @@ async function factsOfTls(...handshake: Parameters<typeof shakeHands>) {
     phase: 'routing',
     stillTrying: () => undefined,
     onEnding: () => () => undefined,
+    releaseLease: () => undefined,
   }
   return describeLogin({ session, record: new LoginRecord(1), attempt }).tls
 }
