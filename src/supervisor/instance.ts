@@ -138,8 +138,8 @@ export function createInstance(parts: InstanceParts): Instance {
     },
     log,
   })
-  const reloadFiles = createReloadOrder({ files, notifier, isBetween: () => notReady !== undefined })
-  const { upgrade, leave, retired } = createHandover({
+  const reloads = createReloadOrder({ files, notifier, isBetween: () => notReady !== undefined })
+  const { upgrade, leave, successor, retired } = createHandover({
     program: upgradeProgram,
     generation,
     ticketSecret: new Secret(ticketSecret),
@@ -147,6 +147,7 @@ export function createInstance(parts: InstanceParts): Instance {
     pool,
     admin: () => adminPort.current(),
     site,
+    reloads: reloads.count,
     blocks: blocks.inForce,
     readings: ownReadings,
     predecessor,
@@ -196,7 +197,7 @@ export function createInstance(parts: InstanceParts): Instance {
       api: {
         ...pool,
         blocks: blocks.orders,
-        ...answersOf(files, pool, reloadFiles),
+        ...answersOf(files, pool, reloads.order),
         upgrade,
         drain: selfDrain,
         release,
@@ -243,7 +244,11 @@ export function createInstance(parts: InstanceParts): Instance {
         throw error
       }
     },
-    reload: () => void reloadFiles().catch((error: unknown) => log.error({ err: error }, 'defect')),
+    reload() {
+      const next = successor()
+      if (next) next.reload()
+      else reloads.order().catch((error: unknown) => log.error({ err: error }, 'defect'))
+    },
     reopenLog() {
       reopenLogFile(output, log)
       void pool.reopenLog()

@@ -13,8 +13,17 @@ export type ReloadOrderParts = {
   isBetween: () => boolean
 }
 
-export function createReloadOrder({ files, notifier, isBetween }: ReloadOrderParts): () => Promise<ReloadResult> {
-  return async () => {
+export type ReloadOrder = {
+  order: () => Promise<ReloadResult>
+  /** how many there have been */
+  count: () => number
+}
+
+export function createReloadOrder({ files, notifier, isBetween }: ReloadOrderParts): ReloadOrder {
+  let count = 0
+
+  async function order(): Promise<ReloadResult> {
+    count++
     if (isBetween()) return files.reload()
     notifier.reloading()
     let state = SERVING
@@ -26,4 +35,6 @@ export function createReloadOrder({ files, notifier, isBetween }: ReloadOrderPar
       if (!isBetween()) notifier.ready(state)
     }
   }
+
+  return { order, count: () => count }
 }

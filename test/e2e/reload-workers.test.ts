@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { parse, stringify } from 'yaml'
 import { MAIN } from '../support/command.ts'
-import { START_DEADLINE_MS } from '../support/deadline.ts'
+import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { watchGenerations } from '../support/generations.ts'
 import type { YamlMap } from '../support/mailmux.ts'
 import { freePort } from '../support/ports.ts'
@@ -14,6 +14,7 @@ import { PASSWORD, startSite } from '../support/site.ts'
 import { startSteadyClients } from '../support/steady-clients.ts'
 
 const ALICE = 'alice@example.test'
+const DORA = 'dora@example.org'
 
 async function start(workers: number) {
   const site = await startSite({
@@ -68,6 +69,36 @@ if (!ON_BUN)
     assert.deepEqual({ refused, failed, errors }, { refused: 0, failed: 0, errors: [] })
     assert.ok(logins > 0)
   })
+
+if (!ON_BUN)
+  for (const path of ['upgrade', 'reload'])
+    test(`a reload that is ordered while a new generation starts is in force in it, after ${path}`, async (t) => {
+      const { site, changeMain, changeRouting } = await start(2)
+      watchGenerations(site.scene, site.mailmux)
+      t.after(() => site.close())
+      const readings = () => site.mailmux.log().filter(({ msg }) => msg === 'configuration').length
+      const before = readings()
+      if (path === 'reload') await changeMain((settings) => (settings.workers = 1))
+      const ordered = fetch(`http://127.0.0.1:${site.mailmux.ports.admin}/api/v1/${path}`, {
+        method: 'POST',
+        headers: { authorization: 'Bearer open-sesame-open-sesame' },
+      })
+      await until(
+        4 * START_DEADLINE_MS,
+        () => readings() > before || undefined,
+        () => 'the new generation does not read its files',
+      )
+      await changeRouting((routing) => (routing.users = { ...(routing.users as YamlMap), [DORA]: 'store3' }))
+      site.mailmux.program.signal('SIGHUP')
+      assert.equal((await ordered).status, 200)
+      const logIn = async (): Promise<true | undefined> => {
+        const client = await site.open('pop3', 'clear')
+        const { accepted } = await client.login(DORA, PASSWORD)
+        client.peer.destroy()
+        return accepted || undefined
+      }
+      await until(START_DEADLINE_MS, logIn, () => 'the new generation has not read the new route')
+    })
 
 test('compares the files with what runs, and changes nothing', async (t) => {
   const { site, mailmux, changeMain, changeRouting } = await start(2)

@@ -30,6 +30,8 @@ export type Handover = {
   upgrade: ReturnType<typeof createUpgrades>
   /** Another process, which this one has not started, serves in its place. */
   leave: () => void
+  /** The generation that serves in place of this one. */
+  successor: () => Pick<Successor, 'reload'> | undefined
   /** Settles when this generation has ended after an upgrade or `leave`; undefined before. */
   retired: () => Promise<void> | undefined
 }
@@ -37,6 +39,7 @@ export type Handover = {
 export function createHandover(parts: HandoverParts): Handover {
   const { pool, site, readings, predecessor, notifier, log, generation } = parts
   let retired: Promise<void> | undefined
+  let next: Successor | undefined
 
   /** Another process accepts: `successor`, or one that this one has not started. The sessions of this one end, those before login after their login, and then this process. */
   async function retire(successor: Successor | undefined): Promise<void> {
@@ -62,11 +65,14 @@ export function createHandover(parts: HandoverParts): Handover {
       ...site.generations,
       readings: async () => [...(await readings()).map(forSuccessor), ...((await predecessor?.readings()) ?? [])],
     },
-    onServes: (successor) => void (retired = retire(successor)),
+    onServes(successor) {
+      next = successor
+      retired = retire(successor)
+    },
     onAbandoned() {
       pool.abandon()
       void parts.onRetired()
     },
   })
-  return { upgrade, leave: () => void (retired ??= retire(undefined)), retired: () => retired }
+  return { upgrade, leave: () => void (retired ??= retire(undefined)), successor: () => next, retired: () => retired }
 }

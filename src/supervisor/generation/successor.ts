@@ -33,6 +33,8 @@ export type SuccessorParts = {
 
 export type Successor = {
   pid: number
+  /** Has it read its files again. */
+  reload: () => void
   /** Sends the last counts of this process, which ends then. Settles when they are sent. */
   leave(): Promise<void>
 }
@@ -111,6 +113,7 @@ export async function startSuccessor(parts: SuccessorParts): Promise<Successor> 
   }
   return {
     pid: child.pid ?? 0,
+    reload: () => void child.kill('SIGHUP'),
     leave: async () => send({ kind: 'last', readings: await answers.readings() }),
   }
 }

@@ -33,6 +33,8 @@ export type UpgradeParts = {
   serviceManager: ServiceManager | undefined
   /** the open ports. @throws Error where they cannot be passed on */
   sockets: () => InheritedSocket[]
+  /** how many reloads operators have ordered so far */
+  reloads: () => number
   /** those in force */
   blocks: () => readonly Block[]
   answers: GenerationAnswers
@@ -80,6 +82,7 @@ export function createUpgrades(
       if (parts.stopping.aborted) throw new Error('mailmux is being stopped') // the ports are closed, or about to be
       outcome = 'failure'
       log.info({ version, generation: generation + 1 }, 'upgrade: starts the new version')
+      const reloadsBefore = parts.reloads()
       const successor = await startSuccessor({
         program: program.run(file),
         inheritance: {
@@ -94,6 +97,7 @@ export function createUpgrades(
         onAbandoned: parts.onAbandoned,
         stopping: parts.stopping,
       })
+      if (parts.reloads() !== reloadsBefore) successor.reload() // it may have read the files before
       metrics.upgradeEnded('success')
       log.info({ version, generation: generation + 1, pid: successor.pid }, 'upgraded: the new version serves')
       parts.onServes(successor)

@@ -40,6 +40,7 @@ function open(t: TestContext, whyNotNow?: string) {
     ticketSecret: new Secret('s'),
     serviceManager: undefined,
     sockets: () => [],
+    reloads: () => 0,
     blocks: () => [],
     answers: NO_ELDERS,
     whyNotNow: () => whyNotNow,
