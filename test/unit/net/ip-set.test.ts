@@ -117,3 +117,16 @@ test('agrees with arithmetic for every network', () => {
     { numRuns: 1000 },
   )
 })
+
+test('reads a long list once, and again when it has changed', () => {
+  const list = (start: number): string[] =>
+    Array.from({ length: 2000 }, (_, at) => `10.${start}.${at >> 8}.${at & 255}`)
+  const first = createIpSet(list(1))
+  assert.equal(createIpSet(list(1)), first)
+  const other = createIpSet([...list(1), '192.0.2.0/24'])
+  assert.deepEqual([first.has('192.0.2.1'), other.has('192.0.2.1'), other.has('10.1.0.9')], [false, true, true])
+  // A few lists are kept: those of old configurations must not stay for ever.
+  for (let start = 2; start < 7; start++) createIpSet(list(start))
+  assert.notEqual(createIpSet(list(1)), first)
+  assert.ok(createIpSet(list(1)).has('10.1.0.9'))
+})
