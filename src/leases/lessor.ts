@@ -17,16 +17,21 @@ export type Use = { used: number; waiting: number }
 export type Uses = ReadonlyMap<LeaseKey, Use>
 export type Caps = ReadonlyMap<LeaseKey, number>
 
+/** What a holder that has joined late holds already, uses, and needs. */
+export type Held = ReadonlyMap<LeaseKey, { held: number } & Need>
+
 /** Applies these caps at once. @returns what is used after that. @throws Error without an answer in time */
 export type AskHolder = (caps: Caps) => Promise<Uses>
 
 export type Lessor = {
-  /** A holder that uses nothing. The same function identifies it later. */
-  join(holder: AskHolder): void
+  /** A holder that uses nothing, or what it holds. The same function identifies it later. */
+  join(holder: AskHolder, holds?: Held): void
   /** It has ended: its leases return. */
   leave(holder: AskHolder): void
   /** Asks this holder, or all of them, and divides the limits anew. */
   renew(holder?: AskHolder): void
+  /** Settles when each holder that is asked now has answered, or has not in time. */
+  settled(): Promise<void>
   /** Whether a holder needs more than it has. */
   isShort(): boolean
   /** The most that all holders may use now, and what they need. */
@@ -37,7 +42,7 @@ type Row = { cap: number; held: number; used: number; need: number }
 /** How long a part that cannot be divided stays with one holder: longer than most logins, which end within it. */
 const TURN_MS = 1000
 
-type Member = { ask: AskHolder; rows: Map<LeaseKey, Row>; isAsked: boolean; isDue: boolean }
+type Member = { ask: AskHolder; rows: Map<LeaseKey, Row>; isAsked: boolean; isDue: boolean; answer?: Promise<void> }
 
 /** @param limits the limits of now, which are read at each step. @param nowMs a monotonic clock */
 export function createLessor(limits: () => Caps, nowMs: () => number): Lessor {
@@ -78,7 +83,7 @@ export function createLessor(limits: () => Caps, nowMs: () => number): Lessor {
     for (const key of member.rows.keys()) if (!caps.has(key)) member.rows.delete(key)
     member.isAsked = true
     member.isDue = false
-    member.ask(caps).then(
+    member.answer = member.ask(caps).then(
       (uses) => hear(member, caps, uses),
       () => {
         member.isAsked = false // its leases stay; the next renewal asks again
@@ -117,8 +122,9 @@ export function createLessor(limits: () => Caps, nowMs: () => number): Lessor {
   }
 
   return {
-    join(ask) {
-      members.set(ask, { ask, rows: new Map(), isAsked: false, isDue: false })
+    join(ask, holds = new Map()) {
+      const rows = new Map([...holds].map(([key, { held, ...need }]) => [key, { cap: held, held, ...need }]))
+      members.set(ask, { ask, rows, isAsked: false, isDue: false })
     },
     leave(ask) {
       if (members.delete(ask)) settle()
@@ -126,6 +132,9 @@ export function createLessor(limits: () => Caps, nowMs: () => number): Lessor {
     renew(ask) {
       const one = ask && members.get(ask)
       for (const member of one ? [one] : members.values()) consult(member)
+    },
+    async settled() {
+      await Promise.all([...members.values()].map(({ answer }) => answer ?? Promise.resolve()))
     },
     isShort: () => [...limits().keys()].some(isShortOf),
     total(key) {

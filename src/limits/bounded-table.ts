@@ -26,6 +26,12 @@ export class BoundedTable<Value> {
     yield* this.#old.keys()
   }
 
+  /** Those that make room first come first. If the table changes meanwhile, a key may come twice. */
+  *entries(): Generator<[string, Value]> {
+    yield* this.#old
+    yield* this.#young
+  }
+
   set(key: string, value: Value): void {
     this.#old.delete(key)
     this.#young.set(key, value)

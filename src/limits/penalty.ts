@@ -18,6 +18,10 @@ const SITE_FACTOR = 10
 
 type Score = { value: number; atMs: number }
 
+/** The failures of one subject, as they were `ageMs` ago. */
+export type SavedScore = { of: 'networks' | 'sites' | 'users' | 'pairs'; key: string; value: number; ageMs: number }
+export type KnownUser = { user: string; networks: readonly string[] }
+
 export type Penalty = {
   /** how long the login has to wait */
   delayMs(attempt: Attempt): number
@@ -27,6 +31,11 @@ export type Penalty = {
   isKnown(user: string, network: string): boolean
   /** The failures of networks and of users that are not forgotten. */
   scores(penalty: PenaltySettings): Generator<{ subject: string; failures: number }>
+  /** For another process. */
+  saveScores(): Generator<SavedScore>
+  loadScore(score: SavedScore): void
+  saveKnown(): Generator<KnownUser>
+  loadKnown(known: KnownUser): void
 }
 
 export function createPenalty(nowMs: () => number, most = MOST_SCORES): Penalty {
@@ -34,6 +43,7 @@ export function createPenalty(nowMs: () => number, most = MOST_SCORES): Penalty 
   const sites = new BoundedTable<Score>(most)
   const users = new BoundedTable<Score>(most)
   const pairs = new BoundedTable<Score>(most)
+  const tables = { networks, sites, users, pairs }
   const known = new BoundedTable<readonly string[]>(Math.min(most, MOST_USERS))
 
   const isKnown = (user: string, network: string): boolean => known.get(user)?.includes(network) ?? false
@@ -78,6 +88,16 @@ export function createPenalty(nowMs: () => number, most = MOST_SCORES): Penalty 
       for (const table of [networks, users])
         for (const subject of table.keys()) yield { subject, failures: valueOf(table.get(subject), penalty) }
     },
+    *saveScores() {
+      for (const name of ['networks', 'sites', 'users', 'pairs'] as const)
+        for (const [key, { value, atMs }] of tables[name].entries())
+          yield { of: name, key, value, ageMs: nowMs() - atMs }
+    },
+    loadScore: ({ of, key, value, ageMs }) => tables[of].set(key, { value, atMs: nowMs() - ageMs }),
+    *saveKnown() {
+      for (const [user, networks] of known.entries()) yield { user, networks }
+    },
+    loadKnown: ({ user, networks }) => known.set(user, networks),
   }
 }
 

@@ -18,6 +18,9 @@ export type Rates = {
   /** how much of the rate is used up */
   used(key: string, rate: Rate): number
   keys(): Iterable<string>
+  /** For another process: the keys of which something is used up, and when they will be unused. */
+  save(): Generator<{ key: string; leftMs: number }>
+  load(key: string, leftMs: number): void
 }
 
 export function createRates(nowMs: () => number, most = MOST_KEYS): Rates {
@@ -35,5 +38,12 @@ export function createRates(nowMs: () => number, most = MOST_KEYS): Rates {
     take(key, { count, perMs }) {
       theoretical.set(key, arrival(key) + perMs / count)
     },
+    *save() {
+      for (const [key, atMs] of theoretical.entries()) {
+        const leftMs = atMs - nowMs()
+        if (leftMs > 0) yield { key, leftMs }
+      }
+    },
+    load: (key, leftMs) => theoretical.set(key, nowMs() + leftMs),
   }
 }

@@ -1,10 +1,11 @@
 /** What the limits on clients count, for all workers of this instance; with a store, together with the other instances. */
 import type { Settings } from '../config/settings.ts'
 import type { Ledger } from '../limits/ledger.ts'
-import { createLocalLedger } from '../limits/local-ledger.ts'
+import type { LedgerChange } from '../limits/ledger-change.ts'
+import { createLocalLedger, type LocalLedger } from '../limits/local-ledger.ts'
 import { createSharedLedger } from '../limits/shared-ledger.ts'
 import { createSiteCounts, type SiteCounts } from '../limits/site-counts.ts'
-import { isAnyShared, type SiteStore } from '../limits/site-store.ts'
+import { isAnyShared, isSharedCount, type SiteStore } from '../limits/site-store.ts'
 import { limitsInForce, type Usage } from '../limits/usage.ts'
 import type { Log } from '../log.ts'
 
@@ -16,7 +17,7 @@ const FIRST_TICKS = 40
 /** The name of this instance, and the store that it shares with others. */
 export type SharedLimits = { id: string; store: SiteStore }
 
-export type ClientLimits = {
+export type ClientLimits = Pick<LocalLedger, 'handOver' | 'hear' | 'endElder'> & {
   ledger: Ledger
   /** Those at this instance that are nearest to their limits. */
   usage: (most: number) => Usage[]
@@ -70,7 +71,32 @@ export function keepClientLimits({ settings, site, log }: ClientLimitParts): Cli
     if (!stopped) timer = setTimeout(tick, ms).unref()
   }
 
+  /** @returns the change without what the store tells the next generation; undefined: nothing is left */
+  function unshared(change: LedgerChange): LedgerChange | undefined {
+    if (!counts) return change
+    if (change.what === 'count') return isSharedCount(change.key) ? undefined : change
+    if (change.what !== 'hold' && change.what !== 'release') return change
+    const keys = change.keys.filter((key) => !isSharedCount(key))
+    return keys.length > 0 ? { ...change, keys } : undefined
+  }
+
+  function* allUnshared(changes: Iterable<LedgerChange>): Generator<LedgerChange> {
+    for (const change of changes) {
+      const left = unshared(change)
+      if (left) yield left
+    }
+  }
+
   return {
+    hear: local.hear,
+    endElder: local.endElder,
+    handOver(to) {
+      const tell = (change: LedgerChange): void => {
+        const left = unshared(change)
+        if (left) to?.(left)
+      }
+      return allUnshared(local.handOver(to && tell))
+    },
     ledger: createSharedLedger(local, () => counts),
     usage: (most) => local.usage(limitsInForce(settings().listeners), most),
     isShared: () => (counts && isNeeded() ? counts.isShared() : undefined),

@@ -19,6 +19,7 @@ import { createMoves } from './moves.ts'
 import { answersOf } from './file-answers.ts'
 import { createHandover } from './generation/handover.ts'
 import type { GenerationAnswers } from './generation/messages.ts'
+import type { Predecessor } from './generation/predecessor.ts'
 import { NO_ELDERS } from './generation/no-predecessor.ts'
 import { joinSite } from './site.ts'
 import { openShared } from './shared.ts'
@@ -56,6 +57,7 @@ export function createInstance(parts: InstanceParts): Instance {
   const noteShortage = createShortageNotes(log, createShortageCounter(registry))
   const id = randomBytes(6).toString('hex')
   const { leases, ledger, ...shared } = openShared({ settings, current: () => files.current(), id, log, noteShortage })
+  if (predecessor) shared.counts.inherit(predecessor.elder)
   metrics.watchShared(shared.isShared)
   const replaced = parts.replace ? findReplaced(settings.admin) : undefined
   const first = replaced ? withoutPorts(settings) : settings
@@ -149,6 +151,7 @@ export function createInstance(parts: InstanceParts): Instance {
     site,
     reloads: reloads.count,
     blocks: blocks.inForce,
+    counts: shared.counts,
     readings: ownReadings,
     predecessor,
     notifier,
@@ -212,16 +215,22 @@ export function createInstance(parts: InstanceParts): Instance {
     })
   }
 
+  async function takeOver(elder: Predecessor): Promise<void> {
+    const { blocks: inForce, leases: held } = await elder.mayAccept()
+    await blocks.adopt(inForce)
+    await shared.counts.share(held)
+  }
+
   async function open(): Promise<void> {
     // Until this generation serves, the one before answers operators and the checks of load balancers.
     const isInherited = predecessor !== undefined && settings.admin !== undefined && inherited.has(settings.admin)
     const isAdminLast = isInherited || replaced !== undefined
     if (!isAdminLast) await listenForOperators()
     stopping.signal.throwIfAborted()
-    if (predecessor) await blocks.adopt(predecessor.blocks)
+    if (predecessor) await blocks.adopt(predecessor.before.blocks)
     const addresses = replaced
       ? await startInPlaceOf(replaced, { pool, settings, log })
-      : await pool.start(predecessor && (async () => blocks.adopt(await predecessor.mayAccept())))
+      : await pool.start(predecessor && (() => takeOver(predecessor)))
     if (isAdminLast) await listenForOperators()
     if (stopping.signal.aborted) return
     for (const unused of inherited.closeRest()) log.warn(unused, 'inherited port is not used any more')

@@ -4,7 +4,7 @@
  */
 import type { Settings } from '../config/settings.ts'
 import { limitsOf } from '../leases/keys.ts'
-import { createLessor, type Lessor } from '../leases/lessor.ts'
+import { createLessor, type AskHolder, type Caps, type Held, type Lessor, type Uses } from '../leases/lessor.ts'
 import { createSiteLeases, type LeaseStore, type SiteLeases } from '../leases/site-leases.ts'
 import type { Log } from '../log.ts'
 
@@ -17,7 +17,13 @@ const SHARE_WHILE_SHORT_MS = 250
 /** For the last commands at the stop: Redis may be away, and the process must end. */
 const LEAVE_MS = 1000
 
-export type LeaseKeeper = Pick<Lessor, 'join' | 'leave' | 'renew'> & {
+export type LeaseKeeper = Pick<Lessor, 'join' | 'leave' | 'renew' | 'settled'> & {
+  /** what this instance holds. undefined: a store tells the next generation */
+  held: () => Held | undefined
+  /** The next generation leases to this instance from now on, as to a worker; undefined: it does not any more. */
+  obey(caps: Caps | undefined): Promise<Uses>
+  /** The generation before this one, which holds this, may be asked now. Settles when it has given up what it does not need. */
+  shareWith(elder: AskHolder, holds: Held): Promise<void>
   /** Whether the limits are agreed on with the other instances; undefined without a store. */
   isShared: () => boolean | undefined
   /** Agrees on the limits through another store from now on, and gives the part of this instance in the old one back. Does not fail. */
@@ -40,7 +46,9 @@ export type LeaseParts = {
 export function keepLeases({ settings, site, log }: LeaseParts): LeaseKeeper {
   const nowMs = (): number => performance.now()
   const configured = (): Map<string, number> => limitsOf(settings().routing.backends)
-  const lessor: Lessor = createLessor(() => shared?.limits() ?? configured(), nowMs)
+  const lessor: Lessor = createLessor(() => given ?? shared?.limits() ?? configured(), nowMs)
+  /** by the next generation */
+  let given: Caps | undefined
   let cause: string | undefined
   let shared = open(site)
   let wasShared = true
@@ -94,8 +102,31 @@ export function keepLeases({ settings, site, log }: LeaseParts): LeaseKeeper {
     else log.warn({ cause }, 'limits are not shared with other instances')
   }
 
+  /** Gives up what is over the caps, and asks for them. */
+  async function renewed(): Promise<void> {
+    lessor.renew()
+    await lessor.settled()
+  }
+
   return {
     ...lessor,
+    held: () => (shared ? undefined : new Map([...configured().keys()].map((key) => [key, lessor.total(key)]))),
+    async obey(caps) {
+      given = caps
+      await renewed()
+      const uses = (key: string, cap: number) => {
+        const { held, used, need } = lessor.total(key)
+        // A worker that has not answered may use what it holds.
+        return { used: held > cap ? held : used, waiting: Math.max(0, need - used) }
+      }
+      return new Map([...(caps ?? [])].map(([key, cap]) => [key, uses(key, cap)]))
+    },
+    async shareWith(elder, holds) {
+      lessor.join(elder, holds)
+      // In the first round the elder gives up what it does not need, in the second the workers get it.
+      await renewed()
+      await renewed()
+    },
     renew(holder) {
       lessor.renew(holder)
       if (isSoon || stopped) return

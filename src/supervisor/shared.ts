@@ -14,6 +14,7 @@ import { createRedisLimits } from '../limits/redis-limits.ts'
 import type { Log } from '../log.ts'
 import { keepClientLimits, type SharedLimits } from './client-limits.ts'
 import { keepLeases, type LeaseKeeper, type SharedLeases } from './leases.ts'
+import { createCounts, type Counts } from './generation/counts.ts'
 import { openSiteRedis, type SiteRedis } from './site-redis.ts'
 
 /** The workers have reached the new Redis before, so that it answers soon. Without an answer the instance counts for itself. */
@@ -25,6 +26,8 @@ export type Shared = {
   ledger: Ledger
   /** Those at this instance that are nearest to a limit on clients. */
   usage: (most: number) => Usage[]
+  /** what an upgrade takes along of both */
+  counts: Counts
   /** Whether all that can be shared is; undefined if nothing can */
   isShared: () => boolean | undefined
   /** undefined: this instance keeps its own blocks. Another store after `follow` has changed the directory */
@@ -55,6 +58,7 @@ export function openShared({ settings, current, id, log, noteShortage }: SharedP
     leases,
     ledger: limits.ledger,
     usage: limits.usage,
+    counts: createCounts({ limits, leases }),
     isShared: () => leases.isShared() && limits.isShared() !== false,
     blocks: () => blocks,
     async follow({ directory: next }) {

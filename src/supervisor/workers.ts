@@ -278,7 +278,12 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
       readings.stop()
       leaving.close()
       ports?.close()
-      await Promise.all(workers.map((worker) => worker.stop(current.limits.shutdownGraceMs + STOP_SLACK_MS, how)))
+      const end = async (worker: Worker): Promise<void> => {
+        await worker.stop(current.limits.shutdownGraceMs + STOP_SLACK_MS, how)
+        const lease = holders.get(worker)
+        if (lease) leases.leave(lease) // the next generation gets what it had
+      }
+      await Promise.all(workers.map(end))
       // A drained instance answers operators and other instances: it has no sessions.
       hasEnded = true
       workers = []

@@ -6,6 +6,8 @@ import type { EndedAnswer, SessionsAnswer } from '../../admin/answers.ts'
 import type { SessionAnswers } from '../../admin/session-routes.ts'
 import type { Block } from '../../blocks/block.ts'
 import type { Facts } from '../../instances/messages.ts'
+import type { Caps, Held, Uses } from '../../leases/lessor.ts'
+import type { LedgerChange } from '../../limits/ledger-change.ts'
 import type { Reading } from '../../metrics/readings.ts'
 import type { Secret } from '../../secret.ts'
 import type { ServiceManager } from '../notify.ts'
@@ -21,16 +23,19 @@ export type GenerationAsk =
   | { what: 'readings' }
   | { what: 'facts' }
   | { what: 'sessions'; filter: First<SessionAnswers['sessions']> }
+  /** Applies these caps for all of its workers. */
+  | { what: 'lease'; caps: Caps }
   | { what: 'endSessions'; order: First<SessionAnswers['endSessions']> }
 
 export type GenerationAnswer = {
   readings: Reading[]
   facts: Of<Facts>[]
+  lease: Uses
   sessions: Of<SessionsAnswer>[]
   endSessions: Of<EndedAnswer>[]
 }
 
-/** Answers each of these questions. */
+/** Answers the questions of operators. */
 export type GenerationAnswers = {
   readings(): Promise<Reading[]>
   facts(): Promise<Of<Facts>[]>
@@ -46,14 +51,21 @@ export type Inheritance = {
   serviceManager: ServiceManager | undefined
   /** those in force: without a store that all instances share, no other process has them */
   blocks: readonly Block[]
+  /** the parts of back ends' limits that the older generation holds; undefined: a store tells all instances */
+  leases: Held | undefined
   /** in the order of the descriptors from FIRST_PORT on */
   ports: { host: string; port: number }[]
 }
 
+/** What may have changed since the start of the new generation. */
+export type Acceptance = Pick<Inheritance, 'blocks' | 'leases'>
+
 export type ToSuccessor =
   | ({ kind: 'inherit' } & Inheritance)
-  /** It may accept from the ports now. `blocks`: as they are by now */
-  | { kind: 'accept'; blocks: readonly Block[] }
+  /** what the limits on clients count */
+  | { kind: 'counts'; changes: readonly LedgerChange[] }
+  /** It may accept from the ports now. The rest: as it is by now */
+  | ({ kind: 'accept' } & Acceptance)
   | { kind: 'answer'; id: number; answer: unknown }
   | { kind: 'no-answer'; id: number; why: string }
   /** the counts of the generation that ends now, and of those before it */

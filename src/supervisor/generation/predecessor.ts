@@ -1,15 +1,17 @@
 /** The generation before this one, as the process that an upgrade has started sees it: gives its ports over, answers for its sessions, and ends. */
-import type { Block } from '../../blocks/block.ts'
 import { createInheritedSockets, type InheritedSockets } from '../../listener/inherited.ts'
+import type { LedgerChange } from '../../limits/ledger-change.ts'
 import { addToPast, type Reading } from '../../metrics/readings.ts'
 import type { Secret } from '../../secret.ts'
 import type { ServiceManager } from '../notify.ts'
 import { unpack } from '../packed.ts'
+import type { Elder } from './counts.ts'
 import {
   FIRST_PORT,
   type GenerationAnswer,
   type GenerationAnswers,
   type GenerationAsk,
+  type Acceptance,
   type ToPredecessor,
   type ToSuccessor,
 } from './messages.ts'
@@ -33,10 +35,12 @@ export type Predecessor = GenerationAnswers & {
   /** which started the first generation; undefined: none did */
   serviceManager: ServiceManager | undefined
   inherited: InheritedSockets
-  /** the blocks in force there at the start of this process */
-  blocks: readonly Block[]
-  /** This process is ready to accept. Settles when it may. @returns the blocks in force there by then */
-  mayAccept(): Promise<readonly Block[]>
+  /** as it was at the start of this process */
+  before: Acceptance
+  /** This process is ready to accept. Settles when it may. @returns what has changed there by then */
+  mayAccept(): Promise<Acceptance>
+  /** for `createCounts` */
+  elder: Elder
   /** This process serves: the older generation stops accepting. */
   ready(): void
   /** This process cannot serve. */
@@ -51,9 +55,10 @@ export type Predecessor = GenerationAnswers & {
 /** @returns what the older generation gives over, as soon as it has sent that. @throws Error if it has ended before */
 export async function meetPredecessor({ send, onMessage, onGone }: PredecessorChannel): Promise<Predecessor> {
   const inheritance = Promise.withResolvers<ToSuccessor & { kind: 'inherit' }>()
-  const accepted = Promise.withResolvers<readonly Block[] | undefined>()
+  const accepted = Promise.withResolvers<Acceptance | undefined>()
   const ended = Promise.withResolvers<undefined>()
   const waiting = new Map<number, { resolve: (answer: unknown) => void; reject: (why: Error) => void }>()
+  let hearCounts: (changes: readonly LedgerChange[]) => void = () => undefined
   let hasEnded = false
   let questions = 0
   let last: Reading[] = []
@@ -64,7 +69,9 @@ export async function meetPredecessor({ send, onMessage, onGone }: PredecessorCh
       case 'inherit':
         return inheritance.resolve(message)
       case 'accept':
-        return accepted.resolve(message.blocks)
+        return accepted.resolve(message)
+      case 'counts':
+        return hearCounts(message.changes)
       case 'answer':
         return waiting.get(message.id)?.resolve(message.answer)
       case 'no-answer':
@@ -99,16 +106,22 @@ export async function meetPredecessor({ send, onMessage, onGone }: PredecessorCh
     if (!hasEnded) await send(message)
   }
 
-  const { generation, ticketSecret, serviceManager, blocks, ports } = await inheritance.promise
+  const { generation, ticketSecret, serviceManager, blocks, leases, ports } = await inheritance.promise
   return {
     generation,
     ticketSecret: unpack(ticketSecret),
     serviceManager,
-    blocks,
+    before: { blocks, leases },
+    elder: {
+      leases,
+      lease: (caps) => ask({ what: 'lease', caps }),
+      onCounts: (hear) => void (hearCounts = hear),
+      ended: ended.promise,
+    },
     inherited: createInheritedSockets(ports.map((port, index) => ({ ...port, descriptor: FIRST_PORT + index }))),
     async mayAccept() {
       void tell({ kind: 'prepared' })
-      return (await accepted.promise) ?? blocks
+      return (await accepted.promise) ?? { blocks, leases: undefined }
     },
     ready: () => void tell({ kind: 'ready' }),
     failed: (why) => tell({ kind: 'failed', why }),

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Block } from '../../blocks/block.ts'
 import { systemCode } from '../../errors.ts'
 import type { InheritedSocket } from '../../listener/inherited.ts'
+import type { Counts } from './counts.ts'
 import type { GenerationAnswers, GenerationAsk, Inheritance, ToPredecessor, ToSuccessor } from './messages.ts'
 
 /** Standard output and error, which the new generation goes on writing to. */
@@ -18,12 +19,13 @@ export type Program = { command: string; args: readonly string[] }
 
 export type SuccessorParts = {
   program: Program
-  inheritance: Omit<Inheritance, 'ports' | 'blocks'>
+  inheritance: Omit<Inheritance, 'ports' | 'blocks' | 'leases'>
   /** those in force */
   blocks: () => readonly Block[]
   ports: readonly InheritedSocket[]
   /** of its start until it serves */
   withinMs: number
+  counts: Pick<Counts, 'held' | 'give' | 'lease' | 'takeBack'>
   answers: GenerationAnswers
   /** It asks for the end of this process at once. */
   onAbandoned: () => void
@@ -41,7 +43,7 @@ export type Successor = {
 
 /** @returns the new generation, which serves. @throws Error with a message for the operator; no process of it is left then */
 export async function startSuccessor(parts: SuccessorParts): Promise<Successor> {
-  const { program, inheritance, blocks, ports, withinMs, answers, onAbandoned, stopping } = parts
+  const { program, inheritance, blocks, counts, ports, withinMs, answers, onAbandoned, stopping } = parts
   let child: ChildProcess
   try {
     child = spawn(program.command, program.args, {
@@ -61,14 +63,15 @@ export async function startSuccessor(parts: SuccessorParts): Promise<Successor> 
   const serves = Promise.withResolvers<undefined>()
   const fail = (why: string): void => serves.reject(new Error(why))
   child.on('error', (error) => fail(`the new version cannot be started: ${systemCode(error)}`))
-  child.on('exit', (code, signal) =>
-    fail(`the new version has ended before it served: ${signal ?? `exit code ${code ?? 'unknown'}`}`),
-  )
+  child.on('exit', (code, signal) => {
+    counts.takeBack()
+    fail(`the new version has ended before it served: ${signal ?? `exit code ${code ?? 'unknown'}`}`)
+  })
   child.on('message', (sent) => {
     const message = sent as ToPredecessor
     switch (message.kind) {
       case 'prepared':
-        return void send({ kind: 'accept', blocks: blocks() })
+        return void accept()
       case 'ready':
         return serves.resolve(undefined)
       case 'failed':
@@ -80,9 +83,14 @@ export async function startSuccessor(parts: SuccessorParts): Promise<Successor> 
     }
   })
 
+  async function accept(): Promise<void> {
+    await counts.give((changes) => send({ kind: 'counts', changes }))
+    await send({ kind: 'accept', blocks: blocks(), leases: counts.held() })
+  }
+
   async function answer(id: number, ask: GenerationAsk): Promise<void> {
     try {
-      await send({ kind: 'answer', id, answer: await tell(ask, answers) })
+      await send({ kind: 'answer', id, answer: await tell(ask, answers, counts) })
     } catch (error) {
       await send({ kind: 'no-answer', id, why: error instanceof Error ? error.message : String(error) })
     }
@@ -99,12 +107,14 @@ export async function startSuccessor(parts: SuccessorParts): Promise<Successor> 
     kind: 'inherit',
     ...inheritance,
     blocks: blocks(),
+    leases: counts.held(),
     ports: ports.map(({ host, port }) => ({ host, port })),
   })
   try {
     await serves.promise
   } catch (error) {
     child.kill('SIGKILL')
+    counts.takeBack()
     throw error
   } finally {
     enough.abort()
@@ -118,10 +128,12 @@ export async function startSuccessor(parts: SuccessorParts): Promise<Successor> 
   }
 }
 
-function tell(ask: GenerationAsk, answers: GenerationAnswers): Promise<unknown> {
+function tell(ask: GenerationAsk, answers: GenerationAnswers, counts: Pick<Counts, 'lease'>): Promise<unknown> {
   switch (ask.what) {
     case 'readings':
       return answers.readings()
+    case 'lease':
+      return counts.lease(ask.caps)
     case 'facts':
       return answers.facts()
     case 'sessions':

@@ -9,7 +9,7 @@ import type { ServiceManager } from '../notify.ts'
 import { pack } from '../packed.ts'
 import { checkProgram, whyUnsafe } from './check-program.ts'
 import type { GenerationAnswers } from './messages.ts'
-import { startSuccessor, type Program, type Successor } from './successor.ts'
+import { startSuccessor, type Program, type Successor, type SuccessorParts } from './successor.ts'
 
 /** From the start of the new version until it serves. It reads its files in this time: a million users take 16 s. */
 const READY_MS = 120_000
@@ -37,6 +37,8 @@ export type UpgradeParts = {
   reloads: () => number
   /** those in force */
   blocks: () => readonly Block[]
+  /** what the limits count here */
+  counts: SuccessorParts['counts']
   answers: GenerationAnswers
   /** why this generation cannot hand over now */
   whyNotNow: () => string | undefined
@@ -91,6 +93,7 @@ export function createUpgrades(
           serviceManager: parts.serviceManager,
         },
         blocks: parts.blocks,
+        counts: parts.counts,
         ports: parts.sockets(),
         withinMs,
         answers: parts.answers,

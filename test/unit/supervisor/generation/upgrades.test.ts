@@ -42,6 +42,12 @@ function open(t: TestContext, whyNotNow?: string) {
     sockets: () => [],
     reloads: () => 0,
     blocks: () => [],
+    counts: {
+      held: () => undefined,
+      give: () => Promise.resolve(),
+      lease: () => Promise.resolve(new Map()),
+      takeBack: () => undefined,
+    },
     answers: NO_ELDERS,
     whyNotNow: () => whyNotNow,
     onServes: () => ended.push('served'),
