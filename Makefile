@@ -113,7 +113,7 @@ bench-quick: $(DEPS) ## the measures that fit into a minute
 	$(NODE) test/bench/bench.ts --quick
 
 # Each may be run alone, and for a shorter time: test/soak/README.md
-soak: $(DEPS) test-packages ## the long runs, two hours: half an hour of steady load, half an hour of chaos, a million routes, a wave of 2000 clients, moves while mail arrives; their account goes into docs/
+soak: $(DEPS) test-packages ## the long runs, two and a half hours: steady load, chaos, a million routes, a wave of 2000 clients, moves, guesses, reloads, upgrades, kills; their account goes into docs/
 	$(NODE) test/soak/steady.ts
 	$(NODE) test/soak/chaos.ts
 	$(NODE) test/soak/scale.ts --page
@@ -122,6 +122,7 @@ soak: $(DEPS) test-packages ## the long runs, two hours: half an hour of steady 
 	$(NODE) test/soak/move.ts
 	$(NODE) test/soak/guessing.ts
 	$(NODE) test/soak/testssl.ts docs/testssl
+	$(NODE) test/soak/reload.ts
 	$(NODE) test/soak/upgrade.ts
 	$(NODE) test/soak/upgrade.ts kill
 
