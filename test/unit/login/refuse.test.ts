@@ -39,7 +39,7 @@ async function hold({ refused, dueMs = 2000, ageMs = 0, clientMs = 0, user }: Pl
   }
   const login = {
     services: { clock, pace, heldBack: createHeldBack() },
-    session: { connection: { client: { address: '192.0.2.1' } } },
+    session: { listener: { name: 'imap' }, connection: { client: { address: '192.0.2.1' } } },
     record: { user },
     world: {
       settings: { limits: { failureDelayMs: 700 } },
