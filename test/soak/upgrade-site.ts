@@ -89,10 +89,16 @@ export async function startUpgradeSite(scene: Scene, options: UpgradeSiteOptions
   let pid = 0
   const seen = new Set<string>()
   const own = (): string[] => [...seen].filter((one) => isRunning(one) && isOurs(one))
-  scene.closeLater(async () => {
+  const endAll = (): string[] => {
     const all = own().flatMap((one) => listProcesses(Number(one)))
     signalAll(all, 'SIGKILL')
-    await waitUntilEnded(all)
+    return all
+  }
+  // A generation has left the process group, so that a signal to this process does not reach it.
+  process.once('exit', endAll)
+  scene.closeLater(async () => {
+    await waitUntilEnded(endAll())
+    process.off('exit', endAll)
   })
   const remember = (): void => {
     for (const one of listProcesses(pid)) seen.add(one)
@@ -108,6 +114,7 @@ export async function startUpgradeSite(scene: Scene, options: UpgradeSiteOptions
     for (const stream of [child.stdout, child.stderr])
       stream?.setEncoding('utf8').on('data', (text: string) => (log = (log + text).slice(-LOG_CHARACTERS)))
     pid = child.pid ?? 0
+    seen.add(String(pid))
     await until(
       START_DEADLINE_MS * Math.min(workers, 3),
       async () => (child.exitCode === null && (await isReady(ports.admin))) || undefined,
