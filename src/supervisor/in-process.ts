@@ -74,6 +74,11 @@ export function createInProcessPool(
         },
       }
     },
+    async closePorts() {
+      const none = await listeners?.prepare([])
+      none?.commit()
+      return []
+    },
     states: () => [state],
     readings: () => Promise.resolve([]),
     reopenLog: () => Promise.resolve(), // this process has no worker beside it

@@ -17,6 +17,8 @@ export type Ask =
   | { what: 'users'; piece: TablePiece }
   /** Opens a port, whose handle comes with the message. Its connections wait until the settings that have it are in force. */
   | { what: 'port'; port: OpenPort }
+  /** Closes all ports; the settings stay. */
+  | { what: 'closePorts' }
   /** Puts settings into force, together with the ports that serve from then on. */
   | { what: 'configure'; settings: Packed<Settings>; ports: OpenPort[] }
   /** Connects this directory, if it is another one than that in force. */
@@ -40,6 +42,7 @@ export type Answer = {
   ping: true
   users: true
   port: { wrong?: string }
+  closePorts: true
   configure: true
   prepare: { wrong?: string }
   reading: Reading

@@ -12,7 +12,7 @@ import type { WorkerPool } from './worker-pool.ts'
 const AGAIN_MS = 50
 
 export type PortReleaseParts = {
-  pool: Pick<WorkerPool, 'prepare'>
+  pool: Pick<WorkerPool, 'prepare' | 'closePorts'>
   /** the settings in force */
   settings: () => Settings
   /** why the ports cannot be released now */
@@ -42,15 +42,22 @@ export function createRelease(parts: PortReleaseParts): PortRelease {
   let state: 'held' | 'released' | 'confirmed' = 'held'
   const hasEnded = (): boolean => state === 'confirmed' || stopping.aborted
 
-  async function apply(next: Settings): Promise<void> {
-    const late = await (await pool.prepare(next)).commit()
+  /** A worker that is late opens them as soon as it reads. */
+  async function openAgain(): Promise<void> {
+    const prepared = await pool.prepare(settings())
+    await prepared.commit()
+  }
+
+  /** Clients are refused from now on, so that nothing else delays the answer: workers get no new settings. */
+  async function closeAll(): Promise<void> {
+    const late = await pool.closePorts()
     if (late.length > 0) throw new Error(`worker ${late.join(' and ')} does not answer, and may have ports open`)
   }
 
   async function takeAgain(): Promise<void> {
     for (let tries = 0; !hasEnded(); tries++) {
       try {
-        await apply(settings())
+        await openAgain()
         state = 'held'
         setNotReady(undefined)
         log.warn('ports taken again')
@@ -70,7 +77,7 @@ export function createRelease(parts: PortReleaseParts): PortRelease {
       state = 'released'
       setNotReady('another process takes the ports')
       try {
-        await apply(withoutPorts(settings()))
+        await closeAll()
       } catch (error) {
         await takeAgain()
         return { error: error instanceof Error ? error.message : String(error) }

@@ -208,6 +208,9 @@ async function tell(
       serve(ask.ports) // in the same step: each connection finds its listener in the new world
       return true
     }
+    case 'closePorts':
+      serve([])
+      return true
     case 'reading':
       return registry.getMetricsAsJSON()
     case 'reopenLog':

@@ -35,6 +35,8 @@ export type WorkerPool = Pick<
     sockets: () => InheritedSocket[]
     /** Makes everything ready for these settings. @throws Error with a message for the operator; then nothing has changed */
     prepare: (settings: Settings) => Promise<Prepared>
+    /** Closes all ports at once; sessions go on, and the settings stay. @returns the numbers of the workers that have not confirmed it */
+    closePorts(): Promise<number[]>
     /** the state of each worker */
     states: () => WorkerState[]
     /** the metrics of other processes than this one, including the counts of workers that have ended */

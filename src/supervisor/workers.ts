@@ -20,6 +20,7 @@ import { mergeBackends, mergeEnded, mergeExplanations, mergeQuiescence, mergeSes
 import type { Answer, Ask } from './messages.ts'
 import { pack } from './packed.ts'
 import type { LeaseKeeper } from './leases.ts'
+import { closePorts, findLate } from './late-workers.ts'
 import { createLeavingWorkers } from './leaving-workers.ts'
 import { settingsOf } from './share.ts'
 import { createGate } from './gate.ts'
@@ -232,14 +233,14 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
           current = settings
           workers = [...workers, ...more].sort((a, b) => a.number - b.number)
           leaving.set(workers.filter(({ number }) => number > settings.workers))
-          const late = workers.map(async (worker) => ((await worker.configure(TAKE_OVER_MS)) ? [] : [worker.number]))
-          const numbers = (await Promise.all(late)).flat()
+          const numbers = await findLate(workers, (worker) => worker.configure(TAKE_OVER_MS))
           memory.keepOnly(storeOf(settings.directory))
           return numbers
         },
         discard,
       }
     },
+    closePorts: () => closePorts(ports, workers, TAKE_OVER_MS),
     states: () => workers.map((worker) => worker.state()),
     readings: readings.all,
     async explain(question) {
