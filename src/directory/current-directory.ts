@@ -26,7 +26,7 @@ const CALLS_MS = 60_000
 export type WorkersOfStores = { of: (store: string) => OtherWorkers & { close: () => void } }
 
 export type CurrentDirectory = Directory &
-  Required<Pick<Directory, 'onRouteChanged' | 'onBackendChanged' | 'backendState'>> & {
+  Required<Pick<Directory, 'isEmpty' | 'onRouteChanged' | 'onBackendChanged' | 'backendState'>> & {
     /** the one that is in force now */
     inForce: () => Directory
     /** identifies the store of the one in force */
@@ -108,19 +108,27 @@ export function openCurrentDirectory(first: DirectorySettings, parts: Parts): Cu
     try {
       return await call(one.directory)
     } finally {
-      if (--one.calls === 0) one.idle?.resolve(undefined)
+      leave(one)
     }
+  }
+
+  function leave(one: Opened): void {
+    if (--one.calls === 0) one.idle?.resolve(undefined)
   }
 
   async function lookup(...question: Parameters<Directory['lookup']>): Promise<DirectoryAnswer> {
     for (;;) {
       const asked = current
-      const answer = await use(asked, (directory) => directory.lookup(...question)).catch((error: unknown) => {
+      asked.calls++
+      try {
+        const answer = await asked.directory.lookup(...question)
+        // An answer that the old directory gave itself counts: the lookup began while it was in force.
+        if (asked === current || answer.source === 'directory') return answer
+      } catch (error) {
         if (asked === current || !isAway(error)) throw error
-        return undefined
-      })
-      // An answer that the old directory gave itself counts: the lookup began while it was in force.
-      if (answer && (asked === current || answer.source === 'directory')) return answer
+      } finally {
+        leave(asked)
+      }
     }
   }
 
@@ -174,6 +182,7 @@ export function openCurrentDirectory(first: DirectorySettings, parts: Parts): Cu
     // What follows forwards to the directory in force.
     connected: current.directory.connected,
     lookup,
+    isEmpty: () => current.directory.isEmpty?.() === true,
     reserve: (user, backend, forMs) =>
       use(current, async (directory) => {
         if (!directory.reserve) throw new MuxError('directory-unavailable', 'this directory remembers no new users')
@@ -219,6 +228,7 @@ function noDirectory(monitor: DirectoryMonitor): Directory {
   return {
     connected: Promise.resolve(),
     lookup: () => Promise.resolve({ entry: undefined, source: 'directory' }),
+    isEmpty: () => true,
     invalidate: () => undefined,
     close: () => Promise.resolve(),
   }

@@ -105,6 +105,8 @@ export type Directory = {
    * @throws MuxError `directory-unavailable`, or `route-invalid` where the entry makes no sense
    */
   lookup(user: Text, trace?: Trace, question?: Question): Promise<DirectoryAnswer>
+  /** Whether there are no routes in it now, so that a lookup would be a wait for nothing. Absent: there may be some. */
+  isEmpty?: () => boolean
   /**
    * Reserves a back end for a user without a route, so that all instances choose the same one: the first reservation counts.
    * A reservation that is not committed expires, because most unknown names are guesses.

@@ -102,7 +102,7 @@ export function createRouter(
     const fixed = findStaticUser(routing, key)
     options.trace?.({ asked: 'users', key, ...outcomeOf(fixed && describeEntry(fixed)) })
     if (fixed) return toRoute(name, fixed, 'static')
-    return directory && findInDirectory(directory, key, name, options)
+    return directory && !directory.isEmpty?.() ? findInDirectory(directory, key, name, options) : undefined
   }
 
   async function findInDirectory(

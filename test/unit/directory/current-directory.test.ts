@@ -273,3 +273,13 @@ test('opens a directory that was not prepared, and closes all of them at the end
   opened[1]!.asked[0]!.fail()
   await assert.rejects(asked, /Redis 2 is away/)
 })
+
+test('is empty while routes are only in the routing file', async () => {
+  const { current } = start({ kind: 'static' })
+  assert.equal(current.isEmpty(), true)
+  await current.prepare(redis(1))
+  current.enter(redis(1))
+  assert.equal(current.isEmpty(), false)
+  current.enter({ kind: 'static' })
+  assert.equal(current.isEmpty(), true)
+})

@@ -164,3 +164,17 @@ test('reports the route of a connected user, and places no new user', async () =
   await assert.rejects(router.byRunning('wrong@x.test'), { code: 'route-invalid' })
   assert.ok(calls.every(([what]) => what === 'lookup'))
 })
+
+test('asks no directory that is empty, and one from the moment when it is not any more', async () => {
+  const { directory, calls } = directoryOf({})
+  let isEmpty = true
+  const router = createRouter(routing(), { ...directory, isEmpty: () => isEmpty }, () => undefined, PLACING)
+  assert.deepEqual(await router.byUser(named('alice@none.test')), { kind: 'unknown' })
+  assert.equal(calls.length, 0)
+  isEmpty = false
+  await router.byUser(named('alice@none.test'))
+  assert.deepEqual(
+    calls.map(([what, user]) => [what, user]),
+    [['lookup', 'alice@none.test']],
+  )
+})
