@@ -1,4 +1,4 @@
-/** Limits in the API: who is near one. */
+/** The users and addresses near a limit, in the API. */
 import type { HttpBindings } from '@hono/node-server'
 import type { Hono } from 'hono'
 import { z } from 'zod'

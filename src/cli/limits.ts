@@ -1,4 +1,4 @@
-/** `mailmux limits`, with its arguments: who is near a limit on clients. */
+/** `mailmux limits`, with its arguments: the users and addresses near a limit on clients. */
 import type { Command } from 'commander'
 import type { LimitsListed } from '../admin/limit-routes.ts'
 import { askRunning, formatJson, type Terminal } from './ask-running.ts'
@@ -19,7 +19,7 @@ export function addLimitsCommand(
   program
     .command('limits')
     .exitOverride(exitAsUsage)
-    .description('list who is near a limit on clients, of all instances')
+    .description('list the users and addresses near a limit on clients, of all instances')
     .addOption(configOption())
     .option('--all', 'also those who use less than half of a limit, up to 1,000 in all')
     .option('--json', 'the same facts for machines, as docs/admin-api.md describes them')

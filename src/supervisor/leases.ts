@@ -7,6 +7,7 @@ import { limitsOf } from '../leases/keys.ts'
 import { createLessor, type AskHolder, type Caps, type Held, type Lessor, type Uses } from '../leases/lessor.ts'
 import { createSiteLeases, type LeaseStore, type SiteLeases } from '../leases/site-leases.ts'
 import type { Log } from '../log.ts'
+import { atMost } from './at-most.ts'
 
 /** A worker or an instance that has become idle returns its part within this time. */
 const EVERY_MS = 1000
@@ -66,10 +67,10 @@ export function keepLeases({ settings, site, log }: LeaseParts): LeaseKeeper {
 
   async function leave(left: SiteLeases | undefined): Promise<void> {
     if (!left) return
-    let late: NodeJS.Timeout | undefined
-    const enough = new Promise<void>((resolve) => (late = setTimeout(resolve, LEAVE_MS)))
-    await Promise.race([left.leave().catch(() => undefined), enough])
-    clearTimeout(late)
+    await atMost(
+      LEAVE_MS,
+      left.leave().catch(() => undefined),
+    )
   }
 
   function schedule(ms: number): void {

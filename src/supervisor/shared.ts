@@ -12,6 +12,7 @@ import type { Ledger } from '../limits/ledger.ts'
 import type { Usage } from '../limits/usage.ts'
 import { createRedisLimits } from '../limits/redis-limits.ts'
 import type { Log } from '../log.ts'
+import { atMost } from './at-most.ts'
 import { keepClientLimits, type SharedLimits } from './client-limits.ts'
 import { keepLeases, type LeaseKeeper, type SharedLeases } from './leases.ts'
 import { createCounts, type Counts } from './generation/counts.ts'
@@ -67,7 +68,7 @@ export function openShared({ settings, current, id, log, noteShortage }: SharedP
       if (!mustReplace(before, next)) return redis?.renew(next)
       const old = redis
       redis = openSiteRedis(next, log, noteShortage)
-      await connectedWithin(redis, CONNECT_MS)
+      if (redis) await atMost(CONNECT_MS, redis.client.connected)
       blocks = blocksOf(redis)
       await limits.moveTo(limitsOf(redis, id))
       await leases.moveTo(leasesOf(redis, id))
@@ -91,12 +92,4 @@ function leasesOf(redis: SiteRedis | undefined, id: string): SharedLeases | unde
 
 function limitsOf(redis: SiteRedis | undefined, id: string): SharedLimits | undefined {
   return redis && { id, store: createRedisLimits(redis.client, redis.prefix, id) }
-}
-
-async function connectedWithin(redis: SiteRedis | undefined, ms: number): Promise<void> {
-  if (!redis) return
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)))
-  await Promise.race([redis.client.connected, late])
-  clearTimeout(timer)
 }
