@@ -1,26 +1,31 @@
 /** `mailmux drain --self` on the running program: health checks see it first, sessions end at safe points, and the process stays until it is stopped. */
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 import { drainAnswer } from '../../src/admin/drain-routes.ts'
 import { MAIN } from '../support/command.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { isFree } from '../support/ports.ts'
 import { run } from '../support/run.ts'
 import { MAILMUX_RUNTIME } from '../support/runtime.ts'
-import { PASSWORD, startSite } from '../support/site.ts'
+import { PASSWORD, startSite, type Site } from '../support/site.ts'
 
 const ALICE = 'alice@example.test'
 
+async function start(t: TestContext, workers: number): Promise<Site> {
+  const site = await startSite({
+    mailmux: {
+      settings: { workers },
+      adminToken: 'open',
+      limits: { spread_disconnects: '1s', shutdown_grace: '60s' },
+    },
+  })
+  t.after(() => site.close())
+  return site
+}
+
 for (const workers of [1, 2])
   test(`drains itself at safe points, with ${workers} of workers`, async (t) => {
-    const site = await startSite({
-      mailmux: {
-        settings: { workers },
-        adminToken: 'open',
-        limits: { spread_disconnects: '1s', shutdown_grace: '60s' },
-      },
-    })
-    t.after(() => site.close())
+    const site = await start(t, workers)
     const { ports, configFile } = site.mailmux
     const get = (path: string) =>
       fetch(`http://127.0.0.1:${ports.admin}${path}`, {
@@ -71,14 +76,7 @@ for (const workers of [1, 2])
 
 for (const workers of [1, 2])
   test(`ends with --wait once the last session has ended, and answers operators until it is stopped, with ${workers} of workers`, async (t) => {
-    const site = await startSite({
-      mailmux: {
-        settings: { workers },
-        adminToken: 'open',
-        limits: { spread_disconnects: '1s', shutdown_grace: '60s' },
-      },
-    })
-    t.after(() => site.close())
+    const site = await start(t, workers)
     const { ports, configFile } = site.mailmux
     const client = await site.open('imap', 'clear')
     assert.ok((await client.login(ALICE, PASSWORD)).accepted)

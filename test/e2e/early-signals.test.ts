@@ -8,8 +8,14 @@ import { afterEach, beforeEach, test } from 'node:test'
 import { makeAuthority } from '../support/certificates.ts'
 import { MAIN } from '../support/command.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
-import { launchMailmux, type MailmuxPorts, writeConfiguration, type YamlMap } from '../support/mailmux.ts'
-import { freePort, isFree } from '../support/ports.ts'
+import {
+  freeMailmuxPorts,
+  launchMailmux,
+  type MailmuxPorts,
+  writeConfiguration,
+  type YamlMap,
+} from '../support/mailmux.ts'
+import { isFree } from '../support/ports.ts'
 import { waitUntilEnded, listProcesses } from '../support/process-tree.ts'
 import { type Program, startProgram } from '../support/processes.ts'
 import { MAILMUX_RUNTIME, ON_BUN } from '../support/runtime.ts'
@@ -39,15 +45,7 @@ async function openSilent(): Promise<number> {
 type Starting = { program: Program; ports: MailmuxPorts; routingFile: string }
 
 async function freePorts(): Promise<MailmuxPorts> {
-  return {
-    imap: await freePort(),
-    imaps: await freePort(),
-    imapClear: await freePort(),
-    pop3: await freePort(),
-    pop3s: await freePort(),
-    pop3Clear: await freePort(),
-    admin: await freePort(),
-  }
+  return await freeMailmuxPorts()
 }
 
 /** mailmux on its way to be ready: its admin port answers, and it serves nobody yet. */

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
-import { freePort, isFree } from '../support/ports.ts'
-import { launchMailmux, type MailmuxPorts, writeConfiguration } from '../support/mailmux.ts'
+import { isFree } from '../support/ports.ts'
+import { freeMailmuxPorts, launchMailmux, type MailmuxPorts, writeConfiguration } from '../support/mailmux.ts'
 import { openScene } from '../support/scene.ts'
 import { PASSWORD, type Site, startSite } from '../support/site.ts'
 
@@ -100,15 +100,7 @@ test('SIGTERM lets a command that is running come to its end', async () => {
 test('a port that is in use is named in one line, with its holder, and nothing is left listening', async () => {
   const scene = openScene()
   try {
-    const ports: MailmuxPorts = {
-      imap: await freePort(),
-      imaps: await freePort(),
-      imapClear: await freePort(),
-      pop3: await freePort(),
-      pop3s: await freePort(),
-      pop3Clear: await freePort(),
-      admin: await freePort(),
-    }
+    const ports: MailmuxPorts = await freeMailmuxPorts()
     const holder = createServer().listen(ports.pop3s, '127.0.0.1')
     await once(holder, 'listening')
     const certificate = await site.authority.issue('again')

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, test } from 'node:test'
 import { type Authority, makeAuthority } from '../support/certificates.ts'
 import { MAIN } from '../support/command.ts'
 import { START_DEADLINE_MS } from '../support/deadline.ts'
-import { type MailmuxPorts, writeConfiguration } from '../support/mailmux.ts'
+import { freeMailmuxPorts, type MailmuxPorts, writeConfiguration } from '../support/mailmux.ts'
 import { freePort, isFree } from '../support/ports.ts'
 import { type Program, startProgram } from '../support/processes.ts'
 import { MAILMUX_RUNTIME, ON_BUN } from '../support/runtime.ts'
@@ -21,15 +21,7 @@ let ports: MailmuxPorts
 beforeEach(async () => {
   scene = openScene()
   authority = await makeAuthority(scene.directory)
-  ports = {
-    imap: await freePort(),
-    imaps: await freePort(),
-    imapClear: await freePort(),
-    pop3: await freePort(),
-    pop3s: await freePort(),
-    pop3Clear: await freePort(),
-    admin: await freePort(),
-  }
+  ports = await freeMailmuxPorts()
 })
 afterEach(() => scene.close())
 

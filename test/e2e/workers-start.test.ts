@@ -6,6 +6,7 @@ import { afterEach, beforeEach, test } from 'node:test'
 import { type Authority, makeAuthority } from '../support/certificates.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import {
+  freeMailmuxPorts,
   launchMailmux,
   type Mailmux,
   type MailmuxPorts,
@@ -56,15 +57,7 @@ test(
   'a port that is in use ends it in one line, as it does with one worker, and leaves no process',
   onNode,
   async () => {
-    const ports: MailmuxPorts = {
-      imap: await freePort(),
-      imaps: await freePort(),
-      imapClear: await freePort(),
-      pop3: await freePort(),
-      pop3s: await freePort(),
-      pop3Clear: await freePort(),
-      admin: await freePort(),
-    }
+    const ports: MailmuxPorts = await freeMailmuxPorts()
     const holder = createServer().listen(ports.pop3s, '127.0.0.1')
     await once(holder, 'listening')
     scene.closeLater(() => void holder.close()) // where the test fails, this process could not end

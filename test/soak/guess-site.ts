@@ -3,8 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Leaf } from '../support/certificates.ts'
-import { launchMailmux, writeConfiguration } from '../support/mailmux.ts'
-import { freePort } from '../support/ports.ts'
+import { freeMailmuxPorts, launchMailmux, writeConfiguration } from '../support/mailmux.ts'
 import type { Scene } from '../support/scene.ts'
 
 export type Memory = { residentBytes: number; heapBytes: number }
@@ -30,15 +29,7 @@ export async function startGuessed(
   scene: Scene,
   { certificate, storePort, port }: { certificate: Leaf; storePort: number; port: number },
 ): Promise<Guessed> {
-  const ports = {
-    imap: await freePort(),
-    imaps: await freePort(),
-    imapClear: await freePort(),
-    pop3: await freePort(),
-    pop3s: await freePort(),
-    pop3Clear: await freePort(),
-    admin: await freePort(),
-  }
+  const ports = await freeMailmuxPorts()
   const { configFile } = await writeConfiguration(scene, ports, {
     certificate,
     backends: {

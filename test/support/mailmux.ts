@@ -87,9 +87,9 @@ export function toBackend(dovecot: Dovecot, tls?: 'starttls' | 'implicit', caFil
   return { host: '127.0.0.1', ...ports, tls, tls_name: 'mail.example.test', ca_file: caFile }
 }
 
-/** Writes the two files into the scene's directory and starts mailmux; resolves when it is ready. */
-export async function startMailmux(scene: Scene, options: MailmuxOptions): Promise<Mailmux> {
-  const ports: MailmuxPorts = {
+/** A free port for each of the usual listeners. */
+export async function freeMailmuxPorts(): Promise<MailmuxPorts> {
+  return {
     imap: await freePort(),
     imaps: await freePort(),
     imapClear: await freePort(),
@@ -98,6 +98,11 @@ export async function startMailmux(scene: Scene, options: MailmuxOptions): Promi
     pop3Clear: await freePort(),
     admin: await freePort(),
   }
+}
+
+/** Writes the two files into the scene's directory and starts mailmux; resolves when it is ready. */
+export async function startMailmux(scene: Scene, options: MailmuxOptions): Promise<Mailmux> {
+  const ports = await freeMailmuxPorts()
   const { configFile, routingFile } = await writeConfiguration(scene, ports, options)
   const program = launchMailmux(scene, configFile, undefined, options)
   const processes = Number(options.settings?.workers ?? WORKERS ?? 1) // which start side by side, on as few cores as one
