@@ -38,6 +38,9 @@ export function openCachedDirectory(
   const tracked = Promise.withResolvers<undefined>()
   let policy = 'noeviction'
   let current = settings
+  /** since when Redis may have lost its data, until the marker is read: a loss is known later than the first change after it */
+  let doubtfulSinceMs: number | undefined
+  let hasLostData = false
   let hearChange: ((user: string | undefined) => void) | undefined
   let hearBackend: ((backend: string | undefined) => void) | undefined
   /** the back ends that had a state when they were last read */
@@ -47,8 +50,9 @@ export function openCachedDirectory(
     settings,
     log,
     (isConnected) => {
-      if (isConnected) checkMarker()
-      else marker.disconnected()
+      if (isConnected) return checkMarker()
+      doubtfulSinceMs ??= now()
+      marker.disconnected()
     },
     { noteShortage: monitor.noteShortage, current: () => current },
   )
@@ -62,8 +66,10 @@ export function openCachedDirectory(
     log,
     nowMs: now,
     onState(state) {
+      hasLostData = state === 'lost'
+      if (hasLostData) cache.forgetChanges(doubtfulSinceMs ?? now())
       monitor.directoryIsUp(state === 'sound')
-      monitor.directoryHasLostData(state === 'lost')
+      monitor.directoryHasLostData(hasLostData)
       if (state !== 'sound') return
       log.info('directory connected')
       connected.resolve(undefined)
@@ -87,7 +93,11 @@ export function openCachedDirectory(
 
   /** `onState` gets the result. */
   function checkMarker(): void {
-    marker.check().catch(() => undefined)
+    doubtfulSinceMs ??= now()
+    marker.check().then(
+      () => (doubtfulSinceMs = undefined),
+      () => undefined,
+    )
   }
 
   /** Includes the marker: a trace shows a directory that does not count as unavailable. */
@@ -124,7 +134,7 @@ export function openCachedDirectory(
     },
     onLost: cache.stopTrusting,
     onChanged(user) {
-      cache.change(user)
+      cache.change(user, hasLostData ? 'emptied' : undefined)
       if (user === undefined) comparison.start()
       hearChange?.(user)
     },

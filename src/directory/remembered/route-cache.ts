@@ -40,8 +40,12 @@ export type RouteCache = {
   /**
    * The route of this user has changed: the next lookup asks, and the old route no longer stands in. With undefined any route
    * may have changed: all are asked for again, and stand in until then.
+   * @param where `emptied`: in a store that has lost its data. Its routes do not count until an operator accepts them, so the old
+   * route of a user stands in.
    */
-  change: (user: string | undefined) => void
+  change: (user: string | undefined, where?: 'emptied') => void
+  /** The store had lost its data at this time already: routes that were reported as changed since then stand in again. */
+  forgetChanges: (sinceMs: number) => void
   /** Adds routes from before a restart, the most recently used first. They only stand in, until the store has been asked for them. */
   restore: (routes: readonly RememberedRoute[]) => void
   /** Collects all entries of older generations for `compare`, the most recently used first. */
@@ -188,7 +192,7 @@ export function createRouteCache(
     stopTrusting() {
       trusting = false
     },
-    change(user) {
+    change(user, where) {
       revision++
       if (user === undefined) {
         for (const question of asking.values()) question.changed = true
@@ -201,7 +205,16 @@ export function createRouteCache(
       if (underWay) underWay.changed = true
       absences.delete(user)
       const one = known.peek(user)
-      if (one) one.goneAtMs = nowMs()
+      if (one && where === 'emptied') one.generation = UNVALIDATED
+      else if (one) one.goneAtMs = nowMs()
+    },
+    forgetChanges(sinceMs) {
+      revision++
+      for (const one of known.values())
+        if (one.goneAtMs !== undefined && one.goneAtMs >= sinceMs) {
+          one.goneAtMs = undefined
+          one.generation = UNVALIDATED
+        }
     },
     restore(routes) {
       // The entry that is set last counts as the most recently used.

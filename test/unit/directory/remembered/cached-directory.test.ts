@@ -228,6 +228,34 @@ test('reports changed states of back ends, and gives each as Redis has it', asyn
   assert.equal(await directory.backendState?.('s4'), undefined)
 })
 
+test('uses no route that is written into a Redis that has lost its data, until an operator accepts it', async (t) => {
+  let state: 'sound' | 'lost' | 'accepted' = 'sound'
+  const { directory, redis, lines } = await open(t, ([name, key]) => {
+    if (name !== 'hmget') return PASS
+    if (key !== 'mailmux:marker') return fields(state === 'sound' ? 'store1' : 'store2', null, null, null)
+    if (state === 'sound') return fields('one', null, null, 'one')
+    return fields('two', 'one', state === 'lost' ? 'since then' : null, 'two')
+  })
+  await within(READ_DEADLINE_MS, directory.connected, () => 'no connection')
+  for (const user of ['alice', 'bob']) assert.equal((await directory.lookup(user)).entry?.backend, 'store1')
+  state = 'lost'
+  redis.push(null)
+  redis.push([ALICE]) // before the loss is known
+  await until(lines, (all) => all.some((line) => line.startsWith('directory has lost its data')), 'line')
+  const checks = (): number => redis.asked.filter((one) => one.includes('hmget mailmux:marker')).length
+  const before = checks()
+  redis.push(['mailmux:user:bob', 'mailmux:marker'])
+  await redis.heard(/hmget mailmux:marker/u, before + 1)
+  for (const user of ['alice', 'bob']) {
+    const { entry, source } = await directory.lookup(user)
+    assert.deepEqual([entry?.backend, source], ['store1', 'stale'], user)
+  }
+  state = 'accepted'
+  redis.push(['mailmux:marker'])
+  await until(lines, (all) => all.some((line) => line.startsWith('directory accepted as it is')), 'line')
+  for (const user of ['alice', 'bob']) assert.equal((await directory.lookup(user)).entry?.backend, 'store2', user)
+})
+
 test('a state that is gone is no change where Redis has lost its data', async (t) => {
   let isLost = false
   const { directory, redis } = await open(t, ([name, key]) => {

@@ -298,6 +298,22 @@ test('uses remembered routes as stand-ins while the store has lost its data', as
   await assert.rejects(lookup('bob', lost), lost)
 })
 
+test('keeps the old route of a user whose route is written again into a store that has lost its data', async () => {
+  const { cache, clock, lookup } = openCache()
+  const lost = new DataLost('lost')
+  for (const user of ['alice', 'bob', 'carol']) await lookup(user, at('store1'))
+  cache.change('alice')
+  clock.nowMs = 10 // the loss begins here, and is known later
+  cache.change('bob')
+  cache.forgetChanges(STARTED_MS + clock.nowMs)
+  cache.change('carol', 'emptied')
+  await assert.rejects(lookup('alice', lost), lost)
+  for (const user of ['bob', 'carol'])
+    assert.deepEqual(await lookup(user, lost), { entry: at('store1'), source: 'stale' }, user)
+  for (const user of ['alice', 'bob', 'carol'])
+    assert.deepEqual(await lookup(user, at('store2')), { entry: at('store2'), source: 'directory' }, user)
+})
+
 test('compares all that was read before changes could be missed, the most recently used first', async () => {
   const { cache, waiting, lookup } = openCache()
   await lookup('alice', at('store1'))
