@@ -5,7 +5,6 @@
  * Over 250 lines: environment, signals and exit codes of the supervisor, its workers and the process that reads the files are handled here alone.
  */
 import type { Option } from 'commander'
-import type { CommandParts } from './cli/command-parts.ts'
 import type { LoadResult } from './config/load.ts'
 import type { LogOutput } from './log-output.ts'
 import type { PredecessorChannel } from './supervisor/generation/predecessor.ts'
@@ -61,20 +60,11 @@ if (command === 'run') loader.prepare()
 // Only now: they take a good part of a second.
 const { Command, Option: CommandOption } = await import('commander')
 const { createApp } = await import('./app.ts')
-const { addBlockCommands } = await import('./cli/blocks.ts')
-const { addConfigurationCommands } = await import('./cli/configuration-commands.ts')
-const { addDrainCommand } = await import('./cli/drain.ts')
-const { addInstancesCommand } = await import('./cli/instances.ts')
-const { addMoveCommands } = await import('./cli/move-commands.ts')
+const { addCommands } = await import('./cli/commands.ts')
 const { readPassword } = await import('./cli/password.ts')
-const { addQuestionCommands } = await import('./cli/question-commands.ts')
-const { addReloadCommand } = await import('./cli/reload.ts')
-const { addBackendCommands } = await import('./cli/backend-commands.ts')
-const { addSessionCommands } = await import('./cli/session-commands.ts')
 const { formatProblem } = await import('./config/yaml/problems.ts')
 const { openLogOutput } = await import('./log-output.ts')
 const { listProtocols } = await import('./protocol/registry.ts')
-const { addUpgradeCommand } = await import('./cli/upgrade.ts')
 const { adoptSockets } = await import('./supervisor/activation.ts')
 const { createInstance } = await import('./supervisor/instance.ts')
 const { HANDOVER } = await import('./supervisor/generation/check-program.ts')
@@ -245,33 +235,17 @@ program
 
 program.command('worker', { hidden: true }).action(work)
 
-const parts: CommandParts = {
+addCommands(program, {
   configOption,
   terminal,
   exitAsUsage,
   exitWith: (code) => void (process.exitCode = code),
-}
-addConfigurationCommands(program, {
-  ...parts,
   handover: { mailmux: version, handover: HANDOVER },
   loadProbe: async () => (await import('./inspect/probe.ts')).probe,
   // A name lookup that is still running would delay the end of the process.
   endNow: () => void process.stdout.write('', () => process.exit()),
   printText: (text) => void process.stdout.write(text),
-})
-addQuestionCommands(program, {
-  ...parts,
   readPassword: () => readPassword(process.stdin, (text) => process.stderr.write(text)),
-})
-addSessionCommands(program, parts)
-addBlockCommands(program, parts)
-addBackendCommands(program, parts)
-addInstancesCommand(program, parts)
-addUpgradeCommand(program, parts)
-addDrainCommand(program, parts)
-addReloadCommand(program, parts)
-addMoveCommands(program, {
-  ...parts,
   onInterrupt,
   showProgress: process.stderr.isTTY
     ? (line) => void process.stderr.write(line === '\n' ? line : `\r${line}\x1b[K`)

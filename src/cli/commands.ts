@@ -1,0 +1,28 @@
+/** All commands but `run`, which main.ts has. Help, shell completion and man pages come from this tree. */
+import type { Command } from 'commander'
+import { addBackendCommands } from './backend-commands.ts'
+import { addBlockCommands } from './blocks.ts'
+import { addConfigurationCommands, type ConfigurationCommandParts } from './configuration-commands.ts'
+import { addDrainCommand } from './drain.ts'
+import type { PasswordTerminal } from './explain.ts'
+import { addInstancesCommand } from './instances.ts'
+import { addMoveCommands, type MoveCommandParts } from './move-commands.ts'
+import { addQuestionCommands } from './question-commands.ts'
+import { addReloadCommand } from './reload.ts'
+import { addSessionCommands } from './session-commands.ts'
+import { addUpgradeCommand } from './upgrade.ts'
+
+export type AllCommandParts = ConfigurationCommandParts & MoveCommandParts & Pick<PasswordTerminal, 'readPassword'>
+
+export function addCommands(program: Command, parts: AllCommandParts): void {
+  addConfigurationCommands(program, parts)
+  addQuestionCommands(program, parts)
+  addSessionCommands(program, parts)
+  addBlockCommands(program, parts)
+  addBackendCommands(program, parts)
+  addInstancesCommand(program, parts)
+  addUpgradeCommand(program, parts)
+  addDrainCommand(program, parts)
+  addReloadCommand(program, parts)
+  addMoveCommands(program, parts)
+}
