@@ -32,9 +32,10 @@ DEMO_PACKAGES := dovecot-imapd dovecot-pop3d dovecot-managesieved openssl $(if $
 TEST_PACKAGES := dovecot-imapd dovecot-pop3d redis-server redis-tools openssl curl python3 \
 	dovecot-managesieved dovecot-sieve sieve-connect libnet-managesieve-perl php-cli php-net-sieve python3-sievelib \
 	isync fetchmail getmail6 neomutt gsasl sasl2-bin bsdutils haproxy testssl.sh nginx libnginx-mod-mail dnsmasq-base faketime fail2ban \
-	postfix dovecot-lmtpd systemd strace logrotate prometheus
+	postfix dovecot-lmtpd systemd strace logrotate prometheus \
+	zsh fish mandoc
 
-.PHONY: help runtime deps demo run build lint types check test test-packages bench bench-quick soak mutants docker
+.PHONY: help runtime deps demo run build man lint types check test test-packages bench bench-quick soak mutants docker
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +63,9 @@ run: $(DEPS) ## mailmux alone, from the sources, with CONFIG=file
 
 build: $(DEPS) ## JavaScript into dist/
 	npm run --silent build
+
+man: $(DEPS) ## the manual pages, into dist/man
+	@$(NODE) src/main.ts man dist/man
 
 lint: $(DEPS) ## ESLint and Prettier
 	npm run --silent lint

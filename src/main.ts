@@ -23,8 +23,9 @@ const WHILE_LOADING = {
   SIGTERM: () => process.exit(0),
   SIGINT: () => process.exit(0),
 }
+const DEFAULT_CONFIG = '/etc/mailmux/mailmux.yaml'
 const SIGNALS = ['SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGTERM', 'SIGINT'] as const
-const [, , command] = process.argv
+const [, , command, argument] = process.argv
 /** Text for standard error that waits for its reader; more is thrown away. It holds the stacks of some crashes. */
 const STDERR_BYTES = 64 * 1024
 if (command === 'run') for (const signal of SIGNALS) process.on(signal, WHILE_LOADING[signal])
@@ -52,6 +53,7 @@ const { printableLine, printableLines } = await import('./printable.ts')
 const print = (line: string): void => void process.stdout.write(`${printableLine(line)}\n`)
 const printError = (line: string): void => void process.stderr.write(`${printableLine(line)}\n`)
 if (command === 'load') await readConfiguration()
+if (command === 'backend-names') await printBackendNames()
 const { createLoader } = await import('./supervisor/loader.ts')
 const loader = createLoader(programFor('load'))
 // It loads its modules while this process does.
@@ -75,8 +77,6 @@ const { takeServiceManager } = await import('./supervisor/notify.ts')
 const { LOG_DESCRIPTOR } = await import('./supervisor/messages.ts')
 const { dropPrivileges } = await import('./supervisor/privileges.ts')
 const { serveWorker } = await import('./supervisor/serve-worker.ts')
-
-const DEFAULT_CONFIG = '/etc/mailmux/mailmux.yaml'
 
 // A standard descriptor whose other end has gone must not end the process.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
@@ -194,6 +194,13 @@ async function readConfiguration(): Promise<never> {
   return process.exit(0)
 }
 
+/** For the completion of a shell, which waits for it: all modules of the program would take most of a second. */
+async function printBackendNames(): Promise<never> {
+  const { readBackendNames } = await import('./config/backend-names.ts')
+  for (const name of readBackendNames(argument ?? DEFAULT_CONFIG, process.env)) print(name)
+  return process.exit()
+}
+
 /** One of several workers, which `run` starts and speaks to. */
 function work(): void {
   if (!process.send) return program.error('only mailmux run can start workers', { exitCode: 2 })
@@ -215,6 +222,11 @@ const configOption = (): Option =>
   new CommandOption('-c, --config <file>', 'the main configuration file').default(DEFAULT_CONFIG)
 
 const terminal = { env: process.env, out: print, printError }
+const RUN_HELP = `
+Signals: HUP reloads the configuration, USR1 opens the file of the log anew, USR2 upgrades.
+TERM and INT end the sessions at safe points within shutdown_grace; a second one ends the process at once.
+Exit codes: 0 stopped by a signal, or another process has taken over, 1 cannot start, or stopped by a second signal.
+Example: mailmux run -c /etc/mailmux/mailmux.yaml`
 /** Help ends with 0, wrong usage of a command that asks with 2. */
 const exitAsUsage = ({ exitCode }: { exitCode: number }): never => process.exit(exitCode === 0 ? 0 : 2)
 
@@ -231,6 +243,7 @@ program
   .addOption(configOption())
   .option('--replace', 'take the place of the running mailmux, which releases its ports once this one is ready')
   .addOption(new CommandOption('--take-over', 'as the new version of an upgrade').hideHelp())
+  .addHelpText('after', RUN_HELP)
   .action(({ config, ...how }: RunOptions & { config: string }) => run(config, how))
 
 program.command('worker', { hidden: true }).action(work)

@@ -35,7 +35,7 @@ export function addBackendCommands(
     const command = backend
       .command(state)
       .description(`${effect}, by the state ${state} in Redis`)
-      .argument('<name>', 'of the back end in the routing file')
+      .argument('<backend>', 'its name in the routing file')
       .addOption(configOption())
     if (state === 'drain') {
       command
@@ -62,7 +62,7 @@ export function addBackendCommands(
   backend
     .command('reset')
     .description('remove the state in Redis: that of the routing file counts again')
-    .argument('<name>', 'of the back end in the routing file')
+    .argument('<backend>', 'its name in the routing file')
     .addOption(configOption())
     .addHelpText('after', `${EXIT_CODES}\nExample: mailmux backend reset store1`)
     .action(async (name: string, options: { config: string }) =>

@@ -2,10 +2,12 @@
 import type { Command } from 'commander'
 import { addBackendCommands } from './backend-commands.ts'
 import { addBlockCommands } from './blocks.ts'
+import { addCompletionCommand } from './completion/completion.ts'
 import { addConfigurationCommands, type ConfigurationCommandParts } from './configuration-commands.ts'
 import { addDrainCommand } from './drain.ts'
 import type { PasswordTerminal } from './explain.ts'
 import { addInstancesCommand } from './instances.ts'
+import { addManCommand } from './man/man.ts'
 import { addMoveCommands, type MoveCommandParts } from './move-commands.ts'
 import { addQuestionCommands } from './question-commands.ts'
 import { addReloadCommand } from './reload.ts'
@@ -25,4 +27,6 @@ export function addCommands(program: Command, parts: AllCommandParts): void {
   addDrainCommand(program, parts)
   addReloadCommand(program, parts)
   addMoveCommands(program, parts)
+  addCompletionCommand(program, parts)
+  addManCommand(program, parts)
 }

@@ -1,5 +1,5 @@
 /** The arguments of `mailmux check` and `mailmux schema`. */
-import type { Command } from 'commander'
+import { Argument, type Command } from 'commander'
 import type { Probe } from './check.ts'
 import type { HandoverFacts } from './handover-check.ts'
 import type { CommandParts } from './command-parts.ts'
@@ -24,7 +24,7 @@ type CheckOptions = {
 
 export function addConfigurationCommands(
   program: Command,
-  { configOption, terminal, exitWith, handover, loadProbe, endNow, printText }: ConfigurationCommandParts,
+  { configOption, terminal, exitAsUsage, exitWith, handover, loadProbe, endNow, printText }: ConfigurationCommandParts,
 ): void {
   program
     .command('check')
@@ -63,10 +63,14 @@ export function addConfigurationCommands(
   program
     .command('schema')
     .description('print the JSON Schema of a configuration file, for editors')
-    .argument('[file]', 'mailmux or routing', 'mailmux')
-    .action(async (file: string) => {
+    .addArgument(new Argument('[file]', 'which one').choices(['mailmux', 'routing']).default('mailmux'))
+    .exitOverride(exitAsUsage)
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 printed, 2 wrong usage.\nExample: mailmux schema routing > routing.schema.json',
+    )
+    .action(async (file: 'mailmux' | 'routing') => {
       const { schemaText } = await import('./schema.ts')
-      if (file === 'mailmux' || file === 'routing') printText(schemaText(file))
-      else program.error(`no schema for ${file}: say mailmux or routing`, { exitCode: 2 })
+      printText(schemaText(file))
     })
 }

@@ -18,7 +18,7 @@ export function addSessionCommands(
     command
       .addOption(configOption())
       .option('--user <user>', 'the name by which the login was routed, as in the log')
-      .option('--backend <name>', 'its name in the routing file')
+      .option('--backend <backend>', 'its name in the routing file')
       .option('--client <address>', 'an address, or a network such as 192.0.2.0/24')
       .option('--listener <name>', 'its name in the configuration')
       .option('--json', 'the same facts for machines, as docs/admin-api.md describes them')
