@@ -7,8 +7,9 @@ import { systemCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { createLogLimit } from '../log-limit.ts'
 import { bracketHost } from '../net/address.ts'
+import type { AdminEnv } from './access.ts'
 import { buildApi, Unavailable, type ApiParts } from './api.ts'
-import { inTurn } from './in-turn.ts'
+import { inTurn, type Fetch } from './in-turn.ts'
 import { refuse, refuseBodies, refuseForeignNames, refuseOtherSites } from './guard.ts'
 
 export type AdminParts = {
@@ -21,13 +22,20 @@ export type AdminParts = {
   log: Log
 }
 
+/** What answers the requests. */
+export type AdminApp = {
+  fetch: Fetch
+  /** answers without a connection; `env` has what is known of one */
+  request: (url: string, init?: RequestInit, env?: object) => Response | Promise<Response>
+}
+
 /** @returns the routes, without a socket */
-export function buildAdmin({ notReady, metrics, api, hosts, log }: AdminParts): Hono {
-  const app = new Hono()
+export function buildAdmin({ notReady, metrics, api, hosts, log }: AdminParts): AdminApp {
+  const app = new Hono<AdminEnv>()
   app.use(refuseBodies, refuseOtherSites)
   const known = refuseForeignNames(hosts)
   // With a token the API needs no name: no web page has the token.
-  app.use((c, next) => (api.token() && c.req.path.startsWith('/api/v1/') ? next() : known(c, next)))
+  app.use((c, next) => (api.tokens().length > 0 && c.req.path.startsWith('/api/v1/') ? next() : known(c, next)))
   app.get('/livez', (c) => c.text('ok\n'))
   app.get('/readyz', (c) => {
     const why = notReady()
@@ -77,7 +85,7 @@ export type OpenAdmin = {
  * @throws Error of the system
  */
 export function openAdmin(
-  app: Hono,
+  app: Pick<AdminApp, 'fetch'>,
   { host, port, descriptor }: AdminAddress,
   { log, refused }: { log: Log; refused: () => void },
 ): Promise<OpenAdmin> {

@@ -1,13 +1,12 @@
 /** Blocks in the API: lists them, and sets and removes them for an operator with the token, with a line in the log. */
 import { hostname } from 'node:os'
-import type { HttpBindings } from '@hono/node-server'
-import type { Context, Hono } from 'hono'
 import { z } from 'zod'
 import { readDuration } from '../duration.ts'
 import type { Log } from '../log.ts'
-import type { Secret } from '../secret.ts'
 import type { EndedAnswer } from './answers.ts'
-import { boundBody, onlyWithToken, peerOf, refuse } from './guard.ts'
+import { auditOf } from './access.ts'
+import { declare, type Asked, type Routes } from './declared.ts'
+import { refuse } from './guard.ts'
 import { MAX_USER_LENGTH } from './session-routes.ts'
 
 const block = z.object({
@@ -59,7 +58,7 @@ export type BlockParts = { blocks: BlockOrders }
 /** A longer block is one without an end. */
 const MAX_FOR_MS = 366 * 24 * 3_600_000
 
-const target = z.string().min(1).max(MAX_USER_LENGTH)
+const target = z.string().min(1).max(MAX_USER_LENGTH).describe('an address, a network or the name of a user')
 
 const blockBody = z.strictObject({
   target,
@@ -67,24 +66,66 @@ const blockBody = z.strictObject({
     .string()
     .max(20)
     .transform(readDuration)
-    .refine((ms) => ms !== undefined && ms > 0 && ms <= MAX_FOR_MS)
-    .optional(),
+    .refine((ms) => ms !== undefined && ms > 0 && ms <= MAX_FOR_MS, { error: 'a duration such as 1h, up to 366 days' })
+    .optional()
+    .describe('a duration such as 1h, up to 366 days; absent: without an end'),
   by: z
     .string()
-    .regex(/^[\w.@-]{1,100}$/)
-    .optional(),
+    .regex(/^[\w.@-]{1,100}$/, { error: 'up to 100 letters, digits and . _ @ -' })
+    .optional()
+    .describe('the operator; default: the host name of mailmux'),
 })
 
 export type BlockBody = z.input<typeof blockBody>
 
-const BODY_USAGE =
-  'the body must be {"target": an address, a network or a user}, and may have "for": a duration such as "1h", up to 366 days'
+const BLOCK = { kind: 'address', target: '192.0.2.7', by: 'root@mx1', sinceMs: 1_796_000_000_000 } as const
+const REFUSED = {
+  400: 'the target is neither an address, nor a network, nor the name of a user',
+  409: 'as things are it cannot be done: the address is exempt, there is no such block, or there are too many',
+  503: 'Redis does not answer, or refuses',
+}
 
-type Env = { Bindings: HttpBindings }
-type Parts = BlockParts & { token: () => Secret | undefined }
+const listBlocks = declare({
+  method: 'get',
+  path: '/blocks',
+  right: 'read',
+  summary: 'Lists the blocks in force at this instance',
+  answer: blocksListed,
+  example: { answer: { blocks: [BLOCK], scope: 'all' } },
+})
 
-export function addBlockRoutes(api: Hono<Env>, { token, blocks }: Parts, log: Log): void {
-  function answer(c: Context<Env>, done: BlockAnswer, by: string | undefined, what: string): Response {
+const setBlock = declare({
+  method: 'post',
+  path: '/blocks',
+  right: 'operate',
+  summary: 'Keeps an address, a network or a user out, on all instances',
+  body: blockBody,
+  answer: blockDone,
+  refusals: REFUSED,
+  example: {
+    body: { target: '192.0.2.7', for: '1h', by: 'root@mx1' },
+    answer: { block: { ...BLOCK, untilMs: 1_796_003_600_000 }, ended: 2, scope: 'all' },
+  },
+})
+
+const removeBlock = declare({
+  method: 'delete',
+  path: '/blocks',
+  right: 'operate',
+  summary: 'Ends a block, on all instances',
+  query: z.strictObject({ target }),
+  answer: blockDone,
+  refusals: REFUSED,
+  example: { query: { target: '192.0.2.7' }, answer: { block: BLOCK, ended: 0, scope: 'all' } },
+})
+
+export function addBlockRoutes(routes: Routes, { blocks }: BlockParts, log: Log): void {
+  function answer(
+    { c, caller }: Pick<Asked<unknown, unknown, unknown>, 'c' | 'caller'>,
+    done: BlockAnswer,
+    by: string | undefined,
+    what: string,
+  ): BlockDone | Response {
     switch (done.result) {
       case 'wrong':
         return refuse(c, 400, done.why)
@@ -97,22 +138,18 @@ export function addBlockRoutes(api: Hono<Env>, { token, blocks }: Parts, log: Lo
         const { kind, target: of, untilMs } = done.block
         const until = untilMs === undefined ? undefined : new Date(untilMs).toISOString()
         const missing = { silent: applied.silent, lost: applied.lost, incomplete: applied.incomplete }
-        log.info({ peer: peerOf(c), by, kind, target: of, until, ended: applied.ended, ...missing }, what)
-        return c.json({ block: done.block, ...applied } satisfies BlockDone)
+        log.info({ ...auditOf(caller), by, kind, target: of, until, ended: applied.ended, ...missing }, what)
+        return { block: done.block, ...applied }
       }
     }
   }
 
-  api.get('/blocks', (c) => c.json(blocks.list()))
-  api.post('/blocks', onlyWithToken(token), boundBody, async (c) => {
-    const body = blockBody.safeParse(await c.req.json().catch(() => undefined))
-    if (!body.success) return refuse(c, 400, BODY_USAGE)
-    const { target: of, for: forMs, by = hostname() } = body.data
-    return answer(c, await blocks.block({ target: of, forMs, by }), by, 'blocked by operator')
+  routes.add(listBlocks, () => blocks.list())
+  routes.add(setBlock, async (asked) => {
+    const { target: of, for: forMs, by = hostname() } = asked.body
+    return answer(asked, await blocks.block({ target: of, forMs, by }), by, 'blocked by operator')
   })
-  api.delete('/blocks', onlyWithToken(token), async (c) => {
-    const asked = z.strictObject({ target }).safeParse(c.req.query())
-    if (!asked.success) return refuse(c, 400, 'target, an address, a network or a user, is what can be unblocked')
-    return answer(c, await blocks.unblock(asked.data.target), undefined, 'unblocked by operator')
-  })
+  routes.add(removeBlock, async (asked) =>
+    answer(asked, await blocks.unblock(asked.query.target), undefined, 'unblocked by operator'),
+  )
 }

@@ -1,17 +1,15 @@
 /** The drain of the whole instance in the API: the order, and how far it has come. */
-import type { HttpBindings } from '@hono/node-server'
-import type { Hono } from 'hono'
 import { z } from 'zod'
 import type { Log } from '../log.ts'
-import type { Secret } from '../secret.ts'
-import { boundBody, onlyWithToken, peerOf, refuse } from './guard.ts'
+import { auditOf } from './access.ts'
+import { declare, type Routes } from './declared.ts'
+import { refuse } from './guard.ts'
 
 /** Longer than any load balancer takes to see that an instance is not ready. */
 const MAX_ACCEPT_MS = 600_000
 
 const drainBody = z.strictObject({
-  /** from the failing health check until the ports close */
-  acceptMs: z.number().int().min(0).max(MAX_ACCEPT_MS),
+  acceptMs: z.number().int().min(0).max(MAX_ACCEPT_MS).describe('from the failing health check until the ports close'),
 })
 
 /**
@@ -35,16 +33,31 @@ export type DrainParts = {
   }
 }
 
-type Env = { Bindings: HttpBindings }
-type Parts = DrainParts & { token: () => Secret | undefined }
+const readDrain = declare({
+  method: 'get',
+  path: '/drain',
+  right: 'read',
+  summary: 'How far the drain of this instance has come',
+  answer: drainAnswer,
+  example: { answer: { state: 'serving', sessions: 120, withinMs: 0 } },
+})
 
-export function addDrainRoutes(api: Hono<Env>, { token, drain }: Parts, log: Log): void {
-  api.get('/drain', async (c) => c.json(await drain.status()))
-  api.post('/drain', onlyWithToken(token), boundBody, async (c) => {
-    const body = drainBody.safeParse(await c.req.json().catch(() => undefined))
-    if (!body.success) return refuse(c, 400, `the body must be {"acceptMs": up to ${MAX_ACCEPT_MS}}`)
-    log.info({ peer: peerOf(c), ...body.data }, 'drain requested by operator')
-    const result = await drain.order(body.data.acceptMs)
-    return 'error' in result ? refuse(c, 409, result.error) : c.json(result)
+const orderDrain = declare({
+  method: 'post',
+  path: '/drain',
+  right: 'operate',
+  summary: 'Drains this instance: its ports close, and its sessions end at safe points',
+  body: drainBody,
+  answer: drainAnswer,
+  refusals: { 409: 'mailmux starts, stops or is being upgraded' },
+  example: { body: { acceptMs: 5000 }, answer: { state: 'accepting', sessions: 120, withinMs: 65_000 } },
+})
+
+export function addDrainRoutes(routes: Routes, { drain }: DrainParts, log: Log): void {
+  routes.add(readDrain, () => drain.status())
+  routes.add(orderDrain, async ({ body, caller, c }) => {
+    log.info({ ...auditOf(caller), ...body }, 'drain requested by operator')
+    const result = await drain.order(body.acceptMs)
+    return 'error' in result ? refuse(c, 409, result.error) : result
   })
 }

@@ -3,41 +3,9 @@
  * no page may read users and their back ends. There is no CORS, so pages of other sites cannot read an answer; this file refuses the rest.
  */
 import type { Socket } from 'node:net'
-import type { HttpBindings } from '@hono/node-server'
 import type { Context, MiddlewareHandler } from 'hono'
-import { bearerAuth } from 'hono/bearer-auth'
 import { bodyLimit } from 'hono/body-limit'
-import { canonicalAddress, isAddress, isLoopbackAddress, unbracketHost } from '../net/address.ts'
-import type { Secret } from '../secret.ts'
-
-/** Asks for the token where there is one. @param token of now */
-export function askForToken(token: () => Secret | undefined): MiddlewareHandler {
-  let inUse: { secret: Secret; ask: MiddlewareHandler } | undefined
-  return (c, next) => {
-    const secret = token()
-    if (!secret) return next()
-    if (inUse?.secret !== secret) inUse = { secret, ask: askFor(secret) }
-    return inUse.ask(c, next)
-  }
-}
-
-function askFor(token: Secret): MiddlewareHandler {
-  const headers = { message: { error: 'this needs the token of admin.token_file: Authorization: Bearer TOKEN' } }
-  return bearerAuth({
-    token: token.reveal(),
-    realm: 'mailmux',
-    noAuthenticationHeader: headers,
-    invalidAuthenticationHeader: headers,
-    invalidToken: { message: { error: 'the token is not the one of admin.token_file' } },
-  })
-}
-
-/** Reading needs no token where none is configured; an action always needs one. */
-export function onlyWithToken(token: () => Secret | undefined): MiddlewareHandler {
-  return async (c, next) => {
-    return token() ? next() : refuse(c, 403, 'this needs admin.token_file in the configuration')
-  }
-}
+import { isAddress, isLoopbackAddress, unbracketHost } from '../net/address.ts'
 
 /**
  * DNS rebinding: a page's own name is made to lead to this address, and the browser takes the answer for the page's. Its requests still
@@ -67,13 +35,15 @@ export const refuseBodies: MiddlewareHandler = async (c, next) => {
 }
 
 /** A password and the braces around it. */
-const MAX_BODY_BYTES = 8192
+export const MAX_BODY_BYTES = 8192
 
 /** Refuses a body that is too long before it is read. */
-export const boundBody: MiddlewareHandler = bodyLimit({
-  maxSize: MAX_BODY_BYTES,
-  onError: (c) => refuse(c, 413, `the body is longer than ${MAX_BODY_BYTES} octets`),
-})
+export function boundBody(mostBytes: number): MiddlewareHandler {
+  return bodyLimit({
+    maxSize: mostBytes,
+    onError: (c) => refuse(c, 413, `the body is longer than ${mostBytes} octets`),
+  })
+}
 
 /** What a page of another site has sent off, and could not read, is not looked at either. */
 export const refuseOtherSites: MiddlewareHandler = async (c, next) => {
@@ -100,12 +70,10 @@ export function isWithinMachine({
   return remoteAddress !== undefined && (remoteAddress === localAddress || isLoopbackAddress(remoteAddress))
 }
 
-/** The address of the program that asks, for the log. A Unix socket has none. */
-export function peerOf({ env }: Context<{ Bindings: HttpBindings }>): string {
-  const { remoteAddress } = env.incoming.socket
-  return remoteAddress === undefined ? 'unix' : canonicalAddress(remoteAddress)
-}
-
-export function refuse(c: Context, status: 400 | 403 | 404 | 409 | 413 | 415 | 500 | 503, error: string): Response {
+export function refuse(
+  c: Context,
+  status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 500 | 503,
+  error: string,
+): Response {
   return c.json({ error }, status)
 }

@@ -1,8 +1,7 @@
 /** The users and addresses near a limit, in the API. */
-import type { HttpBindings } from '@hono/node-server'
-import type { Hono } from 'hono'
 import { z } from 'zod'
-import { refuse } from './guard.ts'
+import { PROTOCOL_NAMES } from '../protocol/registry.ts'
+import { declare, type Routes } from './declared.ts'
 
 /** Rows of one answer. */
 export const MOST_LIMITS = 1000
@@ -33,12 +32,26 @@ export type LimitParts = {
   limits: (most: number) => Promise<LimitsListed>
 }
 
-const query = z.strictObject({ limit: z.coerce.number().int().min(1).max(MOST_LIMITS).default(USUAL_LIMITS) })
+const [PROTOCOL] = PROTOCOL_NAMES
 
-export function addLimitRoutes(api: Hono<{ Bindings: HttpBindings }>, { limits }: LimitParts): void {
-  api.get('/limits', async (c) => {
-    const asked = query.safeParse(c.req.query())
-    if (!asked.success) return refuse(c, 400, `limit, from 1 to ${MOST_LIMITS}, is all that can be asked`)
-    return c.json(await limits(asked.data.limit))
-  })
+const listLimits = declare({
+  method: 'get',
+  path: '/limits',
+  right: 'read',
+  summary: 'Lists the users and addresses nearest to a limit on clients, of all instances',
+  query: z.strictObject({
+    limit: z.coerce.number<string>().int().min(1).max(MOST_LIMITS).default(USUAL_LIMITS).describe('rows of the answer'),
+  }),
+  answer: limitsListed,
+  example: {
+    query: { limit: '10' },
+    answer: {
+      limits: [{ limit: 'max_connections_per_user', of: PROTOCOL, subject: 'alice@example.test', count: 18, most: 20 }],
+      scope: 'all',
+    },
+  },
+})
+
+export function addLimitRoutes(routes: Routes, { limits }: LimitParts): void {
+  routes.add(listLimits, ({ query }) => limits(query.limit))
 }

@@ -2,12 +2,10 @@
  * The moves of users in the API. `mailmux move` is a process of its own: it reports to the instance of its configuration what it does, and
  * that instance lists it and counts it. A report never decides anything.
  */
-import type { HttpBindings } from '@hono/node-server'
-import type { Hono } from 'hono'
 import { z } from 'zod'
-import type { Secret } from '../secret.ts'
-import { movedUser, type MovesAnswer } from './answers.ts'
-import { boundBody, onlyWithToken, refuse } from './guard.ts'
+import { moveReported, movedUser, movesAnswer, type MovesAnswer } from './answers.ts'
+import { declare, type Routes } from './declared.ts'
+import { refuse } from './guard.ts'
 
 /** Each user of a report has a few hundred octets, and a body has 8 KiB at most. */
 export const MOST_REPORTED_USERS = 20
@@ -44,26 +42,37 @@ export type MoveRouteParts = {
   }
 }
 
-const listQuery = z.strictObject({ scope: z.enum(['all', 'instance']).optional() })
+const MOVED = { user: 'alice@example.test', from: 'store1', to: 'store2', step: 'copy' } as const
+const RUN = '0123456789ab'
+const PROGRESS = { by: 'mail1/4711', total: 10, moved: 3, failed: 0, unknown: 0, running: 1, users: [MOVED] }
 
-const RUN = /^[\da-f]{12}$/
+const listMoves = declare({
+  method: 'get',
+  path: '/moves',
+  right: 'read',
+  summary: 'Lists the runs of `mailmux move` that are in progress',
+  query: z.strictObject({ scope: z.enum(['all', 'instance'], { error: 'all or instance' }).optional() }),
+  answer: movesAnswer,
+  example: { answer: { moves: [{ run: RUN, ...PROGRESS, ageSeconds: 12 }], scope: 'all' } },
+})
 
-type Env = { Bindings: HttpBindings }
-type Parts = MoveRouteParts & { token: () => Secret | undefined }
+const reportMove = declare({
+  method: 'put',
+  path: '/moves/:run',
+  right: 'operate',
+  summary: 'Takes the report of a run of `mailmux move` of the same version',
+  params: z.strictObject({ run: z.string().regex(/^[\da-f]{12}$/, { error: '12 hexadecimal digits in lower case' }) }),
+  body: reportBody,
+  answer: moveReported,
+  refusals: { 409: 'too many runs report already' },
+  example: { params: { run: RUN }, body: { ...PROGRESS, isOver: false }, answer: { run: RUN } },
+})
 
-export function addMoveRoutes(api: Hono<Env>, { token, moves }: Parts): void {
-  api.get('/moves', async (c) => {
-    const asked = listQuery.safeParse(c.req.query())
-    if (!asked.success) return refuse(c, 400, 'scope, all or instance, is what can be asked of moves')
-    if (asked.data.scope !== 'instance') return c.json(await moves.ofSite())
-    return c.json({ ...(await moves.ofInstance()), scope: 'instance' } satisfies MovesAnswer)
-  })
-  api.put('/moves/:run', onlyWithToken(token), boundBody, async (c) => {
-    const run = c.req.param('run')
-    const body = reportBody.safeParse(await c.req.json().catch(() => undefined))
-    if (!RUN.test(run) || !body.success)
-      return refuse(c, 400, 'this is not the report of a `mailmux move` of this version')
-    if (!moves.report(run, body.data)) return refuse(c, 409, 'too many moves report already')
-    return c.json({ run })
-  })
+export function addMoveRoutes(routes: Routes, { moves }: MoveRouteParts): void {
+  routes.add(listMoves, async ({ query }): Promise<MovesAnswer> =>
+    query.scope === 'instance' ? { ...(await moves.ofInstance()), scope: 'instance' } : moves.ofSite(),
+  )
+  routes.add(reportMove, ({ params: { run }, body, c }) =>
+    moves.report(run, body) ? { run } : refuse(c, 409, 'too many moves report already'),
+  )
 }

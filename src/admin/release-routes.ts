@@ -2,12 +2,11 @@
  * The release of the ports in the API: for `mailmux run --replace`, a process that takes the place of this one where sockets cannot be
  * inherited. Both requests come over one connection: if that ends between them, this process takes its ports again.
  */
-import type { HttpBindings } from '@hono/node-server'
-import type { Context, Hono } from 'hono'
 import { z } from 'zod'
 import type { Log } from '../log.ts'
-import type { Secret } from '../secret.ts'
-import { isWithinMachine, onlyWithToken, peerOf, refuse } from './guard.ts'
+import { auditOf, isOnMachine } from './access.ts'
+import { declare, type Routes } from './declared.ts'
+import { refuse } from './guard.ts'
 
 /** of the process that has released its ports */
 export const releaseAnswer = z.object({ pid: z.number(), version: z.string() })
@@ -23,23 +22,39 @@ export type ReleaseParts = {
   }
 }
 
-type Env = { Bindings: HttpBindings }
-type Parts = ReleaseParts & { token: () => Secret | undefined }
+const FOREIGN = 'the ports are released to this machine alone'
 
-export function addReleaseRoutes(api: Hono<Env>, { token, release }: Parts, log: Log): void {
-  const isOwnMachine = (c: Context<Env>): boolean => isWithinMachine(c.env.incoming.socket)
-  const foreign = 'the ports are released to this machine alone'
+const orderRelease = declare({
+  method: 'post',
+  path: '/release',
+  right: 'operate',
+  summary: 'Closes the ports for `mailmux run --replace`, which confirms over the same connection that it has them',
+  answer: releaseAnswer,
+  refusals: { 403: 'the client is on another machine', 409: 'mailmux cannot release its ports now' },
+  example: { answer: { pid: 4711, version: '0.2.0' } },
+})
 
-  api.post('/release', onlyWithToken(token), async (c) => {
-    if (!isOwnMachine(c)) return refuse(c, 403, foreign)
-    log.info({ peer: peerOf(c) }, 'release of the ports requested')
+const confirmRelease = declare({
+  method: 'post',
+  path: '/release/confirm',
+  right: 'operate',
+  summary: 'Tells mailmux that another process has its ports, so that its sessions end at safe points',
+  answer: z.object({}),
+  refusals: { 403: 'the client is on another machine', 409: 'the ports are not released' },
+  example: { answer: {} },
+})
+
+export function addReleaseRoutes(routes: Routes, { release }: ReleaseParts, log: Log): void {
+  routes.add(orderRelease, async ({ c, caller }) => {
+    if (!isOnMachine(c)) return refuse(c, 403, FOREIGN)
+    log.info(auditOf(caller), 'release of the ports requested')
     const gone = new AbortController()
     c.env.incoming.socket.once('close', () => gone.abort())
     const result = await release.order(gone.signal)
-    return 'error' in result ? refuse(c, 409, result.error) : c.json(result)
+    return 'error' in result ? refuse(c, 409, result.error) : result
   })
-  api.post('/release/confirm', onlyWithToken(token), (c) => {
-    if (!isOwnMachine(c)) return refuse(c, 403, foreign)
-    return release.confirm() ? c.json({}) : refuse(c, 409, 'the ports are not released')
+  routes.add(confirmRelease, ({ c }) => {
+    if (!isOnMachine(c)) return refuse(c, 403, FOREIGN)
+    return release.confirm() ? {} : refuse(c, 409, 'the ports are not released')
   })
 }

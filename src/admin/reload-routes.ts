@@ -1,10 +1,16 @@
 /** The configuration in the API: what became of the last reload, and a reload that ends when the new settings are in force. */
-import type { HttpBindings } from '@hono/node-server'
-import type { Hono } from 'hono'
 import type { Log } from '../log.ts'
-import type { Secret } from '../secret.ts'
-import type { ComparisonAnswer, ConfigAnswer, ReloadAnswer } from './configuration-answers.ts'
-import { onlyWithToken, peerOf, refuse } from './guard.ts'
+import { auditOf } from './access.ts'
+import {
+  comparisonAnswer,
+  configAnswer,
+  reloadAnswer,
+  type ComparisonAnswer,
+  type ConfigAnswer,
+  type ReloadAnswer,
+} from './configuration-answers.ts'
+import { declare, type Routes } from './declared.ts'
+import { refuse } from './guard.ts'
 
 export type ReloadParts = {
   configuration: {
@@ -19,20 +25,48 @@ export type ReloadParts = {
 /** Longer than the deadline of the process that reads the files; nothing is sent meanwhile. */
 export const RELOAD_IDLE_MS = 1_860_000
 
-type Env = { Bindings: HttpBindings }
-type Parts = ReloadParts & { token: () => Secret | undefined }
+const FILE = '/etc/mailmux/mailmux.yaml'
+const CHANGE = { what: 'listener', name: 'old', change: 'removed', text: 'listener old: removed' } as const
 
-export function addReloadRoutes(api: Hono<Env>, { token, configuration }: Parts, log: Log): void {
-  api.get('/config', (c) => c.json(configuration.status()))
-  api.get('/reload', async (c) => {
+const readConfig = declare({
+  method: 'get',
+  path: '/config',
+  right: 'read',
+  summary: 'Tells which configuration is in force, and how the last reload ended',
+  answer: configAnswer,
+  example: { answer: { file: FILE, loadedMs: 1_796_000_000_000 } },
+})
+
+const compareFiles = declare({
+  method: 'get',
+  path: '/reload',
+  right: 'read',
+  summary: 'Reads the files and tells what a reload would change',
+  answer: comparisonAnswer,
+  example: { answer: { file: FILE, changes: [{ ...CHANGE, affected: { sessions: 3 } }], restart: [] } },
+})
+
+const orderReload = declare({
+  method: 'post',
+  path: '/reload',
+  right: 'operate',
+  summary: 'Reads the files and takes them over; the answer comes when they are in force',
+  answer: reloadAnswer,
+  refusals: { 409: 'the files have errors, and nothing has changed' },
+  example: { answer: { changes: [CHANGE], warnings: [], late: [] } },
+})
+
+export function addReloadRoutes(routes: Routes, { configuration }: ReloadParts, log: Log): void {
+  routes.add(readConfig, () => configuration.status())
+  routes.add(compareFiles, ({ c }) => {
     c.env.incoming.socket.setTimeout(RELOAD_IDLE_MS)
-    return c.json(await configuration.compare())
+    return configuration.compare()
   })
-  api.post('/reload', onlyWithToken(token), async (c) => {
+  routes.add(orderReload, async ({ c, caller }) => {
     c.env.incoming.socket.setTimeout(RELOAD_IDLE_MS)
-    log.info({ peer: peerOf(c) }, 'reload requested by operator')
+    log.info(auditOf(caller), 'reload requested by operator')
     const result = await configuration.reload()
-    if (!('errors' in result)) return c.json(result)
+    if (!('errors' in result)) return result
     const { errors } = result
     return errors.length === 1
       ? refuse(c, 409, errors[0] ?? '')

@@ -1,13 +1,13 @@
 /** The sessions in the API: lists those that a filter matches, and ends them for an operator with the token, with a line in the log. */
-import type { HttpBindings } from '@hono/node-server'
-import type { Context, Hono } from 'hono'
 import { z } from 'zod'
 import { readDuration } from '../duration.ts'
 import type { Log } from '../log.ts'
 import { parseNetwork } from '../net/address.ts'
-import type { Secret } from '../secret.ts'
-import type { EndedAnswer, SessionsAnswer } from './answers.ts'
-import { onlyWithToken, peerOf, refuse } from './guard.ts'
+import { PROTOCOL_NAMES } from '../protocol/registry.ts'
+import { auditOf } from './access.ts'
+import { endedAnswer, sessionsAnswer, type EndedAnswer, type SessionsAnswer } from './answers.ts'
+import { declare, type Routes } from './declared.ts'
+import { refuse } from './guard.ts'
 
 /** Selects sessions. An absent field matches every session. */
 export type SessionFilter = {
@@ -52,40 +52,35 @@ export const MAX_USER_LENGTH = 1000
 const USUAL_SESSIONS = 1000
 export const MOST_SESSIONS = 10_000
 
-const name = (what: string) =>
-  z
-    .string()
-    .min(1, { error: `${what}: empty` })
-    .max(200, { error: `${what}: too long` })
-    .optional()
+const name = z.string().min(1, { error: 'empty' }).max(200, { error: 'too long' }).optional()
 
 /** The form of a filter, in a query as between instances. */
 export const filterForm = {
-  user: z.string().min(1, { error: 'user: empty' }).max(MAX_USER_LENGTH, { error: 'user: too long' }).optional(),
-  backend: name('backend'),
+  user: z.string().min(1, { error: 'empty' }).max(MAX_USER_LENGTH, { error: 'too long' }).optional(),
+  backend: name.describe('the name of a back end'),
   client: z
     .string()
     .refine((text) => parseNetwork(text) !== undefined, {
-      error: 'client: an address or a network, such as 192.0.2.7 or 192.0.2.0/24',
+      error: 'an address or a network, such as 192.0.2.7 or 192.0.2.0/24',
     })
     .optional(),
-  listener: name('listener'),
+  listener: name.describe('the name of a listener'),
 }
 
-const scope = z.enum(['all', 'instance'], { error: 'scope: all or instance' }).optional()
+const scope = z.enum(['all', 'instance'], { error: 'all or instance' }).optional()
 
 const listQuery = z.strictObject({
   ...filterForm,
   scope,
   limit: z
     .string()
-    .regex(/^\d{1,5}$/, { error: 'limit: a number' })
+    .regex(/^\d{1,5}$/, { error: 'a number' })
     .transform(Number)
-    .refine((limit) => limit <= MOST_SESSIONS, { error: 'limit: too large' })
+    .refine((limit) => limit <= MOST_SESSIONS, { error: `at most ${MOST_SESSIONS}` })
     .optional(),
 })
 
-const flag = (what: string) => z.enum(['true', 'false'], { error: `${what}: true or false` }).optional()
+const flag = z.enum(['true', 'false'], { error: 'true or false' }).optional()
 
 /** A rebalance takes its place in the night, and cannot be taken back. */
 export const MAX_OVER_MS = 24 * 3_600_000
@@ -93,71 +88,115 @@ export const MAX_OVER_MS = 24 * 3_600_000
 const endQuery = z.strictObject({
   ...filterForm,
   scope,
-  now: flag('now'),
-  all: flag('all'),
+  now: flag.describe('true: at once, and not at a safe point'),
+  all: flag.describe('true: every session, without a filter'),
   share: z
     .string()
-    .regex(/^\d{1,3}(?:\.\d{1,3})?%?$/, { error: 'share: a part such as 20%' })
+    .regex(/^\d{1,3}(?:\.\d{1,3})?%?$/, { error: 'a part such as 20%' })
     .transform((percent) => Number(percent.replace('%', '')) / 100)
-    .refine((share) => share > 0 && share <= 1, { error: 'share: over 0% and up to 100%' })
+    .refine((share) => share > 0 && share <= 1, { error: 'over 0% and up to 100%' })
     .optional(),
   over: z
     .string()
     .transform(readDuration)
     .refine((overMs) => overMs !== undefined && overMs <= MAX_OVER_MS, {
-      error: 'over: a duration up to 24h, such as 30s, 10m or 2h',
+      error: 'a duration up to 24h, such as 30s, 10m or 2h',
     })
     .optional(),
 })
 
-const LIST_USAGE = `user, backend, client, listener, scope, and limit up to ${MOST_SESSIONS} are what can be asked of sessions`
-const END_USAGE =
-  'user, backend, client and listener, or all=true, scope, and now=true, or share and over, are what can be said of sessions to end'
+const [PROTOCOL] = PROTOCOL_NAMES
 
-type Env = { Bindings: HttpBindings }
-type Parts = SessionParts & { token: () => Secret | undefined }
+const SESSION = {
+  id: 'k3v9p2',
+  client: '192.0.2.7',
+  listener: 'mail',
+  protocol: PROTOCOL,
+  phase: 'relaying',
+  user: 'alice@example.test',
+  backend: 'store1',
+  tls: 'TLSv1.3',
+  ageSeconds: 340,
+  idleSeconds: 12,
+} as const
+const UNKNOWN = { 400: 'no session matches, and the configuration has no back end or listener of this name' }
 
-export function addSessionRoutes(api: Hono<Env>, parts: Parts, log: Log): void {
-  const { token, site, isConfigured } = parts
+const listSessions = declare({
+  method: 'get',
+  path: '/sessions',
+  right: 'read',
+  summary: 'Lists the open client connections of all instances, the oldest first',
+  query: listQuery,
+  answer: sessionsAnswer,
+  refusals: UNKNOWN,
+  example: {
+    query: { user: 'alice@example.test', limit: '10' },
+    answer: { sessions: [SESSION], total: 1, scope: 'all' },
+  },
+})
+
+const endSessions = declare({
+  method: 'delete',
+  path: '/sessions',
+  right: 'operate',
+  summary: 'Ends the sessions that a filter matches, at safe points, at once, or a share of them over a time',
+  query: endQuery,
+  answer: endedAnswer,
+  refusals: UNKNOWN,
+  example: {
+    query: { backend: 'store1', share: '20%', over: '10m' },
+    answer: { ended: 24, scope: 'all' },
+  },
+})
+
+const WHICH = 'which sessions? user, backend, client and listener select some, and all=true selects every one'
+
+/** What the fields of an order have wrong together. */
+function findContradiction({
+  now,
+  all,
+  share,
+  over,
+  scope: _,
+  ...filter
+}: z.output<typeof endQuery>): string | undefined {
+  const isFiltered = hasFilter(filter)
+  if (!isFiltered && all !== 'true') return `query: ${WHICH}`
+  if (isFiltered && all === 'true') return 'query.all: all=true goes with no filter'
+  if (share === undefined && over !== undefined) return 'query.over: over goes with share alone'
+  if (share !== undefined && now === 'true')
+    return 'query.now: share ends sessions at safe points, and does not go with now=true'
+  return undefined
+}
+
+export function addSessionRoutes(routes: Routes, parts: SessionParts, log: Log): void {
+  const { site, isConfigured } = parts
   const own: SessionAnswers = {
     sessions: async (filter) => ({ ...(await parts.sessions(filter)), scope: 'instance' }),
     endSessions: async (order) => ({ ...(await parts.endSessions(order)), scope: 'instance' }),
   }
 
-  api.get('/sessions', async (c) => {
-    const asked = listQuery.safeParse(c.req.query())
-    if (!asked.success) return refuse(c, 400, `${reasonsIn(asked.error)}; ${LIST_USAGE}`)
-    const { limit = USUAL_SESSIONS, scope: of, ...filter } = asked.data
+  routes.add(listSessions, async ({ query, c }) => {
+    const { limit = USUAL_SESSIONS, scope: of, ...filter } = query
     const answer = await (of === 'instance' ? own : site).sessions({ ...filter, limit })
     const unknown = answer.total === 0 ? unknownName(filter, answer, isConfigured) : undefined
-    return unknown === undefined ? c.json(answer) : refuse(c, 400, unknown)
+    return unknown === undefined ? answer : refuse(c, 400, unknown)
   })
 
-  api.delete('/sessions', onlyWithToken(token), async (c: Context<Env>) => {
-    const asked = endQuery.safeParse(c.req.query())
-    if (!asked.success) return refuse(c, 400, `${reasonsIn(asked.error)}; ${END_USAGE}`)
-    const { now: isNow, all: isAll, scope: of, share, over: overMs, ...filter } = asked.data
-    const isFiltered = hasFilter(filter)
-    if (!isFiltered && isAll !== 'true') return refuse(c, 400, `which sessions? ${END_USAGE}`)
-    if (isFiltered && isAll === 'true') return refuse(c, 400, 'all=true goes with no filter')
-    const now = isNow === 'true'
-    if (share === undefined && overMs !== undefined) return refuse(c, 400, 'over goes with share alone')
-    if (share !== undefined && now)
-      return refuse(c, 400, 'share ends sessions at safe points, and does not go with now=true')
+  routes.add(endSessions, async ({ query, caller, c }) => {
+    const contradiction = findContradiction(query)
+    if (contradiction !== undefined) return refuse(c, 400, contradiction)
+    const { now, all: _, scope: of, share, over: overMs, ...filter } = query
     const rebalance = share === undefined ? undefined : { share, ...(overMs !== undefined && { overMs }) }
-    const order = { ...filter, now, ...(rebalance && { rebalance }) }
+    const order = { ...filter, now: now === 'true', ...(rebalance && { rebalance }) }
     const answer = await (of === 'instance' ? own : site).endSessions(order)
     const unknown = answer.ended === 0 ? unknownName(filter, answer, isConfigured) : undefined
     if (unknown !== undefined) return refuse(c, 400, unknown)
     const { ended, incomplete, silent, lost } = answer
     const missing = { ...(silent && { silent }), ...(lost && { lost }) }
-    log.info({ peer: peerOf(c), ...order, ended, incomplete, ...missing }, 'sessions ended by operator')
-    return c.json(answer)
+    log.info({ ...auditOf(caller), ...order, ended, incomplete, ...missing }, 'sessions ended by operator')
+    return answer
   })
-}
-
-function reasonsIn({ issues }: z.ZodError): string {
-  return issues.map(({ message }) => message).join('; ')
 }
 
 /**

@@ -1,13 +1,12 @@
 /** The states of back ends in the API: gives a back end a state in the directory for an operator with the token, with a line in the log. */
 import { hostname } from 'node:os'
-import type { HttpBindings } from '@hono/node-server'
-import type { Context, Hono } from 'hono'
 import { z } from 'zod'
 import type { BackendState } from '../config/settings.ts'
 import type { Log } from '../log.ts'
-import type { Secret } from '../secret.ts'
-import { backendState, type StateSetAnswer } from './answers.ts'
-import { boundBody, onlyWithToken, peerOf, refuse } from './guard.ts'
+import { auditOf } from './access.ts'
+import { backendState, stateSetAnswer, type StateSetAnswer } from './answers.ts'
+import { declare, type Asked, type Routes } from './declared.ts'
+import { refuse } from './guard.ts'
 
 export type StateOrder = {
   state: BackendState
@@ -30,27 +29,72 @@ export type StateParts = {
   isConfigured: (kind: 'backend' | 'listener', name: string) => boolean
 }
 
-const stateBody = z.strictObject({
-  state: backendState,
-  over: z.string().max(20).optional(),
-  by: z
-    .string()
-    .regex(/^[\w.@-]{1,100}$/)
-    .optional(),
-  force: z.boolean().optional(),
-  reassign: z.boolean().optional(),
-})
+const ofDrain = (what: string) => ({ error: `goes with the state drain alone`, path: [what] })
+
+const stateBody = z
+  .strictObject({
+    state: backendState,
+    over: z
+      .string()
+      .max(20)
+      .optional()
+      .describe('with drain: the time over which its sessions end, such as 10m; default: as in the routing file'),
+    by: z
+      .string()
+      .regex(/^[\w.@-]{1,100}$/, { error: 'up to 100 letters, digits and . _ @ -' })
+      .optional()
+      .describe('the operator; default: the host name of mailmux'),
+    force: z.boolean().optional().describe('true: replaces the drain of another operator'),
+    reassign: z.boolean().optional().describe('with drain: true gives each of its users another back end by placement'),
+  })
+  .refine(({ over, state }) => over === undefined || state === 'drain', ofDrain('over'))
+  .refine(({ reassign, state }) => reassign !== true || state === 'drain', ofDrain('reassign'))
 
 export type StateBody = z.infer<typeof stateBody>
 
-const BODY_USAGE =
-  'the body must be {"state": "up", "drain", "pause" or "down"}, where drain may have "over": "10m" and "reassign": true, with "force": true to replace the drain of another operator'
+const params = z.strictObject({ name: z.string() })
+const REFUSED = {
+  404: 'the routing file has no such back end',
+  409: 'another operator drains the back end, or the directory is not Redis, or no other back end takes its users',
+  503: 'Redis gives no answer, or has lost its data',
+}
 
-type Env = { Bindings: HttpBindings }
-type Parts = StateParts & { token: () => Secret | undefined }
+const setState = declare({
+  method: 'put',
+  path: '/backends/:name/state',
+  right: 'operate',
+  summary: 'Gives a back end a state in the directory, for all instances',
+  params,
+  body: stateBody,
+  answer: stateSetAnswer,
+  refusals: { ...REFUSED, 400: 'the directory takes no such order' },
+  example: {
+    params: { name: 'store1' },
+    body: { state: 'drain', over: '10m', by: 'root@mx1' },
+    answer: { backend: 'store1', changed: true },
+  },
+})
 
-export function addStateRoutes(api: Hono<Env>, { token, setBackendState, isConfigured }: Parts, log: Log): void {
-  async function set(c: Context<Env>, backend: string, order: StateOrder | undefined): Promise<Response> {
+const removeState = declare({
+  method: 'delete',
+  path: '/backends/:name/state',
+  right: 'operate',
+  summary: 'Removes the state of a back end from the directory, so that the routing file counts again',
+  params,
+  answer: stateSetAnswer,
+  refusals: REFUSED,
+  example: { params: { name: 'store1' }, answer: { backend: 'store1', changed: true } },
+})
+
+export function addStateRoutes(routes: Routes, { setBackendState, isConfigured }: StateParts, log: Log): void {
+  async function set(
+    {
+      c,
+      caller,
+      params: { name: backend },
+    }: Pick<Asked<{ name: string }, unknown, unknown>, 'c' | 'caller' | 'params'>,
+    order: StateOrder | undefined,
+  ): Promise<StateSetAnswer | Response> {
     if (!isConfigured('backend', backend)) return refuse(c, 404, `there is no back end ${backend}`)
     const answer = await setBackendState({ backend, order })
     switch (answer.result) {
@@ -67,22 +111,17 @@ export function addStateRoutes(api: Hono<Env>, { token, setBackendState, isConfi
         const changed = answer.result === 'changed'
         const { state = 'as in the routing file', over, by, isForced } = order ?? NO_ORDER
         const told = { state, over, isForced, ...(order?.reassign && { reassign: true }) }
-        log.info({ peer: peerOf(c), by, backend, ...told, changed }, 'back end state set by operator')
-        return c.json({ backend, changed } satisfies StateSetAnswer)
+        log.info({ ...auditOf(caller), by, backend, ...told, changed }, 'back end state set by operator')
+        return { backend, changed }
       }
     }
   }
 
-  api.put('/backends/:name/state', onlyWithToken(token), boundBody, async (c) => {
-    const body = stateBody.safeParse(await c.req.json().catch(() => undefined))
-    if (!body.success) return refuse(c, 400, BODY_USAGE)
-    const { state, over, by = hostname(), force = false, reassign = false } = body.data
-    if (over !== undefined && state !== 'drain') return refuse(c, 400, `over is of drain alone, and not of ${state}`)
-    if (reassign && state !== 'drain') return refuse(c, 400, `reassign is of drain alone, and not of ${state}`)
-    const order = { state, over, by, isForced: force, ...(reassign && { reassign }) }
-    return set(c, c.req.param('name'), order)
+  routes.add(setState, (asked) => {
+    const { state, over, by = hostname(), force = false, reassign = false } = asked.body
+    return set(asked, { state, over, by, isForced: force, ...(reassign && { reassign }) })
   })
-  api.delete('/backends/:name/state', onlyWithToken(token), async (c) => set(c, c.req.param('name'), undefined))
+  routes.add(removeState, (asked) => set(asked, undefined))
 }
 
 const NO_ORDER = { state: undefined, over: undefined, by: undefined, isForced: undefined }

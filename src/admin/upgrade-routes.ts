@@ -1,10 +1,9 @@
 /** The upgrade in the API: it ends when the new version serves, or when it is clear that it will not. */
-import type { HttpBindings } from '@hono/node-server'
-import type { Hono } from 'hono'
 import { z } from 'zod'
 import type { Log } from '../log.ts'
-import type { Secret } from '../secret.ts'
-import { boundBody, isWithinMachine, onlyWithToken, peerOf, refuse } from './guard.ts'
+import { auditOf, isOnMachine } from './access.ts'
+import { declare, type Routes } from './declared.ts'
+import { refuse } from './guard.ts'
 
 /** For the longest start of a new version that can be asked for. */
 const MAX_WITHIN_MS = 600_000
@@ -16,7 +15,7 @@ const upgradeBody = z.strictObject({
   program: z
     .string()
     .max(1000)
-    .regex(/^\/[^\0\r\n]*$/u)
+    .regex(/^\/[^\0\r\n]*$/u, { error: 'an absolute path' })
     .optional(),
   /** until it serves */
   withinMs: z.number().int().positive().max(MAX_WITHIN_MS).optional(),
@@ -34,32 +33,29 @@ export type UpgradeParts = {
   upgrade: (order: UpgradeOrder) => Promise<UpgradeAnswer | { error: string }>
 }
 
-type Env = { Bindings: HttpBindings }
-type Parts = UpgradeParts & { token: () => Secret | undefined }
+const orderUpgrade = declare({
+  method: 'post',
+  path: '/upgrade',
+  right: 'operate',
+  summary: 'Starts a new version, which takes over; the answer comes when it serves',
+  body: upgradeBody.optional().default({}),
+  answer: upgradeAnswer,
+  refusals: {
+    403: 'the client is on another machine',
+    409: 'the new version cannot take over, and the running one goes on',
+  },
+  example: {
+    body: { program: '/opt/mailmux/bin/mailmux', withinMs: 60_000 },
+    answer: { version: '0.2.0', generation: 2, pid: 4712 },
+  },
+})
 
-export function addUpgradeRoutes(api: Hono<Env>, { token, upgrade }: Parts, log: Log): void {
-  api.post('/upgrade', onlyWithToken(token), boundBody, async (c) => {
-    if (!isWithinMachine(c.env.incoming.socket)) return refuse(c, 403, 'an upgrade is ordered from this machine alone')
-    const text = await c.req.text()
-    const body = upgradeBody.safeParse(text === '' ? {} : parseJson(text))
-    if (!body.success) {
-      return refuse(
-        c,
-        400,
-        'the body may have {"program": "/absolute/path", "withinMs": up to 600000} and nothing else',
-      )
-    }
+export function addUpgradeRoutes(routes: Routes, { upgrade }: UpgradeParts, log: Log): void {
+  routes.add(orderUpgrade, async ({ body, caller, c }) => {
+    if (!isOnMachine(c)) return refuse(c, 403, 'an upgrade is ordered from this machine alone')
     c.env.incoming.socket.setTimeout(UPGRADE_IDLE_MS)
-    log.info({ peer: peerOf(c), ...body.data }, 'upgrade requested by operator')
-    const result = await upgrade(body.data)
-    return 'error' in result ? refuse(c, 409, result.error) : c.json(result)
+    log.info({ ...auditOf(caller), ...body }, 'upgrade requested by operator')
+    const result = await upgrade(body)
+    return 'error' in result ? refuse(c, 409, result.error) : result
   })
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -28,6 +28,7 @@ const KEYS: Readonly<Record<string, string>> = {
   waitMs: 'queue_timeout',
   queue: 'queue_size',
   token: 'token_file',
+  tokens: 'tokens_file',
   password: 'password_file',
   ticketSecret: 'ticket_secret_file',
   clientCertificate: 'client_cert',

@@ -3,12 +3,14 @@
  * files, and it is never changed: a worker gets a copy with its share of the limits. Over 250 lines: all types of the settings are in
  * one file, because every module imports them from here.
  */
+import type { AdminSettings } from './admin-settings.ts'
 import type { ClientLimitSettings, LimitSettings } from './limit-settings.ts'
 import type { Octets } from '../octets.ts'
 import type { ProtocolName } from '../protocol/registry.ts'
 import type { Secret } from '../secret.ts'
 import type { UserCase } from '../user-name.ts'
 
+export type { AdminSettings, AdminToken, Right } from './admin-settings.ts'
 export type { AccessSettings, ClientLimitSettings, LimitSettings, PenaltySettings, Rate } from './limit-settings.ts'
 export type { ProtocolName } from '../protocol/registry.ts'
 
@@ -271,8 +273,7 @@ export type Settings = {
   /** running sessions follow a change of their user's route */
   followRoutes: boolean
   limits: LimitSettings
-  /** `hosts` are names that it may be asked under, in lower case. `token` is what the API asks for; without one `host` is a loopback address */
-  admin: { host: string; port: number; token?: Secret | undefined; hosts: readonly string[] } | undefined
+  admin: AdminSettings | undefined
   /** a socketmap for Postfix; undefined: off */
   delivery: DeliverySettings | undefined
   /** whether changed files are noticed, and for how long one that is written in place has to rest; else on SIGHUP alone */

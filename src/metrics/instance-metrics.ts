@@ -1,6 +1,11 @@
 /** The series of the instance as a whole, whatever number of workers it has, and a verb to record each. */
 import { Counter, Gauge, type Registry } from 'prom-client'
 
+/** `token`: a wrong one. `right`: the token does not have it */
+export const ADMIN_REFUSALS = ['token', 'right'] as const
+
+export type AdminRefusal = (typeof ADMIN_REFUSALS)[number]
+
 /** How a worker does: it serves, it is being started, it does not answer its supervisor, or it has ended and waits to be started again. */
 export const WORKER_STATES = ['up', 'starting', 'not-answering', 'ended'] as const
 export type WorkerState = (typeof WORKER_STATES)[number]
@@ -134,6 +139,14 @@ export function createInstanceMetrics(registry: Registry, version: string) {
     registers,
   })
 
+  const requestsRefused = new Counter({
+    name: 'mailmux_admin_requests_refused_total',
+    help: 'Requests to the admin API that were refused before they were looked at.',
+    labelNames: ['reason'],
+    registers,
+  })
+  for (const reason of ADMIN_REFUSALS) requestsRefused.inc({ reason }, 0)
+
   buildInfo.set({ version }, 1)
   return {
     configurationLoaded(now: Date) {
@@ -173,6 +186,7 @@ export function createInstanceMetrics(registry: Registry, version: string) {
     upgradeEnded: (outcome: UpgradeOutcome) => upgrades.inc({ outcome }),
     movesEnded: (outcome: MoveOutcome, count: number) => moves.inc({ outcome }, count),
     adminConnectionRefused: () => adminRefused.inc(),
+    adminRequestRefused: (reason: AdminRefusal) => requestsRefused.inc({ reason }),
     workerRestarted: () => restarts.inc(),
   }
 }

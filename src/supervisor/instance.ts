@@ -5,8 +5,8 @@
  */
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
-import type { Hono } from 'hono'
-import { buildAdmin, openAdmin } from '../admin/admin.ts'
+import { buildAdmin, openAdmin, type AdminApp } from '../admin/admin.ts'
+import { tokensInForce } from '../config/check/admin-tokens.ts'
 import { createLog } from '../log.ts'
 import { createInstanceMetrics } from '../metrics/instance-metrics.ts'
 import { createRegistry, sumReadings, type Reading } from '../metrics/readings.ts'
@@ -193,7 +193,7 @@ export function createInstance(parts: InstanceParts): Instance {
     if (stopping.signal.aborted) adminPort.close()
   }
 
-  function buildAdminApp(): Hono {
+  function buildAdminApp(): AdminApp {
     return buildAdmin({
       notReady: () => notReady ?? whyNot(pool),
       metrics: { render, contentType: registry.contentType },
@@ -208,7 +208,8 @@ export function createInstance(parts: InstanceParts): Instance {
         site: site.answers,
         limits: site.limits,
         moves: { report: moves.report, ofInstance: () => Promise.resolve(moves.list()), ofSite: site.moves },
-        token: () => files.current().admin?.token,
+        tokens: () => tokensInForce(files.current()),
+        refused: metrics.adminRequestRefused,
       },
       hosts: { has: (name) => files.current().admin?.hosts.includes(name) === true },
       log,

@@ -10,6 +10,7 @@ import { buildClientLimits } from './client-limits.ts'
 import { buildDelivery } from './delivery.ts'
 import { buildLimits } from './limits.ts'
 import { buildRedis } from './redis.ts'
+import type { AdminTokens } from '../check/admin-tokens.ts'
 import type { BackendFiles } from '../check/backend.ts'
 import type { RoutingFiles, RoutingFindings } from '../check/routing.ts'
 import { findPool, servedProtocols } from '../check/placement-pool.ts'
@@ -28,7 +29,7 @@ import type {
   Settings,
   UserRoute,
 } from '../settings.ts'
-import { encodeSecret, type Secret } from '../../secret.ts'
+import { encodeSecret } from '../../secret.ts'
 import { toPlain } from '../yaml/source.ts'
 import { countWorkers, keyOfDomain, type Parsed } from '../schema/values.ts'
 import { parseServerPattern, parseLocalName } from '../schema/wire-values.ts'
@@ -90,7 +91,7 @@ export function buildSettings({
     },
     followRoutes: main.follow_routes,
     limits: buildLimits(main.limits),
-    admin: main.admin && buildAdmin(main.admin, mainFiles.token, main.hostname),
+    admin: main.admin && buildAdmin(main.admin, mainFiles.admin, main.hostname),
     delivery: main.delivery && buildDelivery(main.delivery),
     reload: main.reload === 'auto' ? { kind: 'auto', settleMs: main.settle } : { kind: 'signal' },
     log: { level: main.log.level, format: main.log.format, file: mainFiles.logFile },
@@ -99,10 +100,10 @@ export function buildSettings({
 
 function buildAdmin(
   { listen: { host, port }, hosts }: NonNullable<Main['admin']>,
-  token: Secret | undefined,
+  { token, tokens }: AdminTokens,
   hostname = os.hostname(),
 ): NonNullable<Settings['admin']> {
-  return { host, port, token, hosts: [hostname, ...hosts].map((name) => name.toLowerCase()) }
+  return { host, port, token, tokens, hosts: [hostname, ...hosts].map((name) => name.toLowerCase()) }
 }
 
 /** Mechanisms that a directory that checks passwords can check. The others give it no password, and clients prefer them where they are offered. */

@@ -1,23 +1,23 @@
 /** Reads the files that mailmux.yaml names. A mistake in a file is reported at the key that names it. */
-import type { MainDraft, Main } from './drafts.ts'
+import type { MainDraft } from './drafts.ts'
 import type { Secret } from '../../secret.ts'
-import { isLoopback } from './addresses.ts'
+import { checkAdminTokens, type AdminTokens } from './admin-tokens.ts'
 import { readAuthHttpFiles, type AuthHttpFiles } from './auth-http.ts'
 import { readAccessFiles, type AccessFiles } from './networks.ts'
 import { readRedisFiles, type RedisFiles } from './redis.ts'
-import { readBearerToken, readCertificates, readTicketSecret } from './pem.ts'
+import { readCertificates, readTicketSecret } from './pem.ts'
 import type { Problems } from '../yaml/problems.ts'
-import { createReporter, type Path, type Reporter } from '../schema/read.ts'
+import { createReporter, type Path } from '../schema/read.ts'
 import type { CertificateSettings } from '../settings.ts'
 import type { ReadFiles } from '../read-files.ts'
-import { checkDates, createFileReader, readPair, type FileReader } from './files.ts'
+import { checkDates, createFileReader, readPair } from './files.ts'
 
 export type MainFiles = {
   certificates: CertificateSettings[]
   ticketSecret: Secret | undefined
   /** PEM text of the CAs of client certificates, by the index of the listener */
   clientCas: Map<number, string>
-  token: Secret | undefined
+  admin: AdminTokens
   redis: RedisFiles
   authHttp: AuthHttpFiles
   /** absolute; written, and not read with the configuration */
@@ -57,21 +57,10 @@ export function checkMainFiles(
         ? undefined
         : readFile(ticketFile, readTicketSecret, ['tls', 'ticket_secret_file'], report),
     clientCas,
-    token: checkAdmin(main?.admin, readFile, report),
+    admin: checkAdminTokens(main?.admin, readFile, report),
     redis: readRedisFiles(main?.directory?.redis, readFile, now, report),
     authHttp: readAuthHttpFiles(main?.directory?.auth_http, readFile, report),
     logFile: main?.log?.file === undefined ? undefined : readFile.resolve(main.log.file),
     access: readAccessFiles(main, readFile, report),
   }
-}
-
-function checkAdmin(admin: Main['admin'], readFile: FileReader, report: Reporter): Secret | undefined {
-  if (admin === undefined) return undefined
-  if (admin.token_file !== undefined)
-    return readFile(admin.token_file, readBearerToken, ['admin', 'token_file'], report)
-  // The API lists the sessions, and `explain` tells of users and back ends.
-  if (admin.listen !== undefined && !isLoopback(admin.listen.host)) {
-    report.error(['admin', 'listen'], 'an address that is not loopback needs admin.token_file')
-  }
-  return undefined
 }

@@ -29,10 +29,13 @@ export function readSecret(file: string): Parsed<Secret> {
   return { value: new Secret(secret) }
 }
 
-/** A secret that can be sent as a bearer token (RFC 6750 2.1): with any other character it would be refused each time. */
+/** RFC 6750 2.1. */
+export const BEARER_TOKEN = /^[A-Za-z0-9._~+/-]+=*$/u
+
+/** A secret that can be sent as a bearer token: with any other character it would be refused each time. */
 export function readBearerToken(file: string): Parsed<Secret> {
   const read = readSecret(file)
-  if ('wrong' in read || /^[A-Za-z0-9._~+/-]+=*$/u.test(read.value.reveal())) return read
+  if ('wrong' in read || BEARER_TOKEN.test(read.value.reveal())) return read
   return { wrong: 'must be of letters, digits and . _ ~ + / - alone, with = at its end at most' }
 }
 

@@ -5,11 +5,14 @@ import { hostText, oneAddress, text } from './fields.ts'
 export const admin = z
   .strictObject({
     listen: oneAddress(
-      'One address with a port for health, metrics and the API. Default 127.0.0.1:9143. An address that is not loopback needs token_file.',
+      'One address with a port for health, metrics and the API. Default 127.0.0.1:9143. An address that is not loopback needs token_file or tokens_file.',
       '127.0.0.1:9143',
     ),
     token_file: text(
-      'File that holds the bearer token which the API asks for. Relative to this file. Default: none, which is allowed on loopback only.',
+      'File that holds the bearer token which the API asks for, and which has all rights. Relative to this file. Default: none, which is allowed on loopback only.',
+    ).optional(),
+    tokens_file: text(
+      'File with several tokens for the API, one for each line: a name for the log, its rights (read or operate, which includes read), and the token or `sha256:` with its SHA-256 in hexadecimal. Relative to this file. Default: none.',
     ).optional(),
     hosts: z.array(hostText('A host name.')).prefault([]).meta({
       description:

@@ -4,11 +4,11 @@ import { test } from 'node:test'
 import { buildAdmin } from '../../../src/admin/admin.ts'
 import { errorAnswer, loginAnswer, type RouteAnswer, type LoginTestAnswer } from '../../../src/admin/answers.ts'
 import { Unavailable, type ApiParts, type RouteQuestion } from '../../../src/admin/api.ts'
-import { Secret } from '../../../src/secret.ts'
 import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
 import { NO_DRAIN } from './no-drain.ts'
 import { NO_RELEASE } from './no-release.ts'
+import { tokensOf } from './tokens.ts'
 
 const TOKEN = 'open-sesame'
 const ANSWER: RouteAnswer = {
@@ -28,7 +28,7 @@ function open(changes: Partial<ApiParts> = {}) {
     endSessions: () => Promise.resolve({ ended: 0 }),
   }
   const api: ApiParts = {
-    token: () => undefined,
+    tokens: () => [],
     explain: (question) => {
       asked.push(question)
       return Promise.resolve(ANSWER)
@@ -165,18 +165,18 @@ test('has no other paths', async () => {
 })
 
 test('wants the token of now: the old one is refused as soon as the file has another', async () => {
-  const kept: { token: Secret } = { token: new Secret(TOKEN) }
-  const { get, refused } = open({ token: () => kept.token })
+  let kept = tokensOf(TOKEN)
+  const { get, refused } = open({ tokens: () => kept })
   const path = '/api/v1/backends'
   const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` })
   assert.equal((await get(path, bearer(TOKEN))).status, 200)
-  kept.token = new Secret('the-next-token')
+  kept = tokensOf('the-next-token')
   assert.match(await refused(401, path, bearer(TOKEN)), /not the one/)
   assert.equal((await get(path, bearer('the-next-token'))).status, 200)
 })
 
 test('wants the token where there is one', async () => {
-  const { get, refused, asked } = open({ token: () => new Secret(TOKEN) })
+  const { get, refused, asked } = open({ tokens: () => tokensOf(TOKEN) })
   const path = '/api/v1/routes/alice'
   assert.match(await refused(401, path), /Bearer TOKEN/)
   for (const token of ['wrong', TOKEN.slice(1), `${TOKEN}x`, TOKEN.toUpperCase()])
@@ -212,7 +212,7 @@ test('answers under no foreign name, whatever is asked', async () => {
 })
 
 test('asks for the token under every name, but answers the rest under its own names alone', async () => {
-  const { request } = open({ token: () => new Secret(TOKEN) })
+  const { request } = open({ tokens: () => tokensOf(TOKEN) })
   const headers = { authorization: `Bearer ${TOKEN}` }
   assert.equal((await request('http://proxy.example/api/v1/backends', { headers })).status, 200)
   assert.equal((await request('http://proxy.example/api/v1/backends')).status, 401)
@@ -221,7 +221,7 @@ test('asks for the token under every name, but answers the rest under its own na
 
 test('does not look at what pages of other sites send off, token or none', async () => {
   const authorization = `Bearer ${TOKEN}`
-  for (const { request } of [open(), open({ token: () => new Secret(TOKEN) })]) {
+  for (const { request } of [open(), open({ tokens: () => tokensOf(TOKEN) })]) {
     for (const path of PATHS) {
       const get = (header: object) => request(`http://127.0.0.1:9143${path}`, { headers: { authorization, ...header } })
       const foreign = [{ 'sec-fetch-site': 'cross-site' }, { 'sec-fetch-site': 'same-site' }, { origin: 'null' }]
@@ -262,7 +262,7 @@ test('reports the details of a defect in the log only', async () => {
 })
 
 test('passes a password on once, and answers with the route and the result of the login', async () => {
-  const { post, tried, asked } = open({ token: () => new Secret(TOKEN) })
+  const { post, tried, asked } = open({ tokens: () => tokensOf(TOKEN) })
   const { status, json } = await post('/api/v1/routes/a%2Fb/login?protocol=pop3', '{"password":"p\u00e4ss wörd"}')
   assert.deepEqual([status, json], [200, { ...ANSWER, trial: TRIAL }])
   assert.deepEqual(loginAnswer.parse(json), json)
@@ -272,8 +272,8 @@ test('passes a password on once, and answers with the route and the result of th
 
 test('refuses a login test without a token, also from this machine', async () => {
   for (const [parts, token, status] of [
-    [{ token: () => undefined }, TOKEN, 403],
-    [{ token: () => new Secret(TOKEN) }, 'wrong', 401],
+    [{ tokens: () => [] }, TOKEN, 403],
+    [{ tokens: () => tokensOf(TOKEN) }, 'wrong', 401],
   ] as const) {
     const { post, tried } = open(parts)
     const answer = await post('/api/v1/routes/a/login', '{"password":"x"}', { token })
@@ -283,7 +283,7 @@ test('refuses a login test without a token, also from this machine', async () =>
 })
 
 test('accepts a password only from this machine, because it is not encrypted', async () => {
-  const { post, tried } = open({ token: () => new Secret(TOKEN) })
+  const { post, tried } = open({ tokens: () => tokensOf(TOKEN) })
   const at = (remoteAddress: string | undefined, localAddress: string) =>
     post('/api/v1/routes/a/login', '{"password":"x"}', { socket: { remoteAddress, localAddress } })
   for (const remote of ['192.0.2.1', '::ffff:192.0.2.1', undefined, '128.0.0.1', '12.7.0.1'])
@@ -294,7 +294,7 @@ test('accepts a password only from this machine, because it is not encrypted', a
 })
 
 test('refuses a body without a password, and one that is too long', async () => {
-  const { post, tried } = open({ token: () => new Secret(TOKEN) })
+  const { post, tried } = open({ tokens: () => tokensOf(TOKEN) })
   const long = JSON.stringify({ password: 'x'.repeat(1001) })
   const odd = ['{}', '', 'x', 'null', '{"password":1}', '{"password":""}', '{"password":"a","user":"b"}', long]
   for (const body of [...odd, '{"password":"a\\r\\nb"}', '{"password":"a\\u0000"}'])
@@ -305,7 +305,7 @@ test('refuses a body without a password, and one that is too long', async () => 
 })
 
 test('changes nothing by GET', async () => {
-  const { refused, tried } = open({ token: () => new Secret(TOKEN) })
+  const { refused, tried } = open({ tokens: () => tokensOf(TOKEN) })
   await refused(404, '/api/v1/routes/a/login', { authorization: `Bearer ${TOKEN}` })
   assert.deepEqual(tried, [])
 })
@@ -321,8 +321,17 @@ test('lists sessions by user and back end, a thousand without a limit in the req
   assert.deepEqual((await get('/api/v1/sessions')).json, { sessions: [], total: 0 })
   await get('/api/v1/sessions?user=alice%40example.test&backend=store1&limit=10000')
   assert.deepEqual(asked, [{ limit: 1000 }, { user: 'alice@example.test', backend: 'store1', limit: 10_000 }])
-  for (const query of ['limit=10001', 'limit=-1', 'limit=all', 'user=', 'usr=alice', `user=${'a'.repeat(1001)}`])
-    assert.match(await refused(400, `/api/v1/sessions?${query}`), /limit up to 10000/)
+  for (const [query, reason] of [
+    ['limit=10001', 'query.limit: at most 10000'],
+    ['limit=-1', 'query.limit: a number'],
+    ['limit=all', 'query.limit: a number'],
+    ['user=', 'query.user: empty'],
+    ['usr=alice', 'query.usr: is not known; known are user, backend, client, listener, scope, limit'],
+    [`user=${'a'.repeat(1001)}`, 'query.user: too long'],
+    ['user=alice&user=bob', 'query.user: is given more than once'],
+    ['token=open-sesame', 'query.token: is not known; known are user, backend, client, listener, scope, limit'],
+  ] as const)
+    assert.equal(await refused(400, `/api/v1/sessions?${query}`), reason)
 })
 
 test('answers 503 if no worker can answer', async () => {

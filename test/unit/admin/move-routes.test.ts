@@ -4,11 +4,11 @@ import { test } from 'node:test'
 import { buildAdmin } from '../../../src/admin/admin.ts'
 import { movesAnswer, type MovesAnswer } from '../../../src/admin/answers.ts'
 import type { ApiParts } from '../../../src/admin/api.ts'
-import { Secret } from '../../../src/secret.ts'
 import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
 import { NO_DRAIN } from './no-drain.ts'
 import { NO_RELEASE } from './no-release.ts'
+import { tokensOf } from './tokens.ts'
 
 const TOKEN = 'open-sesame'
 const never = (): Promise<never> => Promise.reject(new Error('not asked here'))
@@ -28,7 +28,7 @@ function open({ isTaken = true, hasToken = true } = {}) {
   const reported: unknown[] = []
   const own: MovesAnswer = { moves: [] }
   const api: ApiParts = {
-    token: () => (hasToken ? new Secret(TOKEN) : undefined),
+    tokens: () => (hasToken ? tokensOf(TOKEN) : []),
     explain: never,
     testLogin: never,
     backends: never,

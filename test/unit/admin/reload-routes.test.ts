@@ -10,11 +10,11 @@ import {
   type ComparisonAnswer,
 } from '../../../src/admin/configuration-answers.ts'
 import type { ApiParts } from '../../../src/admin/api.ts'
-import { Secret } from '../../../src/secret.ts'
 import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
 import { NO_DRAIN } from './no-drain.ts'
 import { NO_RELEASE } from './no-release.ts'
+import { tokensOf } from './tokens.ts'
 
 const TOKEN = 'open-sesame'
 const never = (): Promise<never> => Promise.reject(new Error('not asked here'))
@@ -40,7 +40,7 @@ function open(result: Result, hasToken = true) {
   let reloads = 0
   const { log, lines } = keepLog()
   const api: ApiParts = {
-    token: () => (hasToken ? new Secret(TOKEN) : undefined),
+    tokens: () => (hasToken ? tokensOf(TOKEN) : []),
     explain: never,
     testLogin: never,
     backends: never,

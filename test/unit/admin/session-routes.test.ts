@@ -5,11 +5,11 @@ import { buildAdmin } from '../../../src/admin/admin.ts'
 import { endedAnswer, errorAnswer } from '../../../src/admin/answers.ts'
 import { Unavailable, type ApiParts } from '../../../src/admin/api.ts'
 import type { SessionAnswers } from '../../../src/admin/session-routes.ts'
-import { Secret } from '../../../src/secret.ts'
 import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
 import { NO_DRAIN } from './no-drain.ts'
 import { NO_RELEASE } from './no-release.ts'
+import { tokensOf } from './tokens.ts'
 
 const TOKEN = 'open-sesame'
 const CONFIGURED = ['backend store1', 'listener imaps']
@@ -36,7 +36,7 @@ function open(
     ...(endSessions && { endSessions }),
   }
   const api: ApiParts = {
-    token: () => new Secret(TOKEN),
+    tokens: () => tokensOf(TOKEN),
     explain: never,
     testLogin: never,
     backends: never,
@@ -111,7 +111,13 @@ test('ends a share of the sessions over a time, with a line in the log', async (
     { listener: 'imaps', now: false, rebalance: { share: 0.125 } },
   ]
   assert.deepEqual(ended, orders)
-  const line = { level: 'info', message: 'sessions ended by operator', peer: '192.0.2.1', ended: 3 }
+  const line = {
+    level: 'info',
+    message: 'sessions ended by operator',
+    peer: '192.0.2.1',
+    token: 'token_file',
+    ended: 3,
+  }
   assert.deepEqual(
     lines,
     orders.map((order) => ({ ...line, ...order, incomplete: undefined })),
@@ -171,20 +177,21 @@ test('says that there is no back end or listener of a name, but only where no se
 test('ends sessions for the token alone, and never without one in the configuration', async () => {
   const { ask, ended, lines } = open()
   assert.equal((await ask('DELETE', '?all=true', { token: 'wrong' })).status, 401)
-  const tokenless = open({ token: () => undefined })
+  const tokenless = open({ tokens: () => [] })
   assert.match((await tokenless.ask('DELETE', '?all=true')).why, /needs admin\.token_file/)
   assert.equal((await tokenless.ask('GET', '')).status, 200)
   assert.deepEqual([ended, tokenless.ended, lines, tokenless.lines], [[], [], [], []])
 })
 
-test('writes a line for each order: from where, which filter, how many', async () => {
+test('writes a line for each order: from where, by which token, which filter, how many', async () => {
   const { ask, lines } = open({ endSessions: () => Promise.resolve({ ended: 2, workers: [], incomplete: [3] }) })
   await ask('DELETE', '?user=a%40b.test&client=192.0.2.0/24&now=true')
   await ask('DELETE', '?all=true', { remoteAddress: null })
-  const line = { level: 'info', message: 'sessions ended by operator', ended: 2, incomplete: [3] }
+  const common = { level: 'info', message: 'sessions ended by operator', ended: 2, incomplete: [3] }
+  const line = { ...common, token: 'token_file' }
   assert.deepEqual(lines, [
     { ...line, peer: '192.0.2.1', user: 'a@b.test', client: '192.0.2.0/24', now: true },
-    { ...line, peer: 'unix', now: false },
+    { ...line, peer: 'unknown', now: false },
   ])
 })
 

@@ -91,10 +91,12 @@ test('every key that stands commented out in the examples is taken as it stands 
     'probe.secret': 'p',
     'redis.password': 'p',
     'admin.token': 'a',
+    'admin.tokens': 'grafana read k3v9p2k3v9p2k3v9\n',
     'allow.txt': '10.1.0.0/16 # office\n',
     'deny.txt': '192.0.2.0/24\n',
   }
   for (const [name, text] of Object.entries(files)) fs.writeFileSync(path.join(directory, name), text)
+  fs.chmodSync(path.join(directory, 'admin.tokens'), 0o600)
   const { settings, text } = describeResult(directory, loadConfig(path.join(directory, 'mailmux.yaml'), {}))
   assert.equal(text, '')
   assert.deepEqual(

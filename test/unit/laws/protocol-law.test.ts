@@ -190,7 +190,7 @@ describe('a third protocol in the registry', () => {
       endSessions: () => Promise.resolve({ ended: 0 }),
     }
     const parts = {
-      token: () => undefined,
+      tokens: () => [],
       explain: ({ protocol }: { protocol?: string | undefined }) =>
         Promise.resolve({ wrong: `asked for ${protocol ?? ''}` }),
       backends: () => Promise.resolve([]),

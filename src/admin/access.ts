@@ -1,0 +1,114 @@
+/**
+ * Who asks, and with which rights: by a token of the configuration, or over the Unix socket, whose permissions decide. Without a token in the
+ * configuration every program of this machine may read, and none may operate.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { HttpBindings } from '@hono/node-server'
+import type { Context, MiddlewareHandler } from 'hono'
+import type { AdminToken, Right } from '../config/settings.ts'
+import { canonicalAddress } from '../net/address.ts'
+import { isWithinMachine, refuse } from './guard.ts'
+
+export type Caller = {
+  /** the name of the token; undefined: without one */
+  token: string | undefined
+  /** the address, or `socket` */
+  peer: string
+  rights: readonly Right[]
+}
+
+/** `isSocket`: the request came over the Unix socket. The address of a connection is no sign: a closed one of TCP has none either. */
+export type AdminBindings = HttpBindings & { isSocket?: true }
+export type AdminEnv = { Bindings: AdminBindings; Variables: { caller: Caller } }
+
+/** Why a request is refused before it is looked at, for a metric: `right` is one that its token does not have. */
+export type AdminRefusal = 'token' | 'right'
+
+const ALL: readonly Right[] = ['read', 'operate']
+const READ: readonly Right[] = ['read']
+
+/**
+ * Finds out who asks, and refuses who may not ask anything.
+ * @param tokens of now, since the file may have changed
+ * @param wrongToken is told each wrong token
+ */
+export function authenticate(tokens: () => readonly AdminToken[], wrongToken: () => void): MiddlewareHandler<AdminEnv> {
+  return async (c, next) => {
+    const { peer, isSocket } = originOf(c.env)
+    const known = tokens()
+    if (isSocket || known.length === 0) {
+      c.set('caller', { token: undefined, peer, rights: isSocket ? ALL : READ })
+      return next()
+    }
+    const given = c.req.header('authorization')
+    if (given === undefined) return challenge(c, 401, NEEDS_TOKEN)
+    const [, bearer] = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i.exec(given) ?? []
+    if (bearer === undefined) return challenge(c, 400, NEEDS_TOKEN, 'invalid_request')
+    const token = findToken(known, bearer)
+    if (token) {
+      c.set('caller', { token: token.name, peer, rights: token.rights })
+      return next()
+    }
+    wrongToken()
+    return challenge(
+      c,
+      401,
+      'the token is not the one of admin.token_file, and none of admin.tokens_file',
+      'invalid_token',
+    )
+  }
+}
+
+const HOW = 'so it needs admin.token_file or admin.tokens_file in the configuration'
+const NEEDS_TOKEN = 'this needs a token of admin.token_file or admin.tokens_file: Authorization: Bearer TOKEN'
+
+/** Each comparison is of two hashes, and all are made, so that the time tells nothing about the tokens. */
+function findToken(tokens: readonly AdminToken[], given: string): AdminToken | undefined {
+  const digest = createHash('sha256').update(given).digest()
+  let found: AdminToken | undefined
+  for (const token of tokens) {
+    if (timingSafeEqual(Buffer.from(token.digest.reveal(), 'hex'), digest)) found = token
+  }
+  return found
+}
+
+/** RFC 6750 3. */
+function challenge(c: Context, status: 400 | 401 | 403, error: string, code?: string, scope?: Right): Response {
+  const parts = ['realm="mailmux"', ...(code ? [`error="${code}"`] : []), ...(scope ? [`scope="${scope}"`] : [])]
+  c.header('www-authenticate', `Bearer ${parts.join(', ')}`)
+  return refuse(c, status, error)
+}
+
+/** Lets callers with a right pass. @param refused is told each of the others */
+export function allow(right: Right | 'none', refused: () => void): MiddlewareHandler<AdminEnv> {
+  return async (c, next) => {
+    const { rights, token } = c.get('caller')
+    if (right === 'none' || rights.includes(right)) return next()
+    refused()
+    if (token === undefined) return refuse(c, 403, `this needs the right ${right}, and ${HOW}`)
+    return challenge(
+      c,
+      403,
+      `this needs the right ${right}, which the token ${token} does not have`,
+      'insufficient_scope',
+      right,
+    )
+  }
+}
+
+/** The program that asks, for the log. @param env undefined: the request comes from no connection */
+function originOf(env: Partial<AdminBindings> | undefined): { peer: string; isSocket: boolean } {
+  if (env?.isSocket) return { peer: 'socket', isSocket: true }
+  const remoteAddress = env?.incoming?.socket.remoteAddress
+  return { peer: remoteAddress === undefined ? 'unknown' : canonicalAddress(remoteAddress), isSocket: false }
+}
+
+/** Whether what it sends, and is sent, stays on this machine. */
+export function isOnMachine({ env }: Context<AdminEnv>): boolean {
+  return env.isSocket === true || isWithinMachine(env.incoming.socket)
+}
+
+/** The fields of a log line on an order of an operator: from where, and by which token. */
+export function auditOf({ peer, token }: Caller): { peer: string; token?: string } {
+  return { peer, ...(token !== undefined && { token }) }
+}
