@@ -258,6 +258,7 @@ addCommands(program, {
   // A name lookup that is still running would delay the end of the process.
   endNow: () => void process.stdout.write('', () => process.exit()),
   printText: (text) => void process.stdout.write(text),
+  write: (text) => new Promise((resolve) => void process.stdout.write(text, (error) => resolve(!error))),
   readPassword: () => readPassword(process.stdin, (text) => process.stderr.write(text)),
   onInterrupt,
   showProgress: process.stderr.isTTY

@@ -11,14 +11,19 @@ import { addManCommand } from './man/man.ts'
 import { addMoveCommands, type MoveCommandParts } from './move-commands.ts'
 import { addQuestionCommands } from './question-commands.ts'
 import { addReloadCommand } from './reload.ts'
+import { addRouteCommands, type RouteCommandParts } from './routes/commands.ts'
 import { addSessionCommands } from './session-commands.ts'
 import { addUpgradeCommand } from './upgrade.ts'
 
-export type AllCommandParts = ConfigurationCommandParts & MoveCommandParts & Pick<PasswordTerminal, 'readPassword'>
+export type AllCommandParts = ConfigurationCommandParts &
+  MoveCommandParts &
+  RouteCommandParts &
+  Pick<PasswordTerminal, 'readPassword'>
 
 export function addCommands(program: Command, parts: AllCommandParts): void {
   addConfigurationCommands(program, parts)
   addQuestionCommands(program, parts)
+  addRouteCommands(program, parts)
   addSessionCommands(program, parts)
   addBlockCommands(program, parts)
   addBackendCommands(program, parts)

@@ -6,9 +6,9 @@ import { checkTarget, checkUser } from '../move/check.ts'
 import type { MoveOrder } from '../move/move-user.ts'
 import { isInShare, parseShare, readUsersFile, type ListedUser } from '../move/selection.ts'
 import { domainOf } from '../routing/identity.ts'
+import { nameRules } from '../routes/names.ts'
 import { choose, toCandidate } from '../routing/placement.ts'
 import type { MoveSite } from './move-site.ts'
-import { nameRules } from './move.ts'
 
 export type Selection = {
   from: string

@@ -2,9 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { effectiveState } from '../backend/state.ts'
-import { loadConfig } from '../config/load.ts'
 import type { BackendState, RedisSettings, Settings } from '../config/settings.ts'
-import { formatProblem } from '../config/yaml/problems.ts'
 import type { Environment } from '../config/yaml/variables.ts'
 import { BACKEND_STATE_FIELDS, backendKey, readStoredState } from '../directory/redis/backend-state.ts'
 import { openRedisClient, type RedisClient } from '../directory/redis/client.ts'
@@ -12,11 +10,11 @@ import { mayPass } from '../directory/redis/errors.ts'
 import { createMoveStore, type MoveStore } from '../directory/redis/move-store.ts'
 import { HEARTBEAT_SECONDS } from '../instances/exchange.ts'
 import { redisExchange } from '../instances/redis-exchange.ts'
-import type { Log } from '../log.ts'
 import { openFleet, type OpenFleet } from '../move/fleet.ts'
 import { DEFAULT_DEADLINES, type MoveParts } from '../move/move-user.ts'
 import { resolvesWithin } from '../move/step.ts'
 import { systemClock } from '../move/system-clock.ts'
+import { causeLog, CONNECT_MS, NotOpened, readSettings } from './redis-site.ts'
 
 export type MoveSite = {
   settings: Settings
@@ -41,19 +39,6 @@ export type SiteOptions = {
   settleMs: number | undefined
 }
 
-/** Cannot be opened, in words for the operator. */
-export class NotOpened extends Error {
-  /** the same command may succeed later */
-  readonly isTemporary: boolean
-
-  constructor(why: string, { isTemporary = false }: { isTemporary?: boolean } = {}) {
-    super(why)
-    this.isTemporary = isTemporary
-  }
-}
-
-/** A look-up of a name takes up to 5 seconds, and a login to Redis up to 2 more. */
-const CONNECT_MS = 7000
 /**
  * The queue manager of Postfix remembers the answer for its last recipient for 30 s. A message that it has taken from the queue by that
  * answer is delivered within the next seconds.
@@ -119,23 +104,6 @@ export async function openMoveSite(options: SiteOptions, env: Environment): Prom
     },
     close,
   }
-}
-
-/** @throws NotOpened with all errors of the configuration */
-function readSettings(config: string, env: Environment): Settings {
-  const { settings, problems, more } = loadConfig(config, env)
-  if (settings) return settings
-  const lines = problems.filter(({ severity }) => severity === 'error').flatMap(formatProblem)
-  if (more.error > 0) lines.push(`and ${more.error} more errors`)
-  throw new NotOpened(lines.join('\n'))
-}
-
-/** Keeps the cause that the client of Redis logs, which is in words for operators. */
-function causeLog(note: (cause: string) => void): Log {
-  const keep = (fields: unknown): void => {
-    if (typeof fields === 'object' && fields !== null && 'cause' in fields) note(String(fields.cause))
-  }
-  return { debug: () => undefined, info: () => undefined, warn: () => undefined, error: keep }
 }
 
 /** 32 hex digits that no other move has. */

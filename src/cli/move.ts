@@ -1,5 +1,4 @@
 /** `mailmux move USER BACKEND`: moves one user, and prints each step. */
-import type { RoutingSettings } from '../config/settings.ts'
 import type { Environment } from '../config/yaml/variables.ts'
 import { readDuration } from '../duration.ts'
 import { checkTarget, checkUser, isHeldByMove } from '../move/check.ts'
@@ -8,10 +7,12 @@ import { checkCommand, createRunCommand } from '../move/run-command.ts'
 import { seconds, StepFailed } from '../move/step.ts'
 import { printable } from '../printable.ts'
 import { placedName } from '../routing/new-users.ts'
-import { readUser, type NameRules } from '../user-name.ts'
+import { nameRules } from '../routes/names.ts'
+import { readUser } from '../user-name.ts'
 import type { UserRecord } from '../directory/redis/move-store.ts'
 import { openMoveReport } from './move-report.ts'
-import { newToken, NotOpened, openMoveSite, type MoveSite, type SiteOptions } from './move-site.ts'
+import { newToken, openMoveSite, type MoveSite, type SiteOptions } from './move-site.ts'
+import { NotOpened } from './redis-site.ts'
 
 export type MoveOptions = {
   config: string
@@ -115,11 +116,6 @@ function readOptions({ config, settle, assumeDead, offline }: MoveOptions): Site
 
 /** All logins of the user wait for this time. */
 const MOST_SETTLE_MS = 600_000
-
-/** How names of users are read that an operator writes. */
-export function nameRules({ userCase, aliases }: RoutingSettings): NameRules {
-  return { userCase, aliases, defaultDomain: undefined, delimiters: '@', masterSeparator: undefined }
-}
 
 /** @returns the name of the route as it is in the directory, and what is there */
 async function findUser({ settings, store }: MoveSite, typed: string): Promise<{ user: string; record: UserRecord }> {

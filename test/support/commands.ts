@@ -18,6 +18,7 @@ export function buildCommands(): Command {
     loadProbe: unused,
     endNow: unused,
     printText: unused,
+    write: unused,
     readPassword: unused,
     onInterrupt: unused,
     showProgress: undefined,

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 const PAGE = join(import.meta.dirname, '../../docs/operations.md')
 
 /** What a line of the documentation is for; a word of its comment. */
-export type AclUse = 'database' | 'placement' | 'states' | 'Cluster' | 'instances' | 'limits' | 'move'
+export type AclUse = 'database' | 'placement' | 'states' | 'Cluster' | 'instances' | 'limits' | 'move' | 'mailmux route'
 
 /**
  * @param uses which of the lines with a comment to take besides the first
