@@ -8,9 +8,6 @@ import { connectTls } from '../tls/upgrade.ts'
 import { keyOf, type Address } from './endpoint/addresses.ts'
 import type { Backend } from './backends.ts'
 
-/** Middleboxes forget a silent flow after five minutes or so; dead peers should not outlive it. */
-const KEEPALIVE_MS = 120_000
-
 /** A reset is of a connection that was there (RFC 9293 3.10.7.3 calls the other kind refused), if only until we looked. */
 const CONNECT_ERRORS: Partial<Record<string, ErrorCode>> = {
   ECONNREFUSED: 'backend-refused',
@@ -37,8 +34,10 @@ export function dial(
   // Built before there is a socket to lose, and written in one piece: receivers may expect it whole in one read.
   const header =
     proxyProtocol === 'none' ? undefined : buildProxyHeader(origin ? { version, ...origin } : { version, local: true })
-  const options = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS }
-  const socket = createLeanSocket(options, readMemory).connect({ host: address.ip, port: address.port })
+  const socket = createLeanSocket({ allowHalfOpen: true, noDelay: true }, readMemory).connect({
+    host: address.ip,
+    port: address.port,
+  })
   // For life: between two owners of the socket an error would otherwise end the process. 'close' follows each error.
   socket.on('error', ignore)
   const connected = new Promise<void>((resolve, reject) => {

@@ -5,9 +5,6 @@ import { systemCode } from '../errors.ts'
 import { hostPort } from '../net/address.ts'
 import { findPortHolder } from '../net/port-holder.ts'
 
-/** Probes of an idle client: phones behind address translation are forgotten after about five minutes of silence. */
-const KEEPALIVE_MS = 120_000
-
 /** Connections that wait in the kernel to be accepted, at most: a wave of clients, or the time that a worker takes to start again. */
 export const BACKLOG = 4096
 
@@ -19,7 +16,7 @@ export type Accept = {
 }
 
 export function createDoor(): Server {
-  return createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS })
+  return createServer({ allowHalfOpen: true, noDelay: true })
 }
 
 /** Whether the machine merely lacks the address family, and the other one was asked for too. */

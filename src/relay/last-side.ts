@@ -2,6 +2,9 @@
 import type { Socket } from 'node:net'
 import { LAST_BYTES_MS } from '../net/closing.ts'
 
+/** How long a side may stay silent after the other has closed its half: enough for a last answer. A larger value would keep dead peers longer. */
+export const HALF_CLOSED_MS = 120_000
+
 /**
  * How long the last open side may read nothing while mail for it is still buffered. On a slow link the kernel's buffer takes seconds to
  * empty, and only then accepts more. A larger value would let a client that never reads hold its descriptor longer.

@@ -6,16 +6,14 @@
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { LAST_BYTES_MS } from '../net/closing.ts'
+import { keepAlive } from '../net/keep-alive.ts'
 import { LeanSocket, makeLean, type ReadMemory } from '../net/lean-socket.ts'
 import { carry } from './carry.ts'
 import { Gate } from './gate.ts'
 import type { LeaveCause, RelayCause, RelayCounts, RelayEnding, RelayHandle, RelayOptions } from './options.ts'
 import { LateEnd } from './late-end.ts'
-import { LAST_MAIL_MS, LastSide } from './last-side.ts'
+import { HALF_CLOSED_MS, LAST_MAIL_MS, LastSide } from './last-side.ts'
 import { Progress, REST_MS } from './progress.ts'
-
-/** How long a side may stay silent after the other has closed its half: enough for a last answer. A larger value would keep dead peers longer. */
-const HALF_CLOSED_MS = 120_000
 
 /** Node's default read size. A client whose chunk has this size sends much data. */
 const MUCH_BYTES = 64 * 1024
@@ -208,6 +206,7 @@ export class Relay implements RelayHandle {
   }
 
   sweep(nowMs: number): void {
+    if (this.#activeMs === undefined) keepAlive(this.#client, this.#backend)
     if (this.#settleAccount() || this.#activeMs === undefined) this.#activeMs = nowMs
     this.#silentMs = nowMs - this.#activeMs
     this.#progress.rest(this.#silentMs)
