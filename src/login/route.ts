@@ -31,12 +31,14 @@ export async function routeLogin(login: Login): Promise<BackendRoute | Refused> 
   })
   record.user = name?.user
   record.master = name?.master?.slice(1)
-  const asked = admitLogin(login)
-  const rejected = asked instanceof Promise ? await asked : asked
+  const admitted = admitLogin(login)
+  const rejected = admitted instanceof Promise ? await admitted : admitted
   if (rejected) return rejected
   if (judgeLength(attempt.user, attempt.credentials) === 'too-long') return TOO_LONG
   // A name that no user can have needs no question to the directory.
-  const route = name === undefined ? UNKNOWN : await findRouteAfterHold(login, name)
+  const asked = name === undefined ? UNKNOWN : findRoute(login, name)
+  const found = asked instanceof Promise ? await asked : asked
+  const route = found.kind === 'hold' && name !== undefined ? await waitForRoute(login, name) : found
   if (route.kind === 'unknown' && name !== undefined && isOtherAtEachBackend(attempt, name, world)) return OTHER_NAME
   if (route.kind !== 'backend') {
     const refused = refusedByRoute(route)
@@ -99,9 +101,7 @@ const OTHER_NAME = refused('misconfigured', 'no route for this user, whose name 
 const UNKNOWN: Route = { kind: 'unknown' }
 
 /** The login of a user on hold waits. @throws MuxError `user-on-hold`, and as `findRoute` */
-async function findRouteAfterHold(login: Login, name: UserName): Promise<Exclude<Route, { kind: 'hold' }>> {
-  const route = await findRoute(login, name)
-  if (route.kind !== 'hold') return route
+function waitForRoute(login: Login, name: UserName): Promise<Exclude<Route, { kind: 'hold' }>> {
   const { session, services, holdUntilMs } = login
   return waitBesideClient(session, { untilMs: holdUntilMs, holdUntilMs }, session, (options) =>
     services.heldUsers.wait(name.user, options, async () => {
@@ -111,17 +111,34 @@ async function findRouteAfterHold(login: Login, name: UserName): Promise<Exclude
   )
 }
 
-async function findRoute(login: Login, name: UserName): Promise<Route> {
-  const { clock, events } = login.services
-  const startedMs = clock.nowMs()
-  let source: LookupSource = 'error'
+/** @returns a promise only where the directory is asked */
+function findRoute(login: Login, name: UserName): Route | Promise<Route> {
+  const startedMs = login.services.clock.nowMs()
   try {
-    const route = await login.world.router.byUser(name, undefined, () => describeLogin(login))
-    source = route.kind === 'unknown' ? 'unknown' : route.source
-    return route
-  } finally {
-    events.emit({ type: 'route-looked-up', login, source, tookMs: clock.nowMs() - startedMs })
+    const route = login.world.router.byUser(name, undefined, () => describeLogin(login))
+    if (!(route instanceof Promise)) return noteLookup(login, startedMs, route)
+    return route.then(
+      (found) => noteLookup(login, startedMs, found),
+      (error: unknown) => noteFailedLookup(login, startedMs, error),
+    )
+  } catch (error) {
+    return noteFailedLookup(login, startedMs, error)
   }
+}
+
+function noteLookup(login: Login, startedMs: number, route: Route): Route {
+  emitLookup(login, startedMs, route.kind === 'unknown' ? 'unknown' : route.source)
+  return route
+}
+
+function noteFailedLookup(login: Login, startedMs: number, error: unknown): never {
+  emitLookup(login, startedMs, 'error')
+  throw error
+}
+
+function emitLookup(login: Login, startedMs: number, source: LookupSource): void {
+  const { clock, events } = login.services
+  events.emit({ type: 'route-looked-up', login, source, tookMs: clock.nowMs() - startedMs })
 }
 
 /** The client's own proof; the password that the directory gives in its place; or the master user's for a client that has shown a certificate. */

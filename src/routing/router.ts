@@ -2,7 +2,7 @@
  * Maps a user to a back end. Static users come first, then the directory, then the route of the domain or its placement of new users.
  * There is no default: on the wrong store a user finds an empty mailbox, and a synchronising client deletes its copy.
  */
-import type { BackendSettings, RoutingSettings } from '../config/settings.ts'
+import type { BackendSettings, PlacementPool, RoutingSettings } from '../config/settings.ts'
 import { toEpochMs } from '../clock.ts'
 import { MuxError } from '../errors.ts'
 import type { Octets, Text } from '../octets.ts'
@@ -46,9 +46,10 @@ export type Router = {
    * @param name as `identify` gave it
    * @param trace called for each step, to explain a route; a traced lookup stores and places nothing
    * @param facts further facts of the login; called only for a directory that uses them
+   * @returns a promise only where the directory is asked
    * @throws MuxError `directory-unavailable`, `route-invalid`; `backend-down` if a new user can be placed on no back end
    */
-  byUser(name: UserName, trace?: Trace, facts?: () => LoginFacts): Promise<Route>
+  byUser(name: UserName, trace?: Trace, facts?: () => LoginFacts): Route | Promise<Route>
   /**
    * The route of the recipient of a mail, which is no login: a user without a route is not placed.
    * @param delimiters characters that begin an address extension
@@ -145,20 +146,25 @@ export function createRouter(
     return everybody && toRoute(name, { ...everybody, login: undefined, status: 'active' }, 'domain')
   }
 
-  async function find(name: UserName, trace?: Trace, facts?: () => LoginFacts): Promise<Route> {
+  function find(name: UserName, trace?: Trace, facts?: Facts): Route | Promise<Route> {
+    const known = findKnown(name.user, name, { trace, facts, mayReassign: true })
+    if (known instanceof Promise) return known.then((route) => route ?? findUnlisted(name, trace, facts))
+    return known ?? findUnlisted(name, trace, facts)
+  }
+
+  /** The route of a user who has none of their own. */
+  function findUnlisted(name: UserName, trace?: Trace, facts?: Facts): Route | Promise<Route> {
+    const pool = newUsers.poolFor(name.user)
+    return findDomain(name, trace) ?? (pool ? findNewUser(name, pool, trace, facts) : UNKNOWN)
+  }
+
+  async function findNewUser(name: UserName, pool: PlacementPool, trace?: Trace, facts?: Facts): Promise<Route> {
     const { user } = name
-    const asked = findKnown(user, name, { trace, facts, mayReassign: true })
-    const known = asked instanceof Promise ? await asked : asked
-    if (known) return known
-    const ofDomain = findDomain(name, trace)
-    if (ofDomain) return ofDomain
-    const pool = newUsers.poolFor(user)
-    if (!pool) return { kind: 'unknown' }
     const placed = placedName(user)
     const asPlaced = placed === user ? undefined : await findKnown(placed, name, { trace, facts, mayReassign: true })
     if (asPlaced) return asPlaced
     const { entry, source } = await newUsers.place(placed, pool, trace)
-    return entry ? toRoute(name, entry, source) : { kind: 'unknown' }
+    return entry ? toRoute(name, entry, source) : UNKNOWN
   }
 
   async function findRecipient(name: UserName, delimiters: string): Promise<Route> {
@@ -191,13 +197,17 @@ export function createRouter(
     return route.kind === 'disabled' ? 'disabled' : undefined
   }
 
-  /** @param find the route of this name */
-  async function noting(name: UserName, find: () => Promise<Route>): Promise<Route> {
+  function noted(name: UserName, error: unknown): never {
+    if (error instanceof RouteInvalid) noteRefusal(name.user, error)
+    throw error
+  }
+
+  function findAndNote(name: UserName, facts?: Facts): Route | Promise<Route> {
     try {
-      return await find()
+      const route = find(name, undefined, facts)
+      return route instanceof Promise ? route.catch((error: unknown) => noted(name, error)) : route
     } catch (error) {
-      if (error instanceof RouteInvalid) noteRefusal(name.user, error)
-      throw error
+      return noted(name, error)
     }
   }
 
@@ -214,11 +224,13 @@ export function createRouter(
     async commit(user, backend) {
       await directory?.commit?.(placedName(user), backend)
     },
-    byUser: (name, trace, facts) => (trace ? find(name, trace, facts) : noting(name, () => find(name, trace, facts))),
+    byUser: (name, trace, facts) => (trace ? find(name, trace, facts) : findAndNote(name, facts)),
     byRunning: findRunning,
-    byRecipient: (name, delimiters) => noting(name, () => findRecipient(name, delimiters)),
+    byRecipient: (name, delimiters) => findRecipient(name, delimiters).catch((error: unknown) => noted(name, error)),
   }
 }
+
+const UNKNOWN: Route = { kind: 'unknown' }
 
 const NEVER: Reassigning = { isOrdered: () => false, mayTake: () => false }
 

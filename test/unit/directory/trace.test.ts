@@ -34,7 +34,8 @@ function open(answer: DirectoryEntry | undefined | Error) {
   const router = createRouter(routing(), directory, () => assert.fail('what only looks is not counted'), PLACING)
   const explain = async (user: string) => {
     const steps: RouteStep[] = []
-    const route = await router.byUser(named(user), (step) => steps.push(step)).catch((error: unknown) => error)
+    const find = async () => router.byUser(named(user), (step) => steps.push(step))
+    const route = await find().catch((error: unknown) => error)
     return { steps, route: route instanceof MuxError ? route.code : (route as { kind: string }).kind }
   }
   return { store, clock, cache, router, explain }

@@ -121,7 +121,7 @@ test('places a new user on no back end that is down, and fails if all are down',
     'store2 placed',
   )
   const down = ['store1', 'store2', 'store3']
-  await assert.rejects(openRouter(new Agreement(), { down }).byUser(named('alice@example.test')), {
+  await assert.rejects(async () => openRouter(new Agreement(), { down }).byUser(named('alice@example.test')), {
     code: 'backend-down',
   })
 })
@@ -152,7 +152,7 @@ test('goes nowhere, and lengthens nothing, where another instance has chosen a b
   await openRouter(agreement).byUser(named('alice@example.test'))
   clock.nowMs = 900
   const other = openRouter(agreement, { down: ['store3'] })
-  await assert.rejects(other.byUser(named('alice@example.test')), { code: 'backend-down', retryable: true })
+  await assert.rejects(async () => other.byUser(named('alice@example.test')), { code: 'backend-down', retryable: true })
   clock.nowMs = 1000
   assert.equal(brief(await other.byUser(named('alice@example.test'))), 'store2 placed')
 })
@@ -188,7 +188,7 @@ test('fails closed where the directory cannot be asked, and asks for no other ba
     },
   }
   const router = createRouter(routing(), directory, () => undefined, { isUp: () => true, loginMs: 1000 })
-  await assert.rejects(router.byUser(named('alice@example.test')), away)
+  await assert.rejects(async () => router.byUser(named('alice@example.test')), away)
   assert.deepEqual(asked, ['store3'])
 })
 
@@ -196,13 +196,13 @@ test('places no user with a directory that stores no placements', async () => {
   const directory = directoryOn(new Agreement())
   delete directory.reserve
   const router = createRouter(routing(), directory, () => undefined, { isUp: () => true, loginMs: 1000 })
-  await assert.rejects(router.byUser(named('alice@example.test')), { code: 'directory-unavailable' })
+  await assert.rejects(async () => router.byUser(named('alice@example.test')), { code: 'directory-unavailable' })
 })
 
 test('refuses a back end that is kept but not in the routing file', async () => {
   const agreement = new Agreement()
   agreement.claims.set('alice@example.test', { backend: 'evil.example.net', untilMs: 1000 })
-  await assert.rejects(openRouter(agreement).byUser(named('alice@example.test')), { code: 'route-invalid' })
+  await assert.rejects(async () => openRouter(agreement).byUser(named('alice@example.test')), { code: 'route-invalid' })
 })
 
 test('explains where a new user would be placed, and writes nothing', async () => {
@@ -356,19 +356,24 @@ test('places a user whose last route is remembered nowhere else', async () => {
   const user = 'dora@example.test'
   const home = await otherHome(user)
   const lastKnown = { [user]: at(home) }
-  await assert.rejects(openRouter(new Agreement(), { lastKnown, down: [home] }).byUser(named(user)), {
+  await assert.rejects(async () => openRouter(new Agreement(), { lastKnown, down: [home] }).byUser(named(user)), {
     code: 'backend-down',
   })
   const agreement = new Agreement()
   await openRouter(agreement).byUser(named(user))
-  await assert.rejects(openRouter(agreement, { lastKnown }).byUser(named(user)), { code: 'directory-unavailable' })
+  await assert.rejects(async () => openRouter(agreement, { lastKnown }).byUser(named(user)), {
+    code: 'directory-unavailable',
+  })
   for (const entry of [
     { ...at(home), login: 'd' },
     { ...at(home), status: 'hold' as const },
   ])
-    await assert.rejects(openRouter(new Agreement(), { lastKnown: { [user]: entry } }).byUser(named(user)), {
-      code: 'directory-unavailable',
-    })
+    await assert.rejects(
+      async () => openRouter(new Agreement(), { lastKnown: { [user]: entry } }).byUser(named(user)),
+      {
+        code: 'directory-unavailable',
+      },
+    )
 })
 
 test('explains that the last route counts, and claims nothing', async () => {

@@ -83,7 +83,7 @@ test('finds the route of a placed user in whatever case the name is typed', asyn
   )
   // This directory remembers no new users, so that a user without a route cannot be placed; a name in lower case is asked for once.
   calls.length = 0
-  await assert.rejects(router.byUser(named('bob@x.test')), { code: 'directory-unavailable' })
+  await assert.rejects(async () => router.byUser(named('bob@x.test')), { code: 'directory-unavailable' })
   assert.deepEqual(calls.length, 1)
 })
 
