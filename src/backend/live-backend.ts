@@ -48,7 +48,7 @@ export type LiveBackend = {
    * @throws MuxError `backend-no-port`, `local-shortage`, `backend-unreachable` where no address is known, `backend-timeout`, or `backend-down`
    * if all are down and another login is trying already
    */
-  enter(protocol: ProtocolName, user: string, withinMs: number): Promise<AddressCursor>
+  enter(protocol: ProtocolName, user: string, withinMs: number): AddressCursor | Promise<AddressCursor>
   /** Waits until its names have been looked up once. */
   located(): Promise<void>
   succeeded(endpoint: Endpoint, what: { by: 'check' | 'login'; proof: Proof }): void
@@ -140,6 +140,27 @@ export function createLiveBackend({
     if (before.up !== after.up || before.fault !== after.fault) onChange(backend, { endpoint, before, detail })
   }
 
+  /** @throws as `enter` */
+  function enterKnown(protocol: ProtocolName, user: string): AddressCursor {
+    const [first] = backend.addresses(protocol)
+    if (!first) {
+      const why = resolver?.failure() ?? 'there is none'
+      const code = resolver?.lacksResources() === true ? 'local-shortage' : 'backend-unreachable'
+      throw new MuxError(code, `no address of back end ${name} for ${protocol}: ${why}`)
+    }
+    const isTrial = isDown(first)
+    if (isTrial && trials.has(protocol)) {
+      throw new MuxError('backend-down', `back end ${name} is down for ${protocol}: ${first.health.lastError ?? ''}`)
+    }
+    if (isTrial) trials.add(protocol)
+    return createCursor(() => backend.addresses(protocol, user), {
+      isTrial,
+      leave: () => {
+        if (isTrial) trials.delete(protocol)
+      },
+    })
+  }
+
   const backend: LiveBackend = {
     name,
     isUp(protocol) {
@@ -153,26 +174,11 @@ export function createLiveBackend({
       const list = user !== undefined && spread.has(protocol) ? orderFor(some, user) : some
       return list.some(isDown) ? [...list.filter((endpoint) => !isDown(endpoint)), ...list.filter(isDown)] : list
     },
-    async enter(protocol, user, withinMs) {
-      if (!endpoints.has(protocol)) throw new MuxError('backend-no-port', `back end ${name} has no ${protocol} port`)
-      if (endpoints.get(protocol)?.length === 0) await inTime(resolver?.refresh(), withinMs)
-      const [first] = backend.addresses(protocol)
-      if (!first) {
-        const why = resolver?.failure() ?? 'there is none'
-        const code = resolver?.lacksResources() === true ? 'local-shortage' : 'backend-unreachable'
-        throw new MuxError(code, `no address of back end ${name} for ${protocol}: ${why}`)
-      }
-      const isTrial = isDown(first)
-      if (isTrial && trials.has(protocol)) {
-        throw new MuxError('backend-down', `back end ${name} is down for ${protocol}: ${first.health.lastError ?? ''}`)
-      }
-      if (isTrial) trials.add(protocol)
-      return createCursor(() => backend.addresses(protocol, user), {
-        isTrial,
-        leave: () => {
-          if (isTrial) trials.delete(protocol)
-        },
-      })
+    enter(protocol, user, withinMs) {
+      const known = endpoints.get(protocol)
+      if (!known) throw new MuxError('backend-no-port', `back end ${name} has no ${protocol} port`)
+      if (known.length > 0) return enterKnown(protocol, user)
+      return inTime(resolver?.refresh(), withinMs).then(() => enterKnown(protocol, user))
     },
     located: async () => resolver?.refresh(),
     succeeded(endpoint, what) {

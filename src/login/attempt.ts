@@ -37,7 +37,8 @@ export async function logInAtBackend(login: Login, route: BackendRoute): Promise
   const untilMs = services.clock.nowMs() + backendTimeoutMs
   try {
     const live = services.backends.of(settings)
-    const cursor = await live.enter(session.listener.protocol, record.user ?? '', backendTimeoutMs)
+    const entered = live.enter(session.listener.protocol, record.user ?? '', backendTimeoutMs)
+    const cursor = entered instanceof Promise ? await entered : entered
     try {
       return await runAttempts(login, route, identity, live, cursor, untilMs, held)
     } finally {

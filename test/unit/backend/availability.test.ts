@@ -84,7 +84,7 @@ test('one login tries a back end that is down, though logins have gone there whi
   makeDown(a, first)
   makeDown(a, second)
   const trial = await a.enter('imap', 'ann', 1000)
-  await assert.rejects(a.enter('imap', 'ben', 1000), isCode('backend-down'))
+  await assert.rejects(async () => a.enter('imap', 'ben', 1000), isCode('backend-down'))
   trial.leave()
   ;(await a.enter('imap', 'ben', 1000)).leave()
 })
@@ -96,7 +96,7 @@ test('a login from before the loss that leaves does not end the trial of another
   makeDown(a, second)
   const trial = await a.enter('imap', 'ben', 1000)
   before.leave()
-  await assert.rejects(a.enter('imap', 'cid', 1000), isCode('backend-down'))
+  await assert.rejects(async () => a.enter('imap', 'cid', 1000), isCode('backend-down'))
   trial.leave()
 })
 

@@ -44,7 +44,7 @@ test('if all addresses are down, one login at a time tries each once, and other 
   const live = liveWorld(imapAt(['192.0.2.1', '192.0.2.2'])).live.get('a')!
   for (const endpoint of [...live.addresses('imap')]) makeDown(live, endpoint)
   const trial = await live.enter('imap', 'ann', 1000)
-  await assert.rejects(live.enter('imap', 'ben', 1000), isCode('backend-down'))
+  await assert.rejects(async () => live.enter('imap', 'ben', 1000), isCode('backend-down'))
   assert.deepEqual(
     [trial.next(), trial.next(), trial.next()].map((step) => step?.endpoint.address.ip),
     ['192.0.2.1', '192.0.2.2', undefined],
@@ -93,9 +93,9 @@ test('a connection alone makes up what is only asked for one', () => {
 test('a login waits for a name that has never been found, and not for one that has', async () => {
   const { live, dns, clock } = liveWorld(imapAt(['store.test']))
   const backend = live.get('a')!
-  await assert.rejects(backend.enter('imap', 'ann', 1000), isCode('backend-unreachable'))
+  await assert.rejects(async () => backend.enter('imap', 'ann', 1000), isCode('backend-unreachable'))
   dns.hosts.set('store.test', ['192.0.2.1'])
-  await assert.rejects(backend.enter('imap', 'ann', 1000), isCode('backend-unreachable')) // not asked for each of a crowd
+  await assert.rejects(async () => backend.enter('imap', 'ann', 1000), isCode('backend-unreachable')) // not asked for each of a crowd
   clock.ms += 1000
   assert.equal((await backend.enter('imap', 'ann', 1000)).next()?.endpoint.address.ip, '192.0.2.1')
   assert.deepEqual(dns.asked, ['store.test', 'store.test'])
@@ -171,7 +171,7 @@ test('a name that this machine has no descriptor to look up is no failure of DNS
   const { live, dns, enter, lines, shortages } = liveWorld()
   dns.code = 'EMFILE'
   enter(imapAt(['store.example.test']))
-  await assert.rejects(live.get('a')!.enter('imap', 'ann', 1000), isCode('local-shortage'))
+  await assert.rejects(async () => live.get('a')!.enter('imap', 'ann', 1000), isCode('local-shortage'))
   assert.deepEqual(lines, [])
   assert.deepEqual([...new Set(shortages)], ['lookup: name store.example.test of back end a: EMFILE'])
 })
