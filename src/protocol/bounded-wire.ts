@@ -30,12 +30,12 @@ class BoundedWire implements Wire {
     return this.#wire.secure
   }
 
-  async readLine(limit: LineLimit): Promise<Octets> {
-    return this.#count(await this.#wire.readLine(limit))
+  readLine(limit: LineLimit): Promise<Octets> {
+    return this.#wire.readLine(limit).then(this.#count)
   }
 
-  async readBytes(wanted: number): Promise<Octets> {
-    return this.#count(await this.#wire.readBytes(wanted))
+  readBytes(wanted: number): Promise<Octets> {
+    return this.#wire.readBytes(wanted).then(this.#count)
   }
 
   write(text: string): void {
@@ -46,7 +46,7 @@ class BoundedWire implements Wire {
     return this.#wire.startTls()
   }
 
-  #count(octets: Octets): Octets {
+  readonly #count = (octets: Octets): Octets => {
     this.#lines++
     this.#bytes += octets.length
     if (this.#lines > MAX_LINES || this.#bytes > MAX_BYTES)

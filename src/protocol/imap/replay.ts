@@ -4,6 +4,7 @@
  */
 import { MuxError } from '../../errors.ts'
 import type { MechanismName } from '../../config/settings.ts'
+import type { Octets } from '../../octets.ts'
 import type { BackendLogin, LoginAnswer, Wire } from '../protocol.ts'
 import { relaySasl } from '../relay-sasl.ts'
 import { encodePlain } from '../sasl.ts'
@@ -54,7 +55,7 @@ export async function askCapabilities(wire: Wire, startTls: boolean): Promise<re
 
 /** From the greeting to the capabilities that count: those from before TLS are forgotten (RFC 9051 6.2.1). */
 async function negotiate(backend: Wire, tls: boolean): Promise<BackendCapability> {
-  let words = await readGreeting(backend)
+  let words = parseGreeting(await backend.readLine(MAX_LINE_BYTES))
   if (tls) {
     await startTls(backend, words)
     words = undefined
@@ -65,8 +66,7 @@ async function negotiate(backend: Wire, tls: boolean): Promise<BackendCapability
 }
 
 /** RFC 9051 7.1.4, 7.1.5: with PREAUTH the session belongs to another user, so it is refused. @returns the capabilities in the greeting, if any */
-async function readGreeting(backend: Wire): Promise<string | undefined> {
-  const line = await backend.readLine(MAX_LINE_BYTES)
+function parseGreeting(line: Octets): string | undefined {
   const greeting = parseStatus(line)
   if (greeting?.tag === '*' && greeting.type === 'OK') {
     return greeting.code === 'CAPABILITY' ? greeting.codeArguments : undefined
@@ -117,7 +117,7 @@ const MAX_NON_SYNC_LITERAL = 4096
 type Respond = (challenge: string) => string | Promise<string>
 
 /** @param before a command whose answer does not matter, sent along so that it costs no round trip */
-async function logIn(
+function logIn(
   backend: Wire,
   login: BackendLogin,
   capability: BackendCapability,
@@ -135,6 +135,17 @@ async function logIn(
   if (capability.mechanisms.includes('PLAIN')) {
     return authenticate(backend, 'PLAIN', encodePlain(user, credentials), capability, before, nothingMore)
   }
+  return logInByName(backend, user, credentials, capability, before)
+}
+
+/** By the command LOGIN. */
+async function logInByName(
+  backend: Wire,
+  user: Octets,
+  credentials: Extract<BackendLogin['credentials'], { kind: 'password' }>,
+  capability: BackendCapability,
+  before: string,
+): Promise<Answer> {
   if (!capability.login) throw new MuxError('backend-no-mechanism', 'the back end offers neither AUTH=PLAIN nor LOGIN')
   if (user !== credentials.authcid) {
     throw new MuxError('backend-no-mechanism', 'the back end lacks AUTH=PLAIN, and LOGIN cannot carry an authzid')
@@ -159,7 +170,7 @@ async function logIn(
 }
 
 /** RFC 4959: the first message goes along with the command where it may. */
-async function authenticate(
+function authenticate(
   backend: Wire,
   mechanism: MechanismName,
   first: string,
@@ -170,6 +181,11 @@ async function authenticate(
   const command = `${before}A AUTHENTICATE ${mechanism}`
   if (capability.saslIr && first.length <= MAX_INITIAL_RESPONSE)
     return converse(backend, `${command} ${first}`, respond)
+  return respondWithFirst(backend, command, first, respond)
+}
+
+/** The first message follows when the back end asks for it. */
+async function respondWithFirst(backend: Wire, command: string, first: string, respond: Respond): Promise<Answer> {
   const said = { first: false }
   const answer = await converse(backend, command, (challenge) => {
     if (said.first) return respond(challenge)
