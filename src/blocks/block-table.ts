@@ -29,7 +29,7 @@ export function createBlockTable(): BlockTable {
       ofConnection: ({ address }) => (isBlocked(address) ? BLOCKED : undefined),
       // The address again: the block may have come after the connection.
       ofLogin: ({ address, user }) =>
-        (user !== undefined && users.has(user)) || isBlocked(address) ? BLOCKED : undefined,
+        (users.size > 0 && user !== undefined && users.has(user)) || isBlocked(address) ? BLOCKED : undefined,
     },
     replace(blocks) {
       const before = known

@@ -9,9 +9,11 @@ export function findDefaultDomain(
   serverName: string | undefined,
   address: string | undefined,
 ): DefaultDomain | undefined {
-  const byName = defaultDomains.get(serverName ?? '')
-  if (byName !== undefined) return { domain: byName, by: 'server-name' }
-  const byAddress = defaultDomains.get(address ?? '')
-  if (byAddress !== undefined) return { domain: byAddress, by: 'address' }
+  if (defaultDomains.size > 0) {
+    const byName = defaultDomains.get(serverName ?? '')
+    if (byName !== undefined) return { domain: byName, by: 'server-name' }
+    const byAddress = defaultDomains.get(address ?? '')
+    if (byAddress !== undefined) return { domain: byAddress, by: 'address' }
+  }
   return defaultDomain === undefined ? undefined : { domain: defaultDomain, by: 'listener' }
 }

@@ -213,7 +213,7 @@ export function createMetrics(registry: Registry) {
     registers,
   })
   for (const reason of ROUTE_FAULTS) routesRefused.inc({ reason }, 0)
-  const accounts = new Map<string, RelayAccount>()
+  const accounts = new Map<ProtocolName, Map<string, RelayAccount>>()
 
   return {
     connectionAccepted: (protocol: ProtocolName, listener: string) => connections.inc(protocol, listener),
@@ -269,8 +269,9 @@ export function createMetrics(registry: Registry) {
     },
     /** One function for each protocol and back end, so that a relay holds no labels. */
     relayAccount(protocol: ProtocolName, backend: string): RelayAccount {
-      const key = `${protocol} ${backend}`
-      let account = accounts.get(key)
+      let ofProtocol = accounts.get(protocol)
+      if (!ofProtocol) accounts.set(protocol, (ofProtocol = new Map<string, RelayAccount>()))
+      let account = ofProtocol.get(backend)
       if (!account) {
         const fromClient = relayedBytes.tally(protocol, backend, 'from-client')
         const fromBackend = relayedBytes.tally(protocol, backend, 'from-backend')
@@ -278,7 +279,7 @@ export function createMetrics(registry: Registry) {
           fromClient.add(bytesFromClient)
           fromBackend.add(bytesFromBackend)
         }
-        accounts.set(key, account)
+        ofProtocol.set(backend, account)
       }
       return account
     },
