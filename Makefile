@@ -33,12 +33,14 @@ TEST_PACKAGES := dovecot-imapd dovecot-pop3d redis-server redis-tools openssl cu
 	dovecot-managesieved dovecot-sieve sieve-connect libnet-managesieve-perl php-cli php-net-sieve python3-sievelib \
 	isync fetchmail getmail6 neomutt gsasl sasl2-bin bsdutils haproxy testssl.sh nginx libnginx-mod-mail dnsmasq-base faketime fail2ban \
 	postfix dovecot-lmtpd systemd strace logrotate prometheus \
-	zsh fish mandoc
+	zsh fish mandoc dpkg-dev
+DEB_PACKAGES := dpkg-dev
+DEB_TEST_PACKAGES := dpkg-dev debootstrap lintian iproute2
 
-.PHONY: help runtime deps demo run build man lint types check test test-packages bench bench-quick soak mutants docker
+.PHONY: help runtime deps demo run build man lint types check test test-packages bench bench-quick soak mutants docker deb package-test
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 runtime: $(BROUGHT_NODE) ## Node as in .node-version, into .runtime/, where the machine's own is too old
 
@@ -142,6 +144,14 @@ $(STRYKER): Makefile | $(DEPS)
 
 mutants: $(DEPS) $(STRYKER) ## how many faults the unit and dialogue tests notice; MODULE=routing or a folder or file of a module, SAMPLE=20 (percent of the mutants), SEED=2 (another sample), JOBS=2, TYPES=yes
 	@MODULE=$(MODULE) SAMPLE=$(SAMPLE) SEED=$(SEED) JOBS=$(JOBS) TYPES=$(TYPES) nice -n 19 $(NODE) test/mutants/mutants.ts
+
+deb: $(DEPS) $(RUNTIME_NODE) ## the Debian package, into deb/; two minutes, most of them for the compression
+	@test/support/packages.sh $(DEB_PACKAGES)
+	@NODE_HOME=$(dir $(RUNTIME_NODE)).. packaging/debian/build.sh deb
+
+package-test: $(DEPS) $(RUNTIME_NODE) ## the Debian package in a Debian of its own: installed, upgraded, purged, and read by lintian; three minutes, as root
+	@test/support/packages.sh $(DEB_TEST_PACKAGES)
+	$(NODE) --test 'test/package/*.test.ts'
 
 docker: ## the container image mailmux:latest
 	docker build -f docker/Dockerfile -t mailmux:latest .

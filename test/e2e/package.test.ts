@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { makeAuthority } from '../support/certificates.ts'
 import { START_DEADLINE_MS, until, within } from '../support/deadline.ts'
+import { buildPackage, packArchive } from '../support/debian-package.ts'
 import { type MailmuxPorts, writeConfiguration } from '../support/mailmux.ts'
 import { freePort } from '../support/ports.ts'
 import { run } from '../support/run.ts'
@@ -22,8 +23,7 @@ let archive: string
 let prefix: string
 before(() => {
   scene = openScene()
-  const name = execFileSync('npm', ['pack', '--silent', '--pack-destination', scene.directory], NPM).trim()
-  archive = join(scene.directory, name.split('\n').at(-1) ?? '')
+  archive = packArchive(scene.directory)
   prefix = join(scene.directory, 'prefix')
   const options = ['--global', '--prefix', prefix, '--no-audit', '--no-fund', '--prefer-offline']
   execFileSync('npm', ['install', ...options, archive], { ...NPM, cwd: scene.directory })
@@ -93,6 +93,47 @@ describe('on Node 20', () => {
       assert.match(text, /^mailmux needs Node 24\.12 or newer, and this is Node 20\.[\d.]+\. .*\n$/)
     })
   }
+})
+
+test('the Debian package has the program, its Node, units, examples, documents, and a first configuration without an error', async () => {
+  // `make package-test` installs it into a Debian of its own. Without compression it is built in seconds.
+  const file = buildPackage(archive, join(scene.directory, 'deb'), 'none')
+  const installed = join(scene.directory, 'deb/root')
+  execFileSync('dpkg-deb', ['--extract', file, installed])
+  for (const name of [
+    'usr/bin/mailmux',
+    'usr/lib/systemd/system/mailmux.service',
+    'usr/lib/systemd/system/mailmux-imap.socket',
+    'usr/lib/sysusers.d/mailmux.conf',
+    'usr/lib/tmpfiles.d/mailmux.conf',
+    'usr/share/doc/mailmux/copyright',
+    'usr/share/doc/mailmux/changelog.Debian.gz',
+    'usr/share/doc/mailmux/docs/operations.md',
+    'usr/share/doc/mailmux/contrib/grafana/mailmux.json',
+    'usr/share/man/man1/mailmux.1.gz',
+    'usr/share/man/man5/routing.yaml.5.gz',
+    'usr/share/bash-completion/completions/mailmux',
+    'usr/share/zsh/vendor-completions/_mailmux',
+    'usr/share/fish/vendor_completions.d/mailmux.fish',
+    'etc/logrotate.d/mailmux',
+  ])
+    assert.ok(existsSync(join(installed, name)), name)
+  const { stdout: fields } = await run('dpkg-deb', ['--field', file, 'Package', 'Version', 'Depends'])
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+  assert.match(fields, new RegExp(`^Package: mailmux\nVersion: ${version}-1\nDepends: adduser, openssl, .*libc6`))
+  const etc = join(installed, 'etc/mailmux')
+  const { stdout: conffiles } = await run('dpkg-deb', ['--info', file, 'conffiles'])
+  assert.equal(conffiles, '/etc/logrotate.d/mailmux\n/etc/mailmux/mailmux.yaml\n/etc/mailmux/routing.yaml\n')
+
+  // What postinst makes.
+  await (await makeAuthority(etc)).issue('self-signed')
+  writeFileSync(join(etc, 'admin.token'), 'a-token-of-the-test\n')
+  const program = join(installed, 'usr/lib/mailmux/dist/main.js')
+  const { code, stdout } = await run(join(installed, 'usr/lib/mailmux/bin/node'), [
+    ...[program, 'check', '-c', join(etc, 'mailmux.yaml')],
+  ])
+  assert.equal(code, 0, stdout)
+  assert.match(stdout, /OK \(4 listeners, 1 back end, 0 users, 1 warning\)/) // the warning: no user has a route yet
 })
 
 describe('the Dockerfile', () => {
