@@ -35,18 +35,17 @@ export async function logInAtBackend(login: Login, route: BackendRoute): Promise
   const waitMs = backendTimeoutMs - MIN_ATTEMPT_MS
   const held = services.admissions.isOpen(settings.name) ? undefined : await takeSlot(login, settings, 1, waitMs)
   const untilMs = services.clock.nowMs() + backendTimeoutMs
+  const live = services.backends.of(settings)
+  let cursor: AddressCursor | undefined
   try {
-    const live = services.backends.of(settings)
     const entered = live.enter(session.listener.protocol, record.user ?? '', backendTimeoutMs)
-    const cursor = entered instanceof Promise ? await entered : entered
-    try {
-      return await runAttempts(login, route, identity, live, cursor, untilMs, held)
-    } finally {
-      cursor.leave()
-    }
+    cursor = entered instanceof Promise ? await entered : entered
+    return await runAttempts(login, route, identity, live, cursor, untilMs, held)
   } catch (error) {
     held?.release()
     throw error
+  } finally {
+    cursor?.leave()
   }
 }
 

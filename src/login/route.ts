@@ -16,8 +16,14 @@ import { describeLogin } from './login-facts.ts'
 import type { Accepted, BackendRoute, Login } from './login.ts'
 import { refused, refusedByRoute } from './refuse.ts'
 
-/** Notes in the login's record who logs in, and where. @throws MuxError `directory-unavailable`, `route-invalid`, `no-master` */
-export async function routeLogin(login: Login): Promise<BackendRoute | Refused> {
+type Routed = BackendRoute | Refused
+
+/**
+ * Notes in the login's record who logs in, and where.
+ * @returns a promise only where a limit, the directory or the end of a hold is waited for
+ * @throws MuxError `directory-unavailable`, `route-invalid`, `no-master`
+ */
+export function routeLogin(login: Login): Routed | Promise<Routed> {
   const { attempt, record, world, session } = login
   const { listener, connection } = session
   session.phase = 'routing'
@@ -32,13 +38,27 @@ export async function routeLogin(login: Login): Promise<BackendRoute | Refused> 
   record.user = name?.user
   record.master = name?.master?.slice(1)
   const admitted = admitLogin(login)
-  const rejected = admitted instanceof Promise ? await admitted : admitted
-  if (rejected) return rejected
+  if (admitted instanceof Promise) return admitted.then((rejected) => rejected ?? routeAdmitted(login, name))
+  return admitted ?? routeAdmitted(login, name)
+}
+
+function routeAdmitted(login: Login, name: UserName | undefined): Routed | Promise<Routed> {
+  const { attempt } = login
   if (judgeLength(attempt.user, attempt.credentials) === 'too-long') return TOO_LONG
   // A name that no user can have needs no question to the directory.
-  const asked = name === undefined ? UNKNOWN : findRoute(login, name)
-  const found = asked instanceof Promise ? await asked : asked
-  const route = found.kind === 'hold' && name !== undefined ? await waitForRoute(login, name) : found
+  if (name === undefined) return follow(login, name, UNKNOWN)
+  const found = findRoute(login, name)
+  if (found instanceof Promise) return found.then((route) => followAfterHold(login, name, route))
+  return followAfterHold(login, name, found)
+}
+
+function followAfterHold(login: Login, name: UserName, route: Route): Routed | Promise<Routed> {
+  if (route.kind !== 'hold') return follow(login, name, route)
+  return waitForRoute(login, name).then((after) => follow(login, name, after))
+}
+
+function follow(login: Login, name: UserName | undefined, route: Exclude<Route, { kind: 'hold' }>): Routed {
+  const { attempt, record, world } = login
   if (route.kind === 'unknown' && name !== undefined && isOtherAtEachBackend(attempt, name, world)) return OTHER_NAME
   if (route.kind !== 'backend') {
     const refused = refusedByRoute(route)
@@ -98,7 +118,7 @@ function isOtherAtEachBackend({ credentials }: LoginAttempt, name: UserName, { r
 /** As `credentialsFor` refuses a known user by that name, and as soon, so that the answer does not tell who exists. */
 const OTHER_NAME = refused('misconfigured', 'no route for this user, whose name no back end would have')
 
-const UNKNOWN: Route = { kind: 'unknown' }
+const UNKNOWN = { kind: 'unknown' } as const
 
 /** The login of a user on hold waits. @throws MuxError `user-on-hold`, and as `findRoute` */
 function waitForRoute(login: Login, name: UserName): Promise<Exclude<Route, { kind: 'hold' }>> {

@@ -90,7 +90,8 @@ export async function logIn(login: Login): Promise<Accepted | Refused> {
   const { events } = login.services
   let result: Accepted | Refused
   try {
-    const route = await routeLogin(login)
+    const routed = routeLogin(login)
+    const route = routed instanceof Promise ? await routed : routed
     if (events.wantsDetails) events.emit({ type: 'route-decided', login, route })
     if ('refusal' in route) result = await refuseAsBackend(login, route)
     else {
@@ -116,26 +117,25 @@ export async function logIn(login: Login): Promise<Accepted | Refused> {
 }
 
 /** Relays until the session ends. What either side has sent that mailmux has not read goes first. */
-async function relay(session: Session, joined: Joined, { relays, relayAccount, events }: Services): Promise<Ending> {
+function relay(session: Session, joined: Joined, { relays, relayAccount, events }: Services): Promise<Ending> {
   const { connection, listener, login, world } = session
   session.phase = 'relaying'
   const startedMs = performance.now()
+  const handle = relays.run(connection.socket, joined.socket, {
+    idleMs: world.settings.limits.idleMs[listener.protocol],
+    spreadMs: world.settings.limits.spreadDisconnectsMs,
+    goodbye: joined.goodbye,
+    watch: joined.watch,
+    unreadFromClient: connection.detach(),
+    unreadFromBackend: joined.unread,
+    account: relayAccount(listener.protocol, login?.backend ?? ''),
+  })
   events.emit({ type: 'relay-started', session })
-  try {
-    const handle = relays.run(connection.socket, joined.socket, {
-      idleMs: world.settings.limits.idleMs[listener.protocol],
-      spreadMs: world.settings.limits.spreadDisconnectsMs,
-      goodbye: joined.goodbye,
-      watch: joined.watch,
-      unreadFromClient: connection.detach(),
-      unreadFromBackend: joined.unread,
-      account: relayAccount(listener.protocol, login?.backend ?? ''),
-    })
-    session.startRelay(handle)
-    return await handle.ended
-  } finally {
+  session.startRelay(handle)
+  return handle.ended.then((ending) => {
     events.emit({ type: 'relay-ended', session, tookMs: performance.now() - startedMs })
-  }
+    return ending
+  })
 }
 
 async function readOrigin(session: Session, services: Services): Promise<void> {

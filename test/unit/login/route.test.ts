@@ -105,7 +105,7 @@ async function route({
   }
   const services = { clock: SYSTEM_CLOCK, events: { emit, wantsDetails: false } } as unknown as LoginServices
   const login = new Login(session, new LoginRecord(1), attempt, world, services)
-  const routed = await routeLogin(login).catch((error: unknown) => error)
+  const routed = await (async () => routeLogin(login))().catch((error: unknown) => error)
   return { routed, login, record: login.record, asked, sources, settled }
 }
 
