@@ -33,11 +33,18 @@ export class BackendConnection {
    * Waits for the connection, and for the handshake with implicit TLS. To be called once, at once.
    * @throws MuxError as `dial`, `backend-tls-failed`, `backend-certificate`, or the error of `fail`
    */
-  async open(): Promise<void> {
-    await this.#dialling.connected
+  open(): Promise<void> {
+    return this.#dialling.connected.then(this.#begin)
+  }
+
+  readonly #begin = (): void | Promise<void> => {
     if (this.#failure) throw this.#failure
     this.connected = true
-    if (this.#backend.settings.tls === 'implicit') await this.#secure()
+    if (this.#backend.settings.tls === 'implicit') return this.#secure().then(this.#read)
+    this.#read()
+  }
+
+  readonly #read = (): void => {
     this.#lines = new LineSocket(this.#socket, 'backend')
   }
 
@@ -66,7 +73,7 @@ export class BackendConnection {
       throw new MuxError('backend-bytes-before-tls', 'bytes in clear between the back end’s go-ahead and the handshake')
     }
     await this.#secure()
-    this.#lines = new LineSocket(this.#socket, 'backend')
+    this.#read()
   }
 
   async #secure(): Promise<void> {
