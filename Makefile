@@ -32,7 +32,7 @@ DEMO_PACKAGES := dovecot-imapd dovecot-pop3d dovecot-managesieved openssl $(if $
 TEST_PACKAGES := dovecot-imapd dovecot-pop3d redis-server redis-tools openssl curl python3 \
 	dovecot-managesieved dovecot-sieve sieve-connect libnet-managesieve-perl php-cli php-net-sieve python3-sievelib \
 	isync fetchmail getmail6 neomutt gsasl sasl2-bin bsdutils haproxy testssl.sh nginx libnginx-mod-mail dnsmasq-base faketime fail2ban \
-	postfix dovecot-lmtpd systemd strace logrotate prometheus \
+	postfix dovecot-lmtpd systemd strace logrotate prometheus chromium \
 	zsh fish mandoc dpkg-dev
 DEB_PACKAGES := dpkg-dev
 DEB_TEST_PACKAGES := dpkg-dev debootstrap lintian iproute2

@@ -1,4 +1,4 @@
-/** The HTTP of operators: `/livez`, `/readyz`, `/metrics` and the API. It knows the program only by the functions that it is given. */
+/** The HTTP of operators: the status page, `/livez`, `/readyz`, `/metrics` and the API. It knows the program only by the functions that it is given. */
 import { createServer, type Server } from 'node:http'
 import { createAdaptorServer } from '@hono/node-server'
 import { Hono } from 'hono'
@@ -10,6 +10,7 @@ import { bracketHost } from '../net/address.ts'
 import type { AdminEnv } from './access.ts'
 import { buildApi, Unavailable, type ApiParts } from './api.ts'
 import { inTurn, type Fetch } from './in-turn.ts'
+import { addPageRoutes } from './page-routes.ts'
 import { refuse, refuseBodies, refuseForeignNames, refuseOtherSites } from './guard.ts'
 
 export type AdminParts = {
@@ -42,6 +43,7 @@ export function buildAdmin({ notReady, metrics, api, hosts, log }: AdminParts): 
     return why === undefined ? c.text('ok\n') : c.text(`${why}\n`, 503)
   })
   app.get('/metrics', async (c) => c.body(await metrics.render(), 200, { 'content-type': metrics.contentType }))
+  addPageRoutes(app, () => api.tokens().length > 0)
   app.route('/api/v1', buildApi(api, log))
   app.onError((error, c) => {
     if (error instanceof HTTPException) return error.getResponse() // of a middleware that has refused

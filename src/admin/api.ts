@@ -15,6 +15,7 @@ import { addReleaseRoutes, type ReleaseParts } from './release-routes.ts'
 import { addReloadRoutes, type ReloadParts } from './reload-routes.ts'
 import { addSessionRoutes, type SessionParts } from './session-routes.ts'
 import { addStateRoutes, type StateParts } from './state-routes.ts'
+import { addStatusRoutes, type StatusParts } from './status-routes.ts'
 import { addUpgradeRoutes, type UpgradeParts } from './upgrade-routes.ts'
 
 export type { RouteQuestion } from './explain-routes.ts'
@@ -35,7 +36,8 @@ export type ApiParts = ExplainParts &
   ReloadParts &
   UpgradeParts &
   DrainParts &
-  ReleaseParts & {
+  ReleaseParts &
+  StatusParts & {
     /** Asked for each request, since the files may have changed. None: every program on this machine may read */
     tokens: () => readonly AdminToken[]
     /** counts requests */
@@ -58,6 +60,7 @@ export function buildApi(parts: ApiParts, log: Log): Hono<AdminEnv> {
   addUpgradeRoutes(routes, parts, log)
   addDrainRoutes(routes, parts, log)
   addReleaseRoutes(routes, parts, log)
+  addStatusRoutes(routes, parts)
   api.all('*', (c) => refuse(c, 404, 'the API has no such path'))
   return api
 }

@@ -52,10 +52,13 @@ export const refuseOtherSites: MiddlewareHandler = async (c, next) => {
   c.header('cross-origin-resource-policy', 'same-origin')
   const site = c.req.header('sec-fetch-site')
   const origin = c.req.header('origin')
+  // A link in a wiki may lead to the status page. A page cannot read what it leads to, and may not frame it.
+  const isLink = c.req.path === '/' && c.req.header('sec-fetch-mode') === 'navigate'
   const isForeign =
-    site === undefined
+    !isLink &&
+    (site === undefined
       ? origin !== undefined && origin !== new URL(c.req.url).origin // browsers of before 2023
-      : site !== 'same-origin' && site !== 'none'
+      : site !== 'same-origin' && site !== 'none')
   return isForeign ? refuse(c, 403, 'this is not for pages of other sites') : next()
 }
 

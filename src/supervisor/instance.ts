@@ -9,8 +9,7 @@ import { buildAdmin, openAdmin, type AdminApp } from '../admin/admin.ts'
 import { tokensInForce } from '../config/check/admin-tokens.ts'
 import { createLog } from '../log.ts'
 import { createInstanceMetrics } from '../metrics/instance-metrics.ts'
-import { createRegistry, sumReadings, type Reading } from '../metrics/readings.ts'
-import { createRemovedFilter } from '../metrics/removed-series.ts'
+import { createRegistry } from '../metrics/readings.ts'
 import { createShortageCounter } from '../metrics/shortage-counter.ts'
 import { createShortageNotes } from '../resources/shortages.ts'
 import { Secret } from '../secret.ts'
@@ -27,6 +26,7 @@ import { createAdminPort } from './admin-port.ts'
 import { keepBlocks } from './blocks.ts'
 import { changePool, needsOtherPool } from './change-pool.ts'
 import { keepConfiguration } from './configuration.ts'
+import { createExposition } from './exposition.ts'
 import type { Instance, InstanceParts } from './instance-interface.ts'
 import { reopenLogFile } from './log-file.ts'
 import { openPool } from './open-pool.ts'
@@ -37,7 +37,8 @@ import { createNotifier } from './notify.ts'
 import { createReloadOrder, SERVING } from './reload-order.ts'
 import { createSelfDrain } from './self-drain.ts'
 import { warnOfRights } from './privileges.ts'
-import type { WorkerPool } from './worker-pool.ts'
+import { createStatus } from './status.ts'
+import { whyNotServing } from './worker-pool.ts'
 
 /** What a stop may take beside the grace of the sessions: workers that close, the other instances, the last log lines. */
 const STOP_SLACK_MS = 15_000
@@ -64,7 +65,7 @@ export function createInstance(parts: InstanceParts): Instance {
   const common = { settings: first, ticketSecret, log, inherited, leases, ledger }
   const pool = openPool({ ...common, createApp, program, metrics, registry })
   metrics.watchWorkers(pool.states)
-  let withoutRemoved = createRemovedFilter(settings)
+  const exposition = createExposition(settings, registry, pool, elders)
   const files = keepConfiguration(settings, loaded, {
     load,
     async takeOver(settings) {
@@ -73,7 +74,7 @@ export function createInstance(parts: InstanceParts): Instance {
         return changePool(parts.settings, settings, { pool, upgrade, notifier })
       const prepared = await prepareAll(settings, { pool, adminPort, output, followers: [shared, blocks, site] })
       log.configure(settings.log)
-      withoutRemoved = createRemovedFilter(settings)
+      exposition.configure(settings)
       return prepared.commit()
     },
     // Another process manager than systemd would take the end of this process for that of the service.
@@ -103,9 +104,6 @@ export function createInstance(parts: InstanceParts): Instance {
   metrics.watchInstances(site.count)
   const blocks = keepBlocks({ pool, store: shared.blocks, settings: files.current, refreshAll: site.refreshBlocks })
 
-  async function ownReadings(): Promise<Reading[]> {
-    return [await registry.getMetricsAsJSON(), ...(await pool.readings())]
-  }
   metrics.watchGenerations(() => ({
     current: generation,
     draining: predecessor && !predecessor.hasEnded() ? 1 : 0, // each generation counts the one before it
@@ -116,14 +114,22 @@ export function createInstance(parts: InstanceParts): Instance {
   /** for a stop or a drain: no other generation is to take over any more */
   const leaving = new AbortController()
   const close = (): void => {
+    status.stop()
     blocks.stop()
     files.close()
     adminPort.close()
   }
-  async function render(): Promise<string> {
-    const [own, older] = await Promise.all([ownReadings(), elders.readings()])
-    return sumReadings([...own, ...older].map(withoutRemoved)).metrics()
-  }
+  const operators = answersOf(files, pool, () => reloads.order())
+  const whyNotReady = (): string | undefined => notReady ?? whyNotServing(pool)
+  const status = createStatus(exposition.wanted, {
+    pool,
+    site,
+    settings: files.current,
+    config: operators.configuration.status,
+    generation,
+    movesRunning: moves.running,
+    notReady: whyNotReady,
+  })
   const selfDrain = createSelfDrain({
     stop: async () => {
       await pool.stop()
@@ -152,7 +158,7 @@ export function createInstance(parts: InstanceParts): Instance {
     reloads: reloads.count,
     blocks: blocks.inForce,
     counts: shared.counts,
-    readings: ownReadings,
+    readings: exposition.own,
     predecessor,
     notifier,
     whyNotNow: () => notReady,
@@ -195,12 +201,13 @@ export function createInstance(parts: InstanceParts): Instance {
 
   function buildAdminApp(): AdminApp {
     return buildAdmin({
-      notReady: () => notReady ?? whyNot(pool),
-      metrics: { render, contentType: registry.contentType },
+      notReady: whyNotReady,
+      metrics: { render: exposition.render, contentType: registry.contentType },
       api: {
         ...pool,
         blocks: blocks.orders,
-        ...answersOf(files, pool, reloads.order),
+        ...operators,
+        ...status.answers,
         upgrade,
         drain: selfDrain,
         release,
@@ -236,6 +243,7 @@ export function createInstance(parts: InstanceParts): Instance {
     if (stopping.signal.aborted) return
     for (const unused of inherited.closeRest()) log.warn(unused, 'inherited port is not used any more')
     notReady = undefined
+    status.start()
     log.info({ version, listeners: addresses, ...(predecessor && { generation }) }, 'ready')
     predecessor?.ready()
     notifier.ready(SERVING)
@@ -289,9 +297,4 @@ export function createInstance(parts: InstanceParts): Instance {
       pool.abandon()
     },
   }
-}
-
-/** Ready while at least one worker serves: otherwise a load balancer would remove the remaining workers too. */
-function whyNot(pool: WorkerPool): string | undefined {
-  return pool.states().includes('up') ? undefined : 'no worker serves'
 }

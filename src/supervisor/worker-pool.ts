@@ -48,3 +48,8 @@ export type WorkerPool = Pick<
     /** Ends all workers at once. */
     abandon: () => void
   }
+
+/** Ready while at least one worker serves: otherwise a load balancer would remove the remaining workers too. */
+export function whyNotServing(pool: Pick<WorkerPool, 'states'>): string | undefined {
+  return pool.states().includes('up') ? undefined : 'no worker serves'
+}

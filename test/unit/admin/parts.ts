@@ -5,6 +5,7 @@ import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
 import { NO_DRAIN } from './no-drain.ts'
 import { NO_RELEASE } from './no-release.ts'
+import { NO_STATUS } from './no-status.ts'
 
 const never = (): Promise<never> => Promise.reject(new Error('not asked here'))
 
@@ -21,6 +22,7 @@ export const NO_PARTS: ApiParts = {
   upgrade: never,
   drain: NO_DRAIN,
   release: NO_RELEASE,
+  ...NO_STATUS,
   configuration: { reload: never, status: () => ({ file: '', loadedMs: 0 }), compare: never },
   moves: { report: () => true, ofInstance: never, ofSite: never },
   blocks: NO_BLOCKS,

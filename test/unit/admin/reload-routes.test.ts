@@ -14,6 +14,7 @@ import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
 import { NO_DRAIN } from './no-drain.ts'
 import { NO_RELEASE } from './no-release.ts'
+import { NO_STATUS } from './no-status.ts'
 import { tokensOf } from './tokens.ts'
 
 const TOKEN = 'open-sesame'
@@ -48,6 +49,7 @@ function open(result: Result, hasToken = true) {
     upgrade: () => Promise.reject(new Error('not asked')),
     drain: NO_DRAIN,
     release: NO_RELEASE,
+    ...NO_STATUS,
     configuration: {
       reload() {
         reloads++

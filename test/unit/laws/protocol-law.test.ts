@@ -23,6 +23,7 @@ import { importWithThird } from './with-third-protocol.ts'
 import { NO_BLOCKS } from '../admin/no-blocks.ts'
 import { NO_DRAIN } from '../admin/no-drain.ts'
 import { NO_RELEASE } from '../admin/no-release.ts'
+import { NO_STATUS } from '../admin/no-status.ts'
 
 const root = join(import.meta.dirname, '../../..')
 
@@ -200,6 +201,7 @@ describe('a third protocol in the registry', () => {
       upgrade: () => Promise.reject(new Error('not asked')),
       drain: NO_DRAIN,
       release: NO_RELEASE,
+      ...NO_STATUS,
       configuration: {
         reload: () => Promise.reject(new Error('not asked here')),
         status: () => ({ file: '', loadedMs: 0 }),

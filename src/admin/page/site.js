@@ -1,0 +1,165 @@
+/** What stands still most of the time: instances, listeners and certificates, the directory, the configuration, refusals by reason. */
+import { Badge, html, Section } from './html.js'
+import { daysLeft, formatAgo, formatCount, formatDate, formatDuration, formatMany, formatTime } from './format.js'
+
+/** @typedef {import('./problems.js').StatusAnswer} StatusAnswer */
+
+/** @param {{ status: StatusAnswer }} props */
+export function Instances({ status }) {
+  const { instances, nowMs, workers, startedMs } = status
+  const states = workers.filter((state) => state !== 'up').map((state) => `, ${state}`)
+  const generation = status.generation > 1 ? `, generation ${status.generation}` : ''
+  const about = `This one: ${formatMany(workers.length, 'worker')}${states.join('')}, started ${formatAgo(startedMs, nowMs)}${generation}.`
+  return html`<${Section} id="instances" title="Instances">
+    <p>${about}</p>
+    ${instances && html`<${InstanceTable} instances=${instances.instances} nowMs=${nowMs} />`}
+    ${instances?.why !== undefined && html`<p class="hint">Other instances are not known: ${instances.why}.</p>`}
+  <//>`
+}
+
+/** @param {{ instances: NonNullable<StatusAnswer['instances']>['instances'], nowMs: number }} props */
+function InstanceTable({ instances, nowMs }) {
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="Table of instances">
+    <table>
+      <thead>
+        <tr>
+          <th scope="col">Instance</th>
+          <th scope="col">State</th>
+          <th scope="col">Version</th>
+          <th scope="col" class="number">Generation</th>
+          <th scope="col" class="number">Sessions</th>
+          <th scope="col" class="number">Up for</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${instances.map(
+          ({ host, id, state, self, version, generation, sessions, sinceMs }) =>
+            html`<tr key=${`${id} ${generation}`}>
+              <th scope="row">${host}/${id}${self && html` <small>this one</small>`}</th>
+              <td><${Badge} tone=${state === 'up' ? 'good' : 'bad'}>${state}<//></td>
+              <td>${version ?? '–'}</td>
+              <td class="number">${generation ?? '–'}</td>
+              <td class="number">${sessions === undefined ? '–' : formatCount(sessions)}</td>
+              <td class="number">${sinceMs === undefined ? '–' : formatDuration((nowMs - sinceMs) / 1000)}</td>
+            </tr>`,
+        )}
+      </tbody>
+    </table>
+  </div>`
+}
+
+/** @param {{ status: StatusAnswer }} props */
+export function Listeners({ status }) {
+  const { listeners, certificates, nowMs } = status
+  return html`<${Section} id="listeners" title="Listeners and certificates">
+    <div class="scroll" tabindex="0" role="region" aria-label="Table of listeners">
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Listener</th>
+            <th scope="col">Protocol</th>
+            <th scope="col">Address</th>
+            <th scope="col">TLS</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${listeners.map(
+            ({ name, protocol, listen, tls }) =>
+              html`<tr key=${name}>
+                <th scope="row">${name}</th>
+                <td>${protocol}</td>
+                <td><code>${listen.join(' ')}</code></td>
+                <td>${tls}</td>
+              </tr>`,
+          )}
+        </tbody>
+      </table>
+    </div>
+    ${
+      certificates.length === 0
+        ? html`<p class="hint">There is no certificate.</p>`
+        : html`<ul class="plain">
+            ${certificates.map((one) => html`<${Certificate} key=${one.file} certificate=${one} nowMs=${nowMs} />`)}
+          </ul>`
+    }
+  <//>`
+}
+
+/** @param {{ certificate: StatusAnswer['certificates'][number], nowMs: number }} props */
+function Certificate({ certificate: { file, notAfterMs, names }, nowMs }) {
+  const days = daysLeft(notAfterMs, nowMs)
+  const tone = days < 3 ? 'bad' : days < 14 ? 'warn' : 'good'
+  return html`<li>
+    <${Badge} tone=${tone}>${days < 0 ? 'expired' : `${formatMany(days, 'day')} left`}<//>${' '}
+    <span>${names.join(', ') || 'no names'}</span>
+    <small>until ${formatDate(notAfterMs)}, <code>${file}</code></small>
+  </li>`
+}
+
+const KINDS = {
+  static: 'The routing file is the only source of routes.',
+  redis: 'Redis keeps the routes.',
+  auth_http: 'An auth server decides for each login.',
+}
+
+/** @param {{ status: StatusAnswer }} props */
+export function Directory({ status }) {
+  const { directory, nowMs } = status
+  const { kind, up, dataLost, lastUpMs, maxStaleMs } = directory
+  return html`<${Section} id="directory" title="Directory">
+    <p>
+      ${KINDS[kind]}${' '}
+      ${kind !== 'static' && html`<${Badge} tone=${up ? 'good' : 'bad'}>${dataLost ? 'has lost its data' : up ? 'answers' : 'does not answer'}<//>`}
+    </p>
+    ${
+      !up &&
+      kind === 'redis' &&
+      html`<p>
+        Remembered routes stand in. They are
+        ${lastUpMs === undefined ? 'from before the start of this process' : `${formatDuration((nowMs - lastUpMs) / 1000)} old or older`}${maxStaleMs !== undefined && `, and count for up to ${formatDuration(maxStaleMs / 1000)}`}.
+      </p>`
+    }
+  <//>`
+}
+
+/** @param {{ status: StatusAnswer }} props */
+export function Configuration({ status }) {
+  const { config, nowMs } = status
+  const { file, loadedMs, failure, heldBack } = config
+  return html`<${Section} id="configuration" title="Configuration">
+    <p><code>${file}</code> in force since ${formatTime(loadedMs)}, ${formatAgo(loadedMs, nowMs)}.</p>
+    ${
+      failure &&
+      html`<p><${Badge} tone="warn">reload failed<//> ${formatAgo(failure.atMs, nowMs)}. Nothing has changed:</p>
+        <pre tabindex="0" role="region" aria-label="Errors of the last reload">${failure.errors.join('\n')}</pre>`
+    }
+    ${heldBack && html`<p><${Badge} tone="warn">held back<//> <code>${heldBack.file}</code>: ${heldBack.why}</p>`}
+  <//>`
+}
+
+/** @param {{ status: StatusAnswer }} props */
+export function Refusals({ status }) {
+  const { rejected, limited } = status
+  return html`<${Section} id="refusals" title="Refusals by reason" aside="Since the start of this instance.">
+    <${Counts} title="Connections ended before a login" counts=${rejected} />
+    <${Counts} title="Rejected or delayed by a limit" counts=${limited} />
+  <//>`
+}
+
+/** @param {{ title: string, counts: readonly { name: string, count: number }[] }} props */
+function Counts({ title, counts }) {
+  return html`<h3>${title}</h3>
+    ${
+      counts.length === 0
+        ? html`<p class="hint">None.</p>`
+        : html`<dl class="counts">
+            ${counts.map(
+              ({ name, count }) =>
+                html`<div key=${name}>
+                  <dt>${name}</dt>
+                  <dd>${formatCount(count)}</dd>
+                </div>`,
+            )}
+          </dl>`
+    }`
+}
