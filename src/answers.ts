@@ -17,6 +17,8 @@ import type { SessionFilter } from './session/filter.ts'
 import type { Quiescence } from './session/quiesce.ts'
 import type { Rebalance } from './session/rebalance.ts'
 import type { Sessions } from './session/sessions.ts'
+import type { TraceOrder, TraceReport } from './trace/line.ts'
+import type { Traces } from './trace/traces.ts'
 import type { World } from './world.ts'
 
 /**
@@ -45,6 +47,8 @@ export type Answers = {
   lease: (caps: Caps) => Uses
   /** Rejects these addresses and users from now on, and no others. @returns how many sessions end for that */
   setBlocks: (blocks: readonly BlockTarget[]) => number
+  /** Begins a trace or goes on with it, and gives its lines; or ends it. */
+  trace: (order: TraceOrder | { id: string; ends: true }) => TraceReport
   /** What another worker may use of this one's memory while the directory is unavailable. */
   standIn: (question: { store: string; user: Text }) => StandIn | undefined
 }
@@ -55,6 +59,7 @@ export type AnswerSources = RunningBackends & {
   sessions: Pick<Sessions, 'list' | 'end' | 'rebalance'>
   quiesce: Answers['quiesce']
   blocks: Pick<BlockTable, 'replace'>
+  traces: Pick<Traces, 'collect' | 'end'>
   /** the one in force, and what identifies its store */
   directory: () => Pick<Directory, 'standInFor' | 'setBackendState'>
   store: () => string
@@ -62,7 +67,7 @@ export type AnswerSources = RunningBackends & {
 }
 
 export function createAnswers(sources: AnswerSources): Answers {
-  const { world, logins, sessions, quiesce, blocks, directory, store, log, ...running } = sources
+  const { world, logins, sessions, quiesce, blocks, traces, directory, store, log, ...running } = sources
   return {
     explain: (question) => explain(question, world(), running),
     testLogin: (question, password) => testLogin(question, password, world(), { logins, log }),
@@ -81,6 +86,7 @@ export function createAnswers(sources: AnswerSources): Answers {
         .replace(targets)
         .map(({ kind, target }) => sessions.end(kind === 'user' ? { user: target } : { client: target }, 'kicked'))
         .reduce((sum, ended) => sum + ended, 0),
+    trace: (order) => ('ends' in order ? traces.end(order.id) : traces.collect(order)),
     // A route of another store says nothing of this one, before and after a reload that replaces the directory.
     standIn: (question) => (question.store === store() ? directory().standInFor?.(question.user) : undefined),
   }

@@ -40,7 +40,9 @@ import { quiesce } from './session/quiesce.ts'
 import { createRouteFollower } from './session/follow-routes.ts'
 import { subscribeMetrics, subscribeShortages } from './session/session-metrics.ts'
 import { subscribeLog } from './session/session-log.ts'
+import { followTraces } from './session/trace-events.ts'
 import { createSessions } from './session/sessions.ts'
+import { createTraces } from './trace/traces.ts'
 import { createWorlds } from './worlds.ts'
 import { placedName } from './routing/new-users.ts'
 
@@ -138,8 +140,10 @@ export function createApp(
   const relays = createRelays()
   const events = new SessionEvents(
     [subscribeShortages(noteShortage), subscribeMetrics(metrics), subscribeLog(log)],
-    () => log.isLevelEnabled?.('debug') === true,
+    () => traces.isOn || log.isLevelEnabled?.('debug') === true,
   )
+  const traces = createTraces(() => sessions.running)
+  followTraces(traces, events)
   const heldUsers = createHeldUsers(placedName)
   const blockTable = createBlockTable()
   blockTable.replace(blocks)
@@ -160,6 +164,7 @@ export function createApp(
     logins,
     events,
     relays,
+    traces,
     relayAccount: (protocol, backend) => metrics.relayAccount(protocol, backend),
     maxConnections: capacity.max,
     limits,
@@ -270,6 +275,7 @@ export function createApp(
           endTimeoutMs,
         }),
       blocks: blockTable,
+      traces,
       directory: directory.inForce,
       store: directory.store,
       log,

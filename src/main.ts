@@ -260,19 +260,20 @@ addCommands(program, {
   printText: (text) => void process.stdout.write(text),
   write: (text) => new Promise((resolve) => void process.stdout.write(text, (error) => resolve(!error))),
   readPassword: () => readPassword(process.stdin, (text) => process.stderr.write(text)),
-  onInterrupt,
+  onInterrupt: () => onInterrupt('mailmux move: ended at once: a hold that it leaves expires within 60 s'),
+  interrupted: () => onInterrupt('mailmux trace: ended at once: the trace ends within 10 s'),
   showProgress: process.stderr.isTTY
     ? (line) => void process.stderr.write(line === '\n' ? line : `\r${line}\x1b[K`)
     : undefined,
 })
 
-/** A second signal ends the process at once, and leaves holds that expire. */
-function onInterrupt(): AbortSignal {
+/** A second signal ends the process at once. @param atOnce what it leaves then */
+function onInterrupt(atOnce: string): AbortSignal {
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.on(signal, () => {
       if (stop.signal.aborted) {
-        printError('mailmux move: ended at once: a hold that it leaves expires within 60 s')
+        printError(atOnce)
         process.exit(75) // as after the first signal: EX_TEMPFAIL of sysexits(3)
       }
       stop.abort(new Error('interrupted'))

@@ -16,6 +16,7 @@ import { addReloadRoutes, type ReloadParts } from './reload-routes.ts'
 import { addSessionRoutes, type SessionParts } from './session-routes.ts'
 import { addStateRoutes, type StateParts } from './state-routes.ts'
 import { addStatusRoutes, type StatusParts } from './status-routes.ts'
+import { addTraceRoutes, type TraceParts } from './trace-routes.ts'
 import { addUpgradeRoutes, type UpgradeParts } from './upgrade-routes.ts'
 
 export type { RouteQuestion } from './explain-routes.ts'
@@ -33,6 +34,7 @@ export type ApiParts = ExplainParts &
   MoveRouteParts &
   BlockParts &
   LimitParts &
+  TraceParts &
   ReloadParts &
   UpgradeParts &
   DrainParts &
@@ -56,6 +58,7 @@ export function buildApi(parts: ApiParts, log: Log): Hono<AdminEnv> {
   addMoveRoutes(routes, parts)
   addBlockRoutes(routes, parts, log)
   addLimitRoutes(routes, parts)
+  addTraceRoutes(routes, parts, log)
   addReloadRoutes(routes, parts, log)
   addUpgradeRoutes(routes, parts, log)
   addDrainRoutes(routes, parts, log)

@@ -34,6 +34,7 @@ import { drainAnswer, type DrainAnswer } from './drain-routes.ts'
 import { comparisonAnswer, reloadAnswer, type ComparisonAnswer, type ReloadAnswer } from './configuration-answers.ts'
 import { toPrintable } from '../printable.ts'
 import { isWithinMachine } from './guard.ts'
+import { traceTold, type TraceBody, type TraceTold } from './trace-routes.ts'
 import { RELOAD_IDLE_MS } from './reload-routes.ts'
 import { UPGRADE_IDLE_MS, upgradeAnswer, type UpgradeAnswer, type UpgradeOrder } from './upgrade-routes.ts'
 import { MOST_SESSIONS, type SessionFilter } from './session-routes.ts'
@@ -89,6 +90,8 @@ export type AdminClient = {
   /** @throws Unanswered */
   blocks(): Promise<BlocksListed>
   limits(): Promise<LimitsListed>
+  /** Begins a trace, and brings its lines when it is repeated. @throws Unanswered */
+  trace(order: TraceBody): Promise<TraceTold>
   /** @throws Unanswered */
   instances(): Promise<InstancesAnswer>
   /** @throws Unanswered */
@@ -184,6 +187,12 @@ export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
     blocks: () =>
       ask(endpoint, { path: '/api/v1/blocks', withinMs: LOOKUP_MS, mostLength: MAX_SESSIONS_LENGTH }, blocksListed),
     limits: () => ask(endpoint, { path: `/api/v1/limits?limit=${MOST_LIMITS}`, withinMs: LOOKUP_MS }, limitsListed),
+    trace: (body) =>
+      ask(
+        endpoint,
+        { method: 'POST', path: '/api/v1/traces', body, withinMs: LOOKUP_MS, mostLength: MAX_SESSIONS_LENGTH },
+        traceTold,
+      ),
     instances: () => ask(endpoint, { path: '/api/v1/instances', withinMs: LOOKUP_MS }, instancesAnswer),
     explain: (question) => ask(endpoint, { path: pathOf(question, ''), withinMs: LOOKUP_MS }, routeAnswer),
     testLogin: (question, password) =>

@@ -13,11 +13,13 @@ import { addQuestionCommands } from './question-commands.ts'
 import { addReloadCommand } from './reload.ts'
 import { addRouteCommands, type RouteCommandParts } from './routes/commands.ts'
 import { addSessionCommands } from './session-commands.ts'
+import { addTraceCommand, type TraceParts } from './trace.ts'
 import { addUpgradeCommand } from './upgrade.ts'
 
 export type AllCommandParts = ConfigurationCommandParts &
   MoveCommandParts &
   RouteCommandParts &
+  TraceParts &
   Pick<PasswordTerminal, 'readPassword'>
 
 export function addCommands(program: Command, parts: AllCommandParts): void {
@@ -32,6 +34,7 @@ export function addCommands(program: Command, parts: AllCommandParts): void {
   addDrainCommand(program, parts)
   addReloadCommand(program, parts)
   addMoveCommands(program, parts)
+  addTraceCommand(program, parts)
   addCompletionCommand(program, parts)
   addManCommand(program, parts)
 }

@@ -44,7 +44,8 @@ export class Exchange implements ConversationObserver {
     const { clock, dial } = login.services
     login.session.phase = 'connecting'
     // Before the timers, which need it: it may throw.
-    this.connection = dial(backend, attempt.endpoint.address, originOf(identity, login))
+    const connection = dial(backend, attempt.endpoint.address, originOf(identity, login))
+    this.connection = login.session.trace?.backendWire(connection) ?? connection
     this.#login = login
     this.#backend = backend
     this.#slot = slot
@@ -76,6 +77,7 @@ export class Exchange implements ConversationObserver {
       },
     }
     if (conversation) conversation.observer = this
+    session.trace?.hide(told)
     try {
       await this.connection.open()
       session.phase = 'replaying-login'

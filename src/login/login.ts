@@ -59,6 +59,15 @@ export type LoginClient = {
   fail(error: MuxError): void
 }
 
+/** What a trace needs of a login. */
+export type LoginTrace = {
+  /** @returns the same wire, which is read along */
+  backendWire(wire: BackendWire): BackendWire
+  /** What a back end repeats of this login is hidden. */
+  hide(login: Pick<BackendLogin, 'user' | 'credentials'>): void
+  note(text: string): void
+}
+
 /** What a login needs of its session. A login test has no more than this. */
 export type LoginSession = {
   readonly id: string
@@ -67,6 +76,8 @@ export type LoginSession = {
   readonly limits: ListenerLimits | undefined
   readonly connection: LoginClient
   phase: Phase
+  /** reads along while a trace is in force */
+  readonly trace?: LoginTrace | undefined
   /** Tells a waiting client that its login goes on, where the protocol has a word for it. */
   stillTrying(): void
   /**

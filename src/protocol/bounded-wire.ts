@@ -3,6 +3,7 @@ import { MuxError } from '../errors.ts'
 import type { Octets } from '../octets.ts'
 import { printableOctets } from '../printable.ts'
 import type { LineLimit, Wire } from './protocol.ts'
+import type { Show } from './shown.ts'
 
 /** A login takes some ten lines, and 64 more where a POP3 server lists capabilities before and after TLS. */
 const MAX_LINES = 256
@@ -30,16 +31,16 @@ class BoundedWire implements Wire {
     return this.#wire.secure
   }
 
-  readLine(limit: LineLimit): Promise<Octets> {
-    return this.#wire.readLine(limit).then(this.#count)
+  readLine(limit: LineLimit, show?: Show): Promise<Octets> {
+    return this.#wire.readLine(limit, show).then(this.#count)
   }
 
   readBytes(wanted: number): Promise<Octets> {
     return this.#wire.readBytes(wanted).then(this.#count)
   }
 
-  write(text: string): void {
-    this.#wire.write(text)
+  write(text: string, show?: Show): void {
+    this.#wire.write(text, show)
   }
 
   startTls(): Promise<void> {

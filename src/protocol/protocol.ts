@@ -6,6 +6,7 @@ import type { MechanismName, ProtocolName } from '../config/settings.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Octets } from '../octets.ts'
 import type { Secret } from '../secret.ts'
+import type { SessionView, Show } from './shown.ts'
 import type { SessionWatch } from './watch.ts'
 
 /**
@@ -16,9 +17,12 @@ export type LineLimit = number | { bytes: number; token: { start: RegExp; bytes:
 
 /** One side of the conversation. A read throws a MuxError when the side has closed or its time has expired. Lines are octets. */
 export type Wire = {
-  readLine(limit: LineLimit): Promise<Octets>
+  /** @param show how a trace shows the line; a line without it is hidden */
+  readLine(limit: LineLimit, show?: Show): Promise<Octets>
+  /** A trace hides them. */
   readBytes(count: number): Promise<Octets>
-  write(text: string): void
+  /** @param show how a trace shows the text; a text without it is hidden */
+  write(text: string, show?: Show): void
   /** Starts TLS on the connection. Stops reading at once, in the same turn: unread bytes from before TLS end the connection. */
   startTls(): Promise<void>
   /** true once everything on this side is encrypted */
@@ -214,6 +218,8 @@ export type Protocol = {
   askCapabilities(backend: Wire, startTls: boolean): Promise<readonly string[]>
   /** The line that logs out at a back end after a login. */
   leave: string
+  /** Reads along with a session after login, for a trace. */
+  openView(): SessionView
   /** @returns the mechanisms among the words that `askCapabilities` gave */
   mechanismsIn(words: readonly string[]): MechanismName[]
   /** @returns those of the words that may be announced before login: the ones about the session after it */

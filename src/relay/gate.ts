@@ -29,7 +29,7 @@ export type RelayWatch = RelayObserver | RelayGuard
 export type GateCause = 'client-unauthenticate' | 'client-ambiguous'
 
 export class Gate {
-  readonly #guard: RelayGuard
+  #guard: RelayGuard
   readonly #toBackend: PassOn
   readonly #toClient: PassOn
   #held: Buffer | undefined
@@ -38,6 +38,11 @@ export class Gate {
     this.#guard = guard
     this.#toBackend = toBackend
     this.#toClient = toClient
+  }
+
+  changeGuard(change: (guard: RelayGuard) => RelayWatch): void {
+    const next = change(this.#guard)
+    if (next.mode === 'guard') this.#guard = next
   }
 
   /** While this is true, the client must not be read. */

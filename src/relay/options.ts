@@ -21,6 +21,8 @@ export type RelayEnding = RelayCounts & { cause: RelayCause; cut?: true }
 
 /** A running relay. */
 export type RelayHandle = {
+  /** where a trace may read along */
+  readonly progress: { changeWatch(change: (watch: RelayWatch) => RelayWatch): boolean }
   /** resolves when both sockets are closed */
   readonly ended: Promise<RelayEnding>
   /**

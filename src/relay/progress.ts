@@ -1,5 +1,5 @@
 /** Whether a session may end now: what its watch knows, or where there is none, what the last octets of each side let one guess. */
-import type { Gate, RelayObserver } from './gate.ts'
+import type { Gate, RelayObserver, RelayWatch } from './gate.ts'
 import { Turns } from './turns.ts'
 
 /** Silence after which a session without a watch counts as idle, if its back end sent last. A larger value makes a shutdown slower. */
@@ -16,9 +16,11 @@ export class Progress {
   #watch: Idleness | undefined
   /** where there is no watch */
   #turns: Turns | undefined
+  readonly #gate: Gate | undefined
 
   constructor(observer: RelayObserver | undefined, gate: Gate | undefined) {
     this.#observer = observer
+    this.#gate = gate
     this.#watch = observer ?? gate
     if (!this.#watch) this.#turns = new Turns()
   }
@@ -40,6 +42,19 @@ export class Progress {
     this.#observer = undefined
     this.#watch = undefined
     this.#turns = new Turns()
+  }
+
+  /**
+   * Puts another watch in the place of the one in force, as when a trace of the session begins or ends.
+   * @param change returns one of the same mode, which goes on where the other is. @returns false where the session has none any more
+   */
+  changeWatch(change: (watch: RelayWatch) => RelayWatch): boolean {
+    if (this.#gate) this.#gate.changeGuard(change)
+    else if (this.#observer) {
+      const next = change(this.#observer)
+      if (next.mode === 'observe') this.#watch = this.#observer = next
+    } else return false
+    return true
   }
 
   /** To be called about once a second. @param silentMs how long neither side has sent anything */

@@ -30,7 +30,7 @@ export class Relay implements RelayHandle {
   readonly #goodbye: RelayOptions['goodbye']
   /** only in a guarded session */
   readonly #gate: Gate | undefined
-  readonly #progress: Progress
+  readonly progress: Progress
   readonly #account: RelayOptions['account']
   readonly #spreadMs: number
   #resolve!: (ending: RelayEnding) => void
@@ -59,7 +59,7 @@ export class Relay implements RelayHandle {
       const toBackend = (piece: Buffer): void => this.#carryFromClient(piece)
       this.#gate = new Gate(watch, toBackend, (piece) => this.#carryFromBackend(piece))
     }
-    this.#progress = new Progress(watch?.mode === 'observe' ? watch : undefined, this.#gate)
+    this.progress = new Progress(watch?.mode === 'observe' ? watch : undefined, this.#gate)
     this.#account = options.account
     this.#spreadMs = options.spreadMs
     this.ended = new Promise((resolve) => (this.#resolve = resolve))
@@ -107,7 +107,7 @@ export class Relay implements RelayHandle {
     const gate = this.#gate
     if (gate) this.#useGate(gate, 'client', chunk)
     else {
-      this.#progress.fromClient(chunk)
+      this.progress.fromClient(chunk)
       this.#carryFromClient(chunk)
     }
     if (chunk.length === MUCH_BYTES && !(this.#client instanceof LeanSocket)) this.#changeClient()
@@ -117,7 +117,7 @@ export class Relay implements RelayHandle {
     const gate = this.#gate
     if (gate) this.#useGate(gate, 'backend', chunk)
     else {
-      this.#progress.fromBackend(chunk)
+      this.progress.fromBackend(chunk)
       this.#carryFromBackend(chunk)
     }
     this.#leaveIfSafe()
@@ -209,7 +209,7 @@ export class Relay implements RelayHandle {
     if (this.#activeMs === undefined) keepAlive(this.#client, this.#backend)
     if (this.#settleAccount() || this.#activeMs === undefined) this.#activeMs = nowMs
     this.#silentMs = nowMs - this.#activeMs
-    this.#progress.rest(this.#silentMs)
+    this.progress.rest(this.#silentMs)
     if (this.#last) this.#last.sweep(nowMs, this.#lastBytesMs)
     else if (this.#lateEnd) this.#lateEnd.sweep(nowMs)
     else if (this.#halfClosed && this.#silentMs >= HALF_CLOSED_MS) this.end('half-closed-too-long')
@@ -237,7 +237,7 @@ export class Relay implements RelayHandle {
 
   #leaveIfSafe(): void {
     if (this.#leaving === undefined || this.#halfClosed) return
-    if (this.#progress.isSafe(this.silentMs, this.#isFlushed())) this.#takeLeave(this.#leaving.why)
+    if (this.progress.isSafe(this.silentMs, this.#isFlushed())) this.#takeLeave(this.#leaving.why)
   }
 
   get silentMs(): number {
@@ -246,7 +246,7 @@ export class Relay implements RelayHandle {
   }
 
   isResting(): boolean {
-    return !this.#hasCarried() && this.#progress.isSafe(this.#silentMs, this.#isFlushed())
+    return !this.#hasCarried() && this.progress.isSafe(this.#silentMs, this.#isFlushed())
   }
 
   /** Both sockets have empty read and write buffers. */
@@ -257,7 +257,7 @@ export class Relay implements RelayHandle {
   }
 
   #takeLeave(why: LeaveCause): void {
-    this.#endWith(why, this.#progress.mayHearText ? this.#goodbye[why] : '')
+    this.#endWith(why, this.progress.mayHearText ? this.#goodbye[why] : '')
   }
 
   /** @param text the last line to the client; may be empty */

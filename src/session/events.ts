@@ -40,7 +40,7 @@ export type Subscriber = (event: SessionEvent) => void
 
 /** A fixed list: an event costs its object and one call for each subscriber. */
 export class SessionEvents {
-  readonly #subscribers: readonly Subscriber[]
+  #subscribers: readonly Subscriber[]
   readonly #wantsDetails: () => boolean
 
   /** @param wantsDetails whether the events for debugging are emitted; asked before each */
@@ -51,6 +51,12 @@ export class SessionEvents {
 
   get wantsDetails(): boolean {
     return this.#wantsDetails()
+  }
+
+  /** Adds a subscriber for a while. @returns removes it */
+  attach(subscriber: Subscriber): () => void {
+    this.#subscribers = [...this.#subscribers, subscriber]
+    return () => void (this.#subscribers = this.#subscribers.filter((other) => other !== subscriber))
   }
 
   emit(event: SessionEvent): void {

@@ -125,7 +125,7 @@ function relay(session: Session, joined: Joined, { relays, relayAccount, events 
     idleMs: world.settings.limits.idleMs[listener.protocol],
     spreadMs: world.settings.limits.spreadDisconnectsMs,
     goodbye: joined.goodbye,
-    watch: joined.watch,
+    watch: session.trace ? session.trace.watch(joined.watch) : joined.watch,
     unreadFromClient: connection.detach(),
     unreadFromBackend: joined.unread,
     account: relayAccount(listener.protocol, login?.backend ?? ''),
@@ -166,16 +166,19 @@ function greet(session: Session, services: Services): ClientDialogue {
   const { context, listener, world } = session
   const { limits } = world.settings
   session.phase = 'login'
-  const dialogue = protocols[listener.protocol].openDialogue(session.connection, {
-    banner: context.banner(new Date()),
-    product: PRODUCT,
-    startTlsOffered: listener.tls === 'starttls',
-    allowPlaintextAuth: listener.allowPlaintextAuth,
-    ...services.offer(listener, world.backends),
-    maxLineBytes: limits.maxLineBytes,
-    maxBadCommands: limits.maxBadCommands,
-    maxWrongPasswords: limits.maxWrongPasswords,
-  })
+  const dialogue = protocols[listener.protocol].openDialogue(
+    session.trace?.clientWire(session.connection) ?? session.connection,
+    {
+      banner: context.banner(new Date()),
+      product: PRODUCT,
+      startTlsOffered: listener.tls === 'starttls',
+      allowPlaintextAuth: listener.allowPlaintextAuth,
+      ...services.offer(listener, world.backends),
+      maxLineBytes: limits.maxLineBytes,
+      maxBadCommands: limits.maxBadCommands,
+      maxWrongPasswords: limits.maxWrongPasswords,
+    },
+  )
   session.dialogue = dialogue
   dialogue.greet()
   return dialogue

@@ -7,6 +7,7 @@ import type { RelayAccount } from '../metrics/metrics.ts'
 import type { Protocol } from '../protocol/protocol.ts'
 import type { SessionWatch } from '../protocol/watch.ts'
 import type { Relays } from '../relay/relays.ts'
+import type { Traces } from '../trace/traces.ts'
 import type { SessionEvents } from './events.ts'
 import type { Offer } from './offer.ts'
 
@@ -19,6 +20,8 @@ export type Services = {
   readonly relayAccount: (protocol: Protocol['name'], backend: string) => RelayAccount
   /** connections at a time, before login and after; may change at any time */
   readonly maxConnections: () => number
+  /** undefined where no session is traced */
+  readonly traces?: Pick<Traces, 'isOn' | 'begin'> | undefined
   /** undefined where no client is limited */
   readonly limits?: Pick<Limits, 'admitConnection'> | undefined
   /** what a listener offers now, which follows the capabilities of the back ends */

@@ -7,6 +7,7 @@ import type { Lease } from '../limits/rejection.ts'
 import { LoginRecord, type LoginSession, type Phase } from '../login/login.ts'
 import type { ClientDialogue } from '../protocol/protocol.ts'
 import type { LeaveCause, RelayHandle } from '../relay/relays.ts'
+import type { SessionTrace } from '../trace/session-trace.ts'
 import type { ListenerContext, World } from '../world.ts'
 
 /** A field that does not apply, or has no value yet, is absent. Holds no secret. */
@@ -72,6 +73,8 @@ export class Session implements LoginSession {
   lease: Lease | undefined = undefined
   /** a limit has rejected it before its greeting: it is reported as that, and not as a session */
   isTurnedAway = false
+  /** given while a trace is in force */
+  trace: SessionTrace | undefined = undefined
   readonly #events: PhaseEvents
   readonly #bornMs = performance.now()
   #phase: Phase = 'login'

@@ -64,7 +64,7 @@ export type Sessions = {
 
 /** @param world gives the configuration in force, read once for each connection */
 export function createSessions(world: () => World, services: Services): Sessions {
-  const { events, maxConnections } = services
+  const { events, maxConnections, traces } = services
   const turnAway = createTurnAway(events)
   const running = new Set<Session>()
   /** connections that are no sessions yet, as the limits have not answered */
@@ -116,6 +116,7 @@ export function createSessions(world: () => World, services: Services): Sessions
     const session = new Session(id, connection, context, born, events)
     session.lease = lease
     running.add(session)
+    if (traces?.isOn) traces.begin(session)
     void run(session)
   }
 

@@ -87,6 +87,7 @@ export function createInProcessPool(
     sessions: (filter) => Promise.resolve(app.answers.sessions(filter)),
     setBlocks: (blocks) => Promise.resolve({ ended: app.answers.setBlocks(blocks) }),
     endSessions: (order) => Promise.resolve({ ended: app.answers.endSessions(order) }),
+    trace: (order) => Promise.resolve(app.answers.trace(order)),
     sockets: () => (listeners ? passOn(listeners.addresses, listeners.descriptors()) : []),
     stop: (how) => app.stop(how),
     abandon: () => undefined,

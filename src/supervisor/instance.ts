@@ -213,7 +213,7 @@ export function createInstance(parts: InstanceParts): Instance {
         release,
         instances: site.instances,
         site: site.answers,
-        limits: site.limits,
+        ...site.questions,
         moves: { report: moves.report, ofInstance: () => Promise.resolve(moves.list()), ofSite: site.moves },
         tokens: () => tokensInForce(files.current()),
         refused: metrics.adminRequestRefused,

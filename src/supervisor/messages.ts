@@ -28,6 +28,7 @@ export type Ask =
   | { what: 'reopenLog' }
   | { what: 'backends' }
   | { what: 'blocks'; blocks: First<Answers['setBlocks']> }
+  | { what: 'trace'; order: First<Answers['trace']> }
   | { what: 'lease'; caps: First<Answers['lease']> }
   | { what: 'sessions'; filter: First<Answers['sessions']> }
   | { what: 'quiesce'; question: First<Answers['quiesce']> }
@@ -50,6 +51,7 @@ export type Answer = {
   backends: ReturnType<Answers['backends']>
   blocks: ReturnType<Answers['setBlocks']>
   lease: ReturnType<Answers['lease']>
+  trace: ReturnType<Answers['trace']>
   sessions: ReturnType<Answers['sessions']>
   quiesce: Awaited<ReturnType<Answers['quiesce']>>
   endSessions: ReturnType<Answers['endSessions']>

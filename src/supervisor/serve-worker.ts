@@ -222,6 +222,8 @@ async function tell(
       return answers.setBlocks(ask.blocks)
     case 'lease':
       return answers.lease(ask.caps)
+    case 'trace':
+      return answers.trace(ask.order)
     case 'sessions':
       return answers.sessions(ask.filter)
     case 'quiesce':

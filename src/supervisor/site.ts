@@ -2,6 +2,7 @@
 import type { EndedAnswer, InstancesAnswer, MovesAnswer } from '../admin/answers.ts'
 import type { LimitsListed } from '../admin/limit-routes.ts'
 import type { SessionAnswers } from '../admin/session-routes.ts'
+import type { TraceOrders } from '../admin/trace-routes.ts'
 import { toEpochMs } from '../clock.ts'
 import type { DirectorySettings, RedisSettings, Settings } from '../config/settings.ts'
 import { mustReplace } from '../directory/replaceable.ts'
@@ -17,16 +18,20 @@ import { withElderFacts } from './generation/elders.ts'
 import type { GenerationAnswers, Of } from './generation/messages.ts'
 import { askForLimits } from './limit-questions.ts'
 import { askForBlocks, askForMoves, askForSessions } from './site-questions.ts'
+import { askForTraces } from './trace-questions.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
 export type Site = {
   instances: () => Promise<InstancesAnswer>
   /** of all instances */
   answers: SessionAnswers
+  questions: {
+    traces: TraceOrders
+    /** those of all instances that are nearest to a limit on clients */
+    limits: (most: number) => Promise<LimitsListed>
+  }
   /** the runs of `mailmux move` that any instance was told of */
   moves: () => Promise<MovesAnswer>
-  /** those of all instances that are nearest to a limit on clients */
-  limits: (most: number) => Promise<LimitsListed>
   /** Has all instances read the store of blocks. */
   refreshBlocks: () => Promise<EndedAnswer>
   /** number of instances with a heartbeat; 1 while the others are not known */
@@ -42,7 +47,7 @@ export type Site = {
 export type SiteParts = {
   /** of this instance, 12 hex digits */
   id: string
-  pool: Pick<WorkerPool, 'states' | 'sessions' | 'endSessions' | 'quiesce'>
+  pool: Pick<WorkerPool, 'states' | 'sessions' | 'endSessions' | 'quiesce' | 'trace'>
   /** the settings in force */
   settings: () => Settings
   /** the name of this machine */
@@ -112,7 +117,10 @@ export function joinSite(parts: SiteParts): Site {
     },
     answers: askForSessions(instances, own, log, elders),
     moves: askForMoves(instances, moves),
-    limits: askForLimits(instances, usage),
+    questions: {
+      traces: askForTraces(instances, pool.trace, log, elders),
+      limits: askForLimits(instances, usage),
+    },
     refreshBlocks: askForBlocks(instances, refreshBlocks),
     count: instances.count,
     leave: instances.close,
@@ -125,6 +133,7 @@ export function joinSite(parts: SiteParts): Site {
     generations: {
       facts: async () => [of(await facts()), ...(await elders.facts())],
       sessions: async (filter) => [of(await own.sessions(filter)), ...(await elders.sessions(filter))],
+      trace: async (order) => [of(await pool.trace(order)), ...(await elders.trace(order))],
       endSessions: async (order) => [of(await own.endSessions(order)), ...(await elders.endSessions(order))],
     },
   }

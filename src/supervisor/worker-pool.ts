@@ -1,5 +1,6 @@
 /** The workers of an instance: one app in this process, or several processes. */
 import type { ApiParts } from '../admin/api.ts'
+import type { TraceAnswer } from '../admin/trace-routes.ts'
 import type { Answers } from '../answers.ts'
 import type { BlockTarget } from '../blocks/block.ts'
 import type { Applied } from '../blocks/blocks.ts'
@@ -24,6 +25,8 @@ export type WorkerPool = Pick<
   'explain' | 'testLogin' | 'backends' | 'setBackendState' | 'sessions' | 'endSessions'
 > &
   Pick<Answers, 'quiesce'> & {
+    /** Begins a trace at all workers or goes on with it, and gives its lines; or ends it. @throws Unavailable */
+    trace: (order: Parameters<Answers['trace']>[0]) => Promise<TraceAnswer>
     /** Has all workers reject these from now on, and no others. Does not fail: a worker that has not taken them is named. */
     setBlocks: (blocks: readonly BlockTarget[]) => Promise<Applied>
     /**

@@ -17,6 +17,7 @@ import type { InstanceMetrics } from '../metrics/instance-metrics.ts'
 import type { Secret } from '../secret.ts'
 import type { WorkerPool } from './worker-pool.ts'
 import { mergeBackends, mergeEnded, mergeExplanations, mergeQuiescence, mergeSessions } from './merge.ts'
+import { mergeTraces } from './merge-traces.ts'
 import type { Answer, Ask } from './messages.ts'
 import { pack } from './packed.ts'
 import type { LeaseKeeper } from './leases.ts'
@@ -268,6 +269,7 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
       blocks = targets
       return mergeEnded(await askEach({ what: 'blocks', blocks }))
     },
+    trace: async (order) => mergeTraces(await askAll({ what: 'trace', order })),
     endSessions: async (order) => mergeEnded(await askAll({ what: 'endSessions', order })),
     // A worker that does not answer in time opens it later, and one that is started later opens the new file.
     async reopenLog() {

@@ -14,12 +14,14 @@ import { pop3 } from '../../src/protocol/pop3/pop3.ts'
 import type {
   Acceptance,
   BackendLogin,
+  ClientWire,
   ClientIdentity,
   DialogueFacts,
   LoginAnswer,
   LoginAttempt,
   Protocol,
   Refusal,
+  Wire,
 } from '../../src/protocol/protocol.ts'
 import { runMechanism } from '../../src/protocol/sasl.ts'
 import type { MechanismName } from '../../src/config/settings.ts'
@@ -167,6 +169,7 @@ export function openCase(
   cut: Cut,
   name: keyof typeof protocols,
   { greet = false, secure = true, certifiedUser, facts, challenges = [], answers = [] }: Omit<ClientCase, 'script'>,
+  readAlong: (wire: ClientWire) => ClientWire = (wire) => wire,
 ): {
   wire: MemoryWire
   ended: Promise<string>
@@ -176,7 +179,7 @@ export function openCase(
 } {
   const wire = new MemoryWire('client', { cut, secure })
   wire.certifiedUser = certifiedUser === undefined ? undefined : asOctets(certifiedUser)
-  const dialogue = protocols[name].openDialogue(wire, {
+  const dialogue = protocols[name].openDialogue(readAlong(wire), {
     banner: 'the banner',
     product: 'mailmux',
     startTlsOffered: false,
@@ -274,6 +277,7 @@ export function replayCase(
   cut: Cut,
   name: keyof typeof protocols,
   { login: as = {} }: Pick<BackendCase, 'login'>,
+  readAlong: (wire: Wire) => Wire = (wire) => wire,
 ): { wire: MemoryWire; ended: Promise<Acceptance | Refusal | string>; challenges: string[] } {
   const { user = 'alice', password = 'secret', startTls = false, preamble = [], ttl = 6 } = as
   const identity = as.identity && { ...IDENTITY, ...as.identity }
@@ -284,7 +288,7 @@ export function replayCase(
       ? await startRelayed(as.relayed, challenges)
       : { kind: 'password', authcid: asOctets(as.authcid ?? user), password: new Secret(asOctets(password)) }
     return shortAnswer(
-      await protocols[name].replayLogin(wire, {
+      await protocols[name].replayLogin(readAlong(wire), {
         user: asOctets(user),
         credentials,
         startTls,

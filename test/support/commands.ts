@@ -21,6 +21,7 @@ export function buildCommands(): Command {
     write: unused,
     readPassword: unused,
     onInterrupt: unused,
+    interrupted: unused,
     showProgress: undefined,
   })
   return program

@@ -4,6 +4,7 @@ import { meaningOf } from '../known-words.ts'
 import type { Wire } from '../protocol.ts'
 import { readLiterals } from '../reader.ts'
 import { parseCapabilityLine, parseStatus, type Status } from './parse.ts'
+import { showAnswers } from './shown.ts'
 
 /** A capability list of a server with many extensions is about 1 KiB. */
 export const MAX_LINE_BYTES = 8192
@@ -36,7 +37,7 @@ export async function readAnswer(
 ): Promise<Answer | { challenge: string }> {
   let capability: string | undefined
   for (;;) {
-    const line = await backend.readLine(MAX_LINE_BYTES)
+    const line = await backend.readLine(MAX_LINE_BYTES, showAnswers)
     // RFC 9051 7.6 requires a space after the plus; some servers omit it.
     if (line.startsWith('+')) {
       if (mayContinue) return { challenge: line.slice(line.startsWith('+ ') ? 2 : 1) }

@@ -4,6 +4,7 @@ import { announceable, mechanismsIn } from './capability.ts'
 import { openDialogue } from './login.ts'
 import { askCapabilities, replayLogin } from './replay.ts'
 import { goodbyeReply } from './replies.ts'
+import { openView } from './shown.ts'
 
 export const imap: Protocol = {
   name: 'imap',
@@ -11,6 +12,7 @@ export const imap: Protocol = {
   replayLogin,
   askCapabilities,
   leave: 'L LOGOUT\r\n',
+  openView,
   mechanismsIn,
   announceable,
   turnedAway: (why) => `${goodbyeReply(why)}\r\n`,

@@ -24,6 +24,7 @@ import { readTtl } from './identity.ts'
 import { parseStrings, piecesOf, readLiterals, type Piece } from '../reader.ts'
 import { parseCommandStart, parseIdPairs } from './parse.ts'
 import { goodbyeReply, refusalReply } from './replies.ts'
+import { showAnswers, showCommand, showUntagged } from './shown.ts'
 
 /** A literal before login is a user name, a password or an ID value (RFC 2971: 1024 octets); usual ones are far shorter. */
 const MAX_LITERAL_BYTES = 4096
@@ -65,12 +66,15 @@ class ImapDialogue implements ClientDialogue {
   }
 
   greet(): void {
-    this.#client.write(`* OK [CAPABILITY ${clientCapability(this.#facts, this.#client)}] ${this.#facts.banner}\r\n`)
+    this.#client.write(
+      `* OK [CAPABILITY ${clientCapability(this.#facts, this.#client)}] ${this.#facts.banner}\r\n`,
+      showAnswers,
+    )
   }
 
   /** Reads one command with its literals. Undefined: it was refused here. */
   async #readCommand(): Promise<Command | undefined> {
-    const first = await this.#client.readLine(this.#commandLimit)
+    const first = await this.#client.readLine(this.#commandLimit, showCommand)
     if (isHttpRequest(first)) throw new MuxError('client-http', 'an HTTP request')
     const start = parseCommandStart(first)
     // RFC 9051 2.2.1; echoing what is no tag would let a page in a browser speak through us to another protocol.
@@ -90,7 +94,7 @@ class ImapDialogue implements ClientDialogue {
         return false
       }
       if (!fits) throw new MuxError('client-literal-too-large', `a literal of ${bytes} bytes before login`)
-      if (synchronising) this.#client.write('+ OK\r\n')
+      if (synchronising) this.#client.write('+ OK\r\n', showAnswers)
       return true
     })
     if (read === undefined) return undefined
@@ -142,7 +146,7 @@ class ImapDialogue implements ClientDialogue {
       return undefined
     }
     const ask = (challenge: string): Promise<string> => {
-      this.#client.write(`+ ${challenge}\r\n`) // RFC 9051 7.6: with its space even where nothing follows
+      this.#client.write(`+ ${challenge}\r\n`, showAnswers) // RFC 9051 7.6: with its space even where nothing follows
       return this.#client.readLine(MAX_SASL_LINE_BYTES)
     }
     const outcome = await runMechanism(mechanism, { initial, ask, certifiedUser: this.#client.certifiedUser })
@@ -159,7 +163,7 @@ class ImapDialogue implements ClientDialogue {
     const pairs = parseIdPairs(args)
     if (pairs === undefined) return this.#reply('NO ID takes NIL or a list of pairs')
     if (this.#id.size === 0) this.#id = pairs
-    this.#client.write(`* ID ("name" "${this.#facts.product}")\r\n${this.#tag} OK ID completed.\r\n`)
+    this.#client.write(`* ID ("name" "${this.#facts.product}")\r\n${this.#tag} OK ID completed.\r\n`, showAnswers)
   }
 
   /** RFC 5530 PRIVACYREQUIRED. If the password was sent already, the text says so, so that the user can change it. */
@@ -167,6 +171,7 @@ class ImapDialogue implements ClientDialogue {
     if (wasSent) {
       this.#client.write(
         '* BAD [ALERT] Your client sent a password without encryption; it may have been read on the way.\r\n',
+        showAnswers,
       )
     }
     this.#reply(refusalReply({ reason: 'privacy-required' }))
@@ -196,6 +201,7 @@ class ImapDialogue implements ClientDialogue {
           this.#askedForCapability ||= !this.#hasStartedTls
           this.#client.write(
             `* CAPABILITY ${clientCapability(this.#facts, this.#client)}\r\n${this.#tag} OK CAPABILITY completed.\r\n`,
+            showAnswers,
           )
           break
         case 'NOOP':
@@ -205,10 +211,10 @@ class ImapDialogue implements ClientDialogue {
           this.#takeId(command.args)
           break
         case 'ENABLE': // RFC 5161 3.1 requires authentication first; a client that is early gets this text and continues
-          this.#client.write(`* ENABLED\r\n${this.#tag} OK Nothing is enabled before login.\r\n`)
+          this.#client.write(`* ENABLED\r\n${this.#tag} OK Nothing is enabled before login.\r\n`, showAnswers)
           break
         case 'LOGOUT':
-          this.#client.write(`* BYE Logging out\r\n${this.#tag} OK LOGOUT completed.\r\n`)
+          this.#client.write(`* BYE Logging out\r\n${this.#tag} OK LOGOUT completed.\r\n`, showAnswers)
           return 'logout'
         case 'STARTTLS':
           await this.#startTls()
@@ -235,7 +241,7 @@ class ImapDialogue implements ClientDialogue {
 
   /** An untagged OK is allowed at any time (RFC 9051 7.1.1). */
   stillTrying(): void {
-    this.#client.write('* OK Still connecting to your mail store.\r\n')
+    this.#client.write('* OK Still connecting to your mail store.\r\n', showAnswers)
   }
 
   /** Announces the capabilities of the back end: in the answer, or in an untagged response if the client has asked for them before. */
@@ -248,7 +254,7 @@ class ImapDialogue implements ClientDialogue {
     // Two codes do not fit into one answer, and an ALERT has to be shown (RFC 9051 7.1).
     const ahead = inAnswer && code ? `* OK [${code}] ${text}\r\n` : ''
     const shown = inAnswer ?? code
-    this.#client.write(`${lines}${ahead}${beside}${this.#tag} OK ${shown ? `[${shown}] ` : ''}${text}\r\n`)
+    this.#client.write(`${lines}${ahead}${beside}${this.#tag} OK ${shown ? `[${shown}] ` : ''}${text}\r\n`, showAnswers)
   }
 
   refuse(refusal: Refusal): void {
@@ -257,15 +263,15 @@ class ImapDialogue implements ClientDialogue {
   }
 
   goodbye(why: Goodbye): void {
-    this.#client.write(`${goodbyeReply(why)}\r\n`)
+    this.#client.write(`${goodbyeReply(why)}\r\n`, showAnswers)
   }
 
   #reply(text: string): void {
-    this.#client.write(`${this.#tag} ${text}\r\n`)
+    this.#client.write(`${this.#tag} ${text}\r\n`, showAnswers)
   }
 
   #bad(text: string): void {
-    this.#client.write(`${this.#tag} BAD ${text}\r\n`)
+    this.#client.write(`${this.#tag} BAD ${text}\r\n`, showUntagged)
     this.#countBadCommand()
   }
 }

@@ -16,6 +16,7 @@ import { formatIdCommand } from './identity.ts'
 import { formatQuoted } from '../reader.ts'
 import { parseStatus, type Status } from './parse.ts'
 import { refusalOf } from './refusal.ts'
+import { showAnswers, showCommands } from './shown.ts'
 import { ImapWatch } from './watch.ts'
 
 /** @throws MuxError backend-* where the conversation cannot lead to a login */
@@ -49,13 +50,13 @@ export async function replayLogin(wire: Wire, login: BackendLogin): Promise<Logi
 export async function askCapabilities(wire: Wire, startTls: boolean): Promise<readonly string[]> {
   const backend = boundWire(wire)
   const { words } = await negotiate(backend, startTls)
-  backend.write('L LOGOUT\r\n')
+  backend.write('L LOGOUT\r\n', showCommands)
   return withImplied(words)
 }
 
 /** From the greeting to the capabilities that count: those from before TLS are forgotten (RFC 9051 6.2.1). */
 async function negotiate(backend: Wire, tls: boolean): Promise<BackendCapability> {
-  let words = parseGreeting(await backend.readLine(MAX_LINE_BYTES))
+  let words = parseGreeting(await backend.readLine(MAX_LINE_BYTES, showAnswers))
   if (tls) {
     await startTls(backend, words)
     words = undefined
@@ -78,14 +79,14 @@ function parseGreeting(line: Octets): string | undefined {
 async function startTls(backend: Wire, words: string | undefined): Promise<void> {
   const capability = parseBackendCapability(words ?? (await askCapability(backend)))
   if (!capability?.canStartTls) throw new MuxError('backend-no-starttls', 'the back end does not offer STARTTLS')
-  backend.write('S STARTTLS\r\n')
+  backend.write('S STARTTLS\r\n', showCommands)
   const { status } = await readAnswer(backend, 'S')
   if (status.type !== 'OK') throw new MuxError('backend-no-starttls', `the back end refused STARTTLS: ${status.text}`)
   await backend.startTls()
 }
 
 async function askCapability(backend: Wire): Promise<string> {
-  backend.write('C CAPABILITY\r\n')
+  backend.write('C CAPABILITY\r\n', showCommands)
   const { status, capability } = await readAnswer(backend, 'C')
   if (status.type !== 'OK' || capability === undefined) {
     throw new MuxError('backend-garbage', 'the back end does not answer CAPABILITY')
@@ -98,7 +99,7 @@ async function askCapability(backend: Wire): Promise<string> {
  * @param untagged what else comes with the answer goes here, for the client
  */
 async function askSessionCapability(backend: Wire, untagged: string[]): Promise<string | undefined> {
-  backend.write('C CAPABILITY\r\n')
+  backend.write('C CAPABILITY\r\n', showCommands)
   const { status, capability, untagged: more } = await readAnswer(backend, 'C')
   untagged.push(...more)
   if (status.type === 'OK') return capability
@@ -204,11 +205,11 @@ function acceptedUnseen(): MuxError {
 /** Writes a command and what the back end asks for beyond it; a refusal on the way is the answer. */
 async function converse(backend: Wire, command: string, respond: Respond): Promise<Answer> {
   const untagged: string[] = []
-  for (let line = command; ;) {
-    backend.write(`${line}\r\n`)
+  backend.write(`${command}\r\n`, showCommands)
+  for (;;) {
     const answer = await readAnswer(backend, 'A', { mayContinue: true, untagged })
     if (!('challenge' in answer)) return answer
-    line = await respond(answer.challenge)
+    backend.write(`${await respond(answer.challenge)}\r\n`)
   }
 }
 

@@ -21,6 +21,7 @@ import { limitWrongPasswords } from '../wrong-passwords.ts'
 import { clientCapability } from './capability.ts'
 import { formatString, readTokens, type Token } from './parse.ts'
 import { goodbyeReply, refusalReply } from './replies.ts'
+import { showAnswers, showCommand } from './shown.ts'
 
 /** ManageSieve has no ID: clients say nothing of themselves. */
 const NO_ID: ReadonlyMap<string, string> = new Map()
@@ -60,7 +61,7 @@ class ManageSieveDialogue implements ClientDialogue {
 
   /** @returns undefined where the command was refused here */
   async #readCommand(): Promise<Command | undefined> {
-    const first = await this.#client.readLine(this.#commandLimit)
+    const first = await this.#client.readLine(this.#commandLimit, showCommand)
     if (isHttpRequest(first)) throw new MuxError('client-http', 'an HTTP request')
     const tokens = await readTokens(this.#client, first, this.#facts.maxLineBytes, 'client-literal-too-large')
     const [name, ...args] = tokens ?? []
@@ -187,7 +188,7 @@ class ManageSieveDialogue implements ClientDialogue {
   }
 
   #reply(text: string): void {
-    this.#client.write(`${text}\r\n`)
+    this.#client.write(`${text}\r\n`, showAnswers)
   }
 
   #bad(text: string): void {
@@ -197,6 +198,6 @@ class ManageSieveDialogue implements ClientDialogue {
 
   /** One write: clients have been seen to fail on a block that arrives in parts (Dovecot corks it, too). */
   #tellCapability(text: string): void {
-    this.#client.write(`${clientCapability(this.#facts, this.#client)}OK ${formatString(text)}\r\n`)
+    this.#client.write(`${clientCapability(this.#facts, this.#client)}OK ${formatString(text)}\r\n`, showAnswers)
   }
 }

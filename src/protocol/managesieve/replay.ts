@@ -12,6 +12,7 @@ import { formatXclient } from '../xclient.ts'
 import { parseBackendCapability, type BackendCapability } from './capability.ts'
 import { formatClientString, formatString, parseResponse, readTokens, type Response, type Token } from './parse.ts'
 import { refusalOf } from './refusal.ts'
+import { showAnswers, showCommand } from './shown.ts'
 import { ManagesieveWatch } from './watch.ts'
 
 /** The line SIEVE of a server with every extension has less than 1 KiB. */
@@ -48,7 +49,7 @@ export async function replayLogin(wire: Wire, login: BackendLogin): Promise<Logi
 export async function askCapabilities(wire: Wire, startTls: boolean): Promise<readonly string[]> {
   const backend = boundWire(wire)
   const { words } = await negotiate(backend, startTls)
-  backend.write('LOGOUT\r\n')
+  backend.write('LOGOUT\r\n', showCommand)
   return words
 }
 
@@ -57,7 +58,7 @@ async function negotiate(backend: Wire, tls: boolean): Promise<BackendCapability
   const capability = await readCapability(backend)
   if (!tls) return capability
   if (!capability.canStartTls) throw new MuxError('backend-no-starttls', 'the back end does not offer STARTTLS')
-  backend.write('STARTTLS\r\n')
+  backend.write('STARTTLS\r\n', showCommand)
   const answer = await readEnding(backend)
   if (answer.type !== 'OK') throw new MuxError('backend-no-starttls', `the back end refused STARTTLS: ${answer.text}`)
   await backend.startTls()
@@ -84,7 +85,7 @@ async function readCapability(backend: Wire): Promise<BackendCapability> {
 
 /** @throws MuxError `backend-no-mechanism` where the back end refuses what it has announced */
 async function expectOk(backend: Wire, command: string): Promise<void> {
-  backend.write(`${command}\r\n`)
+  backend.write(`${command}\r\n`, showCommand)
   const answer = await readEnding(backend)
   if (answer.type !== 'OK')
     throw new MuxError('backend-no-mechanism', `the back end refused ${command.split(' ')[0] ?? ''}: ${answer.text}`)
@@ -97,7 +98,7 @@ async function readEnding(backend: Wire): Promise<Ending> {
 }
 
 async function readResponse(backend: Wire, maxLineBytes = MAX_LINE_BYTES): Promise<Response> {
-  const first = await backend.readLine(maxLineBytes)
+  const first = await backend.readLine(maxLineBytes, showAnswers)
   const tokens = await readTokens(backend, first, MAX_LINE_BYTES, 'backend-garbage')
   const response = tokens && parseResponse(tokens)
   if (response) return response
@@ -128,7 +129,7 @@ async function authenticate(
   first: string,
   respond: (challenge: string) => string | Promise<string>,
 ): Promise<Ending> {
-  backend.write(`AUTHENTICATE "${mechanism}" ${formatClientString(first)}\r\n`)
+  backend.write(`AUTHENTICATE "${mechanism}" ${formatClientString(first)}\r\n`, showCommand)
   for (;;) {
     const response = await readResponse(backend, MAX_SASL_LINE_BYTES)
     if (response.type !== 'data') return response

@@ -21,6 +21,7 @@ import { limitWrongPasswords } from '../wrong-passwords.ts'
 import { clientCapability, mayUseUtf8 } from './capability.ts'
 import { parseCommand } from './parse.ts'
 import { goodbyeReply, refusalReply } from './replies.ts'
+import { showAnswers, showCommand } from './shown.ts'
 
 /** POP3 has no ID: clients say nothing of themselves. */
 const NO_ID: ReadonlyMap<string, string> = new Map()
@@ -148,7 +149,7 @@ class Pop3Dialogue implements ClientDialogue {
 
   async awaitLogin(): Promise<LoginAttempt | 'logout'> {
     for (;;) {
-      const line = await this.#client.readLine(this.#commandLimit)
+      const line = await this.#client.readLine(this.#commandLimit, showCommand)
       if (isHttpRequest(line)) throw new MuxError('client-http', 'an HTTP request')
       const { name, argument } = parseCommand(line)
       switch (name) {
@@ -208,7 +209,7 @@ class Pop3Dialogue implements ClientDialogue {
   }
 
   #reply(text: string): void {
-    this.#client.write(`${text}\r\n`)
+    this.#client.write(`${text}\r\n`, showAnswers)
   }
 
   #bad(text: string): void {

@@ -12,6 +12,7 @@ import { parseBackendCapability, splitCapability, type BackendCapability } from 
 import { formatXclient } from '../xclient.ts'
 import { parseResponse, type Response } from './parse.ts'
 import { refusalOf } from './refusal.ts'
+import { showAnswers, showCommand } from './shown.ts'
 import { Pop3Watch } from './watch.ts'
 
 /** RFC 2449 4: a response line is at most 512 octets; servers with talkative banners get four times that. */
@@ -49,7 +50,7 @@ export async function replayLogin(wire: Wire, login: BackendLogin): Promise<Logi
 export async function askCapabilities(wire: Wire, startTls: boolean): Promise<string[]> {
   const backend = boundWire(wire)
   const { capability } = await negotiate(backend, startTls)
-  backend.write('QUIT\r\n')
+  backend.write('QUIT\r\n', showCommand)
   return capability.lines.flatMap(splitCapability)
 }
 
@@ -63,7 +64,7 @@ async function negotiate(
   let capability = await askCapability(backend)
   if (tls) {
     if (!capability.canStartTls) throw new MuxError('backend-no-starttls', 'the back end does not offer STLS')
-    backend.write('STLS\r\n')
+    backend.write('STLS\r\n', showCommand)
     const answer = await readResponse(backend)
     if (!answer.ok) throw new MuxError('backend-no-starttls', `the back end refused STLS: ${answer.text}`)
     await backend.startTls()
@@ -75,28 +76,28 @@ async function negotiate(
 
 /** @throws MuxError `backend-no-mechanism` where the back end refuses what it has announced */
 async function expectOk(backend: Wire, command: string): Promise<void> {
-  backend.write(`${command}\r\n`)
+  backend.write(`${command}\r\n`, showCommand)
   const answer = await readResponse(backend)
   if (!answer.ok)
     throw new MuxError('backend-no-mechanism', `the back end refused ${command.split(' ')[0] ?? ''}: ${answer.text}`)
 }
 
 async function readResponse(backend: Wire): Promise<Response> {
-  const line = await backend.readLine(MAX_LINE_BYTES)
+  const line = await backend.readLine(MAX_LINE_BYTES, showAnswers)
   const response = parseResponse(line)
   if (response) return response
   throw new MuxError('backend-garbage', `not a POP3 response: ${JSON.stringify(line.slice(0, 80))}`)
 }
 
 async function askCapability(backend: Wire): Promise<BackendCapability> {
-  backend.write('CAPA\r\n')
+  backend.write('CAPA\r\n', showCommand)
   const lines: string[] = []
   const told = (await readResponse(backend)).ok
   if (told) {
     for (
-      let line = await backend.readLine(MAX_LINE_BYTES);
+      let line = await backend.readLine(MAX_LINE_BYTES, showAnswers);
       line !== '.';
-      line = await backend.readLine(MAX_LINE_BYTES)
+      line = await backend.readLine(MAX_LINE_BYTES, showAnswers)
     ) {
       if (lines.push(line) > MAX_CAPABILITY_LINES)
         throw new MuxError('backend-garbage', 'the capability list does not end')
@@ -127,10 +128,10 @@ async function logIn(
   if (user !== credentials.authcid) {
     throw new MuxError('backend-no-mechanism', 'the back end lacks SASL PLAIN, and USER cannot carry an authzid')
   }
-  backend.write(`USER ${user}\r\n`)
+  backend.write(`USER ${user}\r\n`, showCommand)
   const answer = await readResponse(backend)
   if (!answer.ok) return answer
-  backend.write(`PASS ${credentials.password.reveal()}\r\n`)
+  backend.write(`PASS ${credentials.password.reveal()}\r\n`, showCommand)
   return readResponse(backend)
 }
 
@@ -143,9 +144,9 @@ async function authenticate(
 ): Promise<Response> {
   const inOne = `AUTH ${mechanism} ${first}`
   let sent = inOne.length + 2 <= MAX_AUTH_LINE_BYTES
-  backend.write(`${sent ? inOne : `AUTH ${mechanism}`}\r\n`)
+  backend.write(`${sent ? inOne : `AUTH ${mechanism}`}\r\n`, showCommand)
   for (;;) {
-    const line = await backend.readLine(MAX_SASL_LINE_BYTES)
+    const line = await backend.readLine(MAX_SASL_LINE_BYTES, showAnswers)
     // "+ " and a challenge, which may be empty; some servers then leave the space out. "+OK" is no challenge.
     if (!/^\+( |$)/.test(line)) {
       const response = parseResponse(line)

@@ -3,6 +3,8 @@
  * channel is a socket pair that no other process has, and lasts until the older generation has ended.
  */
 import type { EndedAnswer, SessionsAnswer } from '../../admin/answers.ts'
+import type { TraceAnswer } from '../../admin/trace-routes.ts'
+import type { Answers } from '../../answers.ts'
 import type { SessionAnswers } from '../../admin/session-routes.ts'
 import type { Block } from '../../blocks/block.ts'
 import type { Facts } from '../../instances/messages.ts'
@@ -26,6 +28,7 @@ export type GenerationAsk =
   /** Applies these caps for all of its workers. */
   | { what: 'lease'; caps: Caps }
   | { what: 'endSessions'; order: First<SessionAnswers['endSessions']> }
+  | { what: 'trace'; order: First<Answers['trace']> }
 
 export type GenerationAnswer = {
   readings: Reading[]
@@ -33,6 +36,7 @@ export type GenerationAnswer = {
   lease: Uses
   sessions: Of<SessionsAnswer>[]
   endSessions: Of<EndedAnswer>[]
+  trace: Of<TraceAnswer>[]
 }
 
 /** Answers the questions of operators. */
@@ -41,6 +45,7 @@ export type GenerationAnswers = {
   facts(): Promise<Of<Facts>[]>
   sessions(filter: First<SessionAnswers['sessions']>): Promise<Of<SessionsAnswer>[]>
   endSessions(order: First<SessionAnswers['endSessions']>): Promise<Of<EndedAnswer>[]>
+  trace(order: First<Answers['trace']>): Promise<Of<TraceAnswer>[]>
 }
 
 /** What the new generation takes over. */

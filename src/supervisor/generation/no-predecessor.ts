@@ -6,4 +6,5 @@ export const NO_ELDERS: GenerationAnswers = {
   facts: () => Promise.resolve([]),
   sessions: () => Promise.resolve([]),
   endSessions: () => Promise.resolve([]),
+  trace: () => Promise.resolve([]),
 }

@@ -134,6 +134,7 @@ export async function meetPredecessor({ send, onMessage, onGone }: PredecessorCh
     facts: () => ask({ what: 'facts' }).catch(() => []),
     sessions: (filter) => ask({ what: 'sessions', filter }).catch(() => []),
     endSessions: (order) => ask({ what: 'endSessions', order }).catch(() => []),
+    trace: (order) => ask({ what: 'trace', order }).catch(() => []),
     hasEnded: () => hasEnded,
     ended: ended.promise,
     abandon: () => void tell({ kind: 'abandon' }),

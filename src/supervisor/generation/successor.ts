@@ -140,5 +140,7 @@ function tell(ask: GenerationAsk, answers: GenerationAnswers, counts: Pick<Count
       return answers.sessions(ask.filter)
     case 'endSessions':
       return answers.endSessions(ask.order)
+    case 'trace':
+      return answers.trace(ask.order)
   }
 }

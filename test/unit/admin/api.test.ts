@@ -7,6 +7,7 @@ import { Unavailable, type ApiParts, type RouteQuestion } from '../../../src/adm
 import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
 import { NO_DRAIN } from './no-drain.ts'
+import { NO_PARTS } from './parts.ts'
 import { NO_RELEASE } from './no-release.ts'
 import { NO_STATUS } from './no-status.ts'
 import { tokensOf } from './tokens.ts'
@@ -55,6 +56,7 @@ function open(changes: Partial<ApiParts> = {}) {
     setBackendState: () => Promise.resolve({ result: 'changed' }),
     blocks: NO_BLOCKS,
     limits: () => Promise.resolve({ limits: [] }),
+    traces: NO_PARTS.traces,
     isConfigured: () => true,
     testLogin: (question, password) => {
       tried.push([question.user, password.reveal()])

@@ -7,6 +7,7 @@ import type { ApiParts } from '../../../src/admin/api.ts'
 import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
 import { NO_DRAIN } from './no-drain.ts'
+import { NO_PARTS } from './parts.ts'
 import { NO_RELEASE } from './no-release.ts'
 import { NO_STATUS } from './no-status.ts'
 import { tokensOf } from './tokens.ts'
@@ -57,6 +58,7 @@ function open({ isTaken = true, hasToken = true } = {}) {
     },
     blocks: NO_BLOCKS,
     limits: () => Promise.resolve({ limits: [] }),
+    traces: NO_PARTS.traces,
     isConfigured: () => true,
   }
   const metrics = { render: () => Promise.resolve(''), contentType: 'text/plain' }

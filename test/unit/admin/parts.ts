@@ -27,6 +27,7 @@ export const NO_PARTS: ApiParts = {
   moves: { report: () => true, ofInstance: never, ofSite: never },
   blocks: NO_BLOCKS,
   limits: never,
+  traces: { collect: never, end: never },
   isConfigured: () => true,
 }
 

@@ -9,6 +9,7 @@ import type { StateResult } from '../../../src/admin/state-routes.ts'
 import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
 import { NO_DRAIN } from './no-drain.ts'
+import { NO_PARTS } from './parts.ts'
 import { NO_RELEASE } from './no-release.ts'
 import { NO_STATUS } from './no-status.ts'
 import { tokensOf } from './tokens.ts'
@@ -44,6 +45,7 @@ function open(result: StateResult | Error = { result: 'changed' }, changes: Part
     site: { sessions: never, endSessions: never },
     blocks: NO_BLOCKS,
     limits: () => Promise.resolve({ limits: [] }),
+    traces: NO_PARTS.traces,
     isConfigured: (kind, name) => kind === 'backend' && name === 'store1',
     ...changes,
   }

@@ -12,7 +12,16 @@ import ts from 'typescript'
 type Law = Readonly<Record<string, readonly string[]>>
 
 const LAW: Law = {
-  answers: ['type blocks', 'inspect', 'leases', 'type directory', 'type login', 'type session', 'type world'],
+  answers: [
+    'type blocks',
+    'inspect',
+    'leases',
+    'type directory',
+    'type login',
+    'type session',
+    'type trace',
+    'type world',
+  ],
   main: ['app', 'cli', 'config', 'inspect', 'log-output', 'supervisor', 'version'],
   supervisor: [
     'admin',
@@ -43,6 +52,7 @@ const LAW: Law = {
     'resources',
     'routing',
     'session',
+    'trace',
     'worlds',
   ],
   worlds: ['routing', 'type backend', 'type directory', 'type resources', 'version', 'world'],
@@ -62,9 +72,11 @@ const LAW: Law = {
     'rendezvous',
     'type relay',
     'type routing',
+    'type trace',
     'world',
     'config',
   ],
+  trace: ['login', 'net', 'protocol'],
   listener: ['net'],
   delivery: ['type routing', 'type world'],
   tls: [],

@@ -22,6 +22,7 @@ import { certificate, describeResult, temporaryDirectory } from '../config/fixtu
 import { importWithThird } from './with-third-protocol.ts'
 import { NO_BLOCKS } from '../admin/no-blocks.ts'
 import { NO_DRAIN } from '../admin/no-drain.ts'
+import { NO_PARTS } from '../admin/parts.ts'
 import { NO_RELEASE } from '../admin/no-release.ts'
 import { NO_STATUS } from '../admin/no-status.ts'
 
@@ -216,6 +217,7 @@ describe('a third protocol in the registry', () => {
       isConfigured: () => true,
       blocks: NO_BLOCKS,
       limits: () => Promise.resolve({ limits: [] }),
+      traces: NO_PARTS.traces,
       testLogin: () => Promise.resolve({ wrong: '' }),
     }
     const api = third.api.buildApi(parts, keepLog().log)

@@ -124,6 +124,7 @@ test('finds those of a user or a back end, and counts all of them where not all 
 /** A relay that notes how it is ended. */
 function relay(ended: string[]): RelayHandle {
   return {
+    progress: { changeWatch: () => false },
     ended: new Promise(() => undefined),
     endWhenSafe: (why) => void ended.push(`${why} when safe`),
     end: (cause) => void ended.push(cause),

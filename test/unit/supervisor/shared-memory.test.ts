@@ -91,6 +91,7 @@ function startWorker(marker?: string) {
       sessions: () => ({ sessions: [], total: 0 }),
       quiesce: () => Promise.resolve({ isHeld: true, left: 0 }),
       endSessions: () => 0,
+      trace: () => ({ lines: [], dropped: 0 }),
       setBackendState: () => Promise.reject(new Error('not asked here')),
       lease: () => new Map(),
       setBlocks: () => 0,

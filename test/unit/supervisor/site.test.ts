@@ -16,6 +16,7 @@ function join(sessions: SiteParts['pool']['sessions']) {
       sessions,
       endSessions: () => Promise.resolve({ ended: 0 }),
       quiesce: () => Promise.resolve({ isHeld: true, left: 0 }),
+      trace: () => Promise.resolve({ lines: [], dropped: 0 }),
     },
     settings: () => ({ directory: { kind: 'static' } }) as Settings,
     host: 'mail1',
