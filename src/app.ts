@@ -40,6 +40,7 @@ import { quiesce } from './session/quiesce.ts'
 import { createRouteFollower } from './session/follow-routes.ts'
 import { subscribeMetrics, subscribeShortages } from './session/session-metrics.ts'
 import { subscribeLog } from './session/session-log.ts'
+import { createLoginChannel } from './session/login-channel.ts'
 import { followTraces } from './session/trace-events.ts'
 import { createSessions } from './session/sessions.ts'
 import { createTraces } from './trace/traces.ts'
@@ -140,10 +141,11 @@ export function createApp(
   const relays = createRelays()
   const events = new SessionEvents(
     [subscribeShortages(noteShortage), subscribeMetrics(metrics), subscribeLog(log)],
-    () => traces.isOn || log.isLevelEnabled?.('debug') === true,
+    () => traces.isOn || loginChannel.isOn || log.isLevelEnabled?.('debug') === true,
   )
   const traces = createTraces(() => sessions.running)
   followTraces(traces, events)
+  const loginChannel = createLoginChannel(() => events)
   const heldUsers = createHeldUsers(placedName)
   const blockTable = createBlockTable()
   blockTable.replace(blocks)
@@ -165,6 +167,7 @@ export function createApp(
     events,
     relays,
     traces,
+    loginChannel,
     relayAccount: (protocol, backend) => metrics.relayAccount(protocol, backend),
     maxConnections: capacity.max,
     limits,

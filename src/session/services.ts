@@ -9,6 +9,7 @@ import type { SessionWatch } from '../protocol/watch.ts'
 import type { Relays } from '../relay/relays.ts'
 import type { Traces } from '../trace/traces.ts'
 import type { SessionEvents } from './events.ts'
+import type { LoginChannel } from './login-channel.ts'
 import type { Offer } from './offer.ts'
 
 /** What all sessions share and no session owns. */
@@ -22,6 +23,8 @@ export type Services = {
   readonly maxConnections: () => number
   /** undefined where no session is traced */
   readonly traces?: Pick<Traces, 'isOn' | 'begin'> | undefined
+  /** undefined where no program follows logins */
+  readonly loginChannel?: Pick<LoginChannel, 'follow'> | undefined
   /** undefined where no client is limited */
   readonly limits?: Pick<Limits, 'admitConnection'> | undefined
   /** what a listener offers now, which follows the capabilities of the back ends */

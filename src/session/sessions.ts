@@ -64,7 +64,7 @@ export type Sessions = {
 
 /** @param world gives the configuration in force, read once for each connection */
 export function createSessions(world: () => World, services: Services): Sessions {
-  const { events, maxConnections, traces } = services
+  const { events, maxConnections, traces, loginChannel } = services
   const turnAway = createTurnAway(events)
   const running = new Set<Session>()
   /** connections that are no sessions yet, as the limits have not answered */
@@ -117,6 +117,7 @@ export function createSessions(world: () => World, services: Services): Sessions
     session.lease = lease
     running.add(session)
     if (traces?.isOn) traces.begin(session)
+    loginChannel?.follow()
     void run(session)
   }
 
