@@ -8,6 +8,7 @@ import type { Context, MiddlewareHandler } from 'hono'
 import type { AdminToken, Right } from '../config/settings.ts'
 import { canonicalAddress } from '../net/address.ts'
 import { isWithinMachine, refuse } from './guard.ts'
+import type { RequestLimits } from './request-limits.ts'
 
 export type Caller = {
   /** the name of the token; undefined: without one */
@@ -21,18 +22,45 @@ export type Caller = {
 export type AdminBindings = HttpBindings & { isSocket?: true }
 export type AdminEnv = { Bindings: AdminBindings; Variables: { caller: Caller } }
 
-/** Why a request is refused before it is looked at, for a metric: `right` is one that its token does not have. */
-export type AdminRefusal = 'token' | 'right'
+/**
+ * Why a request is refused before it is looked at, for a metric. `right`: its token does not have it. `rate`: too many come from its address.
+ * `host`: it is to a foreign name. `site`: a page of another site sends it.
+ */
+export type AdminRefusal = 'token' | 'right' | 'rate' | 'host' | 'site'
 
 const ALL: readonly Right[] = ['read', 'operate']
 const READ: readonly Right[] = ['read']
 
+/** Limits the requests of each address. @param exempt paths that are always answered. The Unix socket has no limit */
+export function limitRequests(
+  limits: Pick<RequestLimits, 'request'>,
+  refused: (why: AdminRefusal) => void,
+  exempt: ReadonlySet<string>,
+): MiddlewareHandler<AdminEnv> {
+  return async (c, next) => {
+    const { peer, isSocket } = originOf(c.env)
+    const waitMs = isSocket || exempt.has(c.req.path) ? 0 : limits.request(peer)
+    if (waitMs === 0) return next()
+    refused('rate')
+    return refuseFor(c, waitMs, 'too many requests come from this address')
+  }
+}
+
+function refuseFor(c: Context, waitMs: number, error: string): Response {
+  c.header('retry-after', String(Math.ceil(waitMs / 1000)))
+  return refuse(c, 429, error)
+}
+
 /**
  * Finds out who asks, and refuses who may not ask anything.
  * @param tokens of now, since the file may have changed
- * @param wrongToken is told each wrong token
+ * @param refused is told each wrong token with its address, and each request that is not looked at for wrong ones before
  */
-export function authenticate(tokens: () => readonly AdminToken[], wrongToken: () => void): MiddlewareHandler<AdminEnv> {
+export function authenticate(
+  tokens: () => readonly AdminToken[],
+  limits: Pick<RequestLimits, 'tokenWait' | 'wrongToken'>,
+  refused: (why: AdminRefusal, peer: string) => void,
+): MiddlewareHandler<AdminEnv> {
   return async (c, next) => {
     const { peer, isSocket } = originOf(c.env)
     const known = tokens()
@@ -44,12 +72,18 @@ export function authenticate(tokens: () => readonly AdminToken[], wrongToken: ()
     if (given === undefined) return challenge(c, 401, NEEDS_TOKEN)
     const [, bearer] = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i.exec(given) ?? []
     if (bearer === undefined) return challenge(c, 400, NEEDS_TOKEN, 'invalid_request')
+    const waitMs = limits.tokenWait(peer)
+    if (waitMs > 0) {
+      refused('rate', peer)
+      return refuseFor(c, waitMs, 'too many wrong tokens come from this address')
+    }
     const token = findToken(known, bearer)
     if (token) {
       c.set('caller', { token: token.name, peer, rights: token.rights })
       return next()
     }
-    wrongToken()
+    limits.wrongToken(peer)
+    refused('token', peer)
     return challenge(
       c,
       401,
@@ -60,7 +94,7 @@ export function authenticate(tokens: () => readonly AdminToken[], wrongToken: ()
 }
 
 const HOW = 'so it needs admin.token_file or admin.tokens_file in the configuration'
-const NEEDS_TOKEN = 'this needs a token of admin.token_file or admin.tokens_file: Authorization: Bearer TOKEN'
+const NEEDS_TOKEN = 'this needs the token of admin.token_file, or one of admin.tokens_file: Authorization: Bearer TOKEN'
 
 /** Each comparison is of two hashes, and all are made, so that the time tells nothing about the tokens. */
 function findToken(tokens: readonly AdminToken[], given: string): AdminToken | undefined {
@@ -96,16 +130,21 @@ export function allow(right: Right | 'none', refused: () => void): MiddlewareHan
   }
 }
 
+/** @param env undefined: the request comes from no connection */
+export function isOverSocket(env: Partial<AdminBindings> | undefined): boolean {
+  return env?.isSocket === true
+}
+
 /** The program that asks, for the log. @param env undefined: the request comes from no connection */
 function originOf(env: Partial<AdminBindings> | undefined): { peer: string; isSocket: boolean } {
-  if (env?.isSocket) return { peer: 'socket', isSocket: true }
+  if (isOverSocket(env)) return { peer: 'socket', isSocket: true }
   const remoteAddress = env?.incoming?.socket.remoteAddress
   return { peer: remoteAddress === undefined ? 'unknown' : canonicalAddress(remoteAddress), isSocket: false }
 }
 
 /** Whether what it sends, and is sent, stays on this machine. */
 export function isOnMachine({ env }: Context<AdminEnv>): boolean {
-  return env.isSocket === true || isWithinMachine(env.incoming.socket)
+  return isOverSocket(env) || isWithinMachine(env.incoming.socket)
 }
 
 /** The fields of a log line on an order of an operator: from where, and by which token. */

@@ -1,17 +1,18 @@
 /** The HTTP of operators: the status page, `/livez`, `/readyz`, `/metrics` and the API. It knows the program only by the functions that it is given. */
 import { createServer, type Server } from 'node:http'
 import { createAdaptorServer } from '@hono/node-server'
-import { Hono } from 'hono'
+import { Hono, type Context } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { systemCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { createLogLimit } from '../log-limit.ts'
 import { bracketHost } from '../net/address.ts'
-import type { AdminEnv } from './access.ts'
+import { isOverSocket, limitRequests, type AdminEnv } from './access.ts'
 import { buildApi, Unavailable, type ApiParts } from './api.ts'
 import { inTurn, type Fetch } from './in-turn.ts'
 import { addPageRoutes } from './page-routes.ts'
-import { refuse, refuseBodies, refuseForeignNames, refuseOtherSites } from './guard.ts'
+import { forbidBrowsers, refuse, refuseBodies, refuseForeignNames, refuseOtherSites } from './guard.ts'
+import { createRequestLimits, type RequestLimits } from './request-limits.ts'
 
 export type AdminParts = {
   /** undefined: ready; else why not */
@@ -21,7 +22,12 @@ export type AdminParts = {
   /** names of this machine, in lower case, under which it may be asked beside its addresses and localhost */
   hosts: { has: (name: string) => boolean }
   log: Log
+  /** on the requests of one address */
+  limits?: RequestLimits
 }
+
+/** A container or a balancer whose checks come from the address of a flood must not be taken for one that is down. */
+const ALWAYS_ANSWERED: ReadonlySet<string> = new Set(['/livez', '/readyz'])
 
 /** What answers the requests. */
 export type AdminApp = {
@@ -31,12 +37,24 @@ export type AdminApp = {
 }
 
 /** @returns the routes, without a socket */
-export function buildAdmin({ notReady, metrics, api, hosts, log }: AdminParts): AdminApp {
+export function buildAdmin({
+  notReady,
+  metrics,
+  api,
+  hosts,
+  log,
+  limits = createRequestLimits(),
+}: AdminParts): AdminApp {
   const app = new Hono<AdminEnv>()
-  app.use(refuseBodies, refuseOtherSites)
-  const known = refuseForeignNames(hosts)
-  // With a token the API needs no name: no web page has the token.
-  app.use((c, next) => (api.tokens().length > 0 && c.req.path.startsWith('/api/v1/') ? next() : known(c, next)))
+  const { refused = () => undefined } = api
+  app.use(forbidBrowsers, limitRequests(limits, refused, ALWAYS_ANSWERED))
+  app.use(refuseBodies)
+  app.use(refuseOtherSites(() => refused('site')))
+  const known = refuseForeignNames(hosts, () => refused('host'))
+  // With tokens the API needs no name: no web page has one of them. No browser reaches the Unix socket.
+  const hasNoName = (c: Context<AdminEnv>): boolean =>
+    isOverSocket(c.env) || (api.tokens().length > 0 && c.req.path.startsWith('/api/v1/'))
+  app.use((c, next) => (hasNoName(c) ? next() : known(c, next)))
   app.get('/livez', (c) => c.text('ok\n'))
   app.get('/readyz', (c) => {
     const why = notReady()
@@ -44,7 +62,7 @@ export function buildAdmin({ notReady, metrics, api, hosts, log }: AdminParts): 
   })
   app.get('/metrics', async (c) => c.body(await metrics.render(), 200, { 'content-type': metrics.contentType }))
   addPageRoutes(app, () => api.tokens().length > 0)
-  app.route('/api/v1', buildApi(api, log))
+  app.route('/api/v1', buildApi(api, { limits, log }))
   app.onError((error, c) => {
     if (error instanceof HTTPException) return error.getResponse() // of a middleware that has refused
     if (error instanceof Unavailable) return refuse(c, 503, error.message)
@@ -72,29 +90,24 @@ const SERVER_OPTIONS = {
   maxHeaderSize: 16_384,
 }
 
-/** `descriptor`: of its socket, if this process has inherited it */
-export type AdminAddress = { host: string; port: number; descriptor?: number | undefined }
-
-export type OpenAdmin = {
-  /** Accepts no more connections. May be called twice. */
-  close: () => void
-  /** listens on the open port */
-  server: Server
+export type AdminServerParts = {
+  log: Log
+  /** counts each connection that was closed as one too many, and each that could not be accepted */
+  refused: () => void
 }
 
 /**
- * @param refused counts each connection that was closed as one too many, and each that could not be accepted
- * @throws Error of the system
+ * @param hostname of a request without Host, which HTTP/1.0 allows
+ * @param isSocket it is to listen on the Unix socket
  */
-export function openAdmin(
+export function createAdminServer(
   app: Pick<AdminApp, 'fetch'>,
-  { host, port, descriptor }: AdminAddress,
-  { log, refused }: { log: Log; refused: () => void },
-): Promise<OpenAdmin> {
-  // A request without Host, which HTTP/1.0 allows, is one to the address that is listened on.
-  const hostname = bracketHost(host)
+  { hostname, isSocket }: { hostname: string; isSocket: boolean },
+  { log, refused }: AdminServerParts,
+): Server {
+  const fetch: Fetch = isSocket ? (request, env) => app.fetch(request, { ...env, isSocket: true }) : app.fetch
   const server = createAdaptorServer({
-    fetch: inTurn(app.fetch),
+    fetch: inTurn(fetch),
     hostname,
     createServer,
     serverOptions: SERVER_OPTIONS,
@@ -107,11 +120,33 @@ export function openAdmin(
     if (limit('admin connection refused')) log.warn({ cause }, 'admin connection refused')
   }
   server.on('drop', () => onTrouble(`more than ${MAX_CONNECTIONS} connections`))
+  server.on('error', (error) => {
+    if (server.listening) onTrouble(systemCode(error)) // before, the opener learns of it
+  })
+  return server
+}
+
+/** `descriptor`: of its socket, if this process has inherited it */
+export type AdminAddress = { host: string; port: number; descriptor?: number | undefined }
+
+export type OpenAdmin = {
+  /** Accepts no more connections. May be called twice. */
+  close: () => void
+  /** listens on the open port */
+  server: Server
+}
+
+/** @throws Error of the system */
+export function openAdmin(
+  app: Pick<AdminApp, 'fetch'>,
+  { host, port, descriptor }: AdminAddress,
+  parts: AdminServerParts,
+): Promise<OpenAdmin> {
+  const server = createAdminServer(app, { hostname: bracketHost(host), isSocket: false }, parts)
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen(descriptor === undefined ? { port, host } : { fd: descriptor }, () => {
       server.off('error', reject)
-      server.on('error', (error) => onTrouble(systemCode(error)))
       resolve({
         close: () => void server.close(),
         server,

@@ -2,6 +2,7 @@
 import { Hono } from 'hono'
 import type { AdminToken } from '../config/settings.ts'
 import type { Log } from '../log.ts'
+import { createLogLimit } from '../log-limit.ts'
 import { authenticate, type AdminEnv, type AdminRefusal } from './access.ts'
 import { addBackendRoutes, type BackendParts } from './backend-routes.ts'
 import { addBlockRoutes, type BlockParts } from './block-routes.ts'
@@ -9,6 +10,7 @@ import { createRoutes } from './declared.ts'
 import { addDrainRoutes, type DrainParts } from './drain-routes.ts'
 import { addExplainRoutes, type ExplainParts } from './explain-routes.ts'
 import { refuse } from './guard.ts'
+import { createRequestLimits, type RequestLimits } from './request-limits.ts'
 import { addLimitRoutes, type LimitParts } from './limit-routes.ts'
 import { addMoveRoutes, type MoveRouteParts } from './move-routes.ts'
 import { addReleaseRoutes, type ReleaseParts } from './release-routes.ts'
@@ -46,10 +48,20 @@ export type ApiParts = ExplainParts &
     refused?: (why: AdminRefusal) => void
   }
 
-export function buildApi(parts: ApiParts, log: Log): Hono<AdminEnv> {
+type ApiTools = { log: Log; limits?: RequestLimits }
+
+/** @param limits on the requests of one address */
+export function buildApi(parts: ApiParts, { log, limits = createRequestLimits() }: ApiTools): Hono<AdminEnv> {
   const { refused = () => undefined } = parts
+  const logLimit = createLogLimit<AdminRefusal>()
   const api = new Hono<AdminEnv>()
-  api.use(authenticate(parts.tokens, () => refused('token')))
+  api.use(
+    authenticate(parts.tokens, limits, (why, peer) => {
+      refused(why)
+      const fields = logLimit(why)
+      if (fields) log.warn({ peer, ...fields }, 'wrong token of the admin API')
+    }),
+  )
   const routes = createRoutes(api, () => refused('right'))
   addExplainRoutes(routes, parts)
   addBackendRoutes(routes, parts)

@@ -1,13 +1,7 @@
 /**
  * Asks the API of a running mailmux. What it answers is held against the schemas, since something else may listen there.
- * Over 250 lines: it has one function for each question.
  */
-import { once } from 'node:events'
-import { request, type ClientRequest, type IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
 import type { z } from 'zod'
-import { systemCode } from '../errors.ts'
-import { hostPort } from '../net/address.ts'
 import type { Secret } from '../secret.ts'
 import {
   backendsAnswer,
@@ -33,13 +27,15 @@ import type { RouteQuestion } from './api.ts'
 import { drainAnswer, type DrainAnswer } from './drain-routes.ts'
 import { comparisonAnswer, reloadAnswer, type ComparisonAnswer, type ReloadAnswer } from './configuration-answers.ts'
 import { toPrintable } from '../printable.ts'
-import { isWithinMachine } from './guard.ts'
 import { traceTold, type TraceBody, type TraceTold } from './trace-routes.ts'
 import { RELOAD_IDLE_MS } from './reload-routes.ts'
 import { UPGRADE_IDLE_MS, upgradeAnswer, type UpgradeAnswer, type UpgradeOrder } from './upgrade-routes.ts'
 import { MOST_SESSIONS, type SessionFilter } from './session-routes.ts'
 import type { MoveReport } from './move-routes.ts'
 import type { StateBody } from './state-routes.ts'
+import { fetchAnswer, placeName, Unanswered, type AdminEndpoint, type Request } from './transport.ts'
+
+export { Unanswered } from './transport.ts'
 
 /** Longer than any lookup: `directory.redis.timeout` is seconds at most. */
 const LOOKUP_MS = 15_000
@@ -49,8 +45,6 @@ const READINESS_MS = 3000
 const LOGIN_MS = 300_000
 /** A move waits for its last report, and must not for an instance that hangs. */
 const REPORT_MS = 1000
-/** A hundred times what there is to say. */
-const MAX_ANSWER_LENGTH = 1_000_000
 /** 10,000 sessions, of which none takes a kilobyte. */
 const MAX_SESSIONS_LENGTH = 10_000_000
 
@@ -100,31 +94,6 @@ export type AdminClient = {
   testLogin(question: RouteQuestion, password: Secret): Promise<RouteAnswer & { trial: LoginTestAnswer }>
 }
 
-/** There is no answer, and the message says why, for the operator. */
-export class Unanswered extends Error {
-  override readonly name = 'Unanswered'
-  /** an order that makes sense is refused as things are */
-  readonly isRefused: boolean
-  /** of an order that is refused for several reasons */
-  readonly errors: string[] | undefined
-  /** nothing listens there, or it has ended before its answer */
-  readonly isGone: boolean
-
-  constructor(
-    message: string,
-    { isRefused = false, isGone = false, errors }: { isRefused?: boolean; isGone?: boolean; errors?: string[] } = {},
-  ) {
-    super(message)
-    this.isRefused = isRefused
-    this.isGone = isGone
-    this.errors = errors
-  }
-}
-
-type Answer = { status: number; text: string }
-
-type AdminEndpoint = { host: string; port: number; token: Secret | undefined }
-
 export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
   function deleteSessions(query: Parameters<typeof queryOf>[0]): Promise<EndedAnswer> {
     const path = `/api/v1/sessions?${queryOf(query)}`
@@ -135,7 +104,7 @@ export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
     async readiness() {
       const { status, text } = await fetchAnswer(endpoint, { path: '/readyz', withinMs: READINESS_MS })
       if (status === 200 || status === 503) return { ready: status === 200, text: toPrintable(text.trim(), 200) }
-      throw new Unanswered(`${hostPort(endpoint.host, endpoint.port)} answers as no mailmux does (HTTP ${status})`)
+      throw new Unanswered(`${placeName(endpoint)} answers as no mailmux does (HTTP ${status})`)
     },
     backends: () => ask(endpoint, { path: '/api/v1/backends', withinMs: LOOKUP_MS }, backendsAnswer),
     setBackendState: (backend, order) =>
@@ -200,16 +169,6 @@ export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
   }
 }
 
-type Request = {
-  method?: 'POST' | 'PUT' | 'DELETE'
-  path: string
-  /** without a secret */
-  body?: object
-  password?: Secret
-  withinMs: number
-  mostLength?: number
-}
-
 function statePath(backend: string): string {
   return `/api/v1/backends/${encodeURIComponent(backend)}/state`
 }
@@ -225,21 +184,6 @@ function queryOf(given: Readonly<Record<string, string | undefined>>): string {
   return query.toString()
 }
 
-/** @throws Unanswered */
-async function fetchAnswer(endpoint: AdminEndpoint, request: Request): Promise<Answer> {
-  const at = hostPort(endpoint.host, endpoint.port)
-  try {
-    return await fetchText(endpoint, request)
-  } catch (error) {
-    if (error instanceof Unanswered) throw error
-    const cause = systemCode(error)
-    if (cause === 'ECONNREFUSED')
-      throw new Unanswered(`no program listens on ${at}: is mailmux running?`, { isGone: true })
-    if (cause === 'ABORT_ERR') throw new Unanswered(`${at} does not answer`)
-    throw new Unanswered(`${at} does not answer: ${cause}`, { isGone: cause === 'ECONNRESET' })
-  }
-}
-
 async function ask<S extends z.ZodType>(endpoint: AdminEndpoint, request: Request, schema: S): Promise<z.output<S>> {
   const answer = await fetchAnswer(endpoint, request)
   const json = parseJson(answer.text)
@@ -251,40 +195,7 @@ async function ask<S extends z.ZodType>(endpoint: AdminEndpoint, request: Reques
     throw new Unanswered(error, { isRefused: true, ...(errors && { errors }) })
   }
   if (refused.success) throw new Unanswered(`mailmux refuses to answer: ${refused.data.error}`)
-  throw new Unanswered(
-    `${hostPort(endpoint.host, endpoint.port)} answers as no mailmux of this version does (HTTP ${answer.status})`,
-  )
-}
-
-/** Over `node:http`: `fetch` may go through a proxy of the environment, and refuses some ports for what browsers could do there. */
-async function fetchText(endpoint: AdminEndpoint, asked: Request): Promise<Answer> {
-  const { path, body, password, withinMs, mostLength = MAX_ANSWER_LENGTH } = asked
-  const { host, port, token } = endpoint
-  const headers = {
-    ...(token && { authorization: `Bearer ${token.reveal()}` }),
-    ...((password ?? body) && { 'content-type': 'application/json' }),
-  }
-  const method = asked.method ?? (password ? 'POST' : 'GET')
-  const question = request({ host, port, path, method, headers, agent: false, signal: AbortSignal.timeout(withinMs) })
-  question.on('error', () => undefined) // the current wait reports it, if there is one
-  if (password) await sendPassword(question, password)
-  else question.end(body && JSON.stringify(body))
-  const [response] = (await once(question, 'response')) as [IncomingMessage]
-  let text = ''
-  for await (const piece of response.setEncoding('utf8')) {
-    text += String(piece)
-    if (text.length > mostLength) throw new Error('its answer has no end')
-  }
-  return { status: response.statusCode ?? 0, text }
-}
-
-/** Only once it is known where it goes: this is plain HTTP. @throws Unanswered */
-async function sendPassword(question: ClientRequest, password: Secret): Promise<void> {
-  const [socket] = (await once(question, 'socket')) as [Socket]
-  if (socket.connecting) await once(socket, 'connect')
-  if (isWithinMachine(socket)) return void question.end(JSON.stringify({ password: password.reveal() }))
-  question.destroy()
-  throw new Unanswered('mailmux is on another machine: run --login there, as the API is plain HTTP')
+  throw new Unanswered(`${placeName(endpoint)} answers as no mailmux of this version does (HTTP ${answer.status})`)
 }
 
 function parseJson(text: string): unknown {

@@ -12,13 +12,13 @@ import { isAddress, isLoopbackAddress, unbracketHost } from '../net/address.ts'
  * carry that name, which is neither an address nor localhost nor a name of this machine that the configuration has.
  * @param hosts in lower case
  */
-export function refuseForeignNames(hosts: { has: (name: string) => boolean }): MiddlewareHandler {
+export function refuseForeignNames(hosts: { has: (name: string) => boolean }, refused: () => void): MiddlewareHandler {
   return async (c, next) => {
     const { hostname } = new URL(c.req.url)
     const isOwn = hostname === 'localhost' || isAddress(unbracketHost(hostname)) || hosts.has(hostname)
-    return isOwn
-      ? next()
-      : refuse(c, 403, 'this is answered under an address, localhost, or a name of admin.hosts alone')
+    if (isOwn) return next()
+    refused()
+    return refuse(c, 403, 'this is answered under an address, localhost, or a name of admin.hosts alone')
   }
 }
 
@@ -45,21 +45,34 @@ export function boundBody(mostBytes: number): MiddlewareHandler {
   })
 }
 
-/** What a page of another site has sent off, and could not read, is not looked at either. */
-export const refuseOtherSites: MiddlewareHandler = async (c, next) => {
+/** What a browser must not do with an answer: keep it, guess its type, show it as part of another page, or tell other sites its address. */
+export const forbidBrowsers: MiddlewareHandler = async (c, next) => {
   c.header('cache-control', 'no-store')
   c.header('x-content-type-options', 'nosniff')
   c.header('cross-origin-resource-policy', 'same-origin')
+  c.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'")
+  c.header('x-frame-options', 'DENY')
+  c.header('referrer-policy', 'no-referrer')
+  return next()
+}
+
+/** What a page of another site has sent off, and could not read, is not looked at either. */
+export function refuseOtherSites(refused: () => void): MiddlewareHandler {
+  return async (c, next) => {
+    if (!isOfOtherSite(c)) return next()
+    refused()
+    return refuse(c, 403, 'this is not for pages of other sites')
+  }
+}
+
+function isOfOtherSite(c: Context): boolean {
   const site = c.req.header('sec-fetch-site')
   const origin = c.req.header('origin')
   // A link in a wiki may lead to the status page. A page cannot read what it leads to, and may not frame it.
-  const isLink = c.req.path === '/' && c.req.header('sec-fetch-mode') === 'navigate'
-  const isForeign =
-    !isLink &&
-    (site === undefined
-      ? origin !== undefined && origin !== new URL(c.req.url).origin // browsers of before 2023
-      : site !== 'same-origin' && site !== 'none')
-  return isForeign ? refuse(c, 403, 'this is not for pages of other sites') : next()
+  if (c.req.path === '/' && c.req.header('sec-fetch-mode') === 'navigate') return false
+  return site === undefined
+    ? origin !== undefined && origin !== new URL(c.req.url).origin // browsers of before 2023
+    : site !== 'same-origin' && site !== 'none'
 }
 
 /**
@@ -75,7 +88,7 @@ export function isWithinMachine({
 
 export function refuse(
   c: Context,
-  status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 500 | 503,
+  status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 429 | 500 | 503,
   error: string,
 ): Response {
   return c.json({ error }, status)

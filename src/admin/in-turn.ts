@@ -8,7 +8,11 @@ import type { Http2Bindings, HttpBindings } from '@hono/node-server'
 /** Requests that may wait on one connection. No scraper, check or operator pipelines; more would only be memory. */
 const MAX_WAITING = 16
 
-export type Fetch = (request: Request, env: HttpBindings | Http2Bindings) => Response | Promise<Response>
+/** `isSocket`: see `AdminBindings` */
+export type Fetch = (
+  request: Request,
+  env: (HttpBindings | Http2Bindings) & { isSocket?: true },
+) => Response | Promise<Response>
 
 /** @returns the same, in turn; the connection of a client with more than 16 waiting requests is closed */
 export function inTurn(fetch: Fetch): Fetch {

@@ -9,7 +9,12 @@ import { declare, type Routes } from './declared.ts'
 import { refuse } from './guard.ts'
 
 /** of the process that has released its ports */
-export const releaseAnswer = z.object({ pid: z.number(), version: z.string() })
+export const releaseAnswer = z.object({
+  pid: z.number(),
+  version: z.string(),
+  /** its Unix socket, which the other process replaces */
+  socket: z.string().optional(),
+})
 
 export type ReleaseAnswer = z.infer<typeof releaseAnswer>
 

@@ -12,7 +12,7 @@ const EFFECTS: Record<BackendState, string> = {
 }
 
 const EXIT_CODES =
-  '\nNeeds admin.token_file and the directory Redis, and counts for all instances.\nExit codes: 0 the back end has the state, 1 the order is refused, 2 wrong usage or no answer.'
+  '\nNeeds admin.token_file and the directory Redis, and counts for all instances.\nExit codes: 0 the back end has the state, 1 the order is refused, 2 wrong usage or no answer, 69 no mailmux is running.'
 
 export function addBackendCommands(
   program: Command,
@@ -28,7 +28,10 @@ export function addBackendCommands(
     .description('the back ends: state; health, sessions, logins and addresses at the instance that is asked')
     .addOption(configOption())
     .option('--json', 'the same facts for machines, as docs/admin-api.md describes them')
-    .addHelpText('after', '\nExit codes: 0 the list, 2 wrong usage or no answer.\nExample: mailmux backend list')
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 the list, 2 wrong usage or no answer, 69 no mailmux is running.\nExample: mailmux backend list',
+    )
     .action(async (options: { config: string; json?: true }) => exitWith(await listBackends(options, terminal)))
 
   for (const [state, effect] of Object.entries(EFFECTS) as [BackendState, string][]) {

@@ -12,7 +12,7 @@ type Options = { config: string; json?: true }
 type BlockOptions = Options & { for?: string }
 
 const EXIT_CODES =
-  'Exit codes: 0 in force on all instances, 1 refused, or a worker or an instance did not answer, 2 wrong usage or no answer.'
+  'Exit codes: 0 in force on all instances, 1 refused, or a worker or an instance did not answer, 2 wrong usage or no answer, 69 no mailmux is running.'
 
 export function addBlockCommands(program: Command, parts: CommandParts): void {
   const { configOption, terminal, exitAsUsage, exitWith } = parts
@@ -40,7 +40,10 @@ export function addBlockCommands(program: Command, parts: CommandParts): void {
 
   declare('blocks')
     .description('list the blocks that are in force')
-    .addHelpText('after', '\nExit codes: 0 listed, 2 wrong usage or no answer.\nExample: mailmux blocks')
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 listed, 2 wrong usage or no answer, 69 no mailmux is running.\nExample: mailmux blocks',
+    )
     .action(async (options: Options) => exitWith(await listBlocks(options, terminal)))
 }
 

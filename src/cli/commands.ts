@@ -1,5 +1,6 @@
 /** All commands but `run`, which main.ts has. Help, shell completion and man pages come from this tree. */
 import type { Command } from 'commander'
+import { addAdminOptions } from './admin-options.ts'
 import { addBackendCommands } from './backend-commands.ts'
 import { addBlockCommands } from './blocks.ts'
 import { addCompletionCommand } from './completion/completion.ts'
@@ -37,4 +38,5 @@ export function addCommands(program: Command, parts: AllCommandParts): void {
   addTraceCommand(program, parts)
   addCompletionCommand(program, parts)
   addManCommand(program, parts)
+  addAdminOptions(program, parts.terminal)
 }

@@ -37,7 +37,7 @@ export function addConfigurationCommands(
     .option('--probe', 'also connect to the directory and to each back end, and see whether the ports are free')
     .addHelpText(
       'after',
-      '\n--probe takes up to about 10 seconds, logs in to nothing but Redis, and writes nothing.\nExit codes: 0 no error (warnings or not), 1 errors, or warnings with --strict. With --diff: 0 a reload would change nothing, 1 errors, 2 no answer, 3 it would change something.\nExample: mailmux check --probe -c /etc/mailmux/mailmux.yaml',
+      '\n--probe takes up to about 10 seconds, logs in to nothing but Redis, and writes nothing.\nExit codes: 0 no error (warnings or not), 1 errors, or warnings with --strict. With --diff: 0 a reload would change nothing, 1 errors, 2 no answer, 3 it would change something, 69 no mailmux is running.\nExample: mailmux check --probe -c /etc/mailmux/mailmux.yaml',
     )
     .action(async ({ config, probe, strict, diff: isDiff, ...running }: CheckOptions) => {
       const { check } = await import('./check.ts')

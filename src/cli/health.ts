@@ -1,17 +1,16 @@
 /** `mailmux health`: whether the running mailmux serves, as `/readyz` says. */
 import { createAdminClient, Unanswered } from '../admin/client.ts'
-import { loadAdminPlace } from '../config/load-admin.ts'
-import type { Terminal } from './ask-running.ts'
+import { findRunning, type Terminal } from './ask-running.ts'
 
 /** @returns the exit code: 0 where it serves, 1 where not, 2 if the configuration has no address to ask */
-export async function health(configFile: string, { env, out, printError }: Terminal): Promise<number> {
-  const place = loadAdminPlace(configFile, env)
-  if ('wrong' in place) {
-    printError(`mailmux health: ${place.wrong}`)
+export async function health(configFile: string, { env, out, printError, running }: Terminal): Promise<number> {
+  const found = await findRunning(configFile, env, running)
+  if ('wrong' in found) {
+    printError(`mailmux health: ${found.wrong}`)
     return 2
   }
   try {
-    const { ready, text } = await createAdminClient(place).readiness()
+    const { ready, text } = await createAdminClient(found.place).readiness()
     out(text)
     return ready ? 0 : 1
   } catch (error) {

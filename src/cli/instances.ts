@@ -23,7 +23,7 @@ export function addInstancesCommand(
     .option('--json', 'the same facts for machines, as docs/admin-api.md describes them')
     .addHelpText(
       'after',
-      '\nExit codes: 0 all instances have answered, 1 an instance has not, or others may be missing, 2 wrong usage or no answer.\nExample: mailmux instances -c /etc/mailmux/mailmux.yaml',
+      '\nExit codes: 0 all instances have answered, 1 an instance has not, or others may be missing, 2 wrong usage or no answer, 69 no mailmux is running.\nExample: mailmux instances -c /etc/mailmux/mailmux.yaml',
     )
     .action(async (options: InstancesOptions) => exitWith(await listInstances(options, terminal)))
 }

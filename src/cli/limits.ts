@@ -25,7 +25,7 @@ export function addLimitsCommand(
     .option('--json', 'the same facts for machines, as docs/admin-api.md describes them')
     .addHelpText(
       'after',
-      '\nExit codes: 0 all instances have answered, 1 an instance has not, 2 wrong usage or no answer.\nExample: mailmux limits',
+      '\nExit codes: 0 all instances have answered, 1 an instance has not, 2 wrong usage or no answer, 69 no mailmux is running.\nExample: mailmux limits',
     )
     .action(async (options: Options) => exitWith(await listLimits(options, terminal)))
 }

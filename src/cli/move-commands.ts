@@ -70,7 +70,7 @@ export function addMoveCommands(
     .addOption(configOption())
     .addHelpText(
       'after',
-      '\nExit codes: 0 no session is left, 1 not within the timeout, 2 wrong usage or no answer.\nExample: mailmux backend drain store1 && mailmux wait store1 --empty --timeout 30m',
+      '\nExit codes: 0 no session is left, 1 not within the timeout, 2 wrong usage or no answer, 69 no mailmux is running.\nExample: mailmux backend drain store1 && mailmux wait store1 --empty --timeout 30m',
     )
     .exitOverride(exitAsUsage)
     .action(async (backend: string, options: WaitOptions) => {

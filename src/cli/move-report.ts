@@ -6,8 +6,8 @@ import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { createAdminClient } from '../admin/client.ts'
 import { MOST_REPORTED_USERS, type MoveReport } from '../admin/move-routes.ts'
-import { loadAdminPlace } from '../config/load-admin.ts'
 import type { Environment } from '../config/yaml/variables.ts'
+import { findRunning } from './ask-running.ts'
 import type { MoveEvent, MoveOrder, MoveOutcome, MoveStep } from '../move/move-user.ts'
 
 /** The instance forgets a run that has been silent for 30 s. */
@@ -27,13 +27,12 @@ export type MoveReporter = {
 
 /** @param total users of the run */
 export function openMoveReport(config: string, env: Environment, total: number): MoveReporter {
-  const place = loadAdminPlace(config, env)
   const id = randomBytes(6).toString('hex')
-  // A report needs a token, as everything that changes something.
-  if ('wrong' in place || !place.token) return createMoveReporter(total, () => Promise.resolve())
-  const client = createAdminClient(place)
+  const found = findRunning(config, env)
   return createMoveReporter(total, async (report) => {
-    await client.reportMove(id, report)
+    const { place } = { place: undefined, ...(await found) }
+    // Over HTTP a report needs a token, as everything that changes something.
+    if (place && ('file' in place || place.token)) await createAdminClient(place).reportMove(id, report)
   })
 }
 

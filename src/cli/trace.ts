@@ -54,7 +54,7 @@ export function addTraceCommand(program: Command, parts: CommandParts & TracePar
     .addHelpText(
       'after',
       '\nNeeds admin.token_file, as it shows what users do. At least one of --user, --client and --session; all that are given must match.\n' +
-        'Exit codes: 0 ended by its time or by Ctrl-C, 1 refused, 2 wrong usage or no answer.\nExample: mailmux trace --user alice@example.test --for 5m --save alice.txt',
+        'Exit codes: 0 ended by its time or by Ctrl-C, 1 refused, 2 wrong usage or no answer, 69 no mailmux is running.\nExample: mailmux trace --user alice@example.test --for 5m --save alice.txt',
     )
     .action(async (options: Options, command: Command) => {
       const { user, client, session } = options

@@ -1,4 +1,4 @@
-/** The settings of the HTTP for operators, and of the tokens for it. */
+/** The settings of the HTTP for operators, its Unix socket and its tokens. */
 import type { Secret } from '../secret.ts'
 
 /** What a token of the admin API may be for: to see, or to change something too. */
@@ -21,6 +21,8 @@ export type AdminSettings = {
   token?: Secret | undefined
   /** those of `tokens_file`; without any token `host` is a loopback address */
   tokens?: readonly AdminToken[]
+  /** the Unix socket; `isDefault`: no key names it, and it may be missing. undefined: there is none */
+  socket?: { file: string; isDefault: boolean } | undefined
   /** names that it may be asked under, in lower case */
   hosts: readonly string[]
 }

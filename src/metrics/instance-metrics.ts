@@ -1,8 +1,8 @@
 /** The series of the instance as a whole, whatever number of workers it has, and a verb to record each. */
 import { Counter, Gauge, type Registry } from 'prom-client'
 
-/** `token`: a wrong one. `right`: the token does not have it */
-export const ADMIN_REFUSALS = ['token', 'right'] as const
+/** As `AdminRefusal` of the API. */
+export const ADMIN_REFUSALS = ['token', 'right', 'rate', 'host', 'site'] as const
 
 export type AdminRefusal = (typeof ADMIN_REFUSALS)[number]
 

@@ -5,8 +5,8 @@
  */
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
-import { buildAdmin, openAdmin, type AdminApp } from '../admin/admin.ts'
-import { tokensInForce } from '../config/check/admin-tokens.ts'
+import { buildAdmin, type AdminApp } from '../admin/admin.ts'
+import { tokensInForce } from '../config/check/admin-files.ts'
 import { createLog } from '../log.ts'
 import { createInstanceMetrics } from '../metrics/instance-metrics.ts'
 import { createRegistry } from '../metrics/readings.ts'
@@ -22,7 +22,7 @@ import type { Predecessor } from './generation/predecessor.ts'
 import { NO_ELDERS } from './generation/no-predecessor.ts'
 import { joinSite } from './site.ts'
 import { openShared } from './shared.ts'
-import { createAdminPort } from './admin-port.ts'
+import { createDoors } from './admin-doors.ts'
 import { keepBlocks } from './blocks.ts'
 import { changePool, needsOtherPool } from './change-pool.ts'
 import { keepConfiguration } from './configuration.ts'
@@ -72,7 +72,7 @@ export function createInstance(parts: InstanceParts): Instance {
       if (release.isReleased()) throw new Error('another process takes the ports')
       if (needsOtherPool(parts.settings, settings))
         return changePool(parts.settings, settings, { pool, upgrade, notifier })
-      const prepared = await prepareAll(settings, { pool, adminPort, output, followers: [shared, blocks, site] })
+      const prepared = await prepareAll(settings, { pool, adminDoors, output, followers: [shared, blocks, site] })
       log.configure(settings.log)
       exposition.configure(settings)
       return prepared.commit()
@@ -117,7 +117,7 @@ export function createInstance(parts: InstanceParts): Instance {
     status.stop()
     blocks.stop()
     files.close()
-    adminPort.close()
+    adminDoors.close()
   }
   const operators = answersOf(files, pool, () => reloads.order())
   const whyNotReady = (): string | undefined => notReady ?? whyNotServing(pool)
@@ -153,7 +153,8 @@ export function createInstance(parts: InstanceParts): Instance {
     ticketSecret: new Secret(ticketSecret),
     serviceManager,
     pool,
-    admin: () => adminPort.current(),
+    admin: () => adminDoors.current(),
+    adminSocket: () => adminDoors.socketFile(),
     site,
     reloads: reloads.count,
     blocks: blocks.inForce,
@@ -165,7 +166,7 @@ export function createInstance(parts: InstanceParts): Instance {
     onRetiring() {
       notReady = 'another process has taken over'
       files.close()
-      adminPort.close()
+      adminDoors.close()
     },
     async onRetired() {
       await shared.leave()
@@ -182,21 +183,18 @@ export function createInstance(parts: InstanceParts): Instance {
     whyNotNow: () => notReady,
     setNotReady: (why) => (notReady = why),
     retire: leave,
+    socket: () => adminDoors.socketFile(),
     version,
     pid: process.pid,
     stopping: leaving.signal,
     log,
   })
 
-  const adminPort = createAdminPort((address) =>
-    openAdmin(buildAdminApp(), address, { log, refused: metrics.adminConnectionRefused }),
-  )
+  const adminDoors = createDoors(buildAdminApp, { log, refused: metrics.adminConnectionRefused })
 
   async function listenForOperators(): Promise<void> {
-    const { admin } = settings
-    const opened = await adminPort.prepare(admin && { ...admin, descriptor: inherited.take(admin) })
-    opened.commit()
-    if (stopping.signal.aborted) adminPort.close()
+    await adminDoors.openPort(settings.admin, inherited)
+    if (stopping.signal.aborted) adminDoors.close()
   }
 
   function buildAdminApp(): AdminApp {
@@ -234,12 +232,14 @@ export function createInstance(parts: InstanceParts): Instance {
     const isInherited = predecessor !== undefined && settings.admin !== undefined && inherited.has(settings.admin)
     const isAdminLast = isInherited || replaced !== undefined
     if (!isAdminLast) await listenForOperators()
+    if (!predecessor && !replaced) await adminDoors.openSocket(settings.admin)
     stopping.signal.throwIfAborted()
     if (predecessor) await blocks.adopt(predecessor.before.blocks)
     const addresses = replaced
-      ? await startInPlaceOf(replaced, { pool, settings, log })
+      ? await startInPlaceOf(replaced, { pool, settings, log, adminDoors })
       : await pool.start(predecessor && (() => takeOver(predecessor)))
     if (isAdminLast) await listenForOperators()
+    if (predecessor ?? replaced) await adminDoors.openSocket(settings.admin, { takenOver: predecessor?.adminSocket })
     if (stopping.signal.aborted) return
     for (const unused of inherited.closeRest()) log.warn(unused, 'inherited port is not used any more')
     notReady = undefined

@@ -1,13 +1,13 @@
 /** Makes all parts of the instance ready for new settings: all of them change, or none. */
 import type { Settings } from '../config/settings.ts'
 import type { LogOutput } from '../log-output.ts'
-import type { AdminPort } from './admin-port.ts'
+import type { AdminDoors } from './admin-doors.ts'
 import { changeLogFile } from './log-file.ts'
 import type { Prepared, WorkerPool } from './worker-pool.ts'
 
 type ReloadedParts = {
   pool: Pick<WorkerPool, 'prepare'>
-  adminPort: AdminPort
+  adminDoors: Pick<AdminDoors, 'prepare'>
   output: LogOutput
   /** take the settings over after the workers, one after the other; they do not fail */
   followers: readonly { follow: (settings: Settings) => void | Promise<void> }[]
@@ -16,10 +16,10 @@ type ReloadedParts = {
 /** @throws Error with a message for the operator; then nothing has changed */
 export async function prepareAll(
   settings: Settings,
-  { pool, adminPort, output, followers }: ReloadedParts,
+  { pool, adminDoors, output, followers }: ReloadedParts,
 ): Promise<Pick<Prepared, 'commit'>> {
   const workers = await pool.prepare(settings)
-  const admin = await adminPort.prepare(settings.admin).catch((error: unknown) => {
+  const admin = await adminDoors.prepare(settings.admin).catch((error: unknown) => {
     workers.discard()
     throw error
   })

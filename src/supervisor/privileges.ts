@@ -5,6 +5,7 @@
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import net from 'node:net'
+import path from 'node:path'
 import type { Settings } from '../config/settings.ts'
 import { systemCode } from '../errors.ts'
 import { bindPorts } from '../listener/bound-ports.ts'
@@ -42,6 +43,7 @@ export async function dropPrivileges(
   if (!('BoundSocket' in net)) throw new Error('user: a start as root needs Node 26.4 or later (net.BoundSocket)')
   // Each is taken over by what listens there, which closes it too: this object closes none.
   const bound = await bindPorts(namedPorts(settings), inherited)
+  giveSocketDirectory(settings.admin?.socket, account)
   become(account)
   mustRead(account, [process.execPath, import.meta.filename])
   return createInheritedSockets(bound.list())
@@ -85,6 +87,18 @@ function become({ user, uid, gid, groups }: Account): void {
     isRoot = process.getuid?.() !== uid || process.getgid?.() !== gid
   }
   if (isRoot) throw new Error(`user: the rights of root are not dropped for ${user}`)
+}
+
+/** Makes the directory of the Unix socket, which only root can do in /run. One that exists keeps its owner. */
+function giveSocketDirectory(socket: NonNullable<Settings['admin']>['socket'], { uid, gid }: Account): void {
+  if (!socket) return
+  const directory = path.dirname(socket.file)
+  try {
+    fs.mkdirSync(directory, { mode: 0o755 })
+    fs.chownSync(directory, uid, gid)
+  } catch {
+    // What opens the socket reports it, as far as the configuration asks for a socket.
+  }
 }
 
 /** Each worker, and each reload, starts the program again. @param files its runtime, and one file of its code */

@@ -21,6 +21,8 @@ export type PortReleaseParts = {
   setNotReady: (why: string | undefined) => void
   /** The other process has the ports. This one ends. */
   retire: () => void
+  /** the Unix socket of the admin HTTP */
+  socket?: () => string | undefined
   version: string
   pid: number
   stopping: AbortSignal
@@ -88,7 +90,8 @@ export function createRelease(parts: PortReleaseParts): PortRelease {
       }
       if (gone.aborted) onGone()
       else gone.addEventListener('abort', onGone)
-      return { pid, version }
+      const socket = parts.socket?.()
+      return { pid, version, ...(socket !== undefined && { socket }) }
     },
     confirm() {
       if (state !== 'released') return false

@@ -4,14 +4,17 @@
  */
 import { Agent, request, type IncomingMessage } from 'node:http'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { errorAnswer } from '../admin/answers.ts'
 import { releaseAnswer } from '../admin/release-routes.ts'
-import { reachable, type AdminPlace } from '../config/load-admin.ts'
-import type { Settings } from '../config/settings.ts'
+import { findSocket } from '../admin/find-admin.ts'
+import { addressOf, placeName, type AdminEndpoint } from '../admin/transport.ts'
+import { reachable } from '../config/load-admin.ts'
+import type { AdminSettings, Settings } from '../config/settings.ts'
 import { systemCode } from '../errors.ts'
 import { portsOf, type OpenPort } from '../listener/ports.ts'
 import type { Log } from '../log.ts'
-import { hostPort } from '../net/address.ts'
+import type { AdminDoors } from './admin-doors.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
 /** Workers that are busy close their ports late. */
@@ -19,12 +22,12 @@ const ANSWER_MS = 15_000
 /** An answer has a version and a process, or an error. */
 const MAX_ANSWER_LENGTH = 100_000
 
-export type Replaced = AdminPlace & { token: NonNullable<AdminPlace['token']> }
-
 /** @returns where the running mailmux is asked. @throws Error with a message for the operator */
-export function findReplaced(admin: Settings['admin']): Replaced {
-  if (admin?.token) return { ...reachable(admin), token: admin.token }
-  throw new Error('--replace: the configuration needs admin.token_file, with which the running mailmux is asked')
+export function findReplaced(admin: Settings['admin']): AdminSettings {
+  if (admin?.token ?? (admin?.socket && existsSync(admin.socket.file))) return admin
+  throw new Error(
+    '--replace: the configuration needs admin.token_file, or the running mailmux a Unix socket, with which it is asked',
+  )
 }
 
 type Parts = {
@@ -32,19 +35,26 @@ type Parts = {
   pool: Pick<WorkerPool, 'start' | 'prepare' | 'abandon'>
   settings: Settings
   log: Pick<Log, 'info'>
+  adminDoors: Pick<AdminDoors, 'openSocket'>
 }
 
 /** @returns the ports, which are served. @throws Error for the operator; the running mailmux has its ports again then */
-export async function startInPlaceOf(place: Replaced, { pool, settings, log }: Parts): Promise<OpenPort[]> {
+export async function startInPlaceOf(
+  admin: AdminSettings,
+  { pool, settings, log, adminDoors }: Parts,
+): Promise<OpenPort[]> {
   await pool.start()
-  const running = createAsker(place)
+  const { token } = admin
+  const running = createAsker((await findSocket(admin.socket, settings.files.main)) ?? { ...reachable(admin), token })
   try {
     const released = await running.ask('/api/v1/release')
     const askedMs = performance.now()
     const late = await (await pool.prepare(settings)).commit()
     if (late.length > 0) throw new Error(`worker ${late.join(' and ')} does not open the ports`)
     if (released !== undefined) {
-      const { pid, version } = releaseAnswer.parse(released)
+      const { pid, version, socket } = releaseAnswer.parse(released)
+      // Before the other one ends, so that there always is a socket.
+      await adminDoors.openSocket(admin, { takenOver: socket })
       await running.ask('/api/v1/release/confirm')
       log.info({ pid, version, ms: Math.round(performance.now() - askedMs) }, 'ports taken from the running mailmux')
     }
@@ -60,18 +70,18 @@ export async function startInPlaceOf(place: Replaced, { pool, settings, log }: P
 }
 
 /** Both questions go over one connection: the running mailmux takes its ports again at the end of it. */
-function createAsker({ host, port, token }: Replaced): { ask: (path: string) => Promise<unknown>; close: () => void } {
+function createAsker(place: AdminEndpoint): { ask: (path: string) => Promise<unknown>; close: () => void } {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
-  const at = hostPort(host, port)
+  const at = placeName(place)
+  const token = 'file' in place ? undefined : place.token
 
   async function send(path: string): Promise<{ status: number; text: string } | undefined> {
-    const headers = { authorization: `Bearer ${token.reveal()}` }
+    const headers = token && { authorization: `Bearer ${token.reveal()}` }
     const question = request({
-      host,
-      port,
+      ...addressOf(place),
       path,
       method: 'POST',
-      headers,
+      ...(headers && { headers }),
       agent,
       signal: AbortSignal.timeout(ANSWER_MS),
     })
@@ -86,7 +96,7 @@ function createAsker({ host, port, token }: Replaced): { ask: (path: string) => 
       }
       return { status: response.statusCode ?? 0, text }
     } catch (error) {
-      if (systemCode(error) === 'ECONNREFUSED') return undefined
+      if (['ECONNREFUSED', 'ENOENT'].includes(systemCode(error))) return undefined
       throw new Error(`--replace: the mailmux at ${at} does not answer: ${systemCode(error)}`, { cause: error })
     }
   }

@@ -27,6 +27,8 @@ export type MailmuxOptions = {
   limits?: YamlMap
   /** listeners beside the usual six (IMAP and POP3, each with STARTTLS, implicit TLS and plain text) */
   listeners?: YamlMap[]
+  /** the Unix socket of the admin API, beside the configuration; default: off, so that mailmuxes at the same time share nothing */
+  adminSocket?: string
   /** what the admin API asks for; default: nothing */
   adminToken?: string
   /** the limit of open files, as `prlimit --nofile` takes it: `soft:hard` */
@@ -196,7 +198,11 @@ export async function writeConfiguration(
     tls: { certificates: [{ cert: options.certificate.certFile, key: options.certificate.keyFile }] },
     directory: options.directory ?? { static: {} },
     routing: 'routing.yaml',
-    admin: { listen: `127.0.0.1:${ports.admin}`, ...(token === undefined ? {} : { token_file: 'admin.token' }) },
+    admin: {
+      listen: `127.0.0.1:${ports.admin}`,
+      socket: options.adminSocket ?? 'off',
+      ...(token === undefined ? {} : { token_file: 'admin.token' }),
+    },
     settle: '100ms', // the default of 2 s would be the longest part of many tests
     log: { level: 'debug', format: 'json' },
     ...(options.limits === undefined ? {} : { limits: options.limits }),

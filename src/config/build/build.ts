@@ -10,7 +10,7 @@ import { buildClientLimits } from './client-limits.ts'
 import { buildDelivery } from './delivery.ts'
 import { buildLimits } from './limits.ts'
 import { buildRedis } from './redis.ts'
-import type { AdminTokens } from '../check/admin-tokens.ts'
+import type { AdminFiles } from '../check/admin-files.ts'
 import type { BackendFiles } from '../check/backend.ts'
 import type { RoutingFiles, RoutingFindings } from '../check/routing.ts'
 import { findPool, servedProtocols } from '../check/placement-pool.ts'
@@ -100,10 +100,10 @@ export function buildSettings({
 
 function buildAdmin(
   { listen: { host, port }, hosts }: NonNullable<Main['admin']>,
-  { token, tokens }: AdminTokens,
+  files: AdminFiles,
   hostname = os.hostname(),
 ): NonNullable<Settings['admin']> {
-  return { host, port, token, tokens, hosts: [hostname, ...hosts].map((name) => name.toLowerCase()) }
+  return { host, port, ...files, hosts: [hostname, ...hosts].map((name) => name.toLowerCase()) }
 }
 
 /** Mechanisms that a directory that checks passwords can check. The others give it no password, and clients prefer them where they are offered. */

@@ -1,7 +1,7 @@
 /** Reads the files that mailmux.yaml names. A mistake in a file is reported at the key that names it. */
 import type { MainDraft } from './drafts.ts'
 import type { Secret } from '../../secret.ts'
-import { checkAdminTokens, type AdminTokens } from './admin-tokens.ts'
+import { checkAdminFiles, type AdminFiles } from './admin-files.ts'
 import { readAuthHttpFiles, type AuthHttpFiles } from './auth-http.ts'
 import { readAccessFiles, type AccessFiles } from './networks.ts'
 import { readRedisFiles, type RedisFiles } from './redis.ts'
@@ -17,7 +17,7 @@ export type MainFiles = {
   ticketSecret: Secret | undefined
   /** PEM text of the CAs of client certificates, by the index of the listener */
   clientCas: Map<number, string>
-  admin: AdminTokens
+  admin: AdminFiles
   redis: RedisFiles
   authHttp: AuthHttpFiles
   /** absolute; written, and not read with the configuration */
@@ -57,7 +57,7 @@ export function checkMainFiles(
         ? undefined
         : readFile(ticketFile, readTicketSecret, ['tls', 'ticket_secret_file'], report),
     clientCas,
-    admin: checkAdminTokens(main?.admin, readFile, report),
+    admin: checkAdminFiles(main?.admin, readFile, report),
     redis: readRedisFiles(main?.directory?.redis, readFile, now, report),
     authHttp: readAuthHttpFiles(main?.directory?.auth_http, readFile, report),
     logFile: main?.log?.file === undefined ? undefined : readFile.resolve(main.log.file),

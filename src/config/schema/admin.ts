@@ -14,6 +14,9 @@ export const admin = z
     tokens_file: text(
       'File with several tokens for the API, one for each line: a name for the log, its rights (read or operate, which includes read), and the token or `sha256:` with its SHA-256 in hexadecimal. Relative to this file. Default: none.',
     ).optional(),
+    socket: text(
+      'Unix socket that serves the same. Its permissions (owner and group of mailmux, 0660) decide who may ask, with all rights and without a token. Relative to this file. `off`: none. Default: /run/mailmux/admin.sock, where mailmux can make it; otherwise none.',
+    ).optional(),
     hosts: z.array(hostText('A host name.')).prefault([]).meta({
       description:
         "Names beside `hostname`, `localhost` and addresses that a request may carry as its Host, such as the one that Prometheus scrapes. Default: none, as any other name may be a web page's that leads to this address (DNS rebinding).",

@@ -58,6 +58,8 @@ export type Inheritance = {
   blocks: readonly Block[]
   /** the parts of back ends' limits that the older generation holds; undefined: a store tells all instances */
   leases: Held | undefined
+  /** the Unix socket of the admin HTTP, which the new generation replaces; absent: there is none */
+  adminSocket?: string | undefined
   /** in the order of the descriptors from FIRST_PORT on */
   ports: { host: string; port: number }[]
 }

@@ -35,6 +35,8 @@ export type Predecessor = GenerationAnswers & {
   /** which started the first generation; undefined: none did */
   serviceManager: ServiceManager | undefined
   inherited: InheritedSockets
+  /** its Unix socket of the admin HTTP */
+  adminSocket?: string | undefined
   /** as it was at the start of this process */
   before: Acceptance
   /** This process is ready to accept. Settles when it may. @returns what has changed there by then */
@@ -106,7 +108,7 @@ export async function meetPredecessor({ send, onMessage, onGone }: PredecessorCh
     if (!hasEnded) await send(message)
   }
 
-  const { generation, ticketSecret, serviceManager, blocks, leases, ports } = await inheritance.promise
+  const { generation, ticketSecret, serviceManager, blocks, leases, ports, adminSocket } = await inheritance.promise
   return {
     generation,
     ticketSecret: unpack(ticketSecret),
@@ -118,6 +120,7 @@ export async function meetPredecessor({ send, onMessage, onGone }: PredecessorCh
       onCounts: (hear) => void (hearCounts = hear),
       ended: ended.promise,
     },
+    adminSocket,
     inherited: createInheritedSockets(ports.map((port, index) => ({ ...port, descriptor: FIRST_PORT + index }))),
     async mayAccept() {
       void tell({ kind: 'prepared' })

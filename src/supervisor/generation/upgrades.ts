@@ -33,6 +33,8 @@ export type UpgradeParts = {
   serviceManager: ServiceManager | undefined
   /** the open ports. @throws Error where they cannot be passed on */
   sockets: () => InheritedSocket[]
+  /** the Unix socket of the admin HTTP */
+  adminSocket?: () => string | undefined
   /** how many reloads operators have ordered so far */
   reloads: () => number
   /** those in force */
@@ -91,6 +93,7 @@ export function createUpgrades(
           generation: generation + 1,
           ticketSecret: pack(ticketSecret),
           serviceManager: parts.serviceManager,
+          adminSocket: parts.adminSocket?.(),
         },
         blocks: parts.blocks,
         counts: parts.counts,

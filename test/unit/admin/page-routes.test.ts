@@ -5,14 +5,17 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { Hono } from 'hono'
 import type { AdminEnv } from '../../../src/admin/access.ts'
-import { refuseOtherSites } from '../../../src/admin/guard.ts'
+import { forbidBrowsers, refuseOtherSites } from '../../../src/admin/guard.ts'
 import { addPageRoutes, rewriteSpecifiers } from '../../../src/admin/page-routes.ts'
 
 const FOLDER = join(import.meta.dirname, '../../../src/admin/page')
 
 function open({ needsToken = false } = {}) {
   const app = new Hono<AdminEnv>()
-  app.use(refuseOtherSites)
+  app.use(
+    forbidBrowsers,
+    refuseOtherSites(() => undefined),
+  )
   addPageRoutes(app, () => needsToken)
   return (path: string, headers: Record<string, string> = {}) =>
     Promise.resolve(app.request(`http://127.0.0.1:9143${path}`, { headers }))

@@ -1,6 +1,7 @@
 /** All parts of the API of a mailmux that answers nothing: a test gives those that it asks for. */
 import type { ApiParts } from '../../../src/admin/api.ts'
 import { buildAdmin } from '../../../src/admin/admin.ts'
+import type { RequestLimits } from '../../../src/admin/request-limits.ts'
 import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
 import { NO_DRAIN } from './no-drain.ts'
@@ -32,9 +33,10 @@ export const NO_PARTS: ApiParts = {
 }
 
 /** The admin HTTP with these parts, without a socket. */
-export function adminWith(parts: Partial<ApiParts>) {
+export function adminWith(parts: Partial<ApiParts>, limits?: RequestLimits) {
   const { log, lines } = keepLog()
   const metrics = { render: () => Promise.resolve(''), contentType: 'text/plain' }
   const api = { ...NO_PARTS, ...parts }
-  return { app: buildAdmin({ notReady: () => undefined, metrics, api, hosts: new Set<string>(), log }), lines }
+  const ready = { notReady: () => undefined, hosts: new Set<string>() }
+  return { app: buildAdmin({ ...ready, metrics, api, log, ...(limits && { limits }) }), lines }
 }

@@ -1,6 +1,6 @@
 /** Tokens of the admin API as the configuration has them. */
 import type { AdminToken, Right } from '../../../src/config/settings.ts'
-import { createAdminToken } from '../../../src/config/check/admin-tokens.ts'
+import { createAdminToken } from '../../../src/config/check/admin-files.ts'
 import { Secret } from '../../../src/secret.ts'
 
 /** @returns one token with all rights, as of admin.token_file */

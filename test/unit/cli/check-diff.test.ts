@@ -55,7 +55,7 @@ test('asks at the address of the running mailmux if the files have another one',
   const [, address = ''] = /listen: '([^']*)'/u.exec(text) ?? []
   fs.writeFileSync(config, text.replace(address, '127.0.0.1:1').replace('token_file: token', 'token_file: other'))
   fs.writeFileSync(path.join(path.dirname(config), 'other'), 'another-token\n')
-  assert.equal(await diff(config, terminal), 2)
+  assert.equal(await diff(config, terminal), 69)
   assert.match(
     errors.at(-1) ?? '',
     /--admin HOST:PORT names the address of the running mailmux, and --token-file its token$/,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import path from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { loadAdminPlace } from '../../../src/config/load-admin.ts'
+import { loadAdminPlace, readAdminPlace } from '../../../src/config/load-admin.ts'
 import { MAIN, temporaryDirectory } from './fixture.ts'
 
 function place(t: TestContext, main: string, others: Record<string, string> = {}) {
@@ -13,7 +13,8 @@ function place(t: TestContext, main: string, others: Record<string, string> = {}
     fs.writeFileSync(path.join(directory, name), text)
   const found = loadAdminPlace(file, {})
   if ('wrong' in found) return found.wrong.replaceAll(`${directory}/`, '')
-  return { ...found, token: found.token?.reveal() }
+  assert.equal(found.configFile, file)
+  return { host: found.host, port: found.port, token: found.token?.reveal() }
 }
 
 test('is where the section says, with the token of its file', (t) => {
@@ -23,6 +24,33 @@ test('is where the section says, with the token of its file', (t) => {
     port: 99,
     token: 'abc',
   })
+})
+
+test('has the Unix socket of the section, or the default one', (t) => {
+  const directory = temporaryDirectory(t)
+  const file = path.join(directory, 'mailmux.yaml')
+  for (const [section, socket] of [
+    ['{}', { file: '/run/mailmux/admin.sock', isDefault: true }],
+    ['{socket: admin.sock}', { file: path.join(directory, 'admin.sock'), isDefault: false }],
+    ['{socket: /run/mailmux/admin.sock}', { file: '/run/mailmux/admin.sock', isDefault: false }],
+    ['{socket: off}', undefined],
+  ] as const) {
+    fs.writeFileSync(file, `${MAIN}admin: ${section}`)
+    const found = loadAdminPlace(file, {})
+    assert.ok(!('wrong' in found))
+    assert.deepEqual(found.socket, socket, section)
+  }
+})
+
+test('is where an operator says', () => {
+  const at = (address: string) => readAdminPlace(address, undefined, undefined)
+  const place = { host: '192.0.2.1', port: 99, token: undefined }
+  assert.deepEqual([at('192.0.2.1:99'), at('http://192.0.2.1:99'), at('http://192.0.2.1:99/')], Array(3).fill(place))
+  assert.deepEqual(at('unix:/run/x.sock'), { file: '/run/x.sock' })
+  assert.deepEqual(at('https://192.0.2.1:99'), {
+    wrong: '--admin https://192.0.2.1:99 is HTTPS, which mailmux does not serve',
+  })
+  assert.ok('wrong' in at('nowhere'))
 })
 
 test('is on this machine where it listens on every address', (t) => {

@@ -90,7 +90,7 @@ const LAW: Law = {
   net: [],
   'net/address': [],
   config: ['net', 'user-name'],
-  admin: [],
+  admin: ['limits'],
   cli: [
     'admin',
     'backend',

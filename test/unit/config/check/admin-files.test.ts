@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { chmodSync } from 'node:fs'
 import path from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { tokensInForce } from '../../../../src/config/check/admin-tokens.ts'
+import { tokensInForce } from '../../../../src/config/check/admin-files.ts'
 import { loadConfig } from '../../../../src/config/load.ts'
 import { describeResult, load, loadSettings, MAIN } from '../fixture.ts'
 

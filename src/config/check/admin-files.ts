@@ -1,9 +1,11 @@
-/** Reads the tokens of the admin API: the one of `admin.token_file`, which has all rights, and those of `admin.tokens_file`. */
+/** The files of `admin`: the token of `token_file`, which has all rights, those of `tokens_file`, and the place of the Unix socket. */
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
+import path from 'node:path'
 import { Secret } from '../../secret.ts'
 import type { Parsed } from '../schema/values.ts'
 import type { Reporter } from '../schema/read.ts'
+import { placeOfSocket } from '../admin-socket.ts'
 import { isRight, RIGHTS, type AdminSettings, type AdminToken, type Right } from '../admin-settings.ts'
 import { isLoopback } from './addresses.ts'
 import type { Main } from './drafts.ts'
@@ -11,12 +13,12 @@ import type { FileReader } from './files.ts'
 import { BEARER_TOKEN, readBearerToken, readText } from './pem.ts'
 
 /** `token`: that of `token_file`. `tokens`: those of `tokens_file`, none of them in clear. */
-export type AdminTokens = { token: Secret | undefined; tokens: readonly AdminToken[] }
+export type AdminFiles = Pick<AdminSettings, 'token' | 'tokens' | 'socket'>
 
 /** The name of the token of `admin.token_file` in the log. */
 export const TOKEN_FILE = 'token_file'
 
-export function checkAdminTokens(admin: Main['admin'], readFile: FileReader, report: Reporter): AdminTokens {
+export function checkAdminFiles(admin: Main['admin'], readFile: FileReader, report: Reporter): AdminFiles {
   const { token_file: tokenFile, tokens_file: tokensFile, listen } = admin ?? {}
   const token =
     tokenFile === undefined ? undefined : readFile(tokenFile, readBearerToken, ['admin', 'token_file'], report)
@@ -27,7 +29,17 @@ export function checkAdminTokens(admin: Main['admin'], readFile: FileReader, rep
   // The API lists the sessions, and `explain` tells of users and back ends.
   if (listen !== undefined && !isLoopback(listen.host) && tokenFile === undefined && tokensFile === undefined)
     report.error(['admin', 'listen'], 'an address that is not loopback needs admin.token_file or admin.tokens_file')
-  return { token, tokens: named }
+  const socket = placeOfSocket(admin?.socket, readFile.resolve)
+  if (socket && isTooLong(socket.file)) report.error(['admin', 'socket'], `the path is longer than ${MAX_PATH} octets`)
+  return { token, tokens: named, socket }
+}
+
+/** sun_path of unix(7) has 108 octets, with a zero at the end. The socket is bound in a directory beside it first, whose name has 11 more. */
+const MAX_PATH = 107
+const BESIDE = 11
+
+function isTooLong(file: string): boolean {
+  return Buffer.byteLength(file) > MAX_PATH || Buffer.byteLength(path.dirname(file)) + BESIDE > MAX_PATH
 }
 
 function isReadableByOthers(file: string): boolean {
