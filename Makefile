@@ -111,6 +111,7 @@ test-packages:
 	@test/support/packages.sh $(TEST_PACKAGES)
 	@test/support/cyrus.sh .runtime/cyrus
 	@test/support/crowdsec.sh .runtime/crowdsec
+	@test/support/schemas.sh .runtime/schemas
 
 bench: $(DEPS) $(RUNTIME_BUN) ## mailmux beside its peers, half an hour: every measure and target, into docs/performance.md
 	$(NODE) test/bench/bench.ts --page

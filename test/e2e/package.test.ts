@@ -2,14 +2,16 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { makeAuthority } from '../support/certificates.ts'
 import { START_DEADLINE_MS, until, within } from '../support/deadline.ts'
 import { buildPackage, packArchive } from '../support/debian-package.ts'
 import { type MailmuxPorts, writeConfiguration } from '../support/mailmux.ts'
+import { readSteps, runSteps } from '../support/dockerfile.ts'
 import { freePort } from '../support/ports.ts'
+import { startProgram } from '../support/processes.ts'
 import { run } from '../support/run.ts'
 import { openScene, type Scene } from '../support/scene.ts'
 
@@ -61,6 +63,36 @@ test('an installation of the archive from a checkout that others may not enter i
   assert.equal(code, 0, stderr)
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
   assert.equal(stdout, `${version}\n`)
+})
+
+test('an installation of the archive in an empty directory checks, serves and is healthy without the checkout', async (t) => {
+  const alone = openScene()
+  t.after(() => alone.close())
+  const home = join(alone.directory, 'home')
+  mkdirSync(home)
+  const options = ['--no-audit', '--no-fund', '--prefer-offline']
+  execFileSync('npm', ['install', ...options, archive], { ...NPM, cwd: home })
+  const command = join(home, 'node_modules/.bin/mailmux')
+  const [imap, imaps, imapClear, pop3, pop3s, pop3Clear, admin] = await Promise.all(Array.from({ length: 7 }, freePort))
+  const authority = await makeAuthority(home)
+  const { configFile } = await writeConfiguration(
+    alone,
+    { imap, imaps, imapClear, pop3, pop3s, pop3Clear, admin } as MailmuxPorts,
+    {
+      certificate: await authority.issue('mailmux'),
+      backends: { store1: { host: '127.0.0.1', imap: await freePort(), health: { check: 'none' } } },
+    },
+  )
+  const env = `PATH=${dirname(process.execPath)}:/usr/bin:/bin`
+  const ask = (...args: string[]) => run('env', [`--chdir=${home}`, env, command, ...args, '-c', configFile])
+  const checked = await ask('check')
+  assert.equal(checked.code, 0, checked.stdout + checked.stderr)
+  startProgram(alone, { name: 'mailmux', command: 'env', args: [env, command, 'run', '-c', configFile], cwd: home })
+  await until(
+    START_DEADLINE_MS,
+    async () => ((await ask('health')).stdout === 'ok\n' ? true : undefined),
+    () => 'not healthy',
+  )
 })
 
 describe('on Node 20', () => {
@@ -154,15 +186,20 @@ describe('the Dockerfile', () => {
       assert.ok(existsSync(join(root, source)), source)
       assert.ok(ignore.includes(`!${source}`), source)
     }
-    assert.match(text, /^RUN ln -s \/opt\/mailmux\/dist\/main\.js \/usr\/local\/bin\/mailmux$/m)
   })
 
-  test('its command serves, its health check follows that, and its signal stops it within the documented time', async () => {
-    // As in the image: the command `mailmux` on the PATH is a link to dist/main.js, and there is the one Node.
-    const bin = join(scene.directory, 'image')
-    mkdirSync(bin)
-    symlinkSync(join(prefix, 'lib/node_modules/mailmux/dist/main.js'), join(bin, 'mailmux'))
-    const env = { ...process.env, PATH: `${bin}:${dirname(process.execPath)}:/usr/bin:/bin` }
+  test('has the Node of .node-version', () => {
+    assert.match(
+      text,
+      new RegExp(`^ARG NODE_VERSION=${readFileSync(join(root, '.node-version'), 'utf8').trim()}$`, 'm'),
+    )
+  })
+
+  test('its steps work in an empty directory, its command serves, its health check follows that, and its signal stops it within the documented time', async () => {
+    const image = await runSteps(readSteps(join(root, 'docker/Dockerfile')), root, join(scene.directory, 'image'))
+    assert.deepEqual(readdirSync(join(image, 'opt/mailmux')).sort(), ['dist', 'node_modules', 'package.json'])
+    assert.ok(!existsSync(join(image, 'opt/mailmux/node_modules/typescript'))) // no development dependency
+    const env = { ...process.env, PATH: `${join(image, 'usr/local/bin')}:${dirname(process.execPath)}:/usr/bin:/bin` }
     const all = await Promise.all(Array.from({ length: 7 }, freePort))
     const [imap, imaps, imapClear, pop3, pop3s, pop3Clear, admin] = all
     const ports = { imap, imaps, imapClear, pop3, pop3s, pop3Clear, admin } as MailmuxPorts
