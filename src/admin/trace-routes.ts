@@ -135,7 +135,12 @@ export function addTraceRoutes(routes: Routes, { traces }: TraceParts, log: Log)
     const trace = running.get(id)
     clearTimeout(trace?.timer)
     const leftMs = Math.round(forMs - performance.now() + (trace?.begunMs ?? 0))
-    const told = leftMs > 0 ? await traces.collect({ id, filter, leftMs }) : await traces.end(id)
+    const told = await (leftMs > 0 ? traces.collect({ id, filter, leftMs }) : traces.end(id)).catch(
+      (error: unknown) => {
+        finish(id, 'no answer') // it would count as one in force for ever, as its timer is stopped
+        throw error
+      },
+    )
     count(trace, told)
     if (leftMs <= 0) finish(id, 'its time is over')
     else if (trace && running.get(id) === trace) {

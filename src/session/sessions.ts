@@ -105,6 +105,7 @@ export function createSessions(world: () => World, services: Services): Sessions
     // A load balancer's probes are neither logged nor counted, or they would be most of both.
     if (!session.connection.isHealthCheck && !session.isTurnedAway)
       events.emit({ type: 'ended', session, ending, detail })
+    session.trace?.close()
   }
 
   /** @param lease what the connection holds of limits */

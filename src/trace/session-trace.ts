@@ -95,10 +95,15 @@ export class SessionTrace {
     this.#tap?.tellCounts()
   }
 
-  /** No trace is in force any more. */
-  end(): void {
+  /** The session has ended, and its last line is told. What it has kept makes room for others. */
+  close(): void {
     this.#dropHistory()
     this.#secrets = []
+  }
+
+  /** No trace is in force any more. */
+  end(): void {
+    this.close()
     if (this.#tap) this.#session.relay?.progress.changeWatch(untapWatch)
     this.#tap = undefined
   }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createHash } from 'node:crypto'
 import { errorAnswer } from '../../../src/admin/answers.ts'
+import { Unavailable } from '../../../src/admin/api.ts'
 import { traceTold, type TraceOrders } from '../../../src/admin/trace-routes.ts'
 import type { AdminToken, Right } from '../../../src/config/settings.ts'
 import { Secret } from '../../../src/secret.ts'
@@ -16,9 +17,11 @@ function token(name: string, rights: readonly Right[]): AdminToken {
 
 function setUp() {
   const asked: unknown[] = []
+  let failure: Error | undefined
   const traces: TraceOrders = {
     collect(order) {
       asked.push(order)
+      if (failure) return Promise.reject(failure)
       const line = { atMs: 1, session: 'a-1', leg: 'note', text: 'phase routing' } as const
       return Promise.resolve({ lines: [line], dropped: 2 })
     },
@@ -41,7 +44,7 @@ function setUp() {
     const json: unknown = await response.json()
     return { status: response.status, json, why: errorAnswer.safeParse(json).data?.error ?? '' }
   }
-  return { post, asked, lines }
+  return { post, asked, lines, fail: (error: Error | undefined) => void (failure = error) }
 }
 
 test('takes an order of an operator, repeats it, and writes one line at its begin and one at its end', async () => {
@@ -96,4 +99,15 @@ test('refuses an order without a filter, with another id, and for longer than an
   ])
     assert.equal((await post(body)).status, 400, JSON.stringify(body))
   assert.deepEqual(asked, [])
+})
+
+test('forgets a trace that no worker has answered for', async () => {
+  const { post, fail } = setUp()
+  fail(new Unavailable('no worker answers'))
+  for (let count = 0; count < 70; count++) {
+    const { status, why } = await post({ id: count.toString(16).padStart(16, '0'), user: 'alice', for: '5m' })
+    assert.deepEqual([status, why], [503, 'no worker answers'])
+  }
+  fail(undefined)
+  assert.equal((await post({ id: ID, user: 'alice', for: '5m' })).status, 200)
 })

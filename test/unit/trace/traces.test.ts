@@ -1,9 +1,9 @@
 /** The traces of a worker: which sessions they show, what they keep, and when they end. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { MAX_HELD, MAX_LINES_PER_SECOND, ABANDONED_MS } from '../../../src/trace/armed.ts'
+import { MAX_HELD, MAX_LINES_PER_SECOND, MAX_TEXT_LENGTH, ABANDONED_MS } from '../../../src/trace/armed.ts'
 import type { TracedSession } from '../../../src/trace/session-trace.ts'
-import { createTraces, MAX_TRACES } from '../../../src/trace/traces.ts'
+import { createTraces, MAX_HISTORY_LENGTH, MAX_TRACES } from '../../../src/trace/traces.ts'
 
 const ID = '0123456789abcdef'
 const LEFT_MS = 300_000
@@ -163,4 +163,28 @@ test('hides the words of a back end that repeat a password', async () => {
   assert.deepEqual(texts({ session: 'a' }), [
     'a the back end repeats a password or token, so that its words are not shown',
   ])
+})
+
+test('has room for the first lines of new sessions after any number of sessions that ended before a login', () => {
+  const { begin, traces } = setUp()
+  const order = { id: ID, filter: { user: 'alice' }, leftMs: LEFT_MS }
+  traces.collect(order)
+  const text = 'x'.repeat(MAX_TEXT_LENGTH)
+  for (let count = 0; count < (2 * MAX_HISTORY_LENGTH) / MAX_TEXT_LENGTH; count++) {
+    const gone = session('gone')
+    begin(gone)
+    gone.trace?.note(text)
+    gone.trace?.close()
+  }
+  const one = session('a')
+  begin(one)
+  one.trace?.note(text)
+  one.login = { user: 'alice' }
+  one.trace?.note('login accepted')
+  const { lines, dropped } = traces.collect(order)
+  assert.deepEqual(
+    lines.map((line) => line.text),
+    [text, 'login accepted'],
+  )
+  assert.equal(dropped, 0)
 })
