@@ -1,5 +1,6 @@
 /** All routes in Redis, page by page, with bounded memory. */
 import type { Bulk } from '../directory/redis/bulk.ts'
+import { causeOf, RedisFailure } from '../directory/redis/errors.ts'
 import { toRoute, type RawRoute } from '../directory/redis/route-writer.ts'
 
 export type ListedRoute = RawRoute & { user: string }
@@ -15,12 +16,18 @@ export type RouteFilter = {
 const PAGE = 1000
 
 /** A route can be in two pages, as Redis moves keys while it is walked over. @throws RedisFailure */
-export async function* scanRoutes(bulk: Bulk, prefix: string, filter: RouteFilter): AsyncGenerator<ListedRoute[]> {
+export async function* scanRoutes(
+  bulk: Pick<Bulk, 'run' | 'scan'>,
+  prefix: string,
+  filter: RouteFilter,
+): AsyncGenerator<ListedRoute[]> {
   const start = `${prefix}user:`
   for await (const keys of bulk.scan(`${escapeGlob(start)}${toGlob(filter.pattern ?? '*')}`, PAGE)) {
     const replies = await bulk.run(keys.map((key) => ({ key, words: ['hmget', key, 'backend', 'login', 'status'] })))
     const page = keys.flatMap((key, index): ListedRoute[] => {
       const fields = replies[index]
+      if (fields instanceof Error && !fields.message.includes('WRONGTYPE'))
+        throw new RedisFailure(`Redis: ${causeOf(fields)}`) // the list would lack a route, and look whole
       // Another type of key is no route; a hash without fields has been removed meanwhile.
       if (!Array.isArray(fields)) return []
       const route = toRoute(fields.map((field) => (typeof field === 'string' ? field : undefined)))
