@@ -42,7 +42,7 @@ async function readVersions(peers: Peer[]): Promise<Record<string, string>> {
 }
 
 async function measure(scene: Scene, options: Options, fileLimit: number): Promise<Report> {
-  const { settings, peers, rounds, seconds, warmUpSeconds, sessions, nodeOptions } = options
+  const { settings, peers, rounds, mostRounds, seconds, warmUpSeconds, sessions, nodeOptions } = options
   const authority = await makeAuthority(scene.directory)
   const certificate = await authority.issue('bench')
   const findings: Findings = { handshakes: {}, notes: [], failures: [] }
@@ -65,7 +65,7 @@ async function measure(scene: Scene, options: Options, fileLimit: number): Promi
     const around = { scene, backend: ports, certificate, nodeOptions }
     const startLoad = () => startChild<Order, LoadAnswer>(scene, 'load.ts', [authority.caFile, String(users)])
     const idleCounts = limitCounts(sessions, possible)
-    const plan = { warmUpSeconds, ...setting, peers: setting.peers ?? peers, idleCounts, rounds, seconds }
+    const plan = { warmUpSeconds, ...setting, peers: setting.peers ?? peers, idleCounts, rounds, mostRounds, seconds }
     return runRounds(plan, around, startLoad, findings, tell)
   }
 

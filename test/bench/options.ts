@@ -15,6 +15,7 @@ type Preset = {
   workloads: string
   settings: string
   rounds: string
+  mostRounds: string
   seconds: string
   warmUpSeconds: number
   sessions: string
@@ -27,7 +28,8 @@ const FULL: Preset = {
   peers: listNames(allPeers.filter(({ name }) => name !== 'mailmux-static')),
   workloads: '',
   settings: 'sink,dovecot,crowd,routes,workers',
-  rounds: '5',
+  rounds: '6',
+  mostRounds: '24',
   seconds: '1',
   warmUpSeconds: 15,
   sessions: '3000,10000',
@@ -37,11 +39,12 @@ const FULL: Preset = {
 const QUICK: Preset = {
   name: 'quick',
   peers: 'nginx,mailmux',
-  workloads: 'login,login-tls,noop,noop-tls,fetch,fetch-tls,idle,idle-tls',
+  workloads: 'login,login-tls,login-tls-resumed,noop-tls,fetch-tls,idle-tls',
   settings: 'sink',
-  rounds: '3',
-  seconds: '0.8',
-  warmUpSeconds: 5,
+  rounds: '6',
+  mostRounds: '6',
+  seconds: '0.5',
+  warmUpSeconds: 3,
   sessions: '1000,2000',
   isJudged: false,
 }
@@ -53,6 +56,8 @@ export type Options = {
   /** each with those of its workloads that are wanted */
   settings: Setting[]
   rounds: number
+  /** where the rounds do not agree */
+  mostRounds: number
   /** of each workload in each round */
   seconds: number
   /** for warming up for one workload, at most */
@@ -72,7 +77,7 @@ export function describeOptions(settings: Setting[]): string {
   --before DIR       mailmux of another checkout and this one, in turn: the cost of a change
   --workloads A,B    of ${listNames(listWorkloads(settings))}
   --settings A,B     of ${listNames(settings)}; with --peers or --workloads only the first, unless named
-  --rounds N         ${FULL.rounds}, quick ${QUICK.rounds}
+  --rounds N         exactly N; else from ${FULL.rounds} to ${FULL.mostRounds} until the ratios are known to 5 %, quick ${QUICK.rounds}
   --seconds N        of each workload in each round: ${FULL.seconds}, quick ${QUICK.seconds}
   --sessions N,M     open when memory is read: ${FULL.sessions}, quick ${QUICK.sessions}
   --node-options S   for mailmux's node, as in --node-options=--cpu-prof
@@ -122,6 +127,7 @@ export function readOptions(args: string[], allSettings: Setting[]): Options | u
       idleWorkloads: setting.idleWorkloads.filter(isWanted),
     })),
     rounds: readNumber(values.rounds ?? preset.rounds),
+    mostRounds: readNumber(values.rounds ?? preset.mostRounds),
     seconds: readNumber(values.seconds ?? preset.seconds),
     warmUpSeconds: preset.warmUpSeconds,
     sessions: (values.sessions ?? preset.sessions).split(',').map(readNumber),

@@ -3,6 +3,8 @@ import { drawChart } from './chart.ts'
 import type { Report } from './report.ts'
 import {
   figureOf,
+  type Interval,
+  intervalOf,
   idleWorkloadOf,
   peersOf,
   ratioOf,
@@ -40,25 +42,32 @@ function figureTable(heading: string, rows: Row[], wantsSpread: boolean): string
   return alignTable([header, ...lines])
 }
 
-/** Every figure divided by the first peer's: the median of the ratios within each round, because a busy machine slows all peers of a round. */
+/**
+ * Every figure divided by the first peer's: the median of the ratios within each round, because a busy machine slows all peers of a round.
+ * Behind it its confidence interval.
+ */
 function ratioTable(rows: Row[]): string[] {
   const [baseline = '', ...others] = peersOf(rows)
   const lines = rows.map((row) => {
     const ratios = others.map((peer) => {
       const ratio = ratioOf(row, peer, baseline)
       if (ratio === undefined) return ''
-      return show(ratio) + (row.marks.has(peer) ? ' †' : '')
+      return show(ratio) + showInterval(intervalOf(row, peer, baseline)) + (row.marks.has(peer) ? ' †' : '')
     })
     return [row.title, ...ratios]
   })
   return alignTable([[`ratio to ${baseline}`, ...others], ...lines])
 }
 
+function showInterval(interval: Interval | undefined): string {
+  return interval === undefined ? '' : ` (${show(interval.low)} to ${show(interval.high)})`
+}
+
 function targetTable(verdicts: Verdict[]): string[] {
-  const lines = verdicts.map(({ text, limit, value, unit, isMet }) => [
+  const lines = verdicts.map(({ text, limit, value, unit, interval, isMet }) => [
     text,
     `${limit} ${unit}`.trim(),
-    value === undefined ? 'no figure' : `${show(value)} ${unit}`.trim(),
+    value === undefined ? 'no figure' : `${show(value)} ${unit}`.trim() + showInterval(interval),
     isMet ? 'met' : '**missed**',
   ])
   return alignTable([['target', 'at most', 'measured', 'verdict'], ...lines])

@@ -6,7 +6,7 @@ import { findEntry, type Load, measureIdle, measureLoad } from './measure.ts'
 import { limitCounts } from './file-limit.ts'
 import type { Door, Peer, RunningPeer, PeerSetup } from './peers/peer.ts'
 import type { Report, Section } from './report.ts'
-import { withThousands } from './summary.ts'
+import { cpuRow, isPrecise, withThousands } from './summary.ts'
 import type { IdleWorkload, Workload } from './workloads.ts'
 
 export type Plan = {
@@ -18,6 +18,8 @@ export type Plan = {
   /** how many sessions to have open when memory is read, rising */
   idleCounts: number[]
   rounds: number
+  /** more than `rounds` of a workload while the ratio of a peer to the first is not precise (`isPrecise`), up to so many */
+  mostRounds: number
   /** of each workload in each round */
   seconds: number
   /** warming up for one workload takes so long at most */
@@ -76,11 +78,12 @@ export async function runRounds(
       })
     }
   }
-  for (let round = 1; round <= plan.rounds; round++) {
+  for (let round = 1; round <= plan.mostRounds; round++) {
     for (const workload of plan.workloads) {
+      if (round > plan.rounds && isPrecise(cpuRow(workload, section.cells))) continue
       // In turn from either end, so that no peer is always measured after the same one.
       for (const { peer, instance } of round % 2 === 1 ? running : running.toReversed()) {
-        tell(`${plan.name}: round ${round} of ${plan.rounds}, ${workload.title}, ${peer.name}`)
+        tell(`${plan.name}: round ${round} of ${plan.rounds} to ${plan.mostRounds}, ${workload.title}, ${peer.name}`)
         await attempt(`${peer.name}, ${workload.title}, round ${round}`, async () => {
           const measured = await measureLoad(load, instance, workload, plan.seconds)
           if (measured === undefined) return

@@ -49,21 +49,74 @@ export function figureOf(row: Row | undefined, peer: string): number | undefined
   return median(row?.values.get(peer) ?? [])
 }
 
-/** The median of the ratios within each round that has both figures; the ratio of the medians without such a round. */
-export function ratioOf(row: Row, peer: string, baseline: string): number | undefined {
+/** The ratio within each round that has both figures. */
+function ratiosOf(row: Row, peer: string, baseline: string): number[] {
   const [own, base] = [row.rounds.get(peer), row.rounds.get(baseline)]
-  const ratios = [...(own ?? [])].flatMap(([round, value]) => {
+  return [...(own ?? [])].flatMap(([round, value]) => {
     const divisor = base?.get(round)
     return divisor === undefined ? [] : [value / divisor]
   })
+}
+
+/** The median of the ratios within each round that has both figures; the ratio of the medians without such a round. */
+export function ratioOf(row: Row, peer: string, baseline: string): number | undefined {
+  const ratios = ratiosOf(row, peer, baseline)
   if (ratios.length > 0) return median(ratios)
   const [figure, divisor] = [figureOf(row, peer), figureOf(row, baseline)]
   return figure === undefined || divisor === undefined ? undefined : figure / divisor
 }
 
+export type Interval = { low: number; high: number }
+
+/** The confidence interval of `ratioOf`; undefined with fewer than six rounds. */
+export function intervalOf(row: Row, peer: string, baseline: string): Interval | undefined {
+  return medianInterval(ratiosOf(row, peer, baseline))
+}
+
+/** In so many of a hundred runs the true ratio lies in the interval. */
+const CONFIDENCE = 0.95
+
+/**
+ * The interval of a median between two of the sorted values (the sign test). It assumes nothing about how the values are distributed: on
+ * a shared machine a few of them are far too large.
+ */
+export function medianInterval(values: number[]): Interval | undefined {
+  const sorted = values.toSorted((a, b) => a - b)
+  const { length } = sorted
+  // The chance that the median lies below the value of this rank: that at most so many of `length` coins show heads.
+  let chance = 0
+  let term = 0.5 ** length
+  let rank = 0
+  for (; rank < length / 2; rank++) {
+    chance += term
+    if (2 * chance > 1 - CONFIDENCE) break
+    term *= (length - rank) / (rank + 1)
+  }
+  const [low, high] = [sorted[rank - 1], sorted[length - rank]]
+  return low === undefined || high === undefined ? undefined : { low, high }
+}
+
+/** Whether the ratio of each peer to the first is known to a twentieth. */
+export function isPrecise(row: Row): boolean {
+  const [baseline = '', ...others] = peersOf([row])
+  return others.every((peer) => {
+    const [ratio, interval] = [ratioOf(row, peer, baseline), intervalOf(row, peer, baseline)]
+    return ratio !== undefined && interval !== undefined && interval.high - interval.low <= PRECISE * ratio
+  })
+}
+
+/** The width of an interval, as a part of the ratio. More rounds for a narrower one would take hours on a shared machine. */
+const PRECISE = 0.05
+
 /** The peers that have a figure in these rows, in the order of the first row that has them. */
 export function peersOf(rows: Row[]): string[] {
   return [...new Set(rows.flatMap((row) => [...row.values.keys()]))]
+}
+
+/** A row of the CPU time of a workload. */
+export function cpuRow(workload: Titled, cells: readonly Cell[]): Row {
+  const own = cells.filter((cell) => cell.workload === workload.name)
+  return buildRow(workload, own, (cell) => cell.cpuUsPerOperation)
 }
 
 /** `settings` tell how workloads are called, and in which order they are shown. */

@@ -1,5 +1,14 @@
 /** What mailmux is to reach, all features on: a ratio in the same run, to a peer or to itself under other conditions, or an amount. */
-import { figureOf, ratioOf, idleWorkloadOf, type Row, type Summary, type SummedSection } from './summary.ts'
+import {
+  figureOf,
+  type Interval,
+  intervalOf,
+  ratioOf,
+  idleWorkloadOf,
+  type Row,
+  type Summary,
+  type SummedSection,
+} from './summary.ts'
 
 type Place = { peer: string; row: string }
 
@@ -13,7 +22,15 @@ type Target = {
   atMost: number
 }
 
-export type Verdict = { text: string; limit: number; unit: string; value: number | undefined; isMet: boolean }
+export type Verdict = {
+  text: string
+  limit: number
+  unit: string
+  value: number | undefined
+  /** of a ratio of two peers in one row, with enough rounds */
+  interval: Interval | undefined
+  isMet: boolean
+}
 
 const FIGURE_NAMES = { cpu: 'CPU', busiest: 'CPU of the busiest process', p99: 'p99 latency', memory: 'memory' }
 
@@ -101,11 +118,13 @@ function judge(target: Target, row: Row, baseRow: Row | undefined): Verdict {
   // Of two peers in one row, as the table shows it.
   const paired = base !== undefined && baseRow === row ? ratioOf(row, own.peer, base.peer) : undefined
   const value = quotient === undefined ? undefined : (paired ?? quotient)
+  const isPaired = value !== undefined && paired !== undefined && base !== undefined
   return {
     text: describe(target, row, baseRow),
     limit: atMost,
     unit: base === undefined ? 'KiB' : '',
     value,
+    interval: isPaired ? intervalOf(row, own.peer, base.peer) : undefined,
     isMet: value !== undefined && value <= atMost,
   }
 }

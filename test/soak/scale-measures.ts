@@ -283,7 +283,7 @@ export async function measureCosts(scene: Scene): Promise<Scale.CostFigures> {
       workloads: workloads.filter(({ name }) => name === 'login-tls'),
       idleWorkloads: idleWorkloads.filter(({ name }) => name === 'idle-tls'),
       idleCounts: [FEWER, MORE],
-      ...{ warmUpSeconds: 15, rounds: 5, seconds: 2 },
+      ...{ warmUpSeconds: 15, rounds: 5, mostRounds: 5, seconds: 2 },
     },
     { scene, backend: sink.ready, certificate, nodeOptions: [] },
     () => startChild<Order, LoadAnswer>(scene, 'load.ts', [authority.caFile, String(FEW_USERS)]),

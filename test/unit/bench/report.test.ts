@@ -4,7 +4,15 @@ import { describe, test } from 'node:test'
 import { drawReport, renderReport } from '../../bench/render.ts'
 import type { Cell, IdleCell, Report } from '../../bench/report.ts'
 import { listSettings } from '../../bench/settings.ts'
-import { figureOf, median, ratioOf, summarize, type SummedSection } from '../../bench/summary.ts'
+import {
+  figureOf,
+  isPrecise,
+  median,
+  medianInterval,
+  ratioOf,
+  summarize,
+  type SummedSection,
+} from '../../bench/summary.ts'
 import { judgeTargets, type Verdict } from '../../bench/targets.ts'
 
 const settings = listSettings(9_700)
@@ -26,6 +34,14 @@ function section(name: string, cells: Cell[], idleCells: IdleCell[] = [], peers?
   const present = [...new Set([...cells, ...idleCells].map(({ peer }) => peer))]
   const plain = { name, title: name, peers: peers ?? present, cells, idleCells }
   return { ...plain, summary: summarize(plain, settings) }
+}
+
+function reportOf(sections: SummedSection[]): Report {
+  return {
+    ...{ startedAt: '2026-01-02T03:04:05.678Z', measuredSeconds: 1 },
+    machine: { cpu: 'A <fast> one', cores: 2, memoryMiB: 1, kernel: 'Linux', openFiles: 1, loadAverageAtStart: 0 },
+    ...{ versions: { nginx: '1.2' }, remarks: {}, handshakes: {}, notes: [], failures: ['it\n  broke'], sections },
+  }
 }
 
 function verdictOn(verdicts: Verdict[], text: RegExp): Verdict {
@@ -52,6 +68,48 @@ test('a ratio is taken within each round that has both peers, in the table and i
     ...[630, 300].map((us, index) => cell('login', 'mailmux', us, { round: index + 1 })),
   ])
   assert.equal(verdictOn(judgeTargets([gaps]), /login/).value, 1)
+})
+
+describe('the interval of a ratio', () => {
+  const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1)
+
+  // The ranks are those of tables of the sign test, for 95 %.
+  for (const [count, low, high] of [
+    [6, 1, 6],
+    [9, 2, 8],
+    [20, 6, 15],
+    [60, 22, 39],
+  ] as const)
+    test(`of ${count} rounds lies between the values of rank ${low} and ${high}`, () => {
+      assert.deepEqual(medianInterval(upTo(count)), { low, high })
+    })
+
+  test('needs six rounds', () => {
+    assert.equal(medianInterval(upTo(5)), undefined)
+    assert.equal(medianInterval([]), undefined)
+  })
+
+  const rounds = (ratios: number[]) =>
+    section('sink', [
+      ...ratios.map((_, index) => cell('login', 'nginx', 100, { round: index + 1 })),
+      ...ratios.map((ratio, index) => cell('login', 'mailmux', 100 * ratio, { round: index + 1 })),
+    ])
+
+  test('is precise up to a twentieth of the ratio', () => {
+    const isSo = (ratios: number[]): boolean => rounds(ratios).summary.cpu.every(isPrecise)
+    assert.equal(isSo([1, 1, 1, 1, 1, 1.04]), true)
+    assert.equal(isSo([1, 1, 1, 1, 1, 1.06]), false)
+    assert.equal(isSo([1, 1, 1, 1, 1]), false)
+    assert.equal(isSo([1, 1, 1, 1, 1, 1, 1, 1, 9]), true)
+  })
+
+  test('stands in the table and in the verdict', () => {
+    const some = rounds([1.1, 1.2, 1.2, 1.2, 1.2, 1.3])
+    const verdicts = judgeTargets([some])
+    assert.deepEqual(verdictOn(verdicts, /login/).interval, { low: 1.1, high: 1.3 })
+    const text = renderReport(reportOf([some]), [some], verdicts)
+    assert.equal(text.split('1.20 (1.10 to 1.30)').length, 3)
+  })
 })
 
 describe('a target', () => {
@@ -150,11 +208,7 @@ describe('a report', () => {
       cell('login-tls-resumed', 'mailmux', 10, { resumed: 7 }),
     ]),
   ]
-  const report: Report = {
-    ...{ startedAt: '2026-01-02T03:04:05.678Z', measuredSeconds: 1 },
-    machine: { cpu: 'A <fast> one', cores: 2, memoryMiB: 1, kernel: 'Linux', openFiles: 1, loadAverageAtStart: 0 },
-    ...{ versions: { nginx: '1.2' }, remarks: {}, handshakes: {}, notes: [], failures: ['it\n  broke'], sections },
-  }
+  const report = reportOf(sections)
   const text = renderReport(report, sections, judgeTargets(sections))
 
   test('shows medians, ratios, the widest spread and what failed', () => {
