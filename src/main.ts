@@ -260,8 +260,9 @@ addCommands(program, {
   printText: (text) => void process.stdout.write(text),
   write: (text) => new Promise((resolve) => void process.stdout.write(text, (error) => resolve(!error))),
   readPassword: () => readPassword(process.stdin, (text) => process.stderr.write(text)),
-  onInterrupt: () => onInterrupt('mailmux move: ended at once: a hold that it leaves expires within 60 s'),
+  onInterrupt,
   interrupted: () => onInterrupt('mailmux trace: ended at once: the trace ends within 10 s'),
+  stdin: () => process.stdin,
   showProgress: process.stderr.isTTY
     ? (line) => void process.stderr.write(line === '\n' ? line : `\r${line}\x1b[K`)
     : undefined,

@@ -5,8 +5,8 @@ import type { ManyOptions } from './move-many.ts'
 import type { WaitOptions } from './wait.ts'
 
 export type MoveCommandParts = CommandParts & {
-  /** From now on a signal aborts instead of ending the process; a second one ends it, and the holds that it leaves expire. */
-  onInterrupt: () => AbortSignal
+  /** From now on a signal aborts instead of ending the process; a second one ends it with this line. */
+  onInterrupt: (atOnce: string) => AbortSignal
   /** shows one line in the place of the last one; undefined where standard error is no terminal */
   showProgress: ((line: string) => void) | undefined
 }
@@ -20,6 +20,8 @@ Redis or an instance does not answer.
 Examples:
   mailmux move alice@example.test store2 --run /usr/local/lib/mailmux/dsync-move
   mailmux move --from store1 --share 20% --parallel 20 --journal store1.journal --run /usr/local/lib/mailmux/dsync-move`
+
+const ENDED_AT_ONCE = 'mailmux move: ended at once: a hold that it leaves expires within 60 s'
 
 export function addMoveCommands(
   program: Command,
@@ -51,7 +53,7 @@ export function addMoveCommands(
       const { from, ...rest } = options
       const wrong = whyUnclear(user, backend, options)
       if (wrong !== undefined) command.error(`error: ${wrong}`, { exitCode: 2 })
-      const interruptible = { ...terminal, stop: onInterrupt() }
+      const interruptible = { ...terminal, stop: onInterrupt(ENDED_AT_ONCE) }
       if (from !== undefined) {
         const { moveAll } = await import('./move-many.ts')
         exitWith(await moveAll({ ...rest, from }, { ...interruptible, showProgress }))

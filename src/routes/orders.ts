@@ -9,7 +9,7 @@ import {
   readRemoved,
   readWritten,
   REMOVE_ROUTE,
-  SET_ROUTE,
+  SET_ROUTES,
   setArguments,
   toRoute,
   type RawRoute,
@@ -42,6 +42,12 @@ export type RouteDone = {
   after: RawRoute | undefined
   /** what the operator should know, a sentence each */
   notes: string[]
+}
+
+const NO_HASH: NotDone = {
+  result: 'refused',
+  why: 'the key of the route in Redis is not a hash: remove it with redis-cli first',
+  isTemporary: false,
 }
 
 /** Each throws MuxError `directory-unavailable`. */
@@ -83,12 +89,7 @@ export function createRouteOrders(
       return await work()
     } catch (error) {
       if (error instanceof MuxError) throw error
-      if (error instanceof Error && error.message.includes('WRONGTYPE'))
-        return {
-          result: 'refused',
-          why: 'the key of the route in Redis is not a hash: remove it first',
-          isTemporary: false,
-        }
+      if (error instanceof Error && error.message.includes('WRONGTYPE')) return NO_HASH
       if (error instanceof BadAnswer) throw new MuxError('directory-unavailable', error.message, error)
       throw new MuxError('directory-unavailable', `Redis: ${causeOf(error)}`, error)
     }
@@ -128,12 +129,14 @@ export function createRouteOrders(
         const refusal = await refusalByMarker()
         if (refusal) return refusal
         const { user } = named
-        const written = readWritten(await redis.eval(SET_ROUTE, [keyOf(user)], ...setArguments(change)))
+        const written = readWritten(await redis.eval(SET_ROUTES, [keyOf(user)], '', ...setArguments(change)))
         switch (written.kind) {
           case 'held':
             return held(user, written.by)
           case 'unknown':
             return { result: 'wrong', why: `${user} has no route in Redis yet: name a back end` }
+          case 'wrong-type':
+            return NO_HASH
           case 'unchanged':
             return {
               result: 'unchanged',

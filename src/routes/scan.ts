@@ -12,6 +12,7 @@ export type RouteFilter = {
   status?: string | undefined
 }
 
+const FIELDS = ['hold', 'backend', 'login', 'status'] as const
 /** Keys that Redis looks at for one reply. It serves others in between. */
 const PAGE = 1000
 
@@ -23,14 +24,18 @@ export async function* scanRoutes(
 ): AsyncGenerator<ListedRoute[]> {
   const start = `${prefix}user:`
   for await (const keys of bulk.scan(`${escapeGlob(start)}${toGlob(filter.pattern ?? '*')}`, PAGE)) {
-    const replies = await bulk.run(keys.map((key) => ({ key, words: ['hmget', key, 'backend', 'login', 'status'] })))
+    const replies = await bulk.run(keys.map((key) => ({ key, words: ['hmget', key, ...FIELDS] })))
     const page = keys.flatMap((key, index): ListedRoute[] => {
       const fields = replies[index]
       if (fields instanceof Error && !fields.message.includes('WRONGTYPE'))
         throw new RedisFailure(`Redis: ${causeOf(fields)}`) // the list would lack a route, and look whole
       // Another type of key is no route; a hash without fields has been removed meanwhile.
       if (!Array.isArray(fields)) return []
-      const route = toRoute(fields.map((field) => (typeof field === 'string' ? field : undefined)))
+      const [hold, ...rest] = fields.map((field) => (typeof field === 'string' ? field : undefined))
+      const stored = toRoute(rest)
+      // The hold of a move ends with it, or by itself.
+      const isMoving = stored.status === 'hold' && hold !== undefined
+      const route = isMoving ? { ...stored, status: undefined } : stored
       const isThere = route.backend !== undefined || route.login !== undefined || route.status !== undefined
       return isThere && matches(route, filter) ? [{ user: key.slice(start.length), ...route }] : []
     })

@@ -2,9 +2,13 @@
 import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { after, before, describe, test } from 'node:test'
+import { exportRoutes } from '../../src/cli/routes/export.ts'
+import { importRoutes, type ImportOptions } from '../../src/cli/routes/import.ts'
 import { listRoutes } from '../../src/cli/routes/list.ts'
 import { getRoute, removeRoute, setRoute } from '../../src/cli/routes/single.ts'
+import { FORMATS } from '../../src/routes/formats/format.ts'
 import { documentedAcl, type AclUse } from '../support/documented-acl.ts'
 import { startRedis } from '../support/redis.ts'
 import { startRedisCluster } from '../support/redis-cluster.ts'
@@ -13,8 +17,8 @@ import { openScene, type Scene } from '../support/scene.ts'
 const ROUTING = `
 backends:
   store1: {host: 127.0.0.1, imap: 1143}
-  store2: {host: 127.0.0.1, imap: 1143}
-  store3: {host: 127.0.0.1, imap: 1143}
+  store2: {host: 10.0.0.12, imap: 1143}
+  store3: {host: 10.0.0.13, imap: 1143}
 users:
   fixed@example.test: store3
 domains:
@@ -199,6 +203,157 @@ directory: {redis: {${server.directory}, username: mailmux, password_file: redis
         assert.match(refused.errors[0] ?? '', /has lost its data .*: redis-cli HDEL mailmux:marker lost/)
       }
       assert.deepEqual(await fields('ann@example.test'), { backend: 'store2' })
+      await command('HDEL', 'mailmux:marker', 'lost')
+    })
+
+    /** Writes a file and imports it. */
+    async function load(
+      text: string,
+      options: Omit<ImportOptions, 'config'> = {},
+      stop = new AbortController().signal,
+    ) {
+      const file = join(scene.directory, 'routes.txt')
+      writeFileSync(file, text)
+      const done = await run((terminal) =>
+        importRoutes(
+          file,
+          { config, ...options },
+          { ...terminal, stop, stdin: () => Readable.from([]), showProgress: undefined },
+        ),
+      )
+      return { ...done, errors: done.errors.map((line) => line.replace(`${scene.directory}/`, '')) }
+    }
+    const key = (name: string): string => `mailmux:user:${name}`
+
+    test('import reports every mistake with its line, and writes nothing', async () => {
+      const lines = [
+        'user,backend,login',
+        'i1@bad.test,store1,',
+        'i2@bad.test,evil,',
+        'bad name,store1,',
+        'i1@BAD.test,store2,',
+        'i3@bad.test,store1,a b',
+      ]
+      const refused = await load(lines.join('\n'))
+      assert.equal(refused.code, 1)
+      assert.deepEqual(refused.errors, [
+        'routes.txt:3: "i2@bad.test": "evil" is no back end of the routing file, neither by name nor by host',
+        'routes.txt:4: "bad name" is no name of a user: it has a space, which no name may have and which is not among the delimiters of the listener',
+        'routes.txt:5: "i1@bad.test" is in line 2 already',
+        'routes.txt:6: "i3@bad.test": the login "a b" has a character that no name may have',
+        'routes.txt: 1 routes, 4 mistakes; nothing was written. --skip-bad leaves the lines with a mistake out',
+      ])
+      assert.equal(await command('EXISTS', key('i1@bad.test')), '0')
+      const skipped = await load(lines.join('\n'), { skipBad: true })
+      assert.deepEqual([skipped.code, skipped.errors.length], [0, 4])
+      assert.match(skipped.out[0] ?? '', /routes\.txt: 1 added, 0 changed, 0 as they are; in /)
+      assert.deepEqual(await fields('i1@bad.test'), { backend: 'store1' })
+    })
+
+    test('import prints a hundred mistakes and counts the others', async () => {
+      const many = await load(`user,backend\n${'x y,store1\n'.repeat(250)}`)
+      assert.equal(many.errors.length, 102)
+      assert.equal(many.errors[100], 'and 150 more')
+    })
+
+    test('import changes what differs and skips what is as the file says, so that a second run goes on', async () => {
+      const text = `user,backend\n${Array.from({ length: 5000 }, (_, number) => `m${number}@many.test,store${(number % 3) + 1}\n`).join('')}`
+      await command('HSET', key('m1@many.test'), 'backend', 'store1', 'login', 'kept')
+      const dry = await load(text, { dryRun: true })
+      assert.match(dry.out[0] ?? '', /4,999 to be added, 1 to be changed, 0 as they are/)
+      assert.equal(await command('EXISTS', key('m0@many.test')), '0')
+      const stop = new AbortController()
+      stop.abort()
+      const stopped = await load(text, {}, stop.signal)
+      assert.deepEqual([stopped.code, stopped.errors], [75, ['mailmux route import: interrupted; nothing was written']])
+      assert.match((await load(text)).out[0] ?? '', /4,999 added, 1 changed, 0 as they are/)
+      assert.deepEqual(
+        await fields('m1@many.test'),
+        { backend: 'store2', login: 'kept' },
+        'no column says anything of it',
+      )
+      assert.match((await load(text)).out[0] ?? '', /0 added, 0 changed, 5,000 as they are/)
+    })
+
+    test('import leaves users alone who are being moved, and reports keys that are no routes', async () => {
+      const [seconds] = (await command('TIME')).split('\n')
+      await command(
+        'HSET',
+        key('h1@held.test'),
+        'backend',
+        'store1',
+        'status',
+        'hold',
+        'hold',
+        `${TOKEN} ${Number(seconds) + 60}`,
+      )
+      await command('SET', key('h2@held.test'), 'text')
+      const done = await load('h1@held.test,store2\nh2@held.test,store2\nh3@held.test,store2')
+      assert.equal(done.code, 1)
+      assert.deepEqual(done.errors.sort(), [
+        'routes.txt:1: h1@held.test is being moved, and keeps the route',
+        'routes.txt:2: h2@held.test: the key in Redis is not a hash',
+      ])
+      assert.equal((await fields('h1@held.test')).backend, 'store1')
+      assert.deepEqual(await fields('h3@held.test'), { backend: 'store2' })
+    })
+
+    test('import names back ends by host and port, and reads standard input', async () => {
+      const stdin = (): Readable => Readable.from(['n1@std.test 10.0.0.12:1143;\n', 'n2@std.test store3;\n'])
+      const done = await run((terminal) =>
+        importRoutes(
+          '-',
+          { config },
+          { ...terminal, stop: new AbortController().signal, stdin, showProgress: undefined },
+        ),
+      )
+      assert.match(done.out[0] ?? '', /^standard input: 2 added/)
+      assert.deepEqual(
+        [await fields('n1@std.test'), await fields('n2@std.test')],
+        [{ backend: 'store2' }, { backend: 'store3' }],
+      )
+    })
+
+    for (const format of FORMATS)
+      test(`import reads what export writes as ${format}`, async () => {
+        const domain = `${format}.test`
+        await command('HSET', key(`a@${domain}`), 'backend', 'store2')
+        if (format !== 'nginx') await command('HSET', key(`b@${domain}`), 'backend', 'store1', 'login', 'inner')
+        const isWhole = format === 'csv' || format === 'jsonl'
+        await command('HSET', key(`c@${domain}`), 'backend', 'store3', 'status', isWhole ? 'disabled' : 'active')
+        const printed = await run((terminal) => exportRoutes(`*@${domain}`, { config, format }, terminal))
+        assert.equal(printed.code, 0, printed.errors.join())
+        const before = [await fields(`a@${domain}`), await fields(`b@${domain}`), await fields(`c@${domain}`)]
+        for (const name of ['a', 'b', 'c']) await command('DEL', key(`${name}@${domain}`))
+        await command(
+          'HSET',
+          key(`a@${domain}`),
+          'backend',
+          'store1',
+          ...(isWhole ? ['login', 'old', 'status', 'hold'] : []),
+        )
+        const done = await load(printed.out.join('\n'), { format })
+        assert.equal(done.code, 0, done.errors.join())
+        const after = [await fields(`a@${domain}`), await fields(`b@${domain}`), await fields(`c@${domain}`)]
+        if (!isWhole) delete before[2]?.status // active, which is the default
+        assert.deepEqual(after, before)
+      })
+
+    test('export counts the routes that a format cannot have', async () => {
+      await command('HSET', key('a@left.test'), 'backend', 'store1', 'status', 'disabled')
+      const printed = await run((terminal) => exportRoutes('*@left.test', { config, format: 'dovecot' }, terminal))
+      assert.deepEqual([printed.code, printed.errors[0]], [1, '0 routes'])
+      assert.match(printed.errors[1] ?? '', /1 routes with a status, which dovecot cannot have, are left out/)
+    })
+
+    test('import fills a Redis that has lost its data on request alone, and says how to accept it', async () => {
+      await command('HSET', 'mailmux:marker', 'id', 'x', 'lost', '2026-11-30T20:00:00Z')
+      const refused = await load('a@lost.test,store1')
+      assert.equal(refused.code, 1)
+      assert.match(refused.errors[0] ?? '', /has lost its data .*To write the routes before you accept it: --fill-lost/)
+      const filled = await load('a@lost.test,store1', { fillLost: true })
+      assert.equal(filled.code, 0)
+      assert.match(filled.out[1] ?? '', /until you accept it as it is now: redis-cli HDEL mailmux:marker lost/)
       await command('HDEL', 'mailmux:marker', 'lost')
     })
   })

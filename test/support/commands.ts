@@ -22,6 +22,7 @@ export function buildCommands(): Command {
     readPassword: unused,
     onInterrupt: unused,
     interrupted: unused,
+    stdin: unused,
     showProgress: undefined,
   })
   return program

@@ -10,7 +10,7 @@ import { checkClusterAnswer, slotOf } from './slots.ts'
 
 /** A look-up of a name takes up to 5 seconds, and a login up to 2 more. */
 const CONNECT_MS = 7000
-/** A pipeline waits for all replies. Longer than `timeout` of a login, because nobody's login waits for it. */
+/** Between two pieces of data from Redis. Longer than `timeout`, because no login waits. A timer for each command would take half of the time. */
 const REPLY_MS = 10_000
 /** A slot moves once, and its new master may not know of it yet. */
 const MOST_REDIRECTIONS = 5
@@ -21,6 +21,8 @@ export type BulkCommand = { key: string; words: readonly string[] }
 export type Bulk = {
   /** Sends all at once. @returns the replies in their order, an Error for a command that Redis refuses. @throws RedisFailure */
   run(commands: readonly BulkCommand[]): Promise<unknown[]>
+  /** Groups of which one script can have all keys: of any, and in a Cluster of one slot. */
+  group<T>(items: readonly T[], keyOf: (item: T) => string, most: number): T[][]
   /** Pages of the keys of all masters. A key may be in two pages. @throws RedisFailure */
   scan(pattern: string, count: number): AsyncGenerator<string[]>
   close(): void
@@ -30,17 +32,18 @@ type Node = { client: Redis; close: () => void }
 
 /** @throws RedisFailure */
 export async function openBulk(settings: RedisSettings): Promise<Bulk> {
-  const patient = { ...settings, timeoutMs: Math.max(settings.timeoutMs, REPLY_MS) }
-  const nodes = new Map<string, Node>()
+  /** Kept from the begin of the connection: several pipelines may need it at once. */
+  const nodes = new Map<string, Promise<Node>>()
   const { servers } = settings
   /** by slot: the name of the master; empty without a Cluster */
   let owners: string[] = []
 
-  async function nodeAt(name: string, endpoint: Endpoint | undefined): Promise<Node> {
+  function nodeAt(name: string, endpoint: Endpoint | undefined): Promise<Node> {
     const known = nodes.get(name)
     if (known) return known
-    const node = await connect(patient, endpoint)
+    const node = connect(settings, endpoint)
     nodes.set(name, node)
+    node.catch(() => nodes.delete(name))
     return node
   }
 
@@ -118,8 +121,28 @@ export async function openBulk(settings: RedisSettings): Promise<Bulk> {
     }
   }
 
+  function group<T>(items: readonly T[], keyOf: (item: T) => string, most: number): T[][] {
+    const open = new Map<number, T[]>()
+    const groups: T[][] = []
+    for (const item of items) {
+      const slot = servers.kind === 'cluster' ? slotOf(keyOf(item)) : 0
+      const current = open.get(slot)
+      if (current && current.length < most) current.push(item)
+      else {
+        const next = [item]
+        open.set(slot, next)
+        groups.push(next)
+      }
+    }
+    return groups
+  }
+
   function close(): void {
-    for (const node of nodes.values()) node.close()
+    for (const node of nodes.values())
+      node.then(
+        (opened) => opened.close(),
+        () => undefined,
+      )
   }
 
   try {
@@ -129,11 +152,13 @@ export async function openBulk(settings: RedisSettings): Promise<Bulk> {
     close()
     throw error
   }
-  return { run, scan, close }
+  return { run, group, scan, close }
 }
 
+const OPTIONS = { protocol: 2, autoResubscribe: false, socketTimeout: REPLY_MS, isBulk: true } as const
+
 async function connect(settings: RedisSettings, node: Endpoint | undefined): Promise<Node> {
-  const { client, close } = connectRedis(settings, { protocol: 2, autoResubscribe: false }, node)
+  const { client, close } = connectRedis(settings, OPTIONS, node)
   let cause: unknown
   let timer: NodeJS.Timeout | undefined
   client.on('error', (error) => (cause = error))

@@ -5,7 +5,13 @@ import { checkClusterAnswer, isBadRedirection } from './slots.ts'
 import { CONNECT_TIMEOUT_MS, createConnectorClass, createSentinelConnectorClass, tlsOptions } from './connector.ts'
 
 /** The options that differ between connections; as in ioredis. */
-type ConnectionOptions = Pick<RedisOptions, 'protocol' | 'socketTimeout' | 'enableAutoPipelining' | 'autoResubscribe'>
+type ConnectionOptions = Pick<
+  RedisOptions,
+  'protocol' | 'socketTimeout' | 'enableAutoPipelining' | 'autoResubscribe'
+> & {
+  /** No timer for each command: `socketTimeout` ends the wait for a server that hangs. */
+  isBulk?: true
+}
 
 /** Called for each connection, because passwords and keys may have changed. */
 export type CurrentSettings = () => RedisSettings
@@ -30,7 +36,7 @@ const FAILOVER_RETRY_MS = 50
  */
 export function connectRedis(
   settings: RedisSettings,
-  options: ConnectionOptions,
+  { isBulk, ...options }: ConnectionOptions,
   node?: Endpoint,
   current: CurrentSettings = () => settings,
 ): Connection<Redis> {
@@ -43,8 +49,10 @@ export function connectRedis(
     attempts = lasted ? 0 : attempts + 1
     return lasted ? 0 : backOff(attempts)
   }
+  const { commandTimeout, ...common } = commonOptions(settings)
   const client = new Redis({
-    ...commonOptions(settings),
+    ...common,
+    ...(!isBulk && { commandTimeout }),
     ...placeOf(settings, node),
     Connector:
       settings.servers.kind === 'sentinels' ? createSentinelConnectorClass(current) : createConnectorClass(current),

@@ -1,6 +1,6 @@
 /**
- * Changes of single routes in Redis by operators. Each script is one step in Redis and uses one key, so that it runs in a Cluster too.
- * It may run late, after the caller has timed out, and running it twice changes nothing more.
+ * Changes of routes in Redis by operators. Each script is one step in Redis. In a Cluster it gets keys of one slot. It may run late, after
+ * the caller has timed out, and running it twice changes nothing more.
  *
  * A user who is held by a move is not changed: the move compares the route before it switches it, and would fail. A hold that has run
  * out was left by a move that has ended; an order for the back end or the status removes it.
@@ -24,56 +24,96 @@ export type RouteWritten =
   | { kind: 'held'; by: string | undefined }
   /** there is no route, and the order names no back end */
   | { kind: 'unknown' }
+  /** the key is not a hash */
+  | { kind: 'wrong-type' }
 
 export type RouteRemoved =
   { kind: 'removed'; before: RawRoute } | { kind: 'held'; by: string | undefined } | { kind: 'unknown' }
 
-/** Reads the fields; answers for a user whom a move holds. `isOver`: the hold of a move has run out. */
+/** Reads the fields of one route. `isHeld`: by a move; `isOver`: the hold of a move has run out. */
 const READ = `
 local now = tonumber(redis.call('TIME')[1])
-local f = redis.call('HMGET', KEYS[1], 'backend', 'login', 'status', 'hold', 'hold_by')
-local till = string.match(f[4] or '', '^%S+ (%d+)$')
-local isOver = f[3] == 'hold' and till and tonumber(till) <= now
-if f[3] == 'hold' and till and not isOver then return {'held', f[5]} end
+local function read(key)
+  local f = redis.pcall('HMGET', key, 'backend', 'login', 'status', 'hold', 'hold_by')
+  if f.err then return f end
+  local till = f[3] == 'hold' and f[4] and tonumber(string.match(f[4], '^%S+ (%d+)$'))
+  return f, till and till > now, till and till <= now
+end
 `
 
-/** KEYS: route. ARGV: back end, login behind an equals sign or a hyphen to remove it, status; an empty one is kept. */
-export const SET_ROUTE = `${READ}
-local backend, login, status = f[1], f[2], f[3]
-if ARGV[1] ~= '' then backend = ARGV[1] end
-if not backend then return {'unknown'} end
-if ARGV[2] == '-' then login = false elseif ARGV[2] ~= '' then login = string.sub(ARGV[2], 2) end
-if isOver and (ARGV[1] ~= '' or ARGV[3] ~= '') then status = false end
-if ARGV[3] ~= '' then status = ARGV[3] end
-if status == 'active' then status = false end
-local stored = f[3]
-if stored == 'active' then stored = false end
-local ends = (f[4] or f[5]) and (status ~= 'hold' or ARGV[3] ~= '')
-if backend == f[1] and login == f[2] and status == stored and not ends then
-  return {'unchanged', backend, login, status}
+/**
+ * Sets any number of routes. KEYS: their routes. ARGV: 1 for brief answers, then for each key the back end, the login behind an equals sign
+ * or a hyphen to remove it, and the status; an empty one is kept. Returns an answer for each key: its kind, and without `brief` the
+ * fields after and before.
+ */
+export const SET_ROUTES = `${READ}
+local function set(key, toBackend, toLogin, toStatus)
+  local f, isHeld, isOver = read(key)
+  if f.err then return {'wrong-type'} end
+  if isHeld then return {'held', f[5]} end
+  local backend, login, status = f[1], f[2], f[3]
+  if toBackend ~= '' then backend = toBackend end
+  if not backend then return {'unknown'} end
+  if toLogin == '-' then login = false elseif toLogin ~= '' then login = string.sub(toLogin, 2) end
+  if isOver and (toBackend ~= '' or toStatus ~= '') then status = false end
+  if toStatus ~= '' then status = toStatus end
+  if status == 'active' then status = false end
+  local stored = f[3]
+  if stored == 'active' then stored = false end
+  local ends = (f[4] or f[5]) and (status ~= 'hold' or toStatus ~= '')
+  if backend == f[1] and login == f[2] and status == stored and not ends then
+    return {'unchanged', backend, login, status}
+  end
+  local fields = {'backend', backend}
+  if login then fields[#fields + 1] = 'login'; fields[#fields + 1] = login end
+  if status then fields[#fields + 1] = 'status'; fields[#fields + 1] = status end
+  redis.call('HSET', key, unpack(fields))
+  if f[2] and not login then redis.call('HDEL', key, 'login') end
+  if f[3] and not status then redis.call('HDEL', key, 'status') end
+  if ends then redis.call('HDEL', key, 'hold', 'hold_by') end
+  return {'changed', backend, login, status, f[1], f[2], f[3]}
 end
-redis.call('HSET', KEYS[1], 'backend', backend)
-if login and login ~= f[2] then redis.call('HSET', KEYS[1], 'login', login) end
-if f[2] and not login then redis.call('HDEL', KEYS[1], 'login') end
-if status and status ~= f[3] then redis.call('HSET', KEYS[1], 'status', status) end
-if f[3] and not status then redis.call('HDEL', KEYS[1], 'status') end
-if ends then redis.call('HDEL', KEYS[1], 'hold', 'hold_by') end
-return {'changed', backend, login, status, f[1], f[2], f[3]}
+local answers = {}
+for index, key in ipairs(KEYS) do
+  local at = 3 * index - 1
+  local answer = set(key, ARGV[at], ARGV[at + 1], ARGV[at + 2])
+  if ARGV[1] == '1' then
+    answer = answer[1] == 'changed' and not (answer[5] or answer[6] or answer[7]) and 'added' or answer[1]
+  end
+  answers[index] = answer
+end
+return answers
 `
 
 /** KEYS: route. */
 export const REMOVE_ROUTE = `${READ}
+local f, isHeld = read(KEYS[1])
+if isHeld then return {'held', f[5]} end
 if redis.call('DEL', KEYS[1]) == 0 then return {'unknown'} end
+if f.err then return {'removed', false, false, false} end
 return {'removed', f[1], f[2], f[3]}
 `
+
+/** @returns the kind of answer for each key, by a run of SET_ROUTES with brief answers. @throws BadAnswer */
+export function readBrief(answer: unknown): BriefAnswer[] {
+  const words: unknown[] = Array.isArray(answer) ? answer : []
+  const isBrief = (word: unknown): word is BriefAnswer => BRIEF.some((one) => one === word)
+  if (!words.every(isBrief)) throw badAnswer()
+  return words
+}
+
+const BRIEF = ['added', 'changed', 'unchanged', 'held', 'wrong-type'] as const
+export type BriefAnswer = (typeof BRIEF)[number]
 
 export function setArguments({ backend, login, status }: RouteChange): [string, string, string] {
   return [backend ?? '', login === undefined ? '' : login === null ? '-' : `=${login}`, status ?? '']
 }
 
-/** @throws BadAnswer */
+/** @param answer of SET_ROUTES for one key. @throws BadAnswer */
 export function readWritten(answer: unknown): RouteWritten {
-  const [kind, ...words] = readWords(answer)
+  const answers: unknown[] = Array.isArray(answer) ? answer : []
+  const [kind, ...words] = readWords(answers[0])
+  if (kind === 'wrong-type') return { kind }
   if (kind === 'held') return { kind, by: readHolder(words[0]) }
   if (kind === 'unknown') return { kind }
   if (kind === 'unchanged') return { kind, after: toRoute(words) }

@@ -18,7 +18,7 @@ function pathOf(command: Command): string {
 }
 
 /** They print what other programs read, or report nothing. */
-const WITHOUT_JSON = new Set(['check', 'schema', 'health', 'move', 'wait', 'completion', 'man'])
+const WITHOUT_JSON = new Set(['check', 'schema', 'health', 'move', 'wait', 'completion', 'man', 'export'])
 
 describe('the help of each command', () => {
   for (const command of allOf(buildCommands()).filter((one) => !isGroup(one))) {

@@ -1,0 +1,29 @@
+/** What every format of a file of routes gives: one entry, or what is wrong, for each line that has a meaning. */
+
+/** Where a route of a file leads, in the words of the file: the name of a back end, or its host with or without a port. */
+export type FileRoute = {
+  line: number
+  user: string
+  target: string
+  /** undefined: the file has none, and one in Redis stays. null: there is to be none */
+  login?: string | null | undefined
+  status?: string | undefined
+}
+
+export type WrongLine = { line: number; why: string }
+
+/** Lines without their ends; `first` is the number of the first one, from 1. */
+export type Block = { first: number; lines: readonly string[] }
+
+/** Reads block after block of one file. A mistake in a line says nothing of its values, which can be passwords. */
+export type ReadBlock = (block: Block) => (FileRoute | WrongLine)[]
+
+export const FORMATS = ['csv', 'jsonl', 'dovecot', 'nginx'] as const
+export type FormatName = (typeof FORMATS)[number]
+
+export const isWrong = (entry: object): entry is WrongLine => 'why' in entry
+
+/** Shown of a text of the file in a message. */
+export function show(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}...` : text)
+}

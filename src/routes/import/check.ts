@@ -1,0 +1,55 @@
+/** Checks every line of a file of routes against the routing file, block after block. */
+import type { RoutingSettings } from '../../config/settings.ts'
+import type { RouteChange } from '../../directory/redis/route-writer.ts'
+import { canBeLogin } from '../../user-name.ts'
+import { createBackendNames } from '../formats/backend-names.ts'
+import { isWrong, show, type FileRoute, type FormatName, type WrongLine } from '../formats/format.ts'
+import { createReader } from '../formats/guess.ts'
+import { readBlocks } from '../formats/lines.ts'
+import { nameRules, readRouteName } from '../names.ts'
+import { createSeen } from './seen.ts'
+
+export type GoodRoute = { line: number; user: string; change: RouteChange & { backend: string } }
+
+export type Checked = { good: GoodRoute[]; wrong: WrongLine[] }
+
+export type CheckParts = {
+  file: string
+  format: FormatName
+  routing: RoutingSettings
+  /** gets the number of octets that were read so far */
+  onRead?: (octets: number) => void
+}
+
+/** Two calls for the same file give the same. @throws Error of the system, if the file cannot be read */
+export async function* checkFile({ file, format, routing, onRead }: CheckParts): AsyncGenerator<Checked> {
+  const read = createReader(format)
+  const backends = createBackendNames(routing)
+  const rules = nameRules(routing)
+  const seen = createSeen()
+
+  function check({ line, user: typed, target, login, status }: FileRoute): GoodRoute | WrongLine {
+    const named = readRouteName(typed, rules)
+    if ('wrong' in named) return { line, why: `${show(typed)} is ${named.wrong}` }
+    const { user } = named
+    const found = backends.find(target)
+    if ('wrong' in found) return { line, why: `${show(user)}: ${found.wrong}` }
+    if (typeof login === 'string' && !canBeLogin(login))
+      return { line, why: `${show(user)}: the login ${show(login)} has a character that no name may have` }
+    if (status !== undefined && status !== 'active' && status !== 'hold' && status !== 'disabled')
+      return { line, why: `${show(user)}: the status ${show(status)} is none of active, hold and disabled` }
+    const before = seen.add(user, line)
+    if (before !== undefined) return { line, why: `${show(user)} is in line ${before} already` }
+    return { line, user, change: { backend: found.backend, login, status } }
+  }
+
+  for await (const block of readBlocks(file, onRead)) {
+    const checked: Checked = { good: [], wrong: [] }
+    for (const entry of read(block)) {
+      const one = isWrong(entry) ? entry : check(entry)
+      if (isWrong(one)) checked.wrong.push(one)
+      else checked.good.push(one)
+    }
+    yield checked
+  }
+}
