@@ -104,7 +104,7 @@ test('refuses what makes no sense, and ends with 2', async () => {
     [['drain', 'store1', '--over', 'soon'], /"soon" of "over" is no duration/],
     [['pause', 'store1', '--over', '10m'], /unknown option '--over'/],
     [['off', 'store1'], /unknown command 'off'/],
-    [['up'], /missing required argument 'name'/],
+    [['up'], /missing required argument 'backend'/],
   ] as const) {
     const { code, stderr } = await backend(...args)
     assert.deepEqual([code, why.test(stderr)], [2, true], `${args.join(' ')}: ${stderr}`)
