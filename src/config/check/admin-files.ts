@@ -85,26 +85,26 @@ export function readTokens(file: string): Parsed<AdminToken[]> {
   return tokens.size > 0 ? { value: [...tokens.values()] } : { wrong: 'has no token' }
 }
 
-/** No message quotes a token: a line may have its words in another order. */
+/** No message quotes a word: the words of a line may be in another order, so that each of them may be the token. */
 function parseLine(words: readonly string[], before: readonly AdminToken[]): Parsed<AdminToken> {
   const [name = '', list = '', text = ''] = words
   if (words.length !== 3) return { wrong: `needs a name, rights and a token, and has ${words.length} words` }
   if (!NAME.test(name)) return { wrong: 'the name is not of up to 100 letters, digits and . _ @ -' }
   if (name === TOKEN_FILE) return { wrong: `the name ${TOKEN_FILE} is that of the token of admin.token_file` }
-  if (before.some((one) => one.name === name)) return { wrong: `there are two tokens of the name ${name}` }
+  if (before.some((one) => one.name === name)) return { wrong: 'there are two tokens of this name' }
   const rights = list.split(',')
-  if (!rights.every(isRight)) return { wrong: `the rights of ${name} are not read, operate or read,operate` }
+  if (!rights.every(isRight)) return { wrong: 'the rights are not read, operate or read,operate' }
   const token = parseToken(name, rights, text)
   if ('wrong' in token) return token
-  const same = before.find(({ digest }) => digest.reveal() === token.value.digest.reveal())
-  return same ? { wrong: `${name} has the token of ${same.name}` } : token
+  const isKnown = before.some(({ digest }) => digest.reveal() === token.value.digest.reveal())
+  return isKnown ? { wrong: 'the token is that of another line' } : token
 }
 
 function parseToken(name: string, rights: readonly Right[], text: string): Parsed<AdminToken> {
   const [, digest] = DIGEST.exec(text) ?? []
   const effective = rights.includes('operate') ? RIGHTS : rights // an operator sees what an order is about
   if (digest !== undefined) return { value: { name, rights: effective, digest: new Secret(digest.toLowerCase()) } }
-  if (!BEARER_TOKEN.test(text)) return { wrong: `the token of ${name} has characters that no bearer token has` }
-  if (text.length < LEAST_LENGTH) return { wrong: `the token of ${name} is shorter than ${LEAST_LENGTH} characters` }
+  if (!BEARER_TOKEN.test(text)) return { wrong: 'the token has characters that no bearer token has' }
+  if (text.length < LEAST_LENGTH) return { wrong: `the token is shorter than ${LEAST_LENGTH} characters` }
   return { value: createAdminToken(name, effective, new Secret(text)) }
 }
