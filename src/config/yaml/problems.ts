@@ -3,6 +3,7 @@
  * Knows nothing of YAML or of what the settings mean.
  */
 import { printable, printableLine } from '../../printable.ts'
+import { hideSecretValues } from './secret-values.ts'
 
 /** Where something stands in a file. Line and column count from 1, as editors do. */
 export type Spot = { line: number; column: number; length: number; text: string }
@@ -68,7 +69,7 @@ const SHOWN_MESSAGE = 500
 
 /**
  * A problem as lines for a terminal: `file:line:column: error: message`, then the line of the file, then the caret.
- * No password that stands in a URL is shown: the file's text has no types, so here a pattern must do.
+ * No password that stands in a URL or under its own key is shown: the file's text has no types, so here patterns must do.
  */
 export function formatProblem(problem: Problem): string[] {
   const { spot, severity } = problem
@@ -99,7 +100,7 @@ function cutOut(line: string, from: number, to: number): string {
   while (start > first && !isSpace(line, start - 1)) start--
   let end = Math.min(to, line.length)
   while (end < last && !isSpace(line, end)) end++
-  const part = line.slice(start, end)
+  const part = hideSecretValues(line.slice(first, last)).slice(start - first, end - first)
   // A word without an end in reach may be a URL that began before: nothing of it is shown.
   const cut = start === first && start > 0
   const safe = cut ? part.replace(/^\S+/u, (word) => '*'.repeat(word.length)) : part

@@ -41,6 +41,34 @@ test('passwords in URLs are hidden in lines and messages, variables are not', ()
   assert.equal(head, 'f:1:1: error: bad redis://*:**@h')
 })
 
+for (const [text, shown] of [
+  ['  password: hun, ter#2', '  password: **********'],
+  ['  password: hunter2 # of the Redis', '  password: ******* # of the Redis'],
+  ['redis: {password: hunter2, timeout: 1x}', 'redis: {password: *******, timeout: 1x}'],
+  [
+    `{"admin_token" : "hun\\"ter, 2", 'x-secret': 'it''s', a: 1}`,
+    `{"admin_token" : *************, 'x-secret': *******, a: 1}`,
+  ],
+  ['master: {user: m, Password: a}', 'master: {user: m, Password: *}'],
+  ['  password_file: redis.password', '  password_file: redis.password'],
+  ['  send_password: yse', '  send_password: yse'],
+  ['  max_wrong_passwords: 5x', '  max_wrong_passwords: 5x'],
+  ['  password: ${REDIS_PASSWORD}', '  password: ${REDIS_PASSWORD}'],
+  ['  password:', '  password:'],
+] as const)
+  test(`a secret that stands in the file itself is hidden: ${shown}`, () => {
+    assert.equal(format({ line: 1, column: 1, length: 1, text })[1], shown)
+  })
+
+test('a secret is hidden whose key is not in the shown part of a long line', () => {
+  const text = `{a: {${' '.repeat(4000)}password: ${'s'.repeat(300)}, x: 1}}`
+  const shown = format({ line: 1, column: text.indexOf('x: 1') + 1, length: 1, text })
+    .slice(1)
+    .join('')
+  assert.match(shown, /\*{70},/)
+  assert.doesNotMatch(shown, /s/)
+})
+
 test('the same problem at the same place is reported once', () => {
   const problems = createProblems()
   const spot = { line: 1, column: 1, length: 1, text: 'x' }
