@@ -33,7 +33,7 @@ TEST_PACKAGES := dovecot-imapd dovecot-pop3d redis-server redis-tools openssl cu
 	dovecot-managesieved dovecot-sieve sieve-connect libnet-managesieve-perl php-cli php-net-sieve python3-sievelib \
 	isync fetchmail getmail6 neomutt gsasl sasl2-bin bsdutils haproxy testssl.sh nginx libnginx-mod-mail dnsmasq-base faketime fail2ban \
 	postfix dovecot-lmtpd systemd strace logrotate prometheus chromium \
-	zsh fish mandoc dpkg-dev
+	zsh fish mandoc dpkg-dev tmux
 DEB_PACKAGES := dpkg-dev
 DEB_TEST_PACKAGES := dpkg-dev debootstrap lintian iproute2
 

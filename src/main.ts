@@ -260,9 +260,10 @@ addCommands(program, {
   printText: (text) => void process.stdout.write(text),
   write: (text) => new Promise((resolve) => void process.stdout.write(text, (error) => resolve(!error))),
   readPassword: () => readPassword(process.stdin, (text) => process.stderr.write(text)),
-  onInterrupt,
-  interrupted: () => onInterrupt('mailmux trace: ended at once: the trace ends within 10 s'),
+  onInterrupt: () => onInterrupt('mailmux move: ended at once: a hold that it leaves expires within 60 s'),
+  interrupted: () => onInterrupt('mailmux: ended at once'),
   stdin: () => process.stdin,
+  screen: () => ({ keys: process.stdin, output: process.stdout }),
   showProgress: process.stderr.isTTY
     ? (line) => void process.stderr.write(line === '\n' ? line : `\r${line}\x1b[K`)
     : undefined,

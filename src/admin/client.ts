@@ -51,6 +51,8 @@ const MAX_SESSIONS_LENGTH = 10_000_000
 export type AdminClient = {
   /** Whether mailmux serves, in the words of `/readyz`. @throws Unanswered */
   readiness(): Promise<{ ready: boolean; text: string }>
+  /** The text of /metrics. @throws Unanswered */
+  metrics(): Promise<string>
   /** @throws Unanswered */
   backends(): Promise<BackendsAnswer>
   /** Gives a back end a state for all instances. @throws Unanswered */
@@ -105,6 +107,12 @@ export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
       const { status, text } = await fetchAnswer(endpoint, { path: '/readyz', withinMs: READINESS_MS })
       if (status === 200 || status === 503) return { ready: status === 200, text: toPrintable(text.trim(), 200) }
       throw new Unanswered(`${placeName(endpoint)} answers as no mailmux does (HTTP ${status})`)
+    },
+    async metrics() {
+      const asked = { path: '/metrics', withinMs: LOOKUP_MS, mostLength: MAX_SESSIONS_LENGTH }
+      const { status, text } = await fetchAnswer(endpoint, asked)
+      if (status === 200) return text
+      throw new Unanswered(`${placeName(endpoint)} gives no metrics (HTTP ${status})`)
     },
     backends: () => ask(endpoint, { path: '/api/v1/backends', withinMs: LOOKUP_MS }, backendsAnswer),
     setBackendState: (backend, order) =>

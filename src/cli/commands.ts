@@ -15,12 +15,14 @@ import { addReloadCommand } from './reload.ts'
 import { addRouteCommands, type RouteCommandParts } from './routes/commands.ts'
 import { addSessionCommands } from './session-commands.ts'
 import { addTraceCommand, type TraceParts } from './trace.ts'
+import { addTopCommand, type TopParts } from './top/top.ts'
 import { addUpgradeCommand } from './upgrade.ts'
 
 export type AllCommandParts = ConfigurationCommandParts &
   MoveCommandParts &
   RouteCommandParts &
   TraceParts &
+  TopParts &
   Pick<PasswordTerminal, 'readPassword'>
 
 export function addCommands(program: Command, parts: AllCommandParts): void {
@@ -36,6 +38,7 @@ export function addCommands(program: Command, parts: AllCommandParts): void {
   addReloadCommand(program, parts)
   addMoveCommands(program, parts)
   addTraceCommand(program, parts)
+  addTopCommand(program, parts)
   addCompletionCommand(program, parts)
   addManCommand(program, parts)
   addAdminOptions(program, parts.terminal)

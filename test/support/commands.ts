@@ -23,6 +23,7 @@ export function buildCommands(): Command {
     onInterrupt: unused,
     interrupted: unused,
     stdin: unused,
+    screen: unused,
     showProgress: undefined,
   })
   return program
