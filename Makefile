@@ -28,6 +28,7 @@ endif
 DEPS := node_modules/.package-lock.json
 
 DIRECTORY ?= static
+INSTANCES ?= 1
 DEMO_PACKAGES := dovecot-imapd dovecot-pop3d dovecot-managesieved openssl $(if $(filter redis,$(DIRECTORY)),redis-server redis-tools)
 TEST_PACKAGES := dovecot-imapd dovecot-pop3d redis-server redis-tools openssl curl python3 \
 	dovecot-managesieved dovecot-sieve sieve-connect libnet-managesieve-perl php-cli php-net-sieve python3-sievelib \
@@ -55,9 +56,9 @@ $(DEPS): package-lock.json | $(BROUGHT_NODE)
 	npm ci --no-audit --no-fund
 	@touch $@
 
-demo: $(DEPS) ## three real mail stores and mailmux in front of them; DIRECTORY=redis keeps the routes in a Redis
+demo: $(DEPS) ## three real mail stores and mailmux in front of them; DIRECTORY=redis keeps the routes in a Redis, and INSTANCES=2 then starts a second mailmux
 	@test/support/packages.sh $(DEMO_PACKAGES)
-	@DIRECTORY=$(DIRECTORY) $(NODE) test/demo/demo.ts
+	@DIRECTORY=$(DIRECTORY) INSTANCES=$(INSTANCES) $(NODE) test/demo/demo.ts
 
 run: $(DEPS) ## mailmux alone, from the sources, with CONFIG=file
 	@if [ -z "$(CONFIG)" ]; then echo 'make run: say which configuration, as in: make run CONFIG=config/mailmux.yaml' >&2; exit 1; fi

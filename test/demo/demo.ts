@@ -1,7 +1,7 @@
 /**
  * `make demo`: three real mail stores and mailmux in front of them, in the foreground, until Ctrl-C.
  * Everything that it makes is in `.demo/` and is used again by the next run, except Dovecot's sockets, and mail that cannot be there.
- * DEMO_PORT_OFFSET is added to every port, for a second demo beside the first.
+ * DEMO_PORT_OFFSET is added to every port, for a second demo beside the first. With INSTANCES=2 a second mailmux serves the same users.
  */
 import { randomBytes, X509Certificate } from 'node:crypto'
 import {
@@ -16,7 +16,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { join, relative } from 'node:path'
+import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { makeAuthority } from '../support/certificates.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
@@ -26,6 +26,7 @@ import { isFree } from '../support/ports.ts'
 import { startRedis } from '../support/redis.ts'
 import { openScene } from '../support/scene.ts'
 import { mayEveryoneEnter, openTemporaryRoot } from '../support/temporary.ts'
+import { type Ports, whatToTry } from './what-to-try.ts'
 
 const checkout = join(import.meta.dirname, '../..')
 const demo = join(checkout, '.demo')
@@ -43,14 +44,18 @@ const stores = [
   doveadm: doveadm + offset,
 }))
 const password = 'secret'
-const ports = {
-  IMAP: 1143 + offset,
-  IMAPS: 1993 + offset,
-  POP3: 1110 + offset,
-  POP3S: 1995 + offset,
-  ManageSieve: 4190 + offset,
-  admin: 9143 + offset,
-}
+/** The second instance has the ports of the first, and 1000. */
+const instances = Array.from({ length: Number(process.env['INSTANCES'] ?? 1) }, (_, at): Ports => {
+  const more = offset + at * 1000
+  return {
+    IMAP: 1143 + more,
+    IMAPS: 1993 + more,
+    POP3: 1110 + more,
+    POP3S: 1995 + more,
+    ManageSieve: 4190 + more,
+    admin: 9143 + more,
+  }
+})
 const redisPort = 16379 + offset
 
 const withRedis = process.env['DIRECTORY'] === 'redis'
@@ -60,6 +65,10 @@ const say = (text: string) => process.stdout.write(`${text}\n`)
 class Obstacle extends Error {}
 
 async function main(): Promise<void> {
+  if (instances.length < 1 || instances.length > 3 || (instances.length > 1 && !withRedis))
+    throw new Obstacle(
+      'INSTANCES is 1 to 3, and more than 1 needs DIRECTORY=redis: instances know each other by their Redis',
+    )
   process.umask(0o022) // Dovecot's users must read what is made here, whatever the umask of the shell is
   mkdirSync(demo, { recursive: true })
   accessSync(demo, constants.W_OK) // before anything starts: another user may have made it
@@ -69,7 +78,9 @@ async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopping.resolve('stopped'))
   process.stdout.on('error', () => stopping.resolve('stopped')) // the reader has gone
   try {
-    say(`Starting three mail stores${withRedis ? ', a Redis' : ''} and mailmux ...`)
+    say(
+      `Starting three mail stores${withRedis ? ', a Redis' : ''} and ${instances.length > 1 ? `${instances.length} mailmux` : 'mailmux'} ...`,
+    )
     await makeCertificate()
     const mail = mailDirectory()
     scene.closeLater(mail.remove)
@@ -91,13 +102,38 @@ async function main(): Promise<void> {
       for (const { name, user } of stores) await redis.command('HSET', `mailmux:user:${user}`, 'backend', name)
     }
 
-    const mailmux = launchMailmux(scene, writeConfiguration(), say)
-    const ended = mailmux.exited.then(({ code }): never => {
-      throw new Obstacle(`mailmux ended by itself (exit code ${code ?? 'none'})`)
+    const running = instances.map((ports, at) => {
+      const label = instances.length > 1 ? `mailmux ${at + 1}: ` : ''
+      return launchMailmux(scene, writeConfiguration(ports, at), (line) => say(label + line))
     })
-    const ready = until(START_DEADLINE_MS, isReady, () => 'mailmux does not become ready')
+    const ended = Promise.race(
+      running.map(async ({ exited }): Promise<never> => {
+        const { code } = await exited
+        throw new Obstacle(`mailmux ended by itself (exit code ${code ?? 'none'})`)
+      }),
+    )
+    const ready = Promise.all(
+      instances.map(({ admin }) =>
+        until(
+          START_DEADLINE_MS,
+          () => isReady(admin),
+          () => 'mailmux does not become ready',
+        ),
+      ),
+    )
     if ((await Promise.race([ready, ended, stopping.promise])) === 'stopped') return
-    say(whatToTry(mail.path))
+    say(
+      whatToTry({
+        home: demo,
+        checkout,
+        password,
+        stores,
+        instances,
+        withRedis,
+        mail: mail.path,
+        mailmux: writeScript(),
+      }),
+    )
     await Promise.race([ended, stopping.promise])
     say('Stopping ...')
   } finally {
@@ -107,7 +143,9 @@ async function main(): Promise<void> {
 
 async function checkPorts(): Promise<void> {
   const wanted: [number, string][] = [
-    ...Object.entries(ports).map(([use, port]): [number, string] => [port, `mailmux, ${use}`]),
+    ...instances
+      .flatMap((ports) => Object.entries(ports))
+      .map(([use, port]): [number, string] => [port, `mailmux, ${use}`]),
     ...stores.flatMap(({ name, imap, pop3, sieve, doveadm }): [number, string][] => [
       [imap, `${name}, IMAP`],
       [pop3, `${name}, POP3`],
@@ -148,9 +186,9 @@ function mailDirectory(): { path: string; remove: () => void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
 }
 
-/** The main file is ours and written anew; the routing file is the one to play with, and stays as it was left. */
-function writeConfiguration(): string {
-  const directory = join(demo, withRedis ? 'redis' : 'static')
+/** The routing file is the one to play with, and stays as it was left; both instances read the same. The main files are written anew. */
+function writeConfiguration(ports: Ports, at: number): string {
+  const directory = directoryOf(at)
   mkdirSync(directory, { recursive: true })
   const listener = (name: string, protocol: string, port: number, tls: string) => ({
     ...{ name, protocol, listen: [`127.0.0.1:${port}`], tls },
@@ -167,8 +205,9 @@ function writeConfiguration(): string {
     ],
     tls: { certificates: [{ cert: join(demo, 'mailmux.pem'), key: join(demo, 'mailmux-key.pem') }] },
     directory: withRedis ? { redis: { url: `redis://127.0.0.1:${redisPort}`, prefix: 'mailmux:' } } : { static: {} },
-    routing: 'routing.yaml',
-    admin: { listen: `127.0.0.1:${ports.admin}`, token_file: makeToken() },
+    routing: join(directoryOf(0), 'routing.yaml'),
+    // No socket: the one of the default path may belong to a mailmux of the machine.
+    admin: { listen: `127.0.0.1:${ports.admin}`, token_file: makeToken(), socket: 'off' },
     log: { level: 'info', format: 'pretty' },
   }
   const backends = Object.fromEntries(
@@ -180,7 +219,7 @@ function writeConfiguration(): string {
   const routes = withRedis ? {} : { users: Object.fromEntries(stores.map(({ user, name }) => [user, name])) }
 
   const configFile = join(directory, 'mailmux.yaml')
-  const routingFile = join(directory, 'routing.yaml')
+  const routingFile = join(directoryOf(0), 'routing.yaml')
   writeFileSync(configFile, `# Written by each \`make demo\`\n${stringify(main)}`)
   if (!existsSync(routingFile)) {
     writeFileSync(
@@ -189,6 +228,19 @@ function writeConfiguration(): string {
     )
   }
   return configFile
+}
+
+const directoryOf = (at: number): string =>
+  join(demo, `${withRedis ? 'redis' : 'static'}${at === 0 ? '' : `-${at + 1}`}`)
+
+/** Runs mailmux as the demo does, so that the commands to try are short. It asks the first instance. */
+function writeScript(): string {
+  const file = join(demo, 'mailmux')
+  const config = join(directoryOf(0), 'mailmux.yaml')
+  const program = join(checkout, 'src/main.ts')
+  writeFileSync(file, `#!/bin/sh\nexec '${process.execPath}' '${program}' "$@" -c '${config}'\n`)
+  chmodSync(file, 0o755)
+  return file
 }
 
 /** The configuration of a store for doveadm: the directory of the store has another name in each run. */
@@ -229,49 +281,13 @@ function makeToken(): string {
   return file
 }
 
-async function isReady(): Promise<true | undefined> {
+async function isReady(admin: number): Promise<true | undefined> {
   try {
-    const answer = await fetch(`http://127.0.0.1:${ports.admin}/readyz`)
+    const answer = await fetch(`http://127.0.0.1:${admin}/readyz`)
     return answer.ok || undefined
   } catch {
     return undefined // not listening yet
   }
-}
-
-/** @param mail the directory of all mailboxes */
-function whatToTry(mail: string): string {
-  const fromHere = (path: string) => {
-    const short = relative(process.cwd(), path)
-    return short.startsWith('..') ? path : short
-  }
-  const ca = fromHere(join(demo, 'ca.pem'))
-  const line = (user: string, url: string, more = '') =>
-    `  curl --cacert ${ca}${more} --user ${user}@example.test:${password} '${url}'`
-  const mailmux = `${fromHere(process.execPath)} ${fromHere(join(checkout, 'src/main.ts'))}`
-  const config = fromHere(join(demo, 'redis', 'mailmux.yaml'))
-  const move = withRedis
-    ? `Move alice with her mail to store2, whose own mailbox of alice is removed first (docs/maintenance.md):
-  rm -r ${fromHere(join(mail, 'store2', 'alice@example.test'))}
-  DSYNC_MOVE_CONF=${fromHere(join(demo, 'dsync-move.conf'))} ${mailmux} move alice@example.test store2 --run ${fromHere(join(checkout, 'contrib/dsync-move'))} -c ${config}
-  ${mailmux} explain alice@example.test -c ${config}`
-    : `The routes are in ${fromHere(join(demo, 'static', 'routing.yaml'))}; DIRECTORY=redis keeps them in a Redis.`
-  return `
-mailmux is ready on 127.0.0.1: IMAP ${ports.IMAP} (STARTTLS), IMAPS ${ports.IMAPS}, POP3 ${ports.POP3} (STLS), POP3S ${ports.POP3S}, ManageSieve ${ports.ManageSieve} (STARTTLS).
-Behind it: ${stores.map(({ name, user }) => `${name} (${user})`).join(', ')}; every password is "${password}".
-
-Read the first message of each; it says which store it is on:
-${line('alice', `imaps://localhost:${ports.IMAPS}/INBOX;UID=1`)}
-${line('bob', `imap://localhost:${ports.IMAP}/INBOX;UID=1`, ' --ssl-reqd')}
-${line('carol', `pop3s://localhost:${ports.POP3S}/1`)}
-${line('carol', `pop3://localhost:${ports.POP3}/1`, ' --ssl-reqd')}
-List alice's Sieve scripts (from Debian's package sieve-connect; the password is asked for):
-  sieve-connect -s localhost --4 -p ${ports.ManageSieve} --tlscafile ${ca} -u alice@example.test --list
-See what it counts:
-  curl http://127.0.0.1:${ports.admin}/metrics
-${move}
-
-Ctrl-C stops everything.
-`
 }
 
 try {

@@ -15,12 +15,13 @@ import { openScene, type Scene } from '../support/scene.ts'
 const root = join(import.meta.dirname, '../..')
 const isRoot = process.getuid?.() === 0
 const NOBODY = 65_534
-/** of the static demo, without an offset */
+/** without an offset */
 const DEMO_PORTS = [
   ...[1110, 1143, 1993, 1995, 4190, 9143], // mailmux
   ...[11_110, 11_143, 11_224, 14_190],
   ...[12_110, 12_143, 12_224, 15_190],
   ...[13_110, 13_143, 13_224, 16_190],
+  ...[2110, 2143, 2993, 2995, 5190, 10_143, 16_379], // with Redis and a second instance
 ]
 /** Three Dovecots and mailmux start at once, on two cores that may be busy. */
 const DEADLINE_MS = 90_000
@@ -39,7 +40,7 @@ before(() => {
   mkdirSync(temporary)
   chmodSync(temporary, 0o1777)
   checkout = mkdtempSync(join(tmpdir(), 'mailmux-checkout-'))
-  for (const part of ['src', 'test/demo', 'test/support', 'package.json'])
+  for (const part of ['src', 'test/demo', 'test/support', 'package.json', 'contrib/dsync-move'])
     cpSync(join(root, part), join(checkout, part), { recursive: true })
   const packages = execFileSync('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: root, encoding: 'utf8' })
   for (const path of packages.trim().split('\n').slice(1))
@@ -53,11 +54,11 @@ after(async () => {
 })
 
 /**
- * The demo's ports lie between 1110 and 16190, and the ports that the tests hand out between 20000 and 31999: with an offset below 3800 the
+ * The demo's ports lie between 1110 and 16379, and the ports that the tests hand out between 20000 and 31999: with an offset below 3600 the
  * two never meet. The demo itself reports which of its ports is taken.
  */
 async function freeOffset(): Promise<number> {
-  for (let offset = 1000 + ((process.pid * 7) % 2000); offset < 3800; offset += 13)
+  for (let offset = 1000 + ((process.pid * 7) % 2000); offset < 3600; offset += 13)
     if ((await Promise.all(DEMO_PORTS.map((port) => isFree(port + offset)))).every(Boolean)) return offset
   throw new Error('the ports of the demo are taken with each offset')
 }
@@ -103,6 +104,56 @@ test('in a folder that others may not enter, with any umask', async () => {
   assert.equal(statSync(checkout).mode & 0o777, 0o700)
   await serves('sh', ['-c', 'umask 077; exec "$@"', 'sh'])
   await serves('env', []) // uses again what the first run has made
+})
+
+test('two instances with Redis: the drain and the move that it prints work, and the page is there', async () => {
+  const offset = await freeOffset()
+  const env = {
+    DEMO_PORT_OFFSET: String(offset),
+    HOME: checkout,
+    TMPDIR: temporary,
+    INSTANCES: '2',
+    DIRECTORY: 'redis',
+  }
+  const demo = startProgram(scene, {
+    ...{ name: 'demo', command: node, args: ['test/demo/demo.ts'], cwd: checkout },
+    env: { ...process.env, ...env },
+  })
+  await demo.waitForLine((line) => line.startsWith('Ctrl-C stops everything'), DEADLINE_MS, 'its readiness')
+  const lines = demo.stdout().split('\n')
+  const printed = (start: string): string => {
+    const line = lines.find((line) => line.startsWith(`  ${start}`))
+    assert.ok(line !== undefined, start)
+    return line
+  }
+  const shell = async (command: string): Promise<string> => {
+    const { code, stdout, stderr } = await run('sh', ['-c', `cd ${checkout} && ${command}`])
+    assert.equal(code, 0, `${command}\n${stdout}${stderr}\n${demo.stdout()}`)
+    return stdout
+  }
+  assert.match(await shell(printed('.demo/mailmux instances')), /^2 instances$/m)
+
+  const session = startProgram(scene, {
+    name: 'bob',
+    command: 'sh',
+    args: ['-c', `cd ${checkout} && ${printed('(echo')}`],
+  })
+  await session.waitForLine((line) => line.startsWith('b OK'), DEADLINE_MS, 'the session')
+  assert.match(await shell(printed('.demo/mailmux sessions')), /^bob@example\.test/m)
+  await shell(printed('.demo/mailmux backend drain store2'))
+  await shell(printed('.demo/mailmux wait store2 --empty'))
+  assert.match(session.stdout(), /^\* BYE \[UNAVAILABLE\] Maintenance/m)
+  await shell(printed('.demo/mailmux backend up store2'))
+
+  await shell(printed('rm -r '))
+  await shell(printed('DSYNC_MOVE_CONF='))
+  assert.match(await shell(printed('.demo/mailmux explain')), /OK: a login goes to store2/)
+
+  const page = lines.find((line) => line.startsWith('The page: '))?.split(/ +/)[2] ?? ''
+  const { status, headers } = await fetch(page)
+  assert.deepEqual([status, headers.get('content-type')?.split(';')[0]], [200, 'text/html'])
+  demo.signal('SIGINT')
+  assert.equal((await within(DEADLINE_MS, demo.exited, () => 'it does not end')).code, 0)
 })
 
 test('as an ordinary user', async () => {
