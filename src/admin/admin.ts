@@ -34,6 +34,8 @@ export type AdminApp = {
   fetch: Fetch
   /** answers without a connection; `env` has what is known of one */
   request: (url: string, init?: RequestInit, env?: object) => Response | Promise<Response>
+  /** Ends what has no end by itself. */
+  close: () => void
 }
 
 /** @returns the routes, without a socket */
@@ -62,14 +64,15 @@ export function buildAdmin({
   })
   app.get('/metrics', async (c) => c.body(await metrics.render(), 200, { 'content-type': metrics.contentType }))
   addPageRoutes(app, () => api.tokens().length > 0)
-  app.route('/api/v1', buildApi(api, { limits, log }))
+  const { app: routes, close } = buildApi(api, { limits, log })
+  app.route('/api/v1', routes)
   app.onError((error, c) => {
     if (error instanceof HTTPException) return error.getResponse() // of a middleware that has refused
     if (error instanceof Unavailable) return refuse(c, 503, error.message)
     log.error({ err: error }, 'defect')
     return refuse(c, 500, 'internal error')
   })
-  return app
+  return { fetch: app.fetch, request: app.request, close }
 }
 
 /** Connections at a time: a scraper, a load balancer's checks and some operators. More are closed at once. */

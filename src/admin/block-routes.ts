@@ -2,9 +2,9 @@
 import { hostname } from 'node:os'
 import { z } from 'zod'
 import { readDuration } from '../duration.ts'
-import type { Log } from '../log.ts'
 import type { EndedAnswer } from './answers.ts'
 import { auditOf } from './access.ts'
+import type { AuditLog } from './audit.ts'
 import { declare, type Asked, type Routes } from './declared.ts'
 import { refuse } from './guard.ts'
 import { MAX_USER_LENGTH } from './session-routes.ts'
@@ -119,12 +119,16 @@ const removeBlock = declare({
   example: { query: { target: '192.0.2.7' }, answer: { block: BLOCK, ended: 0, scope: 'all' } },
 })
 
-export function addBlockRoutes(routes: Routes, { blocks }: BlockParts, log: Log): void {
+/** For the log. */
+function untilOf({ untilMs }: { untilMs?: number | undefined }): string {
+  return untilMs === undefined ? 'without an end' : new Date(untilMs).toISOString()
+}
+
+export function addBlockRoutes(routes: Routes, { blocks }: BlockParts, log: AuditLog): void {
   function answer(
     { c, caller }: Pick<Asked<unknown, unknown, unknown>, 'c' | 'caller'>,
     done: BlockAnswer,
-    by: string | undefined,
-    what: string,
+    { by, what, before }: { by?: string; what: string; before: BlocksListed['blocks'] },
   ): BlockDone | Response {
     switch (done.result) {
       case 'wrong':
@@ -136,9 +140,11 @@ export function addBlockRoutes(routes: Routes, { blocks }: BlockParts, log: Log)
       case 'done': {
         const { workers: _, ...applied } = done.applied
         const { kind, target: of, untilMs } = done.block
-        const until = untilMs === undefined ? undefined : new Date(untilMs).toISOString()
+        const until = untilMs === undefined ? undefined : untilOf({ untilMs })
         const missing = { silent: applied.silent, lost: applied.lost, incomplete: applied.incomplete }
-        log.info({ ...auditOf(caller), by, kind, target: of, until, ended: applied.ended, ...missing }, what)
+        const old = before.find((one) => one.kind === kind && one.target === of)
+        const facts = { by, kind, target: of, before: old ? untilOf(old) : 'no block', until, ended: applied.ended }
+        log.info({ ...auditOf(caller), ...facts, ...missing }, what)
         return { block: done.block, ...applied }
       }
     }
@@ -147,9 +153,11 @@ export function addBlockRoutes(routes: Routes, { blocks }: BlockParts, log: Log)
   routes.add(listBlocks, () => blocks.list())
   routes.add(setBlock, async (asked) => {
     const { target: of, for: forMs, by = hostname() } = asked.body
-    return answer(asked, await blocks.block({ target: of, forMs, by }), by, 'blocked by operator')
+    const before = blocks.list().blocks
+    return answer(asked, await blocks.block({ target: of, forMs, by }), { by, what: 'blocked by operator', before })
   })
-  routes.add(removeBlock, async (asked) =>
-    answer(asked, await blocks.unblock(asked.query.target), undefined, 'unblocked by operator'),
-  )
+  routes.add(removeBlock, async (asked) => {
+    const before = blocks.list().blocks
+    return answer(asked, await blocks.unblock(asked.query.target), { what: 'unblocked by operator', before })
+  })
 }

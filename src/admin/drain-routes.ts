@@ -1,7 +1,7 @@
 /** The drain of the whole instance in the API: the order, and how far it has come. */
 import { z } from 'zod'
-import type { Log } from '../log.ts'
 import { auditOf } from './access.ts'
+import type { AuditLog } from './audit.ts'
 import { declare, type Routes } from './declared.ts'
 import { refuse } from './guard.ts'
 
@@ -53,10 +53,11 @@ const orderDrain = declare({
   example: { body: { acceptMs: 5000 }, answer: { state: 'accepting', sessions: 120, withinMs: 65_000 } },
 })
 
-export function addDrainRoutes(routes: Routes, { drain }: DrainParts, log: Log): void {
+export function addDrainRoutes(routes: Routes, { drain }: DrainParts, log: AuditLog): void {
   routes.add(readDrain, () => drain.status())
   routes.add(orderDrain, async ({ body, caller, c }) => {
-    log.info({ ...auditOf(caller), ...body }, 'drain requested by operator')
+    const before = (await drain.status().catch(() => undefined))?.state
+    log.info({ ...auditOf(caller), before, ...body }, 'drain requested by operator')
     const result = await drain.order(body.acceptMs)
     return 'error' in result ? refuse(c, 409, result.error) : result
   })

@@ -3,7 +3,8 @@ import { z } from 'zod'
 import { canonicalAddress, hasZone, isAddress } from '../net/address.ts'
 import { listProtocols, PROTOCOL_NAMES, type ProtocolName } from '../protocol/registry.ts'
 import { Secret } from '../secret.ts'
-import { isOnMachine } from './access.ts'
+import { auditOf, isOnMachine } from './access.ts'
+import type { AuditLog } from './audit.ts'
 import { loginAnswer, routeAnswer, type LoginTestAnswer, type RouteAnswer } from './answers.ts'
 import { declare, type Routes } from './declared.ts'
 import { refuse } from './guard.ts'
@@ -100,19 +101,22 @@ const tryLogin = declare({
   },
 })
 
-export function addExplainRoutes(routes: Routes, { explain, testLogin }: ExplainParts): void {
+export function addExplainRoutes(routes: Routes, { explain, testLogin }: ExplainParts, log: AuditLog): void {
   routes.add(explainRoute, async ({ params: { user }, query, c }) => {
     const answer = await explain(questionOf(user, query))
     return 'wrong' in answer ? refuse(c, 400, answer.wrong) : answer
   })
-  routes.add(tryLogin, async ({ params: { user }, query, body, c }) => {
+  routes.add(tryLogin, async ({ params: { user }, query, body, caller, c }) => {
     if (!isOnMachine(c)) return refuse(c, 403, 'a password is taken from this machine alone, as this is plain HTTP')
     c.env.incoming.socket.setTimeout(LOGIN_IDLE_MS)
     const question = questionOf(user, query)
     const answer = await explain(question)
     if ('wrong' in answer) return refuse(c, 400, answer.wrong)
     const trial = await testLogin(question, new Secret(body.password))
-    return 'wrong' in trial ? refuse(c, 400, trial.wrong) : { ...answer, trial }
+    if ('wrong' in trial) return refuse(c, 400, trial.wrong)
+    const { accepted, session } = trial
+    log.info({ ...auditOf(caller), user, accepted, session }, 'login tried by operator')
+    return { ...answer, trial }
   })
 }
 

@@ -3,8 +3,8 @@
  * inherited. Both requests come over one connection: if that ends between them, this process takes its ports again.
  */
 import { z } from 'zod'
-import type { Log } from '../log.ts'
 import { auditOf, isOnMachine } from './access.ts'
+import type { AuditLog } from './audit.ts'
 import { declare, type Routes } from './declared.ts'
 import { refuse } from './guard.ts'
 
@@ -49,7 +49,7 @@ const confirmRelease = declare({
   example: { answer: {} },
 })
 
-export function addReleaseRoutes(routes: Routes, { release }: ReleaseParts, log: Log): void {
+export function addReleaseRoutes(routes: Routes, { release }: ReleaseParts, log: AuditLog): void {
   routes.add(orderRelease, async ({ c, caller }) => {
     if (!isOnMachine(c)) return refuse(c, 403, FOREIGN)
     log.info(auditOf(caller), 'release of the ports requested')

@@ -1,6 +1,6 @@
 /** The configuration in the API: what became of the last reload, and a reload that ends when the new settings are in force. */
-import type { Log } from '../log.ts'
 import { auditOf } from './access.ts'
+import type { AuditLog } from './audit.ts'
 import {
   comparisonAnswer,
   configAnswer,
@@ -56,7 +56,7 @@ const orderReload = declare({
   example: { answer: { changes: [CHANGE], warnings: [], late: [] } },
 })
 
-export function addReloadRoutes(routes: Routes, { configuration }: ReloadParts, log: Log): void {
+export function addReloadRoutes(routes: Routes, { configuration }: ReloadParts, log: AuditLog): void {
   routes.add(readConfig, () => configuration.status())
   routes.add(compareFiles, ({ c }) => {
     c.env.incoming.socket.setTimeout(RELOAD_IDLE_MS)

@@ -1,10 +1,10 @@
 /** The sessions in the API: lists those that a filter matches, and ends them for an operator with the token, with a line in the log. */
 import { z } from 'zod'
 import { readDuration } from '../duration.ts'
-import type { Log } from '../log.ts'
 import { parseNetwork } from '../net/address.ts'
 import { PROTOCOL_NAMES } from '../protocol/registry.ts'
 import { auditOf } from './access.ts'
+import type { AuditLog } from './audit.ts'
 import { endedAnswer, sessionsAnswer, type EndedAnswer, type SessionsAnswer } from './answers.ts'
 import { declare, type Routes } from './declared.ts'
 import { refuse } from './guard.ts'
@@ -169,7 +169,7 @@ function findContradiction({
   return undefined
 }
 
-export function addSessionRoutes(routes: Routes, parts: SessionParts, log: Log): void {
+export function addSessionRoutes(routes: Routes, parts: SessionParts, log: AuditLog): void {
   const { site, isConfigured } = parts
   const own: SessionAnswers = {
     sessions: async (filter) => ({ ...(await parts.sessions(filter)), scope: 'instance' }),

@@ -2,9 +2,10 @@
 import { hostname } from 'node:os'
 import { z } from 'zod'
 import type { BackendState } from '../config/settings.ts'
-import type { Log } from '../log.ts'
 import { auditOf } from './access.ts'
+import type { AuditLog } from './audit.ts'
 import { backendState, stateSetAnswer, type StateSetAnswer } from './answers.ts'
+import type { BackendParts } from './backend-routes.ts'
 import { declare, type Asked, type Routes } from './declared.ts'
 import { refuse } from './guard.ts'
 
@@ -86,7 +87,17 @@ const removeState = declare({
   example: { params: { name: 'store1' }, answer: { backend: 'store1', changed: true } },
 })
 
-export function addStateRoutes(routes: Routes, { setBackendState, isConfigured }: StateParts, log: Log): void {
+export function addStateRoutes(
+  routes: Routes,
+  { setBackendState, isConfigured, backends }: StateParts & Pick<BackendParts, 'backends'>,
+  log: AuditLog,
+): void {
+  /** For the log alone: an order does not fail because no worker tells the state. */
+  async function stateOf(backend: string): Promise<string | undefined> {
+    const all = await backends().catch(() => [])
+    return all.find(({ name }) => name === backend)?.state
+  }
+
   async function set(
     {
       c,
@@ -96,6 +107,7 @@ export function addStateRoutes(routes: Routes, { setBackendState, isConfigured }
     order: StateOrder | undefined,
   ): Promise<StateSetAnswer | Response> {
     if (!isConfigured('backend', backend)) return refuse(c, 404, `there is no back end ${backend}`)
+    const before = await stateOf(backend)
     const answer = await setBackendState({ backend, order })
     switch (answer.result) {
       case 'wrong':
@@ -111,7 +123,7 @@ export function addStateRoutes(routes: Routes, { setBackendState, isConfigured }
         const changed = answer.result === 'changed'
         const { state = 'as in the routing file', over, by, isForced } = order ?? NO_ORDER
         const told = { state, over, isForced, ...(order?.reassign && { reassign: true }) }
-        log.info({ ...auditOf(caller), by, backend, ...told, changed }, 'back end state set by operator')
+        log.info({ ...auditOf(caller), by, backend, before, ...told, changed }, 'back end state set by operator')
         return { backend, changed }
       }
     }

@@ -5,8 +5,8 @@
 import { hostname } from 'node:os'
 import { z } from 'zod'
 import { readDuration } from '../duration.ts'
-import type { Log } from '../log.ts'
 import { auditOf } from './access.ts'
+import type { AuditLog } from './audit.ts'
 import { declare, type Routes } from './declared.ts'
 import { refuse } from './guard.ts'
 import { filterForm } from './session-routes.ts'
@@ -107,7 +107,7 @@ const collectTrace = declare({
 
 type Running = { begunMs: number; lines: number; dropped: number; timer: NodeJS.Timeout | undefined }
 
-export function addTraceRoutes(routes: Routes, { traces }: TraceParts, log: Log): void {
+export function addTraceRoutes(routes: Routes, { traces }: TraceParts, log: AuditLog): void {
   const running = new Map<string, Running>()
 
   function finish(id: string, why: string): void {

@@ -1,7 +1,7 @@
 /** The upgrade in the API: it ends when the new version serves, or when it is clear that it will not. */
 import { z } from 'zod'
-import type { Log } from '../log.ts'
 import { auditOf, isOnMachine } from './access.ts'
+import type { AuditLog } from './audit.ts'
 import { declare, type Routes } from './declared.ts'
 import { refuse } from './guard.ts'
 
@@ -50,7 +50,7 @@ const orderUpgrade = declare({
   },
 })
 
-export function addUpgradeRoutes(routes: Routes, { upgrade }: UpgradeParts, log: Log): void {
+export function addUpgradeRoutes(routes: Routes, { upgrade }: UpgradeParts, log: AuditLog): void {
   routes.add(orderUpgrade, async ({ body, caller, c }) => {
     if (!isOnMachine(c)) return refuse(c, 403, 'an upgrade is ordered from this machine alone')
     c.env.incoming.socket.setTimeout(UPGRADE_IDLE_MS)

@@ -33,13 +33,22 @@ export type AdminDoors = Pick<AdminPort, 'current' | 'close'> & {
 
 type Change = { commit: () => void; discard: () => void }
 
-/** Both doors of one process. @param app builds the HTTP anew for each door */
-export function createDoors(app: () => AdminApp, parts: AdminServerParts): AdminDoors {
-  return createAdminDoors({
+/** Both doors of one process. @param build is called once, when the first one opens */
+export function createDoors(build: () => AdminApp, parts: AdminServerParts): AdminDoors {
+  let built: AdminApp | undefined
+  const app = (): AdminApp => (built ??= build())
+  const doors = createAdminDoors({
     port: createAdminPort((address) => openAdmin(app(), address, parts)),
     openSocket: (place) => openAdminSocket(app(), place, parts),
     log: parts.log,
   })
+  return {
+    ...doors,
+    close() {
+      doors.close()
+      built?.close()
+    },
+  }
 }
 
 const NOTHING: Change = { commit: () => undefined, discard: () => undefined }

@@ -1,13 +1,14 @@
 /** Who may ask the API for what: tokens with names and rights, and the Unix socket. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { errorAnswer } from '../../../src/admin/answers.ts'
+import { errorAnswer, type BackendAnswer } from '../../../src/admin/answers.ts'
 import { adminWith } from './parts.ts'
 import { tokensOf, tokenWith } from './tokens.ts'
 
 const READER = 'a-token-to-read-0'
 const OPERATOR = 'a-token-to-operate'
 const DRAINER = 'a-token-to-drain-0'
+const LOGIN = { user: 'alice', protocol: 'imap', listener: 'imap', tls: 'none' } as const
 const TOKENS = [
   tokenWith('grafana', ['read'], READER),
   tokenWith('alice', ['read', 'operate'], OPERATOR),
@@ -114,4 +115,55 @@ test('does not take a closed connection for one of the Unix socket', async () =>
   const env = { incoming: { socket: { remoteAddress: undefined, setTimeout: () => undefined } } }
   assert.equal((await ask('PUT', '/backends/store1/state', {}, env)).status, 401)
   assert.equal((await open([]).ask('PUT', '/backends/store1/state', {}, env)).status, 403)
+})
+
+test('records the state before and after an order', async () => {
+  const back = { name: 'store1', state: 'up' }
+  const { app, lines } = adminWith({
+    setBackendState: () => Promise.resolve({ result: 'changed' }),
+    backends: () => Promise.resolve([back as BackendAnswer]),
+    blocks: {
+      list: () => ({ blocks: [{ kind: 'user', target: 'mallory' }] }),
+      block: () =>
+        Promise.resolve({
+          result: 'done',
+          block: { kind: 'user', target: 'mallory', untilMs: 0 },
+          applied: { ended: 0 },
+        }),
+      unblock: () => Promise.reject(new Error('not asked')),
+    },
+    drain: {
+      status: () => Promise.resolve({ state: 'serving', sessions: 1, withinMs: 0 }),
+      order: () => Promise.resolve({ state: 'accepting', sessions: 1, withinMs: 1 }),
+    },
+    explain: () => Promise.resolve({ usable: true, login: LOGIN, steps: [] }),
+    testLogin: () => Promise.resolve({ accepted: false, session: 's1', phase: 'routing', ms: 1 }),
+  })
+  const env = { isSocket: true, incoming: { socket: { setTimeout: () => undefined } } }
+  for (const [method, path, body] of [
+    ['PUT', '/backends/store1/state', '{"state":"pause"}'],
+    ['POST', '/blocks', '{"target":"mallory","for":"1h"}'],
+    ['POST', '/drain', '{"acceptMs":0}'],
+    ['POST', '/routes/alice/login', '{"password":"not-in-the-log"}'],
+  ] as const) {
+    const response = await app.request(`http://localhost/api/v1${path}`, { method, body }, env)
+    assert.equal(response.status, 200, path)
+  }
+  assert.deepEqual(
+    lines.map(({ peer, before, state, until, accepted }) => ({ peer, before, state, until, accepted })),
+    [
+      { before: 'up', state: 'pause' },
+      { before: 'without an end', until: '1970-01-01T00:00:00.000Z' },
+      { before: 'serving' },
+      { accepted: false },
+    ].map((line) => ({
+      before: undefined,
+      state: undefined,
+      until: undefined,
+      accepted: undefined,
+      ...line,
+      peer: 'socket',
+    })),
+  )
+  assert.doesNotMatch(JSON.stringify(lines), /not-in-the-log/)
 })

@@ -220,7 +220,7 @@ describe('a third protocol in the registry', () => {
       traces: NO_PARTS.traces,
       testLogin: () => Promise.resolve({ wrong: '' }),
     }
-    const api = third.api.buildApi(parts, { log: keepLog().log })
+    const { app: api } = third.api.buildApi(parts, { log: keepLog().log })
     const ask = async (protocol: string) => (await api.request(`/routes/ann?protocol=${protocol}`)).text()
     assert.match(await ask('mumble'), /asked for mumble/)
     assert.match(await ask('gopher'), /protocol: imap, pop3, managesieve or mumble/)
