@@ -3,8 +3,12 @@ import { z } from 'zod'
 
 export const heldBack = z.object({ file: z.string(), why: z.string() })
 
-/** The last reload that changed nothing; in milliseconds of the epoch. */
-export const failure = z.object({ atMs: z.number(), errors: z.array(z.string()) })
+/** The last reload that changed nothing; in milliseconds of the epoch. `excerpts`: the first errors with their lines and carets */
+export const failure = z.object({
+  atMs: z.number(),
+  errors: z.array(z.string()),
+  excerpts: z.array(z.string()).optional(),
+})
 
 /** `loadedMs`: when the configuration in force was read; `failure`: of a reload since then. */
 export const configAnswer = z.object({

@@ -15,7 +15,7 @@ import { describeLosses, findLosses } from './losses.ts'
 import { keepUnchangedUsers, withRoutingInForce } from './parts-in-force.ts'
 import {
   createReloadRecord,
-  describeProblems,
+  describeProblems, excerptsOf,
   summarise,
   type ReloadResult,
   type ReloadStatus,
@@ -166,7 +166,7 @@ export function keepConfiguration(first: Settings, loaded: LoadResult, parts: Co
     ;({ files, states } = result)
     if (!result.settings) {
       noteHeldBack(undefined)
-      return record.refused(describeProblems(result, 'error'))
+      return record.refused(describeProblems(result, 'error'), excerptsOf(result))
     }
     const settings = keepUnchangedUsers(inForce, result.settings)
     const { routing: file } = settings.files

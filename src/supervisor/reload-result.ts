@@ -17,7 +17,12 @@ export type ReloadResult =
   | { outcome: 'refused'; errors: string[] }
 
 /** The last reload that changed nothing because of errors. Times are milliseconds of the epoch. */
-export type ReloadFailure = { atMs: number; errors: string[] }
+export type ReloadFailure = {
+  atMs: number
+  errors: string[]
+  /** errors of the files, each with its line and a caret; absent for other reasons */
+  excerpts?: string[]
+}
 
 export type ReloadStatus = {
   /** when the configuration in force was read */
@@ -32,6 +37,15 @@ export function describeProblems({ problems, more }: LoadResult, severity: 'erro
   return more[severity] > 0 ? [...lines, `and ${more[severity]} more`] : lines
 }
 
+/** Errors of one reload that are shown with their lines. */
+const MOST_EXCERPTS = 20
+
+/** The first errors, each with the line of the file and a caret under its place. */
+export function excerptsOf({ problems }: Pick<LoadResult, 'problems'>): string[] {
+  const errors = problems.filter(({ severity }) => severity === 'error').slice(0, MOST_EXCERPTS)
+  return errors.map((one) => formatProblem(one).join('\n'))
+}
+
 /** The changes for one log line. */
 export function summarise(changes: readonly Change[]): string[] {
   const texts = changes.slice(0, MOST_LOGGED).map(({ text }) => text)
@@ -41,8 +55,8 @@ export function summarise(changes: readonly Change[]): string[] {
 export type ReloadRecord = {
   /** The configuration is in force. @returns its warnings */
   loaded: (result: LoadResult) => string[]
-  /** Nothing has changed because of these errors. */
-  refused: (errors: string[]) => ReloadResult
+  /** Nothing has changed because of these errors. @param excerpts of the files */
+  refused: (errors: string[], excerpts?: string[]) => ReloadResult
   /** The same for a reason that is counted and logged elsewhere. */
   failed: (errors: string[]) => ReloadResult
   status: () => ReloadStatus
@@ -54,8 +68,8 @@ export function createReloadRecord(
 ): ReloadRecord {
   let status: ReloadStatus = { loadedMs: 0, failure: undefined }
 
-  function failed(errors: string[]): ReloadResult {
-    status = { ...status, failure: { atMs: Date.now(), errors } }
+  function failed(errors: string[], excerpts?: string[]): ReloadResult {
+    status = { ...status, failure: { atMs: Date.now(), errors, ...(excerpts && { excerpts }) } }
     return { outcome: 'refused', errors }
   }
 
@@ -68,12 +82,12 @@ export function createReloadRecord(
       metrics.configurationLoaded(now)
       return warnings
     },
-    refused(errors) {
+    refused(errors, excerpts) {
       for (const problem of errors) log.error({ problem }, 'configuration not taken over')
       metrics.configurationRefused()
-      return failed(errors)
+      return failed(errors, excerpts)
     },
-    failed,
+    failed: (errors) => failed(errors),
     status: () => status,
   }
 }

@@ -26,6 +26,13 @@ test('a reload of files with errors tells each of them, and they are remembered 
   const { failure, ...rest } = configuration.status()
   assert.deepEqual([failure?.errors, rest], [result.errors, { loadedMs }])
   assert.ok(failure && failure.atMs >= begunMs)
+  assert.deepEqual(
+    failure.excerpts?.map((one) => one.split('\n').slice(1)),
+    [
+      ['backends: 1', '          ^'],
+      ['users: 2', '       ^'],
+    ],
+  )
   fs.writeFileSync(file('routing.yaml'), ROUTING)
   assert.equal((await configuration.reload()).outcome, 'applied')
   assert.equal(configuration.status().failure, undefined)
