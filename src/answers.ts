@@ -15,6 +15,7 @@ import type { Text } from './octets.ts'
 import type { Secret } from './secret.ts'
 import type { SessionFilter } from './session/filter.ts'
 import type { Quiescence } from './session/quiesce.ts'
+import type { RefusalRecord } from './session/refusal-record.ts'
 import type { Rebalance } from './session/rebalance.ts'
 import type { Sessions } from './session/sessions.ts'
 import type { TraceOrder, TraceReport } from './trace/line.ts'
@@ -37,6 +38,8 @@ export type Answers = {
   testLogin: (question: Question, password: Secret) => Promise<LoginTest | { wrong: string }>
   backends: () => BackendReport[]
   sessions: Sessions['list']
+  /** the last refused logins, the newest first */
+  refusals: RefusalRecord['list']
   /** Ends the matching sessions with the cause `kicked`, or a share of them. @returns how many end */
   endSessions: (order: EndOrder) => number
   /** Whether a user on hold has left a back end: see `quiesce`. */
@@ -57,6 +60,7 @@ export type AnswerSources = RunningBackends & {
   world: () => World
   logins: LoginServices
   sessions: Pick<Sessions, 'list' | 'end' | 'rebalance'>
+  refusals: RefusalRecord['list']
   quiesce: Answers['quiesce']
   blocks: Pick<BlockTable, 'replace'>
   traces: Pick<Traces, 'collect' | 'end'>
@@ -67,12 +71,13 @@ export type AnswerSources = RunningBackends & {
 }
 
 export function createAnswers(sources: AnswerSources): Answers {
-  const { world, logins, sessions, quiesce, blocks, traces, directory, store, log, ...running } = sources
+  const { world, logins, sessions, refusals, quiesce, blocks, traces, directory, store, log, ...running } = sources
   return {
     explain: (question) => explain(question, world(), running),
     testLogin: (question, password) => testLogin(question, password, world(), { logins, log }),
     backends: () => [...world().backends.values()].map((backend) => reportBackend(backend, running)),
     sessions: sessions.list,
+    refusals,
     endSessions: ({ now, rebalance, ...filter }) =>
       rebalance ? sessions.rebalance(filter, rebalance) : sessions.end(filter, 'kicked', { now }),
     quiesce,

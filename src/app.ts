@@ -41,6 +41,7 @@ import { createRouteFollower } from './session/follow-routes.ts'
 import { subscribeMetrics, subscribeShortages } from './session/session-metrics.ts'
 import { subscribeLog } from './session/session-log.ts'
 import { createLoginChannel } from './session/login-channel.ts'
+import { createRefusalRecord } from './session/refusal-record.ts'
 import { followTraces } from './session/trace-events.ts'
 import { createSessions } from './session/sessions.ts'
 import { createTraces } from './trace/traces.ts'
@@ -139,8 +140,9 @@ export function createApp(
     noteShortage,
   })
   const relays = createRelays()
+  const refusals = createRefusalRecord()
   const events = new SessionEvents(
-    [subscribeShortages(noteShortage), subscribeMetrics(metrics), subscribeLog(log)],
+    [subscribeShortages(noteShortage), subscribeMetrics(metrics), subscribeLog(log), refusals.subscriber],
     () => traces.isOn || loginChannel.isOn || log.isLevelEnabled?.('debug') === true,
   )
   const traces = createTraces(() => sessions.running)
@@ -269,6 +271,7 @@ export function createApp(
       states,
       logins,
       sessions,
+      refusals: refusals.list,
       quiesce: ({ user, backend, token }) =>
         quiesce(user, backend, token, {
           sessions: () => sessions.running,

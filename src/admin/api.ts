@@ -19,6 +19,7 @@ import { createRequestLimits, type RequestLimits } from './request-limits.ts'
 import { addLimitRoutes, type LimitParts } from './limit-routes.ts'
 import { addMoveRoutes, type MoveRouteParts } from './move-routes.ts'
 import { addDescription } from './openapi.ts'
+import { addRefusalRoutes, type RefusalParts } from './refusal-routes.ts'
 import { addReleaseRoutes, type ReleaseParts } from './release-routes.ts'
 import { addReloadRoutes, type ReloadParts } from './reload-routes.ts'
 import { addSessionRoutes, type SessionParts } from './session-routes.ts'
@@ -47,6 +48,7 @@ export type ApiParts = ExplainParts &
   UpgradeParts &
   DrainParts &
   ReleaseParts &
+  RefusalParts &
   StatusParts & {
     /** Asked for each request, since the files may have changed. None: every program on this machine may read */
     tokens: () => readonly AdminToken[]
@@ -93,6 +95,7 @@ export function buildApi(parts: ApiParts, { log, limits = createRequestLimits() 
   addDrainRoutes(routes, parts, audit)
   addReleaseRoutes(routes, parts, audit)
   addStatusRoutes(routes, parts)
+  addRefusalRoutes(routes, parts)
   addEventRoutes(routes, events)
   addDescription(routes)
   api.all('*', (c) => refuse(c, 404, 'the API has no such path'))

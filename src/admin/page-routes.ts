@@ -25,6 +25,7 @@ const OWN = [
   'html.js',
   'overview.js',
   'problems.js',
+  'refusals.js',
   'sessions-list.js',
   'sessions.js',
   'site.js',

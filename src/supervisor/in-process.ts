@@ -7,6 +7,7 @@ import { openListeners, type Listeners } from '../listener/listener.ts'
 import { portsOf } from '../listener/ports.ts'
 import type { WorkerState } from '../metrics/instance-metrics.ts'
 import type { LeaseKeeper } from './leases.ts'
+import { mergeRefusals } from './merge-refusals.ts'
 import { oncePerTurn } from './once-per-turn.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
@@ -85,6 +86,8 @@ export function createInProcessPool(
     ...app.answers,
     backends: () => Promise.resolve(app.answers.backends()),
     sessions: (filter) => Promise.resolve(app.answers.sessions(filter)),
+    refusals: (question) =>
+      Promise.resolve(mergeRefusals([{ worker: 1, told: app.answers.refusals(question) }], question.limit)),
     setBlocks: (blocks) => Promise.resolve({ ended: app.answers.setBlocks(blocks) }),
     endSessions: (order) => Promise.resolve({ ended: app.answers.endSessions(order) }),
     trace: (order) => Promise.resolve(app.answers.trace(order)),

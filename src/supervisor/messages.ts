@@ -31,6 +31,7 @@ export type Ask =
   | { what: 'trace'; order: First<Answers['trace']> }
   | { what: 'lease'; caps: First<Answers['lease']> }
   | { what: 'sessions'; filter: First<Answers['sessions']> }
+  | { what: 'refusals'; question: First<Answers['refusals']> }
   | { what: 'quiesce'; question: First<Answers['quiesce']> }
   | { what: 'endSessions'; order: First<Answers['endSessions']> }
   | { what: 'setBackendState'; change: First<Answers['setBackendState']> }
@@ -53,6 +54,7 @@ export type Answer = {
   lease: ReturnType<Answers['lease']>
   trace: ReturnType<Answers['trace']>
   sessions: ReturnType<Answers['sessions']>
+  refusals: ReturnType<Answers['refusals']>
   quiesce: Awaited<ReturnType<Answers['quiesce']>>
   endSessions: ReturnType<Answers['endSessions']>
   setBackendState: Awaited<ReturnType<Answers['setBackendState']>>

@@ -226,6 +226,8 @@ async function tell(
       return answers.trace(ask.order)
     case 'sessions':
       return answers.sessions(ask.filter)
+    case 'refusals':
+      return answers.refusals(ask.question)
     case 'quiesce':
       return answers.quiesce(ask.question)
     case 'endSessions':

@@ -22,7 +22,7 @@ export type Prepared = {
 
 export type WorkerPool = Pick<
   ApiParts,
-  'explain' | 'testLogin' | 'backends' | 'setBackendState' | 'sessions' | 'endSessions'
+  'explain' | 'testLogin' | 'backends' | 'setBackendState' | 'sessions' | 'endSessions' | 'refusals'
 > &
   Pick<Answers, 'quiesce'> & {
     /** Begins a trace at all workers or goes on with it, and gives its lines; or ends it. @throws Unavailable */

@@ -17,6 +17,7 @@ import type { InstanceMetrics } from '../metrics/instance-metrics.ts'
 import type { Secret } from '../secret.ts'
 import type { WorkerPool } from './worker-pool.ts'
 import { mergeBackends, mergeEnded, mergeExplanations, mergeQuiescence, mergeSessions } from './merge.ts'
+import { mergeRefusals } from './merge-refusals.ts'
 import { mergeTraces } from './merge-traces.ts'
 import type { Answer, Ask } from './messages.ts'
 import { pack } from './packed.ts'
@@ -265,6 +266,7 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
     quiesce: async (question) => mergeQuiescence(await askAll({ what: 'quiesce', question })),
     setBackendState: async (change) => askOne(await anyone(), { what: 'setBackendState', change }, LOOKUP_MS),
     sessions: async (filter) => mergeSessions(await askAll({ what: 'sessions', filter }), filter.limit),
+    refusals: async (question) => mergeRefusals(await askAll({ what: 'refusals', question }), question.limit),
     async setBlocks(targets) {
       blocks = targets
       return mergeEnded(await askEach({ what: 'blocks', blocks }))

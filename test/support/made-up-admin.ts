@@ -4,6 +4,7 @@ import { openAdmin, type OpenAdmin } from '../../src/admin/admin.ts'
 import type { SessionAnswer } from '../../src/admin/answers.ts'
 import type { AdminEnv } from '../../src/admin/access.ts'
 import { addPageRoutes } from '../../src/admin/page-routes.ts'
+import type { RefusalsAnswer } from '../../src/admin/refusal-routes.ts'
 import type { HistoryAnswer, StatusAnswer } from '../../src/admin/status-answers.ts'
 import { createLog } from '../../src/log.ts'
 import { NO_LOG_OUTPUT } from './no-log-output.ts'
@@ -14,6 +15,8 @@ export type MadeUp = {
   status: () => StatusAnswer
   samples?: HistoryAnswer['samples']
   sessions?: readonly SessionAnswer[]
+  refusals?: RefusalsAnswer['refusals']
+  refusalCounts?: RefusalsAnswer['counts']
   /** the answer for each user */
   explain?: (user: string) => object
 }
@@ -27,7 +30,7 @@ export type MadeUpAdmin = {
 
 export async function startMadeUpAdmin(
   scene: Scene,
-  { status, samples = [], sessions = [], explain }: MadeUp,
+  { status, samples = [], sessions = [], refusals = [], refusalCounts = [], explain }: MadeUp,
 ): Promise<MadeUpAdmin> {
   const app = new Hono<AdminEnv>()
   addPageRoutes(app, () => false)
@@ -39,6 +42,7 @@ export async function startMadeUpAdmin(
     return c.json(answer)
   })
   app.get('/api/v1/sessions', (c) => c.json({ sessions, total: sessions.length, scope: 'all' }))
+  app.get('/api/v1/refusals', (c) => c.json({ refusals, counts: refusalCounts }))
   app.get('/api/v1/routes/:user', (c) => c.json(explain?.(c.req.param('user')) ?? {}))
   const port = await freePort()
   const log = createLog(NO_LOG_OUTPUT, { level: 'error', format: 'json' })

@@ -9,8 +9,9 @@ import { Explain } from './explain.js'
 import { html } from './html.js'
 import { Connection, Figures, Verdict } from './overview.js'
 import { findProblems } from './problems.js'
+import { Refusals } from './refusals.js'
 import { Sessions } from './sessions.js'
-import { Configuration, Directory, Instances, Listeners, Refusals } from './site.js'
+import { Configuration, Directory, Instances, Listeners } from './site.js'
 
 /**
  * @typedef {import('../status-answers.ts').StatusAnswer} StatusAnswer
@@ -109,8 +110,8 @@ function Page({ isTokenNeeded }) {
       <div class="sections">
         <${Backends} backends=${status.backends} client=${client} onOrder=${setOrder} />
         <${Charts} history=${history} />
-        <${Explain} client=${client} listeners=${status.listeners} onFailure=${fail} />
-        <${Refusals} status=${status} />
+        <${Explain} client=${client} listeners=${status.listeners} nowMs=${status.nowMs} onFailure=${fail} />
+        <${Refusals} client=${client} status=${status} onFailure=${fail} />
         <${Sessions} client=${client} onOrder=${setOrder} onFailure=${fail} />
         <${Instances} status=${status} />
         <${Listeners} status=${status} />

@@ -16,7 +16,7 @@ export function Backends({ backends, client, onOrder }) {
     id="backends"
     title="Back ends"
     wide
-    aside="Sessions and logins of this instance. Rates and latencies of the last minute."
+    aside="Of this instance. Rates and latencies are of the last minute."
   >
     <table role="table" class="stacked">
       <thead role="rowgroup">
@@ -38,7 +38,8 @@ const HEADS = [
   { name: 'Sessions', className: 'number' },
   { name: 'Logins a second', className: 'number' },
   { name: 'Waiting', className: 'number' },
-  { name: 'Latency', className: 'number' },
+  { name: 'Latency, median', className: 'number' },
+  { name: '99 %', className: 'number' },
   { name: 'Orders', className: '' },
 ]
 
@@ -58,9 +59,8 @@ function Row({ backend, client, onOrder }) {
     </td>
     <td role="cell" data-label="Logins a second" class="number">${formatRate(rate?.loginsPerSecond)}</td>
     <td role="cell" data-label="Waiting" class="number">${formatCount(load.waiting)}</td>
-    <td role="cell" data-label="Latency" class="number">
-      ${formatLatency(rate?.latencyP50Ms)}${rate?.latencyP99Ms !== undefined && html` <small>99 %: ${formatLatency(rate.latencyP99Ms)}</small>`}
-    </td>
+    <td role="cell" data-label="Latency, median" class="number">${formatLatency(rate?.latencyP50Ms)}</td>
+    <td role="cell" data-label="Latency, 99 %" class="number">${formatLatency(rate?.latencyP99Ms)}</td>
     <td role="cell" data-label="Orders" class="orders">
       ${ordersFor(backend).map(
         (order) =>

@@ -34,7 +34,7 @@ const CHARTS = [
     title: 'Login latency',
     format: formatLatency,
     lines: [
-      { key: 'latencyP50Ms', label: 'half', colour: '--chart-1' },
+      { key: 'latencyP50Ms', label: 'median', colour: '--chart-1' },
       { key: 'latencyP99Ms', label: '99 %', colour: '--chart-3', dash: [6, 3] },
     ],
   },
@@ -139,7 +139,7 @@ function buildOptions({ lines, format }, place) {
       y: { range: (_, __, most) => [0, most > 0 ? most * 1.15 : 1] },
     },
     axes: [
-      { ...axis, space: 70, values: '{HH}:{mm}' },
+      { ...axis, size: 26, space: 70, values: '{HH}:{mm}' },
       { ...axis, size: 64, space: 36, values: (_, splits) => splits.map((value) => format(value)) },
     ],
     series: [
@@ -147,7 +147,7 @@ function buildOptions({ lines, format }, place) {
       ...lines.map(({ label, colour: name, dash }) => ({
         label,
         stroke: colour(name),
-        width: 1.5,
+        width: 1.25,
         points: { show: false },
         spanGaps: false,
         ...(dash && { dash }),

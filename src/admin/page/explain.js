@@ -4,19 +4,22 @@ import { ApiError } from './client.js'
 import { messageOf } from './confirm.js'
 import { formatDuration, printable } from './format.js'
 import { Badge, html, Section } from './html.js'
+import { RefusalList } from './refusals.js'
 import { describeHealth, describeState } from './problems.js'
 
 /**
  * @typedef {import('../answers.ts').RouteAnswer} RouteAnswer
  * @typedef {import('./client.js').Client} Client
+ * @typedef {import('../refusal-routes.ts').RefusalsAnswer} RefusalsAnswer
+ * @typedef {{ user: string, answer?: RouteAnswer, last?: RefusalsAnswer['refusals'], error?: string }} Told
  * @typedef {import('./problems.js').StatusAnswer} StatusAnswer
  */
 
-/** @param {{ client: Client, listeners: StatusAnswer['listeners'], onFailure: (error: unknown) => void }} props */
-export function Explain({ client, listeners, onFailure }) {
-  const [told, setTold] = useState(
-    /** @type {{ user: string, answer?: RouteAnswer, error?: string } | undefined} */ (undefined),
-  )
+const LAST = 10
+
+/** @param {{ client: Client, listeners: StatusAnswer['listeners'], nowMs: number, onFailure: (error: unknown) => void }} props */
+export function Explain({ client, listeners, nowMs, onFailure }) {
+  const [told, setTold] = useState(/** @type {Told | undefined} */ (undefined))
   const [isBusy, setBusy] = useState(false)
 
   /** @param {SubmitEvent} event */
@@ -29,7 +32,12 @@ export function Explain({ client, listeners, onFailure }) {
     setBusy(true)
     try {
       const query = listener === '' ? '' : `?listener=${encodeURIComponent(listener)}`
-      setTold({ user, answer: await client.call(`/routes/${encodeURIComponent(user)}${query}`) })
+      /** @type {RouteAnswer} */
+      const answer = await client.call(`/routes/${encodeURIComponent(user)}${query}`)
+      const whose = new URLSearchParams({ attempted: user, user: answer.name?.user ?? user })
+      /** @type {RefusalsAnswer} */
+      const { refusals: last } = await client.call(`/refusals?limit=${LAST}&${whose}`)
+      setTold({ user, answer, last })
     } catch (error) {
       setTold({ user, error: messageOf(error) })
       if (error instanceof ApiError && error.status === 401) onFailure(error)
@@ -61,6 +69,9 @@ export function Explain({ client, listeners, onFailure }) {
     <div role="status">
       ${told?.error !== undefined && html`<p class="error">${told.error}</p>`}
       ${told?.answer && html`<${Answer} user=${told.user} answer=${told.answer} />`}
+      ${told?.last && html`<h3>The last refused logins of this user</h3>`}
+      ${told?.last?.length === 0 && html`<p class="hint">This instance remembers none. The log has all of them.</p>`}
+      ${told?.last && html`<${RefusalList} refusals=${told.last} nowMs=${nowMs} />`}
     </div>
   <//>`
 }
@@ -71,8 +82,7 @@ function Answer({ user, answer }) {
   const reason = refusal && (refusal.code ?? refusal.reason)
   return html`
     <p class="answer">
-      <${Badge} tone=${usable ? 'good' : 'bad'}>${usable ? 'would reach a back end' : 'would be refused'}<//>
-      <bdi>${printable(user)}</bdi>
+      <${Badge} tone=${usable ? 'good' : 'bad'}>${usable ? 'would reach a back end' : 'would be refused'}<//>${' '}<bdi>${printable(user)}</bdi>
     </p>
     <ol class="steps">
       ${(name?.notes ?? []).map((note, index) => html`<li key=${`note ${index}`}>${describeNote(note)}</li>`)}

@@ -35,6 +35,7 @@ export function formatBytes(bytes) {
 /** @param {number | null | undefined} ms */
 export function formatLatency(ms) {
   if (ms === null || ms === undefined) return '–'
+  if (ms === 0) return '0 ms'
   if (ms < 10) return `${ms.toFixed(1)} ms`
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`
 }

@@ -1,5 +1,6 @@
 /** The templates of the page. Every value in a template becomes a text node or an attribute, and is never parsed as HTML. */
 import { h } from 'preact'
+import { useEffect, useState } from 'preact/hooks'
 import htm from 'htm'
 
 /**
@@ -22,4 +23,18 @@ export function Section({ id, title, aside, wide, children }) {
     </header>
     ${children}
   </section>`
+}
+
+/** What costs much is asked for while it is in view. @param {{ current: HTMLElement | null }} place */
+export function useVisible(place) {
+  const [isVisible, setVisible] = useState(false)
+  useEffect(() => {
+    if (!place.current) return
+    const observer = new IntersectionObserver((entries) => setVisible(entries.at(-1)?.isIntersecting === true), {
+      rootMargin: '300px',
+    })
+    observer.observe(place.current)
+    return () => observer.disconnect()
+  }, [])
+  return isVisible
 }

@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { poll } from './client.js'
 import { formatCount, formatDuration, formatMany, printable } from './format.js'
-import { html, Section } from './html.js'
+import { html, Section, useVisible } from './html.js'
 import { filterSessions, sortSessions } from './sessions-list.js'
 
 /**
@@ -162,18 +162,4 @@ function buildEnd({ user, client: address }, client) {
       return `${formatMany(ended, 'session')} ${whose} ${ended === 1 ? 'ends' : 'end'}.`
     },
   }
-}
-
-/** The list is asked for while it is in view. @param {{ current: HTMLElement | null }} place */
-function useVisible(place) {
-  const [isVisible, setVisible] = useState(false)
-  useEffect(() => {
-    if (!place.current) return
-    const observer = new IntersectionObserver((entries) => setVisible(entries.at(-1)?.isIntersecting === true), {
-      rootMargin: '300px',
-    })
-    observer.observe(place.current)
-    return () => observer.disconnect()
-  }, [])
-  return isVisible
 }

@@ -1,4 +1,4 @@
-/** What stands still most of the time: instances, listeners and certificates, the directory, the configuration, refusals by reason. */
+/** What stands still most of the time: instances, listeners and certificates, the directory, the configuration. */
 import { Badge, html, Section } from './html.js'
 import { daysLeft, formatAgo, formatCount, formatDate, formatDuration, formatMany, formatTime } from './format.js'
 
@@ -131,35 +131,8 @@ export function Configuration({ status }) {
     ${
       failure &&
       html`<p><${Badge} tone="warn">reload failed<//> ${formatAgo(failure.atMs, nowMs)}. Nothing has changed:</p>
-        <pre tabindex="0" role="region" aria-label="Errors of the last reload">${failure.errors.join('\n')}</pre>`
+        <pre tabindex="0" role="region" aria-label="Errors of the last reload">${(failure.excerpts ?? failure.errors).join('\n')}</pre>`
     }
     ${heldBack && html`<p><${Badge} tone="warn">held back<//> <code>${heldBack.file}</code>: ${heldBack.why}</p>`}
   <//>`
-}
-
-/** @param {{ status: StatusAnswer }} props */
-export function Refusals({ status }) {
-  const { rejected, limited } = status
-  return html`<${Section} id="refusals" title="Refusals by reason" aside="Since the start of this instance.">
-    <${Counts} title="Connections ended before a login" counts=${rejected} />
-    <${Counts} title="Rejected or delayed by a limit" counts=${limited} />
-  <//>`
-}
-
-/** @param {{ title: string, counts: readonly { name: string, count: number }[] }} props */
-function Counts({ title, counts }) {
-  return html`<h3>${title}</h3>
-    ${
-      counts.length === 0
-        ? html`<p class="hint">None.</p>`
-        : html`<dl class="counts">
-            ${counts.map(
-              ({ name, count }) =>
-                html`<div key=${name}>
-                  <dt>${name}</dt>
-                  <dd>${formatCount(count)}</dd>
-                </div>`,
-            )}
-          </dl>`
-    }`
 }

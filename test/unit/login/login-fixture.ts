@@ -20,6 +20,7 @@ import { SYSTEM_CLOCK, type LoginClock } from '../../../src/login/clock.ts'
 import { createHeldBack } from '../../../src/login/held-back.ts'
 import { createHeldUsers } from '../../../src/login/held-users.ts'
 import { Login, type LoginServices } from '../../../src/login/login.ts'
+import { createRefusalRecord } from '../../../src/session/refusal-record.ts'
 import { SessionEvents } from '../../../src/session/events.ts'
 import { Session } from '../../../src/session/session.ts'
 import { subscribeLog } from '../../../src/session/session-log.ts'
@@ -120,7 +121,11 @@ export function openSite(
     },
     decoyChallenge: createDecoyChallenge('secret'),
   } as unknown as World
-  const events = new SessionEvents([subscribeLog(log)], () => log.isLevelEnabled?.('debug') === true)
+  const refusals = createRefusalRecord(3)
+  const events = new SessionEvents(
+    [subscribeLog(log), refusals.subscriber],
+    () => log.isLevelEnabled?.('debug') === true,
+  )
   const services: LoginServices = {
     backends,
     admissions,
@@ -166,6 +171,8 @@ export function openSite(
         () => `not ${count} logins wait`,
       ),
     events,
+    /** the last three */
+    refusals: refusals.list,
     /** what the pace of refusals was told */
     observed,
     /** and of the time that challenges take */

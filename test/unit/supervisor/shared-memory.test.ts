@@ -89,6 +89,7 @@ function startWorker(marker?: string) {
       testLogin: () => Promise.reject(new Error('not asked here')),
       backends: () => [],
       sessions: () => ({ sessions: [], total: 0 }),
+      refusals: () => ({ refusals: [], counts: [] }),
       quiesce: () => Promise.resolve({ isHeld: true, left: 0 }),
       endSessions: () => 0,
       trace: () => ({ lines: [], dropped: 0 }),
