@@ -38,7 +38,7 @@ TEST_PACKAGES := dovecot-imapd dovecot-pop3d redis-server redis-tools openssl cu
 DEB_PACKAGES := dpkg-dev
 DEB_TEST_PACKAGES := dpkg-dev debootstrap lintian iproute2
 
-.PHONY: help runtime deps demo run build man lint types check test test-packages bench bench-quick soak mutants docker deb package-test
+.PHONY: help runtime deps demo run build man lint types check test test-packages bench bench-quick soak screenshots mutants docker deb package-test
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -119,6 +119,11 @@ bench: $(DEPS) $(RUNTIME_BUN) ## mailmux beside its peers, half an hour: every m
 
 bench-quick: $(DEPS) ## the measures that fit into a minute
 	$(NODE) test/bench/bench.ts --quick
+
+# The pictures of the status page, which a usual run of the test does not write
+screenshots: $(DEPS) test-packages ## pictures of the status page, into docs/images/
+	mkdir -p docs/images
+	SCREENSHOTS=docs/images $(NODE) --test test/e2e/status-page.test.ts
 
 # Each may be run alone, and for a shorter time: test/soak/README.md
 soak: $(DEPS) test-packages ## the long runs, two and a half hours: steady load, chaos, a million routes, a wave of 2000 clients, moves, guesses, reloads, upgrades, kills; their account goes into docs/

@@ -1,12 +1,14 @@
 /** The status page in a real browser: of a real site with Dovecots and Redis, and of answers that no real site gives. */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { after, before, describe, test } from 'node:test'
+import { join } from 'node:path'
 import type { AxeResults } from 'axe-core'
 import type { Page } from 'playwright-core'
 import type { SessionAnswer } from '../../src/admin/answers.ts'
 import { backendStatus, statusOf } from '../support/a-status.ts'
+import { busySite } from '../support/busy-site.ts'
 import { assertOwnRequests, startChromium, type Visit, type VisitOptions } from '../support/chromium.ts'
 import { READ_DEADLINE_MS } from '../support/deadline.ts'
 import { startMadeUpAdmin } from '../support/made-up-admin.ts'
@@ -104,11 +106,32 @@ describe('the status page of a real site', () => {
     await context.close()
   })
 
-  test('explains a login, and refuses a wrong token', async () => {
+  test('shows the errors of a reload with their lines and carets', async () => {
+    const good = readFileSync(site.mailmux.routingFile, 'utf8')
+    const { page, context, errors } = await openPage()
+    writeFileSync(site.mailmux.routingFile, good.replace('backends:', 'backend:'))
+    await page.getByText('Attention: The reload').waitFor()
+    const shown = page.getByRole('region', { name: 'Errors of the last reload' })
+    assert.match(await shown.innerText(), /routing\.yaml:1:1: error: .*\nbackend:\n\^~+/)
+    writeFileSync(site.mailmux.routingFile, good)
+    await page.getByText('Everything is well.').waitFor()
+    assert.deepEqual(errors, [])
+    await context.close()
+  })
+
+  test('explains a login, with the last refusals of its user, and refuses a wrong token', async () => {
     const { page, context } = await openPage()
     await page.getByRole('textbox', { name: 'User', exact: true }).fill(ALICE)
     await page.keyboard.press('Enter')
     await page.getByText('would reach a back end').waitFor()
+    await page.getByText('This instance remembers none.').waitFor()
+    const client = await site.open('pop3', 'implicit')
+    assert.equal((await client.login(ALICE, 'wrong-password')).accepted, false)
+    await page.getByRole('button', { name: 'Explain' }).click()
+    const last = page.locator('#explain .refusals')
+    await last.getByText('authentication-failed', { exact: true }).waitFor()
+    assert.match(await last.innerText(), /alice@example\.test.* ago, from 127\.0\.0\.1, pop3-implicit, store1/)
+    assert.equal((await page.locator('body').innerText()).includes('wrong-password'), false)
     await page.getByRole('textbox', { name: 'User', exact: true }).fill('nemo@example.test')
     await page.keyboard.press('Enter')
     await page.getByText('would be refused').waitFor()
@@ -123,6 +146,45 @@ describe('the status page of a real site', () => {
 const HOSTILE = '<img src=x onerror="document.title=1">'
 const REVERSED = 'evil\u202e@example.test'
 const LONG = `${'x'.repeat(300)}@example.test`
+
+/** `make screenshots` sets it. */
+const PICTURES = process.env.SCREENSHOTS
+
+/** Pictures of the page for README and docs. A usual run looks at the same pages and writes nothing. */
+describe('the status page of a busy site', () => {
+  const views: { name: string; options: VisitOptions; section?: string; height?: number }[] = [
+    { name: 'status-page', options: {}, height: 1000 },
+    { name: 'status-page-dark', options: { scheme: 'dark' }, height: 1000 },
+    { name: 'status-page-phone', options: { isPhone: true } },
+    { name: 'status-page-explain', options: {}, section: '#explain' },
+    { name: 'status-page-sessions', options: { scheme: 'dark', isPhone: true }, section: '#sessions' },
+  ]
+  for (const { name, options, section, height } of views) {
+    test(`has no barrier and is shown as ${name}.png`, async () => {
+      const { origin } = await startMadeUpAdmin(site.scene, busySite(Date.now()))
+      const visit = await openVisit(options)
+      const { page, context, errors } = visit
+      if (height !== undefined) await page.setViewportSize({ width: 1280, height })
+      await page.goto(origin)
+      await page.getByText('2 things need attention.').waitFor()
+      await page.locator('.plot canvas').last().waitFor()
+      await page.locator('#refusals').scrollIntoViewIfNeeded()
+      await page.getByText('authentication-failed').first().waitFor()
+      await page.getByRole('textbox', { name: 'User', exact: true }).fill('alice')
+      await page.getByRole('button', { name: 'Explain' }).click()
+      await page.getByText('The last refused logins of this user').waitFor()
+      await page.locator('#sessions').scrollIntoViewIfNeeded()
+      await page.getByRole('rowheader', { name: 'alice@example.org' }).waitFor()
+      await page.locator(section ?? '.top').evaluate((element) => element.scrollIntoView({ behavior: 'instant' }))
+      assert.deepEqual(await findBarriers(page), [])
+      assert.deepEqual(errors, [])
+      assertOwnRequests(visit, origin)
+      const pictured = section === '#explain' ? page.locator(section) : page
+      if (PICTURES !== undefined) await pictured.screenshot({ path: join(PICTURES, `${name}.png`) })
+      await context.close()
+    })
+  }
+})
 
 describe('the status page of made-up answers', () => {
   test('shows hostile names, texts and fields as text', async () => {
@@ -151,6 +213,20 @@ describe('the status page of made-up answers', () => {
           rejected: [{ name: HOSTILE, count: 1 }],
         }),
       sessions: [session('a', HOSTILE, HOSTILE), session('b', REVERSED, '192.0.2.1'), session('c', LONG, '192.0.2.2')],
+      refusals: [
+        {
+          atMs: 0,
+          session: 'a',
+          attempted: HOSTILE,
+          client: HOSTILE,
+          listener: HOSTILE,
+          protocol: 'imap',
+          mechanism: HOSTILE,
+          code: HOSTILE,
+          detail: HOSTILE,
+        },
+      ],
+      refusalCounts: [{ code: HOSTILE, count: 1 }],
       explain: () => ({ usable: false, steps: [], refusal: { code: HOSTILE, detail: `${HOSTILE}\u202e` } }),
     })
     const visit = await openVisit({ isPhone: true })
