@@ -15,7 +15,8 @@ import { describeLosses, findLosses } from './losses.ts'
 import { keepUnchangedUsers, withRoutingInForce } from './parts-in-force.ts'
 import {
   createReloadRecord,
-  describeProblems, excerptsOf,
+  describeProblems,
+  excerptsOf,
   summarise,
   type ReloadResult,
   type ReloadStatus,
