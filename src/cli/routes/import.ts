@@ -58,8 +58,14 @@ export async function importRoutes(file: string, options: ImportOptions, termina
   let spooled: string | undefined
   const fail = (line: string): void => terminal.printError(printable(`${NAME}: ${line}`))
   try {
-    if (file === '-') spooled = await spool(terminal.stdin())
+    if (file === '-') {
+      spooled = path.join(mkdtempSync(path.join(tmpdir(), 'mailmux-import-')), 'routes')
+      await spool(terminal.stdin(), spooled, terminal.stop)
+    }
     const source = { shown: file === '-' ? 'standard input' : file, path: spooled ?? file }
+    // To open a FIFO would wait for its writer, and the second pass would find it empty.
+    if (!statSync(source.path).isFile())
+      throw new Ended(`${source.shown} is not a regular file; for a pipe give - as the file`, 2)
     const format = options.format ?? (await findFormat(source))
     return await withRoutes(NAME, options.config, terminal, (site) => run(site, source, format, options, terminal))
   } catch (error) {
@@ -78,15 +84,16 @@ export async function importRoutes(file: string, options: ImportOptions, termina
 type Source = { shown: string; path: string }
 
 /** Two passes need a file. */
-async function spool(input: NodeJS.ReadableStream): Promise<string> {
-  const file = path.join(mkdtempSync(path.join(tmpdir(), 'mailmux-import-')), 'routes')
-  await pipeline(input, createWriteStream(file, { mode: 0o600 }))
-  return file
+async function spool(input: NodeJS.ReadableStream, file: string, stop: AbortSignal): Promise<void> {
+  try {
+    await pipeline(input, createWriteStream(file, { mode: 0o600 }), { signal: stop })
+  } catch (error) {
+    if (stop.aborted) throw new Ended('interrupted; nothing was written', TEMPORARY)
+    throw error
+  }
 }
 
 async function findFormat({ path: file, shown }: Source): Promise<FormatName> {
-  // To open a FIFO would wait for its writer.
-  if (!statSync(file).isFile()) throw new Ended(`${shown} is not a regular file; for a pipe give - as the file`, 2)
   for await (const { lines } of readBlocks(file)) {
     const format = guessFormat(shown, lines)
     if (format) return format
