@@ -63,6 +63,7 @@ if (command === 'run') loader.prepare()
 const { Command, Option: CommandOption } = await import('commander')
 const { createApp } = await import('./app.ts')
 const { addCommands } = await import('./cli/commands.ts')
+const { createOutput } = await import('./cli/output.ts')
 const { readPassword } = await import('./cli/password.ts')
 const { formatProblem } = await import('./config/yaml/problems.ts')
 const { openLogOutput } = await import('./log-output.ts')
@@ -258,7 +259,7 @@ addCommands(program, {
   // A name lookup that is still running would delay the end of the process.
   endNow: () => void process.stdout.write('', () => process.exit()),
   printText: (text) => void process.stdout.write(text),
-  write: (text) => new Promise((resolve) => void process.stdout.write(text, (error) => resolve(!error))),
+  write: createOutput(process.stdout),
   readPassword: () => readPassword(process.stdin, (text) => process.stderr.write(text)),
   onInterrupt: () => onInterrupt('mailmux move: ended at once: a hold that it leaves expires within 60 s'),
   interrupted: () => onInterrupt('mailmux: ended at once'),
