@@ -29,13 +29,16 @@ export function addBlockCommands(program: Command, parts: CommandParts): void {
     .option('--for <duration>', 'how long, such as 1h; default: until `mailmux unblock`')
     .addHelpText(
       'after',
-      `\nNeeds admin.token_file. Sessions end at a safe point, at the latest after limits.end_timeout. Without Redis the block is of this instance, until it stops.\n${EXIT_CODES}\nExample: mailmux block 192.0.2.7 --for 1h`,
+      `\nNeeds the admin socket, or a token with the right operate. Sessions end at a safe point, at the latest after limits.end_timeout. Without Redis the block is of this instance, until it stops.\n${EXIT_CODES}\nExample: mailmux block 192.0.2.7 --for 1h`,
     )
     .action(async (target: string, options: BlockOptions) => exitWith(await block(target, options, terminal)))
 
   declare('unblock <target>')
     .description('end a block')
-    .addHelpText('after', `\nNeeds admin.token_file.\n${EXIT_CODES}\nExample: mailmux unblock 192.0.2.7`)
+    .addHelpText(
+      'after',
+      `\nNeeds the admin socket, or a token with the right operate.\n${EXIT_CODES}\nExample: mailmux unblock 192.0.2.7`,
+    )
     .action(async (target: string, options: Options) => exitWith(await unblock(target, options, terminal)))
 
   declare('blocks')

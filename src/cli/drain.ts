@@ -39,7 +39,7 @@ export function addDrainCommand(
     .option('--json', 'the same facts for machines, as docs/admin-api.md describes them')
     .addHelpText(
       'after',
-      '\nIt needs admin.token_file. /readyz fails at once. The process goes on until it is stopped, and cannot serve again.\nExit codes: 0 the drain is ordered, with --wait done; 1 mailmux refuses, or sessions are left; 2 wrong usage or no answer, 69 no mailmux is running.\nExample, as preStop of Kubernetes: mailmux drain --self --wait',
+      '\nIt needs the admin socket, or a token with the right operate. /readyz fails at once. The process goes on until it is stopped, and cannot serve again.\nExit codes: 0 the drain is ordered, with --wait done; 1 mailmux refuses, or sessions are left; 2 wrong usage or no answer, 69 no mailmux is running.\nExample, as preStop of Kubernetes: mailmux drain --self --wait',
     )
     .action(async (options: DrainOptions) => exitWith(await drain(options, terminal)))
 }

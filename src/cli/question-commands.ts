@@ -39,7 +39,7 @@ export function addQuestionCommands(
     .option('--json', 'the same facts for machines, as docs/admin-api.md describes them')
     .addHelpText(
       'after',
-      '\n--login needs admin.token_file, and changes what a login changes: a new user is placed.\nExit codes: 0 a login gets to a back end (with --login: is accepted there), 1 it does not, 2 wrong usage or no answer, 69 no mailmux is running.\nExample: mailmux explain alice@example.test --protocol imap',
+      '\n--login needs the admin socket, or a token with the right operate, and changes what a login changes: a new user is placed.\nExit codes: 0 a login gets to a back end (with --login: is accepted there), 1 it does not, 2 wrong usage or no answer, 69 no mailmux is running.\nExample: mailmux explain alice@example.test --protocol imap',
     )
     .exitOverride(exitAsUsage)
     .action(async (user: string, options: ExplainOptions) =>

@@ -21,7 +21,7 @@ export function addReloadCommand(
     .option('--json', 'the same facts for machines, as docs/admin-api.md describes them')
     .addHelpText(
       'after',
-      '\nIt needs admin.token_file. Files with an error change nothing.\nExit codes: 0 the files are in force, 1 nothing has changed, or a worker has not confirmed the change, 2 wrong usage or no answer, 69 no mailmux is running.\nExample: mailmux reload -c /etc/mailmux/mailmux.yaml',
+      '\nIt needs the admin socket, or a token with the right operate. Files with an error change nothing.\nExit codes: 0 the files are in force, 1 nothing has changed, or a worker has not confirmed the change, 2 wrong usage or no answer, 69 no mailmux is running.\nExample: mailmux reload -c /etc/mailmux/mailmux.yaml',
     )
     .action(async (options: ReloadOptions) => exitWith(await reload(options, terminal)))
 }

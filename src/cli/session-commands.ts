@@ -37,7 +37,7 @@ export function addSessionCommands(
     .option('--now', 'cut sessions with a command in progress too')
     .addHelpText(
       'after',
-      '\nNeeds admin.token_file. Clients may connect again at once. A session that comes to no safe point is cut after limits.end_timeout.\nExit codes: 0 the sessions end, or none matches, 1 a worker or an instance did not answer, 2 wrong usage or no answer, 69 no mailmux is running.\nExample: mailmux sessions end --user alice@example.test',
+      '\nNeeds the admin socket, or a token with the right operate. Clients may connect again at once. A session that comes to no safe point is cut after limits.end_timeout.\nExit codes: 0 the sessions end, or none matches, 1 a worker or an instance did not answer, 2 wrong usage or no answer, 69 no mailmux is running.\nExample: mailmux sessions end --user alice@example.test',
     )
     .action(async (options: EndOptions, command: Command) => {
       // An option before `end` would be lost, and with it a part of the filter.
@@ -56,7 +56,7 @@ export function addSessionCommands(
     .option('--over <duration>', 'the time over which they end, such as 10m; default: 60s for each 1,000 sessions')
     .addHelpText(
       'after',
-      '\nNeeds admin.token_file. Moves no mailbox: see `mailmux move --from`. Without a filter it is a share of all sessions. The same share again\nchooses the same sessions, and those that have begun meanwhile.\nExit codes: 0 the sessions end, 1 a worker or an instance did not answer, 2 wrong usage or no answer, 69 no mailmux is running.\nExample: mailmux rebalance --share 20% --over 10m',
+      '\nNeeds the admin socket, or a token with the right operate. Moves no mailbox: see `mailmux move --from`. Without a filter it is a share of all sessions. The same share again\nchooses the same sessions, and those that have begun meanwhile.\nExit codes: 0 the sessions end, 1 a worker or an instance did not answer, 2 wrong usage or no answer, 69 no mailmux is running.\nExample: mailmux rebalance --share 20% --over 10m',
     )
     .action(async (options: RebalanceOptions) => exitWith(await rebalance(options, terminal)))
 }

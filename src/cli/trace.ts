@@ -53,7 +53,7 @@ export function addTraceCommand(program: Command, parts: CommandParts & TracePar
     .option('--json', 'one line of JSON for each line of the trace')
     .addHelpText(
       'after',
-      '\nNeeds admin.token_file, as it shows what users do. At least one of --user, --client and --session; all that are given must match.\n' +
+      '\nNeeds the admin socket, or a token with the right operate, as it shows what users do. At least one of --user, --client and --session; all that are given must match.\n' +
         'Exit codes: 0 ended by its time or by Ctrl-C, 1 refused, 2 wrong usage or no answer, 69 no mailmux is running.\nExample: mailmux trace --user alice@example.test --for 5m --save alice.txt',
     )
     .action(async (options: Options, command: Command) => {

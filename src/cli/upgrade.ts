@@ -23,7 +23,7 @@ export function addUpgradeCommand(
     .option('--json', 'the same facts for machines, as docs/admin-api.md describes them')
     .addHelpText(
       'after',
-      '\nIt needs admin.token_file, and works as SIGUSR2 does. The new version checks the configuration first; if it does not take it, or does not\ncome to serve, the old version goes on. No connection is refused. The old version ends its sessions at safe points within shutdown_grace.\nExit codes: 0 the new version serves, 1 nothing has changed, 2 wrong usage or no answer, 69 no mailmux is running.\nExample: mailmux upgrade --program /opt/mailmux-1.4/bin/mailmux',
+      '\nIt needs the admin socket, or a token with the right operate, and works as SIGUSR2 does. The new version checks the configuration first; if it does not take it, or does not\ncome to serve, the old version goes on. No connection is refused. The old version ends its sessions at safe points within shutdown_grace.\nExit codes: 0 the new version serves, 1 nothing has changed, 2 wrong usage or no answer, 69 no mailmux is running.\nExample: mailmux upgrade --program /opt/mailmux-1.4/bin/mailmux',
     )
     .action(async (options: UpgradeOptions) => exitWith(await upgrade(options, terminal)))
 }
