@@ -16,6 +16,8 @@ export type Caller = {
   /** the address, or `socket` */
   peer: string
   rights: readonly Right[]
+  /** whether the same request would be let in now: an answer may take longer than a token is in force */
+  isInForce: () => boolean
 }
 
 /** `isSocket`: the request came over the Unix socket. The address of a connection is no sign: a closed one of TCP has none either. */
@@ -65,7 +67,8 @@ export function authenticate(
     const { peer, isSocket } = originOf(c.env)
     const known = tokens()
     if (isSocket || known.length === 0) {
-      c.set('caller', { token: undefined, peer, rights: isSocket ? ALL : READ })
+      const isInForce = (): boolean => isSocket || tokens().length === 0
+      c.set('caller', { token: undefined, peer, rights: isSocket ? ALL : READ, isInForce })
       return next()
     }
     const given = c.req.header('authorization')
@@ -79,7 +82,8 @@ export function authenticate(
     }
     const token = findToken(known, bearer)
     if (token) {
-      c.set('caller', { token: token.name, peer, rights: token.rights })
+      const isInForce = (): boolean => tokens().some(({ digest }) => digest.reveal() === token.digest.reveal())
+      c.set('caller', { token: token.name, peer, rights: token.rights, isInForce })
       return next()
     }
     limits.wrongToken(peer)

@@ -30,17 +30,20 @@ const followEvents = declare({
 })
 
 export function addEventRoutes(routes: Routes, events: Pick<Events, 'read'>): void {
-  routes.add(followEvents, ({ c }) => {
+  routes.add(followEvents, ({ c, caller }) => {
     if (c.req.method === 'HEAD') return c.body(null, 200, { 'content-type': 'text/event-stream' }) // no stream would be read, or end
     const after = c.req.header('last-event-id')
     const reader = events.read(after)
     if (!reader) return refuse(c, 503, `there are ${MOST_READERS} readers of events already`)
-    return c.body(streamOf(reader), 200, { 'content-type': 'text/event-stream' })
+    return c.body(streamOf(reader, caller.isInForce), 200, { 'content-type': 'text/event-stream' })
   })
 }
 
-/** Pulls one event when the connection takes more, so that the queue of the reader is the only one. */
-function streamOf(reader: Reader): ReadableStream<Uint8Array> {
+/**
+ * Pulls one event when the connection takes more, so that the queue of the reader is the only one.
+ * @param isInForce whether the reader may still read
+ */
+function streamOf(reader: Reader, isInForce: () => boolean): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()
   let next: Promise<Event | undefined> | undefined
   return new ReadableStream<Uint8Array>(
@@ -49,6 +52,11 @@ function streamOf(reader: Reader): ReadableStream<Uint8Array> {
       async pull(controller) {
         next ??= reader.next()
         const event = await orHeartbeat(next)
+        if (!isInForce()) {
+          reader.close()
+          controller.close()
+          return
+        }
         if (event !== 'heartbeat') next = undefined
         const text = textOf(event, reader)
         if (text !== undefined) controller.enqueue(encoder.encode(text))

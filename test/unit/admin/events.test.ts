@@ -16,8 +16,9 @@ const READER = 'a-token-to-read-00'
 const OPERATOR = 'a-token-to-operate'
 
 async function open(t: TestContext) {
+  const tokens = [tokenWith('alice', ['read', 'operate'], OPERATOR), tokenWith('page', ['read'], READER)]
   const { app } = adminWith({
-    tokens: () => [tokenWith('page', ['read'], READER), tokenWith('alice', ['read', 'operate'], OPERATOR)],
+    tokens: () => tokens,
     setBackendState: () => Promise.resolve({ result: 'changed' }),
     backends: () => Promise.reject(new Error('no worker')),
   })
@@ -63,7 +64,7 @@ async function open(t: TestContext) {
     response.resume()
     await once(response, 'end')
   }
-  return { port, app, send, follow, order }
+  return { port, app, tokens, send, follow, order }
 }
 
 test('streams what operators do, without a secret, to readers with the right to read', async (t) => {
@@ -126,6 +127,18 @@ test('has a bounded number of readers, and room again when one has left', async 
     },
     () => 'no room for another reader',
   )
+})
+
+test('ends the stream of a reader whose token is taken out of the file, before the next event', async (t) => {
+  const { tokens, follow, order } = await open(t)
+  const { got, has, response } = await follow()
+  await order('store1')
+  await has(/"backend":"store1"/)
+  tokens.pop()
+  const ended = once(response, 'end', { signal: AbortSignal.timeout(START_DEADLINE_MS) })
+  await order('store2')
+  await ended
+  assert.doesNotMatch(got.text, /store2/)
 })
 
 test('ends the streams when mailmux ends', async (t) => {
