@@ -52,7 +52,7 @@ install -D -m 755 "$here/mailmux" "$root/usr/bin/mailmux"
 version=${DEB_VERSION:-$("$lib/bin/node" -p 'require(process.argv[1]).version' "$lib/package.json")-1}
 
 # Documents keep their places beside each other, so that the links between them lead somewhere.
-cp -R "$work/archive/README.md" "$work/archive/docs" "$work/archive/config" "$doc/"
+cp -R "$work/archive/README.md" "$work/archive/SECURITY.md" "$work/archive/docs" "$work/archive/config" "$doc/"
 cp -R "$work/archive/contrib" "$share/"
 ln -s ../../mailmux/contrib "$doc/contrib"
 gzip -9n <"$work/archive/CHANGELOG.md" >"$doc/changelog.gz"
