@@ -12,7 +12,7 @@ const EFFECTS: Record<BackendState, string> = {
 }
 
 const EXIT_CODES =
-  '\nNeeds the admin socket, or a token with the right operate and the directory Redis, and counts for all instances.\nExit codes: 0 the back end has the state, 1 the order is refused, 2 wrong usage or no answer, 69 no mailmux is running.'
+  '\nNeeds the directory Redis, and the admin socket or a token with the right operate. Counts for all instances.\nExit codes: 0 the back end has the state, 1 the order is refused, 2 wrong usage or no answer, 69 no mailmux is running.'
 
 export function addBackendCommands(
   program: Command,

@@ -104,7 +104,9 @@ test('ends the sessions of a user at every worker, those in IDLE at once, and on
   await isKicked(busy)
   await other.peer.ask('DONE', /^i OK/)
   await other.quit()
-  assert.deepEqual(audit(), [{ peer: '127.0.0.1', user: 'alice@example.test', now: false, ended: 7 }])
+  assert.deepEqual(audit(), [
+    { peer: '127.0.0.1', token: 'token_file', user: 'alice@example.test', now: false, ended: 7 },
+  ])
   await ended(7, 'kicked')
 })
 
@@ -116,7 +118,13 @@ test('ends the sessions of a client network alone', async () => {
   await isKicked(inside)
   await outside.peer.ask('DONE', /^i OK/)
   await outside.quit()
-  assert.deepEqual(audit().at(-1), { peer: '127.0.0.1', client: '127.0.0.8/29', now: false, ended: 1 })
+  assert.deepEqual(audit().at(-1), {
+    peer: '127.0.0.1',
+    token: 'token_file',
+    client: '127.0.0.8/29',
+    now: false,
+    ended: 1,
+  })
 })
 
 test('rebalances the running sessions of every worker over a time, one in an APPEND once it is answered', async () => {
@@ -135,7 +143,14 @@ test('rebalances the running sessions of every worker over a time, one in an APP
   await busy.peer.expectUntil(/^a OK/)
   await isRebalanced(busy)
   const rebalance = { share: 1, overMs: 2000 }
-  assert.deepEqual(audit().at(-1), { peer: '127.0.0.1', backend: 'store1', now: false, rebalance, ended: 7 })
+  assert.deepEqual(audit().at(-1), {
+    peer: '127.0.0.1',
+    token: 'token_file',
+    backend: 'store1',
+    now: false,
+    rebalance,
+    ended: 7,
+  })
   await ended(7, 'rebalanced')
 })
 

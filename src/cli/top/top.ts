@@ -33,7 +33,7 @@ export function addTopCommand(program: Command, parts: CommandParts & TopParts):
     .addHelpText(
       'after',
       '\nKeys: s sorts by the next column, / filters, space stops and goes on, ? shows the help, q quits. Without a terminal it is --once.\n' +
-        'Exit codes: 0 ended by q or Ctrl-C, or printed, 2 wrong usage or no answer.\nExample: mailmux top',
+        'Exit codes: 0 ended by q or Ctrl-C, or printed, 2 wrong usage or no answer, 69 no mailmux is running.\nExample: mailmux top',
     )
     .action(async (options: Options) => {
       const streams = options.once || options.json ? undefined : screen()
