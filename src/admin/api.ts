@@ -22,6 +22,7 @@ import { addDescription } from './openapi.ts'
 import { addRefusalRoutes, type RefusalParts } from './refusal-routes.ts'
 import { addReleaseRoutes, type ReleaseParts } from './release-routes.ts'
 import { addReloadRoutes, type ReloadParts } from './reload-routes.ts'
+import { addRouteRoutes, type RouteParts } from './route-routes.ts'
 import { addSessionRoutes, type SessionParts } from './session-routes.ts'
 import { addStateRoutes, type StateParts } from './state-routes.ts'
 import { addStatusRoutes, type StatusParts } from './status-routes.ts'
@@ -39,6 +40,7 @@ export class Unavailable extends Error {
 export type ApiParts = ExplainParts &
   BackendParts &
   SessionParts &
+  RouteParts &
   StateParts &
   MoveRouteParts &
   BlockParts &
@@ -83,6 +85,7 @@ export function buildApi(parts: ApiParts, { log, limits = createRequestLimits() 
   const watch = createEventWatch(() => lookAt(parts), events.publish)
   const audit = createAuditLog(log, events.publish)
   addExplainRoutes(routes, parts, audit)
+  addRouteRoutes(routes, parts, audit)
   addBackendRoutes(routes, parts)
   addStateRoutes(routes, parts, audit)
   addSessionRoutes(routes, parts, audit)

@@ -119,7 +119,7 @@ export function createInstance(parts: InstanceParts): Instance {
     files.close()
     adminDoors.close()
   }
-  const operators = answersOf(files, pool, () => reloads.order())
+  const operators = { ...answersOf(files, pool, () => reloads.order()), routes: shared.routes }
   const whyNotReady = (): string | undefined => notReady ?? whyNotServing(pool)
   const status = createStatus(exposition.wanted, {
     pool,

@@ -16,6 +16,8 @@ import { atMost } from './at-most.ts'
 import { keepClientLimits, type SharedLimits } from './client-limits.ts'
 import { keepLeases, type LeaseKeeper, type SharedLeases } from './leases.ts'
 import { createCounts, type Counts } from './generation/counts.ts'
+import type { RouteParts } from '../admin/route-routes.ts'
+import { createSiteRoutes } from './route-orders.ts'
 import { openSiteRedis, type SiteRedis } from './site-redis.ts'
 
 /** The workers have reached the new Redis before, so that it answers soon. Without an answer the instance counts for itself. */
@@ -33,6 +35,8 @@ export type Shared = {
   isShared: () => boolean | undefined
   /** undefined: this instance keeps its own blocks. Another store after `follow` has changed the directory */
   blocks: () => BlockStore | undefined
+  /** orders of operators for the routes in Redis */
+  routes: RouteParts['routes']
   /** Settles when the directory of these settings is in use. Does not fail. */
   follow(settings: Settings): Promise<void>
   /** Gives back what this instance holds. */
@@ -62,6 +66,7 @@ export function openShared({ settings, current, id, log, noteShortage }: SharedP
     counts: createCounts({ limits, leases }),
     isShared: () => leases.isShared() && limits.isShared() !== false,
     blocks: () => blocks,
+    routes: createSiteRoutes(() => redis, current),
     async follow({ directory: next }) {
       const before = directory
       directory = next

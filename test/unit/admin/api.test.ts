@@ -6,6 +6,7 @@ import { errorAnswer, loginAnswer, type RouteAnswer, type LoginTestAnswer } from
 import { Unavailable, type ApiParts, type RouteQuestion } from '../../../src/admin/api.ts'
 import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
+import { NO_ROUTES } from './no-routes.ts'
 import { NO_DRAIN } from './no-drain.ts'
 import { NO_PARTS } from './parts.ts'
 import { NO_RELEASE } from './no-release.ts'
@@ -55,6 +56,7 @@ function open(changes: Partial<ApiParts> = {}) {
     },
     setBackendState: () => Promise.resolve({ result: 'changed' }),
     blocks: NO_BLOCKS,
+    routes: NO_ROUTES,
     limits: () => Promise.resolve({ limits: [] }),
     traces: NO_PARTS.traces,
     isConfigured: () => true,
@@ -164,7 +166,7 @@ test('says why a question has no answer', async () => {
 
 test('has no other paths', async () => {
   const { refused } = open()
-  for (const path of ['/api/v1', '/api/v1/routes', '/api/v1/routes/', '/api/v1/routes/a/b', '/api/v1/x'])
+  for (const path of ['/api/v1', '/api/v1/routes/', '/api/v1/routes/a/b', '/api/v1/x'])
     assert.match(await refused(404, path), /no such path/, path)
 })
 

@@ -6,6 +6,7 @@ import { movesAnswer, type MovesAnswer } from '../../../src/admin/answers.ts'
 import type { ApiParts } from '../../../src/admin/api.ts'
 import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
+import { NO_ROUTES } from './no-routes.ts'
 import { NO_DRAIN } from './no-drain.ts'
 import { NO_PARTS } from './parts.ts'
 import { NO_RELEASE } from './no-release.ts'
@@ -57,6 +58,7 @@ function open({ isTaken = true, hasToken = true } = {}) {
       ofSite: () => Promise.resolve({ ...own, scope: 'all', silent: ['mail2/0123456789ab'] }),
     },
     blocks: NO_BLOCKS,
+    routes: NO_ROUTES,
     limits: () => Promise.resolve({ limits: [] }),
     traces: NO_PARTS.traces,
     isConfigured: () => true,

@@ -37,6 +37,9 @@ async function partsOfExamples(): Promise<ApiParts> {
     sessions: () => answerOf<Of<ApiParts['sessions']>>('get', '/sessions'),
     endSessions: () => answerOf<Of<ApiParts['endSessions']>>('delete', '/sessions'),
   }
+  const route = { backend: 'store1', login: undefined, status: undefined }
+  const setRoute = (user: string) =>
+    Promise.resolve({ result: 'changed' as const, user, before: route, after: undefined, notes: [] })
   const moves = () => answerOf<Of<ApiParts['moves']['ofSite']>>('get', '/moves')
   const blockDone = () => Promise.resolve({ result: 'done', block: block.block, applied: { ended: 1 } } as const)
   const trace = () => answerOf<Of<ApiParts['traces']['end']>>('post', '/traces')
@@ -67,6 +70,11 @@ async function partsOfExamples(): Promise<ApiParts> {
     },
     moves: { report: () => true, ofInstance: moves, ofSite: moves },
     blocks: { list: () => listed, block: blockDone, unblock: blockDone },
+    routes: {
+      list: () => Promise.resolve({ routes: [{ user: 'alice@example.test', ...route }], more: false }),
+      set: setRoute,
+      remove: setRoute,
+    },
     limits: () => answerOf<Of<ApiParts['limits']>>('get', '/limits'),
     status: () => answerOf<Of<ApiParts['status']>>('get', '/status'),
     history: () => history,

@@ -4,6 +4,7 @@ import { buildAdmin } from '../../../src/admin/admin.ts'
 import type { RequestLimits } from '../../../src/admin/request-limits.ts'
 import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
+import { NO_ROUTES } from './no-routes.ts'
 import { NO_DRAIN } from './no-drain.ts'
 import { NO_RELEASE } from './no-release.ts'
 import { NO_STATUS } from './no-status.ts'
@@ -27,6 +28,7 @@ export const NO_PARTS: ApiParts = {
   configuration: { reload: never, status: () => ({ file: '', loadedMs: 0 }), compare: never },
   moves: { report: () => true, ofInstance: never, ofSite: never },
   blocks: NO_BLOCKS,
+  routes: NO_ROUTES,
   limits: never,
   traces: { collect: never, end: never },
   isConfigured: () => true,

@@ -12,6 +12,7 @@ import {
 import type { ApiParts } from '../../../src/admin/api.ts'
 import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
+import { NO_ROUTES } from './no-routes.ts'
 import { NO_DRAIN } from './no-drain.ts'
 import { NO_PARTS } from './parts.ts'
 import { NO_RELEASE } from './no-release.ts'
@@ -65,6 +66,7 @@ function open(result: Result, hasToken = true) {
     endSessions: never,
     site: { sessions: never, endSessions: never },
     blocks: NO_BLOCKS,
+    routes: NO_ROUTES,
     limits: () => Promise.resolve({ limits: [] }),
     traces: NO_PARTS.traces,
     isConfigured: () => true,

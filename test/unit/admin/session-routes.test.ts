@@ -7,6 +7,7 @@ import { Unavailable, type ApiParts } from '../../../src/admin/api.ts'
 import type { SessionAnswers } from '../../../src/admin/session-routes.ts'
 import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
+import { NO_ROUTES } from './no-routes.ts'
 import { NO_DRAIN } from './no-drain.ts'
 import { NO_PARTS } from './parts.ts'
 import { NO_RELEASE } from './no-release.ts'
@@ -57,6 +58,7 @@ function open(
     ...ofInstance,
     site,
     blocks: NO_BLOCKS,
+    routes: NO_ROUTES,
     limits: () => Promise.resolve({ limits: [] }),
     traces: NO_PARTS.traces,
     isConfigured: (kind, name) => CONFIGURED.includes(`${kind} ${name}`),

@@ -8,6 +8,7 @@ import { Unavailable, type ApiParts } from '../../../src/admin/api.ts'
 import type { StateResult } from '../../../src/admin/state-routes.ts'
 import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
+import { NO_ROUTES } from './no-routes.ts'
 import { NO_DRAIN } from './no-drain.ts'
 import { NO_PARTS } from './parts.ts'
 import { NO_RELEASE } from './no-release.ts'
@@ -44,6 +45,7 @@ function open(result: StateResult | Error = { result: 'changed' }, changes: Part
     endSessions: never,
     site: { sessions: never, endSessions: never },
     blocks: NO_BLOCKS,
+    routes: NO_ROUTES,
     limits: () => Promise.resolve({ limits: [] }),
     traces: NO_PARTS.traces,
     isConfigured: (kind, name) => kind === 'backend' && name === 'store1',

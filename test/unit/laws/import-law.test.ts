@@ -37,6 +37,7 @@ const LAW: Law = {
     'type log-output',
     'metrics',
     'resources',
+    'routes',
     'version',
   ],
   app: [

@@ -21,6 +21,7 @@ import { keepLog } from '../backend/fixture.ts'
 import { certificate, describeResult, temporaryDirectory } from '../config/fixture.ts'
 import { importWithThird } from './with-third-protocol.ts'
 import { NO_BLOCKS } from '../admin/no-blocks.ts'
+import { NO_ROUTES } from '../admin/no-routes.ts'
 import { NO_DRAIN } from '../admin/no-drain.ts'
 import { NO_PARTS } from '../admin/parts.ts'
 import { NO_RELEASE } from '../admin/no-release.ts'
@@ -216,6 +217,7 @@ describe('a third protocol in the registry', () => {
       setBackendState: () => Promise.reject(new Error('not asked here')),
       isConfigured: () => true,
       blocks: NO_BLOCKS,
+      routes: NO_ROUTES,
       limits: () => Promise.resolve({ limits: [] }),
       traces: NO_PARTS.traces,
       testLogin: () => Promise.resolve({ wrong: '' }),
