@@ -39,6 +39,8 @@ test('the archive has the program, the documents, the examples and the Dockerfil
   const files = execFileSync('tar', ['--list', '--file', archive], NPM)
   for (const file of [
     'dist/main.js',
+    'dist/admin/page/index.html',
+    'dist/admin/page/app.js',
     'docs/operations.md',
     'docs/configuration.md',
     'docker/Dockerfile',

@@ -119,6 +119,18 @@ describe('the status page of a real site', () => {
     await context.close()
   })
 
+  test('says since when the directory does not answer, and that it is back', async () => {
+    const { page, context, errors } = await openPage()
+    await page.getByText('Everything is well.').waitFor()
+    site.redis!.pause()
+    await page.getByText('Wrong: The directory does not answer since').waitFor()
+    await page.getByText(/Remembered routes stand in\. They are those of \d+ s ago/).waitFor()
+    site.redis!.resume()
+    await page.getByText('Everything is well.').waitFor()
+    assert.deepEqual(errors, [])
+    await context.close()
+  })
+
   test('explains a login, with the last refusals of its user, and refuses a wrong token', async () => {
     const { page, context } = await openPage()
     await page.getByRole('textbox', { name: 'User', exact: true }).fill(ALICE)

@@ -106,19 +106,15 @@ const KINDS = {
 export function Directory({ status }) {
   const { directory, nowMs } = status
   const { kind, up, dataLost, lastUpMs, maxStaleMs } = directory
+  const since = lastUpMs === undefined ? 'before the start of this process' : formatAgo(lastUpMs, nowMs)
+  const until = maxStaleMs === undefined ? '' : `, and count for up to ${formatDuration(maxStaleMs / 1000)}`
+  const standIns = `Remembered routes stand in. They are those of ${since}${until}.`
   return html`<${Section} id="directory" title="Directory">
     <p>
       ${KINDS[kind]}${' '}
       ${kind !== 'static' && html`<${Badge} tone=${up ? 'good' : 'bad'}>${dataLost ? 'has lost its data' : up ? 'answers' : 'does not answer'}<//>`}
     </p>
-    ${
-      !up &&
-      kind === 'redis' &&
-      html`<p>
-        Remembered routes stand in. They are
-        ${lastUpMs === undefined ? 'from before the start of this process' : `${formatDuration((nowMs - lastUpMs) / 1000)} old or older`}${maxStaleMs !== undefined && `, and count for up to ${formatDuration(maxStaleMs / 1000)}`}.
-      </p>`
-    }
+    ${!up && kind === 'redis' && html`<p>${standIns}</p>`}
   <//>`
 }
 

@@ -78,6 +78,7 @@ async function partsOfExamples(): Promise<ApiParts> {
     limits: () => answerOf<Of<ApiParts['limits']>>('get', '/limits'),
     status: () => answerOf<Of<ApiParts['status']>>('get', '/status'),
     history: () => history,
+    refusals: () => answerOf<Of<ApiParts['refusals']>>('get', '/refusals'),
     traces: { collect: trace, end: trace },
   }
 }
