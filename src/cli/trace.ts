@@ -105,16 +105,20 @@ export async function trace(options: Options, terminal: Terminal, stopped: Abort
   try {
     return await askRunning('mailmux trace', config, terminal, async (asked) => {
       const warned = new Set<string>()
+      let begun = false // A login before that is not shown, so the operator waits for the line.
       for (;;) {
         const told = await asked.trace(order)
         show(told, warned)
         if (told.refused && count === 0) return 1
+        if (!begun) terminal.printError(printable(`mailmux trace: in force for ${period}; Ctrl-C ends it earlier`))
+        begun = true
         if (told.leftMs === 0 || count >= MAX_LINES) break
         await sleep(systemAlarm, ASK_EVERY_MS, stopped)
         if (stopped.aborted) break
       }
       show(await asked.trace({ ...order, end: true }), warned)
-      terminal.printError(`mailmux trace: ${count} lines shown${dropped > 0 ? `, ${dropped} dropped` : ''}`)
+      const none = count === 0 ? ': no session that matches said anything in this time' : ''
+      terminal.printError(`mailmux trace: ${count} lines shown${dropped > 0 ? `, ${dropped} dropped` : none}`)
       return 0
     })
   } finally {
