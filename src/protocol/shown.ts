@@ -13,6 +13,8 @@ export type SeenLine = {
   text?: string
   /** octets of a literal that follows the line */
   literal?: number
+  /** the literal comes whatever the other side answers (RFC 7888 4) */
+  comesUnasked?: true
   /** the literal that the client has announced last does not come */
   refusesLiteral?: true
 }

@@ -80,6 +80,7 @@ class Direction {
   #lineOctets = 0
   #literal = 0
   #literalLeft = 0
+  #comesUnasked = false
   #isContinued = false
   #count = 0
 
@@ -124,15 +125,16 @@ class Direction {
     const octets = this.#lineOctets
     this.#head = this.#tail = ''
     this.#lineOctets = 0
-    const { text, literal } = this.#see(line, this.#isContinued)
+    const { text, literal, comesUnasked = false } = this.#see(line, this.#isContinued)
     if (text === undefined) this.#count += octets
     this.#isContinued = literal !== undefined
+    this.#comesUnasked = comesUnasked
     this.#literal = this.#literalLeft = literal ?? 0
   }
 
   /** The other side has refused it: the client sends its next command instead. */
   dropLiteral(): void {
-    if (this.#literalLeft === 0 || this.#literalLeft < this.#literal) return
+    if (this.#comesUnasked || this.#literalLeft === 0 || this.#literalLeft < this.#literal) return
     this.#literalLeft = 0
     this.#isContinued = false
   }

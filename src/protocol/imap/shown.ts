@@ -137,7 +137,7 @@ function showSessionCommand({ tag, name, rest }: ReturnType<typeof parseCommandS
   return /^(?:SEARCH|SORT|THREAD|REPLACE)$/i.test(word) ? `${command} ${word} ${HIDDEN}` : undefined
 }
 
-function literalOf(line: string): Pick<SeenLine, 'literal'> {
-  const [, digits] = /\{(\d{1,15})\+?\}$/.exec(line) ?? []
-  return digits === undefined ? {} : { literal: Number(digits) }
+function literalOf(line: string): Pick<SeenLine, 'literal' | 'comesUnasked'> {
+  const [, digits, plus] = /\{(\d{1,15})(\+?)\}$/.exec(line) ?? []
+  return digits === undefined ? {} : { literal: Number(digits), ...(plus === '+' && { comesUnasked: true }) }
 }

@@ -189,6 +189,23 @@ test('takes the command behind a literal that the back end has refused for a com
   ])
 })
 
+test('shows nothing of a literal that comes unasked (RFC 7888), although the command before it is refused', () => {
+  const message = 'I LIST what nobody may read\r\n'
+  const { lines } = follow(new ImapWatch(), 'imap', [
+    ['C', `a1 SELECT Gone\r\na2 APPEND INBOX {${message.length}+}\r\n`],
+    ['S', 'a1 NO no such mailbox\r\n'],
+    ['C', `${message}\r\n`],
+    ['S', 'a2 OK appended\r\n'],
+  ])
+  assert.deepEqual(lines, [
+    'from-client: a1 SELECT Gone',
+    'from-client: a2 APPEND [hidden]',
+    'from-backend: a1 NO no such mailbox',
+    `from-client: [${message.length + 2} octets]`,
+    'from-backend: a2 OK appended',
+  ])
+})
+
 test('shows nothing of a session that is compressed', () => {
   const { lines } = follow(new ImapWatch(), 'imap', [
     ['C', 'a1 COMPRESS DEFLATE\r\n'],
