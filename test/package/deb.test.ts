@@ -181,6 +181,34 @@ test('with a running systemd it is enabled and started, upgraded in place, and s
   assert.ok((await asked()).some((line) => /stop .*mailmux\.service/.test(line)))
 })
 
+test('an installation after a removal starts the service again', async () => {
+  const root = await openDebianRoot(scene, 'again')
+  writeFileSync(join(root.path, 'usr/bin/systemctl'), SYSTEMCTL)
+  chmodSync(join(root.path, 'usr/bin/systemctl'), 0o755)
+  await must(root, 'mkdir -p /run/systemd/system')
+  await install(root, current)
+  await must(root, 'dpkg --remove mailmux && rm /tmp/asked')
+  await install(root, current)
+  // A unit is masked by a link to /dev/null.
+  assert.equal(await must(root, 'find /etc/systemd/system -lname /dev/null'), '')
+  assert.match(await must(root, 'cat /tmp/asked'), /start mailmux\.service/)
+})
+
+test('an installation that failed half-way, as on a full disk, goes on with a whole certificate and token', async () => {
+  const root = await openDebianRoot(scene, 'full')
+  for (const what of ['req', 'rand']) {
+    const script = `#!/bin/sh\n[ "$1" != ${what} ] || exit 1\nexec /usr/bin/openssl "$@"\n`
+    writeFileSync(join(root.path, 'usr/local/sbin/openssl'), script)
+    const file = root.bring(current)
+    assert.notEqual((await root.shell(`PATH=/usr/local/sbin:$PATH dpkg --install ${file}`)).code, 0)
+  }
+  await must(root, 'rm /usr/local/sbin/openssl')
+  await must(root, 'dpkg --configure mailmux')
+  await must(root, 'mailmux check')
+  assert.match(await must(root, 'cat /etc/mailmux/admin.token'), /^[\w+/]{43}=\n$/)
+  assert.equal(await must(root, 'find /etc/mailmux -name "*.new"'), '')
+})
+
 test('lintian finds no error, and each override has its reason', async () => {
   const { code, stdout, stderr } = await run('lintian', ['--allow-root', '--fail-on', 'error', current], {
     ms: 300_000,
