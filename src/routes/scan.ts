@@ -12,7 +12,7 @@ export type RouteFilter = {
   status?: string | undefined
 }
 
-const FIELDS = ['hold', 'backend', 'login', 'status'] as const
+const FIELDS = ['backend', 'login', 'status', 'hold'] as const
 /** Keys that Redis looks at for one reply. It serves others in between. */
 const PAGE = 1000
 
@@ -31,8 +31,8 @@ export async function* scanRoutes(
         throw new RedisFailure(`Redis: ${causeOf(fields)}`) // the list would lack a route, and look whole
       // Another type of key is no route; a hash without fields has been removed meanwhile.
       if (!Array.isArray(fields)) return []
-      const [hold, ...rest] = fields.map((field) => (typeof field === 'string' ? field : undefined))
-      const stored = toRoute(rest)
+      const [backend, login, status, hold] = fields.map((field) => (typeof field === 'string' ? field : undefined))
+      const stored = toRoute([backend, login, status])
       // The hold of a move ends with it, or by itself.
       const isMoving = stored.status === 'hold' && hold !== undefined
       const route = isMoving ? { ...stored, status: undefined } : stored
