@@ -199,6 +199,7 @@ test('an installation that failed half-way, as on a full disk, goes on with a wh
   for (const what of ['req', 'rand']) {
     const script = `#!/bin/sh\n[ "$1" != ${what} ] || exit 1\nexec /usr/bin/openssl "$@"\n`
     writeFileSync(join(root.path, 'usr/local/sbin/openssl'), script)
+    chmodSync(join(root.path, 'usr/local/sbin/openssl'), 0o755)
     const file = root.bring(current)
     assert.notEqual((await root.shell(`PATH=/usr/local/sbin:$PATH dpkg --install ${file}`)).code, 0)
   }
