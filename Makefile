@@ -156,7 +156,7 @@ deb: $(DEPS) $(RUNTIME_NODE) ## the Debian package, into deb/; two minutes, most
 	@test/support/packages.sh $(DEB_PACKAGES)
 	@NODE_HOME=$(dir $(RUNTIME_NODE)).. packaging/debian/build.sh deb
 
-package-test: $(DEPS) $(RUNTIME_NODE) ## the Debian package in a Debian of its own: installed, upgraded, purged, and read by lintian; three minutes, as root
+package-test: $(DEPS) $(RUNTIME_NODE) ## the Debian package in a Debian of its own: installed, upgraded, purged, and read by lintian; then each command of the documents; five minutes, as root
 	@test/support/packages.sh $(DEB_TEST_PACKAGES)
 	$(NODE) --test 'test/package/*.test.ts'
 
