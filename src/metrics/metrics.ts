@@ -5,13 +5,15 @@
  */
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { BackendState, ProtocolName } from '../config/settings.ts'
+import { PROTOCOL_NAMES } from '../protocol/registry.ts'
 import { createDeliveryCounter } from './delivery-counter.ts'
 import { createLimitCounter } from './limit-counter.ts'
 import { createLoginWaits } from './login-waits.ts'
 import { createShortageCounter } from './shortage-counter.ts'
 import { createHistogram, TalliedCounter, TalliedGauge } from './tallies.ts'
 
-export type LoginOutcome = 'accepted' | 'refused' | 'unavailable' | 'misconfigured' | 'disabled'
+const LOGIN_OUTCOMES = ['accepted', 'refused', 'unavailable', 'misconfigured', 'disabled'] as const
+export type LoginOutcome = (typeof LOGIN_OUTCOMES)[number]
 export type LookupSource =
   'static' | 'cache' | 'directory' | 'stale' | 'snapshot' | 'domain' | 'placed' | 'unknown' | 'error'
 
@@ -213,6 +215,8 @@ export function createMetrics(registry: Registry) {
     registers,
   })
   for (const reason of ROUTE_FAULTS) routesRefused.inc({ reason }, 0)
+  // The share of an outcome is 0 before the first login, and not absent.
+  for (const protocol of PROTOCOL_NAMES) for (const outcome of LOGIN_OUTCOMES) logins.tally(protocol, 'PLAIN', outcome)
   const accounts = new Map<ProtocolName, Map<string, RelayAccount>>()
 
   return {

@@ -10,10 +10,12 @@ import type { Scene } from './scene.ts'
 export type Prometheus = {
   /** The number of series that an expression has now. @throws Error where Prometheus does not take the expression */
   count: (expression: string) => Promise<number>
+  /** the names of the alerts that fire now */
+  firing: () => Promise<string[]>
 }
 
-/** Its job for all of them is called `mailmux`. @param ports of metrics on 127.0.0.1 */
-export async function startPrometheus(scene: Scene, ports: readonly number[]): Promise<Prometheus> {
+/** Its job for all of them is called `mailmux`. @param ports of metrics on 127.0.0.1. @param rules a file of alerts */
+export async function startPrometheus(scene: Scene, ports: readonly number[], rules?: string): Promise<Prometheus> {
   const directory = join(scene.directory, 'prometheus')
   await mkdir(directory)
   const file = join(directory, 'prometheus.yml')
@@ -21,7 +23,8 @@ export async function startPrometheus(scene: Scene, ports: readonly number[]): P
   await writeFile(
     file,
     stringify({
-      global: { scrape_interval: '1s' },
+      global: { scrape_interval: '1s', evaluation_interval: '1s' },
+      ...(rules !== undefined && { rule_files: [rules] }),
       scrape_configs: [{ job_name: 'mailmux', static_configs: [{ targets }] }],
     }),
   )
@@ -47,6 +50,13 @@ export async function startPrometheus(scene: Scene, ports: readonly number[]): P
       const body = (await answer.json()) as { status: string; error?: string; data?: { result: unknown[] } }
       if (body.status !== 'success' || !body.data) throw new Error(`${expression}: ${body.error ?? answer.statusText}`)
       return body.data.result.length
+    },
+    async firing() {
+      const answer = await fetch(`http://127.0.0.1:${port}/api/v1/alerts`)
+      const body = (await answer.json()) as {
+        data: { alerts: { state: string; labels: { alertname: string } }[] }
+      }
+      return body.data.alerts.filter(({ state }) => state === 'firing').map(({ labels }) => labels.alertname)
     },
   }
 }
