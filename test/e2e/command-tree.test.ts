@@ -100,7 +100,7 @@ describe('manual pages', () => {
     assert.match(text, /--over duration The time over which its sessions end, such as 10m/)
     assert.match(
       text,
-      /Exit status: 0 the back end has the state, 1 the order is refused, 2 wrong usage or no answer\./,
+      /Exit status: 0 the back end has the state, 1 the order is refused, 2 wrong usage or no answer, 69 no /,
     )
     assert.match(text, /mailmux backend drain store1 --over 10m/)
   })
