@@ -29,8 +29,8 @@ export default tseslint.config(
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
     },
   },
-  // Loaded by operators as it is, without types.
-  { files: ['contrib/**/*.mjs'], ...tseslint.configs.disableTypeChecked },
+  // Run as they are, without types.
+  { files: ['contrib/**/*.mjs', 'packaging/**/*.mjs'], ...tseslint.configs.disableTypeChecked },
   {
     // node:test returns promises that the runner itself awaits
     files: ['test/**/*.ts'],
