@@ -56,7 +56,7 @@ function refuseFor(c: Context, waitMs: number, error: string): Response {
 /**
  * Finds out who asks, and refuses who may not ask anything.
  * @param tokens of now, since the file may have changed
- * @param refused is told each wrong token with its address, and each request that is not looked at for wrong ones before
+ * @param refused is told each wrong token with its address; as `rate` those beyond the limit of the address
  */
 export function authenticate(
   tokens: () => readonly AdminToken[],
@@ -75,16 +75,17 @@ export function authenticate(
     if (given === undefined) return challenge(c, 401, NEEDS_TOKEN)
     const [, bearer] = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i.exec(given) ?? []
     if (bearer === undefined) return challenge(c, 400, NEEDS_TOKEN, 'invalid_request')
-    const waitMs = limits.tokenWait(peer)
-    if (waitMs > 0) {
-      refused('rate', peer)
-      return refuseFor(c, waitMs, 'too many wrong tokens come from this address')
-    }
     const token = findToken(known, bearer)
     if (token) {
       const isInForce = (): boolean => tokens().some(({ digest }) => digest.reveal() === token.digest.reveal())
       c.set('caller', { token: token.name, peer, rights: token.rights, isInForce })
       return next()
+    }
+    // Only after the comparison: a forgotten script with an old token must not lock out the others of its address.
+    const waitMs = limits.tokenWait(peer)
+    if (waitMs > 0) {
+      refused('rate', peer)
+      return refuseFor(c, waitMs, 'too many wrong tokens come from this address')
     }
     limits.wrongToken(peer)
     refused('token', peer)
