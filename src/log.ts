@@ -15,7 +15,12 @@ export type Log = Pick<pino.Logger, 'debug' | 'info' | 'warn' | 'error'> & {
 export type LogForm = Pick<Settings['log'], 'level' | 'format'>
 
 /** A log whose level and format follow the configuration. */
-export type AdjustableLog = Required<Log> & { configure: (form: LogForm) => void }
+export type AdjustableLog = Required<Log> & {
+  configure: (form: LogForm) => void
+  /** An operator's level, which counts in place of the configuration's; undefined: that of the configuration again. */
+  override: (level: LogForm['level'] | undefined) => void
+  levelNow: () => { level: LogForm['level']; configured: LogForm['level'] }
+}
 
 /**
  * Writes to `output`, a line an event: for people with `pretty`, else JSON.
@@ -26,7 +31,8 @@ export function createLog(output: LogOutput, settings: LogForm, worker?: number)
   const toPlain = prettyFactory({ ...options, colorize: false })
   const toColored = prettyFactory({ ...options, colorize: true })
   const toPretty = (line: string): string => (output.isTerminal() ? toColored : toPlain)(line)
-  let { format } = settings
+  let { format, level: configured } = settings
+  let overriding: LogForm['level'] | undefined
   const log = pino(
     {
       level: settings.level,
@@ -42,8 +48,14 @@ export function createLog(output: LogOutput, settings: LogForm, worker?: number)
   return Object.assign(log, {
     configure(changed: LogForm) {
       format = changed.format
-      log.level = changed.level
+      configured = changed.level
+      log.level = overriding ?? configured
     },
+    override(level: LogForm['level'] | undefined) {
+      overriding = level
+      log.level = overriding ?? configured
+    },
+    levelNow: () => ({ level: overriding ?? configured, configured }),
   })
 }
 

@@ -17,6 +17,7 @@ import { addExplainRoutes, type ExplainParts } from './explain-routes.ts'
 import { refuse } from './guard.ts'
 import { createRequestLimits, type RequestLimits } from './request-limits.ts'
 import { addLimitRoutes, type LimitParts } from './limit-routes.ts'
+import { addLogRoutes, type LogParts } from './log-routes.ts'
 import { addMoveRoutes, type MoveRouteParts } from './move-routes.ts'
 import { addDescription } from './openapi.ts'
 import { addRefusalRoutes, type RefusalParts } from './refusal-routes.ts'
@@ -45,6 +46,7 @@ export type ApiParts = ExplainParts &
   MoveRouteParts &
   BlockParts &
   LimitParts &
+  LogParts &
   TraceParts &
   ReloadParts &
   UpgradeParts &
@@ -92,6 +94,7 @@ export function buildApi(parts: ApiParts, { log, limits = createRequestLimits() 
   addMoveRoutes(routes, parts)
   addBlockRoutes(routes, parts, audit)
   addLimitRoutes(routes, parts)
+  addLogRoutes(routes, parts, audit)
   addTraceRoutes(routes, parts, audit)
   addReloadRoutes(routes, parts, audit)
   addUpgradeRoutes(routes, parts, audit)

@@ -25,6 +25,7 @@ import { limitsListed, MOST_LIMITS, type LimitsListed } from './limit-routes.ts'
 import { blockDone, blocksListed, type BlockBody, type BlockDone, type BlocksListed } from './block-routes.ts'
 import type { RouteQuestion } from './api.ts'
 import { drainAnswer, type DrainAnswer } from './drain-routes.ts'
+import { levelAnswer, type LevelAnswer, type LevelBody } from './log-routes.ts'
 import { comparisonAnswer, reloadAnswer, type ComparisonAnswer, type ReloadAnswer } from './configuration-answers.ts'
 import { toPrintable } from '../printable.ts'
 import { traceTold, type TraceBody, type TraceTold } from './trace-routes.ts'
@@ -47,6 +48,8 @@ const LOGIN_MS = 300_000
 const REPORT_MS = 1000
 /** 10,000 sessions, of which none takes a kilobyte. */
 const MAX_SESSIONS_LENGTH = 10_000_000
+
+const LEVEL_PATH = '/api/v1/log-level'
 
 export type AdminClient = {
   /** Whether mailmux serves, in the words of `/readyz`. @throws Unanswered */
@@ -79,6 +82,10 @@ export type AdminClient = {
   drain(acceptMs: number): Promise<DrainAnswer>
   /** @throws Unanswered */
   drainStatus(): Promise<DrainAnswer>
+  /** @throws Unanswered */
+  logLevel(): Promise<LevelAnswer>
+  /** undefined: the level of the configuration again. @throws Unanswered */
+  setLogLevel(order: LevelBody | undefined): Promise<LevelAnswer>
   /** Keeps an address, a network or a user out. @throws Unanswered */
   block(order: BlockBody): Promise<BlockDone>
   /** @throws Unanswered */
@@ -152,6 +159,13 @@ export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
       ask(endpoint, { method: 'POST', path: '/api/v1/upgrade', body: order, withinMs: UPGRADE_IDLE_MS }, upgradeAnswer),
     drain: (acceptMs) =>
       ask(endpoint, { method: 'POST', path: '/api/v1/drain', body: { acceptMs }, withinMs: LOOKUP_MS }, drainAnswer),
+    logLevel: () => ask(endpoint, { path: LEVEL_PATH, withinMs: LOOKUP_MS }, levelAnswer),
+    setLogLevel: (order) =>
+      ask(
+        endpoint,
+        { method: order ? 'PUT' : 'DELETE', path: LEVEL_PATH, ...(order && { body: order }), withinMs: LOOKUP_MS },
+        levelAnswer,
+      ),
     drainStatus: () => ask(endpoint, { path: '/api/v1/drain', withinMs: LOOKUP_MS }, drainAnswer),
     block: (order) =>
       ask(endpoint, { method: 'POST', path: '/api/v1/blocks', body: order, withinMs: LOOKUP_MS }, blockDone),

@@ -8,6 +8,7 @@ import { addConfigurationCommands, type ConfigurationCommandParts } from './conf
 import { addDrainCommand } from './drain.ts'
 import type { PasswordTerminal } from './explain.ts'
 import { addInstancesCommand } from './instances.ts'
+import { addLogLevelCommand } from './log-level.ts'
 import { addManCommand } from './man/man.ts'
 import { addMoveCommands, type MoveCommandParts } from './move-commands.ts'
 import { addQuestionCommands } from './question-commands.ts'
@@ -39,6 +40,7 @@ export function addCommands(program: Command, parts: AllCommandParts): void {
   addMoveCommands(program, parts)
   addTraceCommand(program, parts)
   addTopCommand(program, parts)
+  addLogLevelCommand(program, parts)
   addCompletionCommand(program, parts)
   addManCommand(program, parts)
   addAdminOptions(program, parts.terminal)

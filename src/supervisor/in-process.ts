@@ -83,6 +83,7 @@ export function createInProcessPool(
     states: () => [state],
     readings: () => Promise.resolve([]),
     reopenLog: () => Promise.resolve(), // this process has no worker beside it
+    setLogLevel: () => Promise.resolve(),
     ...app.answers,
     backends: () => Promise.resolve(app.answers.backends()),
     sessions: (filter) => Promise.resolve(app.answers.sessions(filter)),

@@ -2,6 +2,7 @@
 import type { Answers } from '../answers.ts'
 import type { OpenPort } from '../listener/ports.ts'
 import type { LedgerNote, LedgerQuestion, LedgerReply } from '../limits/ledger-calls.ts'
+import type { LogForm } from '../log.ts'
 import type { Reading } from '../metrics/readings.ts'
 import type { DirectorySettings, Settings } from '../config/settings.ts'
 import type { Secret } from '../secret.ts'
@@ -26,6 +27,8 @@ export type Ask =
   | { what: 'reading' }
   /** Opens the file of the log anew. */
   | { what: 'reopenLog' }
+  /** Logs with an operator's level; undefined: with that of the configuration again. */
+  | { what: 'logLevel'; level: LogForm['level'] | undefined }
   | { what: 'backends' }
   | { what: 'blocks'; blocks: First<Answers['setBlocks']> }
   | { what: 'trace'; order: First<Answers['trace']> }
@@ -49,6 +52,7 @@ export type Answer = {
   prepare: { wrong?: string }
   reading: Reading
   reopenLog: true
+  logLevel: true
   backends: ReturnType<Answers['backends']>
   blocks: ReturnType<Answers['setBlocks']>
   lease: ReturnType<Answers['lease']>

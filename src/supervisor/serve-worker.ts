@@ -216,6 +216,9 @@ async function tell(
     case 'reopenLog':
       reopenLogFile(output, log)
       return true
+    case 'logLevel':
+      log.override(ask.level)
+      return true
     case 'backends':
       return answers.backends()
     case 'blocks':

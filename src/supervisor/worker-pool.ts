@@ -7,6 +7,7 @@ import type { Applied } from '../blocks/blocks.ts'
 import type { Settings } from '../config/settings.ts'
 import type { InheritedSocket } from '../listener/inherited.ts'
 import type { OpenPort } from '../listener/ports.ts'
+import type { LogForm } from '../log.ts'
 import type { WorkerState } from '../metrics/instance-metrics.ts'
 import type { Reading } from '../metrics/readings.ts'
 
@@ -46,6 +47,8 @@ export type WorkerPool = Pick<
     readings: () => Promise<Reading[]>
     /** Has the other processes than this one open the file of their log anew. */
     reopenLog(): Promise<void>
+    /** Has the other processes than this one log with this level; undefined: with that of the configuration again. Does not fail. */
+    setLogLevel: (level: LogForm['level'] | undefined) => Promise<unknown>
     /** Stops accepting, lets sessions end within the grace, and ends all workers. `mayLogIn`: those before login may still log in. */
     stop(how?: { mayLogIn: boolean }): Promise<void>
     /** Ends all workers at once. */

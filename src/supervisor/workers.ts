@@ -277,6 +277,7 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
     async reopenLog() {
       await Promise.all(workers.map((worker) => worker.ask({ what: 'reopenLog' }, ALL_MS).catch(() => undefined)))
     },
+    setLogLevel: (level) => askEach({ what: 'logLevel', level }),
     sockets: () => (ports?.list() ?? []).map(({ host, port, descriptor }) => ({ host, port, descriptor })),
     async stop(how) {
       stopping.abort()

@@ -1,13 +1,15 @@
-/** `log.level` follows a reload, in the supervisor and in every worker. */
+/** `log.level` follows a reload, and an order of an operator, in the supervisor and in every worker. */
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { afterEach, beforeEach, test } from 'node:test'
 import { parse, stringify } from 'yaml'
 import { makeAuthority } from '../support/certificates.ts'
+import { MAIN } from '../support/command.ts'
 import { START_DEADLINE_MS } from '../support/deadline.ts'
 import { type Mailmux, startMailmux, type YamlMap } from '../support/mailmux.ts'
 import { freePort } from '../support/ports.ts'
-import { ON_BUN } from '../support/runtime.ts'
+import { run } from '../support/run.ts'
+import { MAILMUX_RUNTIME, ON_BUN } from '../support/runtime.ts'
 import { openScene, type Scene } from '../support/scene.ts'
 import { connectPeer } from '../support/scripted-peer.ts'
 
@@ -48,6 +50,7 @@ for (const workers of [1, 2]) {
       backends: { store1: { host: '127.0.0.1', imap: await freePort(), health: { check: 'none' } } },
       limits: { failure_delay: '0s' },
       settings: { workers, log: { level: 'info', format: 'json' } },
+      adminToken: 'e2e-token',
     })
     await visit(mailmux)
     assert.deepEqual(debugLines(mailmux), [])
@@ -62,6 +65,19 @@ for (const workers of [1, 2]) {
     const said = new Set(debugLines(mailmux).map(({ msg }) => msg))
     for (const msg of ['session begins', 'phase begins', 'route decided']) assert.ok(said.has(msg), msg)
     assert.doesNotMatch(mailmux.program.stdout(), /secret/)
+
+    // What an operator sets counts in place of it, until it is reset.
+    const order = async (...args: string[]): Promise<string> => {
+      const words = [MAIN, 'log-level', ...args, '-c', mailmux.configFile]
+      return (await run(MAILMUX_RUNTIME, words, { ms: START_DEADLINE_MS })).stdout
+    }
+    assert.equal(await order('warn', '--for', '1h'), 'warn; debug again in 3600 s, as configured\n')
+    const quiet = mailmux.log().length
+    for (let count = 0; count < 10; count++) await visit(mailmux)
+    assert.deepEqual(mailmux.log().slice(quiet), [])
+    assert.equal(await order('reset'), 'debug, as configured\n')
+    await visit(mailmux)
+    await mailmux.waitForLog(({ msg }) => msg === 'log level reset by operator', 'the order')
 
     await setLevel(mailmux, 'info', 2)
     const before = debugLines(mailmux).length

@@ -45,6 +45,7 @@ async function partsOfExamples(): Promise<ApiParts> {
   const trace = () => answerOf<Of<ApiParts['traces']['end']>>('post', '/traces')
   const listed = await answerOf<ReturnType<ApiParts['blocks']['list']>>('get', '/blocks')
   const config = await answerOf<ReturnType<ApiParts['configuration']['status']>>('get', '/config')
+  const logLevel = await answerOf<ReturnType<ApiParts['logLevel']['status']>>('get', '/log-level')
   const history = await answerOf<ReturnType<ApiParts['history']>>('get', '/history')
   return {
     ...NO_PARTS,
@@ -76,6 +77,11 @@ async function partsOfExamples(): Promise<ApiParts> {
       remove: setRoute,
     },
     limits: () => answerOf<Of<ApiParts['limits']>>('get', '/limits'),
+    logLevel: {
+      status: () => logLevel,
+      set: () => Promise.resolve(logLevel),
+      reset: () => answerOf<Of<ApiParts['logLevel']['reset']>>('delete', '/log-level'),
+    },
     status: () => answerOf<Of<ApiParts['status']>>('get', '/status'),
     history: () => history,
     refusals: () => answerOf<Of<ApiParts['refusals']>>('get', '/refusals'),

@@ -6,6 +6,7 @@ import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
 import { NO_ROUTES } from './no-routes.ts'
 import { NO_DRAIN } from './no-drain.ts'
+import { NO_LOG_LEVEL } from './no-log-level.ts'
 import { NO_RELEASE } from './no-release.ts'
 import { NO_STATUS } from './no-status.ts'
 
@@ -23,6 +24,7 @@ export const NO_PARTS: ApiParts = {
   site: { sessions: never, endSessions: never },
   upgrade: never,
   drain: NO_DRAIN,
+  logLevel: NO_LOG_LEVEL,
   release: NO_RELEASE,
   ...NO_STATUS,
   configuration: { reload: never, status: () => ({ file: '', loadedMs: 0 }), compare: never },

@@ -10,6 +10,7 @@ import { keepLog } from '../backend/fixture.ts'
 import { NO_BLOCKS } from './no-blocks.ts'
 import { NO_ROUTES } from './no-routes.ts'
 import { NO_DRAIN } from './no-drain.ts'
+import { NO_LOG_LEVEL } from './no-log-level.ts'
 import { NO_PARTS } from './parts.ts'
 import { NO_RELEASE } from './no-release.ts'
 import { NO_STATUS } from './no-status.ts'
@@ -29,6 +30,7 @@ function open(result: StateResult | Error = { result: 'changed' }, changes: Part
     instances: never,
     upgrade: () => Promise.reject(new Error('not asked')),
     drain: NO_DRAIN,
+    logLevel: NO_LOG_LEVEL,
     release: NO_RELEASE,
     ...NO_STATUS,
     configuration: {

@@ -23,6 +23,7 @@ import { importWithThird } from './with-third-protocol.ts'
 import { NO_BLOCKS } from '../admin/no-blocks.ts'
 import { NO_ROUTES } from '../admin/no-routes.ts'
 import { NO_DRAIN } from '../admin/no-drain.ts'
+import { NO_LOG_LEVEL } from '../admin/no-log-level.ts'
 import { NO_PARTS } from '../admin/parts.ts'
 import { NO_RELEASE } from '../admin/no-release.ts'
 import { NO_STATUS } from '../admin/no-status.ts'
@@ -202,6 +203,7 @@ describe('a third protocol in the registry', () => {
       site: sessions,
       upgrade: () => Promise.reject(new Error('not asked')),
       drain: NO_DRAIN,
+      logLevel: NO_LOG_LEVEL,
       release: NO_RELEASE,
       ...NO_STATUS,
       configuration: {
