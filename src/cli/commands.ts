@@ -44,4 +44,5 @@ export function addCommands(program: Command, parts: AllCommandParts): void {
   addCompletionCommand(program, parts)
   addManCommand(program, parts)
   addAdminOptions(program, parts.terminal)
+  program.exitOverride(parts.exitAsUsage) // last: each command has inherited what it had before
 }

@@ -140,7 +140,7 @@ test('what cannot be blocked is refused with the reason, and nothing changes', a
     [['198.51.100.7'], 1, /198\.51\.100\.7 cannot be blocked: it is in limits\.exempt of listener /u],
     [['198.51.0.0/16'], 1, /cannot be blocked: it is in limits\.exempt/u],
     [['192.0.2.7/24'], 2, /host bits: the network is 192\.0\.2\.0\/24/u],
-    [['192.0.2.7', '--for', 'soon'], 2, /"for": a duration/u],
+    [['192.0.2.7', '--for', 'soon'], 2, /body\.for: a duration/u],
     [['a b'], 2, /no address, no network and no name of a user/u],
   ] as const) {
     const answer = await mailmux(first, 'block', ...args)

@@ -241,7 +241,7 @@ directory: {redis: {${server.directory}, username: mailmux, password_file: redis
         'routes.txt:4: "bad name" is no name of a user: it has a space, which no name may have and which is not among the delimiters of the listener',
         'routes.txt:5: "i1@bad.test" is in line 2 already',
         'routes.txt:6: "i3@bad.test": the login "a b" has a character that no name may have',
-        'routes.txt: 1 routes, 4 mistakes; nothing was written. --skip-bad leaves the lines with a mistake out',
+        'routes.txt: 1 route, 4 mistakes; nothing was written. --skip-bad leaves the lines with a mistake out',
       ])
       assert.equal(await command('EXISTS', key('i1@bad.test')), '0')
       const skipped = await load(lines.join('\n'), { skipBad: true })

@@ -138,7 +138,7 @@ async function run(
   }
   checking.end()
   if (told > MOST_PRINTED) printError(`and ${formatCount(told - MOST_PRINTED)} more`)
-  const counted = `${formatCount(good)} routes, ${formatCount(wrong)} mistakes`
+  const counted = `${countOf(good, 'route')}, ${countOf(wrong, 'mistake')}`
   if (wrong > 0 && !skipBad) {
     printError(printable(`${shown}: ${counted}; nothing was written. --skip-bad leaves the lines with a mistake out`))
     return 1
@@ -209,3 +209,5 @@ export function formatWritten(written: Written, tookMs: number, isDry: boolean):
   const rate = formatCount(Math.round(sumOf(written) / Math.max(seconds, 0.001)))
   return `${words.join(', ')}; in ${seconds.toFixed(1)} s (${rate}/s)`
 }
+
+const countOf = (count: number, one: string): string => (count === 1 ? `1 ${one}` : `${formatCount(count)} ${one}s`)
