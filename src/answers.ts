@@ -109,7 +109,7 @@ async function setBackendState(
   if (!directory.setBackendState) {
     const why = order?.reassign
       ? `without Redis the users of ${backend} cannot be reassigned, as their routes are not in a directory that mailmux can change`
-      : `without Redis there is one place for it: \`state\` of ${backend} in routing.yaml`
+      : `without Redis it is changed in routing.yaml: write \`state: ${order?.state ?? 'up'}\` for ${backend}, which is in force seconds later`
     return { result: 'no-place', why }
   }
   try {

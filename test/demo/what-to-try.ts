@@ -81,7 +81,8 @@ Take store2 out of service, in another terminal. The session of bob ends with a 
 Move alice with her mail to store2, whose own mailbox of alice is removed first (docs/maintenance.md):
   rm -r ${fromHere(join(mail, 'store2', 'alice@example.test', 'Maildir'))}
   DSYNC_MOVE_CONF=${fromHere(join(home, 'dsync-move.conf'))} ${mailmux} move alice@example.test store2 --run ${script}
-See both instances:
+See where she is now, whose message names the store of its arrival, and both instances:
+  ${mailmux} route get alice@example.test
   ${mailmux} instances
 `
 }

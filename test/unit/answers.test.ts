@@ -29,7 +29,8 @@ test('hands an order for the state of a back end to the directory', async () => 
 
 // With auth_http and with a static one the directory has no such function.
 test('names the setting to change where there is a directory without states', async () => {
-  const why = 'without Redis there is one place for it: `state` of store1 in routing.yaml'
+  const why =
+    'without Redis it is changed in routing.yaml: write `state: pause` for store1, which is in force seconds later'
   assert.deepEqual(await answersOf({})(ORDER), { result: 'no-place', why })
 })
 
