@@ -51,10 +51,10 @@ for (const workers of [1, 2])
     await write('admin.token', 'token-of-the-second-day')
     await until(
       START_DEADLINE_MS,
-      async () => (await ask('token-of-the-second-day')) === 200 || undefined,
-      () => 'the new token is not used',
+      async () => (await ask('token-of-the-first-day')) === 401 || undefined,
+      () => 'the old token is taken still',
     )
-    assert.equal(await ask('token-of-the-first-day'), 401)
+    assert.equal(await ask('token-of-the-second-day'), 200)
     const other = await startRedis(scene, { port: redis.port, durable: true, args: ['--requirepass', 'two'] })
     await isUp(1)
     await other.stop()
