@@ -46,6 +46,12 @@ async function openIdle(user: string, from?: string): Promise<MailClient> {
   return client
 }
 
+/** Dovecot says `* OK Still here` from time to time. */
+async function leaveIdle({ peer }: MailClient): Promise<void> {
+  peer.send('DONE')
+  await peer.expectUntil(/^i OK/)
+}
+
 async function beginAppend(user: string): Promise<MailClient> {
   const client = await openImap(user)
   await client.peer.ask(`a APPEND INBOX {${SIZE}}`, /^\+/)
@@ -102,7 +108,7 @@ test('ends the sessions of a user at every worker, those in IDLE at once, and on
   busy.peer.send('x'.repeat(SIZE - BEGIN.length))
   await busy.peer.expectUntil(/^a OK/)
   await isKicked(busy)
-  await other.peer.ask('DONE', /^i OK/)
+  await leaveIdle(other)
   await other.quit()
   assert.deepEqual(audit(), [
     { peer: '127.0.0.1', token: 'token_file', user: 'alice@example.test', now: false, ended: 7 },
@@ -116,7 +122,7 @@ test('ends the sessions of a client network alone', async () => {
   const { code, stdout } = await sessions('end', '--client', '127.0.0.8/29')
   assert.deepEqual([code, stdout.split(' ')[0]], [0, '1'])
   await isKicked(inside)
-  await outside.peer.ask('DONE', /^i OK/)
+  await leaveIdle(outside)
   await outside.quit()
   assert.deepEqual(audit().at(-1), {
     peer: '127.0.0.1',
