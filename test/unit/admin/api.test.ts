@@ -5,13 +5,7 @@ import { buildAdmin } from '../../../src/admin/admin.ts'
 import { errorAnswer, loginAnswer, type RouteAnswer, type LoginTestAnswer } from '../../../src/admin/answers.ts'
 import { Unavailable, type ApiParts, type RouteQuestion } from '../../../src/admin/api.ts'
 import { keepLog } from '../backend/fixture.ts'
-import { NO_BLOCKS } from './no-blocks.ts'
-import { NO_ROUTES } from './no-routes.ts'
-import { NO_DRAIN } from './no-drain.ts'
-import { NO_LOG_LEVEL } from './no-log-level.ts'
 import { NO_PARTS } from './parts.ts'
-import { NO_RELEASE } from './no-release.ts'
-import { NO_STATUS } from './no-status.ts'
 import { tokensOf } from './tokens.ts'
 
 const TOKEN = 'open-sesame'
@@ -32,6 +26,7 @@ function open(changes: Partial<ApiParts> = {}) {
     endSessions: () => Promise.resolve({ ended: 0 }),
   }
   const api: ApiParts = {
+    ...NO_PARTS,
     tokens: () => [],
     explain: (question) => {
       asked.push(question)
@@ -41,27 +36,13 @@ function open(changes: Partial<ApiParts> = {}) {
     instances: () => Promise.resolve({ instances: [], scope: 'instance', why: 'the directory is not Redis' }),
     ...sessions,
     site: { ...sessions, ...changes },
-    upgrade: () => Promise.reject(new Error('not asked')),
-    drain: NO_DRAIN,
-    logLevel: NO_LOG_LEVEL,
-    release: NO_RELEASE,
-    ...NO_STATUS,
-    configuration: {
-      reload: () => Promise.reject(new Error('not asked here')),
-      status: () => ({ file: '', loadedMs: 0 }),
-      compare: () => Promise.reject(new Error('not asked here')),
-    },
     moves: {
       report: () => true,
       ofInstance: () => Promise.resolve({ moves: [] }),
       ofSite: () => Promise.resolve({ moves: [] }),
     },
     setBackendState: () => Promise.resolve({ result: 'changed' }),
-    blocks: NO_BLOCKS,
-    routes: NO_ROUTES,
     limits: () => Promise.resolve({ limits: [] }),
-    traces: NO_PARTS.traces,
-    isConfigured: () => true,
     testLogin: (question, password) => {
       tried.push([question.user, password.reveal()])
       return Promise.resolve(TRIAL)

@@ -5,17 +5,10 @@ import { buildAdmin } from '../../../src/admin/admin.ts'
 import { movesAnswer, type MovesAnswer } from '../../../src/admin/answers.ts'
 import type { ApiParts } from '../../../src/admin/api.ts'
 import { keepLog } from '../backend/fixture.ts'
-import { NO_BLOCKS } from './no-blocks.ts'
-import { NO_ROUTES } from './no-routes.ts'
-import { NO_DRAIN } from './no-drain.ts'
-import { NO_LOG_LEVEL } from './no-log-level.ts'
 import { NO_PARTS } from './parts.ts'
-import { NO_RELEASE } from './no-release.ts'
-import { NO_STATUS } from './no-status.ts'
 import { tokensOf } from './tokens.ts'
 
 const TOKEN = 'open-sesame'
-const never = (): Promise<never> => Promise.reject(new Error('not asked here'))
 const USER = { user: 'ann@example.test', from: 'store1', to: 'store2', step: 'copy' }
 const REPORT = {
   by: 'mail1/7',
@@ -32,25 +25,8 @@ function open({ isTaken = true, hasToken = true } = {}) {
   const reported: unknown[] = []
   const own: MovesAnswer = { moves: [] }
   const api: ApiParts = {
+    ...NO_PARTS,
     tokens: () => (hasToken ? tokensOf(TOKEN) : []),
-    explain: never,
-    testLogin: never,
-    backends: never,
-    instances: never,
-    setBackendState: never,
-    sessions: never,
-    endSessions: never,
-    site: { sessions: never, endSessions: never },
-    upgrade: () => Promise.reject(new Error('not asked')),
-    drain: NO_DRAIN,
-    logLevel: NO_LOG_LEVEL,
-    release: NO_RELEASE,
-    ...NO_STATUS,
-    configuration: {
-      reload: never,
-      status: () => ({ file: '', loadedMs: 0 }),
-      compare: () => Promise.reject(new Error('not asked here')),
-    },
     moves: {
       report(run, report) {
         reported.push([run, report])
@@ -59,11 +35,7 @@ function open({ isTaken = true, hasToken = true } = {}) {
       ofInstance: () => Promise.resolve(own),
       ofSite: () => Promise.resolve({ ...own, scope: 'all', silent: ['mail2/0123456789ab'] }),
     },
-    blocks: NO_BLOCKS,
-    routes: NO_ROUTES,
     limits: () => Promise.resolve({ limits: [] }),
-    traces: NO_PARTS.traces,
-    isConfigured: () => true,
   }
   const metrics = { render: () => Promise.resolve(''), contentType: 'text/plain' }
   const app = buildAdmin({ notReady: () => undefined, metrics, api, hosts: new Set(), log: keepLog().log })

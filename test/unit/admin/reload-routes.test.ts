@@ -11,17 +11,10 @@ import {
 } from '../../../src/admin/configuration-answers.ts'
 import type { ApiParts } from '../../../src/admin/api.ts'
 import { keepLog } from '../backend/fixture.ts'
-import { NO_BLOCKS } from './no-blocks.ts'
-import { NO_ROUTES } from './no-routes.ts'
-import { NO_DRAIN } from './no-drain.ts'
-import { NO_LOG_LEVEL } from './no-log-level.ts'
 import { NO_PARTS } from './parts.ts'
-import { NO_RELEASE } from './no-release.ts'
-import { NO_STATUS } from './no-status.ts'
 import { tokensOf } from './tokens.ts'
 
 const TOKEN = 'open-sesame'
-const never = (): Promise<never> => Promise.reject(new Error('not asked here'))
 const STATUS = { file: '/etc/mailmux/mailmux.yaml', loadedMs: 7, failure: { atMs: 8, errors: ['wrong'] } }
 
 const COMPARISON: ComparisonAnswer = {
@@ -44,16 +37,8 @@ function open(result: Result, hasToken = true) {
   let reloads = 0
   const { log, lines } = keepLog()
   const api: ApiParts = {
+    ...NO_PARTS,
     tokens: () => (hasToken ? tokensOf(TOKEN) : []),
-    explain: never,
-    testLogin: never,
-    backends: never,
-    instances: never,
-    upgrade: () => Promise.reject(new Error('not asked')),
-    drain: NO_DRAIN,
-    logLevel: NO_LOG_LEVEL,
-    release: NO_RELEASE,
-    ...NO_STATUS,
     configuration: {
       reload() {
         reloads++
@@ -62,16 +47,7 @@ function open(result: Result, hasToken = true) {
       status: () => STATUS,
       compare: () => Promise.resolve(COMPARISON),
     },
-    moves: { report: () => true, ofInstance: never, ofSite: never },
-    setBackendState: never,
-    sessions: never,
-    endSessions: never,
-    site: { sessions: never, endSessions: never },
-    blocks: NO_BLOCKS,
-    routes: NO_ROUTES,
     limits: () => Promise.resolve({ limits: [] }),
-    traces: NO_PARTS.traces,
-    isConfigured: () => true,
   }
   const metrics = { render: () => Promise.resolve(''), contentType: 'text/plain' }
   const app = buildAdmin({ notReady: () => undefined, metrics, api, hosts: new Set(), log })

@@ -6,13 +6,7 @@ import { endedAnswer, errorAnswer } from '../../../src/admin/answers.ts'
 import { Unavailable, type ApiParts } from '../../../src/admin/api.ts'
 import type { SessionAnswers } from '../../../src/admin/session-routes.ts'
 import { keepLog } from '../backend/fixture.ts'
-import { NO_BLOCKS } from './no-blocks.ts'
-import { NO_ROUTES } from './no-routes.ts'
-import { NO_DRAIN } from './no-drain.ts'
-import { NO_LOG_LEVEL } from './no-log-level.ts'
 import { NO_PARTS } from './parts.ts'
-import { NO_RELEASE } from './no-release.ts'
-import { NO_STATUS } from './no-status.ts'
 import { tokensOf } from './tokens.ts'
 
 const TOKEN = 'open-sesame'
@@ -40,29 +34,11 @@ function open(
     ...(endSessions && { endSessions }),
   }
   const api: ApiParts = {
+    ...NO_PARTS,
     tokens: () => tokensOf(TOKEN),
-    explain: never,
-    testLogin: never,
-    backends: never,
-    instances: never,
-    upgrade: () => Promise.reject(new Error('not asked')),
-    drain: NO_DRAIN,
-    logLevel: NO_LOG_LEVEL,
-    release: NO_RELEASE,
-    ...NO_STATUS,
-    configuration: {
-      reload: never,
-      status: () => ({ file: '', loadedMs: 0 }),
-      compare: () => Promise.reject(new Error('not asked here')),
-    },
-    moves: { report: () => true, ofInstance: never, ofSite: never },
-    setBackendState: never,
     ...ofInstance,
     site,
-    blocks: NO_BLOCKS,
-    routes: NO_ROUTES,
     limits: () => Promise.resolve({ limits: [] }),
-    traces: NO_PARTS.traces,
     isConfigured: (kind, name) => CONFIGURED.includes(`${kind} ${name}`),
     ...parts,
   }

@@ -7,49 +7,22 @@ import { errorAnswer, stateSetAnswer } from '../../../src/admin/answers.ts'
 import { Unavailable, type ApiParts } from '../../../src/admin/api.ts'
 import type { StateResult } from '../../../src/admin/state-routes.ts'
 import { keepLog } from '../backend/fixture.ts'
-import { NO_BLOCKS } from './no-blocks.ts'
-import { NO_ROUTES } from './no-routes.ts'
-import { NO_DRAIN } from './no-drain.ts'
-import { NO_LOG_LEVEL } from './no-log-level.ts'
 import { NO_PARTS } from './parts.ts'
-import { NO_RELEASE } from './no-release.ts'
-import { NO_STATUS } from './no-status.ts'
 import { tokensOf } from './tokens.ts'
 
 const TOKEN = 'open-sesame'
-const never = (): Promise<never> => Promise.reject(new Error('not asked here'))
 
 function open(result: StateResult | Error = { result: 'changed' }, changes: Partial<ApiParts> = {}) {
   const ordered: unknown[] = []
   const { log, lines } = keepLog()
   const api: ApiParts = {
+    ...NO_PARTS,
     tokens: () => tokensOf(TOKEN),
-    explain: never,
-    testLogin: never,
-    backends: never,
-    instances: never,
-    upgrade: () => Promise.reject(new Error('not asked')),
-    drain: NO_DRAIN,
-    logLevel: NO_LOG_LEVEL,
-    release: NO_RELEASE,
-    ...NO_STATUS,
-    configuration: {
-      reload: never,
-      status: () => ({ file: '', loadedMs: 0 }),
-      compare: () => Promise.reject(new Error('not asked here')),
-    },
-    moves: { report: () => true, ofInstance: never, ofSite: never },
     setBackendState(change) {
       ordered.push(change)
       return result instanceof Error ? Promise.reject(result) : Promise.resolve(result)
     },
-    sessions: never,
-    endSessions: never,
-    site: { sessions: never, endSessions: never },
-    blocks: NO_BLOCKS,
-    routes: NO_ROUTES,
     limits: () => Promise.resolve({ limits: [] }),
-    traces: NO_PARTS.traces,
     isConfigured: (kind, name) => kind === 'backend' && name === 'store1',
     ...changes,
   }
