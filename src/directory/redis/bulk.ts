@@ -3,6 +3,7 @@
  * In a Cluster each command goes to the master of its key. A redirection of a slot that moves meanwhile is followed.
  */
 import type { Redis } from 'ioredis'
+import { sleep, systemAlarm } from '../../clock.ts'
 import type { Endpoint, RedisSettings } from '../../config/settings.ts'
 import { connectRedis } from './connection.ts'
 import { BadAnswer, causeOf, RedisFailure } from './errors.ts'
@@ -91,7 +92,7 @@ export async function openBulk(settings: RedisSettings): Promise<Bulk> {
       for (let attempt = 0; attempt < MOST_REDIRECTIONS; attempt++) {
         const again = [...replies.keys()].filter((index) => isRedirection(replies[index]))
         if (again.length === 0) break
-        await new Promise((resolve) => setTimeout(resolve, attempt * REDIRECTED_PAUSE_MS))
+        await sleep(systemAlarm, attempt * REDIRECTED_PAUSE_MS)
         await readOwners()
         const second = await runOnce(again.flatMap((index) => commands[index] ?? []))
         for (const [at, index] of again.entries()) replies[index] = second[at]
