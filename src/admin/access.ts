@@ -54,7 +54,7 @@ function refuseFor(c: Context, waitMs: number, error: string): Response {
 }
 
 /**
- * Finds out who asks, and refuses who may not ask anything.
+ * Finds the token of a request, and refuses requests without one that is in force.
  * @param tokens of now, since the file may have changed
  * @param refused is told each wrong token with its address; as `rate` those beyond the limit of the address
  */

@@ -152,7 +152,7 @@ export function createRouter(
     return known ?? findUnlisted(name, trace, facts)
   }
 
-  /** The route of a user who has none of their own. */
+  /** The route of the domain, or a place for a new user. */
   function findUnlisted(name: UserName, trace?: Trace, facts?: Facts): Route | Promise<Route> {
     const pool = newUsers.poolFor(name.user)
     return findDomain(name, trace) ?? (pool ? findNewUser(name, pool, trace, facts) : UNKNOWN)

@@ -2,7 +2,7 @@
  * Changes of routes in Redis by operators. Each script is one step in Redis. In a Cluster it gets keys of one slot. It may run late, after
  * the caller has timed out, and running it twice changes nothing more.
  *
- * A user who is held by a move is not changed: the move compares the route before it switches it, and would fail. A hold that has run
+ * The route of a user under a move is not changed: the move compares the route before it switches it, and would fail. A hold that has run
  * out was left by a move that has ended; an order for the back end or the status removes it.
  */
 import { BadAnswer } from './errors.ts'

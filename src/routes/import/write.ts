@@ -32,7 +32,7 @@ export type WriteParts = {
   isDry: boolean
   /** Called before each pipeline. @throws Error to end */
   beforeBatch: () => Promise<void>
-  /** called for each route that Redis refuses, and for each user who is held by a move */
+  /** called for each route that Redis refuses, and for each that a move holds */
   tell: (wrong: WrongLine) => void
   /** called after each pipeline */
   onWritten: (written: Readonly<Written>) => void
