@@ -27,6 +27,8 @@ export type ExchangeListener = {
   onAnswer: (text: string) => void
   /** Messages arrive from now on. */
   onListening: () => void
+  /** Commands reach the store from now on. It may be later than `onListening`: each has a connection of its own. */
+  onConnected: () => void
   /** A command fails, or works again. Called for each result. @param cause in the store's words; undefined: it works */
   onResult: (step: Step, cause: string | undefined) => void
 }

@@ -1,4 +1,4 @@
-/** The heartbeat of this instance: written every 5 s, and once more when messages can arrive. */
+/** The heartbeat of this instance: written every 5 s, and once more when messages arrive and when commands reach the store. */
 import { splitName, type Exchange } from './exchange.ts'
 import type { Facts } from './messages.ts'
 

@@ -61,6 +61,7 @@ export function openInstances({ host, id, facts, openExchange, alone, log }: Ins
     onQuestion: (text) => answering?.(text),
     onAnswer: (text) => asking.onAnswer(text),
     onListening: () => heartbeat?.beat(),
+    onConnected: () => heartbeat?.beat(),
     onResult: createFaultNotes(log),
   })
   const asking = createAsking(name, exchange, alone, noteDropped)

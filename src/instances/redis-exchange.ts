@@ -75,7 +75,7 @@ function openRedisExchange(
   const list = `${prefix}instances`
   const heartbeat = (of: string): string => `${prefix}instance:${splitName(of).id}`
 
-  const redis = openRedisClient(settings, log, () => undefined, {
+  const redis = openRedisClient(settings, log, (connected) => connected && listener.onConnected(), {
     current,
     noteShortage,
     noteUnavailable: (cause) => listener.onResult('connection', cause),

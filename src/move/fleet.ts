@@ -19,6 +19,7 @@ export function openFleet(host: string, id: string, openExchange: OpenExchange):
     onQuestion: () => undefined,
     onAnswer: (text) => asking.onAnswer(text),
     onListening: () => listening.resolve(undefined),
+    onConnected: () => undefined,
     onResult: () => undefined,
   })
   const asking = createAsking(self, exchange, '', () => undefined)

@@ -93,7 +93,11 @@ for (const workers of [1, 2])
     )
     const instances = await command(site, 'instances')
     assert.equal(instances.code, 0, instances.stderr)
-    assert.notEqual(await second.command('ZCARD', 'mailmux:instances'), '0')
+    await until(
+      START_DEADLINE_MS,
+      async () => (await second.command('ZCARD', 'mailmux:instances')) !== '0' || undefined,
+      () => 'it has not joined the new site',
+    )
     assert.equal(await first.command('ZCARD', 'mailmux:instances'), '0', 'it has left the old site in order')
   })
 

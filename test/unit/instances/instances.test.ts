@@ -80,6 +80,18 @@ test('writes a heartbeat at the start and each 5 s, and removes it at the stop',
   assert.deepEqual(hub.heartbeats(), [])
 })
 
+test('writes the heartbeat as soon as commands reach the store, if messages arrived before', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] })
+  const hub = openMemoryHub()
+  hub.fail('ECONNREFUSED')
+  open(hub, 'mail1')
+  await settle()
+  assert.deepEqual(hub.heartbeats(), [], 'the heartbeat after the subscription is lost')
+  hub.fail(undefined)
+  await settle()
+  assert.equal(hub.heartbeats().length, 1)
+})
+
 test('asks every instance and ends as soon as all have answered', async (t) => {
   const { instances } = await startSite(t, 'mail1', 'mail2', 'mail3')
   const asks = instances.map((one, index) =>

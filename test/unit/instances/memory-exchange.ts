@@ -12,7 +12,7 @@ export type MemoryHub = {
   open: OpenExchange
   /** Time passes for the store. */
   advance: (seconds: number) => void
-  /** Each command fails with this from now on; undefined: none does. */
+  /** Each command fails with this from now on; undefined: the connection for commands is there again. */
   fail: (cause: string | undefined) => void
   /** The process of this instance does not run. Its messages wait. */
   freeze: (name: string) => void
@@ -96,6 +96,7 @@ export function openMemoryHub(): MemoryHub {
     },
     fail(next) {
       cause = next
+      if (cause === undefined) for (const { onConnected } of listeners.values()) queueMicrotask(onConnected)
     },
     freeze: (name) => void frozen.set(name, []),
     thaw(name) {
