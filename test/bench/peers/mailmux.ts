@@ -12,14 +12,12 @@ import { freePort } from '../../support/ports.ts'
 import { startRedis } from '../../support/redis.ts'
 import type { Scene } from '../../support/scene.ts'
 import { DOMAIN, userName, USERS } from '../message.ts'
+import { BUN, describeBun } from './bun.ts'
 import { type Door, type Peer, startProxy, type PeerSetup } from './peer.ts'
 
 const run = promisify(execFile)
 
 const CHECKOUT = join(import.meta.dirname, '../../..')
-/** `make bench` puts it there. */
-const BUN_PACKAGE = `@oven/bun-linux-${process.arch === 'arm64' ? 'aarch64' : 'x64'}`
-const BUN = join(CHECKOUT, '.runtime/bun/node_modules', BUN_PACKAGE, 'bin/bun')
 
 type Ports = Record<Door | 'admin', number>
 
@@ -191,7 +189,7 @@ export const mailmuxRedis = createPeer({
 export const mailmuxBun = createPeer({
   name: 'mailmux-bun',
   remark: 'one process; routes as mailmux',
-  version: async () => `as mailmux, on bun ${(await run(BUN, ['--version'])).stdout.trim()}`,
+  version: async () => `as mailmux, on ${await describeBun()}`,
   routes: byDomain,
   runtime: [BUN],
 })

@@ -1,5 +1,5 @@
 /** The peers, in the order of the table's columns. A new one is a file here and a line below. */
-import { bare } from './bare.ts'
+import { bare, bareBun } from './bare.ts'
 import { direct } from './direct.ts'
 import { dovecot } from './dovecot.ts'
 import { haproxy } from './haproxy.ts'
@@ -11,6 +11,6 @@ import { perdition } from './perdition.ts'
 export const peers: Peer[] = [
   ...[nginx, haproxy, dovecot, perdition],
   ...[mailmux, mailmuxStatic, mailmuxRedis, mailmuxBun],
-  bare,
+  ...[bare, bareBun],
   direct,
 ]
