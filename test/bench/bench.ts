@@ -102,7 +102,7 @@ async function main(): Promise<void> {
   try {
     const report = await measure(scene, options, fileLimit)
     const sections = report.sections.map((section) => ({ ...section, summary: summarize(section, allSettings) }))
-    const verdicts = judgeTargets(sections)
+    const verdicts = judgeTargets(sections, report.failures)
     const tables = renderReport(report, sections, verdicts)
     process.stdout.write(tables)
     await mkdir(RESULTS, { recursive: true })

@@ -64,13 +64,14 @@ function showInterval(interval: Interval | undefined): string {
 }
 
 function targetTable(verdicts: Verdict[]): string[] {
-  const lines = verdicts.map(({ text, limit, value, unit, interval, isMet }) => [
+  const lines = verdicts.map(({ text, limit, isLeast, aim, value, unit, interval, isMet, reason = 'no figure' }) => [
     text,
-    `${limit} ${unit}`.trim(),
-    value === undefined ? 'no figure' : `${show(value)} ${unit}`.trim() + showInterval(interval),
+    `${isLeast ? '≥' : '≤'} ${limit}${aim === undefined ? '' : ` (aim ${aim})`} ${unit}`.trim(),
+    value === undefined ? onOneLine(reason) : `${show(value)} ${unit}`.trim(),
+    interval === undefined ? '' : `${show(interval.low)} to ${show(interval.high)}`,
     isMet ? 'met' : '**missed**',
   ])
-  return alignTable([['target', 'at most', 'measured', 'verdict'], ...lines])
+  return alignTable([['row', 'target', 'measured', '95 % interval', 'verdict'], ...lines])
 }
 
 /** Markdown that reads well as plain text: columns padded, numbers to the right. */
@@ -123,6 +124,10 @@ function describePeer({ versions, remarks, handshakes }: Report, peer: string): 
   return [`${peer}: ${versions[peer]}`, remarks[peer], tls && `TLS handshake: ${tls}`].filter(Boolean).join('; ')
 }
 
+function onOneLine(text: string): string {
+  return text.trim().replaceAll(/\s*\n\s*/g, ' / ')
+}
+
 /** The report as Markdown: targets, tables of each section, and what it was measured on. */
 export function renderReport(report: Report, sections: SummedSection[], verdicts: Verdict[]): string {
   const { machine } = report
@@ -136,7 +141,7 @@ export function renderReport(report: Report, sections: SummedSection[], verdicts
         `${report.measuredSeconds.toFixed(0)} s of measuring`,
       ...Object.keys(report.versions).map((peer) => describePeer(report, peer)),
       ...report.notes,
-      ...report.failures.map((failure) => `**Failed:** ${failure.trim().replaceAll(/\s*\n\s*/g, ' / ')}`),
+      ...report.failures.map((failure) => `**Failed:** ${onOneLine(failure)}`),
     ]),
   )
   return `${blocks.map((lines) => lines.join('\n')).join('\n\n')}\n`

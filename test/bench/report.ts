@@ -34,6 +34,8 @@ export type Section = {
   title: string
   /** all that it was about, those that failed included */
   peers: string[]
+  /** those of idle sessions included */
+  workloads: { name: string; title: string }[]
   cells: Cell[]
   idleCells: IdleCell[]
 }

@@ -6,7 +6,8 @@ import { findEntry, type Load, measureIdle, measureLoad } from './measure.ts'
 import { limitCounts } from './file-limit.ts'
 import type { Door, Peer, RunningPeer, PeerSetup } from './peers/peer.ts'
 import type { Report, Section } from './report.ts'
-import { cpuRow, isPrecise, withThousands } from './summary.ts'
+import { withThousands } from './summary.ts'
+import { findImprecise } from './precision.ts'
 import type { IdleWorkload, Workload } from './workloads.ts'
 
 export type Plan = {
@@ -18,7 +19,7 @@ export type Plan = {
   /** how many sessions to have open when memory is read, rising */
   idleCounts: number[]
   rounds: number
-  /** more than `rounds` of a workload while the ratio of a peer to the first is not precise (`isPrecise`), up to so many */
+  /** more than `rounds` for those whose ratios are not precise (`findImprecise`), up to so many */
   mostRounds: number
   /** of each workload in each round */
   seconds: number
@@ -44,6 +45,7 @@ export async function runRounds(
 ): Promise<Section> {
   const section: Section = {
     ...{ name: plan.name, title: plan.title, peers: plan.peers.map(({ name }) => name) },
+    workloads: [...plan.workloads, ...plan.idleWorkloads].map(({ name, title }) => ({ name, title })),
     ...{ cells: [], idleCells: [] },
   }
   let load = await startLoad()
@@ -79,10 +81,15 @@ export async function runRounds(
     }
   }
   for (let round = 1; round <= plan.mostRounds; round++) {
+    // Decided at the start of a round: both rows of a ratio are measured in it, or none.
+    const imprecise = round > plan.rounds ? findImprecise(section, plan.workloads) : undefined
+    if (imprecise?.size === 0) break
     for (const workload of plan.workloads) {
-      if (round > plan.rounds && isPrecise(cpuRow(workload, section.cells))) continue
+      const wanted = running.filter(
+        ({ peer }) => imprecise?.get(workload.name)?.has(peer.name) ?? imprecise === undefined,
+      )
       // In turn from either end, so that no peer is always measured after the same one.
-      for (const { peer, instance } of round % 2 === 1 ? running : running.toReversed()) {
+      for (const { peer, instance } of round % 2 === 1 ? wanted : wanted.toReversed()) {
         tell(`${plan.name}: round ${round} of ${plan.rounds} to ${plan.mostRounds}, ${workload.title}, ${peer.name}`)
         await attempt(`${peer.name}, ${workload.title}, round ${round}`, async () => {
           const measured = await measureLoad(load, instance, workload, plan.seconds)

@@ -3,7 +3,16 @@ import { startDovecot } from '../support/dovecot.ts'
 import type { Scene } from '../support/scene.ts'
 import { startChild } from './child.ts'
 import { MESSAGE, PASSWORD, userName, USERS } from './message.ts'
-import { mailmux, mailmuxMillionRoutes, mailmuxTenRoutes, mailmuxTwoWorkers } from './peers/mailmux.ts'
+import {
+  mailmux,
+  mailmuxBun,
+  mailmuxBunMillionRoutes,
+  mailmuxBunTenRoutes,
+  mailmuxBunTwoWorkers,
+  mailmuxMillionRoutes,
+  mailmuxTenRoutes,
+  mailmuxTwoWorkers,
+} from './peers/mailmux.ts'
 import type { Peer } from './peers/peer.ts'
 import { buildCrowdWorkloads, type IdleWorkload, idleWorkloads, type Workload, workloads } from './workloads.ts'
 
@@ -70,7 +79,7 @@ export function listSettings(possibleSessions: number): Setting[] {
       name: 'crowd',
       title: 'With few and with many sessions present',
       packages: [],
-      peers: [mailmux],
+      peers: [mailmux, mailmuxBun],
       workloads: buildCrowdWorkloads(possibleSessions),
       idleWorkloads: [],
       start: startSink(USERS),
@@ -79,7 +88,7 @@ export function listSettings(possibleSessions: number): Setting[] {
       name: 'routes',
       title: 'With few and with many routes in Redis, of which the same ten are used',
       packages: [],
-      peers: [mailmuxTenRoutes, mailmuxMillionRoutes],
+      peers: [mailmuxTenRoutes, mailmuxMillionRoutes, mailmuxBunTenRoutes, mailmuxBunMillionRoutes],
       workloads: pick('login'),
       idleWorkloads: [],
       start: startSink(FEW_USERS),
@@ -88,7 +97,7 @@ export function listSettings(possibleSessions: number): Setting[] {
       name: 'workers',
       title: 'One worker and two',
       packages: [],
-      peers: [mailmux, mailmuxTwoWorkers],
+      peers: [mailmux, mailmuxTwoWorkers, mailmuxBun, mailmuxBunTwoWorkers],
       workloads: pick('login', 'login-tls'),
       idleWorkloads: [],
       start: startSink(USERS),

@@ -50,27 +50,30 @@ export function figureOf(row: Row | undefined, peer: string): number | undefined
 }
 
 /** The ratio within each round that has both figures. */
-function ratiosOf(row: Row, peer: string, baseline: string): number[] {
-  const [own, base] = [row.rounds.get(peer), row.rounds.get(baseline)]
+function ratiosOf(row: Row, peer: string, baseline: string, baseRow: Row): number[] {
+  const [own, base] = [row.rounds.get(peer), baseRow.rounds.get(baseline)]
   return [...(own ?? [])].flatMap(([round, value]) => {
     const divisor = base?.get(round)
     return divisor === undefined ? [] : [value / divisor]
   })
 }
 
-/** The median of the ratios within each round that has both figures; the ratio of the medians without such a round. */
-export function ratioOf(row: Row, peer: string, baseline: string): number | undefined {
-  const ratios = ratiosOf(row, peer, baseline)
+/**
+ * The median of the ratios within each round that has both figures; the ratio of the medians without such a round.
+ * `baseRow` is the row of `baseline` where it is another one.
+ */
+export function ratioOf(row: Row, peer: string, baseline: string, baseRow = row): number | undefined {
+  const ratios = ratiosOf(row, peer, baseline, baseRow)
   if (ratios.length > 0) return median(ratios)
-  const [figure, divisor] = [figureOf(row, peer), figureOf(row, baseline)]
+  const [figure, divisor] = [figureOf(row, peer), figureOf(baseRow, baseline)]
   return figure === undefined || divisor === undefined ? undefined : figure / divisor
 }
 
 export type Interval = { low: number; high: number }
 
 /** The confidence interval of `ratioOf`; undefined with fewer than six rounds. */
-export function intervalOf(row: Row, peer: string, baseline: string): Interval | undefined {
-  return medianInterval(ratiosOf(row, peer, baseline))
+export function intervalOf(row: Row, peer: string, baseline: string, baseRow = row): Interval | undefined {
+  return medianInterval(ratiosOf(row, peer, baseline, baseRow))
 }
 
 /** In so many of a hundred runs the true ratio lies in the interval. */
@@ -96,13 +99,10 @@ export function medianInterval(values: number[]): Interval | undefined {
   return low === undefined || high === undefined ? undefined : { low, high }
 }
 
-/** Whether the ratio of each peer to the first is known to a twentieth. */
-export function isPrecise(row: Row): boolean {
-  const [baseline = '', ...others] = peersOf([row])
-  return others.every((peer) => {
-    const [ratio, interval] = [ratioOf(row, peer, baseline), intervalOf(row, peer, baseline)]
-    return ratio !== undefined && interval !== undefined && interval.high - interval.low <= PRECISE * ratio
-  })
+/** Whether the ratio of `peer` in a row to `baseline` in the same or another row is known to a twentieth. */
+export function isPrecise(row: Row, peer: string, baseline: string, baseRow = row): boolean {
+  const [ratio, interval] = [ratioOf(row, peer, baseline, baseRow), intervalOf(row, peer, baseline, baseRow)]
+  return ratio !== undefined && interval !== undefined && interval.high - interval.low <= PRECISE * ratio
 }
 
 /** The width of an interval, as a part of the ratio. More rounds for a narrower one would take hours on a shared machine. */
@@ -113,10 +113,16 @@ export function peersOf(rows: Row[]): string[] {
   return [...new Set(rows.flatMap((row) => [...row.values.keys()]))]
 }
 
-/** A row of the CPU time of a workload. */
-export function cpuRow(workload: Titled, cells: readonly Cell[]): Row {
+const FIGURES = {
+  cpu: (cell: Cell) => cell.cpuUsPerOperation,
+  busiest: (cell: Cell) => cell.busiestUsPerOperation,
+  p99: (cell: Cell) => cell.p99Us,
+}
+
+/** One row alone, of the cells so far. */
+export function rowOf(workload: Titled, cells: readonly Cell[], figure: keyof typeof FIGURES): Row {
   const own = cells.filter((cell) => cell.workload === workload.name)
-  return buildRow(workload, own, (cell) => cell.cpuUsPerOperation)
+  return buildRow(workload, own, FIGURES[figure])
 }
 
 /** `settings` tell how workloads are called, and in which order they are shown. */
@@ -126,8 +132,8 @@ export function summarize(section: Section, settings: Setting[]): Summary {
   const rowsOf = (of: (cell: Cell) => number | undefined): Row[] =>
     workloads.map((workload) => buildRow(workload, cellsOf(workload), of)).filter((row) => row.values.size > 0)
   return {
-    cpu: rowsOf((cell) => cell.cpuUsPerOperation),
-    busiest: rowsOf((cell) => cell.busiestUsPerOperation),
+    cpu: rowsOf(FIGURES.cpu),
+    busiest: rowsOf(FIGURES.busiest),
     memory: idleWorkloads.flatMap((workload) =>
       buildMemoryRows(
         workload,
@@ -136,7 +142,7 @@ export function summarize(section: Section, settings: Setting[]): Summary {
     ),
     rate: rowsOf((cell) => cell.operations / cell.seconds),
     p50: rowsOf((cell) => cell.p50Us),
-    p99: rowsOf((cell) => cell.p99Us),
+    p99: rowsOf(FIGURES.p99),
     resumption: workloads
       .filter(({ resume }) => resume === true)
       .flatMap((workload) => countResumed(cellsOf(workload))),

@@ -194,23 +194,34 @@ export const mailmuxBun = createPeer({
   runtime: [BUN],
 })
 
-function createPeerWithRoutes(name: string, routes: number): Peer {
+function createPeerWithRoutes(name: string, routes: number, runtime?: string[]): Peer {
   return createPeer({
     name,
     packages: REDIS_PACKAGES,
     remark: `one process; ${routes.toLocaleString('en-US')} routes in Redis`,
-    version: () => Promise.resolve('as mailmux-redis'),
+    version: () => Promise.resolve(runtime === undefined ? 'as mailmux-redis' : 'as mailmux-redis, on Bun'),
     routes: (scene) => inRedis(scene, routes),
+    ...(runtime && { runtime }),
   })
 }
 
-export const mailmuxTenRoutes = createPeerWithRoutes('mailmux-few-routes', 10)
-export const mailmuxMillionRoutes = createPeerWithRoutes('mailmux-many-routes', 1_000_000)
+const FEW = 10
+const MANY = 1_000_000
+export const mailmuxTenRoutes = createPeerWithRoutes('mailmux-few-routes', FEW)
+export const mailmuxMillionRoutes = createPeerWithRoutes('mailmux-many-routes', MANY)
+export const mailmuxBunTenRoutes = createPeerWithRoutes('mailmux-bun-few-routes', FEW, [BUN])
+export const mailmuxBunMillionRoutes = createPeerWithRoutes('mailmux-bun-many-routes', MANY, [BUN])
 
-export const mailmuxTwoWorkers = createPeer({
-  name: 'mailmux-2-workers',
-  remark: 'two workers and their supervisor; routes as mailmux',
-  version: () => Promise.resolve('as mailmux'),
-  routes: byDomain,
-  workers: 2,
-})
+function createPeerOfTwoWorkers(name: string, one: string, runtime?: string[]): Peer {
+  return createPeer({
+    name,
+    remark: 'two workers and their supervisor; routes as mailmux',
+    version: () => Promise.resolve(`as ${one}`),
+    routes: byDomain,
+    workers: 2,
+    ...(runtime && { runtime }),
+  })
+}
+
+export const mailmuxTwoWorkers = createPeerOfTwoWorkers('mailmux-2-workers', 'mailmux')
+export const mailmuxBunTwoWorkers = createPeerOfTwoWorkers('mailmux-bun-2-workers', 'mailmux-bun', [BUN])
