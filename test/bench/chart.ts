@@ -5,7 +5,7 @@
 import { ratioOf, type Row } from './summary.ts'
 
 /** Chosen to be told apart by people who do not see red or green, and on a white and on a dark page. */
-const COLOURS = ['#7f7f7f', '#e69f00', '#56b4e9', '#0072b2', '#009e73', '#d55e00', '#cc79a7']
+const COLOURS = ['#7f7f7f', '#e69f00', '#56b4e9', '#0072b2', '#009e73', '#d55e00', '#cc79a7', '#332288']
 
 const WIDTH = 960
 const LEFT = 230
@@ -104,9 +104,11 @@ function drawBar({ peer, ratio, isMarked }: Bar, y: number, scale: Scale, colour
 }
 
 const LEGEND_COLUMN = 115
+/** Eight columns fit from here on. */
+const LEGEND_LEFT = 20
 
 function drawLegend(peer: string, colour: string, index: number): string {
-  const x = LEFT + index * LEGEND_COLUMN
+  const x = LEGEND_LEFT + index * LEGEND_COLUMN
   return `<rect x="${x}" y="56" width="12" height="12" fill="${colour}"/>${text(x + 17, 66, peer, 'start')}`
 }
 
