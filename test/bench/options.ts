@@ -38,13 +38,13 @@ const FULL: Preset = {
 
 const QUICK: Preset = {
   name: 'quick',
-  peers: 'nginx,mailmux',
+  peers: 'bare,nginx,mailmux',
   workloads: 'login,login-tls,login-tls-resumed,noop-tls,fetch-tls,idle-tls',
   settings: 'sink',
   rounds: '6',
-  mostRounds: '6',
-  seconds: '0.5',
-  warmUpSeconds: 3,
+  mostRounds: '9',
+  seconds: '0.3',
+  warmUpSeconds: 2,
   sessions: '1000,2000',
   isJudged: false,
 }
@@ -77,7 +77,7 @@ export function describeOptions(settings: Setting[]): string {
   --before DIR       mailmux of another checkout and this one, in turn: the cost of a change
   --workloads A,B    of ${listNames(listWorkloads(settings))}
   --settings A,B     of ${listNames(settings)}; with --peers or --workloads only the first, unless named
-  --rounds N         exactly N; else from ${FULL.rounds} to ${FULL.mostRounds} until the ratios are known to 5 %, quick ${QUICK.rounds}
+  --rounds N         exactly N; else from ${FULL.rounds} to ${FULL.mostRounds} until the ratios are known to 5 %, quick ${QUICK.rounds} to ${QUICK.mostRounds}
   --seconds N        of each workload in each round: ${FULL.seconds}, quick ${QUICK.seconds}
   --sessions N,M     open when memory is read: ${FULL.sessions}, quick ${QUICK.sessions}
   --node-options S   for mailmux's node, as in --node-options=--cpu-prof

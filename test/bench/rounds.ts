@@ -1,5 +1,5 @@
 /**
- * The order of a run: every peer is proved and warmed up, then in each round each workload goes through all peers before the next one
+ * The order of a run: every peer is proved and, on a runtime that compiles, warmed up, then in each round each workload goes through all peers before the next one
  * comes, so that what else the machine does meanwhile falls on all of them alike. Memory is taken of fresh instances, after that.
  */
 import { findEntry, type Load, measureIdle, measureLoad } from './measure.ts'
@@ -69,7 +69,7 @@ export async function runRounds(
     })
   }
   for (const workload of plan.workloads) {
-    for (const { peer, instance } of running) {
+    for (const { peer, instance } of running.filter((one) => one.peer.isCompiled !== true)) {
       tell(`${plan.name}: warming up ${peer.name}, ${workload.title}`)
       await attempt(`${peer.name}, ${workload.title}, warming up`, async () => {
         const done = await warmUp(load, instance, workload, plan.warmUpSeconds)

@@ -71,6 +71,7 @@ ${unchrooted.join('')}`
 export const dovecot: Peer = {
   name: 'dovecot',
   packages: ['dovecot-imapd', 'dovecot-pop3d'],
+  isCompiled: true,
   remark: 'one login process a protocol, and its helpers: auth, anvil, stats, config, log',
   version: async () => (await run(PROGRAM, ['--version'])).stdout.trim(),
   async start(around) {

@@ -40,6 +40,7 @@ listen pop3
 export const haproxy: Peer = {
   name: 'haproxy',
   packages: ['haproxy'],
+  isCompiled: true,
   remark: 'one process, one thread; knows no users: all go to the one back end',
   version: async () => {
     const { stdout } = await run(PROGRAM, ['-v'])

@@ -66,6 +66,7 @@ mail {
 export const nginx: Peer = {
   name: 'nginx',
   packages: ['nginx', 'libnginx-mod-mail'],
+  isCompiled: true,
   remark: 'one worker, and its master; each login asks auth_http, which the same worker answers',
   version: async () => (await run(PROGRAM, ['-v'])).stderr.trim().replace('nginx version: ', ''),
   async start(around) {

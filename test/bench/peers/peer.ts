@@ -34,6 +34,8 @@ export type Peer = {
   packages: string[]
   /** how many processes do its work, and what does not compare */
   remark: string
+  /** its first operations cost what later ones do: it needs no warm-up */
+  isCompiled?: true
   /** more than so many sessions are not asked of it: fewer than the limit of open files leaves room for */
   mostSessions?: number
   version: () => Promise<string>

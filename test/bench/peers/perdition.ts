@@ -28,6 +28,7 @@ function buildCommand({ backend, certificate }: PeerSetup, door: Door, port: num
 export const perdition: Peer = {
   name: 'perdition',
   packages: ['perdition'],
+  isCompiled: true,
   remark: 'a process for each connection; LOGIN and USER alone',
   mostSessions: 3000, // as many processes; 10,000 would be most of what a kernel has numbers for
   version: async () => {

@@ -15,9 +15,9 @@ test('without options all settings are run, and targets count', () => {
   assert.equal(options?.isJudged, true)
 })
 
-test('the quick run has two peers in front of the sink, and no target fails it', () => {
+test('the quick run has three peers in front of the sink, and no target fails it', () => {
   const options = readOptions(['--quick'], settings)
-  assert.deepEqual(names(options?.peers), ['nginx', 'mailmux'])
+  assert.deepEqual(names(options?.peers), ['bare', 'nginx', 'mailmux'])
   assert.deepEqual(names(options?.settings), ['sink'])
   assert.equal(options?.isJudged, false)
 })
