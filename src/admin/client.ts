@@ -54,8 +54,8 @@ const LEVEL_PATH = '/api/v1/log-level'
 export type AdminClient = {
   /** Whether mailmux serves, in the words of `/readyz`. @throws Unanswered */
   readiness(): Promise<{ ready: boolean; text: string }>
-  /** The text of /metrics. @throws Unanswered */
-  metrics(): Promise<string>
+  /** The text of /metrics. @param signal ends the wait early @throws Unanswered */
+  metrics(signal?: AbortSignal): Promise<string>
   /** @throws Unanswered */
   backends(): Promise<BackendsAnswer>
   /** Gives a back end a state for all instances. @throws Unanswered */
@@ -115,8 +115,8 @@ export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
       if (status === 200 || status === 503) return { ready: status === 200, text: toPrintable(text.trim(), 200) }
       throw new Unanswered(`${placeName(endpoint)} answers as no mailmux does (HTTP ${status})`)
     },
-    async metrics() {
-      const asked = { path: '/metrics', withinMs: LOOKUP_MS, mostLength: MAX_SESSIONS_LENGTH }
+    async metrics(signal) {
+      const asked = { path: '/metrics', withinMs: LOOKUP_MS, mostLength: MAX_SESSIONS_LENGTH, signal }
       const { status, text } = await fetchAnswer(endpoint, asked)
       if (status === 200) return text
       throw new Unanswered(`${placeName(endpoint)} gives no metrics (HTTP ${status})`)

@@ -56,6 +56,8 @@ export type Request = {
   password?: Secret
   withinMs: number
   mostLength?: number
+  /** ends the wait early */
+  signal?: AbortSignal | undefined
 }
 
 /** @throws Unanswered */
@@ -75,7 +77,7 @@ export async function fetchAnswer(endpoint: AdminEndpoint, request: Request): Pr
 
 /** Over `node:http`: `fetch` may go through a proxy of the environment, and refuses some ports for what browsers could do there. */
 async function fetchText(endpoint: AdminEndpoint, asked: Request): Promise<Answer> {
-  const { path, body, password, withinMs, mostLength = MAX_ANSWER_LENGTH } = asked
+  const { path, body, password, withinMs, mostLength = MAX_ANSWER_LENGTH, signal } = asked
   const token = 'file' in endpoint ? undefined : endpoint.token
   const headers = {
     ...(token && { authorization: `Bearer ${token.reveal()}` }),
@@ -88,7 +90,7 @@ async function fetchText(endpoint: AdminEndpoint, asked: Request): Promise<Answe
     method,
     headers,
     agent: false,
-    signal: AbortSignal.timeout(withinMs),
+    signal: AbortSignal.any([AbortSignal.timeout(withinMs), ...(signal ? [signal] : [])]),
   })
   question.on('error', () => undefined) // the current wait reports it, if there is one
   if (password) await sendPassword(question, password, 'file' in endpoint)

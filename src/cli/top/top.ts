@@ -44,8 +44,8 @@ export function addTopCommand(program: Command, parts: CommandParts & TopParts):
 
 type Reading = { samples: Samples; atMs: number }
 
-async function read(client: AdminClient): Promise<Reading> {
-  const samples = parseSamples(await client.metrics())
+async function read(client: AdminClient, signal?: AbortSignal): Promise<Reading> {
+  const samples = parseSamples(await client.metrics(signal))
   return { samples, atMs: performance.now() }
 }
 
@@ -72,11 +72,18 @@ async function watch(
 ): Promise<number> {
   return askRunning('mailmux top', config, terminal, async (client) => {
     let before: Reading | undefined
-    let last = await read(client)
+    let last: Reading
+    try {
+      last = await read(client, stopped)
+    } catch (error) {
+      if (stopped.aborted) return 0
+      throw error
+    }
     let frame: TopFrame | undefined
     let view = FIRST_VIEW
     const ending = new AbortController()
     const end = (): void => ending.abort()
+    const isEnding = (): boolean => ending.signal.aborted
     stopped.addEventListener('abort', end)
     const paint = (): void => screen.paint(renderView(frame, view, `mailmux top  ${config}`, screen.size()))
     const screen = openScreen(
@@ -95,13 +102,14 @@ async function watch(
         if (!view.isPaused) frame = compare(before, last)
         paint()
         await sleep(systemAlarm, READ_EVERY_MS, ending.signal)
-        if (ending.signal.aborted) return 0
+        if (isEnding()) return 0
         try {
-          const next = await read(client)
+          const next = await read(client, ending.signal)
           before = last
           last = next
           view = { ...view, error: undefined }
         } catch (error) {
+          if (isEnding()) return 0
           if (!(error instanceof Unanswered)) throw error
           view = { ...view, error: error.message }
         }

@@ -10,7 +10,9 @@ import { temporaryDirectory } from '../config/fixture.ts'
 
 export const TOKEN = 'open-sesame'
 
-export async function openAdminPort(t: TestContext, status: number, answer: unknown) {
+/** @param hangsAt the number of the first request without an answer, from 1 */
+export async function openAdminPort(t: TestContext, status: number, answer: unknown, hangsAt = Infinity) {
+  const { promise: hangs, resolve: noteHang } = Promise.withResolvers<true>()
   const asked: string[] = []
   const bodies: string[] = []
   const tokens = new Set<string | undefined>()
@@ -19,6 +21,7 @@ export async function openAdminPort(t: TestContext, status: number, answer: unkn
     tokens.add(request.headers.authorization)
     void text(request).then((body) => {
       bodies.push(body)
+      if (asked.length >= hangsAt) return noteHang(true)
       response.writeHead(status).end(JSON.stringify(answer))
     })
   })
@@ -42,5 +45,5 @@ export async function openAdminPort(t: TestContext, status: number, answer: unkn
     out: (line: string) => void out.push(line),
     printError: (line: string) => void errors.push(line),
   }
-  return { config, terminal, asked, bodies, tokens, out, errors }
+  return { config, terminal, asked, bodies, tokens, out, errors, hangs }
 }

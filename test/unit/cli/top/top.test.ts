@@ -9,6 +9,7 @@ import { parseSamples } from '../../../../src/cli/top/samples.ts'
 import { addTopCommand } from '../../../../src/cli/top/top.ts'
 import { openScreen, type Keys, type Output } from '../../../../src/cli/top/screen.ts'
 import { FIRST_VIEW, pressKey, renderFrame, renderView, type ViewState } from '../../../../src/cli/top/view.ts'
+import { READ_DEADLINE_MS, within } from '../../../support/deadline.ts'
 import { openAdminPort } from '../admin-port.ts'
 
 /** @param n how far the counters are */
@@ -219,4 +220,34 @@ test('prints one frame without a terminal, as a table or as JSON', async (t) => 
     'backends',
     'reasons',
   ])
+})
+
+describe('ends at once while a question hangs', () => {
+  for (const [title, hangsAt, end] of [
+    ['by q', 2, (keys: PassThrough) => keys.write('q')],
+    ['by a signal', 2, (_: PassThrough, stop: AbortController) => stop.abort()],
+    ['by a signal at the first question', 1, (_: PassThrough, stop: AbortController) => stop.abort()],
+  ] as const)
+    test(title, async (t) => {
+      const { config, terminal, hangs } = await openAdminPort(t, 200, 'mailmux_connections 12', hangsAt)
+      const keys = Object.assign(new PassThrough(), { isTTY: true })
+      const output = Object.assign(new PassThrough().resume(), { isTTY: true })
+      const stop = new AbortController()
+      const codes: number[] = []
+      const program = new Command()
+      addTopCommand(program, {
+        configOption: () => new Option('-c, --config <file>').default(config),
+        terminal,
+        exitAsUsage: () => process.exit(2),
+        exitWith: (code) => void codes.push(code),
+        screen: () => ({ keys, output }),
+        interrupted: () => stop.signal,
+      })
+      const run = program.parseAsync(['top'], { from: 'user' })
+      await within(READ_DEADLINE_MS, hangs, () => 'no question hangs')
+      end(keys, stop)
+      // A question that hangs ends after 15 s by itself.
+      await within(10_000, run, () => 'top has not ended')
+      assert.deepEqual(codes, [0])
+    })
 })
