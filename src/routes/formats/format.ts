@@ -12,8 +12,8 @@ export type FileRoute = {
 
 export type WrongLine = { line: number; why: string }
 
-/** Lines without their ends; `first` is the number of the first one, from 1. */
-export type Block = { first: number; lines: readonly string[] }
+/** Lines without their ends; `first` is the number of the first one, from 1. `tooLong`: the numbers of lines that are not read. */
+export type Block = { first: number; lines: readonly string[]; tooLong?: readonly number[] }
 
 /** Reads block after block of one file. A mistake in a line says nothing of its values, which can be passwords. */
 export type ReadBlock = (block: Block) => (FileRoute | WrongLine)[]

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs'
 import type { Block } from './format.ts'
 
 const BLOCK_BYTES = 256 * 1024
-/** Many times what a route needs. A longer line is cut, and so is no route in any format. */
+/** Characters. Many times what a route needs. Of a longer line nothing is read: what is left of it could be another route. */
 const MOST_LINE = 64 * 1024
 
 /** @param onRead gets the number of octets that were read so far. @throws Error of the system */
@@ -15,22 +15,33 @@ export async function* readBlocks(
   let rest = ''
   let first = 1
   let octets = 0
-  const cut = (line: string): string => {
-    const text = line.length > MOST_LINE ? line.slice(0, MOST_LINE) : line
-    return text.endsWith('\r') ? text.slice(0, -1) : text
+  /** the beginning of the line in progress is gone */
+  let isRestTooLong = false
+  const readLines = (lines: readonly string[]): Block => {
+    const tooLong: number[] = []
+    const texts = lines.map((line, index) => {
+      if (line.length <= MOST_LINE && !(index === 0 && isRestTooLong))
+        return line.endsWith('\r') ? line.slice(0, -1) : line
+      tooLong.push(first + index)
+      return ''
+    })
+    return { first, lines: texts, ...(tooLong.length > 0 && { tooLong }) }
   }
   for await (const chunk of createReadStream(file, { highWaterMark: BLOCK_BYTES })) {
     const piece = chunk as Buffer
     octets += piece.length
     const lines = `${rest}${decoder.decode(piece, { stream: true })}`.split('\n')
     rest = lines.pop() ?? ''
-    // The rest of a line without an end takes no more memory.
-    if (rest.length > MOST_LINE) rest = rest.slice(0, MOST_LINE)
     onRead(octets)
-    if (lines.length === 0) continue
-    yield { first, lines: lines.map(cut) }
-    first += lines.length
+    if (lines.length > 0) {
+      yield readLines(lines)
+      first += lines.length
+      isRestTooLong = false
+    }
+    // A line without an end takes no memory.
+    if (rest.length > MOST_LINE) isRestTooLong = true
+    if (isRestTooLong) rest = ''
   }
   rest += decoder.decode()
-  if (rest !== '') yield { first, lines: [cut(rest)] }
+  if (rest !== '' || isRestTooLong) yield readLines([rest])
 }

@@ -44,12 +44,14 @@ export async function* checkFile({ file, format, routing, onRead }: CheckParts):
   }
 
   for await (const block of readBlocks(file, onRead)) {
-    const checked: Checked = { good: [], wrong: [] }
+    const tooLong = block.tooLong?.map((line) => ({ line, why: 'longer than 64 KiB, and not read' }))
+    const checked: Checked = { good: [], wrong: tooLong ?? [] }
     for (const entry of read(block)) {
       const one = isWrong(entry) ? entry : check(entry)
       if (isWrong(one)) checked.wrong.push(one)
       else checked.good.push(one)
     }
+    if (tooLong) checked.wrong.sort((one, other) => one.line - other.line)
     yield checked
   }
 }
