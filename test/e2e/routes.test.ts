@@ -238,7 +238,7 @@ directory: {redis: {${server.directory}, username: mailmux, password_file: redis
       assert.equal(refused.code, 1)
       assert.deepEqual(refused.errors, [
         'routes.txt:3: "i2@bad.test": "evil" is no back end of the routing file, neither by name nor by host',
-        'routes.txt:4: "bad name" is no name of a user: it has a space, which no name may have and which is not among the delimiters of the listener',
+        'routes.txt:4: the user of this line is no name of a user: it has a space, which no name may have and which is not among the delimiters of the listener',
         'routes.txt:5: "i1@bad.test" is in line 2 already',
         'routes.txt:6: "i3@bad.test": the login "a b" has a character that no name may have',
         'routes.txt: 1 route, 4 mistakes; nothing was written. --skip-bad leaves the lines with a mistake out',

@@ -6,9 +6,11 @@ import { show } from './format.ts'
 /** Targets that are kept. A file of a million different ones must not take memory for each. */
 const MOST_KNOWN = 10_000
 
+/** `wrong`: in words. `isUnknown`: nothing in the routing file is like the target, which these words show. */
+export type FoundBackend = { backend: string } | { wrong: string; isUnknown?: true }
+
 export type BackendNames = {
-  /** @returns what is wrong in words */
-  find: (target: string) => { backend: string } | { wrong: string }
+  find: (target: string) => FoundBackend
   /** The host by which `find` finds the back end again; its name if there is none. @param withPort of its first protocol */
   hostOf: (backend: string, withPort: boolean) => string
 }
@@ -21,9 +23,9 @@ export function createBackendNames({ backends }: Pick<RoutingSettings, 'backends
       byHost.set(key, [...(byHost.get(key) ?? []), backend])
     }
   /** A file names the same few over and over. */
-  const known = new Map<string, { backend: string } | { wrong: string }>()
+  const known = new Map<string, FoundBackend>()
 
-  function find(target: string): { backend: string } | { wrong: string } {
+  function find(target: string): FoundBackend {
     const before = known.get(target)
     if (before) return before
     const found = findNew(target)
@@ -31,7 +33,7 @@ export function createBackendNames({ backends }: Pick<RoutingSettings, 'backends
     return found
   }
 
-  function findNew(target: string): { backend: string } | { wrong: string } {
+  function findNew(target: string): FoundBackend {
     if (backends.has(target)) return { backend: target }
     const { host, port } = readTarget(target)
     const ofHost = byHost.get(keyOf(host)) ?? []
@@ -44,7 +46,7 @@ export function createBackendNames({ backends }: Pick<RoutingSettings, 'backends
     }
     return ofHost.length > 0
       ? { wrong: `${show(host)} is a back end of the routing file, and serves nothing on port ${port}` }
-      : { wrong: `${show(target)} is no back end of the routing file, neither by name nor by host` }
+      : { wrong: `${show(target)} is no back end of the routing file, neither by name nor by host`, isUnknown: true }
   }
 
   return {

@@ -3,13 +3,14 @@
  * are nearly all, are split here: to parse a million of them takes csv-parse three seconds more.
  */
 import { parse } from 'csv-parse/sync'
-import { show, type Block, type FileRoute, type ReadBlock, type WrongLine } from './format.ts'
+import { show, showUser, type Block, type FileRoute, type ReadBlock, type WrongLine } from './format.ts'
 
 const COLUMNS = ['user', 'backend', 'login', 'status'] as const
 type Column = (typeof COLUMNS)[number]
 
 export function createCsvReader(): ReadBlock {
   let columns: readonly Column[] | undefined
+  let isUnnamed = false
   let delimiter = ','
   /** the header is wrong: every line would be */
   let isGivenUp = false
@@ -21,10 +22,11 @@ export function createCsvReader(): ReadBlock {
       if ('why' in header) return { line, why: header.why }
       columns = header.columns
       if (header.isHeader) return undefined
+      isUnnamed = true
     }
     if (cells.length > columns.length)
       return { line, why: `${cells.length} fields, and there are ${columns.length} columns: ${columns.join(', ')}` }
-    const route: FileRoute = { line, user: '', target: '' }
+    const route: FileRoute = { line, user: '', target: '', ...(isUnnamed && { isUnnamed }) }
     for (const [index, column] of columns.entries()) {
       const cell = cells[index]?.trim()
       if (cell === undefined) continue
@@ -34,7 +36,7 @@ export function createCsvReader(): ReadBlock {
       else route.status = cell === '' ? 'active' : cell
     }
     if (route.user === '') return { line, why: 'no user' }
-    return route.target === '' ? { line, why: `no back end for ${show(route.user)}` } : route
+    return route.target === '' ? { line, why: `no back end for ${showUser(route.user)}` } : route
   }
 
   return (block) => {

@@ -3,7 +3,7 @@
  * of a proxy, `host` (or `hostip`) says where the user belongs, and `destuser` the name there. Passwords are not read.
  */
 import { hostPort } from '../../net/address.ts'
-import { show, type FileRoute, type ReadBlock, type WrongLine } from './format.ts'
+import { showUser, type FileRoute, type ReadBlock, type WrongLine } from './format.ts'
 
 /** The extra fields are behind the seventh colon. */
 const COLONS = 7
@@ -20,10 +20,11 @@ function readLine(text: string, line: number): FileRoute | WrongLine {
   const fields = readFields(behindColons(text))
   const port = fields.get('port')
   const host = fields.get('host') ?? fields.get('proxy_host') ?? fields.get('hostip')
-  if (host === undefined || host === '') return { line, why: `no host for ${show(user)}: no proxy in the extra fields` }
+  if (host === undefined || host === '')
+    return { line, why: `no host for ${showUser(user)}: no proxy in the extra fields` }
   const target = port === undefined ? host : hostPort(host, Number(port))
   const login = fields.get('destuser')
-  if (login?.includes('%') === true) return { line, why: `destuser of ${show(user)} has a variable` }
+  if (login?.includes('%') === true) return { line, why: `destuser of ${showUser(user)} has a variable` }
   return { line, user, target, login: login === '' ? undefined : login }
 }
 

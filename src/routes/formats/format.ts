@@ -8,6 +8,8 @@ export type FileRoute = {
   /** undefined: the file has none, and one in Redis stays. null: there is to be none */
   login?: string | null | undefined
   status?: string | undefined
+  /** The file does not name its fields: the values may be those of another file, and among them passwords. */
+  isUnnamed?: true
 }
 
 export type WrongLine = { line: number; why: string }
@@ -26,4 +28,12 @@ export const isWrong = (entry: object): entry is WrongLine => 'why' in entry
 /** Shown of a text of the file in a message. */
 export function show(text: string): string {
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}...` : text)
+}
+
+/** A name that is more than one word, or has a character of a password hash or of the lines around one, can hold a password. */
+const ONE_WORD = /^[^\s:;,|{}$"'=\\]+$/u
+
+/** As `show`, of what stands where a user belongs. */
+export function showUser(text: string): string {
+  return ONE_WORD.test(text) ? show(text) : 'the user of this line'
 }

@@ -1,5 +1,5 @@
 /** The body of nginx's `map`, with or without the block around it: `alice@example.test 10.0.0.11:143;`. */
-import { show, type FileRoute, type ReadBlock, type WrongLine } from './format.ts'
+import { show, showUser, type FileRoute, type ReadBlock, type WrongLine } from './format.ts'
 
 const WORD = String.raw`"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s;{}"']+`
 const BLOCK = new RegExp(String.raw`^\s*map\s+(?:${WORD})\s+(?:${WORD})\s*\{?\s*$`, 'u')
@@ -42,7 +42,7 @@ function toRoute(user: string, target: string, line: number): FileRoute | WrongL
       why: 'mailmux has no default for users without a route: see `placement` and `domains` of the routing file',
     }
   if (user.startsWith('~')) return { line, why: 'a regular expression is no user' }
-  return target.includes('$') ? { line, why: `the value for ${show(user)} has a variable` } : { line, user, target }
+  return target.includes('$') ? { line, why: `the value for ${showUser(user)} has a variable` } : { line, user, target }
 }
 
 function unquote(word: string): string {

@@ -3,7 +3,7 @@ import type { RoutingSettings } from '../../config/settings.ts'
 import type { RouteChange } from '../../directory/redis/route-writer.ts'
 import { canBeLogin } from '../../user-name.ts'
 import { createBackendNames } from '../formats/backend-names.ts'
-import { isWrong, show, type FileRoute, type FormatName, type WrongLine } from '../formats/format.ts'
+import { isWrong, show, showUser, type FileRoute, type FormatName, type WrongLine } from '../formats/format.ts'
 import { createReader } from '../formats/guess.ts'
 import { readBlocks } from '../formats/lines.ts'
 import { nameRules, readRouteName } from '../names.ts'
@@ -28,18 +28,22 @@ export async function* checkFile({ file, format, routing, onRead }: CheckParts):
   const rules = nameRules(routing)
   const seen = createSeen()
 
-  function check({ line, user: typed, target, login, status }: FileRoute): GoodRoute | WrongLine {
+  function check({ line, user: typed, target, login, status, isUnnamed }: FileRoute): GoodRoute | WrongLine {
     const named = readRouteName(typed, rules)
-    if ('wrong' in named) return { line, why: `${show(typed)} is ${named.wrong}` }
+    if ('wrong' in named) return { line, why: `${showUser(typed)} is ${named.wrong}` }
     const { user } = named
+    const shown = (field: string, value: string): string => (isUnnamed ? unnamed(field) : `the ${field} ${show(value)}`)
     const found = backends.find(target)
-    if ('wrong' in found) return { line, why: `${show(user)}: ${found.wrong}` }
+    if ('wrong' in found) {
+      const why = isUnnamed && found.isUnknown ? `${unnamed('back end')} is none of the routing file` : found.wrong
+      return { line, why: `${showUser(user)}: ${why}` }
+    }
     if (typeof login === 'string' && !canBeLogin(login))
-      return { line, why: `${show(user)}: the login ${show(login)} has a character that no name may have` }
+      return { line, why: `${showUser(user)}: ${shown('login', login)} has a character that no name may have` }
     if (status !== undefined && status !== 'active' && status !== 'hold' && status !== 'disabled')
-      return { line, why: `${show(user)}: the status ${show(status)} is none of active, hold and disabled` }
+      return { line, why: `${showUser(user)}: ${shown('status', status)} is none of active, hold and disabled` }
     const before = seen.add(user, line)
-    if (before !== undefined) return { line, why: `${show(user)} is in line ${before} already` }
+    if (before !== undefined) return { line, why: `${showUser(user)} is in line ${before} already` }
     return { line, user, change: { backend: found.backend, login, status } }
   }
 
@@ -55,3 +59,6 @@ export async function* checkFile({ file, format, routing, onRead }: CheckParts):
     yield checked
   }
 }
+
+const unnamed = (field: string): string =>
+  `the ${field} (not shown, as the file has no header and it may be a password)`

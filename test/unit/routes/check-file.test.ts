@@ -61,3 +61,41 @@ describe('a line of more than 64 KiB', () => {
     assert.deepEqual({ good, wrong }, { good: ['10: ann@x'], wrong: [] })
   })
 })
+
+describe('a mistake shows no field that can hold a password', () => {
+  const PASSWORD = 'Hunter2'
+  const HASH = `{SHA512-CRYPT}$6$${PASSWORD}`
+  for (const [format, line] of [
+    ['csv', `ann@x:${HASH}:1000:1000:Ann, Room 5:/home/ann::host=10.0.0.11`],
+    ['csv', `ann@x:${HASH}::::::proxy=y host=10.0.0.11`],
+    ['csv', `ann@x:${PASSWORD}::::Ann,b,c:/home/ann::`],
+    ['csv', `ann@x,${PASSWORD}`],
+    ['csv', `ann@x;${HASH};store1`],
+    ['csv', `ann@x,store1,${PASSWORD} x`],
+    ['csv', `ann@x,store1,ann,${PASSWORD}`],
+    ['csv', `ann@x ${PASSWORD} store1`],
+    ['csv', `ann@x|${PASSWORD}|store1`],
+    ['csv', `user,backend\nann@x:${HASH}:1000:1000:Ann, Room 5:/home/ann::host=10.0.0.11`],
+    ['csv', `user,backend\nann@x:${PASSWORD},`],
+    ['dovecot', `ann@x,${PASSWORD}:store1`],
+    ['dovecot', `ann@x ${PASSWORD}:x::::::host=10.0.0.12`],
+    ['nginx', `"ann@x:${HASH}" store2;`],
+    ['nginx', `ann@x:${PASSWORD} $store;`],
+    ['jsonl', JSON.stringify({ user: `ann@x:${HASH}`, backend: 'store2' })],
+    ['jsonl', JSON.stringify({ user: 'ann@x', backend: 'store1', password: HASH })],
+  ] as const)
+    test(`${format} ${line}`, async (t) => {
+      const { good, wrong } = await check(t, format, line)
+      assert.deepEqual(good, [])
+      assert.equal(wrong.length, 1)
+      assert.doesNotMatch(wrong.join(), /Hunter2|SHA512|\$6/i)
+    })
+
+  test('and shows what the file names', async (t) => {
+    const { wrong } = await check(t, 'csv', 'user,backend,login\nann@x,store9,\nann@x,store1,a b')
+    assert.deepEqual(wrong, [
+      '2: "ann@x": "store9" is no back end of the routing file, neither by name nor by host',
+      '3: "ann@x": the login "a b" has a character that no name may have',
+    ])
+  })
+})

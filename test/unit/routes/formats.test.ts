@@ -36,10 +36,10 @@ describe('csv', () => {
 
   test('reads records without a header, with quotes, tabs, comments and empty lines', () => {
     assert.deepEqual(read('csv', '# from the old proxy\n\n"ann@x",store1\n"b ""b""@x","store2","in,ner"'), [
-      { line: 3, user: 'ann@x', target: 'store1' },
-      { line: 4, user: 'b "b"@x', target: 'store2', login: 'in,ner' },
+      { line: 3, user: 'ann@x', target: 'store1', isUnnamed: true },
+      { line: 4, user: 'b "b"@x', target: 'store2', login: 'in,ner', isUnnamed: true },
     ])
-    assert.deepEqual(read('csv', 'ann@x\tstore1'), [{ line: 1, user: 'ann@x', target: 'store1' }])
+    assert.deepEqual(read('csv', 'ann@x\tstore1'), [{ line: 1, user: 'ann@x', target: 'store1', isUnnamed: true }])
   })
 
   test('reports a quote that is not closed in its line, and goes on behind it', () => {
