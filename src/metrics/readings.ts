@@ -1,5 +1,6 @@
 /** What the series of a process stand at, as data: read in each process, carried between them, and put together for one scrape. */
-import { AggregatorRegistry, collectDefaultMetrics, Counter, Registry } from 'prom-client'
+import { AggregatorRegistry, collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
+import { readDescriptorShare } from '../resources/descriptors.ts'
 
 /** What all series of one process stand at. Plain data. */
 export type Reading = Awaited<ReturnType<Registry['getMetricsAsJSON']>>
@@ -25,6 +26,19 @@ export function createRegistry(logLinesDropped: () => number): Registry {
     collect() {
       this.reset()
       this.inc(logLinesDropped())
+    },
+  })
+  // The sums of `process_open_fds` and `process_max_fds` hide a full process among others that are not.
+  new Gauge({
+    name: 'mailmux_descriptors_used_ratio',
+    help: 'The open descriptors of a process by its limit, of the process with the largest share.',
+    aggregator: 'max',
+    registers: [registry],
+    async collect() {
+      const share = await readDescriptorShare()
+      this.reset()
+      if (share === undefined) this.remove()
+      else this.set(share)
     },
   })
   return registry

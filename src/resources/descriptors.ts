@@ -1,8 +1,9 @@
 /** Open files: how many this process may have, how many connections that is enough for, and whether there is one left. */
 import fs from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import type { Settings } from '../config/settings.ts'
 import { findDescriptorShortage } from '../descriptor-shortage.ts'
-import type { NoteShortage } from '../errors.ts'
+import { isShortage, type NoteShortage } from '../errors.ts'
 import type { Log } from '../log.ts'
 
 /** A session has two: one towards the client, one towards the back end. During a login the second may be the auth server's. */
@@ -28,6 +29,20 @@ export function readDescriptorLimit(): number | undefined {
     return soft === undefined ? undefined : soft === 'unlimited' ? Infinity : Number(soft)
   } catch {
     return undefined // no Linux, or no /proc
+  }
+}
+
+/**
+ * The share of its descriptors that this process has open, by the limit of now: `prlimit` can change it.
+ * @returns 1 where none is left to count them with; undefined where the system does not tell, as to a process that has dropped its rights
+ */
+export async function readDescriptorShare(): Promise<number | undefined> {
+  try {
+    const open = (await readdir('/proc/self/fd')).length - 1 // one of them reads the directory
+    const limit = readDescriptorLimit()
+    return limit === undefined ? undefined : open / limit
+  } catch (error) {
+    return isShortage(error) ? 1 : undefined
   }
 }
 

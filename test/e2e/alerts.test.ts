@@ -145,12 +145,11 @@ const CASES: Record<string, Case> = {
   MailmuxDescriptorsNearLimit: {
     severity: 'page',
     values: {
-      'process_open_fds{job="mailmux",instance="mux1"}': '950x8 100x10',
-      'process_max_fds{job="mailmux",instance="mux1"}': '1000x20',
+      'mailmux_descriptors_used_ratio{instance="mux1"}': '0.95x8 0.1x10',
     },
     fires: 6,
     rests: [3, 10],
-    labels: { ...HERE, job: 'mailmux' },
+    labels: HERE,
   },
   MailmuxLocalShortage: {
     severity: 'page',

@@ -117,7 +117,7 @@ const LAW: Law = {
     'type user-name',
     'type world',
   ],
-  metrics: [],
+  metrics: ['resources'],
   move: ['type directory', 'instances', 'rendezvous', 'user-name'],
   clock: [],
   'descriptor-shortage': [],

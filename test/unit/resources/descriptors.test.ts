@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import { test } from 'node:test'
 import type { Settings } from '../../../src/config/settings.ts'
@@ -7,6 +8,7 @@ import {
   createCapacity,
   lookForDescriptor,
   readDescriptorLimit,
+  readDescriptorShare,
 } from '../../../src/resources/descriptors.ts'
 import { backendSettings, keepLog } from '../backend/fixture.ts'
 
@@ -90,4 +92,33 @@ test('notes when there is no descriptor left', (t) => {
   })
   look()
   assert.deepEqual(noted, ['accept: no descriptor is left for a connection: EMFILE'])
+})
+
+test('reads the share of its descriptors by the limit of now, and 1 where none is left', async (t) => {
+  const before = readDescriptorLimit()
+  if (before === undefined) return // no Linux
+  const limitTo = (count: number): void => {
+    execFileSync('prlimit', ['--pid', String(process.pid), `--nofile=${count}:`])
+  }
+  t.after(() => limitTo(before))
+  const share = (await readDescriptorShare()) ?? 0
+  assert.ok(share > 0 && share < 1, `${share}`)
+  const open = Math.round(share * before)
+  limitTo(100 * open)
+  const narrow = (await readDescriptorShare()) ?? 0
+  assert.ok(narrow > 0.005 && narrow < 0.02, `${narrow}`)
+  const taken: number[] = []
+  t.after(() => {
+    for (const descriptor of taken) fs.closeSync(descriptor)
+  })
+  limitTo(open + 20)
+  for (let count = 0; count < 100; count++) {
+    try {
+      taken.push(fs.openSync('/', 'r'))
+    } catch {
+      break
+    }
+  }
+  assert.equal(await readDescriptorShare(), 1)
+  for (const descriptor of taken.splice(0)) fs.closeSync(descriptor)
 })
