@@ -95,6 +95,8 @@ export type BackendStateResult =
 /** Receives the state of the directory. */
 export type DirectoryMonitor = Pick<Metrics, 'directoryIsUp' | 'directoryHasLostData' | 'directoryAnsweredBadly'> & {
   noteShortage?: NoteShortage
+  /** The snapshot file had all remembered routes at this time, in ms since 1970. */
+  snapshotIsComplete?: Metrics['snapshotIsComplete']
 }
 
 export type Directory = {

@@ -18,6 +18,7 @@ export function holdReports(log: Log, monitor: DirectoryMonitor): HeldReports {
   let phase: 'held' | 'released' | 'dropped' = 'held'
   let lines: (() => void)[] = []
   let [isUp, hasLostData] = [false, false]
+  let completeAtMs: number | undefined
 
   function line(level: 'info' | 'warn' | 'error') {
     return (first: object | string, text?: string): void => {
@@ -42,6 +43,10 @@ export function holdReports(log: Log, monitor: DirectoryMonitor): HeldReports {
         hasLostData = lost
         if (phase === 'released') monitor.directoryHasLostData(lost)
       },
+      snapshotIsComplete(atMs) {
+        completeAtMs = atMs
+        if (phase === 'released') monitor.snapshotIsComplete?.(atMs)
+      },
       directoryAnsweredBadly() {
         if (phase !== 'dropped') monitor.directoryAnsweredBadly()
       },
@@ -51,6 +56,7 @@ export function holdReports(log: Log, monitor: DirectoryMonitor): HeldReports {
       phase = 'released'
       monitor.directoryIsUp(isUp)
       monitor.directoryHasLostData(hasLostData)
+      monitor.snapshotIsComplete?.(completeAtMs)
       for (const write of lines) write()
       lines = []
     },

@@ -10,6 +10,7 @@ import { createDeliveryCounter } from './delivery-counter.ts'
 import { createLimitCounter } from './limit-counter.ts'
 import { createLoginWaits } from './login-waits.ts'
 import { createShortageCounter } from './shortage-counter.ts'
+import { createSnapshotGauge } from './snapshot-gauge.ts'
 import { createHistogram, TalliedCounter, TalliedGauge } from './tallies.ts'
 
 const LOGIN_OUTCOMES = ['accepted', 'refused', 'unavailable', 'misconfigured', 'disabled'] as const
@@ -144,6 +145,7 @@ export function createMetrics(registry: Registry) {
     aggregator: 'max',
     registers,
   })
+  const snapshotIsComplete = createSnapshotGauge(registry)
   const directoryBadAnswers = new Counter({
     name: 'mailmux_directory_bad_answers_total',
     help: 'Answers of Redis that have not the form of an answer to their command.',
@@ -248,6 +250,7 @@ export function createMetrics(registry: Registry) {
     deliveryLookedUp,
     directoryIsUp: (up: boolean) => directoryUp.set(up ? 1 : 0),
     directoryHasLostData: (lost: boolean) => directoryDataLost.set(lost ? 1 : 0),
+    snapshotIsComplete,
     directoryAnsweredBadly: () => directoryBadAnswers.inc(),
     backendStateRefused: (backend: string) => backendStatesRefused.inc({ backend }),
     backendIsUp: (backend: string, up: boolean) => backendUp.set({ backend }, up ? 1 : 0),

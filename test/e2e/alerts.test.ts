@@ -73,6 +73,14 @@ const CASES: Record<string, Case> = {
     rests: [8],
     labels: HERE,
   },
+  MailmuxSnapshotOld: {
+    severity: 'ticket',
+    // The clock of promtool begins at 0: one snapshot for 40 minutes, then one each minute.
+    values: { 'mailmux_snapshot_complete_timestamp_seconds{instance="mux1"}': '0x40 2460+60x20' },
+    fires: 35,
+    rests: [25, 45],
+    labels: HERE,
+  },
   MailmuxRoutesInvalid: {
     severity: 'ticket',
     values: { 'mailmux_routes_refused_total{reason="bad-login",instance="mux1"}': '0 1x40' },
@@ -250,7 +258,7 @@ test('mailmux exposes every series that an alert names, and promtool finds no fa
   const mailmux = await startMailmux(scene, {
     certificate: await authority.issue('mailmux'),
     backends: { store1: { host: '127.0.0.1', imap: backend.port, tls: 'none' } },
-    settings: { directory: { redis: { url: redis.url } } },
+    settings: { directory: { redis: { url: redis.url, snapshot_file: 'routes.snapshot' } } },
   })
   const text = await mailmux.metrics()
   const exposed = new Set([...text.matchAll(/^# TYPE (\w+) (\w+)$/gmu)].map(([, name]) => name ?? ''))

@@ -88,7 +88,7 @@ export function openCachedDirectory(
   const keeper =
     file === undefined
       ? undefined
-      : keepSnapshot(snapshotFileOf(file, snapshotSlot), id, { ...cache, marker: marker.id }, log, monitor.noteShortage)
+      : keepSnapshot(snapshotFileOf(file, snapshotSlot), id, { ...cache, marker: marker.id }, log, monitor)
   const comparison = createComparison(cache.startComparing, cache.compare, now)
 
   /** `onState` gets the result. */

@@ -120,13 +120,19 @@ export type SnapshotKeeper = {
 /** The content of a snapshot: the routes of the cache, and the id of the directory's marker. */
 type SnapshotSource = Pick<RouteCache, 'users' | 'remembered' | 'revision'> & { marker?: () => string | undefined }
 
+export type SnapshotMonitor = {
+  noteShortage?: NoteShortage
+  /** The file had all routes at this time, in ms since 1970. */
+  snapshotIsComplete?: (atMs: number) => void
+}
+
 /** Writes the snapshot periodically if it may have changed since the last write. */
 export function keepSnapshot(
   file: string,
   store: string,
   source: SnapshotSource,
   log: Log,
-  noteShortage: NoteShortage = () => undefined,
+  { noteShortage, snapshotIsComplete }: SnapshotMonitor = {},
 ): SnapshotKeeper {
   let saved = source.revision()
   let savedMarker = source.marker?.()
@@ -136,16 +142,18 @@ export function keepSnapshot(
 
   async function save(): Promise<void> {
     const [revision, marker] = [source.revision(), source.marker?.()]
-    if (revision === saved && marker === savedMarker) return
+    const askedMs = Date.now()
+    if (revision === saved && marker === savedMarker) return snapshotIsComplete?.(askedMs)
     try {
       await writeSnapshot(file, store, source, marker)
       saved = revision
       savedMarker = marker
       said = undefined
+      snapshotIsComplete?.(askedMs)
     } catch (error) {
       const cause = systemCode(error)
       // The previous file stays, and the next attempt follows in 30 s.
-      if (isShortage(error)) noteShortage('snapshot', `${file}: ${cause}`)
+      if (isShortage(error)) noteShortage?.('snapshot', `${file}: ${cause}`)
       else if (cause !== said) log.error({ file, cause }, 'known routes cannot be written to disk')
       said = cause
     }
@@ -159,6 +167,7 @@ export function keepSnapshot(
     }, ms)
     timer.unref()
   }
+  snapshotIsComplete?.(Date.now()) // what is remembered at the start comes from the file
   wait(SAVE_EVERY_MS)
   return {
     async close(how = { isReplaced: false }) {

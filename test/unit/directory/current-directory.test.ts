@@ -40,11 +40,13 @@ function start(first: DirectorySettings, unreachable: readonly number[] = [], si
   const opened: Played[] = []
   const ups: boolean[] = []
   const lines: string[] = []
+  const snapshots: (number | undefined)[] = []
   const links: string[] = []
   const monitor: DirectoryMonitor = {
     directoryIsUp: (up) => ups.push(up),
     directoryHasLostData: () => undefined,
     directoryAnsweredBadly: () => undefined,
+    snapshotIsComplete: (atMs) => snapshots.push(atMs),
   }
   function open(settings: DirectorySettings, log: { error: (text: string) => void }, own: DirectoryMonitor) {
     if (settings.kind === 'static') return undefined
@@ -115,7 +117,7 @@ function start(first: DirectorySettings, unreachable: readonly number[] = [], si
     reachMs: 20,
     checkMs: 20,
   })
-  return { current, opened, ups, lines, links }
+  return { current, opened, ups, lines, links, snapshots }
 }
 
 const directory = {} as Directory
@@ -142,6 +144,21 @@ test('connects the next directory before it replaces the one in force, and repor
   const asked = current.lookup('alice')
   opened[1]!.asked[0]!.answer()
   assert.equal(await backendOf(asked), 'store2')
+})
+
+test('the time of a snapshot file counts while its directory is in force', async () => {
+  const { current, opened, snapshots } = start(redis(1))
+  opened[0]!.monitor.snapshotIsComplete?.(1000)
+  await current.prepare(redis(2))
+  opened[1]!.monitor.snapshotIsComplete?.(2000)
+  assert.deepEqual(snapshots, [undefined, 1000])
+  current.enter(redis(2))
+  await settle()
+  opened[0]!.monitor.snapshotIsComplete?.(3000)
+  assert.deepEqual(snapshots.splice(0), [undefined, 1000, 2000])
+  await current.prepare(redis(3)) // without such a file
+  current.enter(redis(3))
+  assert.deepEqual(snapshots, [undefined])
 })
 
 test('refuses a directory that cannot be reached: the one in force keeps answering, and nothing stays open', async () => {

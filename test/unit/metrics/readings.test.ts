@@ -77,3 +77,30 @@ test('has the runtime of all processes: sums of what they use, the worst of what
   const cpu = one.find(({ name }) => name === 'process_cpu_seconds_total')?.values[0]?.value ?? 0
   assert.ok(Math.abs(((await valueOf('process_cpu_seconds_total', [one, one])) ?? 0) - 2 * cpu) < 1e-9)
 })
+
+test('has the share of descriptors of the fullest process, and not of all together', async () => {
+  const name = 'mailmux_descriptors_used_ratio'
+  const real = await read(() => undefined)
+  const used = await valueOf(name, [real])
+  assert.ok(used !== undefined && used > 0 && used < 1, `${used}`)
+  const withShare = (value: number) =>
+    real.map((metric) => (metric.name === name ? { ...metric, values: [{ value, labels: {} }] } : metric))
+  assert.equal(await valueOf(name, [withShare(0.1), withShare(0.95), withShare(0.2)]), 0.95)
+  assert.equal(await valueOf(name, [real.filter((metric) => metric.name !== name)]), undefined)
+})
+
+test('has the oldest snapshot of all workers, and none without a snapshot file', async () => {
+  const series = 'mailmux_snapshot_complete_timestamp_seconds'
+  const none = await read(() => undefined)
+  assert.equal(await valueOf(series, [none, none]), undefined)
+  const [old, fresh] = [
+    await read((metrics) => metrics.snapshotIsComplete(1_800_000_000_000)),
+    await read((metrics) => metrics.snapshotIsComplete(1_800_000_030_000)),
+  ]
+  assert.equal(await valueOf(series, [fresh, old, none]), 1_800_000_000)
+  const replaced = await read((metrics) => {
+    metrics.snapshotIsComplete(1_800_000_000_000)
+    metrics.snapshotIsComplete(undefined)
+  })
+  assert.equal(await valueOf(series, [replaced, fresh]), 1_800_000_030)
+})

@@ -24,12 +24,14 @@ function openDisk(t: TestContext) {
   const say = (level: string) => (fields: object, msg?: string) => void said.push({ level, ...fields, msg })
   const log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') } as unknown as Log
   const routes = new Map<string, RememberedRoute>()
+  const complete: number[] = []
   let revision = 0
   const file = path.join(directory, 'routes')
   return {
     directory,
     file,
     said,
+    complete,
     know: (user: string, backend: string): void => {
       revision++
       routes.set(user, { user, entry: { backend, login: undefined, status: 'active' }, ageMs: 0 })
@@ -44,6 +46,7 @@ function openDisk(t: TestContext) {
           revision: () => revision,
         },
         log,
+        { snapshotIsComplete: (atMs) => void complete.push(atMs) },
       ),
     load: (where = file) =>
       loadSnapshot(where, { store: 'store', nowMs: Date.now(), maxStaleMs: 60_000 }, log)?.routes ?? [],
@@ -104,6 +107,28 @@ test('writes from time to time what has changed since', async (t) => {
   assert.equal(fs.statSync(file).ino, first, 'nothing has changed')
   know('alice@example.test', 'store2')
   await written('alice@example.test store2')
+  await keeper.close()
+})
+
+test('reports when the file has all routes: at the start, and at each look that finds it so or makes it so', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1_800_000_000_000 })
+  const { directory, know, keep, complete } = openDisk(t)
+  const home = path.join(directory, 'home')
+  const keeper = keep(path.join(home, 'routes'))
+  assert.deepEqual(complete.splice(0), [1_800_000_000_000])
+  const look = async (): Promise<void> => {
+    t.mock.timers.tick(30_000)
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))
+  }
+  await look()
+  assert.deepEqual(complete.splice(0), [1_800_000_030_000], 'nothing has changed')
+  know('alice@example.test', 'store1')
+  const end = performance.now() + READ_DEADLINE_MS
+  for (let turn = 0; turn < 10; turn++) await look()
+  assert.deepEqual(complete, [], 'the directory of the file is missing')
+  fs.mkdirSync(home)
+  while (complete.length === 0 && performance.now() < end) await look()
+  assert.ok(complete.length > 0, 'written, and not reported')
   await keeper.close()
 })
 
