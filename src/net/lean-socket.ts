@@ -1,6 +1,6 @@
 /**
- * A TCP socket that reuses its read buffers. By default Node allocates 64 KiB for each read, which costs more than relaying the bytes.
- * A quiet socket has no buffer of its own: it reads into a small buffer that all quiet sockets share, and each chunk is copied before
+ * Sockets that reuse their read buffers. By default Node allocates memory for each read, which costs more than relaying the bytes: V8
+ * marks the whole heap whenever 64 MiB have been allocated outside of it. A quiet socket has no buffer of its own: it reads into a small buffer that all quiet sockets share, and each chunk is copied before
  * the next read. A busy socket has a large buffer. A chunk in it is valid only until the `data` listener returns: the listener copies
  * what it needs longer, or calls `keepChunk()` if a pending write still refers to the chunk.
  */
@@ -9,10 +9,19 @@ import { TLSSocket } from 'node:tls'
 
 /** Size of the shared buffer. Most replies fit. A read that fills it makes the connection a busy one. */
 const SMALL_BYTES = 2048
+/** Node's default read size. A connection whose chunk has this size sends much data. */
+export const MUCH_BYTES = 64 * 1024
+/** A read of TLS has at most the 16 KiB of one record. Above this size it is one of many bytes. */
+export const MUCH_TLS_BYTES = 8192
 /** Size of a busy connection's buffer. A larger one was not cheaper, because it does not fit into the processor's caches. */
 const LARGE_BYTES = 64 * 1024
 /** Unused large buffers that are kept for the next busy connection: 1 MiB in all. */
 const MAX_SPARE = 16
+
+/** The names of Node's properties for a read buffer, its callback and the source of the next buffer. They are no documented API. */
+const READ_PROPERTIES = ['kBuffer', 'kBufferCb', 'kBufferGen'] as const
+/** Where a TLS socket keeps its `ReadBuffer`. */
+const READ_BUFFER = Symbol('read buffer')
 
 /** Bun reads into memory of its own and copies to the given buffer, so on Bun the default reads are cheaper. */
 const READS_INTO_GIVEN_BUFFER = !('bun' in process.versions)
@@ -49,29 +58,38 @@ export class LeanSocket extends Socket {
 
   /** @returns whether to continue reading */
   #emitChunk(bytes: number): boolean {
-    const chunk = this.#buffer.take(bytes)
-    // Without a listener, or behind earlier unread bytes, the chunk waits in the stream, which needs a copy.
-    if (this.readableLength > 0 || this.listenerCount('data') === 0) return this.push(Buffer.from(chunk))
-    this.emit('data', chunk)
-    return true
+    return emitChunk(this, this.#buffer.take(bytes))
   }
+}
+
+/** @returns whether to continue reading */
+function emitChunk(socket: Socket, chunk: Buffer): boolean {
+  // Without a listener, behind earlier unread bytes, or after a pause (the rest of what TLS has decrypted), the chunk waits in the
+  // stream, which needs a copy.
+  const waits = socket.readableLength > 0 || socket.readableFlowing === false || socket.listenerCount('data') === 0
+  if (waits) return socket.push(Buffer.from(chunk))
+  socket.emit('data', chunk)
+  return true
 }
 
 /** The buffer of one socket: the shared small one, and a large one of its own as long as reads fill the buffer that they get. */
 class ReadBuffer {
   readonly #memory: ReadMemory
+  readonly #muchBytes: number
   #own: Buffer | undefined
-  #filled = false
+  #isBusy = false
   #kept = false
 
-  constructor(memory: ReadMemory) {
+  /** @param muchBytes a read of so many bytes makes the connection a busy one; a read that fills its buffer does in any case */
+  constructor(memory: ReadMemory, muchBytes = LARGE_BYTES) {
     this.#memory = memory
+    this.#muchBytes = muchBytes
   }
 
   /** @returns the bytes of this read; a copy if they are in the shared buffer, which the next read of another socket overwrites */
   take(bytes: number): Buffer {
     const buffer = this.#own ?? this.#memory.small
-    this.#filled = bytes === buffer.length
+    this.#isBusy = bytes === buffer.length || bytes >= this.#muchBytes
     const chunk = buffer.subarray(0, bytes)
     return this.#own ? chunk : Buffer.from(chunk)
   }
@@ -83,9 +101,9 @@ class ReadBuffer {
   /** @returns the buffer for the next read */
   next(): Buffer {
     if (this.#kept) this.#own = undefined // the garbage collector frees it after the pending write
-    if (this.#filled) this.#own ??= this.#memory.spare.pop() ?? Buffer.allocUnsafeSlow(LARGE_BYTES)
+    if (this.#isBusy) this.#own ??= this.#memory.spare.pop() ?? Buffer.allocUnsafeSlow(LARGE_BYTES)
     else this.release()
-    this.#filled = this.#kept = false
+    this.#isBusy = this.#kept = false
     return this.#own ?? this.#memory.small
   }
 
@@ -106,13 +124,43 @@ type Handle = { useUserBuffer?: unknown }
 export function makeLean(socket: Socket, memory: ReadMemory): Socket {
   const { _handle: handle } = socket as Socket & { _handle?: Handle | null }
   const isIdle = socket.readableLength === 0 && socket.writableLength === 0 && socket.readable && socket.writable
-  if (!isIdle || socket instanceof TLSSocket || typeof handle?.useUserBuffer !== 'function') return socket
+  const isOther = socket instanceof TLSSocket || socket instanceof LeanSocket
+  if (!isIdle || isOther || typeof handle?.useUserBuffer !== 'function') return socket
   const lean = new LeanSocket({ allowHalfOpen: true, handle } as SocketConstructorOpts, memory)
   Object.assign(socket, { _handle: null })
   return lean
 }
 
+type LeanTls = Socket & { [READ_BUFFER]?: ReadBuffer }
+type TlsHandle = { useUserBuffer?: (buffer: Buffer) => void }
+
+/**
+ * Makes a TLS socket reuse its read buffers. It may be called at any time after the handshake, and more than once. Changes nothing on
+ * another socket, or where Node's internals are not as expected.
+ */
+export function makeTlsLean(socket: LeanTls, memory: ReadMemory): void {
+  if (!READS_INTO_GIVEN_BUFFER || socket[READ_BUFFER] !== undefined) return
+  if (!(socket instanceof TLSSocket) || socket.destroyed) return
+  const { _handle: handle } = socket as LeanTls & { _handle?: TlsHandle | null }
+  const symbols = Object.getOwnPropertySymbols(socket)
+  const [kBuffer, kBufferCb, kBufferGen] = READ_PROPERTIES.map((name) =>
+    symbols.find(({ description }) => description === name),
+  )
+  if (!kBuffer || !kBufferCb || !kBufferGen || typeof handle?.useUserBuffer !== 'function') return
+  const buffer = new ReadBuffer(memory, MUCH_TLS_BYTES)
+  const first = buffer.next()
+  Object.assign(socket, {
+    [READ_BUFFER]: buffer,
+    [kBuffer]: first,
+    [kBufferCb]: (bytes: number) => emitChunk(socket, buffer.take(bytes)),
+    [kBufferGen]: () => buffer.next(),
+  })
+  handle.useUserBuffer(first)
+  socket.once('close', () => buffer.release())
+}
+
 /** `LeanSocket.keepChunk()` for any socket. Other sockets allocate memory for each chunk, so for them nothing is to be done. */
 export function keepChunk(socket: Socket): void {
   if (socket instanceof LeanSocket) socket.keepChunk()
+  else (socket as LeanTls)[READ_BUFFER]?.keep()
 }

@@ -7,16 +7,13 @@ import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { LAST_BYTES_MS } from '../net/closing.ts'
 import { keepAlive } from '../net/keep-alive.ts'
-import { LeanSocket, makeLean, type ReadMemory } from '../net/lean-socket.ts'
+import { makeLean, makeTlsLean, MUCH_BYTES, MUCH_TLS_BYTES, type ReadMemory } from '../net/lean-socket.ts'
 import { carry } from './carry.ts'
 import { Gate } from './gate.ts'
 import type { LeaveCause, RelayCause, RelayCounts, RelayEnding, RelayHandle, RelayOptions } from './options.ts'
 import { LateEnd } from './late-end.ts'
 import { HALF_CLOSED_MS, LAST_MAIL_MS, LastSide } from './last-side.ts'
 import { Progress, REST_MS } from './progress.ts'
-
-/** Node's default read size. A client whose chunk has this size sends much data. */
-const MUCH_BYTES = 64 * 1024
 
 /** `byMs`: the deadline on the clock of the sweep; set by the first sweep after the request */
 type Leaving = { why: LeaveCause; withinMs: number; byMs: number | undefined }
@@ -110,7 +107,7 @@ export class Relay implements RelayHandle {
       this.progress.fromClient(chunk)
       this.#carryFromClient(chunk)
     }
-    if (chunk.length === MUCH_BYTES && !(this.#client instanceof LeanSocket)) this.#changeClient()
+    if (chunk.length >= MUCH_TLS_BYTES) this.#saveClientReads(chunk.length)
   }
 
   readonly #onBackendData = (chunk: Buffer): void => {
@@ -120,6 +117,7 @@ export class Relay implements RelayHandle {
       this.progress.fromBackend(chunk)
       this.#carryFromBackend(chunk)
     }
+    if (chunk.length >= MUCH_TLS_BYTES) makeTlsLean(this.#backend, this.#memory)
     this.#leaveIfSafe()
   }
 
@@ -142,10 +140,11 @@ export class Relay implements RelayHandle {
     else if (held && !this.#backend.writableNeedDrain) this.#client.resume()
   }
 
-  /** Changes a client that sends much data to the cheaper reads of back ends. For a client that sends only commands, the change would cost more than it saves. */
-  #changeClient(): void {
+  /** Makes a client that sends much data reuse its read buffers. For one that sends only commands, the change would cost more than it saves. */
+  #saveClientReads(bytes: number): void {
     const before = this.#client
-    const lean = makeLean(before, this.#memory)
+    makeTlsLean(before, this.#memory)
+    const lean = bytes < MUCH_BYTES ? before : makeLean(before, this.#memory)
     if (lean === before) return
     // Without a connection `before` has no event but the close, if its other owner destroys it.
     before.off('close', this.#onClientClose)

@@ -111,7 +111,7 @@ export async function connectPair(
     accepted.destroy()
   })
   const [far, near] = relayEnd === 'accepts' ? [connecting, accepted] : [accepted, connecting]
-  const peer = new ScriptedPeer(far, false)
+  const peer = new ScriptedPeer(far, relayEnd === 'connects')
   if (early !== undefined) {
     peer.sendRaw(early)
     await once(near, 'readable')
