@@ -93,8 +93,8 @@ export type AdminClient = {
   /** @throws Unanswered */
   blocks(): Promise<BlocksListed>
   limits(): Promise<LimitsListed>
-  /** Begins a trace, and brings its lines when it is repeated. @throws Unanswered */
-  trace(order: TraceBody): Promise<TraceTold>
+  /** Begins a trace, and brings its lines when it is repeated. @param signal ends the wait early @throws Unanswered */
+  trace(order: TraceBody, signal?: AbortSignal): Promise<TraceTold>
   /** @throws Unanswered */
   instances(): Promise<InstancesAnswer>
   /** @throws Unanswered */
@@ -178,10 +178,10 @@ export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
     blocks: () =>
       ask(endpoint, { path: '/api/v1/blocks', withinMs: LOOKUP_MS, mostLength: MAX_SESSIONS_LENGTH }, blocksListed),
     limits: () => ask(endpoint, { path: `/api/v1/limits?limit=${MOST_LIMITS}`, withinMs: LOOKUP_MS }, limitsListed),
-    trace: (body) =>
+    trace: (body, signal) =>
       ask(
         endpoint,
-        { method: 'POST', path: '/api/v1/traces', body, withinMs: LOOKUP_MS, mostLength: MAX_SESSIONS_LENGTH },
+        { method: 'POST', path: '/api/v1/traces', body, withinMs: LOOKUP_MS, mostLength: MAX_SESSIONS_LENGTH, signal },
         traceTold,
       ),
     instances: () => ask(endpoint, { path: '/api/v1/instances', withinMs: LOOKUP_MS }, instancesAnswer),

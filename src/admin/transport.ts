@@ -23,7 +23,13 @@ export function addressOf(endpoint: AdminEndpoint): { socketPath: string } | { h
   return 'file' in endpoint ? { socketPath: endpoint.file } : { host: endpoint.host, port: endpoint.port }
 }
 
-type UnansweredFacts = { isRefused?: boolean; isGone?: boolean; isAbsent?: boolean; errors?: string[] }
+type UnansweredFacts = {
+  isRefused?: boolean
+  isGone?: boolean
+  isAbsent?: boolean
+  isTemporary?: boolean
+  errors?: string[]
+}
 
 /** There is no answer, and the message says why, for the operator. */
 export class Unanswered extends Error {
@@ -36,12 +42,16 @@ export class Unanswered extends Error {
   readonly isGone: boolean
   /** nothing listens there */
   readonly isAbsent: boolean
+  /** the same question may be answered later */
+  readonly isTemporary: boolean
 
-  constructor(message: string, { isRefused = false, isGone = false, isAbsent = false, errors }: UnansweredFacts = {}) {
+  constructor(message: string, facts: UnansweredFacts = {}) {
     super(message)
+    const { isRefused = false, isGone = false, isAbsent = false, isTemporary = isGone, errors } = facts
     this.isRefused = isRefused
     this.isGone = isGone
     this.isAbsent = isAbsent
+    this.isTemporary = isTemporary
     this.errors = errors
   }
 }
@@ -70,7 +80,7 @@ export async function fetchAnswer(endpoint: AdminEndpoint, request: Request): Pr
     const cause = systemCode(error)
     if (cause === 'ECONNREFUSED' || cause === 'ENOENT')
       throw new Unanswered(`no program listens on ${at}: is mailmux running?`, { isGone: true, isAbsent: true })
-    if (cause === 'ABORT_ERR') throw new Unanswered(`${at} does not answer`)
+    if (cause === 'ABORT_ERR') throw new Unanswered(`${at} does not answer`, { isTemporary: true })
     throw new Unanswered(`${at} does not answer: ${cause}`, { isGone: cause === 'ECONNRESET' })
   }
 }

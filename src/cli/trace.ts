@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { constants, closeSync, openSync, writeSync } from 'node:fs'
 import { hostname, userInfo } from 'node:os'
 import type { Command } from 'commander'
+import { Unanswered, type AdminClient } from '../admin/client.ts'
 import type { TraceTold } from '../admin/trace-routes.ts'
 import { sleep, systemAlarm } from '../clock.ts'
 import { systemCode } from '../errors.ts'
@@ -25,8 +26,14 @@ export type TraceParts = { interrupted: () => AbortSignal }
 
 /** Short enough for a conversation to be followed, and a small load for a site of many instances. */
 const ASK_EVERY_MS = 500
-/** A file of a busy trace with lines of 400 characters has 40 MB then. */
-const MAX_LINES = 100_000
+/** With lines of 400 characters it has 40 MB then. */
+const MAX_FILE_LINES = 100_000
+/** After Ctrl-C, for the answer to the question under way, which has lines, and for the last one. */
+const END_MS = 2000
+/** An upgrade hands the API over within a second or two, and a service manager restarts a program as fast. */
+const MAX_GONE_MS = 30_000
+/** Two clocks, and the way of an answer. */
+const NEW_TRACE_MS = 5000
 
 const LEGS: Record<TraceTold['lines'][number]['leg'], string> = {
   'from-client': 'client  ->',
@@ -67,6 +74,7 @@ export function addTraceCommand(program: Command, parts: CommandParts & TracePar
 /** @returns the exit code: 0, 1 if it is refused, 2 if there is no answer or no file */
 export async function trace(options: Options, terminal: Terminal, stopped: AbortSignal): Promise<number> {
   const { config, save, json, user, client, session, for: period } = options
+  const { printError } = terminal
   let file: number | undefined
   try {
     // A new file: a link that another user has put in its place is not followed, and old rights are not kept.
@@ -86,41 +94,76 @@ export async function trace(options: Options, terminal: Terminal, stopped: Abort
     for: period,
     by,
   }
+  const print = (text: string): void => printError(printable(`mailmux trace: ${text}`))
+  let inFile = 0
   const say = (text: string): void => {
     terminal.out(text)
-    if (file !== undefined) writeSync(file, `${text}\n`)
+    if (file === undefined || inFile > MAX_FILE_LINES) return
+    if (inFile++ < MAX_FILE_LINES) writeSync(file, `${text}\n`)
+    else print(`${save} has ${MAX_FILE_LINES} lines, and gets no more; the trace goes on`)
   }
   let count = 0
   let dropped = 0
-  const show = (told: TraceTold, warned: Set<string>): void => {
+  const warned = new Set<string>()
+  const warn = (problem: string): void => {
+    if (!warned.has(problem)) print(problem)
+    warned.add(problem)
+  }
+  const show = (told: TraceTold): void => {
     for (const line of told.lines) say(json ? JSON.stringify(line) : formatLine(line))
     count += told.lines.length
     dropped += told.dropped
     if (told.dropped > 0 && !json) say(`        -- ${told.dropped} lines dropped: over the limit of a trace`)
-    for (const problem of problemsOf(told)) {
-      if (!warned.has(problem)) terminal.printError(printable(`mailmux trace: ${problem}`))
-      warned.add(problem)
-    }
+    problemsOf(told).forEach(warn)
   }
-  try {
-    return await askRunning('mailmux trace', config, terminal, async (asked) => {
-      const warned = new Set<string>()
-      let begun = false // A login before that is not shown, so the operator waits for the line.
-      for (;;) {
-        const told = await asked.trace(order)
-        show(told, warned)
-        if (told.refused && count === 0) return 1
-        if (!begun) terminal.printError(printable(`mailmux trace: in force for ${period}; Ctrl-C ends it earlier`))
-        begun = true
-        if (told.leftMs === 0 || count >= MAX_LINES) break
-        await sleep(systemAlarm, ASK_EVERY_MS, stopped)
-        if (stopped.aborted) break
+  const pending = new AbortController()
+  stopped.addEventListener('abort', () => systemAlarm.after(END_MS, () => pending.abort()), { once: true })
+
+  async function follow(asked: AdminClient): Promise<number> {
+    let endMs: number | undefined
+    let goneMs: number | undefined
+    for (;;) {
+      let told: TraceTold | undefined
+      try {
+        told = await asked.trace(order, pending.signal)
+      } catch (error) {
+        if (pending.signal.aborted) break
+        // Before the first answer there is no trace that could go on.
+        if (endMs === undefined || !(error instanceof Unanswered) || !error.isTemporary) throw error
+        if (goneMs === undefined) print(`${error.message}; the trace goes on when it answers again`)
+        goneMs ??= performance.now()
+        if (performance.now() - goneMs > MAX_GONE_MS) throw error
       }
-      show(await asked.trace({ ...order, end: true }), warned)
-      const none = count === 0 ? ': no session that matches said anything in this time' : ''
-      terminal.printError(`mailmux trace: ${count} lines shown${dropped > 0 ? `, ${dropped} dropped` : none}`)
-      return 0
-    })
+      if (told) {
+        show(told)
+        if (told.refused && count === 0) return 1
+        const leftMs = told.leftMs
+        // A login before that is not shown, so the operator waits for the line.
+        if (endMs === undefined) print(`in force for ${period}; Ctrl-C ends it earlier`)
+        else if (leftMs > endMs - performance.now() + NEW_TRACE_MS)
+          warn('another process of mailmux answers now; what was said in between is missing')
+        else if (goneMs !== undefined) print('mailmux answers again; what was said in between may be missing')
+        endMs ??= performance.now() + leftMs
+        goneMs = undefined
+        if (leftMs === 0) break
+      }
+      if (endMs !== undefined && performance.now() >= endMs) break
+      await sleep(systemAlarm, ASK_EVERY_MS, stopped)
+      if (stopped.aborted) break
+    }
+    try {
+      show(await asked.trace({ ...order, end: true }, AbortSignal.timeout(END_MS)))
+    } catch (error) {
+      if (!(error instanceof Unanswered)) throw error
+      print(`${error.message}: the last lines may be missing, and the trace ends by itself`)
+    }
+    const none = count === 0 ? ': no session that matches said anything in this time' : ''
+    print(`${count} lines shown${dropped > 0 ? `, ${dropped} dropped` : none}`)
+    return 0
+  }
+
+  try {
+    return await askRunning('mailmux trace', config, terminal, follow)
   } finally {
     if (file !== undefined) closeSync(file)
   }

@@ -3,6 +3,9 @@ import type { TraceAnswer } from '../admin/trace-routes.ts'
 import type { Told } from '../instances/asking.ts'
 import type { Answer } from './messages.ts'
 
+/** Of one answer. With 400 characters each, of which JSON escapes some, they stay far below the 10 MB that the command takes. */
+export const MOST_LINES = 5000
+
 type Line = TraceAnswer['lines'][number]
 
 export function mergeTraces(workers: readonly { worker: number; told: Answer['trace'] | undefined }[]): TraceAnswer {
@@ -31,10 +34,12 @@ export function mergeTracesOf({ answers, scope, incomplete: why, silent, lost }:
 function merge(
   each: readonly { lines: readonly Line[]; dropped: number; refused?: true | undefined }[],
 ): Pick<TraceAnswer, 'lines' | 'dropped' | 'refused'> {
+  // The sort is stable: lines of one session at the same millisecond keep their order.
+  const all = each.flatMap(({ lines }) => lines).sort((a, b) => a.atMs - b.atMs)
+  const over = Math.max(0, all.length - MOST_LINES)
   return {
-    // The sort is stable: lines of one session at the same millisecond keep their order.
-    lines: each.flatMap(({ lines }) => lines).sort((a, b) => a.atMs - b.atMs),
-    dropped: each.reduce((sum, { dropped }) => sum + dropped, 0),
+    lines: over > 0 ? all.slice(0, MOST_LINES) : all,
+    dropped: each.reduce((sum, { dropped }) => sum + dropped, over),
     ...(each.some(({ refused }) => refused) && { refused: true as const }),
   }
 }

@@ -10,7 +10,10 @@ import { temporaryDirectory } from '../config/fixture.ts'
 
 export const TOKEN = 'open-sesame'
 
-/** @param hangsAt the number of the first request without an answer, from 1 */
+/**
+ * @param answer the same to each request, or a function of the number of the request, from 1; `reset`: the connection ends
+ * @param hangsAt the number of the first request without an answer, from 1
+ */
 export async function openAdminPort(t: TestContext, status: number, answer: unknown, hangsAt = Infinity) {
   const { promise: hangs, resolve: noteHang } = Promise.withResolvers<true>()
   const asked: string[] = []
@@ -22,7 +25,9 @@ export async function openAdminPort(t: TestContext, status: number, answer: unkn
     void text(request).then((body) => {
       bodies.push(body)
       if (asked.length >= hangsAt) return noteHang(true)
-      response.writeHead(status).end(JSON.stringify(answer))
+      const told: unknown = typeof answer === 'function' ? (answer as (nth: number) => unknown)(asked.length) : answer
+      if (told === 'reset') return void request.socket.destroy()
+      response.writeHead(status).end(JSON.stringify(told))
     })
   })
   server.listen({ host: '127.0.0.1', port: 0 })
