@@ -38,10 +38,10 @@ TEST_PACKAGES := dovecot-imapd dovecot-pop3d redis-server redis-tools openssl cu
 DEB_PACKAGES := dpkg-dev
 DEB_TEST_PACKAGES := dpkg-dev debootstrap lintian iproute2
 
-.PHONY: help runtime deps demo run build man lint types check test test-packages bench bench-quick soak screenshots mutants docker deb package-test
+.PHONY: help runtime deps demo run build man lint types check test test-packages bench bench-quick bench-features soak screenshots mutants docker deb package-test
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 runtime: $(BROUGHT_NODE) ## Node as in .node-version, into .runtime/, where the machine's own is too old
 
@@ -119,6 +119,9 @@ bench: $(DEPS) $(RUNTIME_BUN) ## mailmux beside its peers, half an hour: every m
 
 bench-quick: $(DEPS) ## the measures that fit into a minute
 	$(NODE) test/bench/bench.ts --quick
+
+bench-features: $(DEPS) ## what each feature costs, switched off or on, six minutes: into docs/performance.md
+	$(NODE) test/bench/bench.ts --features --page
 
 # The pictures of the status page, which a usual run of the test does not write
 screenshots: $(DEPS) test-packages ## pictures of the status page, into docs/images/

@@ -12,13 +12,14 @@ import { startChild } from './child.ts'
 import { countPossibleSessions, limitCounts, raiseFileLimit } from './file-limit.ts'
 import type { LoadAnswer, Order } from './load-orders.ts'
 import { describeOptions, type Options, readOptions } from './options.ts'
-import { fillPage } from './page.ts'
+import { renderFeatures } from './features/render.ts'
+import { fillPage, fillPart } from './page.ts'
 import type { Peer } from './peers/peer.ts'
 import { describeMachine, type Report } from './report.ts'
 import { type Findings, runRounds } from './rounds.ts'
 import { listSettings, type Setting } from './settings.ts'
 import { summarize } from './summary.ts'
-import { drawReport, renderReport } from './render.ts'
+import { describeRun, drawReport, renderReport } from './render.ts'
 import { judgeTargets } from './targets.ts'
 
 const CHECKOUT = join(import.meta.dirname, '../..')
@@ -104,12 +105,17 @@ async function main(): Promise<void> {
     const sections = report.sections.map((section) => ({ ...section, summary: summarize(section, allSettings) }))
     const verdicts = judgeTargets(sections, report.failures)
     const tables = renderReport(report, sections, verdicts)
-    process.stdout.write(tables)
+    const table = renderFeatures(sections)
+    process.stdout.write(table === '' ? tables : `${table}\n${tables}`)
     await mkdir(RESULTS, { recursive: true })
     await writeFile(join(RESULTS, `${name}.json`), `${JSON.stringify({ ...report, verdicts }, undefined, 2)}\n`)
     const chart = drawReport(report, sections)
     await writeFile(join(RESULTS, `${name}.svg`), chart)
-    if (wantsPage) await fillPage(join(CHECKOUT, 'docs'), tables, chart)
+    if (wantsPage) {
+      const docs = join(CHECKOUT, 'docs')
+      if (name === 'features') await fillPart(docs, 'bench-features', `${table}\n${describeRun(report)}\n`)
+      else await fillPage(docs, tables, chart)
+    }
     if (report.failures.length > 0 || (isJudged && verdicts.some(({ isMet }) => !isMet))) process.exitCode = 1
   } finally {
     await scene.close()

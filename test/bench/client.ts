@@ -7,7 +7,13 @@ import { connect as connectTls, type SecureContext, TLSSocket } from 'node:tls'
 import type { Protocol } from './load-orders.ts'
 
 /** Where to connect; with `tls`, from the first byte. With `ticket`, a session that the server may resume. */
-export type Target = { port: number; protocol: Protocol; tls: SecureContext | undefined; ticket?: Buffer | undefined }
+export type Target = {
+  port: number
+  protocol: Protocol
+  tls: SecureContext | undefined
+  ticket?: Buffer | undefined
+  proxyHeader?: true | undefined
+}
 
 export type Session = {
   /** Resolves at the OK; rejects at any other answer, or when the connection ends first. `body`, if any, follows the command at once. */
@@ -111,6 +117,7 @@ export async function openSession(target: Target): Promise<Session> {
     else reject(new Error(`answered ${line.trimEnd()}`))
   })
   const socket = connect(target, lines.cut)
+  if (target.proxyHeader) socket.write('PROXY TCP4 127.0.0.1 127.0.0.1 40000 143\r\n')
   const expect = (prefix: string): Promise<void> =>
     new Promise((resolve, reject) => {
       waiting = { prefix, resolve, reject }

@@ -5,7 +5,7 @@ export type Protocol = 'imap' | 'pop3'
 export type Operation = 'login' | 'noop' | 'fetch' | 'append'
 
 /** How to get in: a port, what is spoken there, and whether TLS comes first. */
-export type Entry = { port: number; protocol: Protocol; tls: boolean }
+export type Entry = { port: number; protocol: Protocol; tls: boolean; proxyHeader?: true }
 
 export type Order =
   /** logs in once with the right password, fetches a message over IMAP, logs out; and once with a wrong one, which must be refused */

@@ -129,8 +129,8 @@ async function close(): Promise<void> {
   await Promise.all(closing.map((session) => session.closed))
 }
 
-function toTarget({ port, protocol, tls }: Entry): Target {
-  return { port, protocol, tls: tls ? secureContext : undefined }
+function toTarget({ port, protocol, tls, proxyHeader }: Entry): Target {
+  return { port, protocol, tls: tls ? secureContext : undefined, proxyHeader }
 }
 
 async function carryOut(order: Order): Promise<LoadAnswer> {

@@ -16,7 +16,12 @@ export type LoadMeasure = { figures: LoadFigures; cpu: CpuSpent | undefined; han
 /** Undefined where the peer has no such door. */
 export function findEntry(peer: RunningPeer, door: Door): Entry | undefined {
   const port = peer.ports[door]
-  return port === undefined ? undefined : { port, protocol: door === 'pop3' ? 'pop3' : 'imap', tls: door === 'imaps' }
+  if (port === undefined) return undefined
+  const proxyHeader = door === 'imap' && peer.expectsProxyHeader === true
+  return {
+    ...{ port, protocol: door === 'pop3' ? 'pop3' : 'imap', tls: door === 'imaps' },
+    ...(proxyHeader && { proxyHeader }),
+  }
 }
 
 /**

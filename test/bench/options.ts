@@ -49,6 +49,19 @@ const QUICK: Preset = {
   isJudged: false,
 }
 
+const FEATURES: Preset = {
+  name: 'features',
+  peers: 'mailmux',
+  workloads: '',
+  settings: 'features',
+  rounds: '6',
+  mostRounds: '9',
+  seconds: '0.5',
+  warmUpSeconds: 8,
+  sessions: '1000',
+  isJudged: false,
+}
+
 export type Options = {
   /** of the files that the run writes */
   name: string
@@ -73,6 +86,7 @@ export type Options = {
 export function describeOptions(settings: Setting[]): string {
   return `node test/bench/bench.ts [options]
   --quick            a minute: ${QUICK.peers}; ${QUICK.workloads}; no target fails it
+  --features         what each feature of mailmux costs, switched off or on
   --peers A,B        of ${listNames(allPeers)}; the ratios are to the first
   --before DIR       mailmux of another checkout and this one, in turn: the cost of a change
   --workloads A,B    of ${listNames(listWorkloads(settings))}
@@ -91,6 +105,7 @@ export function readOptions(args: string[], allSettings: Setting[]): Options | u
     args,
     options: {
       quick: { type: 'boolean', default: false },
+      features: { type: 'boolean', default: false },
       peers: { type: 'string' },
       before: { type: 'string' },
       workloads: { type: 'string' },
@@ -104,7 +119,7 @@ export function readOptions(args: string[], allSettings: Setting[]): Options | u
     },
   })
   if (values.help) return undefined
-  const preset = values.quick ? QUICK : FULL
+  const preset = values.quick ? QUICK : values.features ? FEATURES : FULL
   if (values.before === '' || (values.before !== undefined && !existsSync(join(values.before, 'src/main.ts'))))
     throw new Error(`${JSON.stringify(values.before)} is no checkout of mailmux: it has no src/main.ts`)
   const isPart = values.peers !== undefined || values.workloads !== undefined || values.before !== undefined

@@ -59,7 +59,7 @@ function ratioTable(rows: Row[]): string[] {
   return alignTable([[`ratio to ${baseline}`, ...others], ...lines])
 }
 
-function showInterval(interval: Interval | undefined): string {
+export function showInterval(interval: Interval | undefined): string {
   return interval === undefined ? '' : ` (${show(interval.low)} to ${show(interval.high)})`
 }
 
@@ -128,17 +128,23 @@ function onOneLine(text: string): string {
   return text.trim().replaceAll(/\s*\n\s*/g, ' / ')
 }
 
+/** When it was measured, and on what. */
+export function describeRun({ startedAt, machine, measuredSeconds }: Report): string {
+  return (
+    `${startedAt}: ${machine.cores} × ${machine.cpu}, ${machine.memoryMiB} MiB, ${machine.kernel}, ` +
+    `${machine.openFiles} open files a process, load ${machine.loadAverageAtStart.toFixed(2)} before the run; ` +
+    `${measuredSeconds.toFixed(0)} s of measuring`
+  )
+}
+
 /** The report as Markdown: targets, tables of each section, and what it was measured on. */
 export function renderReport(report: Report, sections: SummedSection[], verdicts: Verdict[]): string {
-  const { machine } = report
   const blocks: string[][] = verdicts.length > 0 ? [['### Targets'], targetTable(verdicts)] : []
   for (const { title, summary } of sections) blocks.push([`### ${title}`], ...sectionTables(summary))
   blocks.push(['### What was measured'])
   blocks.push(
     bulletList([
-      `${report.startedAt}: ${machine.cores} × ${machine.cpu}, ${machine.memoryMiB} MiB, ${machine.kernel}, ` +
-        `${machine.openFiles} open files a process, load ${machine.loadAverageAtStart.toFixed(2)} before the run; ` +
-        `${report.measuredSeconds.toFixed(0)} s of measuring`,
+      describeRun(report),
       ...Object.keys(report.versions).map((peer) => describePeer(report, peer)),
       ...report.notes,
       ...report.failures.map((failure) => `**Failed:** ${onOneLine(failure)}`),

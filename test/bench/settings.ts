@@ -2,6 +2,7 @@
 import { startDovecot } from '../support/dovecot.ts'
 import type { Scene } from '../support/scene.ts'
 import { startChild } from './child.ts'
+import { asByDefault, features } from './features/features.ts'
 import { MESSAGE, PASSWORD, userName, USERS } from './message.ts'
 import {
   mailmux,
@@ -35,9 +36,10 @@ const MAILBOXES = 32
 /** As few as there are routes where routes are fewest. */
 const FEW_USERS = 10
 
-function startSink(users: number): Setting['start'] {
+/** `args` as sink.ts has them. */
+function startSink(users: number, args: string[] = []): Setting['start'] {
   return async (scene) => {
-    const { ready } = await startChild<never, { imap: number; pop3: number }>(scene, 'sink.ts')
+    const { ready } = await startChild<never, { imap: number; pop3: number }>(scene, 'sink.ts', args)
     return { ports: ready, users }
   }
 }
@@ -101,6 +103,15 @@ export function listSettings(possibleSessions: number): Setting[] {
       workloads: pick('login', 'login-tls'),
       idleWorkloads: [],
       start: startSink(USERS),
+    },
+    {
+      name: 'features',
+      title: 'One feature switched at a time',
+      packages: [],
+      peers: [asByDefault, ...features].map(({ peer }) => peer),
+      workloads: pick('login', 'noop', 'fetch'),
+      idleWorkloads: [],
+      start: startSink(USERS, ['id']),
     },
   ]
 }

@@ -5,7 +5,8 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { MESSAGE, PASSWORD } from './message.ts'
 
-const CAPABILITY = 'CAPABILITY IMAP4rev1 SASL-IR LITERAL+ AUTH=PLAIN'
+/** With the argument `id` it offers ID (RFC 2971), as real servers do: its proxies may then tell it who the client is. */
+const CAPABILITY = `CAPABILITY IMAP4rev1 SASL-IR LITERAL+ AUTH=PLAIN${process.argv[2] === 'id' ? ' ID' : ''}`
 
 /** Connections whose next line is a SASL response, with the tag that it answers; POP3 has none. */
 const awaitsResponse = new WeakMap<Socket, string>()
@@ -17,6 +18,7 @@ function isGoodResponse(response: string): boolean {
 
 /** Answers one whole IMAP command; short literals stand in the text as they came, long ones have been left out. */
 function answerImap(socket: Socket, command: string): void {
+  if (command.startsWith('PROXY ')) return // a header of version 1, which tells it nothing that it needs
   const answered = awaitsResponse.get(socket)
   if (answered !== undefined) {
     awaitsResponse.delete(socket)

@@ -24,12 +24,35 @@ type Ports = Record<Door | 'admin', number>
 /** The value of `directory` in the main file, and the users and domains of the routing file. */
 type Routes = { directory: string; routing: string; stop?: () => Promise<void> }
 
-function buildConfiguration(certificate: Leaf, ports: Ports, directory: string, workers: number): string {
+/** How a mailmux differs from one as by default. Texts are put into its files. */
+export type Switch = {
+  limits?: string
+  level?: string
+  /** behind the keys of the listener for IMAP, and of the back end */
+  listener?: string
+  backend?: string
+  isInRedis?: true
+  expectsProxyHeader?: true
+  nodeOptions?: string[]
+  /** Begins what an operator does while it is measured; gives what ends it. */
+  meanwhile?: (api: string, token: string) => Promise<() => Promise<void>>
+}
+
+/** The token of the API, which only a `meanwhile` needs. */
+const TOKEN = 'a-token-of-the-bench-that-is-no-secret'
+
+function buildConfiguration(
+  certificate: Leaf,
+  ports: Ports,
+  directory: string,
+  workers: number,
+  { limits, level = 'info', listener = '', meanwhile }: Switch,
+): string {
   return `
 hostname: localhost
 workers: ${workers}
 listeners:
-  - {name: imap, protocol: imap, listen: ["127.0.0.1:${ports.imap}"], tls: none, allow_plaintext_auth: true}
+  - {name: imap, protocol: imap, listen: ["127.0.0.1:${ports.imap}"], tls: none, allow_plaintext_auth: true${listener}}
   - {name: imaps, protocol: imap, listen: ["127.0.0.1:${ports.imaps}"], tls: implicit}
   - {name: pop3, protocol: pop3, listen: ["127.0.0.1:${ports.pop3}"], tls: none, allow_plaintext_auth: true}
 tls:
@@ -37,15 +60,15 @@ tls:
     - {cert: ${certificate.certFile}, key: ${certificate.keyFile}}
 directory: ${directory}
 routing: routing.yaml
-admin: {listen: "127.0.0.1:${ports.admin}"}
-log: {level: info, format: json}
-`
+admin: {listen: "127.0.0.1:${ports.admin}"${meanwhile === undefined ? '' : ', token_file: admin.token'}}
+log: {level: ${level}, format: json}
+${limits === undefined ? '' : `limits:${limits}\n`}`
 }
 
-function buildRouting({ backend }: PeerSetup, routes: string): string {
+function buildRouting({ backend }: PeerSetup, routes: string, keys = ''): string {
   return `
 backends:
-  sink: {host: 127.0.0.1, imap: ${backend.imap}, pop3: ${backend.pop3}, tls: none}
+  sink: {host: 127.0.0.1, imap: ${backend.imap}, pop3: ${backend.pop3}, tls: none${keys}}
 ${routes}
 `
 }
@@ -106,6 +129,7 @@ type Variant = {
   /** the file that it runs, of this checkout or of another one */
   main?: string
   workers?: number
+  change?: Switch
 }
 
 function createPeer({
@@ -117,6 +141,7 @@ function createPeer({
   runtime,
   main = MAIN,
   workers = 1,
+  change = {},
 }: Variant): Peer {
   return {
     name,
@@ -129,16 +154,23 @@ function createPeer({
       const folder = join(around.scene.directory, `${name}-${imap}`)
       await mkdir(folder)
       const file = join(folder, 'mailmux.yaml')
-      await writeFile(file, buildConfiguration(around.certificate, { imap, imaps, pop3, admin }, directory, workers))
-      await writeFile(join(folder, 'routing.yaml'), buildRouting(around, routing))
-      const program = runtime ?? [...NODE_OF_COMMAND, ...around.nodeOptions]
+      await writeFile(
+        file,
+        buildConfiguration(around.certificate, { imap, imaps, pop3, admin }, directory, workers, change),
+      )
+      await writeFile(join(folder, 'routing.yaml'), buildRouting(around, routing, change.backend))
+      await writeFile(join(folder, 'admin.token'), TOKEN, { mode: 0o600 })
+      const program = runtime ?? [...NODE_OF_COMMAND, ...around.nodeOptions, ...(change.nodeOptions ?? [])]
       const command = [...program, main, 'run', '-c', file]
       const { pid, stop } = await startProxy(around.scene, name, command, () => isReady(admin))
+      const endMeanwhile = await change.meanwhile?.(`http://127.0.0.1:${admin}/api/v1`, TOKEN)
       return {
         pids: [pid],
         ports: { imap, imaps, pop3 },
+        ...(change.expectsProxyHeader && { expectsProxyHeader: true }),
         account: () => accountForLookups(admin),
         stop: async () => {
+          await endMeanwhile?.()
           await stop()
           await stopDirectory?.()
         },
@@ -225,3 +257,15 @@ function createPeerOfTwoWorkers(name: string, one: string, runtime?: string[]): 
 
 export const mailmuxTwoWorkers = createPeerOfTwoWorkers('mailmux-2-workers', 'mailmux')
 export const mailmuxBunTwoWorkers = createPeerOfTwoWorkers('mailmux-bun-2-workers', 'mailmux-bun', [BUN])
+
+/** @param remark what is switched */
+export function createFeaturePeer(name: string, remark: string, change: Switch): Peer {
+  return createPeer({
+    name,
+    packages: change.isInRedis ? REDIS_PACKAGES : [],
+    remark,
+    version: async () => `${await readCommit(CHECKOUT)} on node ${process.version}`,
+    routes: change.isInRedis ? (scene) => inRedis(scene, USERS) : byDomain,
+    change,
+  })
+}

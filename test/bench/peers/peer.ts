@@ -23,6 +23,8 @@ export type RunningPeer = {
   pids: number[]
   /** a door that is missing is one that the peer does not have */
   ports: Partial<Record<Door, number>>
+  /** at the port for IMAP in clear, before anything else */
+  expectsProxyHeader?: true
   /** what the tables' readers should know of this instance's past: one line */
   account?: () => Promise<string>
   stop: () => Promise<void>

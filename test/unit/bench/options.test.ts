@@ -8,9 +8,9 @@ import { listSettings } from '../../bench/settings.ts'
 const settings = listSettings(9_700)
 const names = (named: { name: string }[] = []): string[] => named.map(({ name }) => name)
 
-test('without options all settings are run, and targets count', () => {
+test('without options all settings but that of the features are run, and targets count', () => {
   const options = readOptions([], settings)
-  assert.deepEqual(names(options?.settings), names(settings))
+  assert.deepEqual([...names(options?.settings), 'features'], names(settings))
   assert.deepEqual(names(options?.settings[0]?.workloads), names(settings[0]?.workloads))
   assert.equal(options?.isJudged, true)
 })
@@ -19,6 +19,13 @@ test('the quick run has three peers in front of the sink, and no target fails it
   const options = readOptions(['--quick'], settings)
   assert.deepEqual(names(options?.peers), ['bare', 'nginx', 'mailmux'])
   assert.deepEqual(names(options?.settings), ['sink'])
+  assert.equal(options?.isJudged, false)
+})
+
+test('the run of the features has peers of its own, and no target fails it', () => {
+  const options = readOptions(['--features'], settings)
+  assert.deepEqual(names(options?.settings), ['features'])
+  assert.equal(names(options?.settings[0]?.peers)[0], 'as-by-default')
   assert.equal(options?.isJudged, false)
 })
 
