@@ -43,7 +43,8 @@ if (oldNode !== undefined) {
 /** What starts this program again with another command, as a process of the running mailmux. */
 const programFor = (command: string): WorkerProgram => ({
   command: process.execPath,
-  args: [...process.execArgv, import.meta.filename, command],
+  options: process.execArgv,
+  args: [import.meta.filename, command],
   printError(text: string) {
     if (process.stderr.writableLength < STDERR_BYTES) process.stderr.write(printableLines(text))
   },
@@ -78,6 +79,7 @@ const { takeServiceManager } = await import('./supervisor/notify.ts')
 const { LOG_DESCRIPTOR } = await import('./supervisor/messages.ts')
 const { dropPrivileges } = await import('./supervisor/privileges.ts')
 const { serveWorker } = await import('./supervisor/serve-worker.ts')
+const { outliveSupervisor } = await import('./supervisor/worker-process.ts')
 
 // A standard descriptor whose other end has gone must not end the process.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
@@ -216,6 +218,7 @@ function work(): void {
     createApp,
     output,
   )
+  outliveSupervisor()
   if (!process.connected) process.exit(1) // the supervisor has ended before this process could get the event
 }
 

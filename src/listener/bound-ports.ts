@@ -1,18 +1,27 @@
 /**
  * Ports that one process binds and others accept from. As long as it holds them, the ports, and the connections that wait at them,
- * outlive the processes that accept; it never accepts itself, so that a connection costs it nothing.
+ * outlive the processes that accept; it never accepts itself, so that a connection costs it nothing. Where a process cannot hold a port
+ * like that (`runtime.ts`), the others bind it by `node:cluster`, and it outlives each of them, but not all.
  */
 import type { SendHandle } from 'node:child_process'
 import net from 'node:net'
 import { systemCode } from '../errors.ts'
 import { familyOf } from '../net/address.ts'
-import { BACKLOG, listenError, isMissingFamily } from './door.ts'
-import type { Doors } from './doors.ts'
-import { NONE_INHERITED, type InheritedSockets } from './inherited.ts'
+import { BINDS_ALONE, BINDS_BY_CLUSTER } from '../runtime.ts'
+import { BACKLOG, listenAt, listenError, isMissingFamily } from './door.ts'
+import { createDoors, type Doors } from './doors.ts'
+import { NONE_INHERITED, passOn, type InheritedSocket, type InheritedSockets } from './inherited.ts'
 import { checkOverlap, findNewPlaces, keyOf, type NamedPort, type OpenPort, type Place } from './ports.ts'
 
-/** A port as this process has it open. `handle` goes over the channel to a process that runs already. */
-export type BoundPort = OpenPort & { descriptor: number; handle: SendHandle; close: () => void }
+/** A port as this process has it open. */
+export type BoundPort = OpenPort & {
+  /** of this binding: a port that is closed and bound again has another one */
+  id: symbol
+  /** What holds the port in this process, and goes over the channel; both are undefined where the workers bind by `node:cluster`. */
+  descriptor: number | undefined
+  handle: SendHandle | undefined
+  close: () => void
+}
 
 /** What another process is told of them. */
 export function addressesOf(ports: readonly OpenPort[]): OpenPort[] {
@@ -21,6 +30,14 @@ export function addressesOf(ports: readonly OpenPort[]): OpenPort[] {
 
 export function addressOf({ listener, host, port }: OpenPort): OpenPort {
   return { listener, host, port }
+}
+
+/** For another process to inherit. @throws Error where this process does not hold them itself */
+export function inheritable(ports: readonly BoundPort[]): InheritedSocket[] {
+  return passOn(
+    ports,
+    ports.map(({ descriptor }) => descriptor),
+  )
 }
 
 /** Ports that are bound for settings which are not in force yet. Exactly one of both functions is called. */
@@ -43,9 +60,8 @@ export async function bindPorts(
   ports: readonly NamedPort[],
   inherited: InheritedSockets = NONE_INHERITED,
 ): Promise<BoundPorts> {
-  if (!('BoundSocket' in net)) {
+  if (!BINDS_ALONE && !BINDS_BY_CLUSTER)
     throw new Error('workers: more than 1 needs Node 26.4 or later (net.BoundSocket)')
-  }
   let bound: BoundPort[] = []
 
   async function prepare(wanted: readonly NamedPort[]): Promise<PreparedBinding> {
@@ -96,6 +112,7 @@ export async function bindPorts(
 async function takeOrBind(place: Place, inherited: InheritedSockets): Promise<BoundPort | undefined> {
   const { listener, host, port } = place
   const descriptor = inherited.take(place)
+  if (BINDS_BY_CLUSTER) return findBindable(place, descriptor)
   try {
     // A socket that holds the port reads nothing: it is neither connected nor does it listen here.
     const holder = new net.Socket(
@@ -104,7 +121,7 @@ async function takeOrBind(place: Place, inherited: InheritedSockets): Promise<Bo
           { handle: new net.BoundSocket({ host, port, ipv6Only: familyOf(host) === 6 }) }
         : { fd: descriptor, readable: false, writable: false },
     )
-    return { listener, host, port, ...handleOf(holder), close: () => holder.destroy() }
+    return { listener, host, port, id: Symbol(), ...heldBy(holder), close: () => holder.destroy() }
   } catch (error) {
     if (isMissingFamily(error, place)) return undefined
     if (systemCode(error) === 'EADDRINUSE' && inherited.mayCover(place)) return undefined
@@ -113,9 +130,28 @@ async function takeOrBind(place: Place, inherited: InheritedSockets): Promise<Bo
 }
 
 /** `server.listen` and the channel between processes take the handle of a socket; Node's types do not name it. */
-function handleOf(holder: net.Socket): { descriptor: number; handle: SendHandle } {
+function heldBy(holder: net.Socket): { descriptor: number; handle: SendHandle } {
   const { _handle: handle } = holder as net.Socket & { _handle: SendHandle & { fd: number } }
   return { descriptor: handle.fd, handle }
+}
+
+/**
+ * Opens the port for a moment, so that an error is reported before any worker is started for it.
+ * @returns a port that the workers bind; otherwise as `takeOrBind`
+ */
+async function findBindable(place: Place, descriptor: number | undefined): Promise<BoundPort | undefined> {
+  const { listener, host, port } = place
+  if (descriptor !== undefined)
+    throw new Error('workers: more than 1 cannot take the sockets of a service manager with Bun: use 1, or Node')
+  const doors = createDoors()
+  const isOpen = await doors.open(
+    place,
+    (server) => listenAt(server, place),
+    (error) => isMissingFamily(error, place),
+  )
+  doors.close()
+  if (!isOpen) return undefined
+  return { listener, host, port, id: Symbol(), descriptor: undefined, handle: undefined, close: () => undefined }
 }
 
 /**
@@ -125,12 +161,17 @@ function handleOf(holder: net.Socket): { descriptor: number; handle: SendHandle 
  */
 export async function openInherited(doors: Doors, ports: readonly OpenPort[], first: number): Promise<void> {
   for (const [index, port] of ports.entries()) {
+    if (BINDS_BY_CLUSTER) await doors.open(port, (server) => listenAt(server, port))
     // Node reads the backlog of an inherited port from its own argument alone.
-    await doors.open(port, (server) => server.listen({ fd: first + index }, BACKLOG))
+    else await doors.open(port, (server) => server.listen({ fd: first + index }, BACKLOG))
   }
 }
 
-/** Opens a port that came over the channel. @throws Error with a message for the operator */
+/**
+ * Opens a port that came over the channel.
+ * @param handle undefined where the workers bind it by `node:cluster`
+ * @throws Error with a message for the operator
+ */
 export async function openSent(doors: Doors, port: OpenPort, handle: unknown): Promise<void> {
-  await doors.open(port, (server) => server.listen(handle, BACKLOG))
+  await doors.open(port, (server) => (handle === undefined ? listenAt(server, port) : server.listen(handle, BACKLOG)))
 }

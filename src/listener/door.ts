@@ -2,7 +2,7 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import type { ListenAddress } from '../config/settings.ts'
 import { systemCode } from '../errors.ts'
-import { hostPort } from '../net/address.ts'
+import { familyOf, hostPort } from '../net/address.ts'
 import { findPortHolder } from '../net/port-holder.ts'
 
 /** Connections that wait in the kernel to be accepted, at most: a wave of clients, or the time that a worker takes to start again. */
@@ -13,6 +13,11 @@ export type Accept = {
   onConnection: (socket: Socket, listener: string) => void
   /** A connection could not be accepted. The port stays open. */
   onError: (error: Error, listener: string) => void
+}
+
+/** Each family has a socket of its own: `::` must not take the IPv4 port as well. */
+export function listenAt(server: Server, { host, port }: { host: string; port: number }): void {
+  server.listen({ host, port, ipv6Only: familyOf(host) === 6, backlog: BACKLOG })
 }
 
 export function createDoor(): Server {

@@ -3,8 +3,7 @@
  * one line with the remedy. Parses nothing, serves no client.
  */
 import { systemCode } from '../errors.ts'
-import { familyOf } from '../net/address.ts'
-import { BACKLOG, isMissingFamily, type Accept } from './door.ts'
+import { BACKLOG, isMissingFamily, listenAt, type Accept } from './door.ts'
 import { createDoors, type Doors } from './doors.ts'
 import { NONE_INHERITED, type InheritedSockets } from './inherited.ts'
 import { checkOverlap, findNewPlaces, type NamedPort, type OpenPort, type Place } from './ports.ts'
@@ -77,15 +76,13 @@ export async function openListeners(
 
 /** @returns false where the machine lacks the address family and the other one was asked for too, or where an inherited socket accepts for both */
 function openPort(doors: Doors, place: Place, inherited: InheritedSockets): Promise<boolean> {
-  const { host, port } = place
   const descriptor = inherited.take(place)
   return doors.open(
     place,
     (server) => {
       // Node reads the backlog of an inherited port from its own argument alone.
       if (descriptor !== undefined) server.listen({ fd: descriptor }, BACKLOG)
-      // Each family has a socket of its own: `::` must not take the IPv4 port as well.
-      else server.listen({ host, port, ipv6Only: familyOf(host) === 6, backlog: BACKLOG })
+      else listenAt(server, place)
     },
     (error) => isMissingFamily(error, place) || (systemCode(error) === 'EADDRINUSE' && inherited.mayCover(place)),
   )

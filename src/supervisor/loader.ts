@@ -43,7 +43,7 @@ export function createLoader(program: WorkerProgram, deadlineMs = DEADLINE_MS): 
   function start(): ChildProcess {
     let child: ChildProcess
     try {
-      child = spawn(program.command, program.args, {
+      child = spawn(program.command, [...(program.options ?? []), ...program.args], {
         // As TABLE_DESCRIPTOR says. Its standard output may get lines of a module that NODE_OPTIONS preloads.
         stdio: ['ignore', 'ignore', 'pipe', 'ipc', 'pipe'],
         serialization: 'advanced', // preserves Maps, octets and undefined

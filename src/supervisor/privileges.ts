@@ -4,13 +4,13 @@
  */
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
-import net from 'node:net'
 import path from 'node:path'
 import type { Settings } from '../config/settings.ts'
 import { systemCode } from '../errors.ts'
-import { bindPorts } from '../listener/bound-ports.ts'
+import { bindPorts, inheritable } from '../listener/bound-ports.ts'
 import { createInheritedSockets, type InheritedSockets } from '../listener/inherited.ts'
 import type { Log } from '../log.ts'
+import { BINDS_ALONE } from '../runtime.ts'
 import { namedPorts } from './activation.ts'
 
 /** A directory service that does not answer must not hold up the start for ever. */
@@ -40,13 +40,13 @@ export async function dropPrivileges(
       `user: only root can become ${account.user}; start mailmux as root or as that user, or remove \`user\``,
     )
   }
-  if (!('BoundSocket' in net)) throw new Error('user: a start as root needs Node 26.4 or later (net.BoundSocket)')
+  if (!BINDS_ALONE) throw new Error('user: a start as root needs Node 26.4 or later (net.BoundSocket)')
   // Each is taken over by what listens there, which closes it too: this object closes none.
   const bound = await bindPorts(namedPorts(settings), inherited)
   giveSocketDirectory(settings.admin?.socket, account)
   become(account)
   mustRead(account, [process.execPath, import.meta.filename])
-  return createInheritedSockets(bound.list())
+  return createInheritedSockets(inheritable(bound.list()))
 }
 
 /** By the system's own programs, which know the accounts of a directory service too. Node has no function for this. */

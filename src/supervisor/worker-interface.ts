@@ -11,6 +11,9 @@ import type { SharedMemory } from './shared-memory.ts'
 /** A program, and the arguments that make it a worker, or the process that reads the configuration. */
 export type WorkerProgram = {
   command: string
+  /** of the runtime */
+  options?: readonly string[]
+  /** the script and its arguments */
   args: readonly string[]
   /** receives its standard error, such as the stack of a crash */
   printError: (text: string) => void

@@ -3,7 +3,7 @@
  * Every question to it ends within its deadline, with an answer or an error.
  * Over 250 lines: start, pings, questions and end of the process change the same private state.
  */
-import { spawn, type ChildProcess, type SendHandle } from 'node:child_process'
+import type { ChildProcess, SendHandle } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { systemCode } from '../errors.ts'
 import type { LedgerMember } from '../limits/ledger-host.ts'
@@ -14,12 +14,10 @@ import { createBackOff } from './back-off.ts'
 import type { Worker, WorkerParts } from './worker-interface.ts'
 import { createDelivery } from './delivery.ts'
 import type { Answer, Ask, ToSupervisor, ToWorker } from './messages.ts'
+import { startWorkerProcess } from './worker-process.ts'
 
 /** Interval of the pings to a worker. */
 const PING_MS = 1000
-
-/** The standard output of this process, which receives the log. */
-const STDOUT = 1
 
 /** One process of the worker. */
 type Life = {
@@ -28,7 +26,7 @@ type Life = {
   serves: boolean
   answering: Answering
   /** the ports that it has open, or that are on the way to it */
-  ports: Set<BoundPort['handle']>
+  ports: Set<BoundPort['id']>
   waiting: Map<number, { resolve: (answer: unknown) => void; reject: (why: Error) => void }>
   ended: PromiseWithResolvers<undefined>
   ledger: LedgerMember
@@ -54,10 +52,7 @@ export function createWorker(parts: WorkerParts): Worker {
     let child: ChildProcess
     const inherited = parts.ports()
     try {
-      child = spawn(program.command, program.args, {
-        stdio: ['ignore', 'ignore', 'pipe', 'ipc', STDOUT, ...inherited.map(({ descriptor }) => descriptor)], // as LOG_DESCRIPTOR and FIRST_INHERITED say
-        serialization: 'advanced', // preserves Maps and undefined
-      })
+      child = startWorkerProcess(program, inherited)
     } catch (error) {
       // Node reports some system errors by an event and throws the others (ENOMEM, EIO, ETXTBSY).
       return recover({ pid: undefined, cause: systemCode(error), startedMs, served: false })
@@ -66,7 +61,7 @@ export function createWorker(parts: WorkerParts): Worker {
       child,
       startedMs,
       serves: false,
-      ports: new Set(inherited.map(({ handle }) => handle)),
+      ports: new Set(inherited.map(({ id }) => id)),
       answering: createAnswering(() => put(born, { what: 'ping' }), {
         silent: (ms) => log.error({ worker: number, pid: child.pid, ms }, 'worker does not answer'),
         again: (ms) => log.warn({ worker: number, pid: child.pid, ms }, 'worker answers again'),
@@ -80,8 +75,8 @@ export function createWorker(parts: WorkerParts): Worker {
         start: (settings) => send(born, { kind: 'start', ...parts.greeting(), settings, ...portsOf(inherited) }),
         async configure(settings) {
           const ports = parts.ports()
-          const handles = new Set(ports.map(({ handle }) => handle))
-          for (const handle of born.ports) if (!handles.has(handle)) born.ports.delete(handle)
+          const ids = new Set(ports.map(({ id }) => id))
+          for (const id of born.ports) if (!ids.has(id)) born.ports.delete(id)
           for (const port of ports) void sendPort(born, port)
           return put(born, { what: 'configure', settings, ports: addressesOf(ports) })
         },
@@ -205,8 +200,8 @@ export function createWorker(parts: WorkerParts): Worker {
 
   /** @returns what is wrong if the worker cannot open it; a worker that does not answer opens it later */
   async function sendPort(born: Life, port: BoundPort, withinMs?: number): Promise<string | undefined> {
-    if (born.ports.has(port.handle)) return undefined
-    born.ports.add(port.handle)
+    if (born.ports.has(port.id)) return undefined
+    born.ports.add(port.id)
     const opened = put(born, { what: 'port', port: addressOf(port) }, withinMs, port.handle)
     return opened.then(({ wrong }) => wrong).catch(() => undefined)
   }
@@ -264,7 +259,7 @@ export function createWorker(parts: WorkerParts): Worker {
     },
     shut(ports) {
       if (!life) return
-      for (const { handle } of ports) life.ports.delete(handle)
+      for (const { id } of ports) life.ports.delete(id)
       void send(life, { kind: 'shut', ports: addressesOf(ports) })
     },
     async stop(withinMs, how = { mayLogIn: false }) {

@@ -7,7 +7,7 @@ import { Unavailable } from '../admin/api.ts'
 import type { BlockTarget } from '../blocks/block.ts'
 import type { Settings } from '../config/settings.ts'
 import { storeOf } from '../directory/replaceable.ts'
-import { addressesOf, bindPorts, type BoundPorts } from '../listener/bound-ports.ts'
+import { addressesOf, bindPorts, inheritable, type BoundPorts } from '../listener/bound-ports.ts'
 import { createLedgerHost } from '../limits/ledger-host.ts'
 import type { Ledger } from '../limits/ledger.ts'
 import type { InheritedSockets } from '../listener/inherited.ts'
@@ -278,7 +278,7 @@ export function createWorkers(parts: WorkersParts): WorkerPool {
       await Promise.all(workers.map((worker) => worker.ask({ what: 'reopenLog' }, ALL_MS).catch(() => undefined)))
     },
     setLogLevel: (level) => askEach({ what: 'logLevel', level }),
-    sockets: () => (ports?.list() ?? []).map(({ host, port, descriptor }) => ({ host, port, descriptor })),
+    sockets: () => inheritable(ports?.list() ?? []),
     async stop(how) {
       stopping.abort()
       readings.stop()

@@ -12,7 +12,7 @@ import { openMailClient, type MailClient, type MailProtocol } from '../support/m
 import { startMailmux, toBackend, type Mailmux } from '../support/mailmux.ts'
 import { startRedis, type Redis } from '../support/redis.ts'
 import { run, type RunResult } from '../support/run.ts'
-import { MAILMUX_RUNTIME, ON_BUN } from '../support/runtime.ts'
+import { MAILMUX_RUNTIME } from '../support/runtime.ts'
 import { openScene } from '../support/scene.ts'
 
 const TOKEN = 'e2e-token'
@@ -48,11 +48,7 @@ before(async () => {
       },
     )
   }
-  ;[first, second, alone] = await Promise.all([
-    start('one', 1, true),
-    start('two', ON_BUN ? 1 : 2, true),
-    start('alone', 1, false),
-  ])
+  ;[first, second, alone] = await Promise.all([start('one', 1, true), start('two', 2, true), start('alone', 1, false)])
 })
 after(() => scene.close())
 
@@ -122,7 +118,7 @@ test('a blocked address is rejected before its greeting, and its sessions end', 
   await (await open(second, 'imap', blocked)).quit()
 })
 
-test('a worker that is started again has the blocks', { skip: ON_BUN }, async () => {
+test('a worker that is started again has the blocks', async () => {
   assert.equal((await mailmux(first, 'block', ALICE)).code, 0)
   const pids = second.log().flatMap((line) => (line.msg === 'worker serves' ? [Number(line.pid)] : []))
   for (const pid of pids.slice(-2)) process.kill(pid, 'SIGKILL')

@@ -18,10 +18,10 @@ import {
 import { isFree } from '../support/ports.ts'
 import { waitUntilEnded, listProcesses } from '../support/process-tree.ts'
 import { type Program, startProgram } from '../support/processes.ts'
-import { MAILMUX_RUNTIME, ON_BUN } from '../support/runtime.ts'
+import { lacks, MAILMUX_RUNTIME } from '../support/runtime.ts'
 import { openScene, type Scene } from '../support/scene.ts'
 
-const onNode = { expectFailure: ON_BUN && 'Bun has no module.registerHooks, and no net.BoundSocket for workers' }
+const onNode = { expectFailure: lacks('registerHooks') }
 
 let scene: Scene
 beforeEach(() => {
@@ -76,7 +76,7 @@ async function launch(workers: number): Promise<Starting> {
 
 for (const workers of [1, 2]) {
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
-    test(`${signal} before it is ready ends it with 0 (workers: ${workers})`, workers > 1 ? onNode : {}, async () => {
+    test(`${signal} before it is ready ends it with 0 (workers: ${workers})`, async () => {
       const { program, ports } = await launch(workers)
       const processes = listProcesses(program.pid)
       program.signal(signal)
@@ -87,18 +87,14 @@ for (const workers of [1, 2]) {
       await waitUntilEnded(processes)
     })
 
-  test(
-    `SIGHUP before it is ready reads the files again, and it becomes ready (workers: ${workers})`,
-    workers > 1 ? onNode : {},
-    async () => {
-      const { program, routingFile } = await launch(workers)
-      await writeFile(routingFile, 'backends: {store2: {host: 127.0.0.1, imap: 1, pop3: 1}}\n')
-      program.signal('SIGHUP')
-      await program.waitForLine((line) => line.includes('"configuration taken over"'), START_DEADLINE_MS, 'the reload')
-      await program.waitForLine((line) => line.includes('"msg":"ready"'), START_DEADLINE_MS, 'its readiness')
-      assert.deepEqual(await program.stop(), { code: 0, signal: null })
-    },
-  )
+  test(`SIGHUP before it is ready reads the files again, and it becomes ready (workers: ${workers})`, async () => {
+    const { program, routingFile } = await launch(workers)
+    await writeFile(routingFile, 'backends: {store2: {host: 127.0.0.1, imap: 1, pop3: 1}}\n')
+    program.signal('SIGHUP')
+    await program.waitForLine((line) => line.includes('"configuration taken over"'), START_DEADLINE_MS, 'the reload')
+    await program.waitForLine((line) => line.includes('"msg":"ready"'), START_DEADLINE_MS, 'its readiness')
+    assert.deepEqual(await program.stop(), { code: 0, signal: null })
+  })
 }
 
 /** Has Node stop where it loads mailmux's own modules, say so on standard output, and go on once a file is there. */

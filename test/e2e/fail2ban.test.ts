@@ -8,7 +8,6 @@ import { START_DEADLINE_MS } from '../support/deadline.ts'
 import { type Mailmux, startMailmux } from '../support/mailmux.ts'
 import { freePort } from '../support/ports.ts'
 import { run } from '../support/run.ts'
-import { ON_BUN } from '../support/runtime.ts'
 import { openScene, type Scene } from '../support/scene.ts'
 import { connectPeer } from '../support/scripted-peer.ts'
 
@@ -28,7 +27,7 @@ const NAMES = [
 /** With the one over POP3. */
 const REFUSALS = NAMES.length + 1
 
-for (const workers of ON_BUN ? [1] : [1, 2])
+for (const workers of [1, 2])
   describe(`with workers: ${workers}`, () => {
     let scene: Scene
     let mailmux: Mailmux

@@ -7,10 +7,7 @@ import { startDovecot } from '../support/dovecot.ts'
 import { startHoldingStore, type HoldingStore } from '../support/holding-store.ts'
 import { openMailClient, type MailClient, type MailProtocol } from '../support/mail-client.ts'
 import { startMailmux, toBackend, type Mailmux } from '../support/mailmux.ts'
-import { ON_BUN } from '../support/runtime.ts'
 import { openScene, type Scene } from '../support/scene.ts'
-
-if (ON_BUN) process.exit(0) // which has no `net.BoundSocket`
 
 const WORKERS = 4
 const SESSIONS = 6

@@ -22,7 +22,6 @@ import { freePort } from '../support/ports.ts'
 import { listProcesses } from '../support/process-tree.ts'
 import type { Program } from '../support/processes.ts'
 import { run } from '../support/run.ts'
-import { ON_BUN } from '../support/runtime.ts'
 import { openScene, type Scene } from '../support/scene.ts'
 
 const DEADLINE_MS = 20_000
@@ -87,8 +86,8 @@ const processesWith = (pid: number, name: string): string[] =>
     readdirSync(`/proc/${one}/fd`).some((fd) => readlinkSync(`/proc/${one}/fd/${fd}`) === name),
   )
 
-for (const workers of ON_BUN ? [1] : [1, 2]) {
-  const processes = workers === 1 ? 1 : workers + 1
+for (const workers of [1, 2]) {
+  const processes = workers + 1
 
   describe(`with workers: ${workers}`, () => {
     test('SIGUSR1 has every process write to the new file, and a failure leaves the log where it is', async () => {
@@ -155,7 +154,7 @@ for (const workers of ON_BUN ? [1] : [1, 2]) {
 }
 
 test('a reload to another file takes effect in every process, and to one that cannot be opened is refused', async () => {
-  const workers = ON_BUN ? 1 : 2
+  const workers = 2
   mkdirSync(directory)
   const configFile = await configure(workers)
   const program = launchMailmux(scene, configFile)
@@ -172,7 +171,7 @@ test('a reload to another file takes effect in every process, and to one that ca
   program.signal('SIGHUP')
   await waitForLines(other, 'configuration taken over', 1)
   assert.deepEqual(processesWith(program.pid, file), [])
-  assert.equal(processesWith(program.pid, other).length, workers === 1 ? 1 : workers + 1)
+  assert.equal(processesWith(program.pid, other).length, workers + 1)
   await visits(3)
   await waitForLines(other, 'session ended', 3)
   assert.deepEqual(await program.stop(), { code: 0, signal: null })

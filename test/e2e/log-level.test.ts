@@ -9,11 +9,9 @@ import { START_DEADLINE_MS } from '../support/deadline.ts'
 import { type Mailmux, startMailmux, type YamlMap } from '../support/mailmux.ts'
 import { freePort } from '../support/ports.ts'
 import { run } from '../support/run.ts'
-import { MAILMUX_RUNTIME, ON_BUN } from '../support/runtime.ts'
+import { MAILMUX_RUNTIME } from '../support/runtime.ts'
 import { openScene, type Scene } from '../support/scene.ts'
 import { connectPeer } from '../support/scripted-peer.ts'
-
-if (ON_BUN) process.exit(0) // which has no `net.BoundSocket`, so no workers
 
 /** Chance hands connections to workers: that so many all go to one is as likely as no accident at all. */
 const MANY = 60

@@ -9,7 +9,6 @@ import { startMailmux, type Mailmux } from '../support/mailmux.ts'
 import { freePort } from '../support/ports.ts'
 import { listProcesses, signalAll, waitUntilEnded } from '../support/process-tree.ts'
 import { startProgram, type Program } from '../support/processes.ts'
-import { ON_BUN } from '../support/runtime.ts'
 import { openScene, type Scene } from '../support/scene.ts'
 
 /** Prints each datagram on a line, its assignments parted by spaces. Reading without ancillary data closes the descriptor of a barrier. */
@@ -55,65 +54,59 @@ for (const [kind, workers] of [
   ['abstract name', 1],
   ['path', 2],
 ] as const)
-  if (workers === 1 || !ON_BUN)
-    test(`reports start, reload and stop (a socket with a ${kind}, workers: ${workers})`, async () => {
-      const socket = kind === 'path' ? join(scene.directory, 'notify') : `@mailmux-test-${process.pid}`
-      const receiver = await listen(socket)
-      const mailmux = await start(workers, { NOTIFY_SOCKET: socket })
-      await receiver.waitForLine((line) => line === 'READY=1 STATUS=serving', START_DEADLINE_MS, 'ready')
-      mailmux.program.signal('SIGHUP')
-      await receiver.waitForLine((line) => line.startsWith('RELOADING=1 MONOTONIC_USEC='), START_DEADLINE_MS, 'reload')
-      await mailmux.waitForLog(({ msg }) => msg === 'configuration taken over', 'the reload')
-      writeFileSync(mailmux.routingFile, 'nonsense: true\n')
-      mailmux.program.signal('SIGHUP')
-      await receiver.waitForLine((line) => line.includes('refused'), START_DEADLINE_MS, 'the refused reload')
-      const processes = listProcesses(mailmux.pid)
-      await mailmux.stop()
-      await waitUntilEnded(processes)
-      const states = messages(receiver).map((line) => line.replace(/MONOTONIC_USEC=\d+/, 'MONOTONIC_USEC='))
-      assert.deepEqual(states, [
-        'READY=1 STATUS=serving',
-        'RELOADING=1 MONOTONIC_USEC=',
-        'READY=1 STATUS=serving',
-        'RELOADING=1 MONOTONIC_USEC=',
-        'READY=1 STATUS=serving; the last reload was refused, see the log',
-        'STOPPING=1 STATUS=shutting down: ends 0 sessions EXTEND_TIMEOUT_USEC=17000000',
-      ])
-      assert.ok(!mailmux.log().some(({ msg }) => msg === 'service manager cannot be notified'))
-    })
-
-if (!ON_BUN)
-  test('the watchdog gets signs of life, unless all workers hang', async () => {
-    const socket = join(scene.directory, 'notify')
+  test(`reports start, reload and stop (a socket with a ${kind}, workers: ${workers})`, async () => {
+    const socket = kind === 'path' ? join(scene.directory, 'notify') : `@mailmux-test-${process.pid}`
     const receiver = await listen(socket)
-    const mailmux = await start(2, { NOTIFY_SOCKET: socket, WATCHDOG_USEC: '1500000' })
-    const isSign = (line: string): boolean => line === 'WATCHDOG=1'
-    await receiver.waitForLine(isSign, START_DEADLINE_MS, 'a sign of life')
-    const pids = mailmux.log().flatMap(({ msg, pid }) => (msg === 'worker serves' ? [String(pid)] : []))
-    assert.equal(pids.length, 2)
-    signalAll(pids, 'SIGSTOP')
-    scene.closeLater(() => signalAll(pids, 'SIGCONT'))
-    for (const pid of pids) {
-      const isSilent = (line: { msg: string; pid?: unknown }): boolean =>
-        line.msg === 'worker does not answer' && String(line.pid) === pid
-      await mailmux.waitForLog(isSilent, `the silence of ${pid}`)
-    }
-    // Signs are sent by a timer of 500 ms: a reload, which takes longer, would be followed by some.
-    const before = messages(receiver).length
+    const mailmux = await start(workers, { NOTIFY_SOCKET: socket })
+    await receiver.waitForLine((line) => line === 'READY=1 STATUS=serving', START_DEADLINE_MS, 'ready')
     mailmux.program.signal('SIGHUP')
+    await receiver.waitForLine((line) => line.startsWith('RELOADING=1 MONOTONIC_USEC='), START_DEADLINE_MS, 'reload')
     await mailmux.waitForLog(({ msg }) => msg === 'configuration taken over', 'the reload')
-    await receiver.waitForLine((line) => line.startsWith('RELOADING'), START_DEADLINE_MS, 'the reload')
-    const later = messages(receiver).slice(before)
-    assert.ok(later.filter(isSign).length <= 1, later.join('\n'))
-    signalAll(pids, 'SIGCONT')
-    await mailmux.waitForLog(({ msg }) => msg === 'worker answers again', 'the workers')
-    const signs = messages(receiver).filter(isSign).length
-    await receiver.waitForLine(
-      () => messages(receiver).filter(isSign).length > signs,
-      START_DEADLINE_MS,
-      'another sign',
-    )
+    writeFileSync(mailmux.routingFile, 'nonsense: true\n')
+    mailmux.program.signal('SIGHUP')
+    await receiver.waitForLine((line) => line.includes('refused'), START_DEADLINE_MS, 'the refused reload')
+    const processes = listProcesses(mailmux.pid)
+    await mailmux.stop()
+    await waitUntilEnded(processes)
+    const states = messages(receiver).map((line) => line.replace(/MONOTONIC_USEC=\d+/, 'MONOTONIC_USEC='))
+    assert.deepEqual(states, [
+      'READY=1 STATUS=serving',
+      'RELOADING=1 MONOTONIC_USEC=',
+      'READY=1 STATUS=serving',
+      'RELOADING=1 MONOTONIC_USEC=',
+      'READY=1 STATUS=serving; the last reload was refused, see the log',
+      'STOPPING=1 STATUS=shutting down: ends 0 sessions EXTEND_TIMEOUT_USEC=17000000',
+    ])
+    assert.ok(!mailmux.log().some(({ msg }) => msg === 'service manager cannot be notified'))
   })
+
+test('the watchdog gets signs of life, unless all workers hang', async () => {
+  const socket = join(scene.directory, 'notify')
+  const receiver = await listen(socket)
+  const mailmux = await start(2, { NOTIFY_SOCKET: socket, WATCHDOG_USEC: '1500000' })
+  const isSign = (line: string): boolean => line === 'WATCHDOG=1'
+  await receiver.waitForLine(isSign, START_DEADLINE_MS, 'a sign of life')
+  const pids = mailmux.log().flatMap(({ msg, pid }) => (msg === 'worker serves' ? [String(pid)] : []))
+  assert.equal(pids.length, 2)
+  signalAll(pids, 'SIGSTOP')
+  scene.closeLater(() => signalAll(pids, 'SIGCONT'))
+  for (const pid of pids) {
+    const isSilent = (line: { msg: string; pid?: unknown }): boolean =>
+      line.msg === 'worker does not answer' && String(line.pid) === pid
+    await mailmux.waitForLog(isSilent, `the silence of ${pid}`)
+  }
+  // Signs are sent by a timer of 500 ms: a reload, which takes longer, would be followed by some.
+  const before = messages(receiver).length
+  mailmux.program.signal('SIGHUP')
+  await mailmux.waitForLog(({ msg }) => msg === 'configuration taken over', 'the reload')
+  await receiver.waitForLine((line) => line.startsWith('RELOADING'), START_DEADLINE_MS, 'the reload')
+  const later = messages(receiver).slice(before)
+  assert.ok(later.filter(isSign).length <= 1, later.join('\n'))
+  signalAll(pids, 'SIGCONT')
+  await mailmux.waitForLog(({ msg }) => msg === 'worker answers again', 'the workers')
+  const signs = messages(receiver).filter(isSign).length
+  await receiver.waitForLine(() => messages(receiver).filter(isSign).length > signs, START_DEADLINE_MS, 'another sign')
+})
 
 test('a service manager that is away is logged once, and changes nothing else', async () => {
   const mailmux = await start(1, { NOTIFY_SOCKET: join(scene.directory, 'nothing-here') })

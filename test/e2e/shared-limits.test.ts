@@ -12,7 +12,7 @@ import { startMailmux, type Mailmux } from '../support/mailmux.ts'
 import { startPasswordStore } from '../support/password-store.ts'
 import { startRedis, type Redis } from '../support/redis.ts'
 import { run } from '../support/run.ts'
-import { MAILMUX_RUNTIME, ON_BUN } from '../support/runtime.ts'
+import { MAILMUX_RUNTIME } from '../support/runtime.ts'
 import { openScene } from '../support/scene.ts'
 import { directoryConnected } from '../support/site.ts'
 
@@ -42,7 +42,7 @@ before(async () => {
         users: { 'outage@example.test': 'store1', 'other@example.test': 'store1' }, // who need no Redis
         directory: { redis: { url: redis.url, prefix: 'mailmux:', timeout: '2s' } },
         limits: { failure_delay: '0s', sessions_per_user: LIMIT },
-        settings: { workers: ON_BUN ? 1 : 2 },
+        settings: { workers: 2 },
       },
     )
     await directoryConnected(mailmux)

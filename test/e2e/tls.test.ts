@@ -12,7 +12,7 @@ import { type MailProtocol, openMailClient } from '../support/mail-client.ts'
 import { type Mailmux, startMailmux, toBackend } from '../support/mailmux.ts'
 import { freePort } from '../support/ports.ts'
 import { openScene, type Scene } from '../support/scene.ts'
-import { ON_BUN } from '../support/runtime.ts'
+import { lacks } from '../support/runtime.ts'
 import { connectPeer } from '../support/scripted-peer.ts'
 
 const USER = 'alice@example.test'
@@ -20,7 +20,7 @@ const PASSWORD = 'secret'
 const PROTOCOLS: MailProtocol[] = ['imap', 'pop3']
 const OTHER = { imap: 'pop3', pop3: 'imap' } as const
 const CIPHER = 'ECDHE-ECDSA-AES256-GCM-SHA384'
-const onTwin = { expectFailure: ON_BUN && 'Bun takes no ticketKeys' }
+const onTwin = { expectFailure: lacks('ticketKeys') }
 
 let scene: Scene
 let authority: Authority

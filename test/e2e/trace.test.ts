@@ -12,7 +12,7 @@ import { startMailmux, toBackend, type Mailmux } from '../support/mailmux.ts'
 import { startProgram, type Program } from '../support/processes.ts'
 import { startRedis } from '../support/redis.ts'
 import { run } from '../support/run.ts'
-import { MAILMUX_RUNTIME, ON_BUN } from '../support/runtime.ts'
+import { MAILMUX_RUNTIME } from '../support/runtime.ts'
 import { openScene } from '../support/scene.ts'
 
 const TOKEN = 'e2e-token'
@@ -47,7 +47,7 @@ before(async () => {
       },
     )
   }
-  ;[first, second] = await Promise.all([start('one', 1), start('two', ON_BUN ? 1 : 2)])
+  ;[first, second] = await Promise.all([start('one', 1), start('two', 2)])
   // Both know each other.
   for (const at of [first, second])
     await until(

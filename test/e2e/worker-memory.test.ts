@@ -4,11 +4,8 @@ import { after, before, test } from 'node:test'
 import { routeAnswer } from '../../src/admin/answers.ts'
 import { arrive, nobodyWentAstray, PROTOCOLS } from '../support/arrivals.ts'
 import { READ_DEADLINE_MS, START_DEADLINE_MS, until } from '../support/deadline.ts'
-import { ON_BUN } from '../support/runtime.ts'
 import { directoryConnected, PASSWORD, type Site, startSite } from '../support/site.ts'
 import { watchWorkers, type Workers } from '../support/workers.ts'
-
-if (ON_BUN) process.exit(0) // which has no `net.BoundSocket`: workers-start.test.ts shows the effect of `workers: 2` there
 
 const ALICE = 'alice@example.test' // at home on store1
 const BOB = 'bob@example.test' // at home on store2

@@ -16,7 +16,6 @@ import {
 } from '../support/mailmux.ts'
 import { freePort, isFree } from '../support/ports.ts'
 import { waitUntilEnded, listProcesses } from '../support/process-tree.ts'
-import { ON_BUN } from '../support/runtime.ts'
 import { openScene, type Scene } from '../support/scene.ts'
 import { connectPeer } from '../support/scripted-peer.ts'
 
@@ -50,65 +49,54 @@ test('one worker is one process', async () => {
   await mailmux.stop()
 })
 
-/** For tests of more than one worker, which need `net.BoundSocket`. */
-const onNode = { expectFailure: ON_BUN && 'Bun has no net.BoundSocket' }
+test('a port that is in use ends it in one line, as it does with one worker, and leaves no process', async () => {
+  const ports: MailmuxPorts = await freeMailmuxPorts()
+  const holder = createServer().listen(ports.pop3s, '127.0.0.1')
+  await once(holder, 'listening')
+  scene.closeLater(() => void holder.close()) // where the test fails, this process could not end
+  const { configFile } = await writeConfiguration(scene, ports, {
+    certificate: await authority.issue('mailmux'),
+    backends: { store1: { host: '127.0.0.1', imap: 1 } },
+    settings: { workers: 2 },
+  })
+  const program = launchMailmux(scene, configFile)
+  const { code } = await program.exited
+  assert.equal(code, 1)
+  const lines = program.stderr().trimEnd().split('\n')
+  assert.equal(lines.length, 1, program.stderr())
+  assert.match(
+    lines[0]!,
+    new RegExp(`listener pop3-implicit: .*127\\.0\\.0\\.1:${ports.pop3s}: the port is in use by .*`),
+  )
+  assert.match(lines[0]!, new RegExp(`\\b${process.pid}\\b`))
+  holder.close()
+  await once(holder, 'close')
+  assert.ok(await allFree(ports))
+})
 
-test(
-  'a port that is in use ends it in one line, as it does with one worker, and leaves no process',
-  onNode,
-  async () => {
-    const ports: MailmuxPorts = await freeMailmuxPorts()
-    const holder = createServer().listen(ports.pop3s, '127.0.0.1')
-    await once(holder, 'listening')
-    scene.closeLater(() => void holder.close()) // where the test fails, this process could not end
-    const { configFile } = await writeConfiguration(scene, ports, {
-      certificate: await authority.issue('mailmux'),
-      backends: { store1: { host: '127.0.0.1', imap: 1 } },
-      settings: { workers: 2 },
-    })
-    const program = launchMailmux(scene, configFile)
-    const { code } = await program.exited
-    assert.equal(code, 1)
-    const lines = program.stderr().trimEnd().split('\n')
-    assert.equal(lines.length, 1, program.stderr())
-    assert.match(
-      lines[0]!,
-      new RegExp(`listener pop3-implicit: .*127\\.0\\.0\\.1:${ports.pop3s}: the port is in use by .*`),
-    )
-    assert.match(lines[0]!, new RegExp(`\\b${process.pid}\\b`))
-    holder.close()
-    await once(holder, 'close')
-    assert.ok(await allFree(ports))
-  },
-)
+test('workers whose supervisor has been killed say goodbye after the grace, end, and leave the ports free', async () => {
+  const mailmux = await start(2, { limits: { shutdown_grace: '2s' } })
+  const peers = await Promise.all(
+    Array.from({ length: 12 }, () => connectPeer(scene, { port: mailmux.ports.imapClear })),
+  )
+  for (const peer of peers) await peer.expect(/^\* OK /)
+  const [, ...workers] = listProcesses(mailmux.pid)
+  assert.equal(workers.length, 2)
+  mailmux.program.signal('SIGKILL')
+  for (const peer of peers) {
+    await peer.expect(/^\* BYE /)
+    await peer.expectClose()
+  }
+  await until(
+    START_DEADLINE_MS,
+    async () => (await allFree(mailmux.ports)) || undefined,
+    () => 'ports are still bound',
+  )
+  await mailmux.program.exited // their output has ended too: they have closed it, or are about to end
+  await waitUntilEnded(workers)
+})
 
-test(
-  'workers whose supervisor has been killed say goodbye after the grace, end, and leave the ports free',
-  onNode,
-  async () => {
-    const mailmux = await start(2, { limits: { shutdown_grace: '2s' } })
-    const peers = await Promise.all(
-      Array.from({ length: 12 }, () => connectPeer(scene, { port: mailmux.ports.imapClear })),
-    )
-    for (const peer of peers) await peer.expect(/^\* OK /)
-    const [, ...workers] = listProcesses(mailmux.pid)
-    assert.equal(workers.length, 2)
-    mailmux.program.signal('SIGKILL')
-    for (const peer of peers) {
-      await peer.expect(/^\* BYE /)
-      await peer.expectClose()
-    }
-    await until(
-      START_DEADLINE_MS,
-      async () => (await allFree(mailmux.ports)) || undefined,
-      () => 'ports are still bound',
-    )
-    await mailmux.program.exited // their output has ended too: they have closed it, or are about to end
-    await waitUntilEnded(workers)
-  },
-)
-
-test('a second SIGTERM ends it at once, and its workers with it', onNode, async () => {
+test('a second SIGTERM ends it at once, and its workers with it', async () => {
   const mailmux = await start(2)
   const [, ...workers] = listProcesses(mailmux.pid)
   process.kill(Number(workers[0]), 'SIGSTOP') // which would be waited for
@@ -120,7 +108,7 @@ test('a second SIGTERM ends it at once, and its workers with it', onNode, async 
   await waitUntilEnded(workers)
 })
 
-test('signals to the whole group are taken by the supervisor alone', onNode, async () => {
+test('signals to the whole group are taken by the supervisor alone', async () => {
   const mailmux = await start(2)
   const [, ...workers] = listProcesses(mailmux.pid)
   for (const signal of ['SIGINT', 'SIGHUP', 'SIGTERM'] as const)

@@ -38,6 +38,7 @@ const LAW: Law = {
     'metrics',
     'resources',
     'routes',
+    'runtime',
     'version',
   ],
   app: [
@@ -78,7 +79,7 @@ const LAW: Law = {
     'config',
   ],
   trace: ['login', 'net', 'protocol'],
-  listener: ['net'],
+  listener: ['net', 'runtime'],
   delivery: ['type routing', 'type world'],
   tls: [],
   protocol: ['config'],
@@ -133,6 +134,7 @@ const LAW: Law = {
   rendezvous: [],
   'user-name': [],
   version: [],
+  runtime: [],
   login: ['backend', 'limits', 'protocol', 'type directory', 'type routing', 'type user-name', 'type world'],
   client: ['net', 'tls', 'type protocol', 'type world'],
 }
