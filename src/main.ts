@@ -33,6 +33,7 @@ if (command === 'run') for (const signal of SIGNALS) process.on(signal, WHILE_LO
 if (command === 'worker' || command === 'load') for (const signal of SIGNALS) process.on(signal, () => undefined)
 
 // Before the other modules: an older Node may not even read all of them.
+const { runtimeName } = await import('./runtime.ts')
 const { describeOldNode, version } = await import('./version.ts')
 const oldNode = describeOldNode(process.versions)
 if (oldNode !== undefined) {
@@ -238,7 +239,7 @@ const program = new Command('mailmux')
   .description(
     `A messaging multiplexor: one ${listProtocols('and', ({ title }) => title)} front door for many back-end mail servers.`,
   )
-  .version(version)
+  .version(`${version} (${runtimeName})`)
   .enablePositionalOptions() // an option of `sessions end` is none of `sessions`
 
 program

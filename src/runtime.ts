@@ -13,6 +13,9 @@ export function describeRuntime(versions: { node: string; bun?: string | undefin
 
 export const runtime = describeRuntime(process.versions)
 
+/** For people: `node 26.10.0`. */
+export const runtimeName = `${runtime.name} ${runtime.version}`
+
 /**
  * Whether a process can bind a port without accepting from it (`net.BoundSocket`, Node 26.4). The supervisor then holds the ports of its
  * workers. Bun 1.4 has no such class.

@@ -43,6 +43,8 @@ export const statusAnswer = z.object({
   hostname: z.string(),
   host: z.string(),
   version: z.string(),
+  /** such as `node 26.10.0` */
+  runtime: z.string(),
   generation: z.number(),
   startedMs: z.number(),
   notReady: z.string().optional(),

@@ -26,6 +26,7 @@ const showStatus = declare({
       hostname: 'mail.example.test',
       host: 'mail1',
       version: '0.2.0',
+      runtime: 'node 26.10.0',
       generation: 1,
       startedMs: NOW_MS - 86_400_000,
       workers: ['up', 'up'],

@@ -13,6 +13,7 @@ import { createRegistry } from '../metrics/readings.ts'
 import { createShortageCounter } from '../metrics/shortage-counter.ts'
 import { createShortageNotes } from '../resources/shortages.ts'
 import { Secret } from '../secret.ts'
+import { runtimeName } from '../runtime.ts'
 import { version } from '../version.ts'
 import { createMoves } from './moves.ts'
 import { answersOf } from './file-answers.ts'
@@ -61,9 +62,8 @@ export function createInstance(parts: InstanceParts): Instance {
   if (predecessor) shared.counts.inherit(predecessor.elder)
   metrics.watchShared(shared.isShared)
   const replaced = parts.replace ? findReplaced(settings.admin) : undefined
-  const first = replaced ? withoutPorts(settings) : settings
-  const common = { settings: first, ticketSecret, log, inherited, leases, ledger }
-  const pool = openPool({ ...common, createApp, program, metrics, registry })
+  const common = { ticketSecret, log, inherited, leases, ledger, createApp, program, metrics, registry }
+  const pool = openPool({ ...common, settings: replaced ? withoutPorts(settings) : settings })
   metrics.watchWorkers(pool.states)
   const exposition = createExposition(settings, registry, pool, elders)
   const files = keepConfiguration(settings, loaded, {
@@ -244,7 +244,7 @@ export function createInstance(parts: InstanceParts): Instance {
     for (const unused of inherited.closeRest()) log.warn(unused, 'inherited port is not used any more')
     notReady = undefined
     status.start()
-    log.info({ version, listeners: addresses, ...(predecessor && { generation }) }, 'ready')
+    log.info({ version, runtime: runtimeName, listeners: addresses, ...(predecessor && { generation }) }, 'ready')
     predecessor?.ready()
     notifier.ready(SERVING)
     // While one worker answers, its sessions are worth more than a restart of those that hang.

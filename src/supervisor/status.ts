@@ -9,6 +9,7 @@ import type { CertificateSettings, DirectorySettings, Settings } from '../config
 import { EVERY_MS } from '../metrics/history.ts'
 import type { Reading } from '../metrics/readings.ts'
 import { hostPort } from '../net/address.ts'
+import { runtimeName } from '../runtime.ts'
 import { version } from '../version.ts'
 import { createSampler, type Sampler } from './sampler.ts'
 import type { Site } from './site.ts'
@@ -55,6 +56,7 @@ export function createStatus(read: () => Promise<Reading[]>, sources: StatusSour
         hostname: name,
         host: hostname(),
         version,
+        runtime: runtimeName,
         generation,
         startedMs,
         ...(why !== undefined && { notReady: why }),

@@ -13,7 +13,7 @@ import { MAILMUX_RUNTIME } from '../support/runtime.ts'
 test('the command runs by its own first line', async () => {
   const env = { PATH: `${dirname(process.execPath)}:${process.env.PATH}` }
   const { stdout } = await promisify(execFile)(MAIN, ['--version'], { env })
-  assert.equal(stdout, `${version}\n`)
+  assert.equal(stdout, `${version} (node ${process.versions.node})\n`)
 })
 
 test('ends with 2 where it does not know the command', async () => {

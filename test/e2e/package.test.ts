@@ -64,7 +64,7 @@ test('an installation of the archive from a checkout that others may not enter i
   ])
   assert.equal(code, 0, stderr)
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
-  assert.equal(stdout, `${version}\n`)
+  assert.equal(stdout, `${version} (node ${process.versions.node})\n`)
 })
 
 test('an installation of the archive in an empty directory checks, serves and is healthy without the checkout', async (t) => {

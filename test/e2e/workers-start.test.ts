@@ -16,6 +16,7 @@ import {
 } from '../support/mailmux.ts'
 import { freePort, isFree } from '../support/ports.ts'
 import { waitUntilEnded, listProcesses } from '../support/process-tree.ts'
+import { ON_BUN } from '../support/runtime.ts'
 import { openScene, type Scene } from '../support/scene.ts'
 import { connectPeer } from '../support/scripted-peer.ts'
 
@@ -46,6 +47,8 @@ test('one worker is one process', async () => {
   assert.equal(await mailmux.metric('mailmux_workers{state="up"}'), 1)
   assert.equal(await mailmux.metric('mailmux_worker_restarts_total'), 0)
   assert.ok(mailmux.log().every((line) => !('worker' in line)))
+  const ready = mailmux.log().find(({ msg }) => msg === 'ready')
+  assert.match(String(ready?.runtime), ON_BUN ? /^bun \d+\./ : /^node \d+\./)
   await mailmux.stop()
 })
 

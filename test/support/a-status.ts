@@ -42,6 +42,7 @@ export function statusOf(changes: Partial<StatusAnswer>): StatusAnswer {
     hostname: 'mail.example.test',
     host: 'mx1',
     version: '0.0.0',
+    runtime: 'node 26.10.0',
     generation: 1,
     startedMs: 0,
     workers: ['up'],

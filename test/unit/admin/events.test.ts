@@ -199,6 +199,7 @@ const STATUS: Watched['status'] = {
   hostname: 'mail',
   host: 'mail1',
   version: '1',
+  runtime: 'node 26.10.0',
   generation: 1,
   startedMs: 0,
   workers: ['up'],

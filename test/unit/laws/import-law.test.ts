@@ -22,7 +22,7 @@ const LAW: Law = {
     'type trace',
     'type world',
   ],
-  main: ['app', 'cli', 'config', 'inspect', 'log-output', 'supervisor', 'version'],
+  main: ['app', 'cli', 'config', 'inspect', 'log-output', 'runtime', 'supervisor', 'version'],
   supervisor: [
     'admin',
     'type answers',
