@@ -17,6 +17,8 @@ export type SeenLine = {
   comesUnasked?: true
   /** the literal that the client has announced last does not come */
   refusesLiteral?: true
+  /** the literal may hold a credential, and is not even counted */
+  isSecret?: true
 }
 
 /** Reads along with one session after login, line by line. Literals do not reach it. */

@@ -81,6 +81,7 @@ class Direction {
   #literal = 0
   #literalLeft = 0
   #comesUnasked = false
+  #isSecret = false
   #isContinued = false
   #count = 0
 
@@ -99,7 +100,7 @@ class Direction {
       if (this.#literalLeft > 0) {
         const skipped = Math.min(this.#literalLeft, chunk.length - at)
         this.#literalLeft -= skipped
-        this.#count += skipped
+        if (!this.#isSecret) this.#count += skipped
         at += skipped
         continue
       }
@@ -125,10 +126,11 @@ class Direction {
     const octets = this.#lineOctets
     this.#head = this.#tail = ''
     this.#lineOctets = 0
-    const { text, literal, comesUnasked = false } = this.#see(line, this.#isContinued)
+    const { text, literal, comesUnasked = false, isSecret = false } = this.#see(line, this.#isContinued)
     if (text === undefined) this.#count += octets
     this.#isContinued = literal !== undefined
     this.#comesUnasked = comesUnasked
+    this.#isSecret = isSecret
     this.#literal = this.#literalLeft = literal ?? 0
   }
 

@@ -75,10 +75,12 @@ export class SessionTrace {
 
   /** The session relays from now on. @returns the watch that it is to have */
   watch(watch: SessionWatch | undefined): SessionWatch | undefined {
-    this.#secrets = []
     const isWanted = this.#matching().length > 0
     this.#dropHistory()
-    if (!isWanted || !watch) return watch
+    if (!isWanted || !watch) {
+      this.#secrets = []
+      return watch
+    }
     return tapWatch(watch, this.#openTap())
   }
 

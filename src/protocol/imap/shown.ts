@@ -24,20 +24,25 @@ const ID_KEYS = new Set([
   'x-client-transport',
 ])
 
-/** Their arguments are names of mailboxes, numbers of messages and flags. */
+/** After login. Their arguments are names of mailboxes, numbers of messages and flags. */
 const SESSION_COMMANDS = new Set(
   (
-    'CAPABILITY NOOP LOGOUT ENABLE SELECT EXAMINE CREATE DELETE RENAME SUBSCRIBE UNSUBSCRIBE LIST LSUB XLIST NAMESPACE STATUS IDLE ' +
-    'CLOSE UNSELECT EXPUNGE FETCH STORE COPY MOVE CHECK GETQUOTA GETQUOTAROOT MYRIGHTS COMPRESS'
+    'ENABLE SELECT EXAMINE CREATE DELETE RENAME SUBSCRIBE UNSUBSCRIBE LIST LSUB XLIST STATUS FETCH STORE COPY MOVE GETQUOTA ' +
+    'GETQUOTAROOT MYRIGHTS COMPRESS'
   ).split(' '),
 )
-/** Their arguments may hold contents or credentials. */
+/** They have no arguments. */
+const ALONE = new Set(
+  'CAPABILITY NOOP LOGOUT NAMESPACE IDLE CLOSE UNSELECT EXPUNGE CHECK STARTTLS UNAUTHENTICATE'.split(' '),
+)
+/** Their arguments may hold contents. */
 const NAMES_ONLY = new Set(
-  (
-    'ID SEARCH SORT THREAD APPEND REPLACE UID SETQUOTA SETACL GETACL DELETEACL LISTRIGHTS GETMETADATA SETMETADATA NOTIFY ESEARCH ' +
-    'AUTHENTICATE LOGIN STARTTLS UNAUTHENTICATE GENURLAUTH RESETKEY URLFETCH GETJMAPACCESS'
-  ).split(' '),
+  'ID SEARCH SORT THREAD APPEND REPLACE UID SETQUOTA SETACL GETACL DELETEACL LISTRIGHTS GETMETADATA SETMETADATA NOTIFY ESEARCH'.split(
+    ' ',
+  ),
 )
+/** Their arguments may hold credentials, and so may the words of the answer, which repeat a command here and there. */
+const CREDENTIALS = new Set('AUTHENTICATE LOGIN GENURLAUTH RESETKEY URLFETCH GETJMAPACCESS'.split(' '))
 const UID_COMMANDS = new Set(['FETCH', 'STORE', 'COPY', 'MOVE', 'EXPUNGE'])
 
 /** Tags of mail clients have four to eight octets. A longer one is no tag of theirs, and may be a token that came at the wrong time. */
@@ -100,41 +105,73 @@ export function showUntagged(octets: string): string {
 
 /** Commands that are shown and have no answer. Clients that pipeline send some hundred at once. */
 const MAX_UNANSWERED = 1000
+/** Tags of commands that may have held a credential. One that begins anew with its tags cannot be told from one of them any more. */
+const MAX_SECRET_TAGS = 1000
 
-/** A session after login. */
+/** A session after login. A client may send a login again there, at the wrong time or to a server that it takes for another. */
 export function openView(): SessionView {
-  const tags = new Set<string>()
+  /** of the commands without an answer, whether the words of a refusal are shown too */
+  const tags = new Map<string, boolean>()
+  const secretTags = new Set<string>()
+  /** a credential was sent, so that any answer may repeat it */
+  let isTainted = false
+  /** the line in progress, with its literals, is such a command */
+  let isSecret = false
+  /** the tag of the SASL exchange in progress: every line of the client belongs to it */
+  let exchange: string | undefined
+
+  function noteSecret(tag: string): void {
+    isSecret = isTainted = true
+    if (secretTags.size < MAX_SECRET_TAGS) secretTags.add(tag)
+    tags.delete(tag)
+  }
+
   return {
     fromClient(line, isContinued) {
-      const literal = literalOf(line)
-      if (isContinued) return literal
+      if (exchange !== undefined) return { text: HIDDEN, isSecret: true, ...literalOf(line) }
+      if (isContinued) return isSecret ? { text: HIDDEN, isSecret, ...literalOf(line) } : literalOf(line)
+      isSecret = false
       if (/^DONE$/i.test(line)) return { text: 'DONE' } // RFC 9051 6.3.13
-      const command = parseCommandStart(line)
-      const text = showSessionCommand(command)
-      if (text === undefined) return literal
-      if (tags.size < MAX_UNANSWERED) tags.add(command.tag ?? '')
-      return { text, ...literal }
+      const { tag, name, rest } = parseCommandStart(line)
+      const text = tag === undefined || tag.length > MAX_TAG_LENGTH ? undefined : showSessionCommand(tag, name, rest)
+      if (tag === undefined || text === undefined || CREDENTIALS.has(name)) {
+        noteSecret(tag ?? '')
+        if (name === 'AUTHENTICATE') exchange = tag
+        return { text: text ?? HIDDEN, isSecret: true, ...literalOf(line) }
+      }
+      if (tags.size < MAX_UNANSWERED && secretTags.size < MAX_SECRET_TAGS && !secretTags.has(tag))
+        tags.set(tag, !text.includes(HIDDEN))
+      return { text, ...literalOf(line) }
     },
     fromBackend(line, isContinued) {
       const status = isContinued ? undefined : parseStatus(line)
       // RFC 9051 7.1: human text ends a status response, and a brace in it announces nothing.
       if (!status) return literalOf(line)
-      if (status.tag === '*') return { text: line }
-      const text = tags.delete(status.tag) ? line : showUntagged(line)
-      return { text, ...(status.type !== 'OK' && { refusesLiteral: true }) }
+      const { tag, type, code } = status
+      if (tag === '*') return { text: isTainted ? `* ${type} ${HIDDEN}` : line }
+      if (tag === exchange) exchange = undefined
+      const showsRefusal = tags.get(tag)
+      tags.delete(tag)
+      const isShown = showsRefusal === true || (showsRefusal === false && type === 'OK')
+      // A tag that is not known may be a password that came at the wrong time.
+      const start = showsRefusal === undefined ? HIDDEN : tag
+      const shownCode = showsRefusal === false && code !== undefined && /^[A-Z-]+$/.test(code) ? ` [${code}]` : ''
+      const text = isShown ? line : `${start} ${type}${shownCode} ${HIDDEN}`
+      return { text, ...(type !== 'OK' && { refusesLiteral: true }) }
     },
   }
 }
 
-function showSessionCommand({ tag, name, rest }: ReturnType<typeof parseCommandStart>): string | undefined {
-  if (tag === undefined || tag.length > MAX_TAG_LENGTH) return undefined
+function showSessionCommand(tag: string, name: string, rest: string): string | undefined {
   const command = `${tag} ${name}`
+  if (ALONE.has(name) || NAMES_ONLY.has(name) || CREDENTIALS.has(name)) {
+    const [word = ''] = rest.split(' ')
+    if (name !== 'UID') return showBare(command, rest)
+    if (UID_COMMANDS.has(word.toUpperCase())) return `${command} ${rest}`
+    return /^(?:SEARCH|SORT|THREAD|REPLACE)$/i.test(word) ? `${command} ${word} ${HIDDEN}` : undefined
+  }
   if (SESSION_COMMANDS.has(name)) return rest === '' ? command : `${command} ${rest}`
-  if (!NAMES_ONLY.has(name)) return undefined
-  const [word = ''] = rest.split(' ')
-  if (name !== 'UID') return showBare(command, rest)
-  if (UID_COMMANDS.has(word.toUpperCase())) return `${command} ${rest}`
-  return /^(?:SEARCH|SORT|THREAD|REPLACE)$/i.test(word) ? `${command} ${word} ${HIDDEN}` : undefined
+  return undefined
 }
 
 function literalOf(line: string): Pick<SeenLine, 'literal' | 'comesUnasked'> {

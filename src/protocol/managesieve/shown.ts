@@ -55,17 +55,44 @@ function showStatus(line: string): string | undefined {
   return `${response.type}${code}${response.text === '' ? '' : ` "${response.text}"`}`
 }
 
-/** A session after login. */
+/** Clients that pipeline send a few commands at once. */
+const MAX_UNANSWERED = 1000
+
+/** What is shown of the answer to a command: its words, those of an OK, or none, as servers repeat a command that they do not know. */
+type Words = 'all' | 'of-ok' | 'none'
+
+/** A session after login. A client may send a login again there, at the wrong time. */
 export function openView(): SessionView {
+  const unanswered: { words: Words; isExchange: boolean }[] = []
+  /** a credential was sent, so that any answer may repeat it */
+  let isTainted = false
+  /** answers cannot be told apart any more */
+  let isLost = false
+  /** the line in progress, with its literals, may hold a credential */
+  let isSecret = false
+
   return {
     fromClient(line, isContinued) {
       const literal = literalOf(line)
-      const text = isContinued ? undefined : showSessionCommand(line)
-      return { ...(text !== undefined && { text }), ...literal }
+      if (isContinued) return isSecret ? { text: HIDDEN, isSecret, ...literal } : literal
+      const text = showSessionCommand(line)
+      const isExchange = /^AUTHENTICATE(?: |$)/i.test(line)
+      isSecret = isExchange || text === undefined
+      isTainted ||= isSecret
+      // RFC 5804 2.1: a string is a message of the exchange in progress, and has no answer of its own.
+      const isMessage = /^["{]/.test(line) && unanswered.some((command) => command.isExchange)
+      const words = isSecret ? 'none' : text?.includes(HIDDEN) ? 'of-ok' : 'all'
+      if (!isMessage && unanswered.length < MAX_UNANSWERED) unanswered.push({ words, isExchange })
+      else if (!isMessage) isLost = true
+      return { text: text ?? HIDDEN, ...(isSecret && { isSecret }), ...literal }
     },
     fromBackend(line, isContinued) {
       const text = isContinued ? undefined : showStatus(line)
-      return { ...(text !== undefined && { text }), ...literalOf(line) }
+      if (text === undefined) return literalOf(line)
+      const [type = ''] = text.split(' ')
+      const words = type === 'BYE' ? (isTainted ? 'none' : 'all') : (unanswered.shift()?.words ?? 'none')
+      const isShown = !isLost && (words === 'all' || (words === 'of-ok' && type === 'OK'))
+      return { text: isShown || text === type ? text : `${type} ${HIDDEN}`, ...literalOf(line) }
     },
   }
 }

@@ -43,29 +43,44 @@ function showAnswer(line: string): string {
   return parseResponse(line) || /^(?:\.|[A-Z][A-Z\d_-]*(?: [\w=.+/-]+)*)$/.test(line) ? line : HIDDEN
 }
 
+/** Commands of a login, which a client may send again at the wrong time. */
+const CREDENTIALS = new Set(['USER', 'PASS', 'APOP', 'AUTH'])
+
 /** A session after login. */
 export function openView(): SessionView {
-  /** for each command without an answer, whether that may have several lines */
-  const unanswered: boolean[] = []
+  /** for each command without an answer, whether that may have several lines, and whether its words are shown */
+  const unanswered: { isMulti: boolean; isShown: boolean }[] = []
   let inBody = false
+  /** answers cannot be told apart any more */
+  let isLost = false
+
+  function show(name: string, argument: string): string {
+    if (BARE.has(name)) return showBare(name, argument)
+    if (NUMBERS.has(name))
+      return /^[\d ]*$/.test(argument) ? `${name}${argument && ' '}${argument}` : `${name} ${HIDDEN}`
+    return CREDENTIALS.has(name) ? `${name} ${HIDDEN}` : HIDDEN
+  }
+
   return {
     fromClient(line) {
       const { name, argument } = parseCommand(line)
-      if (unanswered.length < MAX_UNANSWERED) unanswered.push(MULTI.has(name) || (MULTI_ALONE.has(name) && !argument))
-      if (BARE.has(name)) return { text: showBare(name, argument) }
-      if (NUMBERS.has(name)) return { text: /^[\d ]*$/.test(argument) ? line : `${name} ${HIDDEN}` }
-      return {}
+      const text = show(name, argument)
+      const isMulti = MULTI.has(name) || (MULTI_ALONE.has(name) && !argument)
+      // Servers repeat a command that they do not know.
+      if (unanswered.length < MAX_UNANSWERED) unanswered.push({ isMulti, isShown: !text.includes(HIDDEN) })
+      else isLost = true
+      return { text }
     },
     fromBackend(line) {
       if (inBody) {
         inBody = line !== '.'
         return {}
       }
-      const isMulti = unanswered.shift()
+      const command = unanswered.shift()
       const response = parseResponse(line)
-      if (isMulti === undefined || !response) return {}
-      inBody = isMulti && response.ok
-      return { text: line }
+      if (command === undefined || !response) return {}
+      inBody = command.isMulti && response.ok
+      return { text: command.isShown && !isLost ? line : `${response.ok ? '+OK' : '-ERR'} ${HIDDEN}` }
     },
   }
 }

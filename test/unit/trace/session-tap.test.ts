@@ -82,8 +82,8 @@ const IMAP_SHOWN = [
   'from-backend: [22 octets]',
   'from-client: DONE',
   'from-backend: a5 OK idle',
-  'from-client: [18 octets]',
-  'from-backend: [hidden] BAD no',
+  'from-client: [hidden]',
+  'from-backend: [hidden] BAD [hidden]',
 ]
 
 const POP3: Said[] = [
@@ -109,9 +109,9 @@ const POP3_SHOWN = [
   'from-backend: +OK deleted',
   'from-client: LIST',
   'from-backend: +OK',
-  'from-client: [11 octets]',
   'from-backend: [10 octets]',
-  'from-backend: -ERR unknown',
+  'from-client: [hidden]',
+  'from-backend: -ERR [hidden]',
   'from-client: QUIT',
   'from-backend: +OK bye',
 ]
@@ -184,7 +184,7 @@ test('takes the command behind a literal that the back end has refused for a com
   ])
   assert.deepEqual(lines, [
     'from-client: a1 APPEND [hidden]',
-    'from-backend: a1 NO [TOOBIG] too large',
+    'from-backend: a1 NO [TOOBIG] [hidden]',
     'from-client: a2 NOOP',
   ])
 })
@@ -212,4 +212,177 @@ test('shows nothing of a session that is compressed', () => {
     ['S', 'a1 OK compressed\r\n'],
   ])
   assert.deepEqual(lines.slice(-1), ['note: the session cannot be read from here on, as it is compressed or ambiguous'])
+})
+
+const PASSWORD = 'hunter2'
+const BASE64 = Buffer.from(`\0alice\0${PASSWORD}`).toString('base64')
+
+describe('hides a credential after login, its length, and the answers that may repeat it', () => {
+  const cases: [name: keyof typeof protocols, title: string, said: Said[], shown: string[]][] = [
+    [
+      'imap',
+      'LOGIN',
+      [
+        ['C', `a1 LOGIN alice ${PASSWORD}\r\n`],
+        ['S', `* BAD what is LOGIN alice ${PASSWORD}\r\na1 BAD [X ${PASSWORD}] LOGIN alice ${PASSWORD}\r\n`],
+        ['C', 'a1 NOOP\r\na2 NOOP\r\n'],
+        ['S', `a1 OK ${PASSWORD}\r\na2 OK done\r\n`],
+      ],
+      [
+        'from-client: a1 LOGIN [hidden]',
+        'from-backend: * BAD [hidden]',
+        'from-backend: [hidden] BAD [hidden]',
+        'from-client: a1 NOOP',
+        'from-client: a2 NOOP',
+        'from-backend: [hidden] OK [hidden]',
+        'from-backend: a2 OK done',
+      ],
+    ],
+    [
+      'imap',
+      'LOGIN with literals',
+      [
+        ['C', 'a1 LOGIN {5}\r\n'],
+        ['S', '+ go on\r\n'],
+        ['C', `alice {${PASSWORD.length}+}\r\n${PASSWORD}\r\n`],
+        ['S', `a1 NO ${PASSWORD}\r\n`],
+      ],
+      [
+        'from-client: a1 LOGIN [hidden]',
+        'from-backend: [9 octets]',
+        'from-client: [hidden]',
+        'from-client: [hidden]',
+        'from-backend: [hidden] NO [hidden]',
+      ],
+    ],
+    ...['PLAIN', 'LOGIN', 'XOAUTH2', 'SCRAM-SHA-256', 'X-OWN'].map(
+      (mechanism): [keyof typeof protocols, string, Said[], string[]] => [
+        'imap',
+        `AUTHENTICATE ${mechanism}`,
+        [
+          ['C', `a1 AUTHENTICATE ${mechanism}\r\n`],
+          ['S', '+ \r\n'],
+          ['C', `${BASE64}\r\n`],
+          ['S', '+ \r\n'],
+          ['C', `a1 LIST ${PASSWORD}\r\n`],
+          ['S', `a1 NO ${BASE64} ${PASSWORD}\r\n`],
+          ['C', 'a2 NOOP\r\n'],
+          ['S', 'a2 OK done\r\n'],
+        ],
+        [
+          'from-client: a1 AUTHENTICATE [hidden]',
+          'from-backend: [4 octets]',
+          'from-client: [hidden]',
+          'from-backend: [4 octets]',
+          'from-client: [hidden]',
+          'from-backend: [hidden] NO [hidden]',
+          'from-client: a2 NOOP',
+          'from-backend: a2 OK done',
+        ],
+      ],
+    ),
+    [
+      'imap',
+      'a password in an argument of a command without one',
+      [
+        ['C', `a1 NOOP ${PASSWORD}\r\n`],
+        ['S', `a1 BAD NOOP ${PASSWORD}\r\n`],
+      ],
+      ['from-client: a1 NOOP [hidden]', 'from-backend: a1 BAD [hidden]'],
+    ],
+    [
+      'pop3',
+      'USER, PASS, APOP, AUTH and an unknown command',
+      [
+        ['C', `USER alice\r\nPASS ${PASSWORD}\r\nAPOP alice ${PASSWORD}\r\nXPASS ${PASSWORD}\r\n`],
+        ['S', `-ERR alice\r\n-ERR PASS ${PASSWORD}\r\n-ERR ${PASSWORD}\r\n-ERR XPASS ${PASSWORD}\r\n`],
+        ['C', `AUTH PLAIN\r\n`],
+        ['S', '+ \r\n'],
+        ['C', `${BASE64}\r\n`],
+        ['S', `-ERR ${BASE64}\r\n`],
+        ['C', 'STAT\r\n'],
+        ['S', '+OK 1 120\r\n'],
+      ],
+      [
+        'from-client: USER [hidden]',
+        'from-client: PASS [hidden]',
+        'from-client: APOP [hidden]',
+        'from-client: [hidden]',
+        ...Array.from({ length: 4 }, () => 'from-backend: -ERR [hidden]'),
+        'from-client: AUTH [hidden]',
+        'from-backend: [4 octets]',
+        'from-client: [hidden]',
+        'from-backend: -ERR [hidden]',
+        'from-client: STAT',
+        'from-backend: +OK 1 120',
+      ],
+    ],
+    [
+      'pop3',
+      'more commands than can be told apart',
+      [
+        ['C', `${'NOOP\r\n'.repeat(1000)}PASS ${PASSWORD}\r\n`],
+        ['S', '+OK\r\n'],
+        ['C', 'STAT\r\n'],
+        ['S', `${'+OK\r\n'.repeat(999)}-ERR ${PASSWORD}\r\n+OK 1 120\r\n`],
+      ],
+      [
+        ...Array.from({ length: 1000 }, () => 'from-client: NOOP'),
+        'from-client: PASS [hidden]',
+        'from-backend: +OK [hidden]',
+        'from-client: STAT',
+        ...Array.from({ length: 999 }, () => 'from-backend: +OK [hidden]'),
+        'from-backend: -ERR [hidden]',
+        'from-backend: [11 octets]',
+      ],
+    ],
+    [
+      'managesieve',
+      'AUTHENTICATE and an unknown command',
+      [
+        ['C', `AUTHENTICATE "PLAIN" "${BASE64}"\r\n`],
+        ['S', `NO "AUTHENTICATE ${BASE64}"\r\n`],
+        ['C', `AUTHENTICATE "PLAIN" {${BASE64.length}+}\r\n${BASE64}\r\n`],
+        ['S', `NO (X "${PASSWORD}") "${BASE64}"\r\n`],
+        ['C', 'AUTHENTICATE "LOGIN"\r\n'],
+        ['S', '"VXNlciBuYW1l"\r\n'],
+        ['C', `"${BASE64}"\r\n`],
+        ['S', `NO "${BASE64}"\r\n`],
+        ['C', `LOGIN "alice" "${PASSWORD}"\r\n`],
+        ['S', `NO "LOGIN ${PASSWORD}"\r\n`],
+        ['C', 'SETACTIVE "main"\r\n'],
+        ['S', `NO "no main"\r\nBYE "${PASSWORD}"\r\n`],
+      ],
+      [
+        'from-client: AUTHENTICATE [hidden]',
+        'from-backend: NO [hidden]',
+        'from-client: AUTHENTICATE [hidden]',
+        'from-client: [hidden]',
+        'from-backend: NO [hidden]',
+        'from-client: AUTHENTICATE [hidden]',
+        'from-backend: [16 octets]',
+        'from-client: [hidden]',
+        'from-backend: NO [hidden]',
+        'from-client: [hidden]',
+        'from-backend: NO [hidden]',
+        'from-client: SETACTIVE "main"',
+        'from-backend: NO "no main"',
+        'from-backend: BYE [hidden]',
+      ],
+    ],
+  ]
+  for (const [name, title, said, shown] of cases)
+    for (const cut of CUTS)
+      test(`${name}: ${title}, ${cut.name}`, () => {
+        const lines: string[] = []
+        const line = (leg: string, octets: string): void => void lines.push(`${leg}: ${octets}`)
+        const tap = new SessionTap(protocols[name].openView(), { isActive: true, line, note: assert.fail })
+        tap.follows({ isIdle: () => true })
+        for (const [from, octets] of said)
+          for (const piece of cut.split(octets))
+            tap[from === 'C' ? 'fromClient' : 'fromBackend'](Buffer.from(piece, 'latin1'))
+        tap.tellCounts()
+        assert.deepEqual(lines, shown)
+        assert.doesNotMatch(lines.join('\n'), new RegExp(`${PASSWORD}|${BASE64}`))
+      })
 })
