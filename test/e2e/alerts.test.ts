@@ -40,9 +40,14 @@ const CASES: Record<string, Case> = {
   },
   MailmuxInstanceMissing: {
     severity: 'ticket',
-    values: { 'mailmux_instances{instance="mux1"}': '3x5 2x10 3x10' },
-    fires: 12,
-    rests: [3, 8, 18],
+    // Minute 9: one of three ends. Minute 26: an upgrade, and its old generation ends at 46. Minute 56: Redis is away.
+    values: {
+      'mailmux_instances{instance="mux1"}': '3x8 2x6 3x9 4x19 3x9 1x10',
+      'mailmux_generations_draining{instance="mux1"}': '0x25 1x19 0x30',
+      'mailmux_directory_up{instance="mux1"}': '1x55 0x10',
+    },
+    fires: 15,
+    rests: [8, 12, 18, 32, 52, 64],
     labels: {},
   },
   MailmuxBackendDown: {
