@@ -1,57 +1,32 @@
 /**
  * The alerts of contrib/prometheus on a site that is really broken: a Prometheus scrapes a mailmux with clients each second, each alert fires
- * while its cause lasts, and ends after it. Periods are shortened to seconds in a copy; the expressions are those of the file.
+ * while its cause lasts, and ends after it. The alerts of processes and instances: alerts-live-instances.test.ts.
  */
-import assert from 'node:assert/strict'
-import { copyFile, readFile, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parse, stringify } from 'yaml'
 import { makeAuthority } from '../support/certificates.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { startFaultyBackend } from '../support/faulty-backend.ts'
+import { shortRules, watchAlerts } from '../support/live-alerts.ts'
 import { openMailClient, type MailClient } from '../support/mail-client.ts'
 import { startMailmux, type Mailmux } from '../support/mailmux.ts'
 import { startPrometheus } from '../support/prometheus.ts'
 import { startRedis } from '../support/redis.ts'
-import { openScene, type Scene } from '../support/scene.ts'
+import { openScene } from '../support/scene.ts'
 
-const FILE = join(import.meta.dirname, '../../contrib/prometheus/alerts.yaml')
 const NO_TLS = { ca: '', servername: 'mail.example.test' }
-
-/** Periods of the file, as this test has them. Two scrapes are within the shortest. */
-const PERIODS: Readonly<Record<string, string>> = {
-  '[5m:1m]': '[4s:1s]',
-  '[5m]': '[6s]',
-  '[15m]': '[8s]',
-  '[30m]': '[8s]',
-  '[1h]': '[10s]',
-  '[6h]': '[12s]',
-}
-
-async function shortRules(scene: Scene): Promise<string> {
-  const { groups } = parse(await readFile(FILE, 'utf8')) as {
-    groups: { name: string; rules: { expr: string; for?: string }[] }[]
-  }
-  for (const { rules } of groups)
-    for (const rule of rules) {
-      rule.expr = rule.expr.replace(/\[[\dmhs:]+\]/g, (period) => {
-        const short = PERIODS[period]
-        assert.ok(short !== undefined, `no short form of ${period}`)
-        return short
-      })
-      if (rule.for !== undefined) rule.for = '1s'
-    }
-  const file = join(scene.directory, 'alerts.yaml')
-  await writeFile(file, stringify({ groups: groups.map((group) => ({ ...group, interval: '1s' })) }))
-  return file
-}
 
 test('each cause makes its alert fire, and the alert ends with it', async (t) => {
   const scene = openScene()
   t.after(() => scene.close())
   const authority = await makeAuthority(scene.directory)
   const redis = await startRedis(scene, { durable: true })
+  const known = join(scene.directory, 'known')
+  /** the place of the file that is written aside, where a directory is in the way */
+  const aside = join(known, 'routes.tmp')
+  await mkdir(known, { mode: 0o700 })
   const good = await startFaultyBackend(scene, 'imap', { fault: 'none' })
   const weak = await startFaultyBackend(scene, 'imap', { fault: 'none' })
   const health = { check: 'greeting', interval: '1s', timeout: '1s', fall: 1, rise: 1 }
@@ -62,11 +37,10 @@ test('each cause makes its alert fire, and the alert ends with it', async (t) =>
       store2: { host: '127.0.0.1', imap: weak.port, tls: 'none', health, limits: { logins: 1 } },
     },
     domains: { 'one.test': 'store1', 'two.test': 'store2' },
-    directory: { redis: { url: redis.url, timeout: '1s' } },
+    directory: { redis: { url: redis.url, timeout: '1s', snapshot_file: 'known/routes' } },
     limits: { failure_delay: '0s', max_connections: 40 },
   })
   const prometheus = await startPrometheus(scene, [mailmux.ports.admin], await shortRules(scene))
-  const rest = async (): Promise<true | undefined> => ((await prometheus.firing()).length === 0 ? true : undefined)
 
   async function open(): Promise<MailClient> {
     return openMailClient(scene, 'imap', mailmux.ports.imapClear, 'clear', NO_TLS)
@@ -76,36 +50,8 @@ test('each cause makes its alert fire, and the alert ends with it', async (t) =>
     await client.login(user, 'secret').catch(() => undefined)
     client.peer.destroy()
   }
-  /** Repeats `work` until all of the alerts fire, or none of them, so that rates have something to tell. */
-  async function become(alerts: readonly string[], fires: boolean, work: () => Promise<unknown>): Promise<void> {
-    await until(
-      START_DEADLINE_MS,
-      async () => {
-        await work()
-        const firing = await prometheus.firing()
-        return alerts.every((alert) => firing.includes(alert) === fires) || undefined
-      },
-      () => `${alerts.join(', ')}: not all ${fires ? 'fire' : 'end'}`,
-    )
-  }
-  const idle = () => Promise.resolve()
   const usual = () => logIn('alice@one.test')
-  async function breaks(
-    alerts: readonly string[],
-    breakIt: () => unknown,
-    repair: () => unknown,
-    work: () => Promise<unknown> = idle,
-  ): Promise<void> {
-    await t.test(alerts.join(', '), async () => {
-      try {
-        await breakIt()
-        await become(alerts, true, work)
-      } finally {
-        await repair()
-      }
-      await become(alerts, false, usual)
-    })
-  }
+  const { breaks, fire, end, rest, checkAll } = watchAlerts(t, prometheus, usual)
 
   // A share is 0 from the start, and not absent: a panel and an alert of it tell 0.
   await until(
@@ -114,14 +60,14 @@ test('each cause makes its alert fire, and the alert ends with it', async (t) =>
       (await prometheus.count('sum(mailmux_logins_total{outcome=~"unavailable|misconfigured"})')) === 1 || undefined,
     () => 'the share of failed logins is absent',
   )
-  await until(START_DEADLINE_MS, rest, () => 'an alert fires on a site that is well')
+  await rest()
   await usual()
 
-  await breaks(
-    ['MailmuxInstanceGone'],
-    () => process.kill(mailmux.pid, 'SIGSTOP'),
-    () => process.kill(mailmux.pid, 'SIGCONT'),
-  )
+  // The age of the snapshot grows for 45 s, and mailmux looks at it each 30 s: other causes are shown meanwhile.
+  await redis.command('HSET', 'mailmux:user:dora@one.test', 'backend', 'store1')
+  await mkdir(aside)
+  await logIn('dora@one.test')
+
   await breaks(
     ['MailmuxBackendDown', 'MailmuxBackendAddressDown', 'MailmuxLoginsFail'],
     () => good.become('reset'),
@@ -132,6 +78,17 @@ test('each cause makes its alert fire, and the alert ends with it', async (t) =>
     ['MailmuxDirectoryAway', 'MailmuxLimitsNotShared'],
     () => redis.pause(),
     () => redis.resume(),
+  )
+  await breaks(
+    ['MailmuxDirectoryDataLost'],
+    () => redis.command('FLUSHALL'),
+    () => redis.command('HDEL', 'mailmux:marker', 'lost'),
+  )
+  await breaks(
+    ['MailmuxLoginsSlow'],
+    () => good.become('slow login'),
+    () => good.become('none'),
+    usual,
   )
   await breaks(
     ['MailmuxRoutesInvalid'],
@@ -151,6 +108,20 @@ test('each cause makes its alert fire, and the alert ends with it', async (t) =>
       process.kill(mailmux.pid, 'SIGHUP')
     },
   )
+  const whole = parse(routing) as { backends: Record<string, unknown>; domains: Record<string, string> }
+  const { store1 } = whole.backends
+  await breaks(
+    ['MailmuxRoutingFileHeldBack'],
+    () => writeFile(mailmux.routingFile, stringify({ backends: { store1 }, domains: { 'one.test': 'store1' } })),
+    () => writeFile(mailmux.routingFile, routing),
+  )
+  await t.test('MailmuxSnapshotOld', async () => {
+    try {
+      await fire(['MailmuxSnapshotOld'])
+    } finally {
+      await rm(aside, { recursive: true })
+    }
+  })
   const old = await authority.issue('old', { days: 13 })
   const fresh = await authority.issue('fresh', { days: 30 })
   const certFile = join(scene.directory, 'mailmux.pem')
@@ -192,4 +163,7 @@ test('each cause makes its alert fire, and the alert ends with it', async (t) =>
       closeAll()
     },
   )
+  await t.test('MailmuxSnapshotOld ends', () => end(['MailmuxSnapshotOld']))
+  await rest()
+  checkAll('alerts-live.test.ts')
 })

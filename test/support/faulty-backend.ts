@@ -11,7 +11,7 @@ import type { Scene } from './scene.ts'
 
 /**
  * What it does: `none` lets everybody in; the greetings are said and nothing else; `slow drip` sends a greeting an octet at a time that
- * never ends. A refused port and a black hole have nobody who could count: see `startBlackHole`.
+ * never ends; `slow login` lets everybody in, and takes its time; `hang after login` answers no command of a session. A refused port and a black hole have nobody who could count: see `startBlackHole`.
  */
 export type Fault =
   | 'none'
@@ -19,6 +19,8 @@ export type Fault =
   | 'hang before banner'
   | 'hang after banner'
   | 'hang in login'
+  | 'slow login'
+  | 'hang after login'
   | 'PREAUTH'
   | 'BYE'
   | 'garbage'
@@ -45,6 +47,8 @@ export type FaultyOptions = {
 }
 
 const DRIP_MS = 100
+/** More than the half second in which logins are meant to succeed. */
+const SLOW_LOGIN_MS = 700
 
 /** An answer for each command; `login` says which of them lets in. */
 const WORDS = {
@@ -88,6 +92,7 @@ export async function startFaultyBackend(
 
   function converse(socket: Socket): void {
     const doing = fault
+    let isIn = false
     socket.write(`${words.greeting}\r\n`)
     const lines = createInterface({ input: socket })
     lines.on('error', () => undefined) // it tells of the socket's errors once more
@@ -95,8 +100,12 @@ export async function startFaultyBackend(
       if (doing === 'hang after banner') return
       const isLogin = !words.isQuestion(command)
       if (isLogin && doing === 'hang in login') return
+      if (isIn && doing === 'hang after login') return
       if (isLogin) logins.push(command)
-      socket.write(`${words.answer(command)}\r\n`)
+      isIn ||= isLogin
+      const answer = (): boolean => socket.write(`${words.answer(command)}\r\n`)
+      if (isLogin && doing === 'slow login') setTimeout(answer, SLOW_LOGIN_MS)
+      else answer()
     })
   }
 
@@ -129,6 +138,8 @@ export async function startFaultyBackend(
       case 'none':
       case 'hang after banner':
       case 'hang in login':
+      case 'slow login':
+      case 'hang after login':
         return converse(socket)
     }
   }

@@ -39,7 +39,7 @@ export function watchGenerations(scene: Scene, mailmux: Mailmux): Generations {
       run(MAILMUX_RUNTIME, [MAIN, 'upgrade', '-c', mailmux.configFile, ...options], { ms: 4 * START_DEADLINE_MS }),
     async ended(count) {
       await mailmux.waitForLog(
-        ({ msg }) => mailmux.log().filter((line) => line.msg === 'stopped').length >= count && msg === 'stopped',
+        ({ msg }) => msg === 'stopped' && mailmux.log().filter((line) => line.msg === 'stopped').length >= count,
         `${count} generations that have stopped`,
       )
     },

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { createInterface } from 'node:readline'
+import { createInterface, type Interface } from 'node:readline'
 import type { Scene } from './scene.ts'
 import { within } from './deadline.ts'
 
@@ -23,6 +23,8 @@ export type Program = {
   /** Waits for a line of stdout or stderr, those already written included. Throws at the deadline or when the program ends first. */
   waitForLine: (wanted: (line: string) => boolean, ms: number, what: string) => Promise<string>
   signal: (signal: NodeJS.Signals) => void
+  /** Reads nothing of its output until what it gives is called. */
+  holdOutput: () => () => void
   /** SIGTERM, then SIGKILL after `killAfterMs`. Harmless when it has already ended. */
   stop: (killAfterMs?: number) => Promise<Exit>
 }
@@ -46,7 +48,7 @@ export function startProgram(scene: Scene, options: ProgramOptions): Program {
     guarded ? ['--pdeathsig', 'TERM', '--', options.command, ...options.args] : options.args,
     { stdio: ['ignore', 'pipe', 'pipe'], cwd: options.cwd, env: options.env ?? process.env },
   )
-  const { stdout, stderr, onLine } = collect(child, options.show)
+  const { stdout, stderr, onLine, holdOutput } = collect(child, options.show)
   const state = { exit: undefined as Exit | undefined }
   const exited = new Promise<Exit>((resolve, reject) => {
     child.once('error', (error) => reject(new Error(`${options.name} cannot be started: ${error.message}`)))
@@ -74,6 +76,7 @@ export function startProgram(scene: Scene, options: ProgramOptions): Program {
       return within(ms, Promise.race([seen, ended]), () => `${options.name}: no sign of ${what}${account()}`)
     },
     signal: (signal) => void child.kill(signal),
+    holdOutput,
     stop: async (killAfterMs = 10_000) => {
       if (state.exit !== undefined || child.pid === undefined) return state.exit ?? { code: null, signal: null }
       child.kill('SIGTERM')
@@ -98,10 +101,13 @@ function collect(child: ChildProcess, show?: (line: string) => void) {
   const text = { stdout: '', stderr: '' }
   const lines: string[] = []
   const listeners: ((line: string) => void)[] = []
+  const readers: Interface[] = []
   for (const name of ['stdout', 'stderr'] as const) {
     const stream = child[name]
     if (stream === null) continue
-    createInterface({ input: stream }).on('line', (line) => {
+    const reader = createInterface({ input: stream })
+    readers.push(reader)
+    reader.on('line', (line) => {
       text[name] += `${line}\n`
       lines.push(line)
       show?.(line)
@@ -111,6 +117,12 @@ function collect(child: ChildProcess, show?: (line: string) => void) {
   return {
     stdout: () => text.stdout,
     stderr: () => text.stderr,
+    holdOutput: () => {
+      for (const reader of readers) reader.pause()
+      return () => {
+        for (const reader of readers) reader.resume()
+      }
+    },
     onLine: (listener: (line: string) => void) => {
       for (const line of lines) listener(line)
       listeners.push(listener)

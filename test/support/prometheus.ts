@@ -1,4 +1,4 @@
-/** A real Prometheus that scrapes the ports that it is given each second, and is asked for the values of expressions. */
+/** A real Prometheus that scrapes the ports that it is given each second or so, and is asked for the values of expressions. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
@@ -14,8 +14,18 @@ export type Prometheus = {
   firing: () => Promise<string[]>
 }
 
-/** Its job for all of them is called `mailmux`. @param ports of metrics on 127.0.0.1. @param rules a file of alerts */
-export async function startPrometheus(scene: Scene, ports: readonly number[], rules?: string): Promise<Prometheus> {
+/**
+ * Its job for all of them is called `mailmux`.
+ * @param ports of metrics on 127.0.0.1
+ * @param rules a file of alerts
+ * @param interval of the scrapes, and the most that one may take
+ */
+export async function startPrometheus(
+  scene: Scene,
+  ports: readonly number[],
+  rules?: string,
+  interval = '1s',
+): Promise<Prometheus> {
   const directory = join(scene.directory, 'prometheus')
   await mkdir(directory)
   const file = join(directory, 'prometheus.yml')
@@ -23,7 +33,7 @@ export async function startPrometheus(scene: Scene, ports: readonly number[], ru
   await writeFile(
     file,
     stringify({
-      global: { scrape_interval: '1s', evaluation_interval: '1s' },
+      global: { scrape_interval: interval, evaluation_interval: '1s' },
       ...(rules !== undefined && { rule_files: [rules] }),
       scrape_configs: [{ job_name: 'mailmux', static_configs: [{ targets }] }],
     }),
