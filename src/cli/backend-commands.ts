@@ -40,6 +40,7 @@ export function addBackendCommands(
       .description(`${effect}, by the state ${state} in Redis`)
       .argument('<backend>', 'its name in the routing file')
       .addOption(configOption())
+      .option('--json', 'the same facts for machines, as docs/admin-api.md describes them')
     if (state === 'drain') {
       command
         .option(
@@ -67,8 +68,9 @@ export function addBackendCommands(
     .description('remove the state in Redis: that of the routing file counts again')
     .argument('<backend>', 'its name in the routing file')
     .addOption(configOption())
+    .option('--json', 'the same facts for machines, as docs/admin-api.md describes them')
     .addHelpText('after', `${EXIT_CODES}\nExample: mailmux backend reset store1`)
-    .action(async (name: string, options: { config: string }) =>
+    .action(async (name: string, options: { config: string; json?: true }) =>
       exitWith(await resetBackendState(name, options, terminal)),
     )
 }

@@ -6,7 +6,7 @@ import { hostPort } from '../net/address.ts'
 import { askRunning, formatJson, type Terminal } from './ask-running.ts'
 import { formatColumns, formatMs } from './table.ts'
 
-export type StateOptions = { config: string; over?: string; force?: true; reassign?: true }
+export type StateOptions = { config: string; json?: true; over?: string; force?: true; reassign?: true }
 
 /** @returns the exit code: 0, 2 if there is no answer */
 export async function listBackends(
@@ -28,12 +28,14 @@ export async function listBackends(
 export async function setBackendState(
   backend: string,
   state: BackendState,
-  { config, over, force, reassign }: StateOptions,
+  { config, json, over, force, reassign }: StateOptions,
   terminal: Terminal,
 ): Promise<number> {
   return askRunning(`mailmux backend ${state}`, config, terminal, async (client) => {
     const order = { state, over, by: operator(), force: force === true, ...(reassign && { reassign }) }
-    const { changed } = await client.setBackendState(backend, order)
+    const answer = await client.setBackendState(backend, order)
+    if (json) return printJson(answer, terminal)
+    const { changed } = answer
     const what = describeState(state, over, reassign)
     terminal.out(changed ? `${backend}: ${what}, for all instances` : `${backend} has the state ${what} already`)
     if (state === 'drain') terminal.out(`next: mailmux wait ${backend} --empty`)
@@ -44,16 +46,23 @@ export async function setBackendState(
 /** @returns the exit code, as setBackendState */
 export async function resetBackendState(
   backend: string,
-  { config }: { config: string },
+  { config, json }: { config: string; json?: true },
   terminal: Terminal,
 ): Promise<number> {
   return askRunning('mailmux backend reset', config, terminal, async (client) => {
-    const { changed } = await client.resetBackendState(backend)
+    const answer = await client.resetBackendState(backend)
+    if (json) return printJson(answer, terminal)
+    const { changed } = answer
     terminal.out(
       changed ? `${backend}: as in routing.yaml, for all instances` : `${backend} has no state in Redis already`,
     )
     return 0
   })
+}
+
+function printJson(answer: object, { out }: Terminal): number {
+  for (const line of formatJson(answer)) out(line)
+  return 0
 }
 
 /** Exported for its test. */

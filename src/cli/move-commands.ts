@@ -70,6 +70,7 @@ export function addMoveCommands(
     .requiredOption('--empty', 'what is waited for')
     .option('--timeout <duration>', 'end with 1 after this time, such as 10m (default: never)')
     .addOption(configOption())
+    .option('--json', 'the counts at the end for machines: left, waiting and isWhole')
     .addHelpText(
       'after',
       '\nExit codes: 0 no session is left, 1 not within the timeout, 2 wrong usage or no answer, 69 no mailmux is running.\nExample: mailmux backend drain store1 && mailmux wait store1 --empty --timeout 30m',

@@ -19,12 +19,13 @@ export function addQuestionCommands(
     .command('health')
     .description('ask the running mailmux whether it serves: for the health check of a container')
     .addOption(configOption())
+    .option('--json', 'the same for machines: ready, and the text of /readyz')
     .addHelpText(
       'after',
       '\nExit codes: 0 it serves, 1 it does not serve (yet, or any more) or gives no answer, 2 wrong usage, or no `admin` in the configuration.\nExample: mailmux health -c /etc/mailmux/mailmux.yaml',
     )
     .exitOverride(exitAsUsage)
-    .action(async ({ config }: { config: string }) => exitWith(await health(config, terminal)))
+    .action(async (options: { config: string; json?: true }) => exitWith(await health(options, terminal)))
 
   program
     .command('explain')

@@ -3,10 +3,10 @@ import type { SessionsAnswer } from '../admin/answers.ts'
 import { readDuration } from '../duration.ts'
 import type { MoveClock } from '../move/step.ts'
 import { systemClock } from '../move/system-clock.ts'
-import { askRunning, type Terminal } from './ask-running.ts'
+import { askRunning, formatJson, type Terminal } from './ask-running.ts'
 import { reportMissing } from './coverage.ts'
 
-export type WaitOptions = { config: string; timeout?: string }
+export type WaitOptions = { config: string; timeout?: string; json?: true }
 
 const NAME = 'mailmux wait'
 const POLL_MS = 1000
@@ -24,7 +24,7 @@ export async function waitForEmpty(backend: string, options: WaitOptions, termin
       terminal.printError(`${NAME}: ${backend} is no back end of the running mailmux`)
       return 2
     }
-    return waitUntilEmpty(backend, () => client.countSessions({ backend }), timeoutMs, systemClock, terminal)
+    return waitUntilEmpty(backend, () => client.countSessions({ backend }), timeoutMs, systemClock, terminal, options)
   })
 }
 
@@ -40,6 +40,7 @@ export async function waitUntilEmpty(
   timeoutMs: number,
   clock: MoveClock,
   terminal: Terminal,
+  { json }: Pick<WaitOptions, 'json'> = {},
 ): Promise<number> {
   const endMs = clock.nowMs() + timeoutMs
   let said: number | undefined
@@ -50,17 +51,20 @@ export async function waitUntilEmpty(
       reportMissing(answer, NAME, 'it may have sessions', { ...terminal, printError: () => undefined }) === 0
     const { total, unconnected = 0 } = answer
     const left = total - unconnected
+    const isOver = (left === 0 && isWhole) || clock.nowMs() >= endMs
+    if (json && isOver) for (const line of formatJson({ left, waiting: unconnected, isWhole })) terminal.out(line)
     if (left === 0 && isWhole) {
       const logins = unconnected === 1 ? '1 login waits' : `${unconnected} logins wait`
-      terminal.out(`no session is left${unconnected > 0 ? `; ${logins}, without a connection to ${backend}` : ''}`)
+      if (!json)
+        terminal.out(`no session is left${unconnected > 0 ? `; ${logins}, without a connection to ${backend}` : ''}`)
       return 0
     }
-    if (clock.nowMs() >= endMs) {
+    if (isOver) {
       reportMissing(answer, NAME, 'it may have sessions', terminal)
       terminal.printError(`${NAME}: left: ${count(left)}`)
       return 1
     }
-    if (left !== said) terminal.out(count(left))
+    if (left !== said && !json) terminal.out(count(left))
     said = left
     await clock.sleep(Math.min(POLL_MS, Math.max(0, endMs - clock.nowMs())))
   }

@@ -103,3 +103,16 @@ test('ends with 1 where the order is refused as things are, and with 2 where the
     assert.deepEqual(errors, [told])
   }
 })
+
+test('prints what the API answers to an order as JSON', async (t) => {
+  const answer = { backend: 'store1', changed: true }
+  const { config, terminal, out } = await openAdminPort(t, 200, answer)
+  for (const run of [
+    () => setBackendState('store1', 'drain', { config, json: true }, terminal),
+    () => resetBackendState('store1', { config, json: true }, terminal),
+  ]) {
+    out.length = 0
+    assert.equal(await run(), 0)
+    assert.deepEqual(JSON.parse(out.join('\n')), answer)
+  }
+})

@@ -6,7 +6,7 @@ import { waitUntilEmpty } from '../../../src/cli/wait.ts'
 import { createVirtualClock } from '../../support/virtual-clock.ts'
 
 /** @param answers in turn; the last one again and again */
-async function wait(answers: Partial<SessionsAnswer>[], timeoutMs = Infinity) {
+async function wait(answers: Partial<SessionsAnswer>[], timeoutMs = Infinity, options: { json?: true } = {}) {
   const clock = createVirtualClock()
   const out: string[] = []
   const errors: string[] = []
@@ -16,7 +16,7 @@ async function wait(answers: Partial<SessionsAnswer>[], timeoutMs = Infinity) {
     return { sessions: [], total: 0, ...answer }
   }
   const terminal = { env: {}, out: (line: string) => out.push(line), printError: (line: string) => errors.push(line) }
-  const code = await clock.drive(waitUntilEmpty('store1', ask, timeoutMs, clock, terminal))
+  const code = await clock.drive(waitUntilEmpty('store1', ask, timeoutMs, clock, terminal, options))
   return { code, out, errors, tookMs: clock.nowMs() }
 }
 
@@ -55,4 +55,13 @@ test('names what is left at the end of its time', async () => {
     'mailmux wait: left: 2 sessions',
   ])
   assert.ok(tookMs >= 30_000 && tookMs < 32_000, String(tookMs))
+})
+
+test('prints the counts as JSON, once at the end', async () => {
+  const { code, out } = await wait([{ total: 3 }, { total: 2, unconnected: 2 }], Infinity, { json: true })
+  assert.equal(code, 0)
+  assert.deepEqual(JSON.parse(out.join('\n')), { left: 0, waiting: 2, isWhole: true })
+  const late = await wait([{ total: 3 }], 5000, { json: true })
+  assert.equal(late.code, 1)
+  assert.deepEqual(JSON.parse(late.out.join('\n')), { left: 3, waiting: 0, isWhole: true })
 })
