@@ -1,11 +1,12 @@
 /** Writes one chunk to the other side, with back-pressure. */
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import { keepChunk } from '../net/lean-socket.ts'
+import type { Reads } from '../net/lean-socket.ts'
 
-export function carry(chunk: Buffer, from: Socket, to: Socket): void {
+/** @param reads of `from` */
+export function carry(chunk: Buffer, from: Socket, to: Socket, reads: Reads): void {
   const waited = to.writableLength > 0
   if (!to.write(chunk)) from.pause()
   // What could not be written at once lies in the chunk until it is; TLS has made something else of it by now.
-  if (waited || (to.writableLength > 0 && !(to instanceof TLSSocket))) keepChunk(from)
+  if (waited || (to.writableLength > 0 && !(to instanceof TLSSocket))) reads.keep()
 }

@@ -7,7 +7,7 @@ import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { LAST_BYTES_MS } from '../net/closing.ts'
 import { keepAlive } from '../net/keep-alive.ts'
-import { makeLean, makeTlsLean, MUCH_BYTES, MUCH_TLS_BYTES, type ReadMemory } from '../net/lean-socket.ts'
+import { OWN_READS, reuseReads, type ReadMemory, type Reads } from '../net/lean-socket.ts'
 import { carry } from './carry.ts'
 import { Gate } from './gate.ts'
 import type { LeaveCause, RelayCause, RelayCounts, RelayEnding, RelayHandle, RelayOptions } from './options.ts'
@@ -20,9 +20,10 @@ type Leaving = { why: LeaveCause; withinMs: number; byMs: number | undefined }
 
 export class Relay implements RelayHandle {
   readonly ended: Promise<RelayEnding>
-  #client: Socket
+  readonly #client: Socket
   readonly #backend: Socket
-  readonly #memory: ReadMemory
+  readonly #clientReads: Reads
+  readonly #backendReads: Reads
   readonly #idleMs: number
   readonly #goodbye: RelayOptions['goodbye']
   /** only in a guarded session */
@@ -48,10 +49,12 @@ export class Relay implements RelayHandle {
   constructor(client: Socket, backend: Socket, options: RelayOptions, memory: ReadMemory) {
     this.#client = client
     this.#backend = backend
-    this.#memory = memory
+    const { watch } = options
+    // A gate pauses its client during each command. With reads of its own, Node notices the end of a paused client.
+    this.#clientReads = watch?.mode === 'guard' ? OWN_READS : reuseReads(client, memory)
+    this.#backendReads = reuseReads(backend, memory)
     this.#idleMs = options.idleMs
     this.#goodbye = options.goodbye
-    const { watch } = options
     if (watch?.mode === 'guard') {
       const toBackend = (piece: Buffer): void => this.#carryFromClient(piece)
       this.#gate = new Gate(watch, toBackend, (piece) => this.#carryFromBackend(piece))
@@ -61,7 +64,11 @@ export class Relay implements RelayHandle {
     this.#spreadMs = options.spreadMs
     this.ended = new Promise((resolve) => (this.#resolve = resolve))
 
-    this.#listenToClient()
+    client.on('data', this.#onClientData)
+    client.on('end', () => this.#onEnd('client'))
+    client.on('error', () => (this.#cause ??= 'client-reset'))
+    client.on('close', () => this.#onClose('client'))
+    client.on('drain', this.#onClientDrain)
     backend.on('data', this.#onBackendData)
     backend.on('end', () => this.#onEnd('backend'))
     backend.on('error', () => (this.#cause ??= 'backend-reset'))
@@ -79,18 +86,6 @@ export class Relay implements RelayHandle {
     if (!client.writableNeedDrain) backend.resume()
   }
 
-  #listenToClient(): void {
-    const client = this.#client
-    client.on('data', this.#onClientData)
-    client.on('end', this.#onClientEnd)
-    client.on('error', this.#onClientError)
-    client.on('close', this.#onClientClose)
-    client.on('drain', this.#onClientDrain)
-  }
-
-  readonly #onClientEnd = (): void => this.#onEnd('client')
-  readonly #onClientError = (): void => void (this.#cause ??= 'client-reset')
-  readonly #onClientClose = (): void => this.#onClose('client')
   readonly #onClientDrain = (): void => {
     this.#backend.resume()
     this.#leaveIfSafe()
@@ -107,7 +102,6 @@ export class Relay implements RelayHandle {
       this.progress.fromClient(chunk)
       this.#carryFromClient(chunk)
     }
-    if (chunk.length >= MUCH_TLS_BYTES) this.#saveClientReads(chunk.length)
   }
 
   readonly #onBackendData = (chunk: Buffer): void => {
@@ -117,18 +111,17 @@ export class Relay implements RelayHandle {
       this.progress.fromBackend(chunk)
       this.#carryFromBackend(chunk)
     }
-    if (chunk.length >= MUCH_TLS_BYTES) makeTlsLean(this.#backend, this.#memory)
     this.#leaveIfSafe()
   }
 
   #carryFromClient(chunk: Buffer): void {
     this.#bytesFromClient += chunk.length
-    carry(chunk, this.#client, this.#backend)
+    carry(chunk, this.#client, this.#backend, this.#clientReads)
   }
 
   #carryFromBackend(chunk: Buffer): void {
     this.#bytesFromBackend += chunk.length
-    carry(chunk, this.#backend, this.#client)
+    carry(chunk, this.#backend, this.#client, this.#backendReads)
   }
 
   #useGate(gate: Gate, from: 'client' | 'backend', chunk: Buffer): void {
@@ -138,18 +131,6 @@ export class Relay implements RelayHandle {
     else if (gate.holds) this.#client.pause()
     else if (held && this.#client.readableEnded) this.#onEnd('client')
     else if (held && !this.#backend.writableNeedDrain) this.#client.resume()
-  }
-
-  /** Makes a client that sends much data reuse its read buffers. For one that sends only commands, the change would cost more than it saves. */
-  #saveClientReads(bytes: number): void {
-    const before = this.#client
-    makeTlsLean(before, this.#memory)
-    const lean = bytes < MUCH_BYTES ? before : makeLean(before, this.#memory)
-    if (lean === before) return
-    // Without a connection `before` has no event but the close, if its other owner destroys it.
-    before.off('close', this.#onClientClose)
-    this.#client = lean
-    this.#listenToClient()
   }
 
   /** RFC 9293 3.6: one side has closed its half; the other may still send. */
@@ -168,6 +149,8 @@ export class Relay implements RelayHandle {
 
   #onClose(side: 'client' | 'backend'): void {
     const [from, to] = side === 'client' ? [this.#client, this.#backend] : [this.#backend, this.#client]
+    const reads = side === 'client' ? this.#clientReads : this.#backendReads
+    reads.release()
     this.#cause ??= `${side}-closed`
     if (side === 'client') this.#lateEnd?.end()
     else if (this.#endsLater()) return

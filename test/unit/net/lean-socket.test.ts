@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
-import { createReadMemory, keepChunk, LeanSocket, type ReadMemory } from '../../../src/net/lean-socket.ts'
+import { createReadMemory, LeanSocket, type ReadMemory } from '../../../src/net/lean-socket.ts'
 
 /** A connection whose near end is lean, and what it shares its memory by. */
 async function connectLean(
@@ -73,7 +73,7 @@ test('leaves a chunk alone that is kept', async (t) => {
   const chunks: Buffer[] = []
   lean.on('data', (chunk: Buffer) => {
     chunks.push(chunk)
-    keepChunk(lean)
+    lean.keep()
   })
   const sent = randomBytes(1_000_000)
   far.end(sent)
@@ -109,4 +109,22 @@ test('hands large memory on when it is quiet again, and when it is closed', asyn
   second.destroy()
   await once(second, 'close')
   assert.equal(memory.spare.length, 1, 'neither taken twice nor lost')
+})
+
+test('does not hand on memory of a chunk that is kept while its socket is closed', async (t) => {
+  const memory = createReadMemory()
+  const { lean, far } = await connectLean(t, memory)
+  const kept = new Promise<Buffer>((resolve) => {
+    lean.on('data', (chunk: Buffer) => {
+      if (chunk.buffer.byteLength !== 64 * 1024 || lean.destroyed) return
+      lean.keep()
+      lean.release()
+      lean.destroy()
+      resolve(chunk)
+    })
+  })
+  far.write(randomBytes(1_000_000))
+  const chunk = await kept
+  await once(lean, 'close')
+  assert.ok(!memory.spare.some(({ buffer }) => buffer === chunk.buffer))
 })

@@ -6,7 +6,6 @@ import assert from 'node:assert/strict'
 import { Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { TLSSocket } from 'node:tls'
-import { createReadMemory, LeanSocket } from '../../../src/net/lean-socket.ts'
 import { carry } from '../../../src/relay/carry.ts'
 
 /** A socket without a connection that tells how much waits in it, before and after a write. */
@@ -22,10 +21,10 @@ function socketWith(kind: 'clear' | 'TLS', before: number, after: number, hasRoo
 }
 
 function play(t: TestContext, to: Socket) {
-  const from = new LeanSocket({}, createReadMemory())
-  const keep = t.mock.method(from, 'keepChunk', () => undefined)
+  const from = new Socket()
+  const keep = t.mock.fn()
   const pause = t.mock.method(from, 'pause', () => from)
-  carry(Buffer.from('chunk'), from, to)
+  carry(Buffer.from('chunk'), from, to, { keep, release: () => undefined })
   from.destroy()
   to.destroy()
   return { isKept: keep.mock.callCount() === 1, isPaused: pause.mock.callCount() === 1 }
