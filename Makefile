@@ -88,7 +88,7 @@ $(RUNTIME_BUN): Makefile | $(DEPS)
 	npm install --prefix .runtime/bun --no-save --no-package-lock --no-audit --no-fund --ignore-scripts $(BUN_PACKAGE)@$(BUN_VERSION)
 	@touch $@
 
-# What mailmux itself runs on in the end-to-end tests; the tests and whatever has no mailmux of its own stay on Node.
+# What mailmux itself runs on in the end-to-end tests, the package and the image; the tests and whatever has no mailmux of its own stay on Node.
 RUNTIME ?= node
 ifeq ($(RUNTIME),bun)
 export MAILMUX_RUNTIME := $(RUNTIME_BUN)
@@ -155,13 +155,13 @@ $(STRYKER): Makefile | $(DEPS)
 mutants: $(DEPS) $(STRYKER) ## how many faults the unit and dialogue tests notice; MODULE=routing or a folder or file of a module, SAMPLE=20 (percent of the mutants), SEED=2 (another sample), JOBS=2, TYPES=yes
 	@MODULE=$(MODULE) SAMPLE=$(SAMPLE) SEED=$(SEED) JOBS=$(JOBS) TYPES=$(TYPES) nice -n 19 $(NODE) test/mutants/mutants.ts
 
-deb: $(DEPS) $(RUNTIME_NODE) ## the Debian package, into deb/; two minutes, most of them for the compression
+deb: $(DEPS) $(RUNTIME_NODE) $(MAILMUX_RUNTIME) ## the Debian package, into deb/, with Node, or with RUNTIME=bun; two minutes, most of them for the compression
 	@test/support/packages.sh $(DEB_PACKAGES)
-	@NODE_HOME=$(dir $(RUNTIME_NODE)).. packaging/debian/build.sh deb
+	@NODE_HOME=$(dir $(RUNTIME_NODE)).. BUN=$(if $(filter bun,$(RUNTIME)),$(RUNTIME_BUN)) packaging/debian/build.sh deb
 
-package-test: $(DEPS) $(RUNTIME_NODE) ## the Debian package in a Debian of its own: installed, upgraded, purged, and read by lintian; then each command of the documents; five minutes, as root
+package-test: $(DEPS) $(RUNTIME_NODE) $(RUNTIME_BUN) ## the Debian package in a Debian of its own: installed, upgraded, purged, and read by lintian; then each command of the documents; five minutes, as root
 	@test/support/packages.sh $(DEB_TEST_PACKAGES)
 	$(NODE) --test 'test/package/*.test.ts'
 
-docker: ## the container image mailmux:latest
-	docker build -f docker/Dockerfile -t mailmux:latest .
+docker: ## the container image mailmux:latest, with Node, or with RUNTIME=bun
+	docker build --build-arg RUNTIME=$(RUNTIME) -f docker/Dockerfile -t mailmux:latest .

@@ -1,12 +1,13 @@
 /**
- * Prints debian/copyright: mailmux, the Node of the package, and each module of npm with the text of its licence.
+ * Prints debian/copyright: mailmux, the runtime of the package, and each module of npm with the text of its licence.
  *
- *   copyright.mjs LIB NODE_LICENSE LICENSE
+ *   copyright.mjs LIB node|bun RUNTIME_LICENSE LICENSE
  */
 import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
-const [, , lib, nodeLicense, license] = process.argv
+const [, , lib, runtime, runtimeLicense, license] = process.argv
+const runtimeName = { node: 'Node', bun: 'Bun' }[runtime]
 const read = (file) => readFileSync(file, 'utf8')
 /** Debian has this text once for all packages, and refuses a copy of it. */
 const withoutApache = (text) =>
@@ -28,7 +29,7 @@ const holders = (text) => {
 
 const parts = [
   { files: '*', name: 'Expat', text: read(license) },
-  { files: 'usr/lib/mailmux/bin/node', name: 'Node', text: read(nodeLicense) },
+  { files: `usr/lib/mailmux/bin/${runtime}`, name: runtimeName, text: read(runtimeLicense) },
 ]
 const modules = globSync('node_modules/**/package.json', { cwd: lib })
   .map(dirname)
@@ -46,7 +47,7 @@ for (const folder of modules) {
 
 process.stdout.write(`Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Upstream-Name: mailmux
-Comment: The modules of npm and Node are in the package as they were published.
+Comment: The modules of npm and ${runtimeName} are in the package as they were published.
 
 ${parts
   .map(({ files, name, text }) => `Files: ${files}\nCopyright: ${holders(text)}\nLicense: ${name}\n${field(text)}\n`)

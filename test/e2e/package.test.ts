@@ -131,7 +131,7 @@ describe('on Node 20', () => {
 
 test('the Debian package has the program, its Node, units, examples, documents, and a first configuration without an error', async () => {
   // `make package-test` installs it into a Debian of its own. Without compression it is built in seconds.
-  const file = buildPackage(archive, join(scene.directory, 'deb'), 'none')
+  const file = buildPackage(archive, join(scene.directory, 'deb'), { compression: 'none' })
   const installed = join(scene.directory, 'deb/root')
   execFileSync('dpkg-deb', ['--extract', file, installed])
   for (const name of [

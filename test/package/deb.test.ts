@@ -1,6 +1,6 @@
 /** The Debian package in a Debian of its own: installed, started, upgraded, removed, purged, and read by lintian. */
 import assert from 'node:assert/strict'
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, globSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
@@ -9,7 +9,8 @@ import { type DebianRoot, openDebianRoot } from '../support/debian-root.ts'
 import { run } from '../support/run.ts'
 import { openScene, type Scene } from '../support/scene.ts'
 
-const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as {
+const checkout = join(import.meta.dirname, '../..')
+const { version } = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8')) as {
   version: string
 }
 const PREVIOUS = '0.0.9'
@@ -17,9 +18,10 @@ const PREVIOUS = '0.0.9'
 let scene: Scene
 let current: string
 let previous: string
+let archive: string
 before(() => {
   scene = openScene()
-  const archive = packArchive(scene.directory)
+  archive = packArchive(scene.directory)
   current = buildPackage(archive, join(scene.directory, 'current'))
   previous = buildPackage(asVersion(archive, PREVIOUS), join(scene.directory, 'previous'))
 })
@@ -44,6 +46,9 @@ async function startMailmux(root: DebianRoot): Promise<void> {
   )
 }
 
+/** As the Makefile brings it. */
+const [BUN = ''] = globSync('.runtime/bun/node_modules/@oven/bun-linux-*/bin/bun', { cwd: checkout })
+
 /** Every file and directory with its owner and mode, and the users and groups; not what dpkg and adduser keep for themselves. */
 async function inventory(root: DebianRoot): Promise<string[]> {
   const text = await must(
@@ -52,6 +57,19 @@ async function inventory(root: DebianRoot): Promise<string[]> {
   )
   return text.split('\n')
 }
+
+test('a package with Bun takes the place of one with Node, checks, and serves with workers', async () => {
+  assert.notEqual(BUN, '', 'make package-test brings Bun')
+  const root = await openDebianRoot(scene, 'bun')
+  await install(root, current)
+  await install(root, buildPackage(archive, join(scene.directory, 'with-bun'), { bun: join(checkout, BUN) }))
+  assert.match(await must(root, 'mailmux --version'), /^\S+ \(bun [\d.]+\)\n$/)
+  assert.equal(await must(root, 'ls /usr/lib/mailmux/bin'), 'bun\n')
+  await must(root, 'echo workers: 2 >>/etc/mailmux/mailmux.yaml && mailmux check')
+  await startMailmux(root)
+  assert.match(await must(root, 'cat /var/log/mailmux/log'), /"worker":2,.*"msg":"worker serves"/)
+  assert.match(await must(root, 'mailmux instances'), new RegExp(` ${version} `))
+})
 
 test('an installed package serves at once: it checks, runs, is healthy and answers on its ports', async () => {
   const root = await openDebianRoot(scene, 'install')

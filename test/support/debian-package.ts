@@ -23,10 +23,13 @@ export function asVersion(archive: string, version: string): string {
   return result
 }
 
-/** @returns the file of the package. It is hardly compressed, which takes seconds and not minutes. */
-export function buildPackage(archive: string, directory: string, compression = 'gzip -z1'): string {
+/**
+ * @param bun the Bun for the package; by default it gets the Node that runs this
+ * @returns the file of the package. It is hardly compressed, which takes seconds and not minutes.
+ */
+export function buildPackage(archive: string, directory: string, { compression = 'gzip -z1', bun = '' } = {}): string {
   mkdirSync(directory, { recursive: true })
   const nodeHome = join(dirname(process.execPath), '..')
-  const env = { ...process.env, ARCHIVE: archive, NODE_HOME: nodeHome, DEB_COMPRESSION: compression }
+  const env = { ...process.env, ARCHIVE: archive, NODE_HOME: nodeHome, DEB_COMPRESSION: compression, BUN: bun }
   return execFileSync(join(checkout, 'packaging/debian/build.sh'), [directory], { env, encoding: 'utf8' }).trim()
 }
