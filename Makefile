@@ -38,7 +38,7 @@ TEST_PACKAGES := dovecot-imapd dovecot-pop3d redis-server redis-tools openssl cu
 DEB_PACKAGES := dpkg-dev
 DEB_TEST_PACKAGES := dpkg-dev debootstrap lintian iproute2
 
-.PHONY: help runtime deps demo run build man lint types check test test-packages bench bench-quick bench-features soak screenshots mutants docker deb package-test
+.PHONY: help runtime deps demo run build man lint types check test test-packages bench bench-quick bench-features bench-profile soak screenshots mutants docker deb package-test
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -122,6 +122,10 @@ bench-quick: $(DEPS) ## the measures that fit into a minute
 
 bench-features: $(DEPS) ## what each feature costs, switched off or on, six minutes: into docs/performance.md
 	$(NODE) test/bench/bench.ts --features --page
+
+bench-profile: $(DEPS) $(RUNTIME_BUN) ## where the processor time of a login goes, five minutes, needs perf: into docs/performance.md
+	@test/support/packages.sh linux-perf
+	$(NODE) test/bench/profile/profile.ts --page
 
 # The pictures of the status page, which a usual run of the test does not write
 screenshots: $(DEPS) test-packages ## pictures of the status page, into docs/images/

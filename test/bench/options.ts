@@ -94,7 +94,7 @@ export function describeOptions(settings: Setting[]): string {
   --rounds N         exactly N; else from ${FULL.rounds} to ${FULL.mostRounds} until the ratios are known to 5 %, quick ${QUICK.rounds} to ${QUICK.mostRounds}
   --seconds N        of each workload in each round: ${FULL.seconds}, quick ${QUICK.seconds}
   --sessions N,M     open when memory is read: ${FULL.sessions}, quick ${QUICK.sessions}
-  --node-options S   for mailmux's node, as in --node-options=--cpu-prof
+  --node-options S   for the node of mailmux and of bare, as in --node-options=--cpu-prof
   --page             also puts tables and chart into docs/performance.md
 `
 }
@@ -123,7 +123,7 @@ export function readOptions(args: string[], allSettings: Setting[]): Options | u
   if (values.before === '' || (values.before !== undefined && !existsSync(join(values.before, 'src/main.ts'))))
     throw new Error(`${JSON.stringify(values.before)} is no checkout of mailmux: it has no src/main.ts`)
   const isPart = values.peers !== undefined || values.workloads !== undefined || values.before !== undefined
-  const settings = choose(values.settings ?? (isPart ? QUICK : preset).settings, allSettings)
+  const settings = choose(values.settings ?? (isPart && !values.features ? QUICK : preset).settings, allSettings)
   const fixed = settings.find(({ peers }) => peers !== undefined)
   if (values.before !== undefined && fixed !== undefined)
     throw new Error(`--before has no effect on the setting ${fixed.name}, which has peers of its own`)

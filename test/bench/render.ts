@@ -129,7 +129,11 @@ function onOneLine(text: string): string {
 }
 
 /** When it was measured, and on what. */
-export function describeRun({ startedAt, machine, measuredSeconds }: Report): string {
+export function describeRun({
+  startedAt,
+  machine,
+  measuredSeconds,
+}: Pick<Report, 'startedAt' | 'machine' | 'measuredSeconds'>): string {
   return (
     `${startedAt}: ${machine.cores} × ${machine.cpu}, ${machine.memoryMiB} MiB, ${machine.kernel}, ` +
     `${machine.openFiles} open files a process, load ${machine.loadAverageAtStart.toFixed(2)} before the run; ` +

@@ -12,10 +12,11 @@ function createPeer(name: string, runtime: string, version: () => Promise<string
     packages: [],
     remark: 'one process; a page of code that relays and does nothing else: no checks, limits, metrics or log',
     version,
-    async start({ scene, backend, certificate }) {
+    async start({ scene, backend, certificate, nodeOptions }) {
       const ports = { imap: await freePort(), imaps: await freePort(), pop3: await freePort() }
       const numbers = [ports.imap, ports.imaps, ports.pop3, backend.imap, backend.pop3].map(String)
-      const command = [runtime, PROGRAM, ...numbers, certificate.certFile, certificate.keyFile]
+      const options = runtime === BUN ? [] : nodeOptions
+      const command = [runtime, ...options, PROGRAM, ...numbers, certificate.certFile, certificate.keyFile]
       const { pid, stop } = await startProxy(scene, name, command, () => isBound(ports.imaps))
       return { pids: [pid], ports, stop }
     },

@@ -14,7 +14,7 @@ export type PeerSetup = {
   backend: { imap: number; pop3: number }
   /** ECDSA P-256, for `localhost` */
   certificate: Leaf
-  /** for mailmux on Node alone: options of node itself, such as --cpu-prof */
+  /** for mailmux and the minimal relay on Node alone: options of node itself, such as --cpu-prof */
   nodeOptions: string[]
 }
 
