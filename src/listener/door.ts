@@ -58,7 +58,7 @@ export function whyNotBound(code: string, holder?: string): string {
   }
 }
 
-/** @returns the descriptor of a listening server, as Node keeps it; undefined on Bun, which has none to give */
+/** @returns the descriptor of a listening server, as the runtime keeps it; undefined if it has no such field */
 export function descriptorOf(server: Server): number | undefined {
   const handle: unknown = Reflect.get(server, '_handle')
   const descriptor: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined

@@ -1,6 +1,7 @@
 /** `mailmux backend` asked of a real mailmux with two workers and Redis: the states reach the hash and every worker, and come back. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
 import { backendsAnswer } from '../../src/admin/answers.ts'
 import { MAIN } from '../support/command.ts'
 import { READ_DEADLINE_MS, until } from '../support/deadline.ts'
@@ -69,10 +70,16 @@ test('gives a back end each state, for all workers, and takes it back', async ()
     stderr: '',
   })
   assert.equal(await site.redis!.command('EXISTS', KEY), '0')
-  const { backends } = backendsAnswer.parse(JSON.parse((await backend('list', '--json')).stdout))
-  assert.deepEqual(
-    backends.map(({ name, state, stateFrom }) => `${name} ${state} ${stateFrom}`),
-    ['store1 up routing', 'store2 up routing', 'store3 up routing'],
+  // The other worker hears of it from Redis.
+  const wanted = ['store1 up routing', 'store2 up routing', 'store3 up routing']
+  await until(
+    READ_DEADLINE_MS,
+    async () => {
+      const { backends } = backendsAnswer.parse(JSON.parse((await backend('list', '--json')).stdout))
+      const states = backends.map(({ name, state, stateFrom }) => `${name} ${state} ${stateFrom}`)
+      return isDeepStrictEqual(states, wanted) ? true : undefined
+    },
+    () => 'a worker has an old state',
   )
   const line = await site.mailmux.waitForLog(({ msg }) => msg === 'back end state set by operator', 'an order')
   const { peer, backend: name, state, over, isForced, changed } = line

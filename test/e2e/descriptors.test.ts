@@ -11,6 +11,7 @@ import { makeAuthority } from '../support/certificates.ts'
 import { START_DEADLINE_MS, until, within } from '../support/deadline.ts'
 import { startFaultyBackend } from '../support/faulty-backend.ts'
 import { startMailmux, type Mailmux, type MailmuxOptions, type YamlMap } from '../support/mailmux.ts'
+import { lacks } from '../support/runtime.ts'
 import { openScene } from '../support/scene.ts'
 import { connectPeer, type ScriptedPeer } from '../support/scripted-peer.ts'
 
@@ -122,44 +123,56 @@ test('two workers part what is configured', async (t) => {
   )
 })
 
-test('descriptors that are used up put no back end down, are logged once and counted, and their end is the end of it', async (t) => {
-  const { mailmux, open } = await start(t, {})
-  const session = await open()
-  await session.expect(/^\* OK/)
-  session.send('a login user@example.test secret')
-  await session.expectUntil(/^a OK/)
-  const client = await open()
-  await client.expect(/^\* OK/)
-  const limitTo = (count: number): void => {
-    execFileSync('prlimit', ['--pid', String(mailmux.pid), `--nofile=${count}:`])
-  }
-  const before = Number(/^Max open files +(\d+)/m.exec(readFileSync(`/proc/${mailmux.pid}/limits`, 'latin1'))?.[1])
-  limitTo(lowestFree(mailmux.pid))
-  mailmux.program.signal('SIGHUP') // the files cannot be read now, and are read as soon as they can
-  client.send('b login user@example.test secret')
-  const answers = await client.expectUntil(/^b /, START_DEADLINE_MS)
-  assert.match(answers.at(-1) ?? '', /^b NO \[UNAVAILABLE\]/)
-  const places = ['accept', 'backend', 'check', 'configuration']
-  for (const place of places) {
-    const isIt = ({ msg, place: told }: { msg: string; place?: unknown }): boolean =>
-      msg === 'local shortage' && told === place
-    await mailmux.waitForLog(isIt, `the shortage of ${place}`, START_DEADLINE_MS)
-  }
-  const closed = connect(mailmux.ports.imapClear, '127.0.0.1').on('error', () => undefined)
-  await within(START_DEADLINE_MS, once(closed.resume(), 'close'), () => 'a connection without a descriptor stays open')
-  session.send('b capability')
-  await session.expectUntil(/^b OK/)
-  limitTo(before)
-  client.send('c login user@example.test secret')
-  await client.expectUntil(/^c OK/, START_DEADLINE_MS)
-  for (const place of places) {
-    assert.ok(((await mailmux.metric(`mailmux_local_shortages_total{place="${place}"}`)) ?? 0) >= 1, place)
-    assert.equal(mailmux.log().filter((line) => line.msg === 'local shortage' && line.place === place).length, 1, place)
-  }
-  await mailmux.waitForLog(({ msg }) => msg === 'configuration taken over', 'the reload', START_DEADLINE_MS)
-  const never = ['back end down', 'configuration not taken over', 'defect']
-  assert.equal(mailmux.log().filter(({ msg }) => never.includes(msg)).length, 0)
-  assert.equal(await mailmux.metric('mailmux_backend_up{backend="store1"}'), 1)
-  const refused = mailmux.log().find(({ msg }) => msg === 'login refused')
-  assert.deepEqual([refused?.code, refused?.reason], ['local-shortage', 'unavailable'])
-})
+test(
+  'descriptors that are used up put no back end down, are logged once and counted, and their end is the end of it',
+  { expectFailure: lacks('acceptErrors') },
+  async (t) => {
+    const { mailmux, open } = await start(t, {})
+    const session = await open()
+    await session.expect(/^\* OK/)
+    session.send('a login user@example.test secret')
+    await session.expectUntil(/^a OK/)
+    const client = await open()
+    await client.expect(/^\* OK/)
+    const limitTo = (count: number): void => {
+      execFileSync('prlimit', ['--pid', String(mailmux.pid), `--nofile=${count}:`])
+    }
+    const before = Number(/^Max open files +(\d+)/m.exec(readFileSync(`/proc/${mailmux.pid}/limits`, 'latin1'))?.[1])
+    limitTo(lowestFree(mailmux.pid))
+    mailmux.program.signal('SIGHUP') // the files cannot be read now, and are read as soon as they can
+    client.send('b login user@example.test secret')
+    const answers = await client.expectUntil(/^b /, START_DEADLINE_MS)
+    assert.match(answers.at(-1) ?? '', /^b NO \[UNAVAILABLE\]/)
+    const places = ['accept', 'backend', 'check', 'configuration']
+    for (const place of places) {
+      const isIt = ({ msg, place: told }: { msg: string; place?: unknown }): boolean =>
+        msg === 'local shortage' && told === place
+      await mailmux.waitForLog(isIt, `the shortage of ${place}`, START_DEADLINE_MS)
+    }
+    const closed = connect(mailmux.ports.imapClear, '127.0.0.1').on('error', () => undefined)
+    await within(
+      START_DEADLINE_MS,
+      once(closed.resume(), 'close'),
+      () => 'a connection without a descriptor stays open',
+    )
+    session.send('b capability')
+    await session.expectUntil(/^b OK/)
+    limitTo(before)
+    client.send('c login user@example.test secret')
+    await client.expectUntil(/^c OK/, START_DEADLINE_MS)
+    for (const place of places) {
+      assert.ok(((await mailmux.metric(`mailmux_local_shortages_total{place="${place}"}`)) ?? 0) >= 1, place)
+      assert.equal(
+        mailmux.log().filter((line) => line.msg === 'local shortage' && line.place === place).length,
+        1,
+        place,
+      )
+    }
+    await mailmux.waitForLog(({ msg }) => msg === 'configuration taken over', 'the reload', START_DEADLINE_MS)
+    const never = ['back end down', 'configuration not taken over', 'defect']
+    assert.equal(mailmux.log().filter(({ msg }) => never.includes(msg)).length, 0)
+    assert.equal(await mailmux.metric('mailmux_backend_up{backend="store1"}'), 1)
+    const refused = mailmux.log().find(({ msg }) => msg === 'login refused')
+    assert.deepEqual([refused?.code, refused?.reason], ['local-shortage', 'unavailable'])
+  },
+)

@@ -13,6 +13,8 @@ const LACKS = {
     'Node has net.BoundSocket since https://github.com/nodejs/node/pull/63951, and Bun has none, so nothing holds the ports while no worker lives, nor binds them before the rights of root are given up',
   passingPorts:
     'http.Server ignores the descriptor of a port, so that the port of `admin` cannot be inherited: https://github.com/oven-sh/bun/pull/33578',
+  acceptErrors:
+    'net.Server tells nothing of EMFILE, and tries again without a pause: https://github.com/oven-sh/bun/pull/32705',
   registerHooks: 'node:module has no registerHooks: https://github.com/oven-sh/bun/issues/27369',
 } as const
 

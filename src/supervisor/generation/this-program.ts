@@ -1,4 +1,5 @@
 /** How an upgrade starts a version of the program that runs. */
+import { describeRuntime } from '../../runtime.ts'
 import type { Program } from './successor.ts'
 import type { UpgradeProgram } from './upgrades.ts'
 
@@ -19,6 +20,7 @@ export function programOf(self: ThisProcess, configFile: string): UpgradeProgram
 }
 
 function whyNot({ pid, versions }: Pick<ThisProcess, 'pid' | 'versions'>): string | undefined {
-  if ('bun' in versions) return 'Bun cannot pass on open ports: restart mailmux'
+  if (describeRuntime(versions).name === 'bun')
+    return 'Bun cannot pass on open ports: start the new version by `mailmux run --replace`'
   return pid === 1 ? 'this is process 1, with which a container ends: replace the container' : undefined
 }

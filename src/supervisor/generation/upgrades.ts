@@ -62,9 +62,9 @@ export function createUpgrades(
 
   /** Looks at once, so that of two orders at the same time one is refused. */
   function whyNotNow(): string | undefined {
-    if (program.whyNot !== undefined) return program.whyNot
     const why = parts.whyNotNow()
     if (why !== undefined) return `mailmux takes no upgrade now: ${why}`
+    if (program.whyNot !== undefined) return program.whyNot
     return isUnderWay ? 'an upgrade is under way' : undefined
   }
 
