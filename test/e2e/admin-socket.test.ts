@@ -14,10 +14,10 @@ import { watchGenerations, type Generations } from '../support/generations.ts'
 import { startMailmux, type Mailmux } from '../support/mailmux.ts'
 import { startProgram } from '../support/processes.ts'
 import { run } from '../support/run.ts'
-import { MAILMUX_RUNTIME, ON_BUN } from '../support/runtime.ts'
+import { lacks, MAILMUX_RUNTIME } from '../support/runtime.ts'
 import { openScene, type Scene } from '../support/scene.ts'
 
-if (ON_BUN) process.exit(0) // which cannot pass on open ports
+if (lacks('passingPorts')) process.exit(0)
 
 let scene: Scene
 let mailmux: Mailmux

@@ -18,12 +18,12 @@ import { startMailmux, type Mailmux } from '../support/mailmux.ts'
 import { signalAll } from '../support/process-tree.ts'
 import { startPrometheus } from '../support/prometheus.ts'
 import { startRedis } from '../support/redis.ts'
-import { ON_BUN } from '../support/runtime.ts'
+import { lacks } from '../support/runtime.ts'
 import { openScene } from '../support/scene.ts'
 import { connectPeer } from '../support/scripted-peer.ts'
 import { watchWorkers } from '../support/workers.ts'
 
-if (ON_BUN) process.exit(0) // which has no workers, and cannot pass on open ports
+if (lacks('passingPorts')) process.exit(0)
 
 const NO_TLS = { ca: '', servername: 'mail.example.test' }
 

@@ -11,10 +11,7 @@ import { START_DEADLINE_MS, until, within } from '../support/deadline.ts'
 import { type MailmuxPorts, writeConfiguration } from '../support/mailmux.ts'
 import { NODE_OF_COMMAND, MAIN } from '../support/command.ts'
 import { freePort } from '../support/ports.ts'
-import { ON_BUN } from '../support/runtime.ts'
 import { openScene, type Scene } from '../support/scene.ts'
-
-if (ON_BUN) process.exit(0) // the workers of these tests need `net.BoundSocket`, and Bun opens standard output in its own way
 
 const DEADLINE_MS = 20_000
 const { O_RDONLY, O_WRONLY, O_NONBLOCK, O_APPEND, O_CREAT } = fs.constants

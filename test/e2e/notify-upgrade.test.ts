@@ -10,10 +10,10 @@ import { startMailmux } from '../support/mailmux.ts'
 import { freePort } from '../support/ports.ts'
 import { waitUntilEnded } from '../support/process-tree.ts'
 import { startProgram } from '../support/processes.ts'
-import { ON_BUN } from '../support/runtime.ts'
+import { lacks } from '../support/runtime.ts'
 import { openScene, type Scene } from '../support/scene.ts'
 
-if (ON_BUN) process.exit(0) // which cannot pass on open ports
+if (lacks('passingPorts')) process.exit(0)
 
 /**
  * Reads late, as a busy systemd does. Prints each datagram on a line, and with MAINPID the state of the process of the first generation,

@@ -19,11 +19,11 @@ import { listProcesses } from '../support/process-tree.ts'
 import { startProgram } from '../support/processes.ts'
 import { run } from '../support/run.ts'
 import { copyProgram, openProgram, type RunnableProgram } from '../support/open-program.ts'
-import { ON_BUN } from '../support/runtime.ts'
+import { lacks } from '../support/runtime.ts'
 import { openScene, type Scene } from '../support/scene.ts'
 import { connectPeer } from '../support/scripted-peer.ts'
 
-if (ON_BUN) process.exit(0) // Bun cannot bind a port without accepting from it
+if (lacks('boundSocket')) process.exit(0)
 
 const IS_ROOT = process.getuid?.() === 0
 /** On every Debian; its group has another name. */

@@ -9,7 +9,7 @@ import { watchGenerations } from '../support/generations.ts'
 import type { YamlMap } from '../support/mailmux.ts'
 import { freePort } from '../support/ports.ts'
 import { run } from '../support/run.ts'
-import { MAILMUX_RUNTIME, ON_BUN } from '../support/runtime.ts'
+import { lacks, MAILMUX_RUNTIME } from '../support/runtime.ts'
 import { PASSWORD, startSite } from '../support/site.ts'
 import { startSteadyClients } from '../support/steady-clients.ts'
 
@@ -42,8 +42,7 @@ async function start(workers: number) {
   }
 }
 
-// Bun cannot pass on open ports.
-if (!ON_BUN)
+if (lacks('passingPorts') === false)
   test('changes from one worker to several and back: no client is refused', async (t) => {
     const { site, mailmux, changeMain } = await start(1)
     watchGenerations(site.scene, site.mailmux)
@@ -70,7 +69,7 @@ if (!ON_BUN)
     assert.ok(logins > 0)
   })
 
-if (!ON_BUN)
+if (lacks('passingPorts') === false)
   for (const path of ['upgrade', 'reload'])
     test(`a reload that is ordered while a new generation starts is in force in it, after ${path}`, async (t) => {
       const { site, changeMain, changeRouting } = await start(2)

@@ -9,11 +9,11 @@ import { START_DEADLINE_MS } from '../support/deadline.ts'
 import { freeMailmuxPorts, type MailmuxPorts, writeConfiguration } from '../support/mailmux.ts'
 import { freePort, isFree } from '../support/ports.ts'
 import { type Program, startProgram } from '../support/processes.ts'
-import { MAILMUX_RUNTIME, ON_BUN } from '../support/runtime.ts'
+import { lacks, MAILMUX_RUNTIME } from '../support/runtime.ts'
 import { openScene, type Scene } from '../support/scene.ts'
 import { connectPeer } from '../support/scripted-peer.ts'
 
-if (ON_BUN) process.exit(0) // which cannot accept from a descriptor
+if (lacks('passingPorts')) process.exit(0)
 
 let scene: Scene
 let authority: Authority

@@ -7,10 +7,10 @@ import { MAIN } from '../support/command.ts'
 import { START_DEADLINE_MS } from '../support/deadline.ts'
 import { watchGenerations } from '../support/generations.ts'
 import { run } from '../support/run.ts'
-import { MAILMUX_RUNTIME, ON_BUN } from '../support/runtime.ts'
+import { lacks, MAILMUX_RUNTIME } from '../support/runtime.ts'
 import { PASSWORD, startSite } from '../support/site.ts'
 
-if (ON_BUN) process.exit(0) // which cannot pass on open ports
+if (lacks('passingPorts')) process.exit(0)
 
 const BOB = 'bob@example.test'
 /** Clients that log in without a pause would leave the new generation no processor to start with. */

@@ -12,11 +12,11 @@ import { openProgram } from '../support/open-program.ts'
 import { freePort } from '../support/ports.ts'
 import { listProcesses, waitUntilEnded } from '../support/process-tree.ts'
 import { run } from '../support/run.ts'
-import { ON_BUN } from '../support/runtime.ts'
+import { lacks } from '../support/runtime.ts'
 import { openScene, type Scene } from '../support/scene.ts'
 import { connectPeer } from '../support/scripted-peer.ts'
 
-if (ON_BUN || process.getuid?.() !== 0) process.exit(0) // Bun cannot pass on open ports; without root there is no such port
+if (lacks('passingPorts') || process.getuid?.() !== 0) process.exit(0) // without root there is no such port
 
 const USER = 'nobody'
 
