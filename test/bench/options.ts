@@ -57,7 +57,7 @@ const FEATURES: Preset = {
   rounds: '6',
   mostRounds: '9',
   seconds: '0.5',
-  warmUpSeconds: 8,
+  warmUpSeconds: 5,
   sessions: '1000',
   isJudged: false,
 }
