@@ -27,8 +27,9 @@ export async function runSteps(steps: Step[], context: string, target: string): 
   let workdir = ''
   for (const { instruction, words } of steps) {
     if (instruction === 'FROM') {
-      const [, name = `stage-${stages.size}`] = / AS (\w+)$/.exec(words) ?? []
-      stage = join(target, name)
+      const [, name = `stage-${stages.size}`] = / AS ([\w-]+)$/.exec(words) ?? []
+      const base = words.split(' ', 1)[0]?.replace('${RUNTIME}', 'node') ?? ''
+      stage = stages.get(base) ?? join(target, name) // a stage that goes on from another one
       stages.set(name, stage)
       for (const folder of ['usr/local/bin', 'run']) mkdirSync(join(stage, folder), { recursive: true })
     } else if (instruction === 'WORKDIR') {
@@ -44,8 +45,8 @@ export async function runSteps(steps: Step[], context: string, target: string): 
         cpSync(source, join(workdir, to, isDirectory ? basename(path) : ''), { recursive: true })
       }
     } else if (instruction === 'RUN') {
-      // The user `node` of the image is the one that runs the test.
-      const command = words.replace(/ (?=\/(opt|usr|run)\/)/g, ` ${stage}`).replace('-o node -g node ', '')
+      // The user 1000 of the image is the one that runs the test.
+      const command = words.replace(/(?<=[ >])(?=\/(opt|usr|run)\/)/g, stage).replace('-o 1000 -g 1000 ', '')
       const { code, stdout, stderr } = await run('sh', ['-c', `cd '${workdir}' && ${command}`], { ms: 300_000 })
       if (code !== 0) throw new Error(`RUN ${words}: exit code ${code}\n${stdout}${stderr}`)
     }
