@@ -87,7 +87,7 @@ const processesWith = (pid: number, name: string): string[] =>
   )
 
 for (const workers of [1, 2]) {
-  const processes = workers + 1
+  const processes = workers === 1 ? 1 : workers + 1
 
   describe(`with workers: ${workers}`, () => {
     test('SIGUSR1 has every process write to the new file, and a failure leaves the log where it is', async () => {
