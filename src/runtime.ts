@@ -27,3 +27,6 @@ export const BINDS_ALONE = 'BoundSocket' in net
  * for several processes to accept from one socket: with SO_REUSEPORT each would have a queue of its own, and lose it when it crashes.
  */
 export const BINDS_BY_CLUSTER = runtime.name === 'bun'
+
+/** Bun reads into memory of its own and copies to the given buffer, so on Bun the default reads are cheaper. */
+export const READS_INTO_GIVEN_BUFFER = runtime.name === 'node'

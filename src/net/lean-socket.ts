@@ -7,6 +7,7 @@
  */
 import { Socket, type SocketConstructorOpts } from 'node:net'
 import { TLSSocket } from 'node:tls'
+import { READS_INTO_GIVEN_BUFFER } from '../runtime.ts'
 
 /** Size of the shared buffer. Most replies fit. A read that fills it makes the connection a busy one. */
 const SMALL_BYTES = 2048
@@ -16,9 +17,6 @@ const LARGE_BYTES = 64 * 1024
 const BUSY_TLS_BYTES = 8192
 /** Unused large buffers that are kept for the next busy connection: 1 MiB in all. */
 const MAX_SPARE = 16
-
-/** Bun reads into memory of its own and copies to the given buffer, so on Bun the default reads are cheaper. */
-const READS_INTO_GIVEN_BUFFER = !('bun' in process.versions)
 
 /** Node's properties for a read buffer, its callback and the source of the next buffer. They are no documented API. */
 type ReadProperties = { buffer: symbol; callback: symbol; next: symbol }

@@ -89,7 +89,7 @@ const LAW: Law = {
   directory: ['descriptor-shortage', 'user-name'],
   backend: ['descriptor-shortage', 'net', 'rendezvous', 'tls'],
   relay: ['net'],
-  net: [],
+  net: ['runtime'],
   'net/address': [],
   config: ['net', 'user-name'],
   admin: ['limits'],
