@@ -170,8 +170,8 @@ function showSessionCommand(tag: string, name: string, rest: string): string | u
     if (UID_COMMANDS.has(word.toUpperCase())) return `${command} ${rest}`
     return /^(?:SEARCH|SORT|THREAD|REPLACE)$/i.test(word) ? `${command} ${word} ${HIDDEN}` : undefined
   }
-  if (SESSION_COMMANDS.has(name)) return rest === '' ? command : `${command} ${rest}`
-  return undefined
+  if (!SESSION_COMMANDS.has(name)) return undefined
+  return rest === '' ? command : `${command} ${rest}`
 }
 
 function literalOf(line: string): Pick<SeenLine, 'literal' | 'comesUnasked'> {
