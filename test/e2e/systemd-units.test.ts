@@ -7,7 +7,7 @@ import { parse } from 'yaml'
 import { makeAuthority } from '../support/certificates.ts'
 import { MAIN } from '../support/command.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
-import { writeConfiguration } from '../support/mailmux.ts'
+import { freeMailmuxPorts, writeConfiguration } from '../support/mailmux.ts'
 import { freePort } from '../support/ports.ts'
 import { listProcesses } from '../support/process-tree.ts'
 import { startProgram } from '../support/processes.ts'
@@ -75,16 +75,7 @@ async function allowedCalls(): Promise<Set<string>> {
 }
 
 test('mailmux makes no system call that the service forbids', async () => {
-  const admin = await freePort()
-  const ports = {
-    imap: await freePort(),
-    imaps: await freePort(),
-    imapClear: await freePort(),
-    pop3: await freePort(),
-    pop3s: await freePort(),
-    pop3Clear: await freePort(),
-    admin,
-  }
+  const ports = await freeMailmuxPorts()
   const authority = await makeAuthority(scene.directory)
   mkdirSync(join(scene.directory, 'log'))
   const { configFile } = await writeConfiguration(scene, ports, {
