@@ -190,20 +190,33 @@ test('the screen puts the terminal back as it was, once', () => {
   assert.equal(output.written, '\x1b[?1049h\x1b[?25l\x1b[Hone\x1b[K\r\ntwo\x1b[K\x1b[J\x1b[?25h\x1b[?1049l')
 })
 
+/** @param codes gets the exit code */
+async function runTop(
+  { config, terminal }: Pick<Awaited<ReturnType<typeof openAdminPort>>, 'config' | 'terminal'>,
+  args: string[],
+  screen: { keys: Keys; output: Output },
+  stopped: AbortSignal,
+  codes: number[],
+): Promise<void> {
+  const program = new Command()
+  addTopCommand(program, {
+    configOption: () => new Option('-c, --config <file>').default(config),
+    terminal,
+    exitAsUsage: () => process.exit(2),
+    exitWith: (code) => void codes.push(code),
+    screen: () => screen,
+    interrupted: () => stopped,
+  })
+  await program.parseAsync(args, { from: 'user' })
+}
+
 test('prints one frame without a terminal, as a table or as JSON', async (t) => {
-  const { config, terminal, asked, out } = await openAdminPort(t, 200, 'mailmux_connections 12')
+  const port = await openAdminPort(t, 200, 'mailmux_connections 12')
+  const { asked, out } = port
   const codes: number[] = []
   for (const more of [[], ['--json']]) {
-    const program = new Command()
-    addTopCommand(program, {
-      configOption: () => new Option('-c, --config <file>').default(config),
-      terminal,
-      exitAsUsage: () => process.exit(2),
-      exitWith: (code) => void codes.push(code),
-      screen: () => ({ keys: new PassThrough(), output: new PassThrough() }),
-      interrupted: () => new AbortController().signal,
-    })
-    await program.parseAsync(['top', ...more], { from: 'user' })
+    const screen = { keys: new PassThrough(), output: new PassThrough() }
+    await runTop(port, ['top', ...more], screen, new AbortController().signal, codes)
   }
   assert.deepEqual(codes, [0, 0])
   assert.deepEqual(
@@ -229,22 +242,13 @@ describe('ends at once while a question hangs', () => {
     ['by a signal at the first question', 1, (_: PassThrough, stop: AbortController) => stop.abort()],
   ] as const)
     test(title, async (t) => {
-      const { config, terminal, hangs } = await openAdminPort(t, 200, 'mailmux_connections 12', hangsAt)
+      const port = await openAdminPort(t, 200, 'mailmux_connections 12', hangsAt)
       const keys = Object.assign(new PassThrough(), { isTTY: true })
       const output = Object.assign(new PassThrough().resume(), { isTTY: true })
       const stop = new AbortController()
       const codes: number[] = []
-      const program = new Command()
-      addTopCommand(program, {
-        configOption: () => new Option('-c, --config <file>').default(config),
-        terminal,
-        exitAsUsage: () => process.exit(2),
-        exitWith: (code) => void codes.push(code),
-        screen: () => ({ keys, output }),
-        interrupted: () => stop.signal,
-      })
-      const run = program.parseAsync(['top'], { from: 'user' })
-      await within(READ_DEADLINE_MS, hangs, () => 'no question hangs')
+      const run = runTop(port, ['top'], { keys, output }, stop.signal, codes)
+      await within(READ_DEADLINE_MS, port.hangs, () => 'no question hangs')
       end(keys, stop)
       // A question that hangs ends after 15 s by itself.
       await within(10_000, run, () => 'top has not ended')
