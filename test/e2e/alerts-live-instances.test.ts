@@ -1,12 +1,10 @@
 /**
  * The alerts of contrib/prometheus about processes and instances, on two instances with one Redis: workers are killed, an instance hangs,
- * upgrades fail or do not end, descriptors run out, and nobody reads the log. The other alerts: alerts-live.test.ts.
+ * upgrades fail or do not end, descriptors run out, and the log is not read. The other alerts: alerts-live.test.ts.
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { test } from 'node:test'
 import { makeAuthority } from '../support/certificates.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
@@ -14,7 +12,7 @@ import { startFaultyBackend } from '../support/faulty-backend.ts'
 import { watchGenerations } from '../support/generations.ts'
 import { shortRules, watchAlerts } from '../support/live-alerts.ts'
 import { openMailClient, type MailClient } from '../support/mail-client.ts'
-import { startMailmux, type Mailmux } from '../support/mailmux.ts'
+import { startNamedMailmux, type Mailmux } from '../support/mailmux.ts'
 import { signalAll } from '../support/process-tree.ts'
 import { startPrometheus } from '../support/prometheus.ts'
 import { startRedis } from '../support/redis.ts'
@@ -50,20 +48,15 @@ test('each cause in a process or an instance makes its alert fire, and the alert
   const store = await startFaultyBackend(scene, 'imap', { fault: 'none' })
   const health = { check: 'tcp', interval: '1s', fall: 1 }
   const start = async (name: string, workers: number): Promise<Mailmux> => {
-    const directory = join(scene.directory, name)
-    await mkdir(directory)
-    return startMailmux(
-      { ...scene, directory },
-      {
-        certificate,
-        backends: { store1: { host: '127.0.0.1', imap: store.port, tls: 'none', health } },
-        domains: { 'one.test': 'store1' },
-        directory: { redis: { url: redis.url, timeout: '1s' } },
-        adminToken: 'open',
-        limits: { failure_delay: '0s', max_wrong_passwords: GUESSES, shutdown_grace: '10m', end_timeout: '10m' },
-        settings: { workers },
-      },
-    )
+    return startNamedMailmux(scene, name, {
+      certificate,
+      backends: { store1: { host: '127.0.0.1', imap: store.port, tls: 'none', health } },
+      domains: { 'one.test': 'store1' },
+      directory: { redis: { url: redis.url, timeout: '1s' } },
+      adminToken: 'open',
+      limits: { failure_delay: '0s', max_wrong_passwords: GUESSES, shutdown_grace: '10m', end_timeout: '10m' },
+      settings: { workers },
+    })
   }
   const [first, second] = await Promise.all([start('first', 2), start('second', 1)])
   const workers = watchWorkers(first, 2)

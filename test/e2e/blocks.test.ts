@@ -1,7 +1,5 @@
 /** `mailmux block` on two instances with one Redis, one of them with two workers: in force at once everywhere, with its reason where not. */
 import assert from 'node:assert/strict'
-import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { blockDone, blocksListed } from '../../src/admin/block-routes.ts'
 import { makeAuthority } from '../support/certificates.ts'
@@ -9,7 +7,7 @@ import { MAIN } from '../support/command.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { startDovecot } from '../support/dovecot.ts'
 import { openMailClient, type MailClient, type MailProtocol } from '../support/mail-client.ts'
-import { startMailmux, toBackend, type Mailmux } from '../support/mailmux.ts'
+import { startNamedMailmux, toBackend, type Mailmux } from '../support/mailmux.ts'
 import { startRedis, type Redis } from '../support/redis.ts'
 import { run, type RunResult } from '../support/run.ts'
 import { MAILMUX_RUNTIME } from '../support/runtime.ts'
@@ -33,20 +31,15 @@ before(async () => {
   redis = await startRedis(scene)
   const store = await startDovecot(scene, { name: 'store1', users: { [ALICE]: 'secret', [BOB]: 'secret' } })
   const start = async (name: string, workers: number, isShared: boolean): Promise<Mailmux> => {
-    const directory = join(scene.directory, name)
-    await mkdir(directory)
-    return startMailmux(
-      { ...scene, directory },
-      {
-        certificate,
-        backends: { store1: toBackend(store) },
-        domains: { 'example.test': 'store1' },
-        ...(isShared && { directory: { redis: { url: redis.url, timeout: '2s' } } }),
-        limits: { exempt: ['198.51.100.0/24'], failure_delay: '0s' },
-        settings: { workers },
-        adminToken: TOKEN,
-      },
-    )
+    return startNamedMailmux(scene, name, {
+      certificate,
+      backends: { store1: toBackend(store) },
+      domains: { 'example.test': 'store1' },
+      ...(isShared && { directory: { redis: { url: redis.url, timeout: '2s' } } }),
+      limits: { exempt: ['198.51.100.0/24'], failure_delay: '0s' },
+      settings: { workers },
+      adminToken: TOKEN,
+    })
   }
   ;[first, second, alone] = await Promise.all([start('one', 1, true), start('two', 2, true), start('alone', 1, false)])
 })

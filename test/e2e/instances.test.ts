@@ -1,16 +1,14 @@
 /** Two mailmux programs with one Redis: each lists both, names the one that does not answer, and goes on after an outage of Redis. */
 import assert from 'node:assert/strict'
-import { mkdir } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { once } from 'node:events'
 import { hostname } from 'node:os'
-import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { instancesAnswer, sessionsAnswer, type InstancesAnswer } from '../../src/admin/answers.ts'
 import { makeAuthority } from '../support/certificates.ts'
 import { MAIN } from '../support/command.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
-import { type Mailmux, startMailmux } from '../support/mailmux.ts'
+import { type Mailmux, startNamedMailmux } from '../support/mailmux.ts'
 import { freePort } from '../support/ports.ts'
 import { type Redis, startRedis } from '../support/redis.ts'
 import { run, type RunResult } from '../support/run.ts'
@@ -32,18 +30,13 @@ before(async () => {
   redis = await startRedis(scene)
   const store = { host: '127.0.0.1', imap: await freePort(), pop3: await freePort(), tls: 'none' }
   const start = async (name: string, workers: number): Promise<Mailmux> => {
-    const directory = join(scene.directory, name)
-    await mkdir(directory)
-    return startMailmux(
-      { ...scene, directory },
-      {
-        certificate,
-        backends: { store1: store },
-        directory: { redis: { url: redis.url, timeout: '2s' } },
-        settings: { workers },
-        adminToken: TOKEN,
-      },
-    )
+    return startNamedMailmux(scene, name, {
+      certificate,
+      backends: { store1: store },
+      directory: { redis: { url: redis.url, timeout: '2s' } },
+      settings: { workers },
+      adminToken: TOKEN,
+    })
   }
   ;[first, second] = await Promise.all([start('one', 1), start('two', 2)])
 })

@@ -8,7 +8,7 @@ import { makeAuthority } from '../support/certificates.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { type Dovecot, startDovecot } from '../support/dovecot.ts'
 import { openMailClient, type LoginOutcome, type MailProtocol } from '../support/mail-client.ts'
-import { type Mailmux, startMailmux, toBackend, type YamlMap } from '../support/mailmux.ts'
+import { type Mailmux, startNamedMailmux, toBackend, type YamlMap } from '../support/mailmux.ts'
 import { type Redis, startRedis } from '../support/redis.ts'
 import { openScene } from '../support/scene.ts'
 import { directoryConnected, PASSWORD, STORES, type StoreName } from '../support/site.ts'
@@ -29,20 +29,15 @@ before(async () => {
   const weights = [{ store3: 0 }, { store1: 1000, store3: 0 }]
   instances = await Promise.all(
     weights.map(async (own: Partial<Record<StoreName, number>>, index) => {
-      const directory = join(scene.directory, `mailmux-${index + 1}`)
-      await mkdir(directory)
-      return startMailmux(
-        { ...scene, directory },
-        {
-          certificate,
-          backends: Object.fromEntries(
-            STORES.map((name) => [name, { ...toBackend(stores[name]), weight: own[name] ?? 1 }]),
-          ),
-          domains: { 'example.test': { placement: 'hash' } },
-          directory: { redis: { url: redis.url, timeout: '500ms' } },
-          limits: { backend_timeout: '3s', failure_delay: '0s' },
-        },
-      )
+      return startNamedMailmux(scene, `mailmux-${index + 1}`, {
+        certificate,
+        backends: Object.fromEntries(
+          STORES.map((name) => [name, { ...toBackend(stores[name]), weight: own[name] ?? 1 }]),
+        ),
+        domains: { 'example.test': { placement: 'hash' } },
+        directory: { redis: { url: redis.url, timeout: '500ms' } },
+        limits: { backend_timeout: '3s', failure_delay: '0s' },
+      })
     }),
   )
   for (const mailmux of instances) await directoryConnected(mailmux)

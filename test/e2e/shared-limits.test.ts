@@ -1,14 +1,12 @@
 /** Limits on clients over two instances with two workers each and a real Redis: exact, and put right when an instance or Redis dies. */
 import assert from 'node:assert/strict'
-import { mkdir } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
-import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { limitsListed } from '../../src/admin/limit-routes.ts'
 import { makeAuthority } from '../support/certificates.ts'
 import { MAIN } from '../support/command.ts'
 import { READ_DEADLINE_MS, START_DEADLINE_MS, until } from '../support/deadline.ts'
-import { startMailmux, type Mailmux } from '../support/mailmux.ts'
+import { startNamedMailmux, type Mailmux } from '../support/mailmux.ts'
 import { startPasswordStore } from '../support/password-store.ts'
 import { startRedis, type Redis } from '../support/redis.ts'
 import { run } from '../support/run.ts'
@@ -31,20 +29,15 @@ before(async () => {
   const store = await startPasswordStore(scene)
   redis = await startRedis(scene)
   start = async (name) => {
-    const directory = join(scene.directory, name)
-    await mkdir(directory)
-    const mailmux = await startMailmux(
-      { ...scene, directory },
-      {
-        certificate,
-        backends: { store1: { host: '127.0.0.1', imap: store.port } },
-        domains: { 'example.test': 'store1' },
-        users: { 'outage@example.test': 'store1', 'other@example.test': 'store1' }, // who need no Redis
-        directory: { redis: { url: redis.url, prefix: 'mailmux:', timeout: '2s' } },
-        limits: { failure_delay: '0s', sessions_per_user: LIMIT },
-        settings: { workers: 2 },
-      },
-    )
+    const mailmux = await startNamedMailmux(scene, name, {
+      certificate,
+      backends: { store1: { host: '127.0.0.1', imap: store.port } },
+      domains: { 'example.test': 'store1' },
+      users: { 'outage@example.test': 'store1', 'other@example.test': 'store1' }, // who need no Redis
+      directory: { redis: { url: redis.url, prefix: 'mailmux:', timeout: '2s' } },
+      limits: { failure_delay: '0s', sessions_per_user: LIMIT },
+      settings: { workers: 2 },
+    })
     await directoryConnected(mailmux)
     await isShared(mailmux, 1)
     return mailmux

@@ -1,6 +1,6 @@
 /** Three instances at work at once, with one Redis and real stores: a user with sessions everywhere is moved, and a store is restarted in a pause. */
 import assert from 'node:assert/strict'
-import { access, mkdir, writeFile } from 'node:fs/promises'
+import { access, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as pass } from 'node:timers/promises'
@@ -10,7 +10,7 @@ import { MAIN, NODE_OF_COMMAND } from '../support/command.ts'
 import { START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { type Dovecot, startDovecot } from '../support/dovecot.ts'
 import { openMailClient } from '../support/mail-client.ts'
-import { type Mailmux, startMailmux, toBackend } from '../support/mailmux.ts'
+import { type Mailmux, startNamedMailmux, toBackend } from '../support/mailmux.ts'
 import { freePort } from '../support/ports.ts'
 import { startProgram } from '../support/processes.ts'
 import { type Redis, startRedis } from '../support/redis.ts'
@@ -43,28 +43,23 @@ before(async () => {
   for (const user of [ALICE, ...OTHERS]) await redis.command('HSET', `mailmux:user:${user}`, 'backend', 'store1')
   instances = await Promise.all(
     WORKERS.map(async (workers, index) => {
-      const directory = join(scene.directory, `instance${index + 1}`)
-      await mkdir(directory)
       const sieve = await freePort()
-      const mailmux = await startMailmux(
-        { ...scene, directory },
-        {
-          certificate,
-          backends: Object.fromEntries(stores.map((store) => [store.name, toBackend(store)])),
-          directory: { redis: { url: redis.url, prefix: 'mailmux:', timeout: '500ms' } },
-          listeners: [
-            {
-              name: 'sieve',
-              protocol: 'managesieve',
-              listen: `127.0.0.1:${sieve}`,
-              tls: 'none',
-              allow_plaintext_auth: true,
-            },
-          ],
-          adminToken: 'token',
-          settings: { workers },
-        },
-      )
+      const mailmux = await startNamedMailmux(scene, `instance${index + 1}`, {
+        certificate,
+        backends: Object.fromEntries(stores.map((store) => [store.name, toBackend(store)])),
+        directory: { redis: { url: redis.url, prefix: 'mailmux:', timeout: '500ms' } },
+        listeners: [
+          {
+            name: 'sieve',
+            protocol: 'managesieve',
+            listen: `127.0.0.1:${sieve}`,
+            tls: 'none',
+            allow_plaintext_auth: true,
+          },
+        ],
+        adminToken: 'token',
+        settings: { workers },
+      })
       await directoryConnected(mailmux)
       return { mailmux, sieve }
     }),

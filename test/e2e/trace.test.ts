@@ -1,6 +1,6 @@
 /** `mailmux trace` with a real Dovecot: two instances with one Redis, one of them with two workers. No password appears anywhere. */
 import assert from 'node:assert/strict'
-import { mkdir, readFile, stat } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { makeAuthority } from '../support/certificates.ts'
@@ -8,7 +8,7 @@ import { MAIN } from '../support/command.ts'
 import { READ_DEADLINE_MS, START_DEADLINE_MS, until } from '../support/deadline.ts'
 import { startDovecot } from '../support/dovecot.ts'
 import { openMailClient, type MailClient, type MailProtocol } from '../support/mail-client.ts'
-import { startMailmux, toBackend, type Mailmux } from '../support/mailmux.ts'
+import { startNamedMailmux, toBackend, type Mailmux } from '../support/mailmux.ts'
 import { startProgram, type Program } from '../support/processes.ts'
 import { startRedis } from '../support/redis.ts'
 import { run } from '../support/run.ts'
@@ -32,20 +32,15 @@ before(async () => {
   const redis = await startRedis(scene)
   const store = await startDovecot(scene, { name: 'store1', users: { [ALICE]: PASSWORD, [BOB]: PASSWORD } })
   const start = async (name: string, workers: number): Promise<Mailmux> => {
-    const directory = join(scene.directory, name)
-    await mkdir(directory)
-    return startMailmux(
-      { ...scene, directory },
-      {
-        certificate,
-        backends: { store1: toBackend(store) },
-        domains: { 'example.test': 'store1' },
-        directory: { redis: { url: redis.url, timeout: '2s' } },
-        limits: { failure_delay: '0s' },
-        settings: { workers },
-        adminToken: TOKEN,
-      },
-    )
+    return startNamedMailmux(scene, name, {
+      certificate,
+      backends: { store1: toBackend(store) },
+      domains: { 'example.test': 'store1' },
+      directory: { redis: { url: redis.url, timeout: '2s' } },
+      limits: { failure_delay: '0s' },
+      settings: { workers },
+      adminToken: TOKEN,
+    })
   }
   ;[first, second] = await Promise.all([start('one', 1), start('two', 2)])
   // Both know each other.

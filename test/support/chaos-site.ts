@@ -5,7 +5,7 @@ import { makeAuthority } from './certificates.ts'
 import type { Harm, Target } from './chaos-plan.ts'
 import type { VisitRecord } from './chaos-record.ts'
 import { type Dovecot, startDovecot } from './dovecot.ts'
-import { type Mailmux, startMailmux, toBackend } from './mailmux.ts'
+import { type Mailmux, startNamedMailmux, toBackend } from './mailmux.ts'
 import { type Redis, startRedis } from './redis.ts'
 import { openScene, type Scene } from './scene.ts'
 import { directoryConnected, PASSWORD, STORES, type StoreName } from './site.ts'
@@ -60,20 +60,15 @@ export async function startChaosSite({ record, apart = false }: ChaosSiteOptions
     const redis = await startRedis(scene, { durable: true })
     const redises = [redis, apart ? await startRedis(scene, { durable: true }) : redis]
     const startInstance = async (name: string, { url }: Redis) => {
-      const directory = join(scene.directory, name)
-      await mkdir(directory)
-      const mailmux = await startMailmux(
-        { ...scene, directory },
-        {
-          certificate,
-          backends: Object.fromEntries(STORES.map((store) => [store, toBackend(stores[store])])),
-          directory: { redis: { url, prefix: 'mailmux:', timeout: '500ms' } },
-          limits: { backend_timeout: `${BACKEND_TIMEOUT_MS}ms`, end_timeout: `${END_TIMEOUT_MS}ms` },
-          adminToken: CHAOS_TOKEN,
-          settings: { log: { level: 'info', format: 'json' } },
-          routing: { placement: 'hash' },
-        },
-      )
+      const mailmux = await startNamedMailmux(scene, name, {
+        certificate,
+        backends: Object.fromEntries(STORES.map((store) => [store, toBackend(stores[store])])),
+        directory: { redis: { url, prefix: 'mailmux:', timeout: '500ms' } },
+        limits: { backend_timeout: `${BACKEND_TIMEOUT_MS}ms`, end_timeout: `${END_TIMEOUT_MS}ms` },
+        adminToken: CHAOS_TOKEN,
+        settings: { log: { level: 'info', format: 'json' } },
+        routing: { placement: 'hash' },
+      })
       await directoryConnected(mailmux)
       return mailmux
     }

@@ -10,8 +10,9 @@ import { startProgram } from './processes.ts'
 import type { Scene } from './scene.ts'
 
 /**
- * What it does: `none` lets everybody in; the greetings are said and nothing else; `slow drip` sends a greeting an octet at a time that
- * never ends; `slow login` lets everybody in, and takes its time; `hang after login` answers no command of a session. A refused port and a black hole have nobody who could count: see `startBlackHole`.
+ * What it does. `none` accepts each login. PREAUTH, BYE and the like are sent as the greeting, and nothing follows. `slow drip` sends a
+ * greeting an octet at a time that never ends. `slow login` accepts each login after a pause. `hang after login` answers no command of a
+ * session. A refused port and a black hole count no connection: see `startBlackHole`.
  */
 export type Fault =
   | 'none'

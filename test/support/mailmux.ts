@@ -1,5 +1,5 @@
 /** The real program, started as an operator starts it: two YAML files, `main.ts run -c FILE`, a log line that says ready. */
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import assert from 'node:assert/strict'
 import { stringify } from 'yaml'
@@ -100,6 +100,13 @@ export async function freeMailmuxPorts(): Promise<MailmuxPorts> {
     pop3Clear: await freePort(),
     admin: await freePort(),
   }
+}
+
+/** As `startMailmux`, in a folder of its own: for several of one scene. */
+export async function startNamedMailmux(scene: Scene, name: string, options: MailmuxOptions): Promise<Mailmux> {
+  const directory = join(scene.directory, name)
+  await mkdir(directory)
+  return startMailmux({ ...scene, directory }, options)
 }
 
 /** Writes the two files into the scene's directory and starts mailmux; resolves when it is ready. */

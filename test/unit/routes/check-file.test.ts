@@ -1,4 +1,4 @@
-/** The lines of a file of routes that cannot be imported: what is said of them. */
+/** The messages about lines of a file of routes that cannot be imported. */
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import path from 'node:path'
