@@ -105,9 +105,9 @@ async function compare<Value>(
 }
 
 function describeSums(pairs: Pair<Profile>[]): string[] {
-  return addUp(pairs).map(({ title, rowsUs, measuredUs, isWithin }) => {
+  return addUp(pairs).map(({ title, rowsUs, countedUs, isWithin }) => {
     const verdict = isWithin ? 'they add up within 10 %' : '**they do not add up within 10 %**'
-    return `- ${title}: the rows give ${rowsUs.toFixed(0)} µs of ${measuredUs.toFixed(0)} µs measured; ${verdict}`
+    return `- ${title}: the rows give ${rowsUs.toFixed(0)} µs of ${countedUs.toFixed(0)} µs counted; ${verdict}`
   })
 }
 

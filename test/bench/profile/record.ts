@@ -1,8 +1,12 @@
-/** Profiles: running peers under one workload, with the processor time of the same operations and of others without a profile. */
+/**
+ * Profiles: running peers under one workload. Each sample stands for the same processor time, so that the samples can be compared with the
+ * processor time that the kernel has counted in the same intervals. Other intervals have no profile: they show what the profile costs.
+ */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Readable, Writable } from 'node:stream'
 import { promisify } from 'node:util'
 import { type Load, measureLoad } from '../measure.ts'
 import type { RunningPeer } from '../peers/peer.ts'
@@ -13,24 +17,25 @@ const run = promisify(execFile)
 
 /** Two thousand make a login dearer by a quarter on a virtual machine. */
 const SAMPLES_PER_S = 299
+const US_OF_A_SAMPLE = 1_000_000 / SAMPLES_PER_S
 const ROUNDS = 4
 const SCRIPT_BYTES = 1024 * 1024 * 1024
 
 export type Profile = {
-  /** µs of one operation, while profiled */
-  profiledUs: number
+  /** µs of one operation while profiled, as the kernel has counted them */
+  countedUs: number
   /** the same, in intervals between those of the profile */
-  measuredUs: number
-  samples: number
-  /** samples by cause, and by the folder that had it done */
+  withoutProfileUs: number
+  /** µs of one operation by cause, and by the folder whose function caused them: from the number of samples */
   causes: Map<string, number>
   callers: Map<string, number>
 }
 
-function tally(names: string[]): Map<string, number> {
-  const counts = new Map<string, number>()
-  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1)
-  return counts
+/** @returns µs of one operation by name */
+function tally(names: string[], operations: number): Map<string, number> {
+  const us = new Map<string, number>()
+  for (const name of names) us.set(name, (us.get(name) ?? 0) + US_OF_A_SAMPLE / operations)
+  return us
 }
 
 /** CPU time and operations of intervals, to be added up. */
@@ -44,11 +49,16 @@ async function spend(load: Load, peer: RunningPeer, workload: Workload, seconds:
 
 /** Throws with perf's own words when it does not run. */
 async function recordOnce(file: string, pid: number, act: () => Promise<Spent>): Promise<[Spent, Sample[]]> {
-  const args = ['record', '-q', '-e', 'cpu-clock', '-F', String(SAMPLES_PER_S), '-g', '-p', String(pid), '-o', file]
-  const perf = spawn('perf', args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  const rate = ['-e', 'cpu-clock', '-F', String(SAMPLES_PER_S), '-g']
+  // perf starts to sample at a command, and acknowledges it. Without that the samples would lack the begin of the interval.
+  const args = ['record', '-q', ...rate, '-D', '-1', '--control', 'fd:3,4', '-p', String(pid), '-o', file]
+  const perf = spawn('perf', args, { stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'] })
   let words = ''
-  perf.stderr.on('data', (chunk: Buffer) => (words += chunk.toString()))
+  perf.stderr?.on('data', (chunk: Buffer) => (words += chunk.toString()))
   const ended = once(perf, 'exit')
+  const [, , , control, acknowledgement] = perf.stdio as unknown as [null, null, Readable, Writable, Readable]
+  control.write('enable\n')
+  await Promise.race([once(acknowledgement, 'data'), ended])
   const spent = await act()
   perf.kill('SIGINT')
   await ended
@@ -82,9 +92,10 @@ export async function record(
     }
   }
   return found.map(({ plain, profiled, samples }) => ({
-    ...{ profiledUs: usOf(profiled), measuredUs: usOf(plain), samples: samples.length },
-    causes: tally(samples.map(causeOf)),
-    callers: tally(samples.map(callerOf)),
+    countedUs: usOf(profiled),
+    withoutProfileUs: usOf(plain),
+    causes: tally(samples.map(causeOf), profiled.operations),
+    callers: tally(samples.map(callerOf), profiled.operations),
   }))
 }
 

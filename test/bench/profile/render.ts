@@ -7,12 +7,10 @@ import type { Profile } from './record.ts'
 /** One kind of login, of the relay and of mailmux. */
 export type Pair<Value> = { title: string; bare: Value; mailmux: Value }
 
-/** How far the rows may be from the difference that was measured without a profile. */
+/** How far the sum of the rows may be from the difference that the kernel has counted. */
 export const TOLERANCE = 0.1
 
-function usOf({ profiledUs, samples }: Profile, count: number | undefined): number {
-  return samples === 0 ? 0 : ((count ?? 0) / samples) * profiledUs
-}
+const sumOf = ({ causes }: Profile): number => sum([...causes.values()])
 
 function differences(pairs: Pair<number>[]): string[] {
   return pairs.flatMap(({ bare, mailmux }) => [show(bare), show(mailmux), show(mailmux - bare)])
@@ -30,24 +28,24 @@ function listCauses(pairs: Pair<Profile>[]): string[] {
   return order.filter((name) => found.has(name))
 }
 
-export type Sum = { title: string; rowsUs: number; measuredUs: number; isWithin: boolean }
+export type Sum = { title: string; rowsUs: number; countedUs: number; isWithin: boolean }
 
-/** The rows together, beside the difference that was measured without a profile. */
+/** The sum of the rows, beside the difference that the kernel has counted in the same intervals. */
 export function addUp(pairs: Pair<Profile>[]): Sum[] {
   return pairs.map(({ title, bare, mailmux }) => {
-    const rowsUs = mailmux.profiledUs - bare.profiledUs
-    const measuredUs = mailmux.measuredUs - bare.measuredUs
-    return { title, rowsUs, measuredUs, isWithin: Math.abs(rowsUs - measuredUs) <= TOLERANCE * Math.abs(measuredUs) }
+    const rowsUs = sumOf(mailmux) - sumOf(bare)
+    const countedUs = mailmux.countedUs - bare.countedUs
+    return { title, rowsUs, countedUs, isWithin: Math.abs(rowsUs - countedUs) <= TOLERANCE * Math.abs(countedUs) }
   })
 }
 
-/** µs of a login by cause; the last lines have what was measured without a profile. */
+/** µs of a login by cause, from samples; the last lines have the processor time that the kernel has counted. */
 export function causeTable(pairs: Pair<Profile>[]): string[] {
   const rowOf = (cause: string): Pair<number>[] =>
     pairs.map(({ title, bare, mailmux }) => ({
       title,
-      bare: usOf(bare, bare.causes.get(cause)),
-      mailmux: usOf(mailmux, mailmux.causes.get(cause)),
+      bare: bare.causes.get(cause) ?? 0,
+      mailmux: mailmux.causes.get(cause) ?? 0,
     }))
   const lines = listCauses(pairs).map((cause) => [cause, ...differences(rowOf(cause))])
   const totals = (of: (profile: Profile) => number): string[] =>
@@ -55,14 +53,15 @@ export function causeTable(pairs: Pair<Profile>[]): string[] {
   return alignTable([
     headerOf('µs of one login', pairs),
     ...lines,
-    ['together', ...totals(({ profiledUs }) => profiledUs)],
-    ['measured without a profile', ...totals(({ measuredUs }) => measuredUs)],
+    ['sum of the rows', ...totals(sumOf)],
+    ['counted by the kernel', ...totals(({ countedUs }) => countedUs)],
+    ['counted without a profile', ...totals(({ withoutProfileUs }) => withoutProfileUs)],
   ])
 }
 
 /** µs of a login by the folder whose function had it done, with all that it called: the kernel, V8 and OpenSSL included. */
 export function callerTable(pairs: Pair<Profile>[]): string[] {
-  const usIn = (folder: string): number[] => pairs.map(({ mailmux }) => usOf(mailmux, mailmux.callers.get(folder)))
+  const usIn = (folder: string): number[] => pairs.map(({ mailmux }) => mailmux.callers.get(folder) ?? 0)
   const found = [...new Set(pairs.flatMap(({ mailmux }) => [...mailmux.callers.keys()]))]
   const sorted = found.toSorted((a, b) => sum(usIn(b)) - sum(usIn(a))).filter((folder) => folder !== NO_FOLDER)
   const lines = [...sorted, NO_FOLDER].map((folder) => [folder, ...usIn(folder).map(show)])
