@@ -58,6 +58,8 @@ export type AdminClient = {
   metrics(signal?: AbortSignal): Promise<string>
   /** @throws Unanswered */
   backends(): Promise<BackendsAnswer>
+  /** The same, which gives up as early as `readiness`. @throws Unanswered */
+  backendsSoon(): Promise<BackendsAnswer>
   /** Gives a back end a state for all instances. @throws Unanswered */
   setBackendState(backend: string, order: StateBody): Promise<StateSetAnswer>
   /** Removes that state. @throws Unanswered */
@@ -122,6 +124,7 @@ export function createAdminClient(endpoint: AdminEndpoint): AdminClient {
       throw new Unanswered(`${placeName(endpoint)} gives no metrics (HTTP ${status})`)
     },
     backends: () => ask(endpoint, { path: '/api/v1/backends', withinMs: LOOKUP_MS }, backendsAnswer),
+    backendsSoon: () => ask(endpoint, { path: '/api/v1/backends', withinMs: READINESS_MS }, backendsAnswer),
     setBackendState: (backend, order) =>
       ask(endpoint, { method: 'PUT', path: statePath(backend), body: order, withinMs: LOOKUP_MS }, stateSetAnswer),
     resetBackendState: (backend) =>

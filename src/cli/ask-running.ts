@@ -44,13 +44,17 @@ export async function askRunning(
   } catch (error) {
     if (!(error instanceof Unanswered)) throw error
     if (error.isAbsent) {
-      const start = `start one with: mailmux run -c ${configFile}`
-      printError(printable(`${name}: no mailmux answers at ${found.looked.join(' or ')}; ${start}`))
+      printError(printable(`${name}: ${formatStart(found.looked, configFile)}`))
       return NOT_RUNNING
     }
     printError(printable(`${name}: ${error.message}`))
     return error.isRefused ? 1 : 2
   }
+}
+
+/** For an operator: nothing listens at any of these places. */
+export function formatStart(looked: readonly string[], configFile: string): string {
+  return `no mailmux answers at ${looked.join(' or ')}; start one with: mailmux run -c ${configFile}`
 }
 
 /** `looked`: all places where a mailmux could be, for the operator */

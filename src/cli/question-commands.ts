@@ -19,10 +19,13 @@ export function addQuestionCommands(
     .command('health')
     .description('ask the running mailmux whether it serves: for the health check of a container')
     .addOption(configOption())
-    .option('--json', 'the same for machines: ready, and the text of /readyz')
+    .option(
+      '--json',
+      'the same for machines: ready, the text of /readyz, and failing, the addresses of back ends that fail',
+    )
     .addHelpText(
       'after',
-      '\nExit codes: 0 it serves, 1 it does not serve (yet, or any more) or gives no answer, 2 wrong usage, or no `admin` in the configuration.\nExample: mailmux health -c /etc/mailmux/mailmux.yaml',
+      '\nStandard error names each address of a back end that fails, with its cause and the next step. The exit code does not depend on them.\nExit codes: 0 it serves, 1 it does not serve (yet, or any more) or gives no answer, 2 wrong usage, or no `admin` in the configuration.\nExample: mailmux health -c /etc/mailmux/mailmux.yaml',
     )
     .exitOverride(exitAsUsage)
     .action(async (options: { config: string; json?: true }) => exitWith(await health(options, terminal)))
