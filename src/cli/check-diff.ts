@@ -9,8 +9,17 @@ const NAME = 'mailmux check --diff'
 /** Nothing is wrong, and a reload would change something: neither 0, nor 1 for errors, nor 2 for no answer. */
 export const DIFFERS = 3
 
-/** @returns the exit code: 0 if a reload would change nothing, 1 if it would be refused, 2 if there is no answer, 3 if it would change something */
-export async function diff(configFile: string, terminal: Terminal, running: RunningPlace = {}): Promise<number> {
+/**
+ * @param take gets the answer in place of the terminal
+ * @returns the exit code: 0 if a reload would change nothing, 1 if it would be refused, 2 if there is no answer, 3 if it would change
+ * something
+ */
+export async function diff(
+  configFile: string,
+  terminal: Terminal,
+  running: RunningPlace = {},
+  take?: (answer: ComparisonAnswer) => void,
+): Promise<number> {
   const told = { hasAnswered: false }
   const ask = async (client: AdminClient): Promise<number> => {
     const answer = await client.compare()
@@ -19,9 +28,10 @@ export async function diff(configFile: string, terminal: Terminal, running: Runn
       terminal.printError(printable(`${NAME}: the running mailmux has another configuration file: ${answer.file}`))
       return 2
     }
-    for (const error of answer.errors ?? []) terminal.printError(printable(`${NAME}: ${error}`))
+    take?.(answer)
+    if (!take) for (const error of answer.errors ?? []) terminal.printError(printable(`${NAME}: ${error}`))
     if (answer.errors) return 1
-    for (const line of formatComparison(answer)) terminal.out(line)
+    if (!take) for (const line of formatComparison(answer)) terminal.out(line)
     return answer.changes.length + answer.restart.length === 0 ? 0 : DIFFERS
   }
   const code = await askRunning(NAME, configFile, terminal, ask, running)

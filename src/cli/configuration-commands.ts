@@ -20,6 +20,7 @@ type CheckOptions = {
   diff?: true
   admin?: string
   tokenFile?: string
+  json?: true
 }
 
 export function addConfigurationCommands(
@@ -35,19 +36,23 @@ export function addConfigurationCommands(
     .option('--admin <address>', 'with --diff: where the running mailmux answers, if the files have another address')
     .option('--token-file <file>', 'with --admin: its token, if the files have another one')
     .option('--probe', 'also connect to the directory and to each back end, and see whether the ports are free')
+    .option('--json', 'one JSON document: all that is found, with the answers of --probe and --diff')
     .addHelpText(
       'after',
       '\n--probe takes up to about 10 seconds, logs in to nothing but Redis, and writes nothing.\nExit codes: 0 no error (warnings or not), 1 errors, or warnings with --strict. With --diff: 0 a reload would change nothing, 1 errors, 2 no answer, 3 it would change something, 69 no mailmux is running.\nExample: mailmux check --probe -c /etc/mailmux/mailmux.yaml',
     )
-    .action(async ({ config, probe, strict, diff: isDiff, ...running }: CheckOptions) => {
-      const { check } = await import('./check.ts')
+    .action(async ({ config, probe, strict, diff: isDiff, json, ...running }: CheckOptions) => {
+      const { check, checkInJson } = await import('./check.ts')
+      const { diff } = await import('./check-diff.ts')
       const isStrict = strict === true
-      let code = await check(config, terminal.env, terminal.out, probe ? await loadProbe() : undefined, { isStrict })
-      if (isDiff && code === 0) {
-        const { diff } = await import('./check-diff.ts')
-        code = await diff(config, terminal, running)
+      const probing = probe ? await loadProbe() : undefined
+      if (json) {
+        const compare = (take: Parameters<typeof diff>[3]): Promise<number> => diff(config, terminal, running, take)
+        exitWith(await checkInJson(config, terminal, probing, { isStrict, compare: isDiff ? compare : undefined }))
+      } else {
+        const code = await check(config, terminal.env, terminal.out, probing, { isStrict })
+        exitWith(isDiff && code === 0 ? await diff(config, terminal, running) : code)
       }
-      exitWith(code)
       if (probe) endNow()
     })
 

@@ -8,7 +8,7 @@ import type { HealthSettings, ProtocolName, RoutingSettings } from '../config/se
 import { asMuxError, isShortage, MuxError } from '../errors.ts'
 import { PROTOCOL_NAMES } from '../protocol/registry.ts'
 import { probeBackend } from '../login/probe-backend.ts'
-import { error, inTime, warning, type Finding, type Probed, type Told } from './findings.ts'
+import { error, groupOf, inTime, warning, type Finding, type Probed, type Told } from './findings.ts'
 
 /** With `LOOK_MS` it makes 9 seconds for the slowest back end. */
 const LOOKUP_MS = 4000
@@ -21,11 +21,19 @@ export async function probeBackends(
   lookup: Lookup = createLookup(resolvers),
 ): Promise<Probed> {
   const built = [...buildBackends(backends).values()]
-  const findings = await Promise.all(built.map((backend) => checkBackend(backend, lookup)))
-  return { findings: findings.flat(), notes: [] }
+  const checked = (await Promise.all(built.map((backend) => checkBackend(backend, lookup)))).flat()
+  const groups = ['look-up', ...PROTOCOL_NAMES].flatMap((kind) => {
+    const results = checked.filter((one) => one.kind === kind)
+    const group = kind === 'look-up' ? 'names of back ends' : `back ends, ${kind}`
+    return results.length === 0 ? [] : [groupOf(group, results)]
+  })
+  return { findings: checked.flatMap(({ told }) => told), notes: [], groups }
 }
 
-async function checkBackend(backend: Backend, lookup: Lookup): Promise<Finding[]> {
+/** One look-up, or one address for one protocol. */
+type Checked = { kind: ProtocolName | 'look-up'; name: string; told: Finding[] }
+
+async function checkBackend(backend: Backend, lookup: Lookup): Promise<Checked[]> {
   const { settings } = backend
   const { name } = settings
   const at = (told: Told, ...more: string[]): Finding => ({
@@ -40,14 +48,19 @@ async function checkBackend(backend: Backend, lookup: Lookup): Promise<Finding[]
       ? at(warning(`back end ${name} cannot be probed: local-shortage: look-up of ${host}: ${cause}`), source)
       : at(error(`back end ${name}: backend-unreachable: ${host} cannot be looked up: ${cause}`), source),
   )
-  const looks = PROTOCOL_NAMES.flatMap((protocol) => {
+  const looks = PROTOCOL_NAMES.flatMap((protocol): Promise<Checked>[] => {
     const addresses = addressesOf(settings, protocol, known)
-    if (addresses?.length === 0 && failures.length === 0)
-      return [Promise.resolve(error(`back end ${name}, ${protocol}: backend-unreachable: there is no address`))]
-    return (addresses ?? []).map((address) => probeAddress(backend, protocol, address))
+    if (addresses?.length === 0 && failures.length === 0) {
+      const told = [at(error(`back end ${name}, ${protocol}: backend-unreachable: there is no address`))]
+      return [Promise.resolve({ kind: protocol, name, told })]
+    }
+    return (addresses ?? []).map(async (address) => {
+      const told = await probeAddress(backend, protocol, address)
+      return { kind: protocol, name: `${name} at ${keyOf(address)}`, told: told ? [at(told)] : [] }
+    })
   })
-  const told = (await Promise.all(looks)).filter((one) => one !== undefined)
-  return [...unknown, ...told.map((one) => at(one))]
+  const lookedUp: Checked[] = hasNames(settings) ? [{ kind: 'look-up', name, told: unknown }] : []
+  return [...lookedUp, ...(await Promise.all(looks))]
 }
 
 /** @returns what the names lead to, and those that lead nowhere */

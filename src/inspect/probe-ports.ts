@@ -8,7 +8,7 @@ import { systemCode } from '../errors.ts'
 import { isMissingFamily, whyNotBound } from '../listener/door.ts'
 import { familyOf, hostPort } from '../net/address.ts'
 import { portHolders } from '../net/port-holder.ts'
-import { error, inTime, warning, type Finding, type Probed, type Told } from './findings.ts'
+import { error, groupOf, inTime, warning, type Finding, type Probed, type Told } from './findings.ts'
 import { runsConfiguration } from './own-process.ts'
 
 /** To look through the descriptors of all processes. */
@@ -22,7 +22,7 @@ export async function probePorts({
   admin,
   delivery,
   files,
-}: Pick<Settings, 'listeners' | 'admin' | 'files'> & Partial<Pick<Settings, 'delivery'>>) {
+}: Pick<Settings, 'listeners' | 'admin' | 'files'> & Partial<Pick<Settings, 'delivery'>>): Promise<Probed> {
   const ports: Port[] = listeners.flatMap(({ name, listen }, index) =>
     listen.map((address) => ({ what: `listener ${name}`, address, path: ['listeners', index, 'listen'] })),
   )
@@ -34,20 +34,30 @@ export async function probePorts({
     if (thrown !== undefined && !isMissingFamily(thrown, port.address))
       refused.push({ ...port, code: systemCode(thrown) })
   }
-  return judge(refused, files.main)
+  const { findings, notes } = await judge(refused, files.main)
+  const results = ports.map(({ what, address: { host, port }, path }) => {
+    const name = `${what} at ${hostPort(host, port)}`
+    return { name, told: findings.filter((one) => one.path === path && one.at === name) }
+  })
+  return { findings: findings.map(({ at: _, ...finding }) => finding), notes, groups: [groupOf('ports', results)] }
 }
 
-async function judge(refused: readonly Refused[], mainFile: string): Promise<Probed> {
+/** @returns `at` names the port of a finding */
+async function judge(
+  refused: readonly Refused[],
+  mainFile: string,
+): Promise<{ findings: (Finding & { at: string })[]; notes: string[] }> {
   const inUse = new Set(refused.filter(({ code }) => code === 'EADDRINUSE').map(({ address }) => address.port))
   const holders = await findHolders(inUse, mainFile)
-  const findings = refused.flatMap(({ what, address, path, code }): Finding[] => {
+  const findings = refused.flatMap(({ what, address, path, code }) => {
     const holder = holders.get(address.port)
     if (code === 'EADDRINUSE' && holder === OURS) return []
     return [
       {
         ...describe(`${what}: cannot listen on ${hostPort(address.host, address.port)}`, code, holder),
-        which: 'main',
+        which: 'main' as const,
         path,
+        at: `${what} at ${hostPort(address.host, address.port)}`,
       },
     ]
   })

@@ -18,12 +18,19 @@ const ALL_MS = 9000
 
 const LOST = 'docs/operations.md#when-redis-has-lost-its-data'
 
-/** @param isPlacing new users are placed, for which Redis needs more rights */
-export async function probeRedis(settings: RedisSettings, isPlacing: boolean): Promise<Told[]> {
+/**
+ * @param isPlacing new users are placed, for which Redis needs more rights
+ * @param note takes what is neither an error nor a warning
+ */
+export async function probeRedis(
+  settings: RedisSettings,
+  isPlacing: boolean,
+  note: (text: string) => void = () => undefined,
+): Promise<Told[]> {
   const told: Told[] = []
   const closers: (() => void)[] = []
   try {
-    const examined = examine({ settings, isPlacing, tell: (one) => told.push(one), closers })
+    const examined = examine({ settings, isPlacing, tell: (one) => told.push(one), note, closers })
     await inTime(ALL_MS, examined, () => new RedisFailure('no answer in time'))
   } catch (thrown) {
     told.push(error(`directory-unavailable: Redis: ${causeOf(thrown)}`))
@@ -37,6 +44,7 @@ type Examination = {
   settings: RedisSettings
   isPlacing: boolean
   tell: (told: Told) => void
+  note: (text: string) => void
   closers: (() => void)[]
 }
 
@@ -175,7 +183,16 @@ const limitCommands = (prefix: string): string[][] => [
   ['PEXPIRE', `${prefix}limit:`, '1'],
 ]
 
-async function examineRights(client: Redis, { settings, isPlacing, tell }: Examination): Promise<void> {
+/** What `mailmux route` and the routes of the API need (src/routes/, src/directory/redis/route-writer.ts, bulk.ts). */
+const routeCommands = (prefix: string): string[][] => [
+  ['HSET', `${prefix}user:`, '-', '-'],
+  ['HDEL', `${prefix}user:`, '-'],
+  ['DEL', `${prefix}user:`],
+  ['EVALSHA', '-', '1', `${prefix}user:`],
+  ['SCAN', '0'],
+]
+
+async function examineRights(client: Redis, { settings, isPlacing, tell, note }: Examination): Promise<void> {
   const [user, marker] = [`${settings.prefix}user:`, `${settings.prefix}marker`]
   /** @returns undefined where it is refused for want of a right. A refusal for any other reason comes after the check of the rights */
   async function attempt(command: () => Promise<unknown>): Promise<{ answer: unknown } | undefined> {
@@ -196,9 +213,19 @@ async function examineRights(client: Redis, { settings, isPlacing, tell }: Exami
     ...instanceCommands(settings.prefix),
     ...limitCommands(settings.prefix),
   ]
-  const missing = await attempt(() => client.eval(NOT_PERMITTED, 0, JSON.stringify(needed)))
-  const names: unknown[] = Array.isArray(missing?.answer) ? missing.answer : []
-  if (names.length > 0) tell(warning(`Redis: this user may not use ${[...new Set(names)].join(', ')}: ${RIGHTS}`))
+  /** @returns undefined where the server cannot be asked */
+  async function findMissing(commands: string[][]): Promise<unknown[] | undefined> {
+    const missing = await attempt(() => client.eval(NOT_PERMITTED, 0, JSON.stringify(commands)))
+    return missing && [...new Set<unknown>(Array.isArray(missing.answer) ? missing.answer : [])]
+  }
+  const names = await findMissing(needed)
+  if (names && names.length > 0) tell(warning(`Redis: this user may not use ${names.join(', ')}: ${RIGHTS}`))
+  // Sites withhold these from mailmux's user on purpose, so that only operators change routes.
+  const ofRoutes = names && (await findMissing(routeCommands(settings.prefix)))
+  if (ofRoutes && ofRoutes.length > 0)
+    note(
+      `Redis: this user may not use ${ofRoutes.join(', ')}, which only \`mailmux route\` and the routes of the API need`,
+    )
   const id = await attempt(() => client.client('ID'))
   const prefixes = ['PREFIX', user, 'PREFIX', marker]
   if (id)

@@ -74,7 +74,7 @@ const SHOWN_MESSAGE = 500
 export function formatProblem(problem: Problem): string[] {
   const { spot, severity } = problem
   const file = printable(problem.file)
-  const message = printable(shorten(hidePasswords(problem.message)))
+  const message = formatMessage(problem)
   if (spot === undefined) return [`${file}: ${severity}: ${message}`]
 
   const caret = spot.column - 1
@@ -88,6 +88,11 @@ export function formatProblem(problem: Problem): string[] {
     shown,
     `${indent.padEnd(caret - from)}^${'~'.repeat(length - 1)}`,
   ]
+}
+
+/** The message alone, without passwords. */
+export function formatMessage({ message }: Pick<Problem, 'message'>): string {
+  return printable(shorten(hidePasswords(message)))
 }
 
 /** How far from the window a word is followed to its ends, in characters. A value has at most 4,096. */

@@ -18,10 +18,9 @@ function pathOf(command: Command): string {
 }
 
 /**
- * `schema`, `completion`, `man` and `route export` print what other programs read. `check` prints `file:line:column: message`, which editors
- * read. `move` prints the steps of a move, and its journal is for programs.
+ * `schema`, `completion`, `man` and `route export` print what other programs read. `move` prints the steps of a move, and its journal is for programs.
  */
-const WITHOUT_JSON = new Set(['check', 'schema', 'move', 'completion', 'man', 'export'])
+const WITHOUT_JSON = new Set(['schema', 'move', 'completion', 'man', 'export'])
 
 describe('the help of each command', () => {
   for (const command of allOf(buildCommands()).filter((one) => !isGroup(one))) {

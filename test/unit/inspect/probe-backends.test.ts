@@ -59,6 +59,17 @@ test('reports each protocol of a dead back end by itself', async (t) => {
   ])
 })
 
+test('counts each address by its protocol, and names those that fail', async (t) => {
+  const [imap, pop3] = [await freePort(), await peer(t, '+OK ready', pop3Answer)]
+  const settings = backendSettings({ hosts: ['127.0.0.1'], ports: { imap, pop3 } })
+  const backends = new Map([[settings.name, settings]])
+  const { groups } = await probeBackends({ backends, resolvers: [] }, noLookup)
+  assert.deepEqual(groups, [
+    { group: 'back ends, imap', tested: 1, failed: [`store-1 at 127.0.0.1:${imap}`], unclear: [] },
+    { group: 'back ends, pop3', tested: 1, failed: [], unclear: [] },
+  ])
+})
+
 test('reports another protocol than the configured one', async (t) => {
   const imap = await peer(t, 'SSH-2.0-OpenSSH_9.2')
   const [told = '', ...more] = await probe({ ports: { imap } })

@@ -22,14 +22,15 @@ async function hold(t: TestContext): Promise<number> {
 test('finds nothing wrong with free ports, and leaves them free', async () => {
   const [one, two] = [await freePort(), await freePort()]
   const admin = { host: '127.0.0.1', port: two, hosts: [] }
-  assert.deepEqual(await probePorts({ listeners: listeners(one), admin, files }), { findings: [], notes: [] })
+  const groups = [{ group: 'ports', tested: 2, failed: [], unclear: [] }]
+  assert.deepEqual(await probePorts({ listeners: listeners(one), admin, files }), { findings: [], notes: [], groups })
   assert.deepEqual([await isFree(one), await isFree(two)], [true, true])
 })
 
 test('reports a port of another program, at its listener or at admin', async (t) => {
   const [free, held, other] = [await freePort(), await hold(t), await hold(t)]
   const admin = { host: '127.0.0.1', port: other, hosts: [] }
-  const { findings, notes } = await probePorts({ listeners: listeners(free, held), admin, files })
+  const { findings, notes, groups } = await probePorts({ listeners: listeners(free, held), admin, files })
   assert.deepEqual(
     findings.map(({ severity, path }) => [severity, ...path]),
     [
@@ -42,6 +43,8 @@ test('reports a port of another program, at its listener or at admin', async (t)
   assert.match(listener ?? '', new RegExp(`^listener l1: cannot listen on 127.0.0.1:${held}: ${inUse}$`, 'u'))
   assert.match(ofAdmin ?? '', new RegExp(`^admin: cannot listen on 127.0.0.1:${other}: ${inUse}$`, 'u'))
   assert.deepEqual(notes, [])
+  const failed = [`listener l1 at 127.0.0.1:${held}`, `admin at 127.0.0.1:${other}`]
+  assert.deepEqual(groups, [{ group: 'ports', tested: 3, failed, unclear: [] }])
 })
 
 test('reports an address that the machine lacks, unless it stands for every address', async () => {

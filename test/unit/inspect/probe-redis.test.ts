@@ -94,6 +94,20 @@ for (const [what, answers, severity, message] of [
     assert.match(told[0]?.message ?? '', message)
   })
 
+test('notes rights that only the route commands need, which is no warning', async (t) => {
+  const { settings } = await startScriptedRedis(
+    t,
+    sound(([name, , , commands]) =>
+      name === 'eval' && commands?.includes('SCAN') ? list(bulk('HDEL'), bulk('SCAN')) : PASS,
+    ),
+  )
+  const notes: string[] = []
+  assert.deepEqual(await probeRedis(settings, true, (note) => notes.push(note)), [])
+  assert.deepEqual(notes, [
+    'Redis: this user may not use HDEL, SCAN, which only `mailmux route` and the routes of the API need',
+  ])
+})
+
 test('reports a refused login in the words of Redis', async (t) => {
   const { settings } = await startScriptedRedis(
     t,
