@@ -1,16 +1,29 @@
-/** The text form of an explanation: the decisions in their order, and the verdict in the last line. Pure. */
+/** The text form of an explanation: the decisions in their order, the verdict, and the next step if there is one. Pure. */
 import type { BackendAnswer, RouteAnswer, LoginTestAnswer } from '../admin/answers.ts'
 import { printable } from '../printable.ts'
 import { specOf, type ProtocolName } from '../protocol/registry.ts'
+import { nextStep, type KnownRoutes } from './explain-next.ts'
 import { formatMs, formatTable, type Row } from './table.ts'
 
-export function formatExplanation(answer: RouteAnswer & { trial?: LoginTestAnswer }, nowMs: number): string[] {
+/** @param known for a user without a route */
+export function formatExplanation(
+  answer: RouteAnswer & { trial?: LoginTestAnswer },
+  nowMs: number,
+  known?: KnownRoutes,
+): string[] {
   const rows = [loginRow, heldBackRow, notTakenOverRow, nameRow, stepsRow, routeRow, backendRows].flatMap((rowsOf) =>
     rowsOf(answer, nowMs),
   )
   const { trial } = answer
   const verdicts = [printable(verdict(answer)), ...otherVerdicts(answer)]
-  return [...formatTable(rows), '', ...verdicts, ...(trial ? [printable(formatLoginTest(trial))] : [])]
+  const next = nextStep(answer, known)
+  return [
+    ...formatTable(rows),
+    '',
+    ...verdicts,
+    ...(trial ? [printable(formatLoginTest(trial))] : []),
+    ...(next === undefined ? [] : [printable(`next: ${next}`)]),
+  ]
 }
 
 function loginRow({ login }: RouteAnswer): Row[] {

@@ -2,9 +2,11 @@
 import type { RouteAnswer, LoginTestAnswer } from '../admin/answers.ts'
 import type { RouteQuestion } from '../admin/api.ts'
 import { Unanswered, type AdminClient } from '../admin/client.ts'
+import { loadConfig } from '../config/load.ts'
 import type { ProtocolName } from '../protocol/registry.ts'
 import { Secret } from '../secret.ts'
 import { askRunning, formatJson, type Terminal } from './ask-running.ts'
+import { isWithoutRoute, type KnownRoutes } from './explain-next.ts'
 import { formatExplanation } from './explain-table.ts'
 
 export type ExplainOptions = {
@@ -31,10 +33,21 @@ export async function explain(user: string, options: ExplainOptions, terminal: P
   const question = { user, protocol, listener, serverName, address }
   return askRunning('mailmux explain', config, terminal, async (client) => {
     const answer: Answer = login ? await testLogin(client, question, readPassword) : await client.explain(question)
-    for (const line of json ? formatJson(answer) : formatExplanation(answer, Date.now())) out(line)
+    const known = !json && isWithoutRoute(answer) ? readKnownRoutes(config, terminal) : undefined
+    for (const line of json ? formatJson(answer) : formatExplanation(answer, Date.now(), known)) out(line)
     const isUsable = [answer, ...(answer.otherWorkers ?? [])].every(({ usable }) => usable)
     return (answer.trial?.accepted ?? isUsable) ? 0 : 1
   })
+}
+
+/** The files may have changed since mailmux has read them, and this user may lack the right to read them: a help, no more. */
+function readKnownRoutes(config: string, { env }: Terminal): KnownRoutes {
+  const { settings } = loadConfig(config, env)
+  if (!settings) return undefined
+  const { users, domains, placement, aliases } = settings.routing
+  const ofUsers = Array.from(users.keys(), (user) => user.slice(user.lastIndexOf('@') + 1))
+  const known = new Set([...domains.keys(), ...placement.domains.keys(), ...aliases.keys(), ...ofUsers])
+  return { domains: known, hasRedis: settings.directory.kind === 'redis' }
 }
 
 /** Asks for the route first, so that no password is typed if there is no route. */
