@@ -46,6 +46,8 @@ export type MoveOutcome =
       temporary: boolean
       /** `old`: as before the move. `unknown`: the directory gave no answer after the switch was sent */
       route: 'old' | 'unknown'
+      /** set if another program has changed the route while the move ran; without a back end, the user was removed */
+      now?: { backend: string | undefined }
     }
 
 /** Deadline of each step in milliseconds. `copy` and `final` count for one pass. */
@@ -161,7 +163,17 @@ export async function moveUser(order: MoveOrder, parts: MoveParts, stop?: AbortS
     // Without the interruption the same order may succeed.
     const temporary = isTemporary || stop?.aborted === true
     const outcome = { kind: 'failed', step: now.step, why, temporary, route: 'old' } as const
-    if (!now.isTaken) return outcome
+    // Instances that do not see the hold are a temporary failure; with another route the same order fails again.
+    const withChange = (backend: string | undefined): MoveOutcome =>
+      backend === from ? outcome : { ...outcome, temporary: false, now: { backend } }
+    if (!now.isTaken) {
+      // The check after the copy has refused: the user may have been removed meanwhile.
+      if (now.step !== 'hold') return outcome
+      return store.read(user).then(
+        ({ backend }) => withChange(backend),
+        () => outcome,
+      )
+    }
     const released = await releaseHold(hold, now.isSwitchSent ? CERTAINTY_MS : deadlines.release)
     if (released === 'no-answer') {
       if (!now.isSwitchSent) {
@@ -173,7 +185,7 @@ export async function moveUser(order: MoveOrder, parts: MoveParts, stop?: AbortS
     }
     // The answer to the switch was lost. The release has ended the token, so that no late switch can take effect after this answer.
     if (now.isSwitchSent && released.backend === to) return confirm()
-    return outcome
+    return withChange(released.backend)
   }
 
   try {

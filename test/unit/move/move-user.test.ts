@@ -392,3 +392,56 @@ test('waits for the command to end before the hold is released', async () => {
   )
   assert.deepEqual(order, ['command has ended', 'release'])
 })
+
+/** Another program changes the hash while the command runs in this pass. */
+function changing(scene: Scene, at: 1 | 'final', hash: { backend?: string }): Pick<MoveParts, 'run'> {
+  return {
+    async run(_order, pass) {
+      scene.passes.push(pass)
+      await scene.clock.sleep(100)
+      if (pass === at) scene.directory.hash = { ...hash }
+      return exit(0)
+    },
+  }
+}
+
+for (const at of [1, 'final'] as const)
+  for (const [what, hash] of [
+    ['removed', {}],
+    ['removed and created again elsewhere', { backend: 'store3' }],
+  ] as const)
+    test(`says that the user was ${what} during pass ${at}, and writes nothing to the new state`, async () => {
+      const scene = createScene()
+      const outcome = await run(scene, changing(scene, at, hash))
+      assert.ok(outcome.kind === 'failed', JSON.stringify(outcome))
+      assert.deepEqual(outcome.now, { backend: 'backend' in hash ? hash.backend : undefined })
+      assert.equal(outcome.temporary, false)
+      assert.deepEqual(scene.directory.hash, hash)
+    })
+
+test('is no temporary failure if instances miss the hold of a removed user', async () => {
+  const scene = createScene()
+  const fleet = {
+    ...quietFleet,
+    quiesce: () =>
+      Promise.resolve(round({ web1: scene.directory.hash.backend === undefined ? { unsure: 'no hold' } : 'clear' })),
+  }
+  const outcome = await run(scene, { fleet, ...changing(scene, 'final', {}) })
+  assert.ok(outcome.kind === 'failed')
+  assert.deepEqual([outcome.step, outcome.temporary, outcome.now], ['final', false, { backend: undefined }])
+})
+
+test('says that the user was removed when the check after the copy refuses', async () => {
+  const scene = createScene()
+  let checks = 0
+  const check = () => Promise.resolve(++checks === 1 ? [] : ['the directory has no route of the user'])
+  const outcome = await run(scene, { check, ...changing(scene, 1, {}) })
+  assert.ok(outcome.kind === 'failed')
+  assert.deepEqual([outcome.step, outcome.now], ['hold', { backend: undefined }])
+})
+
+test('gives no change of the route where there is none', async () => {
+  const scene = createScene()
+  const outcome = await run(scene, codes(scene, [3]))
+  assert.ok(outcome.kind === 'failed' && !('now' in outcome))
+})
