@@ -47,6 +47,7 @@ export function addMoveCommands(
     )
     .option('--assume-dead', 'instances that have lost their heartbeat have ended, and are not cut off')
     .option('--offline', 'no instance runs')
+    .option('--json', 'one JSON object a line: each step, the end of each user, and the sums')
     .addHelpText('after', HELP)
     .exitOverride(exitAsUsage)
     .action(async (user: string | undefined, backend: string | undefined, options: Typed, command: Command) => {

@@ -6,6 +6,7 @@ import { formatProgress, formatRate } from '../move/progress.ts'
 import { checkCommand, createRunCommand } from '../move/run-command.ts'
 import { seconds } from '../move/step.ts'
 import { printable } from '../printable.ts'
+import { describeOutcome, formatMoveLine } from './move-events.ts'
 import { openMoveReport, type MoveReporter } from './move-report.ts'
 import { selectOrders, type Selection } from './move-orders.ts'
 import type { MoveSite } from './move-site.ts'
@@ -62,14 +63,20 @@ async function run(site: MoveSite, options: ManyOptions, terminal: Run): Promise
   const { orders, wrong, notes } = await selectOrders(site, options, isDone)
   const command = options.run === undefined ? undefined : checkCommand(options.run, env)
   if (command !== undefined) wrong.push(command)
-  for (const note of notes) printError(printable(`note: ${note}`))
+  for (const note of notes)
+    if (options.json) out(formatMoveLine({ event: 'note', message: note }))
+    else printError(printable(`note: ${note}`))
+  if (wrong.length > 0 && options.json) {
+    out(formatMoveLine({ event: 'refused', errors: wrong }))
+    return 1
+  }
   if (wrong.length > 0) {
     for (const one of wrong.slice(0, MOST_ERRORS)) printError(printable(`mailmux move: ${one}`))
     if (wrong.length > MOST_ERRORS) printError(`and ${wrong.length - MOST_ERRORS} more errors`)
     printError('nothing was begun')
     return 1
   }
-  if (options.dryRun) return showOrders(orders, out)
+  if (options.dryRun) return showOrders(orders, out, options.json === true)
 
   const report = openMoveReport(options.config, env, orders.length)
   const startMs = performance.now()
@@ -93,8 +100,9 @@ async function run(site: MoveSite, options: ManyOptions, terminal: Run): Promise
       if (outcome.kind === 'moved') heldMs.push(outcome.heldMs)
       else {
         terminal.showProgress?.('')
-        printError(formatOutcome(order, outcome))
+        if (!options.json) printError(formatOutcome(order, outcome))
       }
+      if (options.json) out(formatMoveLine(describeOutcome(order, outcome)))
     },
   }).finally(() => clearInterval(showing))
   const tookMs = performance.now() - startMs
@@ -102,17 +110,23 @@ async function run(site: MoveSite, options: ManyOptions, terminal: Run): Promise
   terminal.showProgress?.('\n')
   await report.close()
 
+  const isForNow = stop.aborted || temporary === failed
+  const code = failed + notBegun === 0 ? 0 : isForNow && !journal?.lost.aborted ? TEMPORARY : 1
+  if (journal?.lost.aborted) printError(printable(`the journal was lost: ${(journal.lost.reason as Error).message}`))
+  if (options.json) {
+    const counts = { total: orders.length, moved, failed, notBegun }
+    out(formatMoveLine({ event: 'end', ...counts, tookMs: Math.round(tookMs), code }))
+    return code
+  }
   const rate = formatRate(tookMs > 0 ? ((moved + failed) * 1000) / tookMs : 0)
   out(`moved ${moved} of ${orders.length}, ${failed} failed, ${notBegun} not begun, in ${seconds(tookMs)} (${rate})`)
   if (heldMs.length > 0) out(`on hold: ${formatHeld(heldMs)}`)
-  if (journal?.lost.aborted) printError(printable(`the journal was lost: ${(journal.lost.reason as Error).message}`))
   if (gaveUp) printError('too many moves failed in a row: no further user was begun')
-  if (failed + notBegun === 0) return 0
+  if (code === 0) return 0
   out(
     `to go on, run the same command again${journal ? '' : ': users that were moved are not on the back end any more'}`,
   )
-  if (journal?.lost.aborted) return 1
-  return stop.aborted || temporary === failed ? TEMPORARY : 1
+  return code
 }
 
 /** Settles the moves that a previous run has left half-way: ends their holds, and finds out which users were moved. */
@@ -136,7 +150,7 @@ async function moveInJournal(
   site: MoveSite,
   order: MoveOrder,
   options: ManyOptions,
-  { env, journal, stop }: Run,
+  { env, out, journal, stop }: Run,
   report: MoveReporter,
 ): Promise<MoveOutcome> {
   const outcome = await moveUser(
@@ -153,6 +167,7 @@ async function moveInJournal(
       tell(event) {
         const { step, state } = event
         report.step(order.user, event)
+        if (options.json) out(formatMoveLine({ event: 'step', user: order.user, ...event }))
         if (state === 'done') journal?.step(order.user, step)
       },
     },
@@ -162,7 +177,13 @@ async function moveInJournal(
   return outcome
 }
 
-function showOrders(orders: readonly MoveOrder[], out: (line: string) => void): number {
+function showOrders(orders: readonly MoveOrder[], out: (line: string) => void, isJson: boolean): number {
+  if (isJson) {
+    for (const { user, from, to } of orders) out(formatMoveLine({ event: 'planned', user, from, to }))
+    const counts = { total: orders.length, moved: 0, failed: 0, notBegun: orders.length }
+    out(formatMoveLine({ event: 'end', ...counts, tookMs: 0, code: 0 }))
+    return 0
+  }
   const counts = new Map<string, number>()
   for (const { user, from, to } of orders) {
     out(printable(`${user} ${from} ${to}`))

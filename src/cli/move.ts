@@ -10,6 +10,7 @@ import { placedName } from '../routing/new-users.ts'
 import { nameRules } from '../routes/names.ts'
 import { readUser } from '../user-name.ts'
 import type { UserRecord } from '../directory/redis/move-store.ts'
+import { describeOutcome, formatMoveLine } from './move-events.ts'
 import { openMoveReport } from './move-report.ts'
 import { newToken, openMoveSite, type MoveSite, type SiteOptions } from './move-site.ts'
 import { NotOpened } from './redis-site.ts'
@@ -20,6 +21,7 @@ export type MoveOptions = {
   settle?: string
   assumeDead?: true
   offline?: true
+  json?: true
 }
 
 export type MoveTerminal = {
@@ -49,9 +51,12 @@ export async function moveOne(
       ...[command === undefined ? undefined : checkCommand(command, terminal.env)].filter((one) => one !== undefined),
     ]
     if (wrong.length > 0) {
-      for (const one of wrong) terminal.printError(printable(`mailmux move: ${typed}: ${one}`))
-      return isHeldByMove(record, wrong) ? TEMPORARY : 1
+      const temporary = isHeldByMove(record, wrong)
+      if (options.json) terminal.out(formatMoveLine({ event: 'refused', user, errors: wrong, temporary }))
+      else for (const one of wrong) terminal.printError(printable(`mailmux move: ${typed}: ${one}`))
+      return temporary ? TEMPORARY : 1
     }
+    const startMs = performance.now()
     const order = { user, from: record.backend ?? '', to }
     const report = openMoveReport(options.config, terminal.env, 1)
     report.begin(order)
@@ -64,16 +69,23 @@ export async function moveOne(
         newToken,
         tell: (event) => {
           report.step(user, event)
-          for (const line of formatEvent(event)) terminal.out(line)
+          if (options.json) terminal.out(formatMoveLine({ event: 'step', user, ...event }))
+          else for (const line of formatEvent(event)) terminal.out(line)
         },
       },
       terminal.stop,
     )
     const isMoved = outcome.kind === 'moved'
-    ;(isMoved ? terminal.out : terminal.printError)(formatOutcome(order, outcome))
+    const code = isMoved ? 0 : outcome.temporary ? TEMPORARY : 1
+    if (options.json) {
+      terminal.out(formatMoveLine(describeOutcome(order, outcome)))
+      const counts = { total: 1, moved: isMoved ? 1 : 0, failed: isMoved ? 0 : 1, notBegun: 0 }
+      const tookMs = Math.round(performance.now() - startMs)
+      terminal.out(formatMoveLine({ event: 'end', ...counts, tookMs, code }))
+    } else (isMoved ? terminal.out : terminal.printError)(formatOutcome(order, outcome))
     report.end(user, outcome)
     await report.close()
-    return isMoved ? 0 : outcome.temporary ? TEMPORARY : 1
+    return code
   })
 }
 
@@ -159,7 +171,16 @@ export function formatOutcome(
 ): string {
   if (outcome.kind === 'moved')
     return printable(`${user}: moved from ${from} to ${to}, on hold for ${seconds(outcome.heldMs)}`)
-  const { step, why, route } = outcome
-  const where = route === 'old' ? `the user stays on ${from}` : 'the route is not known'
+  const { step, why, route, now } = outcome
+  const where = now ? formatChange(now, from, to) : route === 'old' ? `the user stays on ${from}` : ROUTE_UNKNOWN
   return printable(`${user}: not moved: ${step}: ${why}; ${where}`)
+}
+
+const ROUTE_UNKNOWN = 'the route is not known'
+
+/** A move deletes nothing: what the command has copied stays too. */
+function formatChange({ backend }: { backend: string | undefined }, from: string, to: string): string {
+  const mail = `the mail on ${from}, and what was copied to ${to}, are left as they are`
+  if (backend === undefined) return `the user has no route any more: it was removed while the move ran; ${mail}`
+  return `the route names ${backend} now, by another program; ${mail}`
 }

@@ -77,6 +77,47 @@ test('moves a user with sessions of both protocols, and prints each step', async
   assert.equal(await redis('HGETALL', KEY), 'backend\nstore2')
 })
 
+test('prints each event of a move as a line of JSON with --json', async () => {
+  await redis('DEL', KEY)
+  await redis('HSET', KEY, 'backend', 'store1')
+  const { code, stdout, stderr } = await move(ALICE, 'store2', '--run', 'true', '--json')
+  assert.deepEqual([code, stderr], [0, ''])
+  const lines = stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+  const done = lines.filter(({ event, state }) => event === 'step' && state === 'done').map(({ step }) => step)
+  assert.deepEqual(done, ['check', 'copy', 'hold', 'end', 'final', 'switch', 'release'])
+  const [moved, end] = lines.slice(-2)
+  const { event, user, from, to } = moved!
+  assert.deepEqual([event, user, from, to], ['moved', ALICE, 'store1', 'store2'])
+  assert.deepEqual([end!.event, end!.moved, end!.failed, end!.code], ['end', 1, 0, 0])
+  const refused = await move(ALICE, 'nowhere', '--json')
+  assert.equal(refused.code, 1)
+  assert.match(String((JSON.parse(refused.stdout) as { errors: string[] }).errors), /nowhere is no back end/)
+})
+
+test('says that the user was removed during the final copy, and creates no route again', async () => {
+  await redis('DEL', KEY)
+  await redis('HSET', KEY, 'backend', 'store1')
+  const others = async () =>
+    (await redis('KEYS', 'mailmux:user:*'))
+      .split('\n')
+      .filter((key) => key !== KEY)
+      .sort()
+  const before = await others()
+  const remove = `[ "$MAILMUX_PASS" != final ] || redis-cli -p ${site.redis!.port} DEL ${KEY} > /dev/null`
+  const { code, stderr } = await move(ALICE, 'store2', '--run', remove)
+  assert.equal(code, 1, stderr)
+  assert.match(
+    stderr,
+    /: not moved: .*; the user has no route any more: it was removed while the move ran; the mail on store1, /,
+  )
+  assert.equal(await redis('EXISTS', KEY), '0')
+  assert.deepEqual(await others(), before)
+  await redis('HSET', KEY, 'backend', 'store1')
+})
+
 test('a login during the hold waits, and reaches the new store', async () => {
   await redis('HSET', KEY, 'backend', 'store1')
   const go = join(site.scene.directory, 'go')

@@ -17,10 +17,8 @@ function pathOf(command: Command): string {
   return command.parent ? `${pathOf(command.parent)} ${command.name()}` : command.name()
 }
 
-/**
- * `schema`, `completion`, `man` and `route export` print what other programs read. `move` prints the steps of a move, and its journal is for programs.
- */
-const WITHOUT_JSON = new Set(['schema', 'move', 'completion', 'man', 'export'])
+/** Their output is what other programs read. */
+const WITHOUT_JSON = new Set(['schema', 'completion', 'man', 'export'])
 
 describe('the help of each command', () => {
   for (const command of allOf(buildCommands()).filter((one) => !isGroup(one))) {
