@@ -172,6 +172,23 @@ test('refuses an address without a scheme, before anything is copied', async () 
   await assert.rejects(readFile(file), { code: 'ENOENT' })
 })
 
+test('leaves the copy as it is if the mailbox on the old store was removed between two passes', async () => {
+  const [conf, file] = [join(scene.directory, 'removed.conf'), join(scene.directory, 'doveadm-of-removed')]
+  const listing = `printf 'mailbox\\tguid\\nINBOX\\tf00d\\n'`
+  await writeFile(
+    conf,
+    `doveadm_on() { echo "$@" >> ${file}; [ "$1" = a ] || ${listing}; }\ndsync_address() { echo tcp:b:1; }\n`,
+  )
+  const env = 'MAILMUX_USER=u MAILMUX_FROM=a MAILMUX_TO=b MAILMUX_PASS=final'
+  const { code, stderr } = await run('sh', ['-c', `${env} DSYNC_MOVE_CONF=${conf} ${SCRIPT}`])
+  assert.equal(code, 1)
+  assert.match(
+    stderr,
+    /^dsync-move: u has no INBOX on a, and has one on b: the mailbox on a was removed, or never used/,
+  )
+  assert.doesNotMatch(await readFile(file, 'utf8'), /backup/)
+})
+
 test('reports the errors of doveadm', async () => {
   await redis.command('HSET', 'mailmux:user:stray@example.test', 'backend', 'store1')
   const unknown = await move('stray@example.test', 'store2')
