@@ -211,7 +211,12 @@ test('check --probe names each right that instances, shared limits, leases and b
   })
   try {
     await within(START_DEADLINE_MS, directory.connected, () => 'no connection')
-    const probe = async () => (await probeRedis(settings, false)).map(({ message }) => message).join('\n')
+    let notes: string[] = []
+    const probe = async (): Promise<string> => {
+      notes = []
+      const told = await probeRedis(settings, false, (note) => notes.push(note))
+      return told.map(({ message }) => message).join('\n')
+    }
     assert.match(await probe(), /^Redis: NOPERM.*eval.*: the rights that mailmux needs/u)
     await redis.command('ACL', 'SETUSER', 'mailmux', '+eval', '+get', '+zadd', '+publish')
     assert.equal(
@@ -220,6 +225,15 @@ test('check --probe names each right that instances, shared limits, leases and b
     )
     await redis.command('ACL', 'SETUSER', 'mailmux', ...documentedAcl('of-redis', 'instances', 'limits'))
     assert.equal(await probe(), '')
+    const ofRoutes = 'which only `mailmux route` and the routes of the API need'
+    assert.deepEqual(notes, [`Redis: this user may not use EVALSHA, SCAN, ${ofRoutes}`])
+    await redis.command(
+      'ACL',
+      'SETUSER',
+      'mailmux',
+      ...documentedAcl('of-redis', 'instances', 'limits', 'mailmux route'),
+    )
+    assert.deepEqual([await probe(), notes], ['', []])
     for (const command of [
       'HGETALL',
       'HDEL',
